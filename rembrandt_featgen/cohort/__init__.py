@@ -1,0 +1,1 @@
+"""Cohorts of patients as NIfTI files: finding, reading, splitting, and a synthetic one (the phantom)."""

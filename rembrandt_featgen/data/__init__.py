@@ -1,0 +1,1 @@
+"""Shards on disk, the datasets read from them, and augmentation on the graph."""
