@@ -1,0 +1,58 @@
+"""From volumes to slices: centre crop or pad, and normalisation by training patients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def centre_crop_or_pad(volume: np.ndarray, size: int) -> np.ndarray:
+    """Crops or pads both in-plane axes around the centre; padding is 0, the background of skull-stripped MRI.
+
+    The split of an odd difference is that of `tf.image.resize_with_crop_or_pad`, which the exported model uses.
+
+    Args:
+      volume: [x, y, ...].
+      size: wanted length of x and y, pixels.
+
+    Returns:
+      [size, size, ...], of the same type.
+    """
+    for axis in (0, 1):
+        extra = volume.shape[axis] - size
+        if extra > 0:
+            start = extra // 2
+            volume = np.take(volume, range(start, start + size), axis)
+        elif extra < 0:
+            before = -extra // 2
+            widths = [(0, 0)] * volume.ndim
+            widths[axis] = (before, -extra - before)
+            volume = np.pad(volume, widths)
+    return volume
+
+
+class Moments:
+    """Mean and standard deviation of a stream of slices, each channel alone, in float64 (paper 3.5).
+
+    The paper subtracts the mean over all samples and divides by their standard deviation; ours are those of the
+    training patients.
+    """
+
+    def __init__(self, channels: int):
+        self._count, self._mean, self._m2 = 0, np.zeros(channels), np.zeros(channels)
+
+    def add(self, slices: np.ndarray) -> None:
+        """Takes in [..., channels]."""
+        values = slices.reshape(-1, slices.shape[-1]).astype(np.float64)
+        count, mean = len(values), values.mean(0)
+        delta, total = mean - self._mean, self._count + count
+        self._m2 += ((values - mean) ** 2).sum(0) + delta**2 * self._count * count / total
+        self._mean += delta * count / total
+        self._count = total
+
+    def mean(self) -> np.ndarray:
+        """[channels]."""
+        return self._mean
+
+    def deviation(self) -> np.ndarray:
+        """[channels]; population standard deviation."""
+        return np.sqrt(self._m2 / self._count)

@@ -1,0 +1,149 @@
+"""Trains classifiers of grade on real features, and on real + synthetic ones; tests them on real features only."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.data import shards
+from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.models import classifier as classifiers
+from rembrandt_featgen.models import precision as precisions
+from rembrandt_featgen.stages import fields
+from rembrandt_featgen.training import callbacks, comparison, datasets, loops, scaling
+
+FOLDER = "classifier"
+ARMS = ("baseline", "augmented")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = fields.run_dir()
+    seed: int = fields.seed()
+    precision: str = fields.precision()
+    synthetic_added: int = cli.flag(
+        1158,
+        "Synthetic features in the augmented arm, half of each grade; 0 takes all.",
+        minimum=0,
+        source="paper, Table 3",
+    )
+    classifier_filters: int = cli.flag(
+        64, "Filters of the CNN's first convolution; the second has twice as many.", minimum=1
+    )
+    classifier_units: int = cli.flag(128, "Units of the CNN's first dense layer.", minimum=1)
+    classifier_epochs: int = cli.flag(50, "Epochs at most.", minimum=1)
+    classifier_batch: int = cli.flag(16, "Features in a batch.", minimum=1)
+    classifier_learning_rate: float = cli.flag(1e-4, "Adam's learning rate.", minimum=0.0)
+    classifier_patience: int = cli.flag(
+        10, "Epochs without a lower validation loss before stopping; 0 never stops.", minimum=0
+    )
+    bootstrap_draws: int = cli.flag(2000, "Resamples of patients behind each interval.", minimum=100)
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/classifier: a folder for each arm and kind, predictions.csv, and Table 3 in stage.json."""
+    features, record, digest = rundir.find(config.run_dir, "features", "extract")
+    synthetic, _, synthetic_digest = rundir.find(config.run_dir, "synthetic", "generate")
+    with rundir.open_stage(config, FOLDER, {"features": digest, "synthetic": synthetic_digest}) as stage:
+        if stage.done:
+            return
+        available = len(shards.read_index(synthetic, "synthetic"))
+        if config.synthetic_added > available:
+            raise InputError(
+                f"--synthetic_added={config.synthetic_added}, but {synthetic} holds {available}; "
+                "lower it (0 takes all) or raise --synthetic_per_grade and delete that folder"
+            )
+        added = config.synthetic_added or available
+        real = (features, "train", len(shards.read_index(features, "train")))
+        sources = {"baseline": [real], "augmented": [real, (synthetic, "synthetic", added)]}
+        scale = scaling.root_mean_square(datasets.features(features, "train", config.classifier_batch))
+        np.save(stage.path / "scale.npy", scale)
+        test = _keys(features, "test")
+        rows, probabilities, losses = [], {}, {}
+        for kind in classifiers.KINDS:
+            for arm in ARMS:
+                network, losses[f"{arm}_{kind}"] = _train(config, stage, kind, arm, sources[arm], features, scale)
+                scores = network.predict(datasets.feature_pairs(features, "test", 64), verbose=0)[:, 0]
+                probabilities[arm, kind] = scores
+                rows += comparison.table_rows(
+                    {"arm": arm, "classifier": kind, "synthetic": added if arm == "augmented" else 0},
+                    *test,
+                    scores,
+                    config.bootstrap_draws,
+                    config.seed,
+                )
+        differences = {
+            kind: comparison.difference(
+                *test,
+                probabilities["baseline", kind],
+                probabilities["augmented", kind],
+                config.bootstrap_draws,
+                config.seed,
+            )
+            for kind in classifiers.KINDS
+        }
+        _write_predictions(stage.path / "predictions.csv", *test, probabilities)
+        stage.complete(
+            classification=rows, comparison=differences, validation_loss=losses, shape=record["figures"]["shape"]
+        )
+        for row in rows:
+            logging.info(
+                "%-9s %-6s per %-7s balanced accuracy %.3f",
+                row["arm"],
+                row["classifier"],
+                row["unit"],
+                row["balanced_accuracy"],
+            )
+
+
+def _train(config, stage, kind, arm, sources, features, scale):
+    """Trains one classifier; returns it with its best epoch's weights, and its best validation loss."""
+    tf.keras.utils.set_random_seed(config.seed)
+    folder = stage.path / f"{arm}_{kind}"
+    folder.mkdir(exist_ok=True)
+    shape = next(iter(shards.read_index(features, "train").tensors.values()))[0]
+    network = classifiers.build_classifier(
+        kind, shape, scale, config.classifier_filters, config.classifier_units, config.precision
+    )
+    optimizer = precisions.scaled(tf.keras.optimizers.Adam(config.classifier_learning_rate), config.precision)
+    network.compile(optimizer, "binary_crossentropy", ["accuracy", tf.keras.metrics.AUC(name="auroc")])
+    trained = loops.fit(
+        network,
+        datasets.labelled_features(sources, config.classifier_batch),
+        datasets.steps_per_epoch(sum(count for _, _, count in sources), config.classifier_batch),
+        config.classifier_epochs,
+        datasets.feature_pairs(features, "validation", config.classifier_batch),
+        callbacks.Checkpointing(folder, network, "val_loss", "min", config.classifier_patience),
+        stage.logs / folder.name,
+        f"{kind} {arm}",
+        config.seed,
+    )
+    return network, min(trained["history"]["val_loss"])
+
+
+def _keys(folder, split):
+    """Patients and labels of each feature of a split."""
+    index = shards.read_index(folder, split)
+    return np.array(index.patients), np.array(index.labels)
+
+
+def _write_predictions(path, patients, labels, probabilities):
+    """One line for each test slice, arm and classifier."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["patient", "grade", "arm", "classifier", "probability_hgg"])
+        for (arm, kind), scores in probabilities.items():
+            for patient, label, score in zip(patients, labels, scores):
+                writer.writerow([patient, GRADES[label], arm, kind, f"{score:.6f}"])
+
+
+if __name__ == "__main__":
+    cli.main(Config, run, __doc__, stages.all_flags)

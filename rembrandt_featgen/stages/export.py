@@ -1,0 +1,72 @@
+"""Exports U-Net, generator and classifier as SavedModels that TensorFlow alone can load."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.models import exported
+from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.stages import fields
+from rembrandt_featgen.training import restore
+
+FOLDER = "export"
+CHOICES = ("auto", "baseline_cnn", "augmented_cnn", "baseline_linear", "augmented_linear")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = fields.run_dir()
+    export_classifier: str = cli.flag(
+        "auto", "Classifier to ship; 'auto' takes the one with the lowest validation loss.", choices=CHOICES
+    )
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/export: unet/, generator/ and classifier/, which compute in float32."""
+    names = {
+        "slices": "prepare",
+        "unet": "finetune",
+        "features": "extract",
+        "acgan": "train_acgan",
+        "classifier": "classify",
+    }
+    found = {name: rundir.find(config.run_dir, name, module) for name, module in names.items()}
+    folders, records, digests = ({name: entry[i] for name, entry in found.items()} for i in range(3))
+    with rundir.open_stage(config, FOLDER, digests) as stage:
+        if stage.done:
+            return
+        slices, shape = records["slices"]["figures"], tuple(records["features"]["figures"]["shape"])
+        unet = restore.unet(folders["unet"], records["unet"]["config"], records["slices"], "float32")
+        acgan = restore.acgan(folders["acgan"], shape, records["acgan"]["config"], "float32")
+        losses = records["classifier"]["figures"]["validation_loss"]
+        chosen = min(losses, key=losses.get) if config.export_classifier == "auto" else config.export_classifier
+        scale = np.load(folders["classifier"] / "scale.npy")
+        classifier = restore.classifier(folders["classifier"], chosen, shape, scale, records["classifier"]["config"])
+        models = {
+            "unet": exported.segmenter(
+                unet,
+                unets.tap_model(unet, records["features"]["figures"]["tap"]),
+                slices["mean"],
+                slices["deviation"],
+                records["slices"]["config"]["image_size"],
+                slices["modalities"],
+            ),
+            "generator": exported.generator(acgan, GRADES),
+            "classifier": exported.classifier(classifier, GRADES),
+        }
+        for name, (module, signatures) in models.items():
+            tf.saved_model.save(module, str(stage.path / name), signatures)
+        stage.complete(classifier=chosen, tap=records["features"]["figures"]["tap"], grades=GRADES)
+        logging.info("export: unet, generator and classifier (%s) in %s", chosen, config.run_dir + "/" + FOLDER)
+
+
+if __name__ == "__main__":
+    cli.main(Config, run, __doc__, stages.all_flags)

@@ -1,0 +1,126 @@
+"""Trains the U-Net to segment the tumour, with soft-dice loss and the augmentations of the paper's Table 1.
+
+The best epoch by validation IOU is kept. A run that was killed goes on from its last epoch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.metrics import segmentation
+from rembrandt_featgen.models import precision as precisions
+from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.stages import fields
+from rembrandt_featgen.training import callbacks, datasets, loops
+from rembrandt_featgen.training import segmentation as scoring
+
+FOLDER = "unet"
+SHOWN = 6  # slices in the report's overlays
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = fields.run_dir()
+    seed: int = fields.seed()
+    precision: str = fields.precision()
+    unet_width: int = cli.flag(
+        64, "Filters of the first block; each deeper one doubles them.", minimum=1, source="paper 3.1"
+    )
+    unet_initializer: str = cli.flag(
+        "he",
+        "Initial weights: 'tensorlayer' is the origin's (deviation 0.02, dies out below width 64), 'he' keeps variance.",
+        choices=unets.INITIALIZERS,
+    )
+    unet_epochs: int = cli.flag(30, "Epochs at most.", minimum=1, source="paper 4.1")
+    unet_batch: int = cli.flag(10, "Slices in a batch.", minimum=1, source="paper 4.1")
+    unet_learning_rate: float = cli.flag(
+        1e-3, "Adam's learning rate; the paper takes 1e-5 to fine-tune, 1e-4 to pre-train.", minimum=0.0
+    )
+    unet_patience: int = cli.flag(
+        10, "Epochs without a better validation IOU before stopping; 0 never stops.", minimum=0
+    )
+    unet_warmup_steps: int = cli.flag(
+        100,
+        "Steps over which a cross-entropy term fades out, so that soft dice cannot stick at 1; 0 for none.",
+        minimum=0,
+    )
+    augment: bool = cli.flag(True, "Whether training slices are augmented.", source="paper, Table 1")
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/unet: best.weights.h5, history.json, overlays.npz, and Table 2 in stage.json."""
+    slices, record, digest = rundir.find(config.run_dir, "slices", "prepare")
+    with rundir.open_stage(config, FOLDER, {"slices": digest}) as stage:
+        if stage.done:
+            return
+        tf.keras.utils.set_random_seed(config.seed)
+        unet = unets.build_unet(
+            len(record["figures"]["modalities"]),
+            config.unet_width,
+            config.unet_initializer,
+            min(max(record["figures"]["tumour_prior"], 1e-4), 0.5),
+            config.precision,
+        )
+        start = callbacks.CrossEntropyStart(segmentation.soft_dice_loss, config.unet_warmup_steps)
+        optimizer = precisions.scaled(tf.keras.optimizers.Adam(config.unet_learning_rate), config.precision)
+        measures = [segmentation.soft_dice_loss, segmentation.hard_dice, segmentation.iou]
+        unet.compile(optimizer, start.loss, measures)
+        checkpointing = callbacks.Checkpointing(stage.path, unet, "val_iou", "max", config.unet_patience)
+        steps = datasets.steps_per_epoch(sum(record["figures"]["split"]["train"]["slices"].values()), config.unet_batch)
+        start.resume(steps * checkpointing.epochs_done)
+        trained = loops.fit(
+            unet,
+            datasets.training_slices(slices, config.unet_batch, config.augment),
+            steps,
+            config.unet_epochs,
+            datasets.slice_pairs(slices, "validation", config.unet_batch),
+            checkpointing,
+            stage.logs,
+            "U-Net",
+            config.seed,
+            [start, callbacks.SegmentationImages(stage.logs, *_with_tumour(slices, "validation", SHOWN)[:2])],
+        )
+        table = {
+            split: scoring.evaluate(unet, datasets.slices(slices, split, config.unet_batch))
+            for split in ("train", "validation", "test")
+        }
+        _save_overlays(stage.path / "overlays.npz", unet, slices)
+        stage.complete(segmentation=table, parameters=unet.count_params(), **trained)
+        logging.info("U-Net: best epoch %d, test hard dice %.3f", trained["best_epoch"] + 1, table["test"]["hard_dice"])
+
+
+def _with_tumour(slices, split, count):
+    """The slice with most tumour of each of `count` patients: images, masks, patients, labels."""
+    largest: dict[str, tuple] = {}
+    for record in datasets.slices(slices, split, 1).unbatch():
+        patient, area = record["patient"].numpy().decode(), int(tf.reduce_sum(tf.cast(record["mask"], tf.int32)))
+        if patient not in largest or area > largest[patient][0]:
+            largest[patient] = (area, record["image"], record["mask"], int(record["label"]))
+    chosen = dict(list(largest.items())[:count])
+    images, masks = (tf.stack([entry[i] for entry in chosen.values()]) for i in (1, 2))
+    return images, masks, list(chosen), [entry[3] for entry in chosen.values()]
+
+
+def _save_overlays(path, unet, slices):
+    """Keeps a few test slices with truth and prediction for the report."""
+    images, masks, patients, labels = _with_tumour(slices, "test", SHOWN)
+    np.savez_compressed(
+        path,
+        images=images.numpy()[..., 0],
+        truths=masks.numpy()[..., 0],
+        predictions=unet(images, training=False).numpy()[..., 0],
+        dice=segmentation.hard_dice(masks, unet(images, training=False)).numpy(),
+        patients=np.array(patients),
+        labels=np.array(labels),
+    )
+
+
+if __name__ == "__main__":
+    cli.main(Config, run, __doc__, stages.all_flags)

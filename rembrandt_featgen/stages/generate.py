@@ -1,0 +1,107 @@
+"""Generates features of each grade and keeps those whose grade the discriminator's class head confirms."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from tqdm import tqdm
+
+from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.data import shards
+from rembrandt_featgen.models.acgan import ACGAN
+from rembrandt_featgen.stages import fields
+from rembrandt_featgen.training import restore
+
+FOLDER = "synthetic"
+SPLIT = "synthetic"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = fields.run_dir()
+    seed: int = fields.seed()
+    precision: str = fields.precision()
+    synthetic_per_grade: int = cli.flag(
+        2400, "Features wanted of each grade.", minimum=1, source="paper 4.2.2: 4800 in all"
+    )
+    generate_tries: int = cli.flag(10, "Times --synthetic_per_grade that are generated at most.", minimum=1)
+    generate_batch: int = cli.flag(64, "Features in a batch.", minimum=1)
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/synthetic: shards of confirmed features, the two grades alternating."""
+    folder, record, digest = rundir.find(config.run_dir, "acgan", "train_acgan")
+    with rundir.open_stage(config, FOLDER, {"acgan": digest}) as stage:
+        if stage.done:
+            return
+        shape = tuple(record["figures"]["shape"])
+        acgan = restore.acgan(folder, shape, record["config"], config.precision)
+        tallies = [_Tally() for _ in GRADES]
+        draws = [_confirmed(acgan, label, config, tally) for label, tally in enumerate(tallies)]
+        bar = tqdm(total=config.synthetic_per_grade * len(GRADES), desc="synthetic features", unit="feature")
+        with shards.ShardWriter(stage.path, SPLIT, {"feature": (shape, "float32")}) as writer:
+            for position in range(config.synthetic_per_grade):
+                for label in range(len(GRADES)):
+                    feature = next(draws[label], None)
+                    if feature is not None:
+                        writer.write({"feature": feature}, f"synthetic_{GRADES[label]}", position, label)
+                        tallies[label].kept += 1
+                        bar.update()
+        bar.close()
+        for grade, tally in zip(GRADES, tallies):
+            if tally.kept < config.synthetic_per_grade:
+                logging.warning(
+                    "only %d of %d wanted %s features were confirmed in %d tries: train the ACGAN longer "
+                    "(--acgan_epochs) or raise --generate_tries",
+                    tally.kept,
+                    config.synthetic_per_grade,
+                    grade,
+                    tally.tried,
+                )
+        kept, tried, right = (sum(getattr(t, name) for t in tallies) for name in ("kept", "tried", "right"))
+        stage.complete(
+            synthetic=kept,
+            kept={grade: tally.kept for grade, tally in zip(GRADES, tallies)},
+            generated=tried,
+            acceptance={grade: tally.right / tally.tried for grade, tally in zip(GRADES, tallies)},
+            class_accuracy=right / tried,
+        )
+        logging.info("synthetic: %d features kept, %.1f%% confirmed", kept, 100 * right / tried)
+
+
+@dataclasses.dataclass
+class _Tally:
+    """Features of one grade: tried, of which confirmed (right), of which written (kept)."""
+
+    tried: int = 0
+    right: int = 0
+    kept: int = 0
+
+
+def _confirmed(acgan: ACGAN, label: int, config: Config, tally: _Tally):
+    """Yields each confirmed feature of a grade, [h, w, channels]."""
+
+    @tf.function
+    def draw(step):
+        # one stream of seeds for each grade
+        noise = tf.random.stateless_normal(
+            [config.generate_batch, acgan.latent], [config.seed + 1, step * len(GRADES) + label]
+        )
+        features = acgan.generate(noise, tf.fill([config.generate_batch], label))
+        return features, tf.argmax(acgan(features, training=False)[1], -1, tf.int32)
+
+    for step in range(-(-config.synthetic_per_grade * config.generate_tries // config.generate_batch)):
+        features, classes = (tensor.numpy() for tensor in draw(tf.constant(step)))
+        tally.tried += len(classes)
+        tally.right += int(np.sum(classes == label))
+        yield from features[classes == label]
+
+
+if __name__ == "__main__":
+    cli.main(Config, run, __doc__, stages.all_flags)

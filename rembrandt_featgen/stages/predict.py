@@ -1,0 +1,97 @@
+"""Segments one NIfTI volume and gives the probability of its grade, from exported SavedModels alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from tqdm import tqdm
+
+from rembrandt_featgen import cli, rundir
+from rembrandt_featgen.cohort import nifti
+from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.metrics import classification
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the binary."""
+
+    model_dir: str = cli.flag("", "Folder with the SavedModels: a run's export/.", required=True)
+    image: tuple[str, ...] = cli.flag(
+        (), "NIfTI volume; with several modalities one each, in the order of training.", required=True
+    )
+    mask: str = cli.flag(
+        "", "Where the predicted mask goes, .nii or .nii.gz, in the geometry of --image.", required=True
+    )
+    result: str = cli.flag("", "Where the prediction also goes as JSON.")
+    predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)
+
+
+def run(config: Config) -> dict:
+    """Writes the mask, prints the prediction, and returns it."""
+    if not config.mask.endswith((".nii", ".nii.gz")):
+        raise InputError(f"--mask={config.mask} must end in .nii or .nii.gz")
+    unet, classifier = (_load(config.model_dir, name) for name in ("unet", "classifier"))
+    segment, classify = unet.signatures["segment"], classifier.signatures["classify"]
+    channels = segment.structured_input_signature[1]["image"].shape[-1]
+    if len(config.image) != channels:
+        raise InputError(
+            f"--image={','.join(config.image)}: {len(config.image)} volumes given, the model takes {channels} "
+            "(one for each modality of its training, separated by commas)"
+        )
+    volumes = [nifti.read_volume(path) for path in config.image]
+    for path, volume in zip(config.image, volumes):
+        if volume.voxels.shape != volumes[0].voxels.shape:
+            raise InputError(
+                f"--image: {path} has shape {volume.voxels.shape}, {config.image[0]} has {volumes[0].voxels.shape}; "
+                "give volumes of one patient on one grid"
+            )
+    # [x, y, slices] of each modality -> [slices, x, y, channels]
+    slices = np.moveaxis(np.stack([volume.voxels for volume in volumes], -1), 2, 0)
+    masks, probabilities, grades = [], [], None
+    for start in tqdm(range(0, len(slices), config.predict_batch), "predict", unit="batch"):
+        found = segment(image=tf.constant(slices[start : start + config.predict_batch]))
+        scores = classify(feature=found["feature"])
+        masks.append(found["mask"].numpy()[..., 0])
+        probabilities.append(scores["probability_hgg"].numpy())
+        grades = [name.decode() for name in scores["grades"].numpy()]
+    mask = np.moveaxis(np.concatenate(masks), 0, 2)
+    per_slice = np.concatenate(probabilities)
+    patient = classification.by_patient(np.zeros(len(per_slice)), np.zeros(len(per_slice)), per_slice)[2][0]
+    Path(config.mask).resolve().parent.mkdir(parents=True, exist_ok=True)
+    nifti.write_like(config.mask, mask, volumes[0])
+    result = {
+        "image": list(config.image),
+        "mask": config.mask,
+        "probability_hgg": float(patient),
+        "grade": grades[int(patient > classification.THRESHOLD)],
+        "tumour_voxels": int(mask.sum()),
+        "probability_hgg_by_slice": [float(p) for p in per_slice],
+    }
+    if config.result:
+        rundir.write_json(Path(config.result), result)
+    logging.info("mask: %s (%d voxels of tumour)", config.mask, result["tumour_voxels"])
+    print(f"{result['grade']}: probability of HGG {patient:.3f} (mean log-odds of {len(per_slice)} slices)")
+    return result
+
+
+def _load(folder: str, name: str):
+    path = Path(folder) / name
+    if not (path / "saved_model.pb").is_file():
+        raise InputError(
+            f"--model_dir={folder}: there is no SavedModel in {path}; give the export/ folder of a finished run"
+        )
+    try:
+        return tf.saved_model.load(str(path))
+    except Exception as error:  # what a damaged SavedModel raises depends on where it is damaged
+        raise InputError(
+            f"--model_dir={folder}: {path} cannot be loaded ({type(error).__name__}); export it again"
+        ) from error
+
+
+if __name__ == "__main__":
+    cli.main(Config, run, __doc__)

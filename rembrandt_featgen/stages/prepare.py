@@ -1,0 +1,152 @@
+"""Reads a cohort of NIfTI files, splits it by patient, and writes normalised slices as shards.
+
+--cohort is a folder in BraTS 2017-2019 layout (HGG/ and LGG/), one in BraTS 2020 layout (name_mapping.csv), or a CSV
+manifest with the columns patient, grade, mask and one for each modality (flair, ...).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+from tqdm import tqdm
+
+from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.cohort import layouts, nifti, splits
+from rembrandt_featgen.data import shards
+from rembrandt_featgen.data import slices as slicing
+from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.stages import fields
+
+FOLDER = "slices"
+SPLITS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = fields.run_dir()
+    cohort: str = cli.flag("phantom", "Folder or manifest CSV of your cohort; 'phantom' takes the synthetic one.")
+    layout: str = cli.flag("auto", "How the cohort is laid out.", choices=layouts.LAYOUTS)
+    modalities: tuple[str, ...] = cli.flag(("flair",), "Modalities that become channels, in order.", source="paper 3.4")
+    image_size: int = cli.flag(
+        240, "Pixels along each side of a slice; a multiple of 16.", minimum=32, source="paper 3.5"
+    )
+    test_fraction: float = cli.flag(
+        0.1, "Share of each grade's patients kept for the test.", minimum=0.0, maximum=0.9, source="paper 3.4"
+    )
+    validation_fraction: float = cli.flag(
+        0.1, "Share of each grade's patients for choosing epochs; the paper had none.", minimum=0.0, maximum=0.9
+    )
+    seed: int = fields.seed()
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/slices: shards of each split, split.json, and the normalisation in stage.json."""
+    if config.image_size % 16:
+        raise InputError(
+            f"--image_size={config.image_size} must be a multiple of 16 (four poolings); "
+            f"take {config.image_size // 16 * 16} or {(config.image_size // 16 + 1) * 16}"
+        )
+    cohort = config.cohort
+    if cohort == "phantom":
+        cohort = str(rundir.find(config.run_dir, "phantom", "phantom")[0] / "cohort")
+    patients = layouts.find_patients(cohort, config.layout, config.modalities)
+    assignment = splits.split_patients(patients, config.validation_fraction, config.test_fraction, config.seed)
+    with rundir.open_stage(config, FOLDER, {"cohort": _digest(patients)}) as stage:
+        if stage.done:
+            return
+        moments = slicing.Moments(len(config.modalities))
+        pixels, tumour = 0, 0
+        for patient in tqdm(
+            [p for p in patients if assignment[p.id] == "train"], "training patients' mean", unit="patient"
+        ):
+            image, mask, _ = _load(patient, config)
+            moments.add(image)
+            pixels, tumour = pixels + mask.size, tumour + int(mask.sum())
+        mean, deviation = moments.mean(), moments.deviation()
+        counts = _write_slices(config, patients, assignment, stage.path, mean, deviation)
+        splits.write_split(stage.path / "split.json", assignment, patients)
+        stage.complete(
+            source=str(config.cohort),
+            mean=mean,
+            deviation=deviation,
+            tumour_prior=tumour / pixels,
+            modalities=config.modalities,
+            **counts,
+        )
+        logging.info("slices: %s", {split: entry["slices"] for split, entry in counts["split"].items()})
+
+
+def _load(patient: layouts.Patient, config: Config):
+    """Reads a patient's slices: images [n, size, size, channels], masks [n, size, size, 1], tumour voxels cut off."""
+    volumes = [nifti.read_volume(patient.images[modality]).voxels for modality in config.modalities]
+    for modality, volume in zip(config.modalities, volumes):
+        if volume.shape != volumes[0].shape:
+            raise InputError(
+                f"{patient.images[modality]}: shape {volume.shape}, but {config.modalities[0]} of the same patient has "
+                f"{volumes[0].shape}; resample one of them or leave it out of --modalities"
+            )
+    mask = nifti.read_mask(patient.mask, volumes[0].shape)
+    image = slicing.centre_crop_or_pad(np.stack(volumes, -1), config.image_size)
+    cropped = slicing.centre_crop_or_pad(mask, config.image_size)
+    # [x, y, slices, channels] -> [slices, x, y, channels]
+    return np.moveaxis(image, 2, 0), np.moveaxis(cropped, 2, 0)[..., None], int(mask.sum()) - int(cropped.sum())
+
+
+def _write_slices(config, patients, assignment, folder, mean, deviation) -> dict:
+    """Writes each split's shards; returns the counts that the report shows."""
+    size = config.image_size
+    tensors = {"image": ((size, size, len(config.modalities)), "float32"), "mask": ((size, size, 1), "uint8")}
+    counts, empty, cut = {}, [], []
+    for split in SPLITS:
+        members = [patient for patient in patients if assignment[patient.id] == split]
+        entry = {"patients": _per_grade(p.grade for p in members), "slices": Counter(HGG=0, LGG=0), "empty_masks": 0}
+        with shards.ShardWriter(folder, split, tensors) as writer:
+            for patient in tqdm(members, f"slices of {split}", unit="patient"):
+                images, masks, lost = _load(patient, config)
+                normalised = (images - mean) / np.where(deviation > 0, deviation, 1.0)
+                for index, (image, mask) in enumerate(zip(normalised, masks)):
+                    label = layouts.GRADES.index(patient.grade)
+                    writer.write({"image": image, "mask": mask}, patient.id, index, label)
+                    entry["empty_masks"] += int(not mask.any())
+                entry["slices"][patient.grade] += len(images)
+                if not masks.any():
+                    empty.append(patient.id)
+                if lost:
+                    cut.append(f"{patient.id} ({lost} voxels)")
+        counts[split] = entry
+    if empty:
+        logging.warning("%d patients have an empty mask, which is legal: %s", len(empty), ", ".join(empty))
+    if cut:
+        logging.warning("--image_size=%d cuts off tumour of %s", size, ", ".join(cut))
+    return {
+        "patients": _per_grade(p.grade for p in patients),
+        "slices": sum((entry["slices"] for entry in counts.values()), Counter()),
+        "split": counts,
+        "empty_mask_patients": empty,
+        "tumour_cut_off": cut,
+    }
+
+
+def _per_grade(grades) -> dict[str, int]:
+    return {"HGG": 0, "LGG": 0, **Counter(grades)}
+
+
+def _digest(patients) -> str:
+    """One digest of the content of all files of the cohort, and of its grades."""
+    digest = hashlib.sha256()
+    for patient in patients:
+        digest.update(f"{patient.id} {patient.grade}".encode())
+        for path in [*patient.images.values(), patient.mask]:
+            digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    cli.main(Config, run, __doc__, stages.all_flags)

@@ -1,0 +1,49 @@
+"""Trained networks from the folders of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from rembrandt_featgen.models import acgan as gans
+from rembrandt_featgen.models import classifier as classifiers
+from rembrandt_featgen.models import unet as unets
+
+
+def unet(folder: Path, config: Mapping, slices: Mapping, precision: str) -> tf.keras.Model:
+    """The U-Net of the finetune stage.
+
+    Args:
+      folder: run_dir/unet.
+      config: its stage.json's config.
+      slices: the stage.json of the slices.
+      precision: in which it computes from now on.
+    """
+    network = unets.build_unet(len(slices["figures"]["modalities"]), config["unet_width"], precision=precision)
+    network.load_weights(folder / "best.weights.h5")
+    return network
+
+
+def acgan(folder: Path, shape: tuple[int, int, int], config: Mapping, precision: str) -> gans.ACGAN:
+    """The ACGAN of the train_acgan stage.
+
+    Args:
+      folder: run_dir/acgan.
+      shape: (height, width, channels) of a feature.
+      config: its stage.json's config.
+      precision: in which it computes from now on.
+    """
+    scale = np.load(folder / "scale.npy")
+    network = gans.build_acgan(shape, scale, config["ngf"], config["ndf"], config["acgan_latent"], precision)
+    network.load_weights(folder / "best.weights.h5")
+    return network
+
+
+def classifier(folder: Path, arm: str, kind: str, shape: tuple[int, ...], scale: np.ndarray, config: Mapping):
+    """A classifier of the classify stage."""
+    network = classifiers.build_classifier(kind, shape, scale, config["classifier_filters"], config["classifier_units"])
+    network.load_weights(folder / f"{arm}_{kind}" / "best.weights.h5")
+    return network
