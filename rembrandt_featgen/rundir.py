@@ -9,7 +9,6 @@ import hashlib
 import importlib.metadata
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -183,7 +182,7 @@ def write_json(path: Path, value) -> None:
     """Writes JSON whole or not at all."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def read_json(path: Path):

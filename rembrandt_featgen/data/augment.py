@@ -25,7 +25,7 @@ import tensorflow as tf
 from rembrandt_featgen import geometry
 
 ELASTIC_HEIGHT = 240  # pixels: the image height for which Table 1 gives alpha and sigma (section 3.4)
-POINTS_PER_SIGMA = 4  # of the displacement's lattice: interpolating it errs by less than 0.1 pixels at 240x240
+POINTS_PER_SIGMA = 4  # of the displacement's lattice: interpolating it errs by 0.04 pixels at 240x240, 0.2 at most
 
 
 class Ranges(NamedTuple):
@@ -52,8 +52,8 @@ TABLE_1 = Ranges()
 class Parameters(NamedTuple):
     """What is done to each image of a batch; units and directions as in the module's docstring.
 
-    `flip_*` are [batch] bool; `angle` (radians), `shear` and `zoom` [batch] float32; `shift` [batch, 2] float32, (x, y);
-    `displacement` [batch, rows, columns, 2] float32, (x, y) in pixels, on a lattice that spans the image from the
+    `flip_*` are [batch] bool; `angle` (radians), `shear` and `zoom` [batch] float32; `shift` [batch, 2] float32, (x,
+    y); `displacement` [batch, rows, columns, 2] float32, (x, y) in pixels, on a lattice that spans the image from the
     first to the last pixel's centre and may be coarser than the pixels.
     """
 
@@ -91,7 +91,8 @@ def draw(seed: tf.Tensor, batch: int | tf.Tensor, height: int, width: int, range
 
     Reference: the paper, Table 1.
     """
-    seeds = tf.random.split(tf.convert_to_tensor(seed), 2)
+    # An int32 seed and the same one in int64, as `enumerate` counts, would split differently.
+    seeds = tf.random.split(tf.cast(seed, tf.int64), 2, alg="philox")
     uniform = tf.random.stateless_uniform([batch, 7], seeds[0], alg="philox")
     signed = 2.0 * uniform - 1.0
     rows, columns = lattice_size(height, width, ranges)
@@ -167,14 +168,7 @@ def apply(images: tf.Tensor, masks: tf.Tensor, parameters: Parameters) -> tuple[
 
     Reference: the paper, Table 1.
     """
-    images, masks = tf.convert_to_tensor(images), tf.convert_to_tensor(masks)
-    if not images.dtype.is_floating or images.shape.rank != 4 or None in images.shape[1:]:
-        raise ValueError(
-            "images must be floats of shape [batch, height, width, channels], only the batch unknown; "
-            f"received {images.dtype.name} {images.shape}"
-        )
-    if masks.shape.rank != 4 or masks.shape[1:] != [*images.shape[1:3], 1]:
-        raise ValueError(f"masks must be [batch, height, width, 1] like images {images.shape}; received {masks.shape}")
+    images, masks = _checked(images, masks)
     return _apply(images, masks, parameters)
 
 
@@ -192,13 +186,30 @@ def augment(
     Returns:
       Images and masks of the same shapes and types.
 
+    Raises:
+      ValueError: if images and masks do not fit each other, or their size is unknown.
+
     Reference: the paper, Table 1.
     """
-    images = tf.convert_to_tensor(images)
+    images, masks = _checked(images, masks)
     return apply(images, masks, draw(seed, tf.shape(images)[0], *images.shape[1:3], ranges))
 
 
-@tf.function(jit_compile=True)  # XLA fuses positions, weights and reads into few loops: see the figures in CHANGELOG
+def _checked(images, masks):
+    images, masks = tf.convert_to_tensor(images), tf.convert_to_tensor(masks)
+    if not images.dtype.is_floating or images.shape.rank != 4 or None in images.shape[1:]:
+        raise ValueError(
+            "images must be floats of shape [batch, height, width, channels], only the batch unknown; "
+            f"received {images.dtype.name} {images.shape}"
+        )
+    if masks.shape.rank != 4 or masks.shape[1:] != [*images.shape[1:3], 1]:
+        raise ValueError(f"masks must be [batch, height, width, 1] like images {images.shape}; received {masks.shape}")
+    return images, masks
+
+
+# XLA fuses positions, weights and reads into a few loops. On two cores, batches of 10 at 240x240: 2700 slices a second,
+# against 950 by the same code without XLA and 1300 to 1550 by tensorflow_addons' resampler.
+@tf.function(jit_compile=True)
 def _apply(images, masks, parameters):
     height, width = images.shape[1:3]
     x, y = _sources(parameters, height, width)

@@ -52,7 +52,7 @@ def bootstrap(
         for name, value in measure(np.concatenate([rows[patient] for patient in drawn])).items():
             values.setdefault(name, []).append(value)
     if min(map(len, strata)) < 2:
-        return {name: (np.nan, np.nan) for name in values}
+        return dict.fromkeys(values, (np.nan, np.nan))
     return {name: _percentiles(np.asarray(column)) for name, column in values.items()}
 
 

@@ -108,6 +108,11 @@ class ACGAN(tf.keras.Model):
         self._means = {name: tf.keras.metrics.Mean(name) for name in names}
 
     @property
+    def weights(self):
+        """Those of both networks, without the counters of the metrics."""
+        return self.generator.weights + self.discriminator.weights
+
+    @property
     def metrics(self):
         """What `fit` resets at each epoch."""
         return list(self._means.values())
@@ -161,7 +166,7 @@ class ACGAN(tf.keras.Model):
         return {"real_class_accuracy": self._means["real_class_accuracy"].result()}
 
     def _draw(self, batch):
-        """Noise N(0, 1) and class-balanced labels, functions of the seed and the step, so that a resumed run repeats."""
+        """Noise N(0, 1) and class-balanced labels: functions of seed and step, so that a resumed run repeats."""
         seed = tf.stack([tf.cast(self._seed, tf.int64), self.d_optimizer.iterations])
         noise = tf.random.stateless_normal([batch, self.latent], seed)
         return noise, tf.random.experimental.stateless_shuffle(tf.range(batch) % CLASSES, seed)

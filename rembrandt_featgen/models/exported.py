@@ -1,4 +1,4 @@
-"""What is shipped: functions with named signatures over plain variables, so that TensorFlow alone can load and run them."""
+"""What is shipped: functions with named signatures over plain variables, which TensorFlow alone can load and run."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def segmenter(
 ) -> tuple[tf.Module, dict]:
     """U-Net with everything around it: raw slices of any size in, mask and features out.
 
-    Signature `segment`: image [n, height, width, channels] float32, raw intensities -> mask [n, height, width, 1] uint8,
-    probability of the same shape float32 (both 0 outside the centre crop), feature [n, h, w, filters] float32 at the tap,
-    modalities [channels] string.
+    Signature `segment`: image [n, height, width, channels] float32, raw intensities -> mask [n, height, width, 1]
+    uint8, probability of the same shape float32 (both 0 outside the centre crop), feature [n, h, w, filters] float32
+    at the tap, modalities [channels] string.
 
     Args:
       unet: from normalised slices to probabilities, computing in float32.
@@ -55,8 +55,8 @@ def segmenter(
 def generator(acgan, grades) -> tuple[tf.Module, dict]:
     """The generator of features.
 
-    Signature `generate`: noise [n, latent] float32, label [n] int32 -> feature [n, h, w, filters] float32 in the U-Net's
-    own units, confirmed [n] bool (whether the discriminator sees the wanted grade), grades [2] string by label.
+    Signature `generate`: noise [n, latent] float32, label [n] int32 -> feature [n, h, w, filters] float32 in the
+    U-Net's own units, confirmed [n] bool (whether the discriminator sees the wanted grade), grades [2] string by label.
     Signature `sample`: count int32, label int32, seed [2] int64 -> the same for `count` draws of noise.
     """
     names = tf.constant(list(grades))

@@ -106,7 +106,7 @@ def run(config: Config) -> None:
 
 def _train(config, stage, kind, arm, sources, features, scale):
     """Trains one classifier; returns it with its best epoch's weights, and its best validation loss."""
-    tf.keras.utils.set_random_seed(config.seed)
+    datasets.set_seed(config.seed)
     folder = stage.path / f"{arm}_{kind}"
     folder.mkdir(exist_ok=True)
     shape = next(iter(shards.read_index(features, "train").tensors.values()))[0]
@@ -145,5 +145,10 @@ def _write_predictions(path, patients, labels, probabilities):
                 writer.writerow([patient, GRADES[label], arm, kind, f"{score:.6f}"])
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point of the binary."""
     cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -59,5 +59,10 @@ def run(config: Config) -> None:
         logging.info("features: %s at %s, %s", "x".join(map(str, shape)), config.tap, counts)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point of the binary."""
     cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -35,7 +35,7 @@ class Config:
     )
     unet_initializer: str = cli.flag(
         "he",
-        "Initial weights: 'tensorlayer' is the origin's (deviation 0.02, dies out below width 64), 'he' keeps variance.",
+        "Initial weights: 'tensorlayer' is the origin's, whose signal dies out below width 64; 'he' keeps variance.",
         choices=unets.INITIALIZERS,
     )
     unet_epochs: int = cli.flag(30, "Epochs at most.", minimum=1, source="paper 4.1")
@@ -55,12 +55,12 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/unet: best.weights.h5, history.json, overlays.npz, and Table 2 in stage.json."""
+    """Writes run_dir/unet: best.npz, history.json, overlays.npz, and Table 2 in stage.json."""
     slices, record, digest = rundir.find(config.run_dir, "slices", "prepare")
     with rundir.open_stage(config, FOLDER, {"slices": digest}) as stage:
         if stage.done:
             return
-        tf.keras.utils.set_random_seed(config.seed)
+        datasets.set_seed(config.seed)
         unet = unets.build_unet(
             len(record["figures"]["modalities"]),
             config.unet_width,
@@ -122,5 +122,10 @@ def _save_overlays(path, unet, slices):
     )
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point of the binary."""
     cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

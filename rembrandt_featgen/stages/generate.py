@@ -103,5 +103,10 @@ def _confirmed(acgan: ACGAN, label: int, config: Config, tally: _Tally):
         yield from features[classes == label]
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point of the binary."""
     cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

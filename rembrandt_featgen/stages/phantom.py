@@ -53,5 +53,10 @@ def run(config: Config) -> None:
         stage.complete(patients={"HGG": config.phantom_hgg, "LGG": config.phantom_lgg})
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point of the binary."""
     cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -45,5 +45,10 @@ def run(config) -> None:
     print(f"report: {run_dir / report.FOLDER / 'index.html'}\nverdict: {found['verdict']}")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point of the binary."""
     cli.main(Config, run, __doc__)
+
+
+if __name__ == "__main__":
+    main()

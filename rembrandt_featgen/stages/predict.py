@@ -43,7 +43,7 @@ def run(config: Config) -> dict:
             f"--image={','.join(config.image)}: {len(config.image)} volumes given, the model takes {channels} "
             "(one for each modality of its training, separated by commas)"
         )
-    volumes = [nifti.read_volume(path) for path in config.image]
+    volumes = [nifti.read_volume(path, "--image") for path in config.image]
     for path, volume in zip(config.image, volumes):
         if volume.voxels.shape != volumes[0].voxels.shape:
             raise InputError(
@@ -93,5 +93,10 @@ def _load(folder: str, name: str):
         ) from error
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point of the binary."""
     cli.main(Config, run, __doc__)
+
+
+if __name__ == "__main__":
+    main()

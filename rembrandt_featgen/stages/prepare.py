@@ -40,6 +40,9 @@ class Config:
     test_fraction: float = cli.flag(
         0.1, "Share of each grade's patients kept for the test.", minimum=0.0, maximum=0.9, source="paper 3.4"
     )
+    test_counts: tuple[str, ...] = cli.flag(
+        (), "Test patients of each grade instead of a share, such as HGG:7,LGG:4 (the paper's).", source="paper 3.4"
+    )
     validation_fraction: float = cli.flag(
         0.1, "Share of each grade's patients for choosing epochs; the paper had none.", minimum=0.0, maximum=0.9
     )
@@ -57,7 +60,9 @@ def run(config: Config) -> None:
     if cohort == "phantom":
         cohort = str(rundir.find(config.run_dir, "phantom", "phantom")[0] / "cohort")
     patients = layouts.find_patients(cohort, config.layout, config.modalities)
-    assignment = splits.split_patients(patients, config.validation_fraction, config.test_fraction, config.seed)
+    assignment = splits.split_patients(
+        patients, config.validation_fraction, config.test_fraction, config.seed, _test_counts(config)
+    )
     with rundir.open_stage(config, FOLDER, {"cohort": _digest(patients)}) as stage:
         if stage.done:
             return
@@ -83,16 +88,28 @@ def run(config: Config) -> None:
         logging.info("slices: %s", {split: entry["slices"] for split, entry in counts["split"].items()})
 
 
-def _load(patient: layouts.Patient, config: Config):
-    """Reads a patient's slices: images [n, size, size, channels], masks [n, size, size, 1], tumour voxels cut off."""
-    volumes = [nifti.read_volume(patient.images[modality]).voxels for modality in config.modalities]
+def _test_counts(config: Config) -> dict[str, int] | None:
+    """--test_counts as numbers."""
+    try:
+        return {grade: int(count) for grade, count in (item.split(":") for item in config.test_counts)} or None
+    except ValueError as error:
+        raise InputError(f"--test_counts={','.join(config.test_counts)}: write it as HGG:7,LGG:4") from error
+
+
+def _load(patient: layouts.Patient, config: Config, compare: bool = False):
+    """Reads a patient's slices: images [n, size, size, channels], masks [n, size, size, 1], tumour voxels cut off.
+
+    `compare` warns of a mask that lies elsewhere in space than its image.
+    """
+    read = [nifti.read_volume(patient.images[modality]) for modality in config.modalities]
+    volumes = [volume.voxels for volume in read]
     for modality, volume in zip(config.modalities, volumes):
         if volume.shape != volumes[0].shape:
             raise InputError(
                 f"{patient.images[modality]}: shape {volume.shape}, but {config.modalities[0]} of the same patient has "
                 f"{volumes[0].shape}; resample one of them or leave it out of --modalities"
             )
-    mask = nifti.read_mask(patient.mask, volumes[0].shape)
+    mask = nifti.read_mask(patient.mask, volumes[0].shape, read[0] if compare else None)
     image = slicing.centre_crop_or_pad(np.stack(volumes, -1), config.image_size)
     cropped = slicing.centre_crop_or_pad(mask, config.image_size)
     # [x, y, slices, channels] -> [slices, x, y, channels]
@@ -109,7 +126,7 @@ def _write_slices(config, patients, assignment, folder, mean, deviation) -> dict
         entry = {"patients": _per_grade(p.grade for p in members), "slices": Counter(HGG=0, LGG=0), "empty_masks": 0}
         with shards.ShardWriter(folder, split, tensors) as writer:
             for patient in tqdm(members, f"slices of {split}", unit="patient"):
-                images, masks, lost = _load(patient, config)
+                images, masks, lost = _load(patient, config, compare=True)
                 normalised = (images - mean) / np.where(deviation > 0, deviation, 1.0)
                 for index, (image, mask) in enumerate(zip(normalised, masks)):
                     label = layouts.GRADES.index(patient.grade)
@@ -148,5 +165,10 @@ def _digest(patients) -> str:
     return digest.hexdigest()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point of the binary."""
     cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -36,12 +36,12 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/acgan: best.weights.h5 (the last epoch's), history.json and scale.npy."""
+    """Writes run_dir/acgan: best.npz (the last epoch's), history.json and scale.npy."""
     features, record, digest = rundir.find(config.run_dir, "features", "extract")
     with rundir.open_stage(config, FOLDER, {"features": digest}) as stage:
         if stage.done:
             return
-        tf.keras.utils.set_random_seed(config.seed)
+        datasets.set_seed(config.seed)
         scale = scaling.root_mean_square(datasets.features(features, "train", config.acgan_batch))
         np.save(stage.path / "scale.npy", scale)
         shape = tuple(record["figures"]["shape"])
@@ -75,5 +75,10 @@ def run(config: Config) -> None:
         logging.info("ACGAN: class accuracy %.3f on its own features", last["fake_class_accuracy"])
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point of the binary."""
     cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ from tqdm.keras import TqdmCallback
 
 from rembrandt_featgen import rundir
 from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.training import weights
 
 
 class Checkpointing(tf.keras.callbacks.Callback):
@@ -20,7 +21,7 @@ class Checkpointing(tf.keras.callbacks.Callback):
     training stops where an unbroken one would have.
 
     Args:
-      folder: where `history.json`, `best.weights.h5` and `checkpoints/` go.
+      folder: where `history.json`, `best.npz` and `checkpoints/` go.
       model: what is trained; its optimizers must be its attributes.
       monitor: the log whose best epoch is kept; None keeps the last one.
       mode: "max" or "min".
@@ -54,7 +55,7 @@ class Checkpointing(tf.keras.callbacks.Callback):
     @property
     def best_weights(self) -> Path:
         """Weights of the best epoch."""
-        return self._folder / "best.weights.h5"
+        return self._folder / "best.npz"
 
     @property
     def finished(self) -> bool:
@@ -66,14 +67,12 @@ class Checkpointing(tf.keras.callbacks.Callback):
         for name, value in logs.items():
             if not math.isfinite(float(value)):
                 raise InputError(
-                    f"training stopped in epoch {epoch + 1}: {name} is {float(value)}; lower the learning rate or compute "
-                    f"with --precision=float32 (epochs before it are kept in {self._folder})"
+                    f"training stopped in epoch {epoch + 1}: {name} is {float(value)}; lower the learning rate or take "
+                    f"--precision=float32 (epochs before it are kept in {self._folder})"
                 )
             self.history.setdefault(name, []).append(float(value))
         if self.best_epoch == epoch:
-            temporary = self._folder / "new.weights.h5"
-            self.model.save_weights(temporary)
-            temporary.replace(self.best_weights)
+            weights.save(self.model, self.best_weights)
         self._checkpoint.write(str(self._directory / f"epoch-{epoch + 1}"))
         rundir.write_json(self._folder / "history.json", self.history)
         for old in self._directory.glob(f"epoch-{epoch}.*"):

@@ -12,6 +12,12 @@ from rembrandt_featgen.data import augment, shards
 _FOREVER = 2**40  # epochs
 
 
+def set_seed(seed: int) -> None:
+    """Seeds Python, numpy and TensorFlow: initial weights, dropout and what takes no seed of its own."""
+    # Not 0: beside a global seed of 0, tf.data refuses the seeds that `endless` computes on the graph.
+    tf.keras.utils.set_random_seed(seed + 1)
+
+
 def endless(make_epoch: Callable[[tf.Tensor], tf.data.Dataset], seed: int, first_epoch: int = 0) -> tf.data.Dataset:
     """Chains epochs, each made from its own seed, so that training that is resumed at an epoch sees what it would have.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from rembrandt_featgen.training import callbacks as cb
-from rembrandt_featgen.training import datasets
+from rembrandt_featgen.training import datasets, weights
 
 
 def fit(
@@ -51,7 +51,7 @@ def fit(
             callbacks=[*extra, checkpointing, *cb.watching(logs, title, epochs, done)],
             verbose=0,
         )
-    model.load_weights(checkpointing.best_weights)
+    weights.load(model, checkpointing.best_weights)
     return {
         "history": checkpointing.history,
         "best_epoch": checkpointing.best_epoch,

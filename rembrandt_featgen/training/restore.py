@@ -11,6 +11,7 @@ import tensorflow as tf
 from rembrandt_featgen.models import acgan as gans
 from rembrandt_featgen.models import classifier as classifiers
 from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.training import weights
 
 
 def unet(folder: Path, config: Mapping, slices: Mapping, precision: str) -> tf.keras.Model:
@@ -23,7 +24,7 @@ def unet(folder: Path, config: Mapping, slices: Mapping, precision: str) -> tf.k
       precision: in which it computes from now on.
     """
     network = unets.build_unet(len(slices["figures"]["modalities"]), config["unet_width"], precision=precision)
-    network.load_weights(folder / "best.weights.h5")
+    weights.load(network, folder / "best.npz")
     return network
 
 
@@ -38,12 +39,12 @@ def acgan(folder: Path, shape: tuple[int, int, int], config: Mapping, precision:
     """
     scale = np.load(folder / "scale.npy")
     network = gans.build_acgan(shape, scale, config["ngf"], config["ndf"], config["acgan_latent"], precision)
-    network.load_weights(folder / "best.weights.h5")
+    weights.load(network, folder / "best.npz")
     return network
 
 
 def classifier(folder: Path, arm: str, kind: str, shape: tuple[int, ...], scale: np.ndarray, config: Mapping):
     """A classifier of the classify stage."""
     network = classifiers.build_classifier(kind, shape, scale, config["classifier_filters"], config["classifier_units"])
-    network.load_weights(folder / f"{arm}_{kind}" / "best.weights.h5")
+    weights.load(network, folder / f"{arm}_{kind}" / "best.npz")
     return network

@@ -18,11 +18,19 @@ def test_golden_values():
     assert found["mcc"] == pytest.approx((3 - 1) / np.sqrt(4 * 4 * 2 * 2))
 
 
-def test_balanced_accuracy_agrees_with_scikit_learn():
+@pytest.mark.parametrize("decimals", [1, 6])  # one decimal makes many ties
+def test_agrees_with_scikit_learn(decimals):
     generator = np.random.default_rng(1)
-    labels, probabilities = generator.integers(0, 2, 300), generator.random(300)
-    wanted = metrics.balanced_accuracy_score(labels, probabilities > 0.5)
-    assert classification.measures(labels, probabilities)["balanced_accuracy"] == pytest.approx(wanted)
+    labels, probabilities = generator.integers(0, 2, 300), generator.random(300).round(decimals)
+    found = classification.measures(labels, probabilities)
+    predicted = probabilities > 0.5
+    assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(labels, predicted))
+    assert found["mcc"] == pytest.approx(metrics.matthews_corrcoef(labels, predicted))
+    assert found["auroc"] == pytest.approx(metrics.roc_auc_score(labels, probabilities))
+
+
+def test_the_same_answer_for_everyone_has_no_correlation():
+    assert classification.measures(np.array([1, 0]), np.array([0.9, 0.9]))["mcc"] == 0.0
 
 
 def test_the_papers_headline_is_a_fall_of_balanced_accuracy():

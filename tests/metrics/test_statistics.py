@@ -28,7 +28,9 @@ def mean_of(values):
 def test_bootstrap_of_independent_samples_agrees_with_scipy():
     values = np.random.default_rng(0).normal(size=40)
     low, high = statistics.bootstrap(np.arange(40).astype(str), np.zeros(40), mean_of(values), 4000)["mean"]
-    wanted = stats.bootstrap((values,), np.mean, n_resamples=4000, method="percentile", random_state=1).confidence_interval
+    wanted = stats.bootstrap(
+        (values,), np.mean, n_resamples=4000, method="percentile", random_state=1
+    ).confidence_interval
     assert (low, high) == pytest.approx((wanted.low, wanted.high), abs=0.03)
 
 

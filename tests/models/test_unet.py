@@ -43,7 +43,13 @@ def test_forward_pass_equals_plain_keras(channels, width):
 
 @pytest.mark.parametrize(
     ("tap", "shape"),
-    [("conv1", (240, 240, 4)), ("conv4", (30, 30, 32)), ("conv5", (15, 15, 64)), ("uconv4", (30, 30, 32)), ("uconv1", (240, 240, 4))],
+    [
+        ("conv1", (240, 240, 4)),
+        ("conv4", (30, 30, 32)),
+        ("conv5", (15, 15, 64)),
+        ("uconv4", (30, 30, 32)),
+        ("uconv1", (240, 240, 4)),
+    ],
 )
 def test_tap_gives_features_after_relu(tap, shape):
     features = unets.tap_model(unets.build_unet(1, 4), tap)(tf.random.normal((2, 240, 240, 1)))

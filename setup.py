@@ -1,0 +1,44 @@
+"""Installation of rembrandt_featgen: `pip install .`, or `tools/demo`, which pins every package."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+BINARIES = [
+    *("phantom", "prepare", "finetune", "extract", "train_acgan", "generate", "classify", "export", "report"),
+    *("pipeline", "predict"),
+]
+
+setup(
+    name="rembrandt_featgen",
+    version=re.search(r'__version__ = "(.+)"', (HERE / "rembrandt_featgen/__init__.py").read_text()).group(1),
+    description="Feature generation for small, imbalanced medical imaging cohorts, and whether it helps",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    packages=find_packages(include=["rembrandt_featgen", "rembrandt_featgen.*"]),
+    package_data={"rembrandt_featgen.reporting": ["*.j2"]},
+    python_requires=">=3.9,<3.12",
+    # The newest line that TensorLayer, TensorFlow Addons and Keras share; see README, "Packages".
+    install_requires=[
+        "tensorflow>=2.15.1,<2.16",
+        "keras>=2.15,<2.16",
+        "tensorlayer==2.2.5",
+        "tensorflow-addons==0.23.0",
+        "opencv-python-headless>=4.8,<4.12",  # imported by tensorlayer, which does not declare it
+        "matplotlib>=3.8",  # also imported by tensorlayer
+        "nibabel>=5.2,<6",
+        "numpy>=1.24,<2",
+        "scipy>=1.11,<1.14",
+        "scikit-learn>=1.3",
+        "tensorboard>=2.15,<2.16",
+        "absl-py>=2.0",
+        "tqdm>=4.66",
+        "jinja2>=3.1",
+    ],
+    extras_require={"test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.5", "mypy>=1.8"]},
+    entry_points={
+        "console_scripts": [f"featgen-{s.replace('_', '-')} = rembrandt_featgen.stages.{s}:main" for s in BINARIES]
+    },
+)

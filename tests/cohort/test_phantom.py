@@ -1,0 +1,152 @@
+import json
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from rembrandt_featgen.cohort import layouts, nifti, phantom
+from rembrandt_featgen.errors import InputError
+
+SMALL = {"size": 64, "slices": 6}
+
+
+def _files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _read(patient):
+    image = nifti.read_volume(patient.images["flair"])
+    return image.voxels, nifti.read_mask(patient.mask, image.voxels.shape, image)
+
+
+@pytest.fixture(scope="module")
+def easy(tmp_path_factory):
+    """Patients, with image and mask, of a cohort whose grades do not overlap."""
+    folder = phantom.write_phantom(tmp_path_factory.mktemp("easy") / "cohort", 8, 6, difficulty=0, **SMALL)
+    return folder, [(patient, *_read(patient)) for patient in layouts.find_patients(folder)]
+
+
+def test_is_a_brats2017_cohort(easy):
+    folder, patients = easy
+    grades = [patient.grade for patient, _, _ in patients]
+    assert (grades.count("HGG"), grades.count("LGG")) == (8, 6)
+    assert grades != sorted(grades)  # ids do not tell the grade
+    assert grades != sorted(grades, reverse=True)
+    record = json.loads((folder / "phantom.json").read_text())
+    assert record["cohort"] == {"hgg": 8, "lgg": 6, "difficulty": 0, "seed": 0, **SMALL}
+    assert {name: entry["grade"] for name, entry in record["patients"].items()} == {
+        p.id: p.grade for p, _, _ in patients
+    }
+    assert not folder.with_name("cohort.part").exists()
+
+
+def test_volumes_look_like_flair(easy):
+    for _, image, mask in easy[1]:
+        assert image.shape == mask.shape == (64, 64, 6)
+        brain = image > 0
+        assert 0.2 < brain.mean() < 0.5
+        assert not brain[[0, -1]].any()  # skull-stripped, with a margin
+        assert not brain[:, [0, -1]].any()
+        assert 250 < image[brain].mean() < 900
+        tissue = brain & ~ndimage.binary_dilation(mask, iterations=2)
+        assert image[mask > 0].mean() > 1.2 * image[tissue].mean()
+        assert not mask[~ndimage.binary_closing(brain, np.ones((3, 3, 1)))].any()
+
+
+def test_area_is_as_drawn(easy):
+    folder, patients = easy
+    drawn = json.loads((folder / "phantom.json").read_text())["patients"]
+    for patient, _, mask in patients:
+        shares = mask.mean((0, 1))
+        assert 0.019 < drawn[patient.id]["area"] < 0.061
+        assert shares.max() == pytest.approx(drawn[patient.id]["area"], rel=0.25)
+        assert min(shares[0], shares[-1]) < 0.5 * shares.max()  # it tapers
+
+
+def test_grades_differ_visibly_when_easy(easy):
+    spread = {grade: [] for grade in layouts.GRADES}
+    area = {grade: [] for grade in layouts.GRADES}
+    for patient, image, mask in easy[1]:
+        inside = image[mask > 0]
+        spread[patient.grade].append(inside.std() / inside.mean())
+        area[patient.grade].append(mask.mean((0, 1)).max())
+    assert max(spread["LGG"]) < min(spread["HGG"])
+    assert max(area["LGG"]) < min(area["HGG"])
+
+
+def test_a_threshold_does_not_segment():
+    dice = []
+    for index in range(6):
+        generator = np.random.default_rng(index)
+        drawn = {**phantom.draw_look(generator, index % 2, 0.5), **phantom.draw_anatomy(generator)}
+        image, mask = phantom.render(generator, drawn, 96, 6)
+        guess = image > 1.35 * np.median(image[image > 0])
+        dice.append(2 * (guess & (mask > 0)).sum() / (guess.sum() + mask.sum()))
+    assert np.mean(dice) < 0.9
+
+
+@pytest.mark.parametrize("name", phantom.LOOKS)
+def test_difficulty_is_the_overlap(name):
+    low, high = sorted(phantom.LOOKS[name])
+
+    def values(label, difficulty):
+        generator = np.random.default_rng(label)
+        return np.array([phantom.draw_look(generator, label, difficulty)[name] for _ in range(500)])
+
+    assert max(values(0, 0.0)) <= low + 0.4 * (high - low) + 1e-9
+    assert min(values(1, 0.0)) >= low + 0.6 * (high - low) - 1e-9
+    alike = [phantom.draw_look(np.random.default_rng(5), label, 1.0) for label in (0, 1)]
+    assert alike[0] == alike[1]  # the same chance gives the same look, whatever the grade
+    apart = values(1, 0.5).mean() - values(0, 0.5).mean()
+    assert apart == pytest.approx(0.3 * (high - low), rel=0.25)
+
+
+def test_reproducible_and_seeded(tmp_path):
+    first = _files(phantom.write_phantom(tmp_path / "a", 2, 1, **SMALL))
+    assert _files(phantom.write_phantom(tmp_path / "b", 2, 1, **SMALL)) == first
+    other = _files(phantom.write_phantom(tmp_path / "c", 2, 1, seed=1, **SMALL))
+    assert not set(other.values()) & set(first.values())
+
+
+def test_patients_do_not_depend_on_their_number(tmp_path):
+    few = _files(phantom.write_phantom(tmp_path / "few", 1, 2, **SMALL))
+    many = _files(phantom.write_phantom(tmp_path / "many", 3, 3, **SMALL))
+    del few["phantom.json"]
+    assert few.items() <= many.items()
+
+
+def test_an_earlier_phantom_is_replaced(tmp_path):
+    (tmp_path / "a.part/HGG/killed").mkdir(parents=True)
+    phantom.write_phantom(tmp_path / "a", 2, 2, **SMALL)
+    phantom.write_phantom(tmp_path / "a", 1, 1, **SMALL)
+    assert len(layouts.find_patients(tmp_path / "a")) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_another_folder_is_not_replaced(tmp_path):
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(InputError, match="no phantom cohort; choose another --run_dir"):
+        phantom.write_phantom(tmp_path, 1, 1, **SMALL)
+    assert (tmp_path / "mine.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hgg", 0),
+        ("lgg", -1),
+        ("lgg", 5001),
+        ("size", 16),
+        ("slices", 2),
+        ("difficulty", 1.1),
+        ("difficulty", -0.1),
+        ("difficulty", float("nan")),
+        ("seed", -1),
+    ],
+)
+def test_refused(tmp_path, name, value):
+    with pytest.raises(InputError, match=f"--phantom_{name}={value} .*give a value from") as caught:
+        phantom.write_phantom(tmp_path / "a", **{name: value})
+    assert len(str(caught.value).splitlines()) == 1
+    assert str(tmp_path / "a") in str(caught.value)
+    assert not (tmp_path / "a").exists()
