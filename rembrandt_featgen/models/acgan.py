@@ -7,9 +7,14 @@ have. (The origin's tanh generator cannot produce unbounded features, nor exact 
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import tensorflow as tf
-import tensorflow_addons as tfa
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # a page on its end of life, at each start
+    import tensorflow_addons as tfa
 
 from rembrandt_featgen.models import losses
 from rembrandt_featgen.models import precision as precisions

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -48,8 +47,7 @@ def run(config: Config) -> None:
         acgan = restore.acgan(folders["acgan"], shape, records["acgan"]["config"], "float32")
         losses = records["classifier"]["figures"]["validation_loss"]
         chosen = min(losses, key=losses.get) if config.export_classifier == "auto" else config.export_classifier
-        scale = np.load(folders["classifier"] / "scale.npy")
-        classifier = restore.classifier(folders["classifier"], chosen, shape, scale, records["classifier"]["config"])
+        classifier = restore.classifier(folders["classifier"], chosen, shape, records["classifier"]["config"])
         models = {
             "unet": exported.segmenter(
                 unet,

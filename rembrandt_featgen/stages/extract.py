@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
@@ -39,22 +38,23 @@ def run(config: Config) -> None:
             return
         unet = restore.unet(folder, record["config"], slices_record, config.precision)
         tap = unets.tap_model(unet, config.tap)
-        compute = tf.function(lambda images: tap(images, training=False), reduce_retracing=True)
         size = slices_record["config"]["image_size"]
         shape = tuple(tap.compute_output_shape((1, size, size, tap.input_shape[-1]))[1:])
         counts = {}
         for split in ("train", "validation", "test"):
             index = shards.read_index(slices, split)
+            counts[split] = len(index)
+            if (stage.path / f"{split}.json").exists():  # written whole before the run was killed
+                continue
             with shards.ShardWriter(stage.path, split, {"feature": (shape, "float32")}) as writer:
                 bar = tqdm(total=len(index), desc=f"{config.tap} of {split}", unit="slice")
                 for batch in datasets.slices(slices, split, config.extract_batch):
-                    features = compute(batch["image"]).numpy()
+                    features = tap.predict_on_batch(batch["image"])
                     keys = [batch[name].numpy() for name in ("patient", "slice", "label")]
                     for feature, patient, position, label in zip(features, *keys):
                         writer.write({"feature": feature}, patient.decode(), position, label)
                     bar.update(len(features))
                 bar.close()
-            counts[split] = len(index)
         stage.complete(tap=config.tap, shape=shape, features=counts)
         logging.info("features: %s at %s, %s", "x".join(map(str, shape)), config.tap, counts)
 

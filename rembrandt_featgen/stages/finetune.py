@@ -43,6 +43,11 @@ class Config:
     unet_learning_rate: float = cli.flag(
         1e-3, "Adam's learning rate; the paper takes 1e-5 to fine-tune, 1e-4 to pre-train.", minimum=0.0
     )
+    unet_schedule: str = cli.flag(
+        "cosine",
+        "How the learning rate falls over --unet_epochs: 'cosine' to zero, or 'constant' as in the paper.",
+        choices=("cosine", "constant"),
+    )
     unet_patience: int = cli.flag(
         10, "Epochs without a better validation IOU before stopping; 0 never stops.", minimum=0
     )
@@ -69,11 +74,13 @@ def run(config: Config) -> None:
             config.precision,
         )
         start = callbacks.CrossEntropyStart(segmentation.soft_dice_loss, config.unet_warmup_steps)
-        optimizer = precisions.scaled(tf.keras.optimizers.Adam(config.unet_learning_rate), config.precision)
-        measures = [segmentation.soft_dice_loss, segmentation.hard_dice, segmentation.iou]
-        unet.compile(optimizer, start.loss, measures)
-        checkpointing = callbacks.Checkpointing(stage.path, unet, "val_iou", "max", config.unet_patience)
         steps = datasets.steps_per_epoch(sum(record["figures"]["split"]["train"]["slices"].values()), config.unet_batch)
+        rate = config.unet_learning_rate
+        if config.unet_schedule == "cosine":
+            rate = tf.keras.optimizers.schedules.CosineDecay(rate, steps * config.unet_epochs)
+        optimizer = precisions.scaled(tf.keras.optimizers.Adam(rate), config.precision)
+        unet.compile(optimizer, start.loss, [segmentation.soft_dice_loss, segmentation.hard_dice, segmentation.iou])
+        checkpointing = callbacks.Checkpointing(stage.path, unet, "val_iou", "max", config.unet_patience)
         start.resume(steps * checkpointing.epochs_done)
         trained = loops.fit(
             unet,

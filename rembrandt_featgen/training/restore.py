@@ -43,8 +43,16 @@ def acgan(folder: Path, shape: tuple[int, int, int], config: Mapping, precision:
     return network
 
 
-def classifier(folder: Path, arm: str, kind: str, shape: tuple[int, ...], scale: np.ndarray, config: Mapping):
-    """A classifier of the classify stage."""
+def classifier(folder: Path, name: str, shape: tuple[int, int, int], config: Mapping) -> tf.keras.Model:
+    """A classifier of the classify stage, computing in float32.
+
+    Args:
+      folder: run_dir/classifier.
+      name: arm and kind, such as "baseline_cnn".
+      shape: (height, width, channels) of a feature.
+      config: its stage.json's config.
+    """
+    kind, scale = name.rpartition("_")[2], np.load(folder / "scale.npy")
     network = classifiers.build_classifier(kind, shape, scale, config["classifier_filters"], config["classifier_units"])
-    weights.load(network, folder / f"{arm}_{kind}" / "best.npz")
+    weights.load(network, folder / name / "best.npz")
     return network
