@@ -20,6 +20,38 @@ def soft_dice_loss(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
     return 1.0 - _dice(truth, probability)
 
 
+def batch_soft_dice_loss(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
+    """Soft-dice loss, eq. (3), with TP, FP and FN counted over all slices of the batch together.
+
+    Of a slice without tumour, the loss of `soft_dice_loss` is near 1 until hardly a pixel is predicted, then 0: where
+    such slices are many, predicting nothing anywhere is an optimum that training falls into. Counted together, they
+    only add false positives.
+
+    Args:
+      truth, probability: as for `soft_dice_loss`.
+
+    Returns:
+      float32 scalar in [0, 1].
+    """
+    truth, probability = tf.cast(truth, tf.float32), tf.cast(probability, tf.float32)
+    overlap = tf.reduce_sum(truth * probability)
+    return 1.0 - (2.0 * overlap + EPSILON) / (tf.reduce_sum(probability) + tf.reduce_sum(truth) + EPSILON)
+
+
+def sensitivity(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
+    """Share of the batch's tumour pixels that are found after thresholding at 0.5; 1 where there are none.
+
+    Args:
+      truth, probability: as for `soft_dice_loss`.
+
+    Returns:
+      float32 scalar in [0, 1].
+    """
+    truth = tf.cast(truth, tf.float32)
+    found = tf.reduce_sum(truth * _threshold(probability))
+    return (found + EPSILON) / (tf.reduce_sum(truth) + EPSILON)
+
+
 def hard_dice(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
     """Dice coefficient of each slice after thresholding at 0.5, paper eq. (4); 1 where both masks are empty.
 

@@ -20,6 +20,7 @@ from rembrandt_featgen.models import losses
 from rembrandt_featgen.models import precision as precisions
 
 CLASSES = 2
+_MOMENTUM = 0.9  # of batch norm: small cohorts have too few steps for Keras' 0.99 to settle
 _INIT = tf.keras.initializers.RandomNormal  # of deviation 0.02, as in the implementation that the paper followed
 
 
@@ -40,7 +41,9 @@ def build_generator(shape, filters: int = 512, latent: int = 100, precision: str
     rows, columns = -(-height // 4), -(-width // 4)  # two doublings reach or pass the feature's size
 
     def activate(x):
-        return tf.keras.layers.ReLU(dtype=policy)(tf.keras.layers.BatchNormalization(dtype=policy)(x))
+        return tf.keras.layers.ReLU(dtype=policy)(
+            tf.keras.layers.BatchNormalization(momentum=_MOMENTUM, dtype=policy)(x)
+        )
 
     noise = tf.keras.Input((latent,), name="noise")
     labels = tf.keras.Input((), dtype=tf.int32, name="label")

@@ -8,6 +8,7 @@ import tensorflow as tf
 from rembrandt_featgen.models import precision as precisions
 
 KINDS = ("cnn", "linear")
+_MOMENTUM = 0.9  # of batch norm: small cohorts have too few steps for Keras' 0.99 to settle
 
 
 def build_classifier(
@@ -44,7 +45,7 @@ def build_classifier(
     else:
         for width in (filters, 2 * filters):
             x = tf.keras.layers.Conv2D(width, 3, padding="same", use_bias=False, dtype=policy)(x)
-            x = tf.keras.layers.BatchNormalization(dtype=policy)(x)
+            x = tf.keras.layers.BatchNormalization(momentum=_MOMENTUM, dtype=policy)(x)
             x = tf.keras.layers.MaxPooling2D(2, padding="same", dtype=policy)(tf.keras.layers.ReLU(dtype=policy)(x))
         x = tf.keras.layers.Dropout(0.5, dtype=policy)(tf.keras.layers.Flatten(dtype=policy)(x))
         x = tf.keras.layers.Dense(units, "relu", dtype=policy)(x)

@@ -20,6 +20,8 @@ from rembrandt_featgen.training import callbacks, datasets, loops
 from rembrandt_featgen.training import segmentation as scoring
 
 FOLDER = "unet"
+_DICE = {"batch": segmentation.batch_soft_dice_loss, "slice": segmentation.soft_dice_loss}
+_MEASURES = [segmentation.soft_dice_loss, segmentation.hard_dice, segmentation.iou, segmentation.sensitivity]
 SHOWN = 6  # slices in the report's overlays
 
 
@@ -42,6 +44,12 @@ class Config:
     unet_batch: int = cli.flag(10, "Slices in a batch.", minimum=1, source="paper 4.1")
     unet_learning_rate: float = cli.flag(
         1e-3, "Adam's learning rate; the paper takes 1e-5 to fine-tune, 1e-4 to pre-train.", minimum=0.0
+    )
+    dice_over: str = cli.flag(
+        "batch",
+        "What eq. (3) counts its pixels over: each slice, as the origin does, or the batch, which cannot be won by "
+        "predicting no tumour where many slices have none.",
+        choices=tuple(_DICE),
     )
     unet_schedule: str = cli.flag(
         "cosine",
@@ -73,13 +81,13 @@ def run(config: Config) -> None:
             min(max(record["figures"]["tumour_prior"], 1e-4), 0.5),
             config.precision,
         )
-        start = callbacks.CrossEntropyStart(segmentation.soft_dice_loss, config.unet_warmup_steps)
+        start = callbacks.CrossEntropyStart(_DICE[config.dice_over], config.unet_warmup_steps)
         steps = datasets.steps_per_epoch(sum(record["figures"]["split"]["train"]["slices"].values()), config.unet_batch)
         rate = config.unet_learning_rate
         if config.unet_schedule == "cosine":
             rate = tf.keras.optimizers.schedules.CosineDecay(rate, steps * config.unet_epochs)
         optimizer = precisions.scaled(tf.keras.optimizers.Adam(rate), config.precision)
-        unet.compile(optimizer, start.loss, [segmentation.soft_dice_loss, segmentation.hard_dice, segmentation.iou])
+        unet.compile(optimizer, start.loss, _MEASURES)
         checkpointing = callbacks.Checkpointing(stage.path, unet, "val_iou", "max", config.unet_patience)
         start.resume(steps * checkpointing.epochs_done)
         trained = loops.fit(

@@ -83,12 +83,12 @@ class Checkpointing(tf.keras.callbacks.Callback):
 class CrossEntropyStart(tf.keras.callbacks.Callback):
     """Soft dice, helped by cross-entropy in the first steps and whenever it sticks.
 
-    Where a network predicts no tumour anywhere, the gradient of soft dice vanishes and training can stay at loss 1 for
-    good; that of cross-entropy does not. Its weight falls from 1 to 0 over `steps`; should the training loss still be
-    stuck at the end of an epoch, the help starts anew and a warning says so.
+    Where a network predicts no tumour anywhere, the gradient of soft dice vanishes and training can stay there for
+    good; that of cross-entropy does not. Its weight falls from 1 to 0 over `steps`; should hardly any tumour be found
+    at the end of an epoch, the help starts anew and a warning says so.
 
     Args:
-      loss: of (truth, probability), per slice.
+      loss: of (truth, probability), per slice or for the batch.
       steps: steps over which the help fades; 0 for soft dice alone, as in the paper.
     """
 
@@ -98,7 +98,7 @@ class CrossEntropyStart(tf.keras.callbacks.Callback):
         self._remaining = tf.Variable(float(steps), trainable=False, name="cross_entropy_steps")
 
     def loss(self, truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
-        """[batch] float32: the loss, plus weighted mean cross-entropy of the slice's pixels."""
+        """float32, as `loss` gives it: the loss, plus weighted mean cross-entropy of the batch's pixels."""
         total = self._loss(truth, probability)
         if not self._steps:
             return total
@@ -106,7 +106,7 @@ class CrossEntropyStart(tf.keras.callbacks.Callback):
         # 1e-30, not 1e-7: a clip that binds has no gradient, and a stuck network is below 1e-7
         log_p = tf.math.log(tf.maximum(probability, 1e-30))
         log_not_p = tf.math.log(tf.maximum(1.0 - probability, 1e-7))
-        cross_entropy = -tf.reduce_mean(truth * log_p + (1.0 - truth) * log_not_p, axis=(1, 2, 3))
+        cross_entropy = -tf.reduce_mean(truth * log_p + (1.0 - truth) * log_not_p)
         return total + self._remaining / self._steps * cross_entropy
 
     def on_train_batch_end(self, batch, logs=None):
@@ -116,11 +116,11 @@ class CrossEntropyStart(tf.keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Starts the help anew where training sticks."""
-        if logs["soft_dice_loss"] > 0.99 and self._remaining == 0.0:
+        if logs["sensitivity"] < 0.01 and self._steps and self._remaining == 0.0:
             logging.warning(
-                "epoch %d: soft dice is stuck at %.3f; cross-entropy helps for %d more steps",
+                "epoch %d: stuck, %.1f%% of the tumour's pixels are found; cross-entropy helps for %d more steps",
                 epoch + 1,
-                logs["soft_dice_loss"],
+                100 * logs["sensitivity"],
                 self._steps,
             )
             self._remaining.assign(float(self._steps))

@@ -72,3 +72,34 @@ def difference(patients, labels, before: np.ndarray, after: np.ndarray, draws: i
         "ci95": statistics.bootstrap(ids, y, gain, draws, seed)["difference"],
         "patients": {grade: int(np.sum(y == label)) for label, grade in enumerate(GRADES)},
     }
+
+
+VERDICT_RULE = (
+    "Balanced accuracy per test patient (mean log-odds of its slices, threshold 0.5) of the CNN trained on real "
+    "and synthetic features, less that of the CNN trained on real ones alone; 'helped' or 'harmed' is said only if the "
+    "95% paired bootstrap interval over patients, stratified by grade, lies wholly above or below 0."
+)
+
+
+def verdict(rows: list[Mapping], difference: Mapping) -> str:
+    """One plain sentence on whether synthetic features helped, by `VERDICT_RULE`.
+
+    Args:
+      rows: of the classification table.
+      difference: of the two CNN arms, as made by `difference`.
+    """
+    cnn = {row["arm"]: row for row in rows if row["classifier"] == "cnn" and row["unit"] == "patient"}
+    low, high = difference["ci95"]
+    if low is None or not np.isfinite([low, high]).all():
+        return "Cannot tell: a grade has fewer than two test patients, so there is no interval for the difference."
+    start = "No evidence that synthetic features helped"
+    if low > 0:
+        start = "Synthetic features helped"
+    elif high < 0:
+        start = "Synthetic features harmed"
+    before, after = (cnn[arm]["balanced_accuracy"] for arm in ("baseline", "augmented"))
+    return (
+        f"{start}: balanced accuracy per patient went from {before:.2f} to {after:.2f} (difference "
+        f"{difference['difference']:+.2f}, 95% interval {low:+.2f} to {high:+.2f}, "
+        f"{sum(difference['patients'].values())} test patients)."
+    )

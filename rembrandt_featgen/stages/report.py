@@ -1,0 +1,200 @@
+"""Gathers what the stages found into report.json and a self-contained index.html with a verdict."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.metrics import classification
+from rembrandt_featgen.reporting import figures, html
+from rembrandt_featgen.stages import fields
+from rembrandt_featgen.training import comparison, datasets
+
+FOLDER = "report"
+MAPS = 25  # feature maps in the paper's figures 9 and 10
+_STAGES = {
+    "slices": "prepare",
+    "unet": "finetune",
+    "features": "extract",
+    "acgan": "train_acgan",
+    "synthetic": "generate",
+    "classifier": "classify",
+    "export": "export",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = fields.run_dir()
+    report_title: str = cli.flag("", "Title of the report; by default the name of the run's folder.")
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/report: report.json and index.html."""
+    found = {name: rundir.find(config.run_dir, name, module) for name, module in _STAGES.items()}
+    folders, records, digests = ({name: entry[i] for name, entry in found.items()} for i in range(3))
+    with rundir.open_stage(config, FOLDER, digests) as stage:
+        if stage.done:
+            return
+        report = _report(records)
+        rundir.write_json(stage.path / "report.json", report)
+        title = config.report_title or Path(config.run_dir).resolve().name
+        page = html.render(report, _figures(folders, records, report), {"title": title})
+        (stage.path / "index.html").write_text(page, encoding="utf-8")
+        stage.complete(verdict=report["verdict"])
+        logging.info("report: %s", Path(config.run_dir) / FOLDER / "index.html")
+
+
+def _report(records) -> dict:
+    """What report.json holds; DESIGN.md lists the keys."""
+    figures = {name: record["figures"] for name, record in records.items()}
+    slices, found = figures["slices"], figures["classifier"]
+    difference = found["comparison"]["cnn"]
+    settings = {key: value for record in records.values() for key, value in record["config"].items()}
+    return rundir.plain(
+        {
+            "cohort": {
+                "patients": slices["patients"],
+                "slices": slices["slices"],
+                "split": slices["split"],
+                "source": slices["source"],
+                "empty_mask_patients": len(slices["empty_mask_patients"]),
+            },
+            "segmentation": figures["unet"]["segmentation"],
+            "generator": {
+                **{
+                    key: figures["synthetic"][key] for key in ("synthetic", "generated", "acceptance", "class_accuracy")
+                },
+                "tap": figures["features"]["tap"],
+                "feature_shape": figures["features"]["shape"],
+            },
+            "classification": found["classification"],
+            "comparison": difference,
+            "verdict": comparison.verdict(found["classification"], difference),
+            "verdict_rule": comparison.VERDICT_RULE,
+            "warnings": _warnings(records, figures),
+            "stages": {name: {"seconds": record["seconds"]} for name, record in records.items()},
+            "versions": records["unet"]["versions"],
+            "settings": settings,
+        }
+    )
+
+
+def _warnings(records, figures) -> list[str]:
+    """What a careful reader should know before the numbers."""
+    lines = []
+    for grade, count in figures["slices"]["split"]["test"]["patients"].items():
+        if count < 20:
+            lines.append(
+                f"Only {count} test patients are {grade}: intervals are wide, and one patient more or less right moves "
+                f"the accuracy of {grade} by {1 / max(count, 1):.2f}."
+            )
+    lines.append("One split and one seed: another of either can give another answer.")
+    dice = figures["unet"]["segmentation"]["test"]["hard_dice"]
+    if dice < 0.5:
+        lines.append(
+            f"The U-Net segments poorly (test hard dice {dice:.2f}), so its features may tell little of the tumour."
+        )
+    if figures["unet"]["best_epoch"] + 1 == records["unet"]["config"]["unet_epochs"]:
+        lines.append("The U-Net's last epoch was its best: with more --unet_epochs it may become better.")
+    wanted = records["synthetic"]["config"]["synthetic_per_grade"]
+    for grade, kept in figures["synthetic"]["kept"].items():
+        if kept < wanted:
+            lines.append(f"Only {kept} of {wanted} wanted synthetic {grade} features were confirmed.")
+    if figures["slices"]["tumour_cut_off"]:
+        lines.append(f"--image_size cuts off tumour of {', '.join(figures['slices']['tumour_cut_off'])}.")
+    return lines
+
+
+def _figures(folders, records, report) -> dict[str, figures.Figure]:
+    """The report's figures by name."""
+    overlays = np.load(folders["unet"] / "overlays.npz")
+    titles = [
+        f"{patient}, {GRADES[label]}, dice {dice:.2f}"
+        for patient, label, dice in zip(overlays["patients"], overlays["labels"], overlays["dice"])
+    ]
+    shown = {
+        "overlays": figures.segmentation_overlays(
+            overlays["images"], overlays["truths"], overlays["predictions"], titles
+        )
+    }
+    history = rundir.read_json(folders["unet"] / "history.json")
+    shown["unet_curves"] = figures.training_curves(
+        {
+            "Soft-dice loss": {"training": history["soft_dice_loss"], "validation": history["val_soft_dice_loss"]},
+            "Hard dice": {"training": history["hard_dice"], "validation": history["val_hard_dice"]},
+            "IOU": {"training": history["iou"], "validation": history["val_iou"]},
+        },
+        records["unet"]["figures"]["best_epoch"],
+    )
+    history = rundir.read_json(folders["acgan"] / "history.json")
+    shown["acgan_curves"] = figures.training_curves(
+        {
+            "Loss": {"discriminator": history["d_loss"], "generator": history["g_loss"]},
+            "Class accuracy by the discriminator": {
+                "real, training": history["real_class_accuracy"],
+                "real, validation": history["val_real_class_accuracy"],
+                "synthetic": history["fake_class_accuracy"],
+            },
+            "Probability of being real": {"real": history["real_source"], "synthetic": history["fake_source"]},
+        },
+        None,
+    )
+    for label, grade in enumerate(GRADES):
+        real = _typical(datasets.features(folders["features"], "train", 64), label)
+        synthetic = _typical(datasets.features(folders["synthetic"], "synthetic", 64), label)
+        if real is not None and synthetic is not None:
+            channels = np.argsort(-real.mean((0, 1)), kind="stable")[:MAPS]  # those that fire most
+            maps = (np.moveaxis(feature[..., channels], -1, 0) for feature in (real, synthetic))
+            shown[f"feature_maps_{grade}"] = figures.feature_maps(*maps, grade)
+    patients = [row for row in report["classification"] if row["unit"] == "patient"]
+    shown["forest"] = figures.forest(
+        [
+            (f"{row['arm']}, {row['classifier']}", row["balanced_accuracy"], *row["ci95"]["balanced_accuracy"])
+            for row in patients
+        ],
+        "Balanced accuracy per patient, 95% interval",
+        0.5,
+    )
+    shown["strip"] = figures.probability_strip(*_patient_probabilities(folders["classifier"] / "predictions.csv"))
+    return shown
+
+
+def _typical(batches, label: int) -> np.ndarray | None:
+    """The feature of a grade whose mean is the median among the first thousand: [h, w, channels]."""
+    chosen: list[np.ndarray] = []
+    for batch in batches.take(16):
+        chosen.extend(batch["feature"].numpy()[batch["label"].numpy() == label])
+    if not chosen:
+        return None
+    return chosen[int(np.argsort([feature.mean() for feature in chosen])[len(chosen) // 2])]
+
+
+def _patient_probabilities(path: Path):
+    """Probability of HGG of each test patient by arm, and the patients' grades."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    by_arm, truth = {}, None
+    for arm in dict.fromkeys((row["arm"], row["classifier"]) for row in rows):
+        own = [row for row in rows if (row["arm"], row["classifier"]) == arm]
+        columns = [np.array([row[name] for row in own]) for name in ("patient", "grade", "probability_hgg")]
+        labels = np.array([GRADES.index(grade) for grade in columns[1]])
+        _, truth, by_arm[", ".join(arm)] = classification.by_patient(columns[0], labels, columns[2].astype(float))
+    return by_arm, [GRADES[label] for label in truth]
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()
