@@ -176,6 +176,7 @@ def start_logging() -> None:
     import logging as standard
 
     flags.FLAGS.mark_as_parsed()
+    standard.getLogger("tensorflow").setLevel(standard.ERROR)  # retracing hints and the like are no news to users
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().setFormatter(standard.Formatter("%(message)s"))

@@ -1,8 +1,25 @@
-"""From volumes to slices: centre crop or pad, and normalisation by training patients."""
+"""From volumes to slices: orientation, centre crop or pad, and normalisation by training patients."""
 
 from __future__ import annotations
 
 import numpy as np
+
+
+def as_displayed(volume: np.ndarray) -> np.ndarray:
+    """Turns a volume so that slices look as radiologists see them: anterior on top, the patient's right on the left.
+
+    Args:
+      volume: [x, y, slices, ...] with x to the right and y to the front, as `cohort.nifti` reads it.
+
+    Returns:
+      [height, width, slices, ...]
+    """
+    return np.swapaxes(volume, 0, 1)[::-1, ::-1]
+
+
+def as_stored(images: np.ndarray) -> np.ndarray:
+    """Undoes `as_displayed`: [height, width, slices, ...] to [x, y, slices, ...]."""
+    return np.swapaxes(images[::-1, ::-1], 0, 1)
 
 
 def centre_crop_or_pad(volume: np.ndarray, size: int) -> np.ndarray:
@@ -11,8 +28,8 @@ def centre_crop_or_pad(volume: np.ndarray, size: int) -> np.ndarray:
     The split of an odd difference is that of `tf.image.resize_with_crop_or_pad`, which the exported model uses.
 
     Args:
-      volume: [x, y, ...].
-      size: wanted length of x and y, pixels.
+      volume: [height, width, ...].
+      size: wanted height and width, pixels.
 
     Returns:
       [size, size, ...], of the same type.

@@ -60,8 +60,10 @@ def run(config: Config) -> None:
             "generator": exported.generator(acgan, GRADES),
             "classifier": exported.classifier(classifier, GRADES),
         }
+        logging.set_verbosity(logging.ERROR)  # TensorFlow logs each file that it writes
         for name, (module, signatures) in models.items():
             tf.saved_model.save(module, str(stage.path / name), signatures)
+        logging.set_verbosity(logging.INFO)
         stage.complete(classifier=chosen, tap=records["features"]["figures"]["tap"], grades=GRADES)
         logging.info("export: unet, generator and classifier (%s) in %s", chosen, config.run_dir + "/" + FOLDER)
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from rembrandt_featgen import cli, rundir
 from rembrandt_featgen.cohort import nifti
+from rembrandt_featgen.data import slices as slicing
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import classification
 
@@ -50,8 +51,8 @@ def run(config: Config) -> dict:
                 f"--image: {path} has shape {volume.voxels.shape}, {config.image[0]} has {volumes[0].voxels.shape}; "
                 "give volumes of one patient on one grid"
             )
-    # [x, y, slices] of each modality -> [slices, x, y, channels]
-    slices = np.moveaxis(np.stack([volume.voxels for volume in volumes], -1), 2, 0)
+    # [x, y, slices] of each modality -> [slices, height, width, channels]
+    slices = np.moveaxis(slicing.as_displayed(np.stack([volume.voxels for volume in volumes], -1)), 2, 0)
     masks, probabilities, grades = [], [], None
     for start in tqdm(range(0, len(slices), config.predict_batch), "predict", unit="batch"):
         found = segment(image=tf.constant(slices[start : start + config.predict_batch]))
@@ -59,7 +60,7 @@ def run(config: Config) -> dict:
         masks.append(found["mask"].numpy()[..., 0])
         probabilities.append(scores["probability_hgg"].numpy())
         grades = [name.decode() for name in scores["grades"].numpy()]
-    mask = np.moveaxis(np.concatenate(masks), 0, 2)
+    mask = slicing.as_stored(np.moveaxis(np.concatenate(masks), 0, 2))
     per_slice = np.concatenate(probabilities)
     patient = classification.by_patient(np.zeros(len(per_slice)), np.zeros(len(per_slice)), per_slice)[2][0]
     Path(config.mask).resolve().parent.mkdir(parents=True, exist_ok=True)

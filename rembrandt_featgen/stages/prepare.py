@@ -110,9 +110,9 @@ def _load(patient: layouts.Patient, config: Config, compare: bool = False):
                 f"{volumes[0].shape}; resample one of them or leave it out of --modalities"
             )
     mask = nifti.read_mask(patient.mask, volumes[0].shape, read[0] if compare else None)
-    image = slicing.centre_crop_or_pad(np.stack(volumes, -1), config.image_size)
-    cropped = slicing.centre_crop_or_pad(mask, config.image_size)
-    # [x, y, slices, channels] -> [slices, x, y, channels]
+    image = slicing.centre_crop_or_pad(slicing.as_displayed(np.stack(volumes, -1)), config.image_size)
+    cropped = slicing.centre_crop_or_pad(slicing.as_displayed(mask), config.image_size)
+    # [height, width, slices, channels] -> [slices, height, width, channels]
     return np.moveaxis(image, 2, 0), np.moveaxis(cropped, 2, 0)[..., None], int(mask.sum()) - int(cropped.sum())
 
 

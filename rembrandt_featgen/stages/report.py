@@ -114,7 +114,7 @@ def _warnings(records, figures) -> list[str]:
     return lines
 
 
-def _figures(folders, records, report) -> dict[str, figures.Figure]:
+def _figures(folders, records, report) -> dict[str, figures.Figure | bytes]:
     """The report's figures by name."""
     overlays = np.load(folders["unet"] / "overlays.npz")
     titles = [
@@ -122,8 +122,10 @@ def _figures(folders, records, report) -> dict[str, figures.Figure]:
         for patient, label, dice in zip(overlays["patients"], overlays["labels"], overlays["dice"])
     ]
     shown = {
-        "overlays": figures.segmentation_overlays(
-            overlays["images"], overlays["truths"], overlays["predictions"], titles
+        "overlays": figures.Figure(
+            figures.segmentation_overlays(overlays["images"], overlays["truths"], overlays["predictions"], titles),
+            "FLAIR slices of test patients with the contours of the true and of the predicted tumour.",
+            "The slice with most tumour of the first test patients; how good the U-Net is, the table says.",
         )
     }
     history = rundir.read_json(folders["unet"] / "history.json")
