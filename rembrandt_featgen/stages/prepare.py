@@ -38,13 +38,13 @@ class Config:
         240, "Pixels along each side of a slice; a multiple of 16.", minimum=32, source="paper 3.5"
     )
     test_fraction: float = cli.flag(
-        0.1, "Share of each grade's patients kept for the test.", minimum=0.0, maximum=0.9, source="paper 3.4"
+        0.1, "Share of each grade's patients kept for the test.", minimum=0.01, maximum=0.9, source="paper 3.4"
     )
     test_counts: tuple[str, ...] = cli.flag(
         (), "Test patients of each grade instead of a share, such as HGG:7,LGG:4 (the paper's).", source="paper 3.4"
     )
     validation_fraction: float = cli.flag(
-        0.1, "Share of each grade's patients for choosing epochs; the paper had none.", minimum=0.0, maximum=0.9
+        0.1, "Share of each grade's patients for choosing epochs; the paper had none.", minimum=0.01, maximum=0.9
     )
     seed: int = fields.seed()
 
@@ -85,7 +85,9 @@ def run(config: Config) -> None:
             modalities=config.modalities,
             **counts,
         )
-        logging.info("slices: %s", {split: entry["slices"] for split, entry in counts["split"].items()})
+        for split, entry in counts["split"].items():
+            grades = (f"{entry['patients'][g]} {g} patients ({entry['slices'][g]} slices)" for g in layouts.GRADES)
+            logging.info("slices of %s: %s", split, ", ".join(grades))
 
 
 def _test_counts(config: Config) -> dict[str, int] | None:

@@ -39,6 +39,8 @@ def training_slices(folder: Path, batch: int, augmented: bool) -> Callable[[tf.T
       augmented: whether Table 1 is applied, with other draws in each batch of each epoch.
     """
 
+    shards.read_index(folder, "train")  # a damaged shard is said here, not from within the graph
+
     def make_epoch(seed):
         batches = shards.read(folder, "train", seed).batch(batch)
         if not augmented:
@@ -89,11 +91,14 @@ def labelled_features(sources: list[tuple[Path, str, int]], batch: int) -> Calla
       sources: (folder, split, how many of its first records), such as real training features and synthetic ones.
       batch: features in a batch.
     """
+    sizes = [len(shards.read_index(folder, split)) for folder, split, _ in sources]
 
     def make_epoch(seed):
         parts, weights = [], []
-        for folder, split, count in sources:
-            if count == len(shards.read_index(folder, split)):
+        for (folder, split, count), size in zip(sources, sizes):
+            if not count:
+                continue
+            if count == size:
                 part = shards.read(folder, split, seed)
             else:
                 part = shards.read(folder, split).take(count).shuffle(256, seed=seed)

@@ -1,0 +1,260 @@
+"""Each kind of bad input, through the binaries: one line, exit status 1, and nothing half-written."""
+
+import json
+import logging
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen import rundir
+from rembrandt_featgen.cohort import phantom
+from rembrandt_featgen.stages import classify, export, extract, finetune, predict, prepare
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    """A small cohort of 6 + 4 patients in BraTS layout; tests damage copies of it."""
+    return phantom.write_phantom(tmp_path_factory.mktemp("clean") / "cohort", hgg=6, lgg=4, size=32, slices=3)
+
+
+@pytest.fixture
+def cohort(clean, tmp_path):
+    return shutil.copytree(clean, tmp_path / "cohort")
+
+
+def fails(main, monkeypatch, capsys, *arguments):
+    """Runs a binary that must fail; returns its one line of error."""
+    monkeypatch.setattr("sys.argv", ["binary", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+    assert stop.value.code == 1
+    assert "Traceback" not in captured.err
+    assert len(lines) == 1
+    assert captured.err.rstrip().endswith(lines[0])  # nothing after it
+    return lines[0]
+
+
+def a_patient(cohort, grade="HGG"):
+    folder = sorted((cohort / grade).iterdir())[0]
+    return folder, folder / f"{folder.name}_flair.nii.gz", folder / f"{folder.name}_seg.nii.gz"
+
+
+def rewrite(path, change, dtype=np.float32):
+    image = nib.load(path)
+    nib.save(nib.Nifti1Image(change(image.get_fdata()).astype(dtype), image.affine), path)
+
+
+def set_one(value):
+    def change(voxels):
+        voxels[5, 5, 1] = value
+        return voxels
+
+    return change
+
+
+DAMAGES = {
+    "truncated image": ("flair", lambda path: path.write_bytes(path.read_bytes()[:-400]), "truncated"),
+    "truncated mask": ("seg", lambda path: path.write_bytes(path.read_bytes()[:60]), "truncated"),
+    "not NIfTI": ("flair", lambda path: path.write_bytes(b"hello" * 100), "not a readable NIfTI"),
+    "NaN voxel": ("flair", lambda path: rewrite(path, set_one(np.nan)), "NaN"),
+    "infinite voxel": ("flair", lambda path: rewrite(path, set_one(np.inf)), "infinite"),
+    "empty volume": ("flair", lambda path: rewrite(path, np.zeros_like), "empty"),
+    "mask of another shape": ("seg", lambda path: rewrite(path, lambda v: v[:-1]), "shape"),
+    "labels that are not numbers": ("seg", lambda path: rewrite(path, set_one(np.nan)), "NaN"),
+    "labels between numbers": ("seg", lambda path: rewrite(path, set_one(0.5)), "label 0.5"),
+    "no mask": ("seg", lambda path: path.unlink(), "seg"),
+    "no image": ("flair", lambda path: path.unlink(), "flair"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_file(damage, cohort, tmp_path, monkeypatch, capsys):
+    kind, act, word = DAMAGES[damage]
+    folder, image, mask = a_patient(cohort)
+    path = image if kind == "flair" else mask
+    act(path)
+    line = fails(
+        prepare.main, monkeypatch, capsys, f"--run_dir={tmp_path / 'run'}", f"--cohort={cohort}", "--image_size=32"
+    )
+    assert folder.name in line
+    assert word in line
+    assert "--cohort" in line
+    assert not list((tmp_path / "run").glob("slices*"))
+
+
+def test_images_of_one_patient_on_different_grids(cohort, tmp_path, monkeypatch, capsys):
+    for grade in ("HGG", "LGG"):
+        for folder in (cohort / grade).iterdir():
+            shutil.copy(folder / f"{folder.name}_flair.nii.gz", folder / f"{folder.name}_t1.nii.gz")
+    folder, image, _ = a_patient(cohort)
+    rewrite(folder / f"{folder.name}_t1.nii.gz", lambda v: v[:, :-2])
+    arguments = [f"--run_dir={tmp_path / 'run'}", f"--cohort={cohort}", "--modalities=flair,t1", "--image_size=32"]
+    line = fails(prepare.main, monkeypatch, capsys, *arguments)
+    assert f"{folder.name}_t1.nii.gz" in line
+    assert "--modalities" in line
+
+
+def manifest(cohort, tmp_path, edit):
+    """A manifest of `cohort` whose rows (patient, grade, flair, mask) went through `edit`."""
+    rows = [
+        [folder.name, grade, folder / f"{folder.name}_flair.nii.gz", folder / f"{folder.name}_seg.nii.gz"]
+        for grade in ("HGG", "LGG")
+        for folder in sorted((cohort / grade).iterdir())
+    ]
+    path = tmp_path / "manifest.csv"
+    path.write_text("patient,grade,flair,mask\n" + "\n".join(",".join(map(str, row)) for row in edit(rows)) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda rows: [[rows[0][0], "", *rows[0][2:]], *rows[1:]], ["no grade", "manifest.csv"]),
+        (lambda rows: [[rows[0][0], "benign", *rows[0][2:]], *rows[1:]], ["'benign'", "HGG"]),
+        (lambda rows: [*rows, rows[0]], ["twice", "manifest.csv"]),
+        (lambda rows: [[*rows[0][:3], ""], *rows[1:]], ["mask"]),
+        (lambda rows: rows[:7], ["LGG", "--test_fraction"]),
+    ],
+    ids=["no grade", "unknown grade", "duplicate patient", "no mask", "too few of a grade"],
+)
+def test_bad_manifest(edit, words, cohort, tmp_path, monkeypatch, capsys):
+    path = manifest(cohort, tmp_path, edit)
+    arguments = [f"--run_dir={tmp_path / 'run'}", f"--cohort={path}", "--image_size=32"]
+    line = fails(prepare.main, monkeypatch, capsys, *arguments)
+    for word in words:
+        assert word in line
+    assert not list((tmp_path / "run").glob("slices*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--cohort=/nowhere/at/all"], ["--cohort=/nowhere/at/all"]),
+        (["--image_size=100"], ["--image_size=100", "96", "112"]),
+        (["--test_counts=HGG"], ["--test_counts", "HGG:7,LGG:4"]),
+        (["--validation_fraction=0"], ["--validation_fraction"]),
+        (["--no_such_flag=1"], ["no_such_flag"]),
+        (["--image_size=big"], ["image_size", "big"]),
+        (["stray"], ["stray"]),
+        (["--flagfile=/nowhere.flags"], ["/nowhere.flags"]),
+    ],
+)
+def test_bad_flag(arguments, words, cohort, tmp_path, monkeypatch, capsys):
+    line = fails(
+        prepare.main,
+        monkeypatch,
+        capsys,
+        f"--run_dir={tmp_path / 'run'}",
+        f"--cohort={cohort}",
+        "--image_size=32",
+        *arguments,
+    )
+    for word in words:
+        assert word in line
+
+
+def test_no_run_dir(monkeypatch, capsys):
+    assert "--run_dir" in fails(prepare.main, monkeypatch, capsys)
+
+
+def test_run_dir_that_cannot_be_made(cohort, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    arguments = [f"--run_dir={tmp_path / 'file' / 'run'}", f"--cohort={cohort}", "--image_size=32"]
+    assert "--run_dir" in fails(prepare.main, monkeypatch, capsys, *arguments)
+
+
+def test_run_dir_made_by_other_settings(cohort, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    prepare.run(prepare.Config(str(run), str(cohort), image_size=32))
+    before = (run / "slices" / "stage.json").read_bytes()
+    line = fails(prepare.main, monkeypatch, capsys, f"--run_dir={run}", f"--cohort={cohort}", "--image_size=64")
+    for word in ("--image_size=32 (now 64)", "delete", str(run / "slices"), "--run_dir"):
+        assert word in line
+    assert (run / "slices" / "stage.json").read_bytes() == before
+
+
+def test_unknown_tap(tmp_path, monkeypatch, capsys):
+    line = fails(extract.main, monkeypatch, capsys, f"--run_dir={tmp_path}", "--tap=conv6")
+    assert "--tap=conv6" in line
+    assert "conv1, conv2" in line
+
+
+@pytest.mark.parametrize(
+    ("stage", "missing"), [(finetune, "prepare"), (extract, "prepare"), (classify, "extract"), (export, "prepare")]
+)
+def test_stage_before_it_is_missing(stage, missing, tmp_path, monkeypatch, capsys):
+    line = fails(stage.main, monkeypatch, capsys, f"--run_dir={tmp_path}")
+    assert f"python -m rembrandt_featgen.stages.{missing} --run_dir={tmp_path}" in line
+
+
+def test_truncated_shard(cohort, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    prepare.run(prepare.Config(str(run), str(cohort), image_size=32))
+    shard = run / "slices" / "train-00000.tfrecord"
+    shard.write_bytes(shard.read_bytes()[:-7])
+    line = fails(finetune.main, monkeypatch, capsys, f"--run_dir={run}", "--unet_width=2", "--unet_epochs=1")
+    assert str(shard) in line
+    assert "delete" in line
+    assert not list(run.glob("unet*"))
+
+
+def test_more_synthetic_features_wanted_than_there_are(tmp_path, monkeypatch, capsys):
+    from rembrandt_featgen.data import shards
+
+    for name, split in (("features", "train"), ("synthetic", "synthetic")):
+        (tmp_path / name).mkdir()
+        with shards.ShardWriter(tmp_path / name, split, {"feature": ((1, 1, 1), "float32")}) as writer:
+            writer.write({"feature": np.zeros((1, 1, 1))}, "A", 0, 1)
+        rundir.write_json(tmp_path / name / "stage.json", {"figures": {"shape": [1, 1, 1]}})
+    line = fails(classify.main, monkeypatch, capsys, f"--run_dir={tmp_path}", "--synthetic_added=5")
+    assert "--synthetic_added=5" in line
+    assert "--synthetic_per_grade" in line
+    assert not list(tmp_path.glob("classifier*"))
+
+
+def test_training_that_diverges(cohort, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    prepare.run(prepare.Config(str(run), str(cohort), image_size=32))
+    monkeypatch.setitem(finetune._DICE, "batch", lambda truth, probability: tf.reduce_sum(probability) * np.nan)
+    line = fails(finetune.main, monkeypatch, capsys, f"--run_dir={run}", "--unet_width=2", "--unet_epochs=3")
+    assert "loss is nan" in line
+    assert "learning rate" in line
+    assert not list(run.glob("unet*"))
+
+
+def test_empty_masks_are_legal_and_counted(cohort, tmp_path, caplog):
+    folder, _, mask = a_patient(cohort)
+    rewrite(mask, np.zeros_like, np.uint8)
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        prepare.run(prepare.Config(str(tmp_path / "run"), str(cohort), image_size=32))
+    assert f"1 patients have an empty mask, which is legal: {folder.name}" in caplog.text
+    figures = json.loads((tmp_path / "run" / "slices" / "stage.json").read_text())["figures"]
+    assert figures["empty_mask_patients"] == [folder.name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--mask=out.png"], ["--mask=out.png", ".nii.gz"]),
+        (["--model_dir=/nowhere"], ["--model_dir=/nowhere", "export/"]),
+    ],
+)
+def test_predict(arguments, words, cohort, tmp_path, monkeypatch, capsys):
+    _, image, _ = a_patient(cohort)
+    line = fails(
+        predict.main,
+        monkeypatch,
+        capsys,
+        f"--model_dir={tmp_path}",
+        f"--image={image}",
+        f"--mask={tmp_path / 'm.nii.gz'}",
+        *arguments,
+    )
+    for word in words:
+        assert word in line
+    assert not (tmp_path / "m.nii.gz").exists()

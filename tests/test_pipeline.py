@@ -1,0 +1,282 @@
+"""One whole tiny run on a phantom cohort, and what must hold of it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.cohort import layouts, nifti
+from rembrandt_featgen.data import shards
+from rembrandt_featgen.data import slices as slicing
+from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.stages import pipeline, predict
+from rembrandt_featgen.training import restore
+
+ROOT = Path(__file__).parent.parent
+FLAGS = """
+--phantom_hgg=7
+--phantom_lgg=6
+--phantom_size=72
+--phantom_slices=4
+--image_size=64
+--test_fraction=0.3
+--unet_width=4
+--unet_epochs=3
+--unet_batch=4
+--ndf=8
+--ngf=8
+--acgan_epochs=3
+--acgan_batch=8
+--synthetic_per_grade=12
+--generate_tries=200
+--synthetic_added=0
+--classifier_filters=4
+--classifier_units=8
+--classifier_epochs=2
+--bootstrap_draws=200
+"""
+FOLDERS = ("phantom", "slices", "unet", "features", "acgan", "synthetic", "classifier", "export", "report")
+
+
+def run_pipeline(run_dir, *arguments):
+    """Runs the binary as a user would; returns what it printed."""
+    command = [sys.executable, "-m", "rembrandt_featgen.stages.pipeline", f"--run_dir={run_dir}", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """(run folder, what the pipeline printed)."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    (folder / "tiny.flags").write_text(FLAGS)
+    return folder / "run", run_pipeline(folder / "run", f"--flagfile={folder / 'tiny.flags'}")
+
+
+def figures(run_dir, stage):
+    return json.loads((run_dir / stage / "stage.json").read_text())["figures"]
+
+
+def test_says_what_runs_and_ends_with_report_and_verdict(run):
+    run_dir, done = run
+    for number, name in enumerate(stages.ORDER, 1):
+        assert f"[{number}/{len(stages.ORDER)}] {name}: " in done.stderr
+    assert f"tensorboard --logdir {run_dir / 'tensorboard'}" in done.stderr
+    report, verdict = done.stdout.strip().splitlines()
+    assert report == f"report: {run_dir / 'report' / 'index.html'}"
+    assert len(verdict) > len("verdict: ")
+
+
+def test_each_stage_leaves_a_whole_folder(run):
+    run_dir, _ = run
+    assert {path.name for path in run_dir.iterdir() if path.is_dir()} == {*FOLDERS, "tensorboard"}
+    for name in FOLDERS:
+        record = json.loads((run_dir / name / "stage.json").read_text())
+        assert record["seconds"] >= 0
+        assert record["versions"]["tensorflow"] == tf.__version__
+        assert not list((run_dir / name).rglob("checkpoints"))
+    for name in ("unet", "acgan", "classifier"):
+        assert list((run_dir / "tensorboard" / name).rglob("events.out.tfevents.*"))
+
+
+def test_report_json_has_the_designs_keys(run):
+    report = json.loads((run[0] / "report" / "report.json").read_text())
+    assert {"cohort", "segmentation", "generator", "classification", "verdict"} <= set(report)
+    assert report["cohort"]["patients"] == {"HGG": 7, "LGG": 6}
+    assert sum(report["cohort"]["slices"].values()) == 13 * 4
+    for split in ("train", "validation", "test"):
+        assert {"soft_dice_loss", "hard_dice", "iou"} <= set(report["segmentation"][split])
+    synthetic = report["generator"]["synthetic"]
+    assert synthetic == len(shards.read_index(run[0] / "synthetic", "synthetic")) > 0
+    units = {(row["arm"], row["classifier"], row["unit"]) for row in report["classification"]}
+    assert len(units) == 8
+    for row in report["classification"]:
+        assert set(row["accuracy"]) == {"HGG", "LGG", "total"}
+        assert {"balanced_accuracy", "mcc", "auroc", "ci95", "synthetic", "n"} <= set(row)
+        assert row["synthetic"] == (synthetic if row["arm"] == "augmented" else 0)
+
+
+def test_report_page_needs_no_network(run):
+    sources = []
+
+    class Parser(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            sources.extend(value for name, value in attributes if name == "src")
+
+    page = (run[0] / "report" / "index.html").read_text()
+    Parser().feed(page)
+    assert len(sources) >= 5
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert json.loads((run[0] / "report" / "report.json").read_text())["verdict"][:20] in page
+
+
+def test_no_patient_is_in_two_splits(run):
+    run_dir, _ = run
+    for folder in ("slices", "features"):
+        groups = [set(shards.read_index(run_dir / folder, split).patients) for split in ("train", "validation", "test")]
+        assert all(groups)
+        assert len(set.union(*groups)) == sum(map(len, groups)) == 13
+    split = json.loads((run_dir / "slices" / "split.json").read_text())
+    assert set(shards.read_index(run_dir / "slices", "test").patients) <= set(str(split).replace("'", " ").split())
+
+
+def test_slices_are_normalised_by_training_patients_alone(run):
+    run_dir, _ = run
+    train = np.stack([record["image"].numpy() for record in shards.read(run_dir / "slices", "train")])
+    assert train.mean() == pytest.approx(0.0, abs=1e-4)
+    assert train.std() == pytest.approx(1.0, abs=1e-4)
+    patients = {patient.id: patient for patient in layouts.find_patients(run_dir / "phantom" / "cohort")}
+    ids = sorted(set(shards.read_index(run_dir / "slices", "train").patients))
+    raw = [slicing.as_displayed(nifti.read_volume(patients[i].images["flair"]).voxels)[4:-4, 4:-4] for i in ids]
+    found = figures(run_dir, "slices")
+    assert found["mean"][0] == pytest.approx(np.mean(raw), rel=1e-5)
+    assert found["deviation"][0] == pytest.approx(np.std(raw), rel=1e-5)
+
+
+def test_features_are_those_of_the_trained_unet(run):
+    run_dir, _ = run
+    records = {name: rundir.read_json(run_dir / name / "stage.json") for name in ("slices", "unet")}
+    unet = restore.unet(run_dir / "unet", records["unet"]["config"], records["slices"], "float32")
+    image = next(iter(shards.read(run_dir / "slices", "test").batch(3)))["image"]
+    feature = next(iter(shards.read(run_dir / "features", "test").batch(3)))["feature"]
+    np.testing.assert_allclose(unets.tap_model(unet, "conv5")(image), feature, atol=1e-4)
+
+
+def test_weights_are_those_of_the_best_epoch(run):
+    run_dir, _ = run
+    history = rundir.read_json(run_dir / "unet" / "history.json")
+    found = figures(run_dir, "unet")
+    assert history["val_iou"][found["best_epoch"]] == max(history["val_iou"])
+    assert found["segmentation"]["validation"]["iou"] == pytest.approx(max(history["val_iou"]), abs=0.02)
+
+
+def test_second_run_skips_everything(run, tmp_path):
+    run_dir, _ = run
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in run_dir.rglob("*")
+        if path.is_file() and path.suffix not in (".txt", ".lock")
+    }
+    done = run_pipeline(run_dir, f"--flagfile={run_dir / 'flags.txt'}")
+    assert done.stderr.count("done before, skipped") == len(FOLDERS)
+    after = {path: path.stat().st_mtime_ns for path in before}
+    assert after == before
+
+
+def test_deleting_a_folder_redoes_it_and_what_follows(run, tmp_path):
+    copy = shutil.copytree(run[0], tmp_path / "run")
+    shutil.rmtree(copy / "classifier")
+    done = run_pipeline(copy, f"--flagfile={run[0] / 'flags.txt'}", f"--run_dir={copy}")
+    for name in FOLDERS:
+        redone = name in ("classifier", "export", "report")
+        assert (f"{name}: done before, skipped" in done.stderr) != redone, name
+
+
+def test_flags_txt_gives_the_config_back(run):
+    run_dir, _ = run
+    config = cli.parse(pipeline.Config, [f"--flagfile={run_dir / 'flags.txt'}"])
+    assert config.run_dir == str(run_dir)
+    assert config.unet_width == 4
+    assert config == cli.parse(pipeline.Config, [f"--run_dir={run_dir}", f"--flagfile={run_dir.parent / 'tiny.flags'}"])
+
+
+def test_savedmodels_give_the_numbers_of_before(run, tmp_path):
+    """In a process that knows TensorFlow and nothing of ours: mask, features, grade and generated features."""
+    run_dir, _ = run
+    raw = np.random.default_rng(0).uniform(0, 800, (2, 75, 66, 1)).astype(np.float32)
+    np.save(tmp_path / "raw.npy", raw)
+    script = f"""
+import sys
+import numpy as np
+import tensorflow as tf
+unet, generator, classifier = (
+    tf.saved_model.load("{run_dir}/export/" + name) for name in ("unet", "generator", "classifier")
+)
+raw = tf.constant(np.load("{tmp_path}/raw.npy"))
+found = unet.signatures["segment"](image=raw)
+grade = classifier.signatures["classify"](feature=found["feature"])
+drawn = generator.signatures["sample"](count=tf.constant(3), label=tf.constant(1), seed=tf.constant([1, 2], tf.int64))
+assert not [name for name in ("tensorlayer", "tensorflow_addons", "rembrandt_featgen") if name in sys.modules]
+np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], hgg=grade["probability_hgg"], grades=grade["grades"], **found)
+"""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env=environment, capture_output=True)
+    found = np.load(tmp_path / "found.npz", allow_pickle=True)
+    records = {
+        name: rundir.read_json(run_dir / name / "stage.json")
+        for name in ("slices", "unet", "acgan", "classifier", "export")
+    }
+    slices = records["slices"]["figures"]
+    normalised = (raw[:, 5:69, 1:65] - slices["mean"][0]) / slices["deviation"][0]
+    unet = restore.unet(run_dir / "unet", records["unet"]["config"], records["slices"], "float32")
+    np.testing.assert_allclose(found["probability"][:, 5:69, 1:65], unet(normalised), atol=1e-5)
+    assert not found["mask"][:, :5].any()
+    feature = unets.tap_model(unet, "conv5")(normalised)
+    np.testing.assert_allclose(found["feature"], feature, atol=1e-4)
+    shape = tuple(records["acgan"]["figures"]["shape"])
+    chosen = records["export"]["figures"]["classifier"]
+    network = restore.classifier(run_dir / "classifier", chosen, shape, records["classifier"]["config"])
+    np.testing.assert_allclose(found["hgg"], network(feature)[:, 0], atol=1e-5)
+    assert [name.decode() for name in found["grades"]] == ["LGG", "HGG"]
+    acgan = restore.acgan(run_dir / "acgan", shape, records["acgan"]["config"], "float32")
+    noise = tf.random.stateless_normal([3, acgan.latent], [1, 2])
+    np.testing.assert_allclose(found["drawn"], acgan.generate(noise, tf.constant([1, 1, 1])), atol=1e-4)
+
+
+def test_predict_keeps_the_inputs_geometry(run, tmp_path):
+    run_dir, _ = run
+    source = sorted((run_dir / "phantom" / "cohort").glob("*/*/*_flair.nii.gz"))[0]
+    turned = nib.load(source).as_reoriented(nib.orientations.axcodes2ornt("PIL"))  # axes in another order and direction
+    affine = turned.affine + np.array([[0, 0, 0, 10], [0, 0, 0, -20], [0, 0, 0, 5], [0, 0, 0, 0]])
+    nib.save(nib.Nifti1Image(np.asarray(turned.dataobj), affine), tmp_path / "turned.nii")
+    results = {}
+    for name, image in (("straight", source), ("turned", tmp_path / "turned.nii")):
+        mask, result = tmp_path / f"{name}.nii.gz", tmp_path / f"{name}.json"
+        predict.run(predict.Config(str(run_dir / "export"), (str(image),), str(mask), str(result)))
+        found, wanted = nib.load(mask), nib.load(image)
+        assert found.shape == wanted.shape
+        np.testing.assert_allclose(found.affine, wanted.affine)
+        assert set(np.unique(found.dataobj)) <= {0, 1}
+        results[name] = json.loads(result.read_text()), nib.as_closest_canonical(found).get_fdata()
+    # the same head lying otherwise in the file has the same tumour and the same grade
+    np.testing.assert_array_equal(results["straight"][1], results["turned"][1])
+    assert results["straight"][0]["probability_hgg"] == pytest.approx(results["turned"][0]["probability_hgg"], abs=1e-5)
+    assert results["straight"][0]["grade"] in ("HGG", "LGG")
+
+
+def test_killed_training_goes_on(run, tmp_path):
+    """SIGKILL in the middle of the U-Net's training; the next run continues after the last whole epoch."""
+    (tmp_path / "run").mkdir()
+    shutil.copytree(run[0] / "slices", tmp_path / "run" / "slices")
+    command = [sys.executable, "-m", "rembrandt_featgen.stages.finetune", f"--run_dir={tmp_path / 'run'}"]
+    command += [f"--flagfile={run[0].parent / 'tiny.flags'}", "--unet_epochs=40", "--unet_patience=0"]
+    history = tmp_path / "run" / "unet.part" / "history.json"
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    deadline = time.time() + 120
+    while time.time() < deadline and process.poll() is None:
+        if history.exists() and len(json.loads(history.read_text())["loss"]) >= 2:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = len(json.loads(history.read_text())["loss"])
+    assert 2 <= done < 40, "the run ended before it could be killed"
+    assert not (tmp_path / "run" / "unet").exists()
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr[-2000:]
+    assert f"resumed after epoch {done}" in again.stderr
+    record = rundir.read_json(tmp_path / "run" / "unet" / "stage.json")
+    assert record["resumed"]
+    assert len(rundir.read_json(tmp_path / "run" / "unet" / "history.json")["loss"]) == 40
