@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import flags, logging
+from tqdm import tqdm
 
 from rembrandt_featgen.errors import InputError
 
@@ -48,7 +49,8 @@ def define(config_class: type) -> flags.FlagValues:
     types = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
         meta, kind = field.metadata, types[field.name]
-        common = {"name": field.name, "default": field.default, "help": meta["help"], "flag_values": values}
+        default: typing.Any = field.default
+        common = {"name": field.name, "default": default, "help": meta["help"], "flag_values": values}
         bounds = {"lower_bound": meta["minimum"], "upper_bound": meta["maximum"]}
         if kind is bool:
             flags.DEFINE_boolean(**common)
@@ -61,7 +63,7 @@ def define(config_class: type) -> flags.FlagValues:
         elif kind is str:
             flags.DEFINE_string(**common)
         else:
-            flags.DEFINE_list(**{**common, "default": list(field.default)})
+            flags.DEFINE_list(**{**common, "default": list(default)})
     return values
 
 
@@ -164,11 +166,19 @@ def main(config_class: type, run: Callable, about: str, known_elsewhere: Callabl
     try:
         run(parse(config_class, arguments, known_elsewhere))
     except InputError as error:
+        _end_progress_bars()
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
+        _end_progress_bars()
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(_INTERRUPTED)
+
+
+def _end_progress_bars() -> None:
+    """Moves past unfinished bars, so that what is said next has a line of its own."""
+    for bar in list(getattr(tqdm, "_instances", ())):
+        bar.close()
 
 
 def start_logging() -> None:
