@@ -60,7 +60,7 @@ class Config:
         10, "Epochs without a better validation IOU before stopping; 0 never stops.", minimum=0
     )
     unet_warmup_steps: int = cli.flag(
-        100,
+        300,
         "Steps over which a cross-entropy term fades out, so that soft dice cannot stick at 1; 0 for none.",
         minimum=0,
     )
