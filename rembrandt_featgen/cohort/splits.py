@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -57,6 +58,99 @@ def split_patients(
         for index, name in enumerate(drawn):
             assignment[str(name)] = "test" if index < test else "validation" if index < test + validation else "train"
     return {name: assignment[name] for name in sorted(assignment)}
+
+
+def fold_patients(
+    patients: Sequence[Patient], folds: int, validation_fraction: float, seed: int, repeat: int = 0
+) -> list[dict[str, str]]:
+    """Deals patients into the outer folds of a cross-validation, at random within each grade.
+
+    Each patient is tested in exactly one fold. Of the others of a fold, `validation_fraction` of each grade are set
+    apart for every choice that the fold has to make. Which patient falls where depends on ids, seed and repeat alone.
+
+    Args:
+      patients: with unique ids.
+      folds: from 2.
+      validation_fraction: in (0, 1), of a fold's patients that are not tested.
+      seed: from 0.
+      repeat: from 0; another one deals anew.
+
+    Returns:
+      One assignment for each fold: patient id to one of SPLITS, as `split_patients` returns it.
+
+    Raises:
+      InputError: a grade has fewer patients than folds, or too few to train and to validate.
+    """
+    by_fold: list[list[str]] = [[] for _ in range(folds)]
+    dealt = 0
+    for label, grade in enumerate(GRADES):
+        members = sorted(patient.id for patient in patients if patient.grade == grade)
+        if len(members) < folds:
+            raise InputError(
+                f"--cv_folds={folds}, but --cohort has {len(members)} {grade} patients, so that some folds would test "
+                f"none; take at most {len(members)} folds or add patients"
+            )
+        for name in np.random.default_rng([seed, repeat, label]).permutation(members):
+            by_fold[dealt % folds].append(str(name))  # goes on where the other grade ended: folds of equal size
+            dealt += 1
+    return [_hold_out(patients, set(test), validation_fraction, (seed, repeat, k)) for k, test in enumerate(by_fold)]
+
+
+def site_folds(
+    patients: Sequence[Patient], pattern: str, validation_fraction: float, seed: int, repeat: int = 0
+) -> dict[str, dict[str, str]]:
+    """Leave-one-site-out: one fold for each site, which tests all of that site's patients.
+
+    Args:
+      patients: with unique ids.
+      pattern: regular expression whose first group finds the site in an id, such as `TCGA_([A-Z]+)_`.
+      validation_fraction, seed, repeat: as for `fold_patients`.
+
+    Returns:
+      Site to its fold's assignment, sorted by site.
+
+    Raises:
+      InputError: the pattern is none, or an id has no site, or there is one site only, or a fold cannot be trained.
+    """
+    sites = {patient.id: site_of(patient.id, pattern) for patient in patients}
+    nowhere = sorted(name for name, site in sites.items() if not site)
+    if nowhere:
+        raise InputError(f"--site_pattern={pattern} finds no site in the id {nowhere[0]} of --cohort; mend the pattern")
+    if len(set(sites.values())) < 2:
+        raise InputError(f"--site_pattern={pattern} finds one site only in --cohort; take --cv_grouping=patient")
+    return {
+        site: _hold_out(
+            patients, {name for name, own in sites.items() if own == site}, validation_fraction, (seed, repeat, number)
+        )
+        for number, site in enumerate(sorted(set(sites.values())))
+    }
+
+
+def site_of(name: str, pattern: str) -> str:
+    """The site that `pattern`'s first group finds in a patient's id; "" where it finds none, or is empty."""
+    try:
+        match = re.search(pattern, name) if pattern else None
+        return match.group(1) if match else ""
+    except (re.error, IndexError) as error:
+        raise InputError(
+            f"--site_pattern={pattern} is no regular expression with a group ({error}); write it like TCGA_([A-Z]+)_"
+        ) from error
+
+
+def _hold_out(patients, test: set[str], validation_fraction: float, seeds) -> dict[str, str]:
+    """The assignment of a fold that tests `test`: a share of each grade's others is for validation."""
+    assignment = dict.fromkeys(test, "test")
+    for label, grade in enumerate(GRADES):
+        others = sorted(patient.id for patient in patients if patient.grade == grade and patient.id not in test)
+        validation = _count(validation_fraction, len(others))
+        if len(others) - validation < 1:
+            raise InputError(
+                f"{grade}: a fold leaves {len(others)} patients, of whom --validation_fraction={validation_fraction:g} "
+                f"takes {validation}, so none is left to train on; add patients, or take more folds"
+            )
+        for index, name in enumerate(np.random.default_rng([*seeds, label]).permutation(others)):
+            assignment[str(name)] = "validation" if index < validation else "train"
+    return dict(sorted(assignment.items()))
 
 
 def write_split(path: str | Path, assignment: Mapping[str, str], patients: Iterable[Patient]) -> None:

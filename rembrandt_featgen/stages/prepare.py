@@ -16,7 +16,7 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.cohort import layouts, nifti, splits
+from rembrandt_featgen.cohort import duplicates, layouts, nifti, splits
 from rembrandt_featgen.data import shards
 from rembrandt_featgen.data import slices as slicing
 from rembrandt_featgen.errors import InputError
@@ -46,6 +46,9 @@ class Config:
     validation_fraction: float = cli.flag(
         0.1, "Share of each grade's patients for choosing epochs; the paper had none.", minimum=0.01, maximum=0.9
     )
+    split_file: str = cli.flag(
+        "", "A split.json that says which patient is in which split, such as another run's; replaces the shares above."
+    )
     seed: int = fields.seed()
 
 
@@ -60,10 +63,9 @@ def run(config: Config) -> None:
     if cohort == "phantom":
         cohort = str(rundir.find(config.run_dir, "phantom", "phantom")[0] / "cohort")
     patients = layouts.find_patients(cohort, config.layout, config.modalities)
-    assignment = splits.split_patients(
-        patients, config.validation_fraction, config.test_fraction, config.seed, _test_counts(config)
-    )
-    with rundir.open_stage(config, FOLDER, {"cohort": _digest(patients)}) as stage:
+    assignment = _assignment(config, patients)
+    split = hashlib.sha256(repr(sorted(assignment.items())).encode()).hexdigest()
+    with rundir.open_stage(config, FOLDER, {"cohort": _digest(patients), "split": split}) as stage:
         if stage.done:
             return
         moments = slicing.Moments(len(config.modalities))
@@ -88,6 +90,23 @@ def run(config: Config) -> None:
         for split, entry in counts["split"].items():
             grades = (f"{entry['patients'][g]} {g} patients ({entry['slices'][g]} slices)" for g in layouts.GRADES)
             logging.info("slices of %s: %s", split, ", ".join(grades))
+
+
+def _assignment(config: Config, patients) -> dict[str, str]:
+    """Which patient is in which split, as drawn or as --split_file says."""
+    if not config.split_file:
+        return splits.split_patients(
+            patients, config.validation_fraction, config.test_fraction, config.seed, _test_counts(config)
+        )
+    assignment, known = splits.read_split(config.split_file), {patient.id for patient in patients}
+    for names, where in ((known - set(assignment), "--cohort only"), (set(assignment) - known, "the split only")):
+        if names:
+            others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            raise InputError(
+                f"--split_file={config.split_file}: patient {sorted(names)[0]}{others} is in {where}; give the split "
+                "of this very cohort"
+            )
+    return assignment
 
 
 def _test_counts(config: Config) -> dict[str, int] | None:
@@ -122,13 +141,14 @@ def _write_slices(config, patients, assignment, folder, mean, deviation) -> dict
     """Writes each split's shards; returns the counts that the report shows."""
     size = config.image_size
     tensors = {"image": ((size, size, len(config.modalities)), "float32"), "mask": ((size, size, 1), "uint8")}
-    counts, empty, cut = {}, [], []
+    counts, empty, cut, fingerprints = {}, [], [], {}
     for split in SPLITS:
         members = [patient for patient in patients if assignment[patient.id] == split]
         entry = {"patients": _per_grade(p.grade for p in members), "slices": Counter(HGG=0, LGG=0), "empty_masks": 0}
         with shards.ShardWriter(folder, split, tensors) as writer:
             for patient in tqdm(members, f"slices of {split}", unit="patient"):
                 images, masks, lost = _load(patient, config, compare=True)
+                fingerprints[patient.id] = duplicates.fingerprint(np.moveaxis(images[..., 0], 0, 2))
                 normalised = (images - mean) / np.where(deviation > 0, deviation, 1.0)
                 for index, (image, mask) in enumerate(zip(normalised, masks)):
                     label = layouts.GRADES.index(patient.grade)
@@ -140,6 +160,7 @@ def _write_slices(config, patients, assignment, folder, mean, deviation) -> dict
                 if lost:
                     cut.append(f"{patient.id} ({lost} voxels)")
         counts[split] = entry
+    _refuse_duplicates(fingerprints, assignment)
     if empty:
         logging.warning("%d patients have an empty mask, which is legal: %s", len(empty), ", ".join(empty))
     if cut:
@@ -151,6 +172,19 @@ def _write_slices(config, patients, assignment, folder, mean, deviation) -> dict
         "empty_mask_patients": empty,
         "tumour_cut_off": cut,
     }
+
+
+def _refuse_duplicates(fingerprints, assignment) -> None:
+    """InputError for patients who are there twice: they could stand on both sides of a split."""
+    pairs = duplicates.find_duplicates(fingerprints)
+    if pairs:
+        first, second, correlation = pairs[0]
+        others = f", and {len(pairs) - 1} more such pairs" if pairs[1:] else ""
+        raise InputError(
+            f"--cohort: {first} ({assignment[first]}) and {second} ({assignment[second]}) hold the same volume "
+            f"(correlation {correlation:.4f}{others}): a patient under two names leaks from training into the test; "
+            "keep one of the two"
+        )
 
 
 def _per_grade(grades) -> dict[str, int]:

@@ -103,3 +103,55 @@ def test_check_disjoint(tmp_path):
     (tmp_path / "split.json").write_text(json.dumps(groups))
     with pytest.raises(RuntimeError, match="patient a"):
         splits.read_split(tmp_path / "split.json")
+
+
+@pytest.mark.parametrize(("hgg", "lgg", "folds"), [(18, 22, 5), (7, 5, 5), (4, 4, 2)])
+def test_folds_test_each_patient_once_and_stratify(hgg, lgg, folds):
+    patients = _cohort(hgg, lgg)
+    assignments = splits.fold_patients(patients, folds, 0.2, seed=3)
+    tested = [name for assignment in assignments for name, split in assignment.items() if split == "test"]
+    assert sorted(tested) == [patient.id for patient in patients]
+    counts = [_counts(patients, assignment) for assignment in assignments]
+    for grade, n in (("HGG", hgg), ("LGG", lgg)):
+        sizes = [count[grade][2] for count in counts]
+        assert max(sizes) - min(sizes) <= 1
+        assert all(sum(count[grade]) == n for count in counts)
+        assert all(count[grade][0] > 0 and count[grade][1] > 0 for count in counts)
+    whole = [sum(count[grade][2] for grade in count) for count in counts]
+    assert max(whole) - min(whole) <= 1
+
+
+def test_repeats_deal_anew_and_are_reproducible():
+    patients = _cohort(10, 10)
+    first, again, other = (splits.fold_patients(patients, 5, 0.2, 0, repeat) for repeat in (0, 0, 1))
+    assert first == again != other
+    assert first == splits.fold_patients(patients[::-1], 5, 0.2, 0)
+
+
+def test_more_folds_than_patients_of_a_grade():
+    with pytest.raises(InputError, match="--cv_folds=5, but --cohort has 4 LGG patients"):
+        splits.fold_patients(_cohort(9, 4), 5, 0.2, 0)
+
+
+def test_sites_are_left_out_one_by_one():
+    sites = ["CS", "DU", "DU", "HT", "CS", "DU", "HT", "HT"]
+    patients = [
+        Patient(f"TCGA_{site}_{i}", "HGG" if i % 2 else "LGG", {"flair": Path("f")}, Path("m"))
+        for i, site in enumerate(sites)
+    ]
+    folds = splits.site_folds(patients, "TCGA_([A-Z]+)_", 0.2, seed=0)
+    assert list(folds) == ["CS", "DU", "HT"]
+    for site, assignment in folds.items():
+        assert {name for name, split in assignment.items() if split == "test"} == {
+            patient.id for patient in patients if f"_{site}_" in patient.id
+        }
+        assert len(assignment) == len(patients)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"), [("TCGA_([0-9]+)_", "no site in the id TCGA_CS_0"), ("(TCGA", "group"), ("TCGA", "group")]
+)
+def test_bad_site_pattern(pattern, words):
+    patients = [Patient(f"TCGA_CS_{i}", "HGG", {"flair": Path("f")}, Path("m")) for i in range(3)]
+    with pytest.raises(InputError, match=words):
+        splits.site_folds(patients, pattern, 0.2, 0)

@@ -99,6 +99,37 @@ def test_images_of_one_patient_on_different_grids(cohort, tmp_path, monkeypatch,
     assert "--modalities" in line
 
 
+def test_planted_leak_of_one_patient_under_two_names(cohort, tmp_path, monkeypatch, capsys):
+    """A patient scanned once, in the cohort twice, with other intensities: caught and named."""
+    folder, image, mask = a_patient(cohort)
+    alias = cohort / "HGG" / "ALIAS"
+    alias.mkdir()
+    shutil.copy(image, alias / "ALIAS_flair.nii.gz")
+    shutil.copy(mask, alias / "ALIAS_seg.nii.gz")
+    rewrite(alias / "ALIAS_flair.nii.gz", lambda v: 2 * v + 10)
+    line = fails(
+        prepare.main, monkeypatch, capsys, f"--run_dir={tmp_path / 'run'}", f"--cohort={cohort}", "--image_size=32"
+    )
+    for word in ("ALIAS", folder.name, "same volume", "--cohort"):
+        assert word in line
+    assert not list((tmp_path / "run").glob("slices*"))
+
+
+def test_split_file_of_another_cohort(cohort, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    prepare.run(prepare.Config(str(run), str(cohort), image_size=32))
+    split = run / "slices" / "split.json"
+    again = tmp_path / "again"
+    prepare.run(prepare.Config(str(again), str(cohort), image_size=32, split_file=str(split), seed=5))
+    assert (again / "slices" / "split.json").read_text() == split.read_text()
+    folder, _, _ = a_patient(cohort)
+    shutil.rmtree(folder)
+    arguments = [f"--run_dir={tmp_path / 'third'}", f"--cohort={cohort}", "--image_size=32", f"--split_file={split}"]
+    line = fails(prepare.main, monkeypatch, capsys, *arguments)
+    assert f"--split_file={split}" in line
+    assert folder.name in line
+
+
 def manifest(cohort, tmp_path, edit):
     """A manifest of `cohort` whose rows (patient, grade, flair, mask) went through `edit`."""
     rows = [
