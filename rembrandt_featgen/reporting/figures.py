@@ -1,76 +1,33 @@
-"""Figures of the report: each takes arrays or dictionaries and returns a PNG; no pyplot, hence no global state."""
+"""Figures of the report: each takes arrays or dictionaries and returns a PNG."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import io
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-DPI = 192  # two pixels for each CSS pixel, sharp on phones
+from rembrandt_featgen.reporting.drawing import (
+    BLUE,
+    GREY,
+    ORANGE,
+    SERIES,
+    SKY,
+    canvas,
+    floats,
+    name_rows,
+    spread,
+    styled,
+)
+from rembrandt_featgen.reporting.drawing import GRADES as GRADES
+from rembrandt_featgen.reporting.drawing import Figure as Figure  # stages know it by this name
+
 THRESHOLD = 0.5
-# Okabe and Ito's colours, which the colour-blind can tell apart; line styles and markers say the same in grey print.
-BLUE, SKY, ORANGE, VERMILION = "#0072B2", "#56B4E9", "#E69F00", "#D55E00"
-GREEN, PURPLE, GREY = "#009E73", "#CC79A7", "#5f6368"
-SERIES = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"), (ORANGE, "-"), (SKY, "--"))
-GRADES = {"HGG": (VERMILION, "o"), "LGG": (BLUE, "D")}  # colour, marker
-_STYLE = {
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "text.parse_math": False,  # a "$" in a patient's name is a dollar
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e4e6e9",
-    "legend.frameon": False,
-}
 
 
-@dataclasses.dataclass(frozen=True)
-class Figure:
-    """A figure and the words that go with it."""
-
-    png: bytes
-    alt: str  # what it shows, for those who cannot see it
-    caption: str = ""
-
-
-def _styled(draw):
-    """Makes `draw`, which returns a matplotlib figure, return PNG bytes in the house style."""
-
-    @functools.wraps(draw)
-    def wrapper(*args, **kwargs) -> bytes:
-        with matplotlib.rc_context(_STYLE):
-            buffer = io.BytesIO()
-            figure = draw(*args, **kwargs) if len([*args, *kwargs.values()][0]) else _empty()
-            figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-        return buffer.getvalue()
-
-    return wrapper
-
-
-def _canvas(width: float, height: float, rows: int = 1, columns: int = 1):
-    """A figure of [width, height] inches and its axes as an array [rows, columns]."""
-    figure = Canvas(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def _empty():
-    """A figure that says that there is nothing to show."""
-    figure = Canvas(figsize=(6.4, 1.2))
-    figure.text(0.5, 0.5, "Nothing to show in this run.", ha="center", va="center", color=GREY)
-    return figure
-
-
-@_styled
+@styled
 def segmentation_overlays(
     images: np.ndarray, truths: np.ndarray, predictions: np.ndarray, titles: Sequence[str]
 ) -> bytes:
@@ -85,7 +42,7 @@ def segmentation_overlays(
     columns = min(len(images), 4 if len(images) in (4, 7, 8) or len(images) > 9 else 3)
     rows = -(-len(images) // columns)
     height = 2.2 * images.shape[1] / images.shape[2] + 0.45
-    figure, axes = _canvas(2.2 * columns, height * rows + 0.35, rows, columns)
+    figure, axes = canvas(2.2 * columns, height * rows + 0.35, rows, columns)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, image, truth, prediction, title in zip(axes.flat, images, truths, predictions, titles):
@@ -111,7 +68,7 @@ def _contour(ax, mask, colour: str, style: str) -> bool:
     return True
 
 
-@_styled
+@styled
 def feature_maps(real: np.ndarray, synthetic: np.ndarray, grade: str) -> bytes:
     """Mosaics of the same channels of a real and a synthetic feature, side by side (paper Figs 9-10).
 
@@ -121,7 +78,7 @@ def feature_maps(real: np.ndarray, synthetic: np.ndarray, grade: str) -> bytes:
     """
     real, synthetic = (np.nan_to_num(np.asarray(maps, float)) for maps in (real, synthetic))
     low, high = (reduce([real, synthetic], axis=(0, 2, 3), keepdims=True)[0] for reduce in (np.min, np.max))
-    figure, axes = _canvas(6.9, 3.6, 1, 2)
+    figure, axes = canvas(6.9, 3.6, 1, 2)
     figure.get_layout_engine().set(wspace=0.06)
     for ax, maps, kind in zip(axes.flat, (real, synthetic), ("real", "synthetic")):
         ax.imshow(_mosaic((maps - low) / np.maximum(high - low, 1e-12)), cmap="viridis", vmin=0, vmax=1)
@@ -141,7 +98,7 @@ def _mosaic(maps: np.ndarray) -> np.ndarray:
     return cells.reshape(side * cells.shape[1], -1)[:-gap, :-gap]
 
 
-@_styled
+@styled
 def training_curves(
     panels: Mapping[str, Mapping[str, Sequence[float]]], best_epoch: int | None = None, ylabel: str = ""
 ) -> bytes:
@@ -153,14 +110,14 @@ def training_curves(
       ylabel: of the leftmost panels.
     """
     rows, columns = -(-len(panels) // 3), min(len(panels), 3)
-    figure, axes = _canvas(max(3.3 * columns, 4.8), 3.0 * rows, rows, columns)
+    figure, axes = canvas(max(3.3 * columns, 4.8), 3.0 * rows, rows, columns)
     for blank in axes.flat[len(panels) :]:
         blank.set_axis_off()
     for number, (ax, (title, series)) in enumerate(zip(axes.flat, panels.items())):
         for i, (name, values) in enumerate(series.items()):
             colour, style = SERIES[i % len(SERIES)]
             marker = "o" if len(values) < 3 else None
-            ax.plot(range(1, len(values) + 1), _floats(values), style, color=colour, lw=1.8, marker=marker, label=name)
+            ax.plot(range(1, len(values) + 1), floats(values), style, color=colour, lw=1.8, marker=marker, label=name)
         if best_epoch is not None:
             ax.axvline(best_epoch + 1, color=GREY, lw=1.2, ls=(0, (1, 2)), label=f"best epoch, {best_epoch + 1}")
         ax.set(title=title, xlabel="epoch", ylabel=ylabel if number % columns == 0 else "")
@@ -171,7 +128,7 @@ def training_curves(
     return figure
 
 
-@_styled
+@styled
 def forest(
     rows: Sequence[tuple[str, float, float, float]], xlabel: str = "Balanced accuracy", reference: float | None = None
 ) -> bytes:
@@ -182,8 +139,8 @@ def forest(
       xlabel: what is measured, its unit and the interval's level.
       reference: where to draw a dashed line, such as 0.5 for chance.
     """
-    figure, ((ax,),) = _canvas(7.0, 0.34 * len(rows) + 0.95)
-    numbers = _floats([row[1:] for row in rows])
+    figure, ((ax,),) = canvas(7.0, 0.34 * len(rows) + 0.95)
+    numbers = floats([row[1:] for row in rows])
     for y, (value, low, high) in enumerate(numbers):
         ax.plot([low, high], [y, y], color=BLUE, lw=2.2, solid_capstyle="butt")
         ax.plot(value, y, "s", color=BLUE, ms=6.5)
@@ -196,11 +153,11 @@ def forest(
     finite = numbers[np.isfinite(numbers)]
     if not finite.size or 0 <= finite.min() <= finite.max() <= 1:
         ax.set_xlim(-0.02, 1.02)
-    _name_rows(ax, [row[0] for row in rows], xlabel)
+    name_rows(ax, [row[0] for row in rows], xlabel)
     return figure
 
 
-@_styled
+@styled
 def probability_strip(by_arm: Mapping[str, Sequence[float]], grades: Sequence[str]) -> bytes:
     """One dot a patient at its probability of HGG, a strip for each arm, coloured by true grade.
 
@@ -208,43 +165,21 @@ def probability_strip(by_arm: Mapping[str, Sequence[float]], grades: Sequence[st
       by_arm: arm to probabilities in [0, 1], by patient.
       grades: true grade of each patient, "HGG" or "LGG".
     """
-    figure, ((ax,),) = _canvas(7.0, 0.62 * len(by_arm) + 1.35)
+    figure, ((ax,),) = canvas(7.0, 0.62 * len(by_arm) + 1.35)
     ax.axvline(THRESHOLD, color=GREY, lw=1.2, ls="--")
     for y, probabilities in enumerate(by_arm.values()):
-        probabilities = _floats(probabilities)
+        probabilities = floats(probabilities)
         for grade, (colour, marker) in GRADES.items():
             x = np.sort(probabilities[(np.asarray(grades) == grade) & np.isfinite(probabilities)])
             middle = y - 0.2 if grade == "HGG" else y + 0.2
             style = {"s": 36, "color": colour, "alpha": 0.75, "edgecolors": "white", "linewidths": 0.6}
-            ax.scatter(x, middle + _spread(x), marker=marker, clip_on=False, zorder=3, **style)
+            ax.scatter(x, middle + spread(x), marker=marker, clip_on=False, zorder=3, **style)
         ax.axhline(y - 0.5, color="#c4c7cc", lw=0.8)
     sides = "\N{LEFTWARDS ARROW} called LGG      called HGG \N{RIGHTWARDS ARROW}"
     ax.text(0.5, 1.01, sides, transform=ax.transAxes, ha="center", va="bottom", fontsize=8.5, color=GREY)
     ax.set_xlim(-0.02, 1.02)
-    _name_rows(ax, by_arm, "Patient's probability of HGG")
+    name_rows(ax, by_arm, "Patient's probability of HGG")
     handles = [Line2D([], [], color=c, marker=marker, ls="", ms=7) for c, marker in GRADES.values()]
     counts = [f"truly {grade} ({list(grades).count(grade)} patients)" for grade in GRADES]
     figure.legend(handles, counts, loc="outside lower center", ncols=2)
     return figure
-
-
-def _name_rows(ax, names, xlabel: str) -> None:
-    """Names the rows y = 0, 1, ... of `ax`, from the top down."""
-    ax.set_yticks(range(len(names)), [textwrap.fill(str(name), 34) for name in names])
-    ax.set(ylim=(len(names) - 0.5, -0.5), xlabel=xlabel)
-    ax.grid(False, axis="y")
-    ax.tick_params(axis="y", length=0)
-
-
-def _spread(x: np.ndarray) -> np.ndarray:
-    """Heights, within 0.12 of 0, that keep dots at nearly equal (sorted) x apart."""
-    steps, heights = (0.0, 0.12, -0.12, 0.06, -0.06), np.zeros(len(x))
-    for i in range(len(x)):
-        taken = heights[:i][x[:i] > x[i] - 0.02]
-        heights[i] = next((step for step in steps if step not in taken), steps[i % len(steps)])
-    return heights
-
-
-def _floats(values) -> np.ndarray:
-    """Numbers as an array, None as NaN."""
-    return np.array(values, dtype=object).astype(float) if len(values) else np.zeros(0)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib import _pylab_helpers
 
-from rembrandt_featgen.reporting import figures
+from rembrandt_featgen.reporting import drawing, figures
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(5, 24, 32))
@@ -78,6 +78,6 @@ def test_maps_share_the_colours_of_a_channel(monkeypatch):
 
 
 def test_dots_at_one_place_are_kept_apart():
-    spread = figures._spread(np.array([0.1, 0.5, 0.5, 0.505, 0.9]))
+    spread = drawing.spread(np.array([0.1, 0.5, 0.5, 0.505, 0.9]))
     assert spread[0] == spread[1] == spread[4] == 0
     assert len(set(spread[1:4])) == 3

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from rembrandt_featgen.reporting import figures, html
+from rembrandt_featgen.reporting.page import MISSING
 
 EVIL = '<script>alert("x")</script>'
 PNG = figures.forest([("a", 0.5, 0.4, 0.6)])
@@ -165,7 +166,7 @@ def test_undefined_numbers_are_dashes_that_explain_themselves():
     page = Page(html.render({"classification": rows}, {}))
     titles = [value for tag, name, value in page.attributes if (tag, name) == ("abbr", "title")]
     assert titles.count(html.ONE_CLASS) == 3
-    assert html.MISSING in titles
+    assert MISSING in titles
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,164 @@
+"""What all pages share: templates, numbers as text, and figures as data in the page; no network, no scripts."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup, escape
+
+from rembrandt_featgen.reporting.drawing import DPI, Figure
+
+MISSING = "not recorded in this run"
+
+
+class Place(NamedTuple):
+    """Where a figure stands, and the words of one that comes without its own."""
+
+    section: str
+    alt: str
+    caption: str
+
+
+def render(
+    template: str,
+    report: Mapping,
+    figures: Mapping[str, Figure | bytes],
+    places: Mapping[str, Place],
+    context: Mapping,
+    **values,
+) -> str:
+    """A page.
+
+    Args:
+      template: file name of the page's template.
+      report: what report.json holds; any key may be missing.
+      figures: name to figure, or to its PNG, which then gets the words of its place.
+      places: start of a figure's name to its place; figures of no place come last.
+      context: "title", by default "Report"; "date", by default today; "links", label to path relative to the page.
+      values: what else the template needs.
+
+    Returns:
+      HTML text.
+    """
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            report=report,
+            title=context.get("title", "Report"),
+            date=context.get("date", datetime.date.today().isoformat()),
+            links={label: relative(path) for label, path in context["links"].items()},
+            figures=by_section(figures, places),
+            seeds={key: value for key, value in (report.get("settings") or {}).items() if "seed" in key},
+            **values,
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number=number, signed=signed, interval=interval, count=count, total=total, setting=setting
+    )
+    return environment
+
+
+def number(value, why: str = MISSING, form: str = ".3f") -> str:
+    """Three digits after the point, or an en dash that says `why` the value is None or NaN."""
+    shown = _finite(value)
+    if shown is None:
+        return _dash(MISSING if isinstance(value, jinja2.Undefined) else why)
+    return f"{shown:{form}}".replace("-", "\N{MINUS SIGN}")
+
+
+def signed(value, why: str = MISSING) -> str:
+    """As `number`, with its sign."""
+    return number(value, why, "+.3f")
+
+
+def interval(bounds, form: str = ".3f") -> str:
+    """ "[0.123, 0.456]" of a pair; nothing if there is no pair."""
+    if not isinstance(bounds, Sequence) or len(bounds) != 2 or None in map(_finite, bounds):
+        return ""
+    return f"[{number(bounds[0], form=form)}, {number(bounds[1], form=form)}]"
+
+
+def count(value) -> str:
+    """A whole number with its thousands apart."""
+    return number(value, MISSING, ",.0f")
+
+
+def total(counts) -> int | None:
+    """Sum of a mapping's values; None if it is not there."""
+    return sum(counts.values()) if isinstance(counts, Mapping) and counts else None
+
+
+def setting(value) -> str:
+    """A flag's value as one would type it."""
+    if isinstance(value, Markup):
+        return value
+    if value is None or isinstance(value, jinja2.Undefined):
+        return _dash("not set")
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    if value == "":
+        return _dash("empty")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _finite(value) -> float | None:
+    if isinstance(value, Markup):
+        return value
+    if value is None or isinstance(value, jinja2.Undefined):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def _dash(why: str) -> Markup:
+    return Markup('<abbr title="{0}" aria-label="{0}">\N{EN DASH}</abbr>').format(escape(why))
+
+
+def by_section(figures: Mapping[str, Figure | bytes], places: Mapping[str, Place]) -> dict[str, list[dict]]:
+    """What the template needs of each figure, in the order of `places` within its section."""
+    starts = list(places)
+    sections: dict[str, list[dict]] = {}
+    known = {name: next((start for start in starts if name.startswith(start)), None) for name in figures}
+    for name in sorted(figures, key=lambda name: starts.index(known[name]) if known[name] else len(starts)):
+        section, alt, caption = places.get(known[name], ("other", name, name))
+        if known[name] == "feature_maps":
+            ending = name[len("feature_maps") :].strip("_")
+            alt, caption = (f"{text}{', ' + ending if ending else ''}." for text in (alt, caption))
+        figure = figures[name]
+        if not isinstance(figure, Figure):
+            figure = Figure(figure, alt, caption)
+        width, height = (pixels * 96 // DPI for pixels in struct.unpack(">II", figure.png[16:24]))  # PNG's IHDR chunk
+        sections.setdefault(section, []).append(
+            {
+                "source": f"data:image/png;base64,{base64.b64encode(figure.png).decode()}",
+                "alt": figure.alt,
+                "caption": figure.caption,
+                "width": width,
+                "height": height,
+                "narrowest": min(width, 180 if known[name] == "feature_maps" else max(480, width * 2 // 3)),
+            }
+        )
+    return sections
+
+
+def relative(path: str) -> str:
+    """`path` as a link that cannot leave the disk: no scheme, no host."""
+    return quote(str(path).lstrip("/"))
