@@ -27,7 +27,7 @@ def fingerprint(image: np.ndarray) -> np.ndarray:
     small = ndimage.zoom(smooth, np.array([SIDE, SIDE, DEPTH]) / shape, order=1, grid_mode=True, mode="nearest")
     centred = small.ravel() - small.mean()
     length = np.linalg.norm(centred)
-    return centred / length if length > 0 else centred
+    return centred / length if np.ptp(image) > 0 else np.zeros_like(centred)
 
 
 def find_duplicates(fingerprints: Mapping[str, np.ndarray]) -> list[tuple[str, str, float]]:

@@ -6,12 +6,12 @@ from rembrandt_featgen.cohort import duplicates, phantom
 
 @pytest.fixture(scope="module")
 def volumes():
-    """Four phantoms [64, 64, 4] by name."""
+    """Four phantoms [128, 128, 4] by name."""
     found = {}
     for index in range(4):
         generator = np.random.default_rng(index)
         drawn = {**phantom.draw_look(generator, index % 2, 0.5), **phantom.draw_anatomy(generator)}
-        found[f"P{index}"] = phantom.render(generator, drawn, 64, 4)[0].astype(float)
+        found[f"P{index}"] = phantom.render(generator, drawn, 128, 4)[0].astype(float)
     return found
 
 
@@ -34,7 +34,7 @@ def test_disguised_copy_is_named(volumes, disguise):
     prints["ALIAS"] = duplicates.fingerprint(disguise(volumes["P2"]))
     ((first, second, correlation),) = duplicates.find_duplicates(prints)
     assert (first, second) == ("ALIAS", "P2")
-    assert correlation > 0.999
+    assert correlation > duplicates.THRESHOLD
 
 
 def test_fingerprint_is_standardised(volumes):
