@@ -2,35 +2,168 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from scipy import stats
 
 THRESHOLD = 0.5
+SPECIFICITY = 0.8  # at which the sensitivity is read off
+BINS = 10  # of the expected calibration error
+MEASURES = (
+    *("accuracy_HGG", "accuracy_LGG", "accuracy_total", "balanced_accuracy", "mcc", "auroc", "auprc"),
+    *("sensitivity_at_specificity", "brier", "ece"),
+)
 
 
-def measures(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+class Reliability(NamedTuple):
+    """A reliability diagram, bin by bin; a bin without samples has NaN, NaN and 0."""
+
+    probability: np.ndarray  # [bins] mean probability of HGG
+    observed: np.ndarray  # [bins] share of HGG
+    samples: np.ndarray  # [bins] how many
+
+
+def measures(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    threshold: float | np.ndarray = THRESHOLD,
+    specificity: float = SPECIFICITY,
+) -> dict[str, float]:
     """Every measure that the report shows.
 
     Args:
       labels: [n] in {0, 1}.
       probabilities: [n] in [0, 1], of HGG.
+      threshold: HGG is said above it; a scalar, or [n] where samples were predicted by models (folds) that chose
+        their own. The measures after mcc do not depend on it.
+      specificity: in [0, 1], for sensitivity_at_specificity.
 
     Returns:
-      accuracy_HGG (sensitivity), accuracy_LGG (specificity), accuracy_total, balanced_accuracy, mcc and auroc; NaN
-      where a measure is not defined, as AUROC is for one class alone.
+      `MEASURES` to values, NaN where a measure is not defined, as AUROC is for one class alone:
+      accuracy_HGG (sensitivity), accuracy_LGG (specificity), accuracy_total, balanced_accuracy, mcc;
+      auroc; auprc, the average precision sum_t (recall_t - recall_t-1) precision_t, whose chance level is the share of
+      HGG; sensitivity_at_specificity, the largest sensitivity over the thresholds with at least that specificity;
+      brier, the mean squared error of the probability; ece, the expected calibration error over 10 bins of equal
+      width, |mean probability - share of HGG| weighted by the samples in the bin (Guo et al. 2017, "On calibration of
+      modern neural networks"; with few samples it is far above 0 by chance alone).
+
+    Raises:
+      ValueError: a probability is NaN or outside [0, 1].
     """
-    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    positive, predicted = labels == 1, probabilities > THRESHOLD
-    right = predicted == positive
-    hgg, lgg = _mean(right[positive]), _mean(right[~positive])
-    return {
-        "accuracy_HGG": hgg,
-        "accuracy_LGG": lgg,
-        "accuracy_total": _mean(right),
-        "balanced_accuracy": (hgg + lgg) / 2.0,
-        "mcc": _mcc(positive, predicted),
-        "auroc": _auroc(positive, probabilities),
-    }
+    counts = np.ones((1, len(np.asarray(labels))))
+    found = weighted_measures(labels, probabilities, counts, threshold, specificity)
+    return {name: float(value[0]) for name, value in found.items()}
+
+
+def weighted_measures(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    counts: np.ndarray,
+    threshold: float | np.ndarray = THRESHOLD,
+    specificity: float = SPECIFICITY,
+) -> dict[str, np.ndarray]:
+    """`measures` of many resamples at once, each told by how often it holds every sample.
+
+    Args:
+      labels, probabilities, threshold, specificity: as for `measures`.
+      counts: [resamples, n] whole numbers >= 0.
+
+    Returns:
+      `MEASURES` to [resamples].
+
+    Raises:
+      ValueError: as `measures`.
+    """
+    positive, p = np.asarray(labels) == 1, np.asarray(probabilities, np.float64)
+    if not p.size:
+        return {name: np.full(len(counts), np.nan) for name in MEASURES}
+    if not (p.min() >= 0.0 and p.max() <= 1.0):
+        raise ValueError(
+            f"probabilities run from {p.min()} to {p.max()}; give finite ones in [0, 1], as a sigmoid makes them"
+        )
+    predicted = p > threshold
+    # All plain sums in one product: counts [resamples, n] x terms [n, 4 + bins].
+    terms = np.zeros((p.size, 4 + BINS))
+    terms[:, 0], terms[:, 1], terms[:, 2] = positive, predicted, positive & predicted
+    error = p - positive
+    terms[:, 3] = error * error
+    terms[np.arange(p.size), 4 + _bins(p, BINS)] = error
+    sums = np.asarray(counts, np.float64) @ terms
+    hgg, said, hit, squared = sums[:, :4].T
+    # At each distinct score as threshold, from the highest down: samples above it, and HGG among them.
+    order = np.argsort(-p, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(p[order])), p.size - 1)
+    ordered = np.asarray(counts, np.float64)[:, order]
+    above = ordered.cumsum(axis=1)[:, ends]
+    hits = (ordered * positive[order]).cumsum(axis=1)[:, ends]
+    alarms = above - hits
+    new_hits, new_alarms = hits.copy(), alarms.copy()
+    new_hits[:, 1:] -= hits[:, :-1]
+    new_alarms[:, 1:] -= alarms[:, :-1]
+    n = above[:, -1]
+    lgg = n - hgg
+    with np.errstate(divide="ignore", invalid="ignore"):
+        both = hgg * lgg
+        both = np.where(both > 0, both, np.nan)
+        right_hgg, right_lgg = hit / hgg, (lgg - said + hit) / lgg
+        spread = said * (n - said)
+        mcc = np.where(spread > 0, (n * hit - hgg * said) / np.sqrt(both * spread), 0.0 * both)
+        allowed = (lgg[:, None] - alarms) / lgg[:, None] >= specificity
+        return {
+            "accuracy_HGG": right_hgg,
+            "accuracy_LGG": right_lgg,
+            "accuracy_total": (lgg - said + 2.0 * hit) / n,
+            "balanced_accuracy": (right_hgg + right_lgg) / 2.0,
+            "mcc": mcc,
+            "auroc": (new_alarms * (hits - new_hits / 2.0)).sum(axis=1) / both,
+            "auprc": (new_hits * hits / np.maximum(above, 1.0)).sum(axis=1) / hgg,
+            "sensitivity_at_specificity": (hits * allowed).max(axis=1) * lgg / both,
+            "brier": squared / n,
+            "ece": np.abs(sums[:, 4:]).sum(axis=1) / n,
+        }
+
+
+def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> Reliability:
+    """Reliability diagram over bins of equal width; a probability on an edge belongs to the bin below.
+
+    Args:
+      labels: [n] in {0, 1}.
+      probabilities: [n] in [0, 1], of HGG.
+      bins: how many.
+
+    Returns:
+      `Reliability`; the mean of |probability - observed|, weighted by samples, is `measures`' ece.
+    """
+    p = np.asarray(probabilities, np.float64)
+    where = _bins(p, bins)
+    count = np.bincount(where, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        mean, observed = (np.bincount(where, x, minlength=bins) / count for x in (p, np.asarray(labels) == 1))
+    return Reliability(mean, observed, count)
+
+
+def choose_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """The threshold of greatest balanced accuracy, for predictions of patients who are not the test's.
+
+    Args:
+      labels: [patients] in {0, 1}.
+      probabilities: [patients] in [0, 1], of HGG.
+
+    Returns:
+      0.5 or a midpoint between neighbouring scores; of equally good ones the nearest to 0.5, the lower at equal
+      distance; 0.5 when a class is missing.
+    """
+    positive, p = np.asarray(labels) == 1, np.asarray(probabilities, np.float64)
+    hgg, lgg = np.sort(p[positive]), np.sort(p[~positive])
+    if not (len(hgg) and len(lgg)):
+        return THRESHOLD
+    scores = np.unique(p)
+    candidates = np.append(scores[:-1] + np.diff(scores) / 2.0, THRESHOLD)
+    hits = len(hgg) - np.searchsorted(hgg, candidates, side="right")
+    # Balanced accuracy times 2 x HGG x LGG: whole numbers, so that ties are ties.
+    value = hits * len(lgg) + np.searchsorted(lgg, candidates, side="right") * len(hgg)
+    best = np.sort(candidates[value == value.max()])
+    return float(best[np.argmin(np.abs(best - THRESHOLD))])
 
 
 def by_patient(patients: np.ndarray, labels: np.ndarray, probabilities: np.ndarray):
@@ -51,24 +184,6 @@ def by_patient(patients: np.ndarray, labels: np.ndarray, probabilities: np.ndarr
     return ids, labels[first], 1.0 / (1.0 + np.exp(-log_odds))
 
 
-# Written out because the bootstrap calls them ten thousands of times; tests hold them against scikit-learn's.
-def _mcc(positive, predicted) -> float:
-    """Matthews correlation; 0 when all predictions are alike, NaN when all labels are."""
-    n, p, q, both = len(positive), positive.sum(), predicted.sum(), (positive & predicted).sum()
-    if p in (0, n):
-        return np.nan
-    spread = float(p) * (n - p) * q * (n - q)
-    return float((n * both - p * q) / np.sqrt(spread)) if spread else 0.0
-
-
-def _auroc(positive, probabilities) -> float:
-    """Area under the ROC curve, from the rank sum of the positives (Mann-Whitney); NaN when all labels are alike."""
-    p = positive.sum()
-    if p in (0, len(positive)):
-        return np.nan
-    rank_sum = stats.rankdata(probabilities)[positive].sum()
-    return float((rank_sum - p * (p + 1) / 2) / (p * (len(positive) - p)))
-
-
-def _mean(x) -> float:
-    return float(np.mean(x)) if len(x) else np.nan
+def _bins(p: np.ndarray, bins: int) -> np.ndarray:
+    """Index of the bin (i / bins, (i + 1) / bins] of each probability; 0 belongs to the first."""
+    return np.searchsorted(np.arange(1, bins) / bins, p)
