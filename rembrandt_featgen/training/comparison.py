@@ -28,14 +28,10 @@ def table_rows(
     for unit in ("slice", "patient"):
         if unit == "patient":
             patients, labels, probabilities = classification.by_patient(patients, labels, probabilities)
-        found = classification.measures(labels, probabilities)
-        intervals = statistics.bootstrap(
-            patients,
-            labels,
-            lambda rows, y=labels, p=probabilities: classification.measures(y[rows], p[rows]),
-            draws,
-            seed,
-        )
+        arm = statistics.Arm(np.asarray(probabilities)[None])
+        estimates = statistics.bootstrap_arms(labels, {"": arm}, None, draws, seed, patients).arms[""]
+        found = {name: estimate.value for name, estimate in estimates.items()}
+        intervals = {name: estimate[1:] for name, estimate in estimates.items()}
         if unit == "patient":
             right = (probabilities > classification.THRESHOLD) == (labels == 1)
             groups = {"HGG": labels == 1, "LGG": labels == 0, "total": labels >= 0}
@@ -61,15 +57,13 @@ def difference(patients, labels, before: np.ndarray, after: np.ndarray, draws: i
     ids, y, p = classification.by_patient(patients, labels, before)
     q = classification.by_patient(patients, labels, after)[2]
 
-    def gain(rows):
-        accuracy = [classification.measures(y[rows], scores[rows])["balanced_accuracy"] for scores in (p, q)]
-        return {"difference": accuracy[1] - accuracy[0]}
-
+    arms = {"before": statistics.Arm(p[None]), "after": statistics.Arm(q[None])}
+    found = statistics.bootstrap_arms(y, arms, "before", draws, seed).differences["after"]["balanced_accuracy"]
     return {
         "measure": "balanced_accuracy",
         "unit": "patient",
-        **gain(np.arange(len(ids))),
-        "ci95": statistics.bootstrap(ids, y, gain, draws, seed)["difference"],
+        "difference": found.value,
+        "ci95": found[1:],
         "patients": {grade: int(np.sum(y == label)) for label, grade in enumerate(GRADES)},
     }
 

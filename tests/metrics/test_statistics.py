@@ -24,42 +24,16 @@ def test_exact_interval_of_nothing_is_undefined():
     assert np.isnan(statistics.exact_interval(0, 0)).all()
 
 
-def mean_of(values):
-    return lambda rows: {"mean": float(np.mean(values[rows]))}
-
-
-def test_bootstrap_of_independent_samples_agrees_with_scipy():
-    values = np.random.default_rng(0).normal(size=40)
-    low, high = statistics.bootstrap(np.arange(40).astype(str), np.zeros(40), mean_of(values), 4000)["mean"]
-    wanted = stats.bootstrap(
-        (values,), np.mean, n_resamples=4000, method="percentile", random_state=1
-    ).confidence_interval
-    assert (low, high) == pytest.approx((wanted.low, wanted.high), abs=0.03)
-
-
-def test_slices_of_one_patient_do_not_narrow_the_interval():
-    patients, values = np.arange(20).astype(str), np.random.default_rng(0).normal(size=20)
-    one = statistics.bootstrap(patients, np.zeros(20), mean_of(values), 500)["mean"]
-    many = statistics.bootstrap(np.repeat(patients, 30), np.zeros(600), mean_of(np.repeat(values, 30)), 500)["mean"]
-    assert one == pytest.approx(many)
-
-
-def test_bootstrap_keeps_the_number_of_patients_of_each_grade():
-    labels = np.array([0, 0, 1, 1, 1])
-    seen = set()
-    statistics.bootstrap(np.arange(5).astype(str), labels, lambda rows: seen.add(labels[rows].sum()) or {"x": 0.0}, 100)
-    assert seen == {3}
-
-
-def test_one_patient_of_a_grade_gives_no_interval():
-    found = statistics.bootstrap(np.array(["a", "a", "b"]), np.array([0, 0, 1]), mean_of(np.arange(3.0)), 100)
-    assert np.isnan(found["mean"]).all()
-
-
-def test_same_seed_same_interval():
-    values = np.random.default_rng(0).normal(size=10)
-    first, second = (statistics.bootstrap(np.arange(10), np.zeros(10), mean_of(values), 200, seed=3) for _ in range(2))
-    assert first == second
+def one_by_one(patients, labels, measure, draws):
+    """The bootstrap over patients as a loop: an independent way to the intervals of `bootstrap_arms`."""
+    generator = np.random.default_rng(7)
+    strata = [np.unique(patients[labels == label]) for label in np.unique(labels)]
+    rows = {patient: np.flatnonzero(patients == patient) for patient in np.unique(patients)}
+    found = []
+    for _ in range(draws):
+        drawn = np.concatenate([generator.choice(stratum, len(stratum)) for stratum in strata])
+        found.append(measure(np.concatenate([rows[patient] for patient in drawn])))
+    return {name: np.percentile([one[name] for one in found], [2.5, 97.5]) for name in found[0]}
 
 
 # --- arms: predictions in several runs ---
@@ -110,7 +84,7 @@ def test_intervals_of_arms_agree_with_the_bootstrap_one_by_one():
         auroc = np.mean([classification.measures(labels[rows], p[rows])["auroc"] for p in second.probabilities])
         return {"gain": accuracy[1] - accuracy[0], "balanced_accuracy": accuracy[1], "auroc": auroc}
 
-    wanted = statistics.bootstrap(np.arange(40), labels, measure, 1500)
+    wanted = one_by_one(np.arange(40), labels, measure, 1500)
     found = statistics.bootstrap_arms(labels, {"first": first, "second": second}, "first", draws=4000)
     own = found.arms["second"]
     for name, estimate in {**own, "gain": found.differences["second"]["balanced_accuracy"]}.items():
@@ -312,3 +286,40 @@ def test_other_misuse_is_refused():
         statistics.paired_permutation(labels, arm, statistics.Arm(arm.probabilities[:2]))
     with pytest.raises(ValueError, match="3 patients in the proportions given are 2 HGG and 1 LGG"):
         statistics.power(labels, arm, 3)
+
+
+def test_intervals_over_slices_draw_whole_patients():
+    """Slices of a patient come along together: held against the loop, and against repeating every patient's slice."""
+    generator = np.random.default_rng(2)
+    sizes = generator.integers(2, 6, 24)
+    patients = np.repeat(np.arange(24), sizes)
+    labels = patients % 2
+    probabilities = special.expit(
+        generator.normal(0.8 * (2 * labels - 1) + np.repeat(generator.normal(size=24), sizes))
+    )
+    arm = statistics.Arm(probabilities[None])
+
+    def measure(rows):
+        return classification.measures(labels[rows], probabilities[rows])
+
+    wanted = one_by_one(patients, labels, measure, 1500)
+    found = statistics.bootstrap_arms(labels, {"a": arm}, draws=4000, patients=patients).arms["a"]
+    for name in ("balanced_accuracy", "auroc", "accuracy_total", "brier"):
+        assert found[name][1:] == pytest.approx(wanted[name], abs=0.02), name
+        assert found[name].value == pytest.approx(measure(np.arange(len(labels)))[name])
+    one = statistics.bootstrap_arms(
+        labels[:1].repeat(24) + np.arange(24) % 2, {"a": statistics.Arm(np.linspace(0, 1, 24)[None])}
+    )
+    many = statistics.bootstrap_arms(
+        np.repeat(np.arange(24) % 2, 9),
+        {"a": statistics.Arm(np.repeat(np.linspace(0, 1, 24), 9)[None])},
+        patients=np.repeat(np.arange(24), 9),
+    )
+    assert many.arms["a"]["auroc"] == pytest.approx(one.arms["a"]["auroc"])
+
+
+def test_one_patient_of_a_grade_gives_no_interval_over_slices():
+    arm = statistics.Arm(np.array([[0.2, 0.3, 0.9]]))
+    found = statistics.bootstrap_arms(np.array([0, 0, 1]), {"a": arm}, patients=np.array(["a", "a", "b"]))
+    assert np.isnan(found.arms["a"]["balanced_accuracy"][1:]).all()
+    assert found.arms["a"]["balanced_accuracy"].value == 1.0
