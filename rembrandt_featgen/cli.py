@@ -7,6 +7,7 @@ on a `FlagValues` of its own, so that any number of binaries can be imported int
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import textwrap
 import typing
@@ -84,14 +85,19 @@ def parse(config_class: type, argv: Sequence[str], known_elsewhere: Callable[[],
         rest = values(["program", *_expand_flagfiles(values, argv, known_elsewhere)])[1:]
     except flags.Error as error:
         raise InputError(f"{' '.join(str(error).split())}; --help lists the flags") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"a --flagfile is not a text file ({error}); write it as UTF-8, one flag on a line") from error
     if rest:
         raise InputError(f"unexpected argument {rest[0]!r}: flags are written --name=value; --help lists them")
-    fields = dataclasses.fields(config_class)
-    for field in fields:
-        if field.metadata["required"] and not values[field.name].value:
+    read: dict[str, typing.Any] = {}
+    for field in dataclasses.fields(config_class):
+        value: typing.Any = values[field.name].value
+        if field.metadata["required"] and not value:
             raise InputError(f"--{field.name} is required: {field.metadata['help']}")
-    read = {field.name: values[field.name].value for field in fields}
-    return config_class(**{name: tuple(value) if isinstance(value, list) else value for name, value in read.items()})
+        if isinstance(value, float) and not math.isfinite(value):  # NaN is within all of absl's bounds
+            raise InputError(f"--{field.name}={value} must be a finite number; --help tells more")
+        read[field.name] = tuple(value) if isinstance(value, list) else value
+    return config_class(**read)
 
 
 def _expand_flagfiles(values, argv, known_elsewhere):
@@ -120,14 +126,11 @@ def flagfile_text(config) -> str:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if value is not None:
-            text = (
-                ",".join(value)
-                if isinstance(value, tuple)
-                else str(value).lower()
-                if isinstance(value, bool)
-                else value
-            )
-            lines.append(f"--{field.name}={text}")
+            if isinstance(value, tuple):
+                value = flags.CsvListSerializer(",").serialize(list(value))  # quotes an item that has a comma
+            elif isinstance(value, bool):
+                value = str(value).lower()
+            lines.append(f"--{field.name}={value}")
     return "\n".join(lines) + "\n"
 
 

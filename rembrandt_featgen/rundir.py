@@ -20,6 +20,7 @@ from rembrandt_featgen import cli
 from rembrandt_featgen.errors import InputError
 
 RECORD = "stage.json"
+SETTINGS = "settings.json"  # of a stage at work
 _PACKAGES = ("tensorflow", "keras", "tensorlayer", "tensorflow-addons", "nibabel", "numpy", "scipy", "scikit-learn")
 
 
@@ -74,22 +75,22 @@ def open_stage(config, name: str, inputs: Mapping[str, str]) -> Iterator[Stage]:
             found = read_json(final / RECORD)
             _check_settings(final, found, settings)
             if found["inputs"] == record["inputs"]:
+                _drop_scaffolding(final)
                 logging.info("%s: done before, skipped (delete %s to do it again)", name, final)
                 yield Stage(name, final, logs, True, found)
                 return
             logging.info("%s: its inputs have changed, so it is done again", name)
             shutil.rmtree(final)
-        resumed = work.exists()
+        resumed = (work / SETTINGS).exists()
         if resumed:
-            found = read_json(work / "settings.json") if (work / "settings.json").exists() else record
+            found = read_json(work / SETTINGS)
             _check_settings(work, found, settings)
-            if found["inputs"] != record["inputs"]:
-                shutil.rmtree(work)
-                resumed = False
+            resumed = found["inputs"] == record["inputs"]
         if not resumed:
-            shutil.rmtree(logs, ignore_errors=True)
+            for stale in (work, logs):
+                shutil.rmtree(stale, ignore_errors=True)
         work.mkdir(exist_ok=True)
-        write_json(work / "settings.json", record)
+        write_json(work / SETTINGS, record)
         (work / "flags.txt").write_text(cli.flagfile_text(config))
         stage, start = Stage(name, work, logs, False, record), time.time()
         try:
@@ -102,11 +103,9 @@ def open_stage(config, name: str, inputs: Mapping[str, str]) -> Iterator[Stage]:
             raise RuntimeError(f"stage {name} ended without stage.complete()")
         record |= {"seconds": round(time.time() - start, 1), "resumed": resumed, "versions": versions()}
         record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S")
-        for checkpoints in [*work.rglob("checkpoints")]:
-            shutil.rmtree(checkpoints)
-        (work / "settings.json").unlink()
         write_json(work / RECORD, record)
         work.rename(final)
+        _drop_scaffolding(final)
         stage.path = final
 
 
@@ -126,6 +125,13 @@ def find(run_dir: str, name: str, stage_module: str) -> tuple[Path, dict, str]:
             f"python -m rembrandt_featgen.stages.{stage_module} --run_dir={run_dir}"
         )
     return folder, read_json(folder / RECORD), hashlib.sha256((folder / RECORD).read_bytes()).hexdigest()
+
+
+def _drop_scaffolding(folder: Path) -> None:
+    """Deletes what only a stage at work needs; after the renaming, for a kill in between must not leave half of it."""
+    for checkpoints in [*folder.rglob("checkpoints")]:
+        shutil.rmtree(checkpoints)
+    (folder / SETTINGS).unlink(missing_ok=True)
 
 
 def _check_settings(folder: Path, found: Mapping, settings: Mapping) -> None:
