@@ -80,7 +80,8 @@ def build_discriminator(shape, filters: int = 512, precision: str = "float32") -
     x = feature = tf.keras.Input(shape, name="feature")
     for _ in range(3):
         convolution = tf.keras.layers.Conv2D(filters, 3, 2, "same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)
-        x = tfa.layers.SpectralNormalization(convolution, dtype=policy)(x)
+        # float32: the wrapper writes the normalised kernel back, which would round the variable in half precision
+        x = tfa.layers.SpectralNormalization(convolution, dtype="float32")(x)
         x = tf.keras.layers.LeakyReLU(0.2, dtype=policy)(x)
         x = tf.keras.layers.Dropout(0.25, dtype=policy)(x)
     x = tf.keras.layers.Flatten(dtype=policy)(x)
@@ -207,4 +208,4 @@ def _apply(optimizer, tape, loss, variables):
 
 
 def _correct(labels, logits):
-    return tf.cast(tf.equal(tf.argmax(logits, -1, tf.int32), labels), tf.float32)
+    return tf.cast(tf.equal(tf.argmax(logits, -1, labels.dtype), labels), tf.float32)
