@@ -1,0 +1,240 @@
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen.data import shards
+from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.training import datasets
+
+FEATURE = {"feature": ((1, 1, 2), "float32")}
+SLICE = {"image": ((16, 16, 1), "float32"), "mask": ((16, 16, 1), "uint8")}
+HGG, LGG = 10, 3
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    datasets.set_seed(0)
+
+
+def write_features(folder, split, labels, first=0):
+    """Features whose two values are a number of their own, from `first`, and their label."""
+    folder.mkdir(exist_ok=True)
+    with shards.ShardWriter(folder, split, FEATURE, per_shard=4) as writer:
+        for i, label in enumerate(labels, first):
+            writer.write({"feature": np.array([[[i, label]]])}, f"patient {i}", i, label)
+
+
+@pytest.fixture
+def features(tmp_path):
+    """13 training features, 10 HGG (numbers 0 to 9) and 3 LGG (10 to 12)."""
+    write_features(tmp_path / "features", "train", [1] * HGG + [0] * LGG)
+    return tmp_path / "features"
+
+
+@pytest.fixture
+def slices(tmp_path):
+    """Seven training slices."""
+    generator = np.random.default_rng(0)
+    with shards.ShardWriter(tmp_path, "train", SLICE, per_shard=3) as writer:
+        for i in range(7):
+            image, mask = generator.normal(size=(16, 16, 1)), np.zeros((16, 16, 1))
+            mask[4 : 8 + i, 5:11] = 1
+            writer.write({"image": image, "mask": mask}, f"patient {i}", i, i % 2)
+    return tmp_path
+
+
+def numbers(batch):
+    """The numbers of a batch of features; their labels must be those that were written with them."""
+    feature, label = batch
+    np.testing.assert_array_equal(feature[:, 0, 0, 1], label)
+    return [int(n) for n in feature[:, 0, 0, 0]]
+
+
+def epoch_of(make_epoch, seed):
+    return list(make_epoch(tf.constant(seed, tf.int64)))
+
+
+def same(first, second):
+    """Whether two lists of pairs of tensors are equal."""
+    return len(first) == len(second) and all(
+        np.array_equal(a, b) for one, other in zip(first, second) for a, b in zip(one, other)
+    )
+
+
+@pytest.mark.parametrize(("count", "batch", "wanted"), [(1, 10, 1), (10, 10, 1), (11, 10, 2), (4540, 10, 454)])
+def test_steps_per_epoch(count, batch, wanted):
+    assert datasets.steps_per_epoch(count, batch) == wanted
+
+
+@pytest.mark.parametrize("batch", [2, 4, 6])
+def test_balanced_batches_hold_both_grades_equally_often(features, batch):
+    batches = epoch_of(datasets.balanced_features(features, batch), 5)
+    assert len(batches) == datasets.steps_per_epoch(HGG + LGG, batch)
+    for feature, label in batches:
+        assert feature.shape == (batch, 1, 1, 2)
+        assert Counter(label.numpy().tolist()) == {0: batch // 2, 1: batch // 2}
+
+
+def test_balanced_repeats_the_rarer_grade_alone(features):
+    seen = Counter(n for batch in epoch_of(datasets.balanced_features(features, 4), 5) for n in numbers(batch))
+    hgg = {n: count for n, count in seen.items() if n < HGG}
+    lgg = {n: count for n, count in seen.items() if n >= HGG}
+    assert sorted(hgg.values()) == [1] * 8  # 4 batches of 2
+    assert sorted(lgg.values()) == [2, 3, 3]  # 8 draws, and each feature once before any comes again
+
+
+def test_balanced_repeats_in_another_order(features):
+    drawn = [n for batch in epoch_of(datasets.balanced_features(features, 12), 5) for n in numbers(batch) if n >= HGG]
+    rounds = [tuple(drawn[i : i + LGG]) for i in range(0, len(drawn), LGG)]
+    assert all(sorted(order) == [10, 11, 12] for order in rounds)
+    assert len(set(rounds)) > 1
+
+
+def test_balanced_with_one_grade_alone(tmp_path):
+    write_features(tmp_path, "train", [1] * 5)
+    batches = epoch_of(datasets.balanced_features(tmp_path, 4), 5)
+    assert [len(label) for _, label in batches] == [4, 4]
+    assert set(numbers(batches[0]) + numbers(batches[1])) == set(range(5))
+
+
+@pytest.fixture
+def synthetic(tmp_path):
+    """Ten synthetic features, numbers 100 to 109, the grades alternating."""
+    write_features(tmp_path / "synthetic", "synthetic", [0, 1] * 5, first=100)
+    return tmp_path / "synthetic"
+
+
+def test_labelled_takes_each_source_as_often_as_it_says(features, synthetic):
+    sources = [(features, "train", HGG + LGG), (synthetic, "synthetic", 6)]
+    batches = epoch_of(datasets.labelled_features(sources, 4), 5)
+    assert [len(label) for _, label in batches] == [4, 4, 4, 4, 3]
+    seen = [n for batch in batches for n in numbers(batch)]
+    assert sorted(seen) == [*range(13), *range(100, 106)]  # all real ones, the first six synthetic ones, each once
+
+
+def test_labelled_mixes_the_sources(features, synthetic):
+    sources = [(features, "train", HGG + LGG), (synthetic, "synthetic", 10)]
+    batches = list(datasets.endless(datasets.labelled_features(sources, 4), 0).take(20 * 6))
+    early = [n >= 100 for epoch in range(20) for batch in batches[6 * epoch :][:2] for n in numbers(batch)]
+    assert np.mean(early) == pytest.approx(10 / 23, abs=0.12)  # of 160 features
+
+
+def test_labelled_leaves_out_a_source_that_gives_none(features, synthetic):
+    alone, empty = (
+        epoch_of(datasets.labelled_features([(features, "train", 13), *more], 4), 5)
+        for more in ([], [(synthetic, "synthetic", 0)])
+    )
+    assert same(alone, empty)
+
+
+def makers(folder, kind):
+    if kind == "balanced":
+        write_features(folder, "train", [1] * HGG + [0] * LGG)
+        return datasets.balanced_features(folder, 4), 4
+    if kind == "labelled":
+        write_features(folder, "train", [1] * HGG + [0] * LGG)
+        write_features(folder, "synthetic", [0, 1] * 5, first=100)
+        return datasets.labelled_features([(folder, "train", 13), (folder, "synthetic", 6)], 4), 5
+    return datasets.training_slices(folder, 3, augmented=kind == "augmented"), 3
+
+
+@pytest.mark.parametrize("kind", ["balanced", "labelled", "augmented", "plain"])
+def test_endless_resumed_is_as_unbroken(slices, kind):
+    make_epoch, steps = makers(slices, kind)
+    unbroken = list(datasets.endless(make_epoch, 3).take(4 * steps))
+    for first_epoch in (1, 3):
+        datasets.set_seed(0)
+        resumed = list(datasets.endless(make_epoch, 3, first_epoch).take((4 - first_epoch) * steps))
+        assert same(resumed, unbroken[first_epoch * steps :])
+
+
+@pytest.mark.parametrize("kind", ["balanced", "labelled", "augmented", "plain"])
+def test_endless_differs_by_epoch_and_by_seed(slices, kind):
+    make_epoch, steps = makers(slices, kind)
+    first, other = (list(datasets.endless(make_epoch, seed).take(3 * steps)) for seed in (3, 4))
+    epochs = [first[i * steps : (i + 1) * steps] for i in range(3)]
+    assert not any(same(a, b) for a, b in [epochs[:2], epochs[1:], epochs[::2], (first, other)])
+
+
+def test_endless_gives_each_epoch_a_seed_of_its_own():
+    seeds = [
+        [int(s) for s in datasets.endless(lambda seed: tf.data.Dataset.from_tensors(seed), run, first).take(50)]
+        for run, first in ((0, 0), (1, 0), (0, 50))
+    ]
+    assert len({seed for run in seeds for seed in run}) == 150
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_training_slices_are_a_function_of_the_seed(slices, augmented):
+    make_epoch = datasets.training_slices(slices, 3, augmented)
+    first, again, other = (epoch_of(make_epoch, seed) for seed in (5, 5, 6))
+    assert same(first, again)
+    assert not same(first, other)
+    assert [len(image) for image, _ in first] == [3, 3, 1]
+    for image, mask in first:
+        assert image.shape[1:] == mask.shape[1:] == (16, 16, 1)
+        assert set(np.unique(mask)) == {0, 1}
+
+
+def test_training_slices_hold_each_slice_once(slices):
+    records = shards.read(slices, "train").as_numpy_iterator()
+    stored = {record["image"].tobytes(): record["mask"].tobytes() for record in records}
+    found = {
+        image.tobytes(): mask.tobytes()
+        for images, masks in datasets.training_slices(slices, 3, False)(tf.constant(5, tf.int64)).as_numpy_iterator()
+        for image, mask in zip(images, masks)
+    }
+    assert found == stored
+    assert list(found) != list(stored)
+
+
+def test_augmented_slices_differ_from_the_stored_and_from_epoch_to_epoch(slices):
+    stored = np.stack([record["image"] for record in shards.read(slices, "train").as_numpy_iterator()])
+    make_epoch = datasets.training_slices(slices, 7, True)
+    seen = [epoch_of(make_epoch, seed)[0][0].numpy() for seed in (5, 6)]
+    for image in seen[0]:
+        assert np.abs(stored - image).mean((1, 2, 3)).min() > 0.1
+        assert np.abs(seen[1] - image).mean((1, 2, 3)).min() > 0.1
+
+
+@pytest.mark.parametrize("make", [datasets.slices, datasets.features])
+def test_whole_records_in_the_order_of_writing(slices, make):
+    batches = list(make(slices, "train", 3))
+    assert [len(batch["slice"]) for batch in batches] == [3, 3, 1]
+    assert [int(i) for batch in batches for i in batch["slice"]] == list(range(7))
+
+
+def test_pairs_in_the_order_of_writing(features, slices):
+    assert [n for batch in datasets.feature_pairs(features, "train", 5) for n in numbers(batch)] == list(range(13))
+    records = next(iter(datasets.slices(slices, "train", 7)))
+    images, masks = (np.concatenate(parts) for parts in zip(*datasets.slice_pairs(slices, "train", 3)))
+    np.testing.assert_array_equal(images, records["image"])
+    np.testing.assert_array_equal(masks, records["mask"])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: datasets.training_slices(folder, 2, True),
+        lambda folder: datasets.balanced_features(folder, 2),
+        lambda folder: datasets.labelled_features([(folder, "train", 3)], 2),
+    ],
+    ids=["training_slices", "balanced_features", "labelled_features"],
+)
+def test_damaged_shard_is_said_at_once(make, features):
+    (features / "train-00000.tfrecord").unlink()
+    with pytest.raises(InputError, match=r"train-00000\.tfrecord"):
+        make(features)
+
+
+def test_set_seed_repeats_initial_weights_and_noise():
+    def draw(seed):
+        datasets.set_seed(seed)
+        weights = tf.keras.initializers.GlorotUniform()((2, 2)).numpy().ravel()
+        return [*weights, float(tf.random.normal([])), np.random.rand(), random.random()]
+
+    np.testing.assert_array_equal(draw(0), draw(0))
+    assert not np.isclose(draw(0), draw(1)).any()
