@@ -1,0 +1,117 @@
+"""Pre-trained weights for the U-Net: from a checkpoint's arrays to the layers that they belong to, and back.
+
+TensorLayer keeps no names in its `.npz` checkpoints: the order of the layers' construction is their only meaning. It is
+the same in TensorLayer 1 (`all_params`: a concatenation keeps [up, skip] and drops what it has seen), in TensorLayer 2
+(`all_weights`: the graph from input to output) and in this program's `best.npz`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+BRATS_MODALITIES = ("flair", "t1", "t1ce", "t2")  # the origin's input channels, paper 3.1
+LAYERS = (
+    *(f"conv{level}_{index}" for level in range(1, 6) for index in (1, 2)),
+    *(name for level in (4, 3, 2, 1) for name in (f"deconv{level}", f"uconv{level}_1", f"uconv{level}_2")),
+    "uconv1",
+)
+NAMES = tuple(f"{layer}/{part}" for layer in LAYERS for part in ("kernel", "bias"))
+
+
+def variables(unet: tf.keras.Model) -> list[tf.Variable]:
+    """The U-Net's weights in the order of `NAMES`.
+
+    Kernels are (height, width, in, out), those of deconvolutions (height, width, out, in), as TensorLayer keeps them.
+    """
+    return [variable for layer in LAYERS for variable in unet.get_layer(layer).weights]
+
+
+def adapt_channels(kernel: np.ndarray, given: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
+    """The first kernel of a U-Net for other input channels.
+
+    Each wanted channel keeps the filters that were trained on it. A filter's response is the sum over its channels,
+    each of variance 1 after normalisation, so fewer of them would leave a smaller one than what the biases and the
+    layers behind were trained for. The kernel is therefore multiplied by sqrt(given / wanted), which keeps the variance
+    where the channels' shares of the response are uncorrelated and alike on average (the reckoning of He et al. 2015,
+    arXiv:1502.01852). Were they all the same, it would take given / wanted; fine-tuning sees to the difference.
+
+    Args:
+      kernel: [height, width, given, filters].
+      given: names of its channels.
+      wanted: names of the channels wanted, each one of `given`.
+
+    Returns:
+      [height, width, wanted, filters].
+    """
+    factor = math.sqrt(len(given) / len(wanted))
+    return kernel[:, :, [list(given).index(name) for name in wanted]] * np.float32(factor)
+
+
+def assign(
+    unet: tf.keras.Model, arrays: Sequence[np.ndarray], modalities: Sequence[str], given: Sequence[str] = ()
+) -> str:
+    """Sets the U-Net's weights to those of a checkpoint, or none of them.
+
+    Args:
+      unet: of `build_unet`.
+      arrays: in the order of `NAMES`, floats.
+      modalities: the U-Net's input channels.
+      given: the checkpoint's input channels; empty for BraTS' where it has four, else for `modalities`.
+
+    Returns:
+      What was adapted, in words, for the log.
+
+    Raises:
+      ValueError: the arrays are not those of this network; the message says which one and what is wanted.
+    """
+    wanted = {name: tuple(variable.shape) for name, variable in zip(NAMES, variables(unet))}
+    with np.errstate(over="ignore"):  # what is too large for float32 is refused below
+        arrays, adapted = [array.astype(np.float32) for array in arrays], "as they are"
+    if arrays and arrays[0].ndim == 4:
+        given = given or _given(arrays[0].shape[2], modalities)
+        _check_first(arrays[0].shape, wanted[NAMES[0]], modalities, given)
+        if list(given) != list(modalities):
+            arrays[0] = adapt_channels(arrays[0], given, modalities)
+            factor = math.sqrt(len(given) / len(modalities))
+            adapted = f"the first layer's channels {','.join(modalities)} of {','.join(given)}, times {factor:.3g}"
+    for (name, shape), array in zip(wanted.items(), arrays):
+        if array.shape != shape:
+            raise ValueError(f"{name} has shape {array.shape} in it, but {shape} in this U-Net")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinite values")
+    if len(arrays) != len(wanted):
+        more = "the next would be " + NAMES[len(arrays)] if len(arrays) < len(NAMES) else f"{NAMES[-1]} is the last"
+        raise ValueError(f"it holds {len(arrays)} arrays, but this U-Net has {len(wanted)}: {more}")
+    for variable, array in zip(variables(unet), arrays):
+        variable.assign(array)
+    return adapted
+
+
+def _given(channels: int, modalities: Sequence[str]) -> Sequence[str]:
+    """Names of a checkpoint's input channels where the user does not give them."""
+    brats = channels == len(BRATS_MODALITIES) and set(modalities) <= set(BRATS_MODALITIES)
+    return BRATS_MODALITIES if brats else modalities
+
+
+def _check_first(found, shape, modalities, given) -> None:
+    """Refuses a first kernel of another width, or whose input channels cannot be told."""
+    if found[3] != shape[3]:
+        raise ValueError(
+            f"{NAMES[0]} has shape {found} in it, which is a U-Net of width {found[3]}, but this one has width "
+            f"{shape[3]}; give --unet_width={found[3]}"
+        )
+    if found[2] != len(given):
+        raise ValueError(
+            f"{NAMES[0]} has shape {found} in it, which takes {found[2]} input channels, not {len(given)} "
+            f"({','.join(given)}); name them in their order with --unet_weights_modalities"
+        )
+    missing = [name for name in modalities if name not in given]
+    if missing:
+        raise ValueError(
+            f"it was trained on {','.join(given)}, not on {','.join(missing)}, which --modalities asks for; leave that "
+            "out or give the channels' names in their order with --unet_weights_modalities"
+        )
