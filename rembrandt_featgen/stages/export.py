@@ -1,4 +1,7 @@
-"""Exports U-Net, generator and classifier as SavedModels that TensorFlow alone can load."""
+"""Exports U-Net, generator and classifier as SavedModels that TensorFlow alone can load.
+
+TensorLayer's checkpoint of the U-Net stands beside them, for exchange.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
-from rembrandt_featgen.models import exported
+from rembrandt_featgen.data import tensorlayer_npz
+from rembrandt_featgen.models import exported, pretrained
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import restore
@@ -29,7 +33,7 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/export: unet/, generator/ and classifier/, which compute in float32."""
+    """Writes run_dir/export: unet/, generator/ and classifier/, which compute in float32, and unet_tensorlayer.npz."""
     names = {
         "slices": "prepare",
         "unet": "finetune",
@@ -64,6 +68,8 @@ def run(config: Config) -> None:
         for name, (module, signatures) in models.items():
             tf.saved_model.save(module, str(stage.path / name), signatures)
         logging.set_verbosity(logging.INFO)
+        weights = [variable.numpy() for variable in pretrained.variables(unet)]
+        tensorlayer_npz.write(stage.path / "unet_tensorlayer.npz", weights)
         stage.complete(classifier=chosen, tap=records["features"]["figures"]["tap"], grades=GRADES)
         logging.info("export: unet, generator and classifier (%s) in %s", chosen, config.run_dir + "/" + FOLDER)
 

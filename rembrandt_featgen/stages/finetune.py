@@ -1,19 +1,24 @@
 """Trains the U-Net to segment the tumour, with soft-dice loss and the augmentations of the paper's Table 1.
 
-The best epoch by validation IOU is kept. A run that was killed goes on from its last epoch.
+The best epoch by validation IOU is kept. A run that was killed goes on from its last epoch. Training starts from random
+weights, or from those of a checkpoint (--unet_weights), such as the paper's from BraTS.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.data import tensorlayer_npz
+from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import segmentation
 from rembrandt_featgen.models import precision as precisions
+from rembrandt_featgen.models import pretrained
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import callbacks, datasets, loops
@@ -39,6 +44,17 @@ class Config:
         "he",
         "Initial weights: 'tensorlayer' is the origin's, whose signal dies out below width 64; 'he' keeps variance.",
         choices=unets.INITIALIZERS,
+    )
+    unet_weights: str = cli.flag(
+        "",
+        "Weights to start from: a TensorLayer checkpoint (.npz) of the same --unet_width, or the unet/best.npz of "
+        "another run. Without it, training starts from random ones.",
+        source="paper 4.1 fine-tunes weights from BraTS",
+    )
+    unet_weights_modalities: tuple[str, ...] = cli.flag(
+        (),
+        "Input channels of --unet_weights in their order; those of --modalities are taken from it by name. Without it, "
+        "four channels are those of BraTS (flair,t1,t1ce,t2), any other number those of --modalities.",
     )
     unet_epochs: int = cli.flag(30, "Epochs at most.", minimum=1, source="paper 4.1")
     unet_batch: int = cli.flag(10, "Slices in a batch.", minimum=1, source="paper 4.1")
@@ -70,7 +86,16 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/unet: best.npz, history.json, overlays.npz, and Table 2 in stage.json."""
     slices, record, digest = rundir.find(config.run_dir, "slices", "prepare")
-    with rundir.open_stage(config, FOLDER, {"slices": digest}) as stage:
+    inputs, checkpoint = {"slices": digest}, None
+    if config.unet_weights:
+        checkpoint = tensorlayer_npz.read(Path(config.unet_weights).expanduser())
+        inputs["unet_weights"] = checkpoint.digest
+    elif config.unet_weights_modalities:
+        raise InputError(
+            f"--unet_weights_modalities={','.join(config.unet_weights_modalities)} names the channels of "
+            "--unet_weights, which is not given; give both or neither"
+        )
+    with rundir.open_stage(config, FOLDER, inputs) as stage:
         if stage.done:
             return
         datasets.set_seed(config.seed)
@@ -81,6 +106,8 @@ def run(config: Config) -> None:
             min(max(record["figures"]["tumour_prior"], 1e-4), 0.5),
             config.precision,
         )
+        if checkpoint:
+            _start_from(checkpoint, unet, record["figures"]["modalities"], config)
         start = callbacks.CrossEntropyStart(_DICE[config.dice_over], config.unet_warmup_steps)
         steps = datasets.steps_per_epoch(sum(record["figures"]["split"]["train"]["slices"].values()), config.unet_batch)
         rate = config.unet_learning_rate
@@ -109,6 +136,15 @@ def run(config: Config) -> None:
         _save_overlays(stage.path / "overlays.npz", unet, slices)
         stage.complete(segmentation=table, parameters=unet.count_params(), **trained)
         logging.info("U-Net: best epoch %d, test hard dice %.3f", trained["best_epoch"] + 1, table["test"]["hard_dice"])
+
+
+def _start_from(checkpoint, unet, modalities, config) -> None:
+    """Gives the U-Net the checkpoint's weights, and says what was adapted."""
+    try:
+        adapted = pretrained.assign(unet, checkpoint.arrays, modalities, config.unet_weights_modalities)
+    except ValueError as error:
+        raise InputError(f"--unet_weights={config.unet_weights}: {error}") from error
+    logging.info("U-Net: starts from the weights of %s, %s", config.unet_weights, adapted)
 
 
 def _with_tumour(slices, split, count):

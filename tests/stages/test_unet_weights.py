@@ -1,0 +1,133 @@
+"""--unet_weights through the finetune binary: where training starts, and what is refused."""
+
+import functools
+import logging
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from rembrandt_featgen import rundir
+from rembrandt_featgen.cohort import phantom
+from rembrandt_featgen.data import tensorlayer_npz
+from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.models import pretrained
+from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.stages import finetune, prepare
+
+STILL = {"unet_width": 2, "unet_epochs": 1, "unet_batch": 16, "unet_learning_rate": 0.0, "augment": False}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A run folder with slices."""
+    folder = tmp_path_factory.mktemp("prepared")
+    cohort = phantom.write_phantom(folder / "cohort", hgg=4, lgg=4, size=32, slices=3)
+    prepare.run(prepare.Config(str(folder / "run"), str(cohort), image_size=32))
+    return folder / "run"
+
+
+@pytest.fixture
+def run(prepared, tmp_path):
+    return shutil.copytree(prepared, tmp_path / "run")
+
+
+@functools.lru_cache
+def shapes(channels, width):
+    return [variable.shape for variable in pretrained.variables(unets.build_unet(channels, width))]
+
+
+def arrays_of(channels, width=2, seed=0):
+    generator = np.random.default_rng(seed)
+    return [generator.normal(scale=0.3, size=shape).astype(np.float32) for shape in shapes(channels, width)]
+
+
+def weights(path):
+    return tensorlayer_npz.read(path).arrays
+
+
+def fails(run, file, monkeypatch, capsys, *arguments):
+    """Runs the binary, which must end with one line and status 1, and leave no unet folder."""
+    arguments = [f"--run_dir={run}", f"--unet_weights={file}", "--unet_width=2", "--unet_epochs=1", *arguments]
+    monkeypatch.setattr("sys.argv", ["finetune", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        finetune.main()
+    captured = capsys.readouterr()
+    (line,) = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+    assert stop.value.code == 1
+    assert "Traceback" not in captured.err
+    assert not list(run.glob("unet*"))
+    assert f"--unet_weights={file}" in line
+    return line
+
+
+def test_training_starts_from_the_checkpoint(run, tmp_path, caplog):
+    """With learning rate 0 the best epoch's weights are those of the start, here BraTS' four channels cut to FLAIR."""
+    file, arrays = tmp_path / "w.npz", arrays_of(4)
+    config = finetune.Config(str(run), unet_weights=str(file), **STILL)
+    tensorlayer_npz.write(file, arrays)
+    with caplog.at_level(logging.INFO, logger="absl"):
+        finetune.run(config)
+    assert f"starts from the weights of {file}, the first layer's channels flair of flair,t1,t1ce,t2" in caplog.text
+    assert set(rundir.read_json(run / "unet" / "stage.json")["inputs"]) == {"slices", "unet_weights"}
+    found = weights(run / "unet" / "best.npz")
+    np.testing.assert_array_equal(found[0], 2 * arrays[0][:, :, :1])
+    for before, after in zip(arrays[1:], found[1:]):
+        np.testing.assert_array_equal(after, before)
+    with caplog.at_level(logging.INFO, logger="absl"):
+        finetune.run(config)
+    assert "unet: done before, skipped" in caplog.text
+    # other content under the same name, now in the format of this program's best.npz
+    others = arrays_of(1, seed=1)
+    np.savez(file, *others)
+    finetune.run(config)
+    for before, after in zip(others, weights(run / "unet" / "best.npz")):
+        np.testing.assert_array_equal(after, before)
+
+
+class Trap:
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+def test_malicious_file_runs_nothing(run, tmp_path, monkeypatch, capsys):
+    trap = np.empty(1, dtype=object)
+    trap[0] = Trap(f"touch {tmp_path / 'loot'}")
+    np.savez(tmp_path / "trap.npz", params=trap)
+    line = fails(run, tmp_path / "trap.npz", monkeypatch, capsys)
+    assert "system" in line
+    assert not (tmp_path / "loot").exists()
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda path: None, ["No such file"]),
+        (lambda path: path.mkdir(), ["directory"]),
+        (lambda path: path.write_bytes(b"hello"), ["zip"]),
+        (lambda path: np.savez(path, other=np.ones(3)), ["other.npy"]),
+        (lambda path: tensorlayer_npz.write(path, arrays_of(1, 4)), ["conv1_1/kernel", "--unet_width=4"]),
+        (lambda path: tensorlayer_npz.write(path, arrays_of(3)), ["3 input channels", "--unet_weights_modalities"]),
+    ],
+    ids=["missing", "folder", "not zip", "other key", "width", "channels"],
+)
+def test_bad_file(write, words, run, tmp_path, monkeypatch, capsys):
+    write(tmp_path / "bad.npz")
+    line = fails(run, tmp_path / "bad.npz", monkeypatch, capsys)
+    for word in words:
+        assert word in line
+
+
+def test_named_channels_lack_one(run, tmp_path, monkeypatch, capsys):
+    tensorlayer_npz.write(tmp_path / "w.npz", arrays_of(2))
+    line = fails(run, tmp_path / "w.npz", monkeypatch, capsys, "--unet_weights_modalities=t1,t2")
+    assert "trained on t1,t2, not on flair" in line
+
+
+def test_channels_of_no_file(run):
+    with pytest.raises(InputError, match="--unet_weights_modalities=t1 .*--unet_weights, which is not given"):
+        finetune.run(finetune.Config(str(run), unet_weights_modalities=("t1",), **STILL))
