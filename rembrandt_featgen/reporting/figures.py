@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rembrandt_featgen.reporting.drawing import (
     BLUE,
+    GRADES,
     GREY,
     ORANGE,
     SERIES,
@@ -21,7 +22,6 @@ from rembrandt_featgen.reporting.drawing import (
     spread,
     styled,
 )
-from rembrandt_featgen.reporting.drawing import GRADES as GRADES
 from rembrandt_featgen.reporting.drawing import Figure as Figure  # stages know it by this name
 
 THRESHOLD = 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import functools
 import math
 import struct
 from collections.abc import Mapping, Sequence
@@ -63,6 +64,7 @@ def render(
     )
 
 
+@functools.lru_cache(maxsize=1)  # compiles each template once
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib import _pylab_helpers
 
-from rembrandt_featgen.reporting import drawing, figures
+from rembrandt_featgen.reporting import figures
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(5, 24, 32))
@@ -75,9 +75,3 @@ def test_maps_share_the_colours_of_a_channel(monkeypatch):
     figures.feature_maps(np.array([[[0.0, 1.0]], [[0.0, 50.0]]]), np.array([[[2.0, 1.0]], [[100.0, 0.0]]]), "HGG")
     np.testing.assert_allclose(seen[0], [[[0, 0.5]], [[0, 0.5]]])
     np.testing.assert_allclose(seen[1], [[[1, 0.5]], [[1, 0]]])
-
-
-def test_dots_at_one_place_are_kept_apart():
-    spread = drawing.spread(np.array([0.1, 0.5, 0.5, 0.505, 0.9]))
-    assert spread[0] == spread[1] == spread[4] == 0
-    assert len(set(spread[1:4])) == 3

@@ -1,15 +1,13 @@
 import copy
 import re
-from html.parser import HTMLParser
 
 import pytest
 
 from rembrandt_featgen.reporting import figures, html
 from rembrandt_featgen.reporting.page import MISSING
+from tests.reporting.pages import EVIL, Page, leaves, measure, needs_browser
 
-EVIL = '<script>alert("x")</script>'
 PNG = figures.forest([("a", 0.5, 0.4, 0.6)])
-VOID = {"meta", "link", "img", "br"}
 
 
 def row(arm, unit, **changes):
@@ -56,33 +54,6 @@ REPORT = {
     "settings": {"seed": 3, "tap": "conv5", "modalities": ["flair", "t1"], "augment": True, "dir": EVIL},
 }
 FIGURES = {"forest": PNG, "mystery": PNG, "overlays": figures.Figure(PNG, EVIL, f"caption {EVIL}")}
-
-
-class Page(HTMLParser):
-    """Tags balanced, attributes and text collected."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.attributes, self.words = [], [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, *pair) for pair in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
 
 
 @pytest.fixture(scope="module")
@@ -184,13 +155,6 @@ def test_renders_without_a_key(missing):
     Page(html.render({**report, missing: None}, FIGURES))
 
 
-def leaves(value, path=()):
-    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in entries:
-        yield (*path, key)
-        yield from leaves(inner, (*path, key))
-
-
 @pytest.mark.parametrize("path", [path for path in leaves(REPORT) if len(path) > 1], ids=str)
 def test_renders_without_any_inner_key(path):
     report = copy.deepcopy(REPORT)
@@ -211,3 +175,11 @@ def test_links_stay_beside_the_page(path):
         value for tag, name, value in Page(html.render({}, {}, {"links": {"x": path}})).attributes if name == "href"
     ]
     assert not re.match(r"[a-z]+:(?!,)|/", links[-1])
+
+
+@needs_browser
+def test_fits_a_phone_and_asks_for_nothing(text, tmp_path):
+    for found in measure([(text, 360), (text, 1280)], tmp_path):
+        assert found["scroll"] <= found["width"] and found["out"] == []
+        assert found["shown"] == found["images"] == 3
+        assert found["requests"] == []

@@ -1,0 +1,207 @@
+"""Answers to what reporting checklists ask of data and design; `checklist_results` has those of model and results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from rembrandt_featgen.reporting import records
+
+REPORTED, PARTLY, NOT_DONE, AUTHORS = "reported", "partly", "not done", "authors"
+STATUSES = (REPORTED, PARTLY, NOT_DONE, AUTHORS)
+
+
+class Answer(NamedTuple):
+    """An answer, and how far it answers."""
+
+    status: str  # one of STATUSES
+    text: str
+
+
+def for_authors(question: str) -> Answer:
+    """What the run cannot know."""
+    return Answer(AUTHORS, f"to be filled in by the authors: {question}")
+
+
+def not_done(reason: str) -> Answer:
+    """What nobody did."""
+    return Answer(NOT_DONE, f"not done: {reason}")
+
+
+def setting(report: Mapping, name: str) -> str:
+    """A flag's value as text."""
+    value = records.dig(report, "settings", name)
+    if value is None:
+        return "(not recorded)"
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def by_authors() -> dict[str, Answer]:
+    """Questions that no run can answer."""
+    questions = {
+        "title": "a title that says: development and internal evaluation of deep learning, grade of glioma, MRI",
+        "background": "clinical and scientific background, and models that exist",
+        "population": "whom the model is for, and where it would stand in the care pathway",
+        "inequalities": "what is known of inequalities between groups of these patients",
+        "dates": "when the patients were imaged",
+        "setting": "kind and place of the centres",
+        "treatments": "treatments before imaging",
+        "deidentification": "how images were de-identified; the run shows only the patient names that it was given",
+        "acquisition": "scanners and sequences; the run reads NIfTI volumes, which do not tell",
+        "outcome_reason": "why this reference standard",
+        "annotators": "who graded and who drew the masks, and their qualifications",
+        "test_annotation": "how; the run takes grades and masks of all patients from the same source",
+        "raters": "agreement of raters; the run sees one grade and one mask for each patient",
+        "blinding": "whether graders knew the images",
+        "predictor_assessors": "who drew the tumour masks that the U-Net learns from",
+        "implications": "what follows for practice; the run itself supports no clinical use",
+        "trial": "registration, if the images come from a trial",
+        "registration": "where the study was registered, or that it was not",
+        "funding": "sources of funding and the role of the funders",
+        "conflicts": "conflicts of interest",
+        "ethics": "ethics committee and consent",
+        "involvement": "how patients and the public were involved, or that they were not",
+        "next_steps": "next steps of research",
+        "data_sharing": "where others get the images; the run holds paths, not rights",
+    }
+    return {key: for_authors(question) for key, question in questions.items()}
+
+
+def of_data(report: Mapping) -> dict[str, Answer]:
+    """Answers on images, patients and reference standard; any key of the report may be missing."""
+    patients, sites = records.dig(report, "cohort", "patients"), records.dig(report, "cohort", "sites")
+    source, size = records.dig(report, "cohort", "source"), records.dig(report, "settings", "image_size")
+    counted = _counts(patients)
+    places = f"; {len(sites)} sites" if isinstance(sites, Mapping) and sites else ""
+    cut = f", cropped or padded to {size} x {size} pixels" if size else ""
+    answers = {
+        "source": for_authors("the source of the images; the run recorded none"),
+        "eligibility": for_authors(f"criteria; the run used {counted or 'an unrecorded number of patients'}"),
+        "flow": for_authors("numbers included and excluded; the run recorded none"),
+        "preprocessing": Answer(
+            REPORTED,
+            f"Volumes turned to axial slices{cut}; intensities less the mean and over the standard deviation of each "
+            "run's training patients. Truncated, constant or non-finite volumes stop the program. Not compared "
+            "between groups of patients.",
+        ),
+        "subset": Answer(
+            PARTLY,
+            f"Modalities: {setting(report, 'modalities')}. All slices of a patient, as features of the U-Net's block "
+            f"{setting(report, 'tap')}.",
+        ),
+        "missing": Answer(
+            PARTLY,
+            "Nothing is imputed: a patient without grade, mask or a modality stops the program until that is mended or "
+            "the patient left out. Whom the authors left out, the run does not know.",
+        ),
+        "outcome": Answer(
+            PARTLY,
+            "Tumour grade of the patient, HGG (WHO 3 and 4) or LGG (WHO 2), as given with the images; no time horizon. "
+            "Authors: how it was established.",
+        ),
+        "poor_input": Answer(
+            REPORTED, "The program refuses unreadable, constant or non-finite volumes by name and imputes nothing."
+        ),
+        "users": Answer(
+            REPORTED, "Users give NIfTI volumes of the modalities trained on, of one patient; there is no interaction."
+        ),
+    }
+    if source:
+        text = f"{source}; {counted or 'number of patients not recorded'}{places}. Authors: why these."
+        answers["source"] = Answer(PARTLY, text)
+    if counted:
+        answers["flow"] = Answer(PARTLY, f"Included: {counted}. Excluded before the run: for the authors to say.")
+    return answers
+
+
+def of_design(report: Mapping) -> dict[str, Answer]:
+    """Answers on aims and on how patients were divided; any key of the report may be missing."""
+    validation = records.dig(report, "cross_validation")
+    grouping = records.dig(validation, "grouping")
+    by_site = grouping == "site"
+    verdict, rule = report.get("verdict"), report.get("verdict_rule")
+    aim = "Whether generated features improve the classification of grade over the best arm that generates nothing"
+    power = [
+        f"{entry['power']:.2f} with {entry.get('patients')} patients"
+        for entry in records.entries(report, "power")
+        if records.finite(entry.get("power")) is not None
+    ]
+    arms = len({row.get("arm") for row in records.arms(report)})
+    answers = {
+        "abstract": for_authors("the structured abstract"),
+        "aims": Answer(PARTLY, f"{aim}. The run recorded no rule for the verdict."),
+        "design": Answer(PARTLY, "Stored images were analysed; whether they were collected for this, the authors say."),
+        "goal": Answer(
+            REPORTED,
+            f"Comparison of methods ({arms} arms), development and internal validation; no clinical claim.",
+        ),
+        "partitions": for_authors("how patients were assigned; the run recorded no cross-validation"),
+        "level": for_authors("level of separation; the run recorded none"),
+        "sample_size": not_done("all patients at hand were used, and power was not estimated."),
+        "internal": not_done("the run recorded no cross-validation."),
+        "external": not_done("all test patients come from the cohort that was trained on."),
+        "difference_of_data": Answer(
+            REPORTED,
+            "Test patients come from the same cohort, with the same definitions, as training patients"
+            + (", but from other sites." if by_site else "; nothing is known of other settings."),
+        ),
+        "numbers": _numbers(validation),
+        "comparison_of_data": not_done("the run kept no record of its folds."),
+        "characteristics": Answer(
+            PARTLY, "Grades are tabled. Age, sex and clinical findings: not seen by the run; for the authors to say."
+        ),
+    }
+    if verdict:
+        answers["abstract"] = Answer(PARTLY, f"Conclusion of the run: {verdict} Authors: the structured abstract.")
+    if rule:
+        answers["aims"] = Answer(REPORTED, f"{aim}. Rule, fixed in the program before the comparison: {rule}")
+    if records.dig(validation, "folds"):
+        folded = _folded(validation)
+        answers["partitions"] = Answer(REPORTED, folded)
+        answers["internal"] = Answer(REPORTED, f"{folded} Every patient is predicted out of fold.")
+    if grouping in ("patient", "site"):
+        whole = " and all patients of a site" if by_site else ""
+        answers["level"] = Answer(REPORTED, f"By {grouping}: all slices of a patient{whole} are in one part.")
+    if by_site:
+        answers["external"] = Answer(PARTLY, "Whole sites were held out in turn; no other cohort was tested.")
+    if power:
+        text = f"All patients at hand; no size was set in advance. Power, estimated afterwards: {', '.join(power)}."
+        answers["sample_size"] = Answer(PARTLY, text)
+    if records.entries(validation, "fold_records"):
+        text = "Grades of training and test patients of each run are tabled; of other characteristics nothing is known."
+        answers["comparison_of_data"] = Answer(PARTLY, text)
+    return answers
+
+
+def _folded(validation: Mapping) -> str:
+    """The cross-validation in a sentence."""
+    folds, repeats, seeds = (validation.get(key) for key in ("folds", "repeats", "seeds"))
+    share = records.finite(validation.get("validation_fraction"))
+    by_site = validation.get("grouping") == "site"
+    stratified = f"stratified by grade{' as far as sites allow' if by_site else ''}"
+    return (
+        (f"{repeats} times " if (repeats or 1) > 1 else "")
+        + f"{folds}-fold cross-validation by {validation.get('grouping') or 'an unrecorded unit'}, {stratified}"
+        + (f", with {seeds} seeds each" if (seeds or 1) > 1 else "")
+        + (f"; {share:.0%} of the patients that are not tested choose settings (validation)" if share else "")
+        + "."
+    )
+
+
+def _numbers(validation) -> Answer:
+    """Patients in each part of the runs."""
+    folds = records.entries(validation, "fold_records")
+    parts = []
+    for part in ("train", "validation", "test"):
+        totals = [total for total in (records.total(fold.get(part)) for fold in folds) if total is not None]
+        if totals:
+            parts.append(f"{part} {min(totals)}" + (f" to {max(totals)}" if max(totals) > min(totals) else ""))
+    if not parts:
+        return for_authors("numbers in each analysis; the run kept no record of its folds")
+    return Answer(REPORTED, f"Patients in each of {len(folds)} runs: {', '.join(parts)}(table of runs).")
+
+
+def _counts(patients) -> str:
+    """ "170 patients (108 HGG, 62 LGG)"; empty if unknown."""
+    total = records.total(patients)
+    return "" if total is None else f"{total} patients ({', '.join(f'{n} {grade}' for grade, n in patients.items())})"

@@ -1,0 +1,174 @@
+"""Answers to what reporting checklists ask of models, evaluation and results, computed from a study's report.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rembrandt_featgen.reporting import records
+from rembrandt_featgen.reporting.checklist_answers import PARTLY, REPORTED, Answer, for_authors, not_done, setting
+
+# Parts of the names of settings that describe ...
+_TRAINING = ("epochs", "batch", "learning_rate", "schedule", "patience", "warmup", "augment", "dice_over", "dropout")
+_ARCHITECTURE = ("tap", "modalities", "unet_width", "ndf", "ngf", "latent", "classifier_filters", "classifier_units")
+_WEIGHTS = ("initializer", "weights")
+
+
+def of_model(report: Mapping) -> dict[str, Answer]:
+    """Answers on networks and their training; any key of the report may be missing."""
+    rows = records.arms(report)
+    generative = _names([row for row in rows if records.kind(row) == "generative"])
+    classical = _names([row for row in rows if records.kind(row) == "classical"])
+    classifiers = ", ".join(sorted({str(row["classifier"]) for row in rows if row.get("classifier")}))
+    shape, training, weights = (_settings(report, parts) for parts in (_ARCHITECTURE, _TRAINING, _WEIGHTS))
+    thresholds = any(row.get("thresholds") for row in rows)
+    chosen = ["epochs", *(["thresholds"] if thresholds else [])]
+    chosen += ["amounts of generated features"] if any(row.get("amounts") for row in rows) else []
+    versions = report.get("versions")
+    answers = {
+        "model": Answer(
+            REPORTED if shape else PARTLY,
+            f"U-Net (features), generators of features ({', '.join(generative) or 'none recorded'}), classifier of "
+            f"grade ({classifiers or 'not recorded'}); {shape or 'no settings recorded'}. Every layer: the program's "
+            f"source. Chosen on validation patients: {', '.join(chosen)}.",
+        ),
+        "specification": Answer(
+            PARTLY,
+            "Source and settings give every model back, and a run's export writes models that work alone. Authors: "
+            "where they are.",
+        ),
+        "software": for_authors("packages and versions; the run recorded none"),
+        "initialisation": Answer(PARTLY, "At random, from the recorded seeds; the run recorded no initialiser."),
+        "training": for_authors("how it was trained; the run recorded no settings"),
+        "selection": Answer(
+            REPORTED,
+            f"Chosen on validation patients of each run: {', '.join(chosen)}. No test patient has a say.",
+        ),
+        "ensembles": not_done("each run's model predicts alone; only a patient's slices are pooled."),
+        "predictors": Answer(REPORTED, "All channels of the U-Net's features; none was selected by the outcome."),
+        "predictors_defined": Answer(
+            REPORTED,
+            f"Activations of block {setting(report, 'tap')} of a U-Net trained to segment the tumour, from "
+            f"{setting(report, 'modalities')}. The U-Net does not see grades.",
+        ),
+        "predictor_handling": Answer(REPORTED, "Channels scaled by training patients; otherwise as they are."),
+        "imbalance": not_done("the run recorded no arm that deals with it."),
+        "output": Answer(
+            REPORTED,
+            "Probability of HGG of a slice, and of a patient by the mean log-odds of the slices. Threshold: "
+            + ("chosen on validation patients of each run." if thresholds else "0.5."),
+        ),
+        "predictions": Answer(REPORTED, "By each run's trained networks, out of fold, with the program's own code."),
+        "updating": not_done("no model was updated or recalibrated after its evaluation."),
+        "protocol": Answer(
+            PARTLY, "Settings and the rule of the verdict are recorded. Authors: the protocol, or that there was none."
+        ),
+        "availability": Answer(
+            PARTLY, "Software: rembrandt_featgen. Authors: where it, the trained models and the data are."
+        ),
+        "code_sharing": Answer(
+            PARTLY, "The analysis is the program rembrandt_featgen with the settings recorded. Authors: where it is."
+        ),
+    }
+    if isinstance(versions, Mapping) and versions:
+        listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+        answers["software"] = Answer(REPORTED, f"{listed}.")
+    if weights:
+        answers["initialisation"] = Answer(REPORTED, f"{weights}; otherwise at random, from the recorded seeds.")
+    if training:
+        answers["training"] = Answer(REPORTED, f"{training}.")
+    if classical or generative:
+        arms = ", ".join([*classical, *generative])
+        text = f"Compared, as the question of the study: {arms}. Probabilities were not recalibrated afterwards."
+        answers["imbalance"] = Answer(PARTLY, text)
+    return answers
+
+
+def of_evaluation(report: Mapping) -> dict[str, Answer]:
+    """Answers on how performance was judged; any key of the report may be missing."""
+    rows = records.arms(report)
+    shown = [m.title for m in records.ARM_MEASURES if any(records.value(row, m.key) is not None for row in rows)]
+    seeds = records.finite(records.dig(report, "cross_validation", "seeds")) or 1
+    checks = records.entries(report, "self_checks")
+    passed = sum(check.get("passed") is True for check in checks)
+    examined = [f"{seeds:.0f} seeds"] if seeds > 1 else []
+    examined += ["amounts of generated features"] if records.entries(report, "amount_curve") else []
+    examined += [f"self-checks, of which {passed} of {len(checks)} passed"] if checks else []
+    tests = [records.finite(records.dig(row, "difference_to_best_classical", "p_adjusted")) for row in rows]
+    answers = {
+        "measures": not_done("the run recorded no measures."),
+        "statistics": not_done("the run recorded no intervals."),
+        "robustness": not_done("one seed, one setting."),
+        "explainability": not_done("no method explains single predictions."),
+        "fairness": not_done("the run knows no sex, age or origin of patients."),
+        "clusters": not_done("patients of all sites were mixed."),
+        "cluster_results": not_done("folds mix the sites."),
+        "failures": not_done("patients who were graded wrongly were not looked at one by one."),
+    }
+    if shown:
+        diagrams = "; reliability diagrams" if records.entries(report, "reliability") else ""
+        answers["measures"] = Answer(REPORTED, f"{', '.join(shown)}{diagrams}. Clinical utility was not examined.")
+    if any(records.bounds(row, "balanced_accuracy") for row in rows):
+        tested = any(p is not None for p in tests)
+        text = "95% intervals by a bootstrap over patients, paired for differences; "
+        text += "permutation tests with Holm's adjustment." if tested else "no tests were recorded."
+        answers["statistics"] = Answer(REPORTED, text)
+    if examined:
+        text = f"Examined: {', '.join(examined)}. Not examined: other scanners, worse images."
+        answers["robustness"] = Answer(PARTLY, text)
+    if records.dig(report, "cross_validation", "grouping") == "site":
+        answers["clusters"] = Answer(PARTLY, "Sites were held out in turn; the spread between them was not modelled.")
+        answers["cluster_results"] = Answer(PARTLY, "The figure of folds shows each group of held-out sites.")
+    return answers
+
+
+def of_results(report: Mapping) -> dict[str, Answer]:
+    """Answers on what came out; any key of the report may be missing."""
+    rows = records.arms(report)
+    without, with_generator = (
+        records.best([row for row in rows if (records.kind(row) == "generative") == generative])
+        for generative in (False, True)
+    )
+    top = [row for row in (without, with_generator) if row]
+    warnings, verdict = report.get("warnings"), report.get("verdict")
+    answers = {
+        "performance": not_done("the run recorded no measures."),
+        "diagnostic": not_done("the run recorded no measures."),
+        "limitations": for_authors("limitations; the run recorded no warnings"),
+        "interpretation": for_authors("interpretation; the run reached no verdict"),
+    }
+    if top:
+        scores = "; ".join(f"{records.name(row, rows)} {_score(row, 'balanced_accuracy')}" for row in top)
+        grades = "; ".join(
+            f"{records.name(row, rows)} HGG {_score(row, 'accuracy_HGG')}, LGG {_score(row, 'accuracy_LGG')}, AUROC "
+            f"{_score(row, 'auroc')}"
+            for row in top
+        )
+        answers["performance"] = Answer(
+            PARTLY,
+            f"Balanced accuracy per patient, the best arms without and with a generator: {scores}. All arms and both "
+            "grades are tabled. Subgroups of patients: not examined.",
+        )
+        answers["diagnostic"] = Answer(REPORTED, f"Per patient, share of each grade that is right: {grades}.")
+    if warnings:
+        answers["limitations"] = Answer(PARTLY, f"The run's own warnings: {' '.join(map(str, warnings))}")
+    if verdict:
+        text = f"{verdict} Fairness: not examined. Authors: what it means next to earlier studies."
+        answers["interpretation"] = Answer(PARTLY, text)
+    return answers
+
+
+def _names(rows: Sequence[Mapping]) -> list[str]:
+    return list(dict.fromkeys(str(row.get("arm")) for row in rows))
+
+
+def _settings(report: Mapping, parts: Sequence[str]) -> str:
+    """Settings of which the name holds one of `parts`, as one would type them."""
+    settings = report.get("settings") or {}
+    named = [name for name in settings if any(part in name for part in parts) and settings[name] not in ("", None)]
+    return ", ".join(f"{name} {setting(report, name)}" for name in named)
+
+
+def _score(row: Mapping, key: str) -> str:
+    value, bounds = records.value(row, key), records.bounds(row, key)
+    interval = f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else ""
+    return "not defined" if value is None else f"{value:.3f}{interval}"

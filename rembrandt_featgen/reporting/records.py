@@ -1,0 +1,193 @@
+"""Reads what a study's report.json holds, of which any key may be missing or None."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+# What a row counts, in the order of the page; patients are what the verdict rests on.
+UNITS = ("patient", "slice")
+KINDS = {
+    "none": "No augmentation",
+    "classical": "Classical",
+    "generative": "Generative",
+    "other": "Of unknown kind",
+}
+SIGNIFICANT = 0.05  # of the Holm-adjusted p-value, in the rule of the verdict
+
+
+class Measure(NamedTuple):
+    """A measure and how to read it."""
+
+    key: str
+    title: str
+    better: str  # "higher", "lower", or "" where neither is better
+    words: str = ""
+    form: str = ".3f"
+
+
+ARM_MEASURES = (
+    Measure("accuracy_HGG", "Accuracy HGG", "higher"),
+    Measure("accuracy_LGG", "Accuracy LGG", "higher"),
+    Measure("accuracy_total", "Accuracy total", "higher"),
+    Measure("balanced_accuracy", "Balanced accuracy", "higher"),
+    Measure("mcc", "MCC", "higher"),
+    Measure("auroc", "AUROC", "higher"),
+    Measure("auprc", "AUPRC", "higher"),
+    Measure("sensitivity_at_specificity", "Sensitivity at specificity 0.8", "higher"),
+    Measure("brier", "Brier score", "lower"),
+    Measure("ece", "ECE", "lower"),
+)
+GENERATOR_MEASURES = (
+    Measure("kernel_distance", "Kernel distance", "lower", "between real and generated features", ".3g"),
+    Measure("frechet_distance", "Fréchet distance", "lower", "the same, as if both were Gaussian", ".3g"),
+    Measure("precision", "Precision", "higher", "share of generated features within reach of a real one"),
+    Measure("recall", "Recall", "higher", "share of real features within reach of a generated one"),
+    Measure("density", "Density", "higher", "as precision, less swayed by outliers; 1 for equal distributions"),
+    Measure("coverage", "Coverage", "higher", "share of real features with a generated one among their neighbours"),
+    Measure(
+        "train_synthetic_test_real",
+        "Trained on generated, tested on real",
+        "higher",
+        "balanced accuracy, chance 0.5",
+    ),
+    Measure(
+        "train_real_test_synthetic",
+        "Trained on real, tested on generated",
+        "higher",
+        "balanced accuracy, chance 0.5",
+    ),
+    Measure(
+        "class_accuracy_own",
+        "Right grade by own discriminator",
+        "",
+        "agreement of generator and discriminator, not realism",
+    ),
+    Measure(
+        "class_accuracy_independent",
+        "Right grade by an independent classifier",
+        "higher",
+        "a classifier that the generator never saw",
+    ),
+    Measure("acceptance.HGG", "Share accepted, HGG", "", "confirmed grade, and hence used"),
+    Measure("acceptance.LGG", "Share accepted, LGG", "", "confirmed grade, and hence used"),
+)
+MEMORISATION_MEASURES = (
+    Measure(
+        "memorisation.nearest_ratio_median",
+        "Distance to the nearest training feature",
+        "",
+        "median of generated features over that of unseen patients; near 1 without copying",
+    ),
+    Measure(
+        "memorisation.share_below_1_percent",
+        "Share of near copies",
+        "lower",
+        "nearer to training than the nearest 1% of unseen patients' features",
+    ),
+    Measure("memorisation.p_value", "p, nearer than unseen patients", "", "one-sided, over unseen patients"),
+)
+
+
+def dig(record, *keys):
+    """The value below `keys` of nested mappings; None where any of them is missing."""
+    for key in keys:
+        record = record.get(key) if isinstance(record, Mapping) else None
+    return record
+
+
+def finite(value) -> float | None:
+    """A number, or None where it is missing, NaN or infinite."""
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if usable else None
+
+
+def pair(bounds) -> tuple[float, float] | None:
+    """Both ends of an interval, or None unless both are finite."""
+    if not isinstance(bounds, Sequence) or isinstance(bounds, str) or len(bounds) != 2:
+        return None
+    low, high = map(finite, bounds)
+    return None if low is None or high is None else (low, high)
+
+
+def value(row: Mapping, key: str) -> float | None:
+    """A measure of an arm or of a generator; "acceptance.HGG" lies one level down, "accuracy_HGG" below "accuracy"."""
+    if key.startswith("accuracy_"):
+        return finite(dig(row, "accuracy", key[len("accuracy_") :]))
+    return finite(dig(row, *key.split(".")))
+
+
+def bounds(row: Mapping, key: str) -> tuple[float, float] | None:
+    """The 95% interval of a measure of an arm."""
+    return pair(dig(row, "ci95", key))
+
+
+def p_text(p) -> str:
+    """A p-value in three digits, never 0; nothing if it is not known."""
+    p = finite(p)
+    return "" if p is None else "<0.001" if p < 0.0005 else f"{p:.3f}"
+
+
+def entries(record: Mapping | None, key: str) -> list[Mapping]:
+    """The mappings in a list of the report."""
+    found = dig(record, key)
+    return [entry for entry in found if isinstance(entry, Mapping)] if isinstance(found, Sequence) else []
+
+
+def kind(row: Mapping) -> str:
+    """Kind of an arm, one of `KINDS`."""
+    return row.get("kind") if row.get("kind") in KINDS else "other"
+
+
+def arms(report: Mapping, unit: str = "patient") -> list[Mapping]:
+    """Rows that count `unit`, by kind, in the report's order within a kind."""
+    rows = [row for row in entries(report, "arms") if row.get("unit", "patient") == unit]
+    return [row for name in KINDS for row in rows if kind(row) == name]
+
+
+def name(row: Mapping, rows: Sequence[Mapping]) -> str:
+    """Name of an arm, with its classifier where `rows` are of several."""
+    arm = str(row.get("arm", "unnamed"))
+    several = len({other.get("classifier") for other in rows}) > 1
+    return f"{arm}, {row['classifier']}" if several and row.get("classifier") else arm
+
+
+def is_reference(report: Mapping, row: Mapping) -> bool:
+    """Whether the other arms are compared with this one."""
+    return row.get("arm") == dig(report, "reference", "arm") and not dig(row, "difference_to_best_classical")
+
+
+def helped(row: Mapping) -> bool:
+    """Whether a generative arm meets the rule: interval wholly above 0 and Holm-adjusted p below 0.05."""
+    difference = row.get("difference_to_best_classical")
+    interval, p = pair(dig(difference, "ci95")), finite(dig(difference, "p_adjusted"))
+    return kind(row) == "generative" and interval is not None and interval[0] > 0 and p is not None and p < SIGNIFICANT
+
+
+def tone(report: Mapping) -> str:
+    """ "helped" if a generative arm met the rule, "harmed" if all of them lie wholly below 0, else "open"."""
+    rows = [row for row in arms(report) if kind(row) == "generative"]
+    if any(map(helped, rows)):
+        return "helped"
+    intervals = [pair(dig(row, "difference_to_best_classical", "ci95")) for row in rows]
+    return "harmed" if rows and all(interval and interval[1] < 0 for interval in intervals) else "open"
+
+
+def best(rows: Sequence[Mapping]) -> Mapping | None:
+    """The row of greatest balanced accuracy."""
+    known = [row for row in rows if value(row, "balanced_accuracy") is not None]
+    return max(known, key=lambda row: value(row, "balanced_accuracy"), default=None)
+
+
+def total(counts) -> int | None:
+    """Sum of the counts of both grades; None unless all are known."""
+    known = [finite(count) for count in counts.values()] if isinstance(counts, Mapping) else []
+    return int(sum(known)) if known and None not in known else None
+
+
+def deviation(values) -> float | None:
+    """Standard deviation of a sample; None of fewer than two known values."""
+    known = [finite(value) for value in values] if isinstance(values, Sequence) else []
+    return statistics.stdev(known) if len(known) > 1 and None not in known else None

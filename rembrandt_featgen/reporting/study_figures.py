@@ -1,0 +1,163 @@
+"""Draws what a study's report.json has numbers for; each figure comes with words made from these numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rembrandt_featgen.reporting import records, study_plots
+from rembrandt_featgen.reporting.drawing import Figure
+
+
+def draw(report: Mapping) -> dict[str, Figure]:
+    """Figures by name, those of "forest", "folds", "amounts", "reliability" and "power" that there are numbers for.
+
+    Args:
+      report: what a study's report.json holds; any key may be missing or None.
+    """
+    rows = records.arms(report)
+    drawn = {
+        "forest": _forest(report, rows),
+        "folds": _folds(report, rows),
+        "amounts": _amounts(report, rows),
+        "reliability": _reliability(report, rows),
+        "power": _power(report),
+    }
+    return {name: figure for name, figure in drawn.items() if figure}
+
+
+def _forest(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
+    if not rows:
+        return None
+    lines = []
+    for row in rows:
+        found = row.get("difference_to_best_classical")
+        reference = records.is_reference(report, row)
+        p = records.p_text(records.dig(found, "p_adjusted"))
+        lines.append(
+            study_plots.ForestRow(
+                records.name(row, rows),
+                records.kind(row),
+                (records.value(row, "balanced_accuracy"), *_ends(records.bounds(row, "balanced_accuracy"))),
+                (records.finite(records.dig(found, "difference")), *_ends(records.pair(records.dig(found, "ci95")))),
+                "the reference" if reference else "not compared" if not found else f"p {p}" if p else "",
+                records.helped(row),
+            )
+        )
+    bests = []
+    for kind, title in records.KINDS.items():
+        top = records.best([row for row in rows if records.kind(row) == kind])
+        if top:
+            value = records.value(top, "balanced_accuracy")
+            bests.append(f"{title.lower()}, best {records.name(top, rows)} {value:.3f}")
+    return Figure(
+        study_plots.forest(lines, records.KINDS),
+        f"Forest plot of {len(rows)} arms by balanced accuracy per patient: {'; '.join(bests) or 'none defined'}.",
+        "Left: balanced accuracy per patient of each arm with its 95% interval; the dashed line is chance. Right: its "
+        "paired difference to the reference, the best arm that generates nothing, with 95% interval and Holm-adjusted "
+        "p. By the rule a generative arm helped only if that interval lies wholly above 0 and p is below 0.05; the "
+        "mark of one that did is filled.",
+    )
+
+
+def _folds(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
+    records_of_folds = records.entries(report.get("cross_validation"), "fold_records")
+    seeds = {fold.get("name"): fold.get("seed") for fold in records_of_folds}
+    runs = {}
+    for row in rows:
+        found = [
+            (records.finite(fold.get("balanced_accuracy")), seeds.get(fold.get("name")))
+            for fold in records.entries(row, "by_fold")
+        ]
+        found = [run for run in found if run[0] is not None]
+        if found:
+            runs[records.name(row, rows)] = found
+    if not runs:
+        return None
+    ends = [value for found in runs.values() for value, _ in found]
+    return Figure(
+        study_plots.fold_strip(runs),
+        f"A strip of dots for each of {len(runs)} arms: balanced accuracy in each test fold and seed, from "
+        f"{min(ends):.2f} to {max(ends):.2f}.",
+        "Each dot is the balanced accuracy per patient in one test fold with one seed; the black bar is their mean. A "
+        "fold has few patients, so its dots scatter widely; that all arms see the same folds makes them comparable.",
+    )
+
+
+def _amounts(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
+    curves: dict[str, list] = {}
+    for entry in records.entries(report, "amount_curve"):
+        value = records.finite(entry.get("balanced_accuracy"))
+        if value is not None:
+            point = (str(entry.get("amount")), value, *_ends(records.pair(entry.get("ci95"))))
+            curves.setdefault(str(entry.get("arm")), []).append(point)
+    if not curves:
+        return None
+    reference = records.dig(report, "reference", "arm")
+    level = next((records.value(row, "balanced_accuracy") for row in rows if row.get("arm") == reference), None)
+    tops = [max(points, key=lambda point: point[1]) for points in curves.values()]
+    return Figure(
+        study_plots.amount_curves(curves, level),
+        "Curves of balanced accuracy per patient against the amount of generated features; highest: "
+        + ", ".join(f"{arm} {top[1]:.3f} at {top[0]}" for arm, top in zip(curves, tops))
+        + ".",
+        "Balanced accuracy per patient with its 95% interval (band) were the amount of generated features fixed; grey: "
+        "the other arms" + (f"; dashed: the reference, {reference}" if level is not None else "") + ". The highest "
+        "point of a curve is picked after the fact and flatters; the table's arms chose their amount on validation "
+        "patients.",
+    )
+
+
+def _reliability(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
+    own = {row.get("arm"): row for row in reversed(rows)}  # the first of an arm's rows
+    diagrams = {}
+    for entry in records.entries(report, "reliability"):
+        row = own.get(entry.get("arm"), {})
+        bins = [
+            tuple(records.finite(found.get(key)) for key in ("probability", "observed", "n"))
+            for found in records.entries(entry, "bins")
+        ]
+        if bins:
+            diagrams[str(entry.get("arm"))] = study_plots.Diagram(
+                records.kind(row), bins, records.value(row, "ece") if row else None
+            )
+    if not diagrams:
+        return None
+    known = {arm: diagram.ece for arm, diagram in diagrams.items() if diagram.ece is not None}
+    return Figure(
+        study_plots.reliability_diagrams(diagrams),
+        f"Reliability diagrams of {len(diagrams)} arms, observed share of HGG against its predicted probability"
+        + (
+            f"; expected calibration error from {min(known.values()):.3f} to {max(known.values()):.3f}."
+            if known
+            else "."
+        ),
+        "Predictions per patient with about the same probability of HGG, against the share of them that is HGG. On the "
+        "dashed line a probability means what it says; below it probabilities of HGG are too high, above it too low. "
+        "The area of a dot grows with the number of predictions. ECE, the mean distance to the line, is above 0 by "
+        "chance alone, the more so the fewer the patients.",
+    )
+
+
+def _power(report: Mapping) -> Figure | None:
+    pairs = [
+        (records.finite(entry.get("patients")), records.finite(entry.get("power")))
+        for entry in records.entries(report, "power")
+    ]
+    points = [(patients, power) for patients, power in pairs if patients is not None and power is not None]
+    if not points:
+        return None
+    cohort = records.total(records.dig(report, "cohort", "patients"))
+    return Figure(
+        study_plots.power_curve(points, cohort),
+        "Share of imagined studies that detect the effect, by number of patients: "
+        + ", ".join(f"{patients:.0f} patients {power:.2f}" for patients, power in sorted(points))
+        + ".",
+        (report.get("power_rule") or "Share of imagined studies that would detect what this one estimates.")
+        + f" Dashed: the customary {study_plots.ENOUGH}"
+        + (f"; dotted: this cohort, {cohort} patients" if cohort else "")
+        + ". It takes this study's estimate for the truth and is as uncertain as that.",
+    )
+
+
+def _ends(interval: tuple[float, float] | None):
+    return interval or (None, None)
