@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen.training import scaling
+
+
+def records(*arrays):
+    return [{"feature": tf.constant(array, tf.float32)} for array in arrays]
+
+
+def test_by_hand():
+    # channel 0: 3 and 4 at one position each, 0 elsewhere; channel 1 never fires; channel 2 is 2 everywhere
+    feature = np.zeros((1, 2, 2, 3))
+    feature[0, 0, 0, 0], feature[0, 1, 1, 0] = 3, 4
+    feature[..., 2] = 2
+    found = scaling.root_mean_square(records(feature))
+    assert found.dtype == np.float32
+    assert found.tolist() == pytest.approx([2.5, 0.0, 2.0])
+
+
+@pytest.mark.parametrize("sizes", [[7], [3, 4], [1] * 7, [5, 2]])
+def test_batches_do_not_matter(sizes):
+    features = np.random.default_rng(0).gamma(0.5, 3.0, (7, 3, 5, 4)).astype(np.float32)
+    parts = np.split(features, np.cumsum(sizes)[:-1])
+    wanted = np.sqrt((features.astype(np.float64) ** 2).mean((0, 1, 2)))
+    np.testing.assert_allclose(scaling.root_mean_square(records(*parts)), wanted, rtol=1e-6)
+
+
+def test_of_a_dataset():
+    features = np.random.default_rng(0).normal(size=(5, 2, 2, 3)).astype(np.float32)
+    dataset = tf.data.Dataset.from_tensor_slices({"feature": features}).batch(2)
+    np.testing.assert_allclose(scaling.root_mean_square(dataset), np.sqrt((features**2).mean((0, 1, 2))), rtol=1e-6)
+
+
+def test_many_values_are_summed_in_float64():
+    # in float32, 2**24 + 1 = 2**24: ones beside a large value would be lost
+    feature = np.ones((1, 300, 300, 1), np.float32)
+    feature[0, 0, 0, 0] = 2**14
+    wanted = np.sqrt((2**28 + 300 * 300 - 1) / 300**2)
+    assert scaling.root_mean_square(records(feature))[0] == pytest.approx(wanted, rel=1e-7)
