@@ -58,7 +58,7 @@ def _spread(functions: dict[str, ast.FunctionDef], names: dict[str, set[str]]) -
                 parameters = [arg.arg for arg in _parameters(functions[node.func.id])]
                 given = [*zip(parameters, node.args), *((word.arg, word.value) for word in node.keywords)]
                 handed = {parameter for parameter, value in given if _is_one_of(value, names[name])}
-                names[node.func.id] |= handed & set(parameters)
+                names[node.func.id] |= set(parameters) & handed
     return sum(map(len, names.values())) > before
 
 
