@@ -71,8 +71,8 @@ def figures(run_dir, stage):
 
 def test_says_what_runs_and_ends_with_report_and_verdict(run):
     run_dir, done = run
-    for number, name in enumerate(stages.ORDER, 1):
-        assert f"[{number}/{len(stages.ORDER)}] {name}: " in done.stderr
+    for number, name in enumerate(stages.RUN, 1):
+        assert f"[{number}/{len(stages.RUN)}] {name}: " in done.stderr
     assert f"tensorboard --logdir {run_dir / 'tensorboard'}" in done.stderr
     report, verdict = done.stdout.strip().splitlines()
     assert report == f"report: {run_dir / 'report' / 'index.html'}"

@@ -35,17 +35,13 @@ class Config:
         minimum=0,
         source="paper, Table 3",
     )
-    classifier_filters: int = cli.flag(
-        64, "Filters of the CNN's first convolution; the second has twice as many.", minimum=1
-    )
-    classifier_units: int = cli.flag(128, "Units of the CNN's first dense layer.", minimum=1)
-    classifier_epochs: int = cli.flag(50, "Epochs at most.", minimum=1)
-    classifier_batch: int = cli.flag(16, "Features in a batch.", minimum=1)
-    classifier_learning_rate: float = cli.flag(1e-4, "Adam's learning rate.", minimum=0.0)
-    classifier_patience: int = cli.flag(
-        10, "Epochs without a lower validation loss before stopping; 0 never stops.", minimum=0
-    )
-    bootstrap_draws: int = cli.flag(2000, "Resamples of patients behind each interval.", minimum=100)
+    classifier_filters: int = fields.classifier_filters()
+    classifier_units: int = fields.classifier_units()
+    classifier_epochs: int = fields.classifier_epochs()
+    classifier_batch: int = fields.classifier_batch()
+    classifier_learning_rate: float = fields.classifier_learning_rate()
+    classifier_patience: int = fields.classifier_patience()
+    bootstrap_draws: int = fields.bootstrap_draws()
 
 
 def run(config: Config) -> None:

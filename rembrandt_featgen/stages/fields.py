@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rembrandt_featgen import cli
+from rembrandt_featgen.cohort import layouts
 from rembrandt_featgen.models import precision as precisions
 
 
@@ -24,3 +25,69 @@ def precision():
         "on GPUs (with loss scaling).",
         choices=precisions.PRECISIONS,
     )
+
+
+def cohort():
+    """--cohort."""
+    return cli.flag("phantom", "Folder or manifest CSV of your cohort; 'phantom' makes or takes the synthetic one.")
+
+
+def layout():
+    """--layout."""
+    return cli.flag("auto", "How the cohort is laid out.", choices=layouts.LAYOUTS)
+
+
+def modalities():
+    """--modalities."""
+    return cli.flag(("flair",), "Modalities that become channels, in order.", source="paper 3.4")
+
+
+def validation_fraction():
+    """--validation_fraction."""
+    return cli.flag(
+        0.1,
+        "Share of each grade's patients for choosing epochs (and, in a study, amounts and thresholds); of a fold, the "
+        "share of those not tested. The paper had none.",
+        minimum=0.01,
+        maximum=0.9,
+    )
+
+
+def classifier_filters():
+    """--classifier_filters."""
+    return cli.flag(64, "Filters of the CNN's first convolution; the second has twice as many.", minimum=1)
+
+
+def classifier_units():
+    """--classifier_units."""
+    return cli.flag(128, "Units of the CNN's first dense layer.", minimum=1)
+
+
+def classifier_epochs():
+    """--classifier_epochs."""
+    return cli.flag(50, "Epochs at most.", minimum=1)
+
+
+def classifier_batch():
+    """--classifier_batch."""
+    return cli.flag(16, "Features in a batch.", minimum=1)
+
+
+def classifier_learning_rate():
+    """--classifier_learning_rate."""
+    return cli.flag(1e-4, "Adam's learning rate.", minimum=0.0)
+
+
+def classifier_patience():
+    """--classifier_patience."""
+    return cli.flag(10, "Epochs without a lower validation loss before stopping; 0 never stops.", minimum=0)
+
+
+def bootstrap_draws():
+    """--bootstrap_draws."""
+    return cli.flag(2000, "Resamples of patients behind each interval.", minimum=100)
+
+
+def report_title():
+    """--report_title."""
+    return cli.flag("", "Title of the report; by default the name of the run's folder.")

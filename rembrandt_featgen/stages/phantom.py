@@ -22,7 +22,7 @@ class Config:
     """Flags of the stage."""
 
     run_dir: str = fields.run_dir()
-    cohort: str = cli.flag(FOLDER, "Folder or manifest CSV of your cohort; 'phantom' makes a synthetic one.")
+    cohort: str = fields.cohort()
     phantom_hgg: int = cli.flag(36, "Phantom patients with high-grade lesions.", minimum=1)
     phantom_lgg: int = cli.flag(24, "Phantom patients with low-grade lesions.", minimum=1)
     phantom_size: int = cli.flag(240, "Pixels along each in-plane side of a phantom volume.", minimum=32)

@@ -15,16 +15,7 @@ from rembrandt_featgen.stages import report
 _MODULES = stages.modules()
 
 
-def _all_fields():
-    """Name, type and definition of each flag of each stage; a flag that stages share is defined alike in all."""
-    found = {}
-    for module in _MODULES.values():
-        for field in dataclasses.fields(module.Config):
-            found.setdefault(field.name, (field.name, field.type, cli.flag(field.default, **field.metadata)))
-    return list(found.values())
-
-
-Config = dataclasses.make_dataclass("Config", _all_fields(), frozen=True)
+Config = dataclasses.make_dataclass("Config", stages.all_fields(_MODULES.values()), frozen=True)
 
 
 def run(config) -> None:
@@ -35,8 +26,7 @@ def run(config) -> None:
     for number, (name, module) in enumerate(_MODULES.items(), 1):
         logging.info("[%d/%d] %s: %s", number, len(_MODULES), name, module.__doc__.splitlines()[0])
         start = time.time()
-        names = [field.name for field in dataclasses.fields(module.Config)]
-        module.run(module.Config(**{key: getattr(config, key) for key in names}))
+        module.run(stages.share(module, config))
         tf.keras.backend.clear_session()
         logging.info("[%d/%d] %s: %.0f s", number, len(_MODULES), name, time.time() - start)
     # once all stages agreed to these settings: a re-runnable flagfile of the whole run
@@ -47,7 +37,7 @@ def run(config) -> None:
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__)
+    cli.main(Config, run, __doc__, stages.all_flags)
 
 
 if __name__ == "__main__":

@@ -31,9 +31,9 @@ class Config:
     """Flags of the stage."""
 
     run_dir: str = fields.run_dir()
-    cohort: str = cli.flag("phantom", "Folder or manifest CSV of your cohort; 'phantom' takes the synthetic one.")
-    layout: str = cli.flag("auto", "How the cohort is laid out.", choices=layouts.LAYOUTS)
-    modalities: tuple[str, ...] = cli.flag(("flair",), "Modalities that become channels, in order.", source="paper 3.4")
+    cohort: str = fields.cohort()
+    layout: str = fields.layout()
+    modalities: tuple[str, ...] = fields.modalities()
     image_size: int = cli.flag(
         240, "Pixels along each side of a slice; a multiple of 16.", minimum=32, source="paper 3.5"
     )
@@ -43,9 +43,7 @@ class Config:
     test_counts: tuple[str, ...] = cli.flag(
         (), "Test patients of each grade instead of a share, such as HGG:7,LGG:4 (the paper's).", source="paper 3.4"
     )
-    validation_fraction: float = cli.flag(
-        0.1, "Share of each grade's patients for choosing epochs; the paper had none.", minimum=0.01, maximum=0.9
-    )
+    validation_fraction: float = fields.validation_fraction()
     split_file: str = cli.flag(
         "", "A split.json that says which patient is in which split, such as another run's; replaces the shares above."
     )

@@ -34,7 +34,7 @@ class Config:
     """Flags of the stage."""
 
     run_dir: str = fields.run_dir()
-    report_title: str = cli.flag("", "Title of the report; by default the name of the run's folder.")
+    report_title: str = fields.report_title()
 
 
 def run(config: Config) -> None:

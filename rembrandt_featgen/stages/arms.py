@@ -1,0 +1,240 @@
+"""Trains the classifier of every arm of a study on one fold's features, and tests each on the fold's test patients.
+
+The amount of extra samples, the epoch and the threshold are chosen by the fold's validation patients. The features of
+the training patients are held in memory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.data import augment
+from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.metrics import classification, generative
+from rembrandt_featgen.models import classifier as classifiers
+from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.stages import fields
+from rembrandt_featgen.training import arms, datasets, oversampling, restore, scaling, study, trials
+
+FOLDER = "arms"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = fields.run_dir()
+    seed: int = fields.seed()
+    precision: str = fields.precision()
+    arms: tuple[str, ...] = cli.flag(tuple(arms.ARMS), f"Arms that compete, of {', '.join(arms.ARMS)}.")
+    arm_amounts: tuple[str, ...] = cli.flag(
+        ("0", "1", "4"),
+        "Amounts of extra samples to choose from: 0 brings the rarer grade up to the other; a does so and adds a times "
+        "half the training samples to each grade.",
+    )
+    arms_classifier: str = cli.flag("cnn", "Classifier of all arms.", choices=classifiers.KINDS)
+    classifier_filters: int = fields.classifier_filters()
+    classifier_units: int = fields.classifier_units()
+    classifier_epochs: int = fields.classifier_epochs()
+    classifier_batch: int = fields.classifier_batch()
+    classifier_learning_rate: float = fields.classifier_learning_rate()
+    classifier_patience: int = fields.classifier_patience()
+
+
+class Split(NamedTuple):
+    """Features [n, h, w, channels] of a split, with label, patient and position of each slice [n]."""
+
+    features: np.ndarray
+    labels: np.ndarray
+    patients: np.ndarray
+    slices: np.ndarray
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/arms: predictions.csv of the test slices by each arm and amount, and in stage.json the choices."""
+    chosen, amounts = _arms(config), _amounts(config)
+    found = {"features": "extract", "slices": "prepare", "unet": "finetune", "synthetic": "generate"}
+    found = {name: rundir.find(config.run_dir, name, module) for name, module in found.items()}
+    with rundir.open_stage(config, FOLDER, {name: entry[2] for name, entry in found.items()}) as stage:
+        if stage.done:
+            return
+        train, validation, test = (_load(found["features"][0], split) for split in splits.SPLITS)
+        splits.check_disjoint(dict(zip(splits.SPLITS, (part.patients for part in (train, validation, test)))))
+        scale = scaling.root_mean_square(datasets.features(found["features"][0], "train", config.classifier_batch))
+        training = oversampling.TrainingSet(train.features, train.labels, train.patients, scale)
+        held_out = trials.Validation(validation.features, validation.labels, validation.patients)
+        settings = trials.Settings(
+            config.arms_classifier,
+            config.classifier_filters,
+            config.classifier_units,
+            config.classifier_epochs,
+            config.classifier_patience,
+            config.classifier_batch,
+            config.classifier_learning_rate,
+            config.precision,
+        )
+        pools = {}
+        if "acgan" in chosen:
+            synthetic = _load(found["synthetic"][0], "synthetic")
+            pools["acgan"] = oversampling.Samples(synthetic.features, synthetic.labels)
+        if "image_augmentation" in chosen:
+            pools["image_augmentation"] = _augmented(config, found, train, max(amounts))
+        rows, choices, networks = [], {}, {}
+        for name in tqdm(chosen, "arms", unit="arm"):
+            arm = arms.ARMS[name]
+            if arm.pooled:
+                arm = arms.with_pool(arm, pools[name])
+            choice = trials.choose_amount(arm, training, held_out, amounts, settings, config.seed)
+            _, labels, probabilities = classification.by_patient(
+                validation.patients, validation.labels, choice.validation_probabilities
+            )
+            threshold = classification.choose_threshold(labels, probabilities)
+            choices[name] = {"kind": arm.kind, "amount": _shown(choice.amount), "threshold": threshold}
+            choices[name]["tried"] = choice.table
+            networks[name] = choice.trained
+            for one in choice.tried:
+                scores = one.probabilities(test.features)
+                rows += _predictions(arm, one.amount, one is choice.trained, threshold, test, scores)
+        study.write_predictions(stage.path / "predictions.csv", rows)
+        generators = {
+            name: _measure(pool, training, held_out, test, settings, config.seed, networks.get("none"))
+            for name, pool in pools.items()
+            if len(np.unique(pool.labels)) == len(GRADES)
+        }
+        if "acgan" in generators:
+            figures = found["synthetic"][1]["figures"]
+            generators["acgan"] |= {
+                "class_accuracy_own": figures["class_accuracy"],
+                "acceptance": figures["acceptance"],
+            }
+        stage.complete(arms=choices, generators=generators, shape=train.features.shape[1:])
+
+
+def _arms(config: Config) -> tuple[str, ...]:
+    for name in config.arms:
+        if name not in arms.ARMS:
+            raise InputError(f"--arms: {name!r} is not known; take some of {', '.join(arms.ARMS)}")
+    if not any(arms.ARMS[name].kind != "generative" for name in config.arms):
+        raise InputError(f"--arms={','.join(config.arms)}: none to compare generated features with; add 'none'")
+    return tuple(name for name in arms.ARMS if name in config.arms)
+
+
+def _amounts(config: Config) -> list[float]:
+    try:
+        amounts = [float(text) for text in config.arm_amounts]
+    except ValueError as error:
+        raise InputError(f"--arm_amounts={','.join(config.arm_amounts)}: write numbers, such as 0,1,4") from error
+    if not amounts or min(amounts) < 0 or not np.isfinite(amounts).all():
+        raise InputError(f"--arm_amounts={','.join(config.arm_amounts)}: give at least one, each from 0 on")
+    return amounts
+
+
+def _shown(amount: float | None) -> str:
+    return "" if amount is None else f"{amount:g}"
+
+
+def _load(folder, split: str) -> Split:
+    """All features of a split, in memory."""
+    batches = list(datasets.features(folder, split, 64).as_numpy_iterator())
+    if not batches:
+        raise InputError(f"{folder} holds no features of the split {split}; delete it so that its stage is done again")
+    columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    return Split(columns["feature"], columns["label"], columns["patient"].astype(str), columns["slice"])
+
+
+def _augmented(config: Config, found: Mapping, train: Split, amount: float) -> oversampling.Samples:
+    """Features of the training slices, augmented as in Table 1, as many as the largest amount takes."""
+    unet = restore.unet(found["unet"][0], found["unet"][1]["config"], found["slices"][1], config.precision)
+    tap = unets.tap_model(unet, found["features"][1]["figures"]["tap"])
+    wanted = oversampling.counts(train.labels, amount)
+    passes = max(-(-count // np.sum(train.labels == label)) for label, count in wanted.items())
+    features, labels = [], []
+    for number in range(max(int(passes), 1)):
+        for step, batch in enumerate(datasets.slices(found["slices"][0], "train", 16)):
+            images, _ = augment.augment(
+                batch["image"], batch["mask"], tf.constant([config.seed, number * 2**20 + step])
+            )
+            features.append(tap.predict_on_batch(images))
+            labels.append(batch["label"].numpy())
+    return oversampling.Samples(np.concatenate(features), np.concatenate(labels))
+
+
+def _predictions(arm: arms.Arm, amount, chosen: bool, threshold: float, test: Split, scores: np.ndarray):
+    """One row for each test slice."""
+    for patient, position, label, score in zip(test.patients, test.slices, test.labels, scores):
+        yield study.Prediction(
+            str(patient),
+            int(position),
+            GRADES[label],
+            arm.name,
+            arm.kind,
+            _shown(amount),
+            chosen,
+            float(threshold),
+            float(score),
+        )
+
+
+def _measure(
+    pool: oversampling.Samples,
+    training: oversampling.TrainingSet,
+    validation: trials.Validation,
+    test: Split,
+    settings: trials.Settings,
+    seed: int,
+    real: trials.Trained | None,
+) -> dict:
+    """How good the features of a pool are, held against real ones of test patients."""
+    wanted = oversampling.counts(training.labels, 1.0)
+    few = {label: min(count, int(np.sum(pool.labels == label))) for label, count in wanted.items()}
+    drawn = oversampling.from_pool(pool)(training, few, seed)
+    parts = (training.features, test.features, drawn.features)
+    near, far, made = (_pooled(features, training) for features in parts)
+    found = {
+        "kernel_distance": generative.kernel_distance(far, made),
+        "frechet_distance": generative.frechet_distance(far, made),
+        "kernel_distance_real": generative.kernel_distance(far, near),  # what real patients are apart
+        "frechet_distance_real": generative.frechet_distance(far, near),
+        **generative.precision_recall_density_coverage(far, made)._asdict(),
+        "memorisation": generative.memorisation(near, training.patients, far, test.patients, made)._asdict(),
+    }
+    named = np.array([f"synthetic_{i}" for i in range(len(drawn.labels))])
+    alone = oversampling.TrainingSet(drawn.features, drawn.labels, named, training.scale)
+    network = trials.train(arms.ARMS["none"], alone, validation, None, settings, seed)
+    found["train_synthetic_test_real"] = _accuracy(test.labels, network.probabilities(test.features))
+    if real is not None:
+        found["train_real_test_synthetic"] = _accuracy(drawn.labels, real.probabilities(drawn.features))
+    # Independent of the generator: another architecture, trained on real features alone.
+    judge = trials.train(
+        arms.ARMS["none"], training, validation, None, dataclasses.replace(settings, kind="linear"), seed + 1
+    )
+    right = (judge.probabilities(drawn.features) > classification.THRESHOLD) == (drawn.labels == 1)
+    found["class_accuracy_independent"] = float(np.mean(right))
+    return found
+
+
+def _pooled(features: np.ndarray, training: oversampling.TrainingSet) -> np.ndarray:
+    """[n, channels]: scaled features, averaged over positions."""
+    return training.scaled(features).mean(axis=(1, 2))
+
+
+def _accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return classification.measures(labels, probabilities)["balanced_accuracy"]
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

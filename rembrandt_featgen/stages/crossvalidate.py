@@ -1,0 +1,134 @@
+"""Runs a study: nested cross-validation over patients, in each fold of which every arm is learnt anew and tested.
+
+A fold learns everything from its own training patients: normalisation, U-Net, scale of features, generator, filter,
+amount of synthetic data and threshold. Folds that are done are skipped; those that were killed go on.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import os
+import threading
+import time
+from pathlib import Path
+
+import tensorflow as tf
+from absl import logging
+from tqdm import tqdm
+
+from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.stages import folds, phantom, study
+
+FOLDS = "folds"
+_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+_FOLD = stages.modules(stages.FOLD)
+_OWN = [
+    ("cv_workers", int, cli.flag(1, "Folds that are learnt at the same time, each in a process.", minimum=1)),
+]
+_GIVEN_BY_FOLD = {"split_file", "test_fraction", "test_counts"}
+Config = dataclasses.make_dataclass(
+    "Config",
+    [
+        field
+        for field in [*stages.all_fields([phantom, folds, *_FOLD.values(), study]), *_OWN]
+        if field[0] not in _GIVEN_BY_FOLD
+    ],
+    frozen=True,
+)
+
+
+def run(config) -> None:
+    """Deals the folds, learns each, and gathers them into report/; ends with the report's path and its verdict."""
+    run_dir = Path(config.run_dir)
+    rundir.make_folder(run_dir, "--run_dir")
+    phantom.run(stages.share(phantom, config))
+    folds.run(stages.share(folds, config))
+    folder, record, _ = rundir.find(config.run_dir, folds.FOLDER, "folds")
+    cohort = folds.cohort_path(config)
+    jobs = []
+    for fold in record["figures"]["folds"]:
+        changes = {
+            "run_dir": str(run_dir / FOLDS / fold["name"]),
+            "cohort": cohort,
+            "split_file": str(folder / f"{fold['name']}.json"),
+            "seed": fold["seed"],
+        }
+        jobs.append(
+            [(name, stages.share(module, config, **_fitting(module, changes))) for name, module in _FOLD.items()]
+        )
+    logging.info("watch with: tensorboard --logdir %s; each fold's log is log.txt in its folder", run_dir / FOLDS)
+    learn_folds(jobs, config.cv_workers)
+    (run_dir / "flags.txt").write_text(cli.flagfile_text(config))
+    study.run(stages.share(study, config))
+    found = rundir.read_json(run_dir / study.FOLDER / "report.json")
+    print(f"report: {run_dir / study.FOLDER / 'index.html'}\nverdict: {found['verdict']}")
+
+
+def learn_folds(jobs: list[list[tuple[str, object]]], workers: int) -> None:
+    """Runs jobs in processes of their own, the machine's cores shared between them.
+
+    Args:
+      jobs: each the stages of one fold, (name, config), in order; all have the fold's run_dir.
+      workers: processes at a time.
+
+    Raises:
+      InputError: from a job; those that have not started then never do.
+    """
+    threads = str(max((os.cpu_count() or 1) // workers, 1))
+    for variable in _THREADS:  # workers inherit them, and read them when they import TensorFlow
+        os.environ[variable] = threads
+    context = multiprocessing.get_context("spawn")
+    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),))
+    with pool, tqdm(total=len(jobs), desc="folds", unit="fold") as bar:
+        running = [pool.submit(_learn, job) for job in jobs]
+        try:
+            for done in concurrent.futures.as_completed(running):
+                done.result()
+                bar.update()
+        except BaseException:
+            for job in running:
+                job.cancel()
+            raise
+
+
+def _fitting(module, changes: dict) -> dict:
+    """Those of `changes` that `module.Config` has a field for."""
+    names = {field.name for field in dataclasses.fields(module.Config)}
+    return {name: value for name, value in changes.items() if name in names}
+
+
+def _start_worker(parent: int) -> None:
+    """Ends the worker should its parent be killed."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _learn(job: list[tuple[str, object]]) -> None:
+    """Runs the stages of one fold; what they say goes into log.txt of its folder."""
+    folder = Path(job[0][1].run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log.txt").open("a") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    cli.start_logging()
+    for name, config in job:
+        start = time.time()
+        _FOLD[name].run(config)
+        tf.keras.backend.clear_session()
+        logging.info("%s: %.0f s", name, time.time() - start)
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""Gathers the folds of a study into its report: the table of arms with intervals, the generators, and the verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.metrics import classification, statistics
+from rembrandt_featgen.reporting import study, study_figures, tables
+from rembrandt_featgen.stages import fields
+from rembrandt_featgen.training import segmentation
+from rembrandt_featgen.training import study as gathering
+
+FOLDER = "report"
+SELF_CHECKS = "selfcheck/selfcheck.json"
+_POWER_PATIENTS = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = fields.run_dir()
+    seed: int = fields.seed()
+    bootstrap_draws: int = fields.bootstrap_draws()
+    report_title: str = fields.report_title()
+
+
+@dataclasses.dataclass(frozen=True)
+class Fold:
+    """A learnt fold: its entry in splits/stage.json, the records of its stages, and its predictions."""
+
+    name: str
+    repeat: int
+    seed: int
+    fold: str
+    records: dict[str, dict]
+    predictions: list[gathering.Prediction]
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/report: report.json, index.html, predictions.csv, and tables as CSV and LaTeX."""
+    _, record, digest = rundir.find(config.run_dir, "splits", "folds")
+    inputs = {"splits": digest}
+    for fold in record["figures"]["folds"]:
+        inputs[fold["name"]] = rundir.find(_home(config, fold), "arms", "crossvalidate")[2]
+    checks = Path(config.run_dir) / SELF_CHECKS
+    if checks.is_file():
+        inputs["selfcheck"] = hashlib.sha256(checks.read_bytes()).hexdigest()
+    with rundir.open_stage(config, FOLDER, inputs) as stage:
+        if stage.done:
+            return
+        learnt = [_read(config, fold) for fold in record["figures"]["folds"]]
+        report = rundir.plain(_report(config, record, learnt, rundir.read_json(checks) if checks.is_file() else {}))
+        rundir.write_json(stage.path / "report.json", report)
+        title = config.report_title or Path(config.run_dir).resolve().name
+        (stage.path / "index.html").write_text(
+            study.render(report, study_figures.draw(report), {"title": title}), encoding="utf-8"
+        )
+        for name, text in tables.files(report).items():
+            (stage.path / name).write_text(text, encoding="utf-8")
+        gathering.write_predictions(
+            stage.path / "predictions.csv", (row for fold in learnt for row in fold.predictions if row.chosen)
+        )
+        stage.complete(verdict=report["verdict"])
+        logging.info("report: %s", Path(config.run_dir) / FOLDER / "index.html")
+
+
+def _home(config: Config, fold: dict) -> str:
+    return str(Path(config.run_dir) / "folds" / fold["name"])
+
+
+def _read(config: Config, fold: dict) -> Fold:
+    """What a fold's stages left; RuntimeError when it tested a patient that it had learnt from."""
+    home = Path(_home(config, fold))
+    records = {name: rundir.read_json(home / name / rundir.RECORD) for name in ("slices", "unet", "acgan", "arms")}
+    predictions = gathering.read_predictions(home / "arms" / "predictions.csv")
+    assignment = splits.read_split(home / "slices" / "split.json")
+    tested = {row.patient for row in predictions}
+    splits.check_disjoint(
+        {"test": tested, **{name: [p for p, s in assignment.items() if s == name] for name in ("train", "validation")}}
+    )
+    return Fold(records=records, predictions=predictions, **fold)
+
+
+def _report(config: Config, record: dict, learnt: Sequence[Fold], checks: dict) -> dict:
+    """What report.json holds."""
+    runs, kinds = _runs(learnt), {}
+    for row in learnt[0].predictions:
+        kinds.setdefault(row.arm, row.kind)
+    rows, reference = gathering.table(runs, kinds, config.bootstrap_draws, config.seed)
+    for row in rows:
+        row["classifier"] = learnt[0].records["arms"]["config"]["arms_classifier"]
+        if row["unit"] == "patient":
+            _add_folds(row, learnt)
+    cohort = learnt[0].records["slices"]["figures"]
+    settings = record["config"]
+    return {
+        "cohort": {
+            "patients": cohort["patients"],
+            "slices": cohort["slices"],
+            "source": settings["cohort"],
+            "empty_mask_patients": len(cohort["empty_mask_patients"]),
+            "sites": dict(sorted(Counter(record["figures"]["sites"].values()).items())),
+        },
+        "cross_validation": {
+            "folds": len({fold.fold for fold in learnt}),
+            "repeats": settings["cv_repeats"],
+            "seeds": settings["cv_seeds"],
+            "grouping": settings["cv_grouping"],
+            "runs": len(learnt),
+            "validation_fraction": settings["validation_fraction"],
+            "fold_records": [_fold_record(fold) for fold in learnt],
+        },
+        "segmentation": {"test": _segmentation(learnt)},
+        "arms": rows,
+        "reference": {
+            "arm": reference,
+            "why": "the highest balanced accuracy per patient of the arms that generate nothing; as it was chosen on "
+            "the same patients, comparisons with it lean against the generative arms",
+        },
+        "amount_curve": _amount_curve(config, learnt, kinds),
+        "generators": _generators(learnt),
+        "reliability": [_reliability(arm, own) for arm, own in runs.items()],
+        "self_checks": checks.get("self_checks", []),
+        "power": checks.get("power") or _power(runs[reference]),
+        "verdict": gathering.verdict(rows),
+        "verdict_rule": gathering.VERDICT_RULE,
+        "warnings": _warnings(learnt, cohort, rows),
+        "stages": {
+            name: {"seconds": sum(fold.records[name]["seconds"] for fold in learnt)} for name in learnt[0].records
+        },
+        "versions": learnt[0].records["arms"]["versions"],
+        "settings": {
+            key: value
+            for entry in [*learnt[0].records.values(), record]
+            for key, value in entry["config"].items()
+            if key not in ("split_file", "test_fraction", "test_counts")
+        },
+    }
+
+
+def _runs(learnt: Iterable[Fold], amount: str | None = None) -> dict[str, list[gathering.Run]]:
+    """Arm to its runs, one for each repeat and seed: of the chosen amounts, or of a given one."""
+    found: dict[str, dict[tuple[int, int], list]] = {}
+    for fold in learnt:
+        for row in fold.predictions:
+            if row.chosen if amount is None else row.amount == amount:
+                found.setdefault(row.arm, {}).setdefault((fold.repeat, fold.seed), []).append(row)
+    return {arm: [gathering.gather(rows) for rows in own.values()] for arm, own in found.items()}
+
+
+def _add_folds(row: dict, learnt: Sequence[Fold]) -> None:
+    """Adds an arm's balanced accuracy in each fold, and what each fold chose."""
+    row["by_fold"], row["amounts"], row["thresholds"] = [], Counter(), []
+    for fold in learnt:
+        own = gathering.by_patient(gathering.gather([r for r in fold.predictions if r.arm == row["arm"] and r.chosen]))
+        found = classification.measures(own.labels, own.probabilities, own.thresholds)
+        row["by_fold"].append({"name": fold.name, "balanced_accuracy": found["balanced_accuracy"]})
+        choice = fold.records["arms"]["figures"]["arms"][row["arm"]]
+        row["amounts"][choice["amount"]] += 1
+        row["thresholds"].append(choice["threshold"])
+
+
+def _fold_record(fold: Fold) -> dict:
+    split = fold.records["slices"]["figures"]["split"]
+    return {
+        **{key: getattr(fold, key) for key in ("name", "repeat", "seed", "fold")},
+        **{name: split[name]["patients"] for name in splits.SPLITS},
+        "seconds": sum(record["seconds"] for record in fold.records.values()),
+    }
+
+
+def _segmentation(learnt: Sequence[Fold]) -> dict:
+    """Means over folds, each slice tested out of fold; hard dice of a patient is the mean over its runs."""
+    tables = [fold.records["unet"]["figures"]["segmentation"]["test"] for fold in learnt]
+    found = {name: float(np.mean([table[name] for table in tables])) for name in ("soft_dice_loss", "hard_dice", "iou")}
+    by_patient: dict[str, list[float]] = {}
+    for table in tables:
+        for patient, dice in table["by_patient"].items():
+            if dice is not None:
+                by_patient.setdefault(patient, []).append(dice)
+    dice = np.array([np.mean(values) for values in by_patient.values()])
+    return {
+        **found,
+        "patient_hard_dice": float(dice.mean()) if len(dice) else None,
+        "patient_hard_dice_ci95": segmentation.mean_interval(dice),
+    }
+
+
+def _amount_curve(config: Config, learnt: Sequence[Fold], kinds: dict[str, str]) -> list[dict]:
+    """Balanced accuracy per patient of each arm that adds samples, at each amount that was tried."""
+    amounts = dict.fromkeys(row.amount for fold in learnt for row in fold.predictions if row.amount)
+    points = []
+    for amount in amounts:
+        for arm, own in _runs(learnt, amount).items():
+            value, interval = gathering.balanced_accuracy(own, config.bootstrap_draws, config.seed)
+            points.append(
+                {"arm": arm, "kind": kinds[arm], "amount": amount, "balanced_accuracy": value, "ci95": interval}
+            )
+    return points
+
+
+def _generators(learnt: Sequence[Fold]) -> list[dict]:
+    """Measures of each generator: mean and standard deviation over folds."""
+    rows = []
+    for arm in learnt[0].records["arms"]["figures"]["generators"]:
+        each = [fold.records["arms"]["figures"]["generators"][arm] for fold in learnt]
+        row: dict = {"arm": arm}
+        for name, first in each[0].items():
+            values = [one[name] for one in each]
+            if name == "memorisation":
+                row[name] = _memorisation(values)
+            elif isinstance(first, dict):
+                row[name] = {key: float(np.mean([value[key] for value in values])) for key in first}
+            else:
+                numbers = np.array(values, float)
+                row |= {name: float(np.nanmean(numbers)), f"{name}_sd": float(np.nanstd(numbers))}
+        rows.append(row)
+    return rows
+
+
+def _memorisation(audits: Sequence[dict]) -> dict:
+    """The audits of all folds as one: flagged where most folds are."""
+    copied: Counter = Counter()
+    for audit in audits:
+        copied.update(audit["copied_patients"])
+    return {
+        "memorised": sum(audit["memorised"] for audit in audits) * 2 > len(audits),
+        "folds_flagged": sum(audit["memorised"] for audit in audits),
+        "folds": len(audits),
+        "p_value": float(np.median([audit["p_value"] for audit in audits])),
+        "nearest_ratio_median": float(np.median([audit["median_ratio"] for audit in audits])),
+        "share_below_1_percent": float(np.mean([audit["share_nearer_1"] for audit in audits])),
+        "most_copied": [list(entry) for entry in copied.most_common(5)],
+    }
+
+
+def _reliability(arm: str, runs: Sequence[gathering.Run]) -> dict:
+    """Reliability diagram per patient, the runs pooled."""
+    own = [gathering.by_patient(run) for run in runs]
+    found = classification.reliability(
+        np.concatenate([run.labels for run in own]), np.concatenate([run.probabilities for run in own])
+    )
+    bins = zip(*(column.tolist() for column in found))
+    return {"arm": arm, "bins": [{"probability": p, "observed": o, "n": n} for p, o, n in bins if n]}
+
+
+def _power(runs: Sequence[gathering.Run]) -> list[dict]:
+    """How likely cohorts of other sizes would show the reference above chance, were it as good there as here."""
+    own = [gathering.by_patient(run) for run in runs]
+    arm = statistics.Arm(np.stack([run.probabilities for run in own]), np.stack([run.thresholds for run in own]))
+    return [{"patients": n, "power": statistics.power(own[0].labels, arm, n)} for n in _POWER_PATIENTS]
+
+
+def _warnings(learnt: Sequence[Fold], cohort: dict, rows: Sequence[dict]) -> list[str]:
+    """What a careful reader should know before the numbers."""
+    lines = []
+    for grade, count in cohort["patients"].items():
+        if count < 50:
+            lines.append(f"Only {count} patients are {grade}: intervals are wide, whatever was averaged over runs.")
+    dice = float(np.mean([fold.records["unet"]["figures"]["segmentation"]["test"]["hard_dice"] for fold in learnt]))
+    if dice < 0.5:
+        lines.append(f"The U-Nets segment poorly (test hard dice {dice:.2f}): features may tell little of the tumour.")
+    unsure = [row["arm"] for row in rows if row["unit"] == "patient" and row["ci95"]["balanced_accuracy"][0] <= 0.5]
+    if unsure:
+        lines.append(f"Not shown to be above chance (interval reaches 0.5): {', '.join(unsure)}.")
+    last = sum(
+        fold.records["unet"]["figures"]["best_epoch"] + 1 == fold.records["unet"]["config"]["unet_epochs"]
+        for fold in learnt
+    )
+    if 2 * last > len(learnt):
+        lines.append(f"In {last} of {len(learnt)} folds the U-Net's last epoch was its best: more epochs may help.")
+    return lines
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()
