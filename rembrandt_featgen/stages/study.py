@@ -166,7 +166,7 @@ def _add_folds(row: dict, learnt: Sequence[Fold]) -> None:
         found = classification.measures(own.labels, own.probabilities, own.thresholds)
         row["by_fold"].append({"name": fold.name, "balanced_accuracy": found["balanced_accuracy"]})
         choice = fold.records["arms"]["figures"]["arms"][row["arm"]]
-        row["amounts"][choice["amount"]] += 1
+        row["amounts"].update([choice["amount"]] if choice["amount"] else [])
         row["thresholds"].append(choice["threshold"])
 
 
