@@ -121,11 +121,7 @@ def of_design(report: Mapping) -> dict[str, Answer]:
     by_site = grouping == "site"
     verdict, rule = report.get("verdict"), report.get("verdict_rule")
     aim = "Whether generated features improve the classification of grade over the best arm that generates nothing"
-    power = [
-        f"{entry['power']:.2f} with {entry.get('patients')} patients"
-        for entry in records.entries(report, "power")
-        if records.finite(entry.get("power")) is not None
-    ]
+    power = [f"{found:.2f} with {patients:.0f} patients" for patients, found in records.power(report)]
     arms = len({row.get("arm") for row in records.arms(report)})
     answers = {
         "abstract": for_authors("the structured abstract"),
@@ -155,7 +151,7 @@ def of_design(report: Mapping) -> dict[str, Answer]:
         answers["abstract"] = Answer(PARTLY, f"Conclusion of the run: {verdict} Authors: the structured abstract.")
     if rule:
         answers["aims"] = Answer(REPORTED, f"{aim}. Rule, fixed in the program before the comparison: {rule}")
-    if records.dig(validation, "folds"):
+    if records.finite(records.dig(validation, "folds")):
         folded = _folded(validation)
         answers["partitions"] = Answer(REPORTED, folded)
         answers["internal"] = Answer(REPORTED, f"{folded} Every patient is predicted out of fold.")
@@ -175,14 +171,14 @@ def of_design(report: Mapping) -> dict[str, Answer]:
 
 def _folded(validation: Mapping) -> str:
     """The cross-validation in a sentence."""
-    folds, repeats, seeds = (validation.get(key) for key in ("folds", "repeats", "seeds"))
+    folds, repeats, seeds = (records.finite(validation.get(key)) for key in ("folds", "repeats", "seeds"))
     share = records.finite(validation.get("validation_fraction"))
     by_site = validation.get("grouping") == "site"
     stratified = f"stratified by grade{' as far as sites allow' if by_site else ''}"
     return (
-        (f"{repeats} times " if (repeats or 1) > 1 else "")
-        + f"{folds}-fold cross-validation by {validation.get('grouping') or 'an unrecorded unit'}, {stratified}"
-        + (f", with {seeds} seeds each" if (seeds or 1) > 1 else "")
+        (f"{repeats:.0f} times " if (repeats or 1) > 1 else "")
+        + f"{folds:.0f}-fold cross-validation by {validation.get('grouping') or 'an unrecorded unit'}, {stratified}"
+        + (f", with {seeds:.0f} seeds each" if (seeds or 1) > 1 else "")
         + (f"; {share:.0%} of the patients that are not tested choose settings (validation)" if share else "")
         + "."
     )

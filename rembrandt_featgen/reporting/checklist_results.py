@@ -129,7 +129,8 @@ def of_results(report: Mapping) -> dict[str, Answer]:
         for generative in (False, True)
     )
     top = [row for row in (without, with_generator) if row]
-    warnings, verdict = report.get("warnings"), report.get("verdict")
+    warnings = " ".join(str(warning) for warning in report.get("warnings") or () if warning)
+    verdict = report.get("verdict")
     answers = {
         "performance": not_done("the run recorded no measures."),
         "diagnostic": not_done("the run recorded no measures."),
@@ -150,7 +151,7 @@ def of_results(report: Mapping) -> dict[str, Answer]:
         )
         answers["diagnostic"] = Answer(REPORTED, f"Per patient, share of each grade that is right: {grades}.")
     if warnings:
-        answers["limitations"] = Answer(PARTLY, f"The run's own warnings: {' '.join(map(str, warnings))}")
+        answers["limitations"] = Answer(PARTLY, f"The run's own warnings: {warnings}")
     if verdict:
         text = f"{verdict} Fairness: not examined. Authors: what it means next to earlier studies."
         answers["interpretation"] = Answer(PARTLY, text)
@@ -158,7 +159,7 @@ def of_results(report: Mapping) -> dict[str, Answer]:
 
 
 def _names(rows: Sequence[Mapping]) -> list[str]:
-    return list(dict.fromkeys(str(row.get("arm")) for row in rows))
+    return list(dict.fromkeys(str(row.get("arm") or "unnamed") for row in rows))
 
 
 def _settings(report: Mapping, parts: Sequence[str]) -> str:

@@ -73,6 +73,11 @@ def name_rows(ax, names, xlabel: str) -> None:
     ax.tick_params(axis="y", length=0)
 
 
+def clipped(name: str, length: int) -> str:
+    """`name`, cut to `length` characters with an ellipsis."""
+    return name if len(name) <= length else f"{name[: length - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
 def spread(x: np.ndarray) -> np.ndarray:
     """Heights, within 0.12 of 0, that keep dots at nearly equal (sorted) x apart."""
     steps, heights = (0.0, 0.12, -0.12, 0.06, -0.06), np.zeros(len(x))

@@ -149,7 +149,7 @@ def arms(report: Mapping, unit: str = "patient") -> list[Mapping]:
 
 def name(row: Mapping, rows: Sequence[Mapping]) -> str:
     """Name of an arm, with its classifier where `rows` are of several."""
-    arm = str(row.get("arm", "unnamed"))
+    arm = str(row.get("arm") or "unnamed")
     several = len({other.get("classifier") for other in rows}) > 1
     return f"{arm}, {row['classifier']}" if several and row.get("classifier") else arm
 
@@ -181,6 +181,12 @@ def best(rows: Sequence[Mapping]) -> Mapping | None:
     return max(known, key=lambda row: value(row, "balanced_accuracy"), default=None)
 
 
+def copied(generator: Mapping) -> list[tuple[str, int]]:
+    """Patients whom a generator copies most, and the number of near copies of each."""
+    found = dig(generator, "memorisation", "most_copied") or []
+    return [(str(entry[0]), entry[1]) for entry in found if isinstance(entry, Sequence) and len(entry) == 2]
+
+
 def total(counts) -> int | None:
     """Sum of the counts of both grades; None unless all are known."""
     known = [finite(count) for count in counts.values()] if isinstance(counts, Mapping) else []
@@ -191,3 +197,9 @@ def deviation(values) -> float | None:
     """Standard deviation of a sample; None of fewer than two known values."""
     known = [finite(value) for value in values] if isinstance(values, Sequence) else []
     return statistics.stdev(known) if len(known) > 1 and None not in known else None
+
+
+def power(report: Mapping) -> list[tuple[float, float]]:
+    """Patients and power of each point of the power curve that is known."""
+    points = [(finite(entry.get("patients")), finite(entry.get("power"))) for entry in entries(report, "power")]
+    return [(patients, found) for patients, found in points if patients is not None and found is not None]

@@ -38,7 +38,7 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         The start of the name ("forest", "folds", "amounts", "reliability", "feature_maps", "power", "overlays") says
         where it stands; others come last.
       context: "title", name of the study; "date", by default today; "links", label to path relative to the page, by
-        default report.json and the files of `tables.files` beside it.
+        default report.json and the files of `tables.files`, all beside it.
 
     Returns:
       HTML text.
@@ -50,7 +50,7 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         report,
         figures,
         _PLACES,
-        {"links": {name: name for name in ("report.json", *tables.files({}))}, **(context or {})},
+        {"links": {name: name for name in ("report.json", *tables.NAMES)}, **(context or {})},
         tone=records.tone(report),
         patients=_by_kind(rows),
         slices=_by_kind(records.arms(report, "slice")),

@@ -139,11 +139,7 @@ def _reliability(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
 
 
 def _power(report: Mapping) -> Figure | None:
-    pairs = [
-        (records.finite(entry.get("patients")), records.finite(entry.get("power")))
-        for entry in records.entries(report, "power")
-    ]
-    points = [(patients, power) for patients, power in pairs if patients is not None and power is not None]
+    points = records.power(report)
     if not points:
         return None
     cohort = records.total(records.dig(report, "cohort", "patients"))

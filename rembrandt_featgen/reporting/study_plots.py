@@ -15,6 +15,7 @@ from rembrandt_featgen.reporting.drawing import (
     SERIES,
     VERMILION,
     canvas,
+    clipped,
     floats,
     name_rows,
     spread,
@@ -62,7 +63,7 @@ def forest(rows: Sequence[ForestRow], headings: Mapping[str, str]) -> bytes:
             y += 0.3 if i else 0.0
             labels[y] = headings[row.kind]
             y += 0.95
-        labels[y] = row.name
+        labels[y] = clipped(row.name, 30)
         places.append(y)
         y += 1.0
     figure, ((left, right),) = canvas(11.2, 0.31 * y + 1.0, 1, 2)
@@ -150,7 +151,7 @@ def amount_curves(
         ax.plot(x, numbers[:, 0], "-o", color=VERMILION, lw=2, ms=5)
         if reference is not None:
             ax.axhline(reference, color=GREY, lw=1.2, ls="--")
-        ax.set(title=arm, ylim=(finite.min() - 0.03, finite.max() + 0.03), xlim=(-0.3, len(amounts) - 0.7))
+        ax.set(title=clipped(arm, 26), ylim=(finite.min() - 0.03, finite.max() + 0.03), xlim=(-0.3, len(amounts) - 0.7))
         ax.set_xticks(range(len(amounts)), amounts, rotation=tilt, fontsize=8.5)
         ax.tick_params(labelleft=number % columns == 0)
     figure.supxlabel("amount of generated features added", fontsize=10)
@@ -172,7 +173,8 @@ def reliability_diagrams(diagrams: Mapping[str, Diagram]) -> bytes:
         style = {"color": colour, "alpha": 0.85, "edgecolors": "white", "linewidths": 0.6, "zorder": 3}
         ax.scatter(points[:, 0], points[:, 1], s=area, marker=marker, clip_on=False, **style)
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-        ax.set_title(arm if diagram.ece is None else f"{arm}\nECE {diagram.ece:.3f}", fontsize=9)
+        error = "" if diagram.ece is None else f"\nECE {diagram.ece:.3f}"
+        ax.set_title(clipped(arm, 22) + error, fontsize=9)
         below = number + columns >= len(diagrams)
         ax.tick_params(labelleft=number % columns == 0, labelbottom=below, labelsize=8)
     figure.supxlabel("predicted probability of HGG", fontsize=10)

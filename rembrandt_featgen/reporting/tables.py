@@ -45,14 +45,7 @@ def files(report: Mapping) -> dict[str, str]:
     Args:
       report: what a study's report.json holds; any key may be missing or None.
     """
-    return {
-        "arms.csv": arms_csv(report),
-        "arms.tex": latex(arms_table(report)),
-        "generators.csv": generators_csv(report),
-        "generators.tex": latex(generators_table(report)),
-        "checklist_claim.csv": _csv(checklist.Item._fields, checklist.claim(report)),
-        "checklist_tripod_ai.csv": _csv(checklist.Item._fields, checklist.tripod(report)),
-    }
+    return {name: write(report) for name, write in _FILES.items()}
 
 
 def arms_csv(report: Mapping) -> str:
@@ -202,3 +195,14 @@ def _csv(header: Sequence[str], rows: Sequence[Sequence]) -> str:
     writer.writerow(header)
     writer.writerows(rows)
     return buffer.getvalue()
+
+
+_FILES = {
+    "arms.csv": arms_csv,
+    "arms.tex": lambda report: latex(arms_table(report)),
+    "generators.csv": generators_csv,
+    "generators.tex": lambda report: latex(generators_table(report)),
+    "checklist_claim.csv": lambda report: _csv(checklist.Item._fields, checklist.claim(report)),
+    "checklist_tripod_ai.csv": lambda report: _csv(checklist.Item._fields, checklist.tripod(report)),
+}
+NAMES = tuple(_FILES)  # of the files that belong beside the page

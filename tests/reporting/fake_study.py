@@ -207,3 +207,18 @@ def make(gains=(), **changes) -> dict:
         },
     }
     return copy.deepcopy({**report, **changes})
+
+
+def thin() -> dict:
+    """The report with one entry of each sort, all keys still there."""
+    report = make()
+    wanted = [("baseline", "patient"), (REFERENCE, "patient"), ("vae", "patient"), ("vae", "slice")]
+    report["arms"] = [row for row in report["arms"] if (row["arm"], row["unit"]) in wanted]
+    for row in report["arms"]:
+        row["by_fold"] = row["by_fold"][:2]
+    report["generators"] = [entry for entry in report["generators"] if entry["arm"] == "vae"]
+    report["cross_validation"]["fold_records"] = report["cross_validation"]["fold_records"][:1]
+    report["reliability"] = [{**entry, "bins": entry["bins"][:2]} for entry in report["reliability"][:1]]
+    for key in ("amount_curve", "power", "self_checks"):
+        report[key] = report[key][:2]
+    return report

@@ -1,5 +1,6 @@
 """Reads pages: a parser that insists on balanced tags, and a real browser where there is one."""
 
+import copy
 import json
 import shutil
 import subprocess
@@ -73,6 +74,28 @@ def leaves(value, path=()):
     for key, inner in entries:
         yield (*path, key)
         yield from leaves(inner, (*path, key))
+
+
+def damaged(report, change):
+    """(path, copy of the report with one thing damaged): "missing", or set to None or NaN.
+
+    Of the entries of a list the last stands for all; numbers alone become NaN; settings and versions are left.
+    """
+    paths = {tuple(0 if isinstance(key, int) else key for key in path): path for path in leaves(report)}
+    for path in paths.values():
+        if path[0] in ("settings", "versions") and len(path) > 1:
+            continue
+        copied = copy.deepcopy(report)
+        inner = copied
+        for key in path[:-1]:
+            inner = inner[key]
+        if change == "missing":
+            del inner[path[-1]]
+        elif change is None or (isinstance(inner[path[-1]], (int, float)) and not isinstance(inner[path[-1]], bool)):
+            inner[path[-1]] = change
+        else:
+            continue
+        yield path, copied
 
 
 def browse(*arguments) -> str:

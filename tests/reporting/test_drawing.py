@@ -9,6 +9,10 @@ def test_dots_at_one_place_are_kept_apart():
     assert len(set(spread[1:4])) == 3
 
 
+def test_long_names_are_clipped():
+    assert (drawing.clipped("abcd", 4), drawing.clipped("abcde", 4)) == ("abcd", "abc\N{HORIZONTAL ELLIPSIS}")
+
+
 def test_none_becomes_nan():
     np.testing.assert_array_equal(drawing.floats([1, None, 0.5]), [1, np.nan, 0.5])
     assert drawing.floats([]).shape == (0,)

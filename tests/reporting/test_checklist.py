@@ -1,0 +1,125 @@
+import copy
+
+import pytest
+
+from rembrandt_featgen.reporting import checklist
+from rembrandt_featgen.reporting.checklist_answers import AUTHORS, NOT_DONE, PARTLY, REPORTED, STATUSES
+from tests.reporting import fake_study
+from tests.reporting.pages import damaged
+
+TRIPOD = (
+    "1", "2", "3a", "3b", "3c", "4", "5a", "5b", "6a", "6b", "6c", "7", "8a", "8b", "8c", "9a", "9b", "9c", "10", "11",
+    "12a", "12b", "12c", "12d", "12e", "12f", "12g", "13", "14", "15", "16", "17", "18a", "18b", "18c", "18d", "18e",
+    "18f", "19", "20a", "20b", "20c", "21", "22", "23a", "23b", "24", "25", "26", "27a", "27b", "27c",
+)  # fmt: skip
+REPORT = fake_study.make()
+
+
+def claim(report, number):
+    return next(item for item in checklist.claim(report) if item.number == str(number))
+
+
+def tripod(report, number):
+    return next(item for item in checklist.tripod(report) if item.number == number)
+
+
+def without(key, inner=None):
+    report = copy.deepcopy(REPORT)
+    if inner:
+        del report[key][inner]
+    else:
+        del report[key]
+    return report
+
+
+def test_every_item_is_there_once():
+    assert [item.number for item in checklist.claim(REPORT)] == [str(i) for i in range(1, 45)]
+    assert [item.number for item in checklist.tripod(REPORT)] == list(TRIPOD)
+
+
+@pytest.mark.parametrize("report", [REPORT, {}], ids=["whole", "empty"])
+def test_every_item_has_an_answer_that_fits_its_status(report):
+    for item in [*checklist.claim(report), *checklist.tripod(report)]:
+        assert item.status in STATUSES and item.title and item.section
+        assert item.answer.startswith("to be filled in by the authors: ") == (item.status == AUTHORS)
+        assert item.answer.startswith("not done: ") == (item.status == NOT_DONE)
+        assert "None" not in item.answer and "  " not in item.answer
+
+
+@pytest.mark.parametrize(
+    ("item", "status", "parts"),
+    [
+        (claim(REPORT, 4), REPORTED, ("Helped only if",)),
+        (claim(REPORT, 7), PARTLY, ("TCGA-GBM and TCGA-LGG, FLAIR", "170 patients (108 HGG, 62 LGG)", "4 sites")),
+        (claim(REPORT, 10), PARTLY, ("flair", "conv5")),
+        (claim(REPORT, 19), REPORTED, ("5-fold", "by patient", "3 seeds", "20%")),
+        (claim(REPORT, 20), REPORTED, ("By patient",)),
+        (claim(REPORT, 21), PARTLY, ("0.58 with 100 patients",)),
+        (claim(REPORT, 22), REPORTED, ("infogan", "cnn", "tap conv5", "thresholds", "amounts")),
+        (claim(REPORT, 23), REPORTED, ("tensorflow 2.15.1",)),
+        (claim(REPORT, 25), REPORTED, ("unet_epochs 30", "augment True")),
+        (claim(REPORT, 28), REPORTED, ("AUROC", "ECE", "reliability")),
+        (claim(REPORT, 29), REPORTED, ("bootstrap over patients", "Holm")),
+        (claim(REPORT, 30), PARTLY, ("3 seeds", "2 of 3 passed")),
+        (claim(REPORT, 31), NOT_DONE, ()),
+        (claim(REPORT, 33), NOT_DONE, ()),
+        (claim(REPORT, 37), PARTLY, ("smote 0.702 [0.632, 0.772]", "diffusion 0.687 [0.617, 0.757]")),
+        (claim(REPORT, 40), PARTLY, ("Only 62 patients are LGG",)),
+        (claim(REPORT, 44), AUTHORS, ("funding",)),
+        (tripod(REPORT, "14"), NOT_DONE, ()),
+        (tripod(REPORT, "15"), REPORTED, ("chosen on validation patients",)),
+        (tripod(REPORT, "21"), REPORTED, ("15 runs: train 108, validation 27, test 35",)),
+        (tripod(REPORT, "25"), PARTLY, ("No generative arm helped", "Fairness: not examined")),
+    ],
+    ids=lambda value: getattr(value, "number", ""),
+)
+def test_answers_come_from_the_records(item, status, parts):
+    assert item.status == status
+    assert all(part in item.answer for part in parts), item.answer
+
+
+@pytest.mark.parametrize(
+    ("report", "number", "status"),
+    [
+        (without("cohort", "source"), 7, AUTHORS),
+        (without("cohort"), 35, AUTHORS),
+        (without("cross_validation"), 19, AUTHORS),
+        (without("cross_validation", "grouping"), 20, AUTHORS),
+        (without("power"), 21, NOT_DONE),
+        (without("versions"), 23, AUTHORS),
+        (without("settings"), 25, AUTHORS),
+        (without("arms"), 28, NOT_DONE),
+        (without("arms"), 37, NOT_DONE),
+        (without("warnings"), 40, AUTHORS),
+        (without("verdict_rule"), 4, PARTLY),
+    ],
+)
+def test_claims_nothing_that_is_not_recorded(report, number, status):
+    assert claim(report, number).status == status
+
+
+def test_sites_held_out_are_partly_external():
+    report = copy.deepcopy(REPORT)
+    report["cross_validation"]["grouping"] = "site"
+    assert claim(report, 33).status == tripod(report, "12d").status == PARTLY
+    assert "all patients of a site" in claim(report, 20).answer
+    assert "as far as sites allow" in claim(report, 19).answer
+
+
+def test_without_tests_no_tests_are_claimed():
+    report = copy.deepcopy(REPORT)
+    for row in report["arms"]:
+        row["difference_to_best_classical"] = None
+    assert "Holm" not in claim(report, 29).answer
+
+
+def test_sources_are_cited():
+    assert "e200029" in checklist.CLAIM_SOURCE and "e240300" in checklist.CLAIM_SOURCE
+    assert "e078378" in checklist.TRIPOD_SOURCE
+
+
+@pytest.mark.parametrize("change", ["missing", None, float("nan")])
+def test_bears_whatever_is_missing(change):
+    for path, report in damaged(fake_study.thin(), change):
+        for item in [*checklist.claim(report), *checklist.tripod(report)]:
+            assert "None" not in item.answer and "nan" not in item.answer, (path, item)

@@ -1,0 +1,101 @@
+import math
+
+import pytest
+
+from rembrandt_featgen.reporting import records
+from tests.reporting import fake_study
+
+HELPED = {"kind": "generative", "difference_to_best_classical": {"ci95": [0.01, 0.1], "p_adjusted": 0.049}}
+
+
+def changed(**changes):
+    return {**HELPED, "difference_to_best_classical": {**HELPED["difference_to_best_classical"], **changes}}
+
+
+@pytest.mark.parametrize(
+    ("row", "helped"),
+    [
+        (HELPED, True),
+        (changed(p_adjusted=0.05), False),
+        (changed(ci95=[0.0, 0.1]), False),
+        (changed(ci95=[-0.1, 0.1]), False),
+        (changed(p_adjusted=None), False),
+        (changed(ci95=[math.nan, 0.1]), False),
+        ({**HELPED, "kind": "classical"}, False),
+        ({"kind": "generative", "difference_to_best_classical": None}, False),
+    ],
+)
+def test_helped_needs_interval_and_p_of_a_generative_arm(row, helped):
+    assert records.helped(row) is helped
+
+
+@pytest.mark.parametrize(
+    ("rows", "tone"),
+    [
+        ([changed(ci95=[-0.2, -0.1]), HELPED], "helped"),
+        ([changed(ci95=[-0.2, -0.1])] * 2, "harmed"),
+        ([changed(ci95=[-0.2, -0.1]), changed(ci95=[-0.1, 0.1])], "open"),
+        ([{**HELPED, "kind": "classical"}], "open"),
+        ([{"kind": "generative"}], "open"),
+        ([], "open"),
+    ],
+)
+def test_tone_of_the_verdict(rows, tone):
+    assert records.tone({"arms": rows}) == tone
+
+
+def test_slice_rows_do_not_set_the_tone():
+    assert records.tone({"arms": [{**HELPED, "unit": "slice"}]}) == "open"
+
+
+def test_arms_come_by_kind_and_else_in_their_order():
+    rows = [{"arm": arm, "kind": kind} for arm, kind in (("a", "generative"), ("b", "?"), ("c", "none"), ("d", "none"))]
+    assert [row["arm"] for row in records.arms({"arms": rows})] == ["c", "d", "a", "b"]
+    assert records.arms({"arms": rows}, "slice") == []
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.0001, "<0.001"), (0.0005, "0.001"), (0.0494, "0.049"), (1, "1.000"), (None, ""), (math.nan, "")],
+)
+def test_p_is_never_zero(p, text):
+    assert records.p_text(p) == text
+
+
+def test_names_tell_classifiers_apart_only_where_there_are_several():
+    rows = [{"arm": "a", "classifier": "cnn"}, {"arm": "a", "classifier": "linear"}]
+    assert records.name(rows[0], rows) == "a, cnn"
+    assert records.name(rows[0], rows[:1]) == "a"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("accuracy_HGG", 0.7), ("acceptance.LGG", 0.4), ("mcc", 0.1), ("brier", None), ("ece", None)]
+)
+def test_values_of_all_depths(key, value):
+    row = {"accuracy": {"HGG": 0.7}, "acceptance": {"LGG": 0.4}, "mcc": 0.1, "brier": math.inf, "ece": True}
+    assert records.value(row, key) == value
+
+
+@pytest.mark.parametrize("bounds", [None, [0.1], [0.1, None], [0.1, math.nan], "ab", 3, [[1], [2]]])
+def test_half_an_interval_is_none(bounds):
+    assert records.pair(bounds) is None
+
+
+def test_best_total_and_deviation():
+    assert records.best([{"balanced_accuracy": None}, {"balanced_accuracy": 0.6}, {"balanced_accuracy": 0.7}]) == {
+        "balanced_accuracy": 0.7
+    }
+    assert records.best([{}]) is None
+    assert (records.total({"HGG": 3, "LGG": 4}), records.total({"HGG": 3, "LGG": None}), records.total(None)) == (
+        7,
+        None,
+        None,
+    )
+    assert records.deviation([1.0, 2.0, 3.0]) == 1.0
+    assert records.deviation([1.0]) is records.deviation([1.0, None]) is records.deviation(None) is None
+
+
+def test_the_reference_is_the_arm_without_difference():
+    report = fake_study.make()
+    found = [row["arm"] for row in records.arms(report) if records.is_reference(report, row)]
+    assert found == [fake_study.REFERENCE]
