@@ -32,12 +32,13 @@ setup(
         "numpy>=1.24,<2",
         "scipy>=1.11,<1.14",
         "scikit-learn>=1.3",
+        "imbalanced-learn>=0.12.4,<0.15",
         "tensorboard>=2.15,<2.16",
         "absl-py>=2.0",
         "tqdm>=4.66",
         "jinja2>=3.1",
     ],
-    extras_require={"test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.5", "mypy>=1.8"]},
+    extras_require={"test": ["pytest>=8", "hypothesis>=6.100", "prdc==0.2", "ruff>=0.5", "mypy>=1.8"]},
     entry_points={
         "console_scripts": [f"featgen-{s.replace('_', '-')} = rembrandt_featgen.stages.{s}:main" for s in BINARIES]
     },

@@ -235,6 +235,15 @@ np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], hgg=grade["probability_
     np.testing.assert_allclose(found["drawn"], acgan.generate(noise, tf.constant([1, 1, 1])), atol=1e-4)
 
 
+def test_exports_the_unet_for_tensorlayer(run):
+    """What `tl.files.load_npz` would read is the best epoch's weights, to the last bit."""
+    params = np.load(run[0] / "export" / "unet_tensorlayer.npz", allow_pickle=True)["params"]
+    with np.load(run[0] / "unet" / "best.npz") as best:
+        assert len(params) == len(best.files) == 46
+        for index, array in enumerate(params):
+            np.testing.assert_array_equal(array, best[f"arr_{index}"])
+
+
 def test_predict_keeps_the_inputs_geometry(run, tmp_path):
     run_dir, _ = run
     source = sorted((run_dir / "phantom" / "cohort").glob("*/*/*_flair.nii.gz"))[0]

@@ -1,6 +1,6 @@
 """The paper's U-Net, computed by TensorLayer layers and driven as a Keras model.
 
-TensorLayer is end-of-life: this module and its weight importer `tensorlayer_npz` are all that knows of it.
+TensorLayer is end-of-life: this module alone imports it, and `data/tensorlayer_npz.py` knows its files.
 """
 
 from __future__ import annotations
