@@ -67,7 +67,7 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, FOLDER, {name: entry[2] for name, entry in found.items()}) as stage:
         if stage.done:
             return
-        train, validation, test = (_load(found["features"][0], split) for split in splits.SPLITS)
+        train, validation, test = (load(found["features"][0], split) for split in splits.SPLITS)
         splits.check_disjoint(dict(zip(splits.SPLITS, (part.patients for part in (train, validation, test)))))
         scale = scaling.root_mean_square(datasets.features(found["features"][0], "train", config.classifier_batch))
         training = oversampling.TrainingSet(train.features, train.labels, train.patients, scale)
@@ -84,7 +84,7 @@ def run(config: Config) -> None:
         )
         pools = {}
         if "acgan" in chosen:
-            synthetic = _load(found["synthetic"][0], "synthetic")
+            synthetic = load(found["synthetic"][0], "synthetic")
             pools["acgan"] = oversampling.Samples(synthetic.features, synthetic.labels)
         if "image_augmentation" in chosen:
             pools["image_augmentation"] = _augmented(config, found, train, max(amounts))
@@ -142,7 +142,7 @@ def _shown(amount: float | None) -> str:
     return "" if amount is None else f"{amount:g}"
 
 
-def _load(folder, split: str) -> Split:
+def load(folder, split: str) -> Split:
     """All features of a split, in memory."""
     batches = list(datasets.features(folder, split, 64).as_numpy_iterator())
     if not batches:

@@ -13,7 +13,7 @@ from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort import splits
-from rembrandt_featgen.metrics import classification, statistics
+from rembrandt_featgen.metrics import classification
 from rembrandt_featgen.reporting import study, study_figures, tables
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import segmentation
@@ -101,6 +101,7 @@ def _report(config: Config, record: dict, learnt: Sequence[Fold], checks: dict) 
         row["classifier"] = learnt[0].records["arms"]["config"]["arms_classifier"]
         if row["unit"] == "patient":
             _add_folds(row, learnt)
+            row["power"] = gathering.power(runs[row["arm"]], sum(row["n"].values()))
     cohort = learnt[0].records["slices"]["figures"]
     settings = record["config"]
     return {
@@ -131,7 +132,8 @@ def _report(config: Config, record: dict, learnt: Sequence[Fold], checks: dict) 
         "generators": _generators(learnt),
         "reliability": [_reliability(arm, own) for arm, own in runs.items()],
         "self_checks": checks.get("self_checks", []),
-        "power": checks.get("power") or _power(runs[reference]),
+        "power": checks.get("power")
+        or [{"patients": n, "power": gathering.power(runs[reference], n)} for n in _POWER_PATIENTS],
         "verdict": gathering.verdict(rows),
         "verdict_rule": gathering.VERDICT_RULE,
         "warnings": _warnings(learnt, cohort, rows),
@@ -252,13 +254,6 @@ def _reliability(arm: str, runs: Sequence[gathering.Run]) -> dict:
     )
     bins = zip(*(column.tolist() for column in found))
     return {"arm": arm, "bins": [{"probability": p, "observed": o, "n": n} for p, o, n in bins if n]}
-
-
-def _power(runs: Sequence[gathering.Run]) -> list[dict]:
-    """How likely cohorts of other sizes would show the reference above chance, were it as good there as here."""
-    own = [gathering.by_patient(run) for run in runs]
-    arm = statistics.Arm(np.stack([run.probabilities for run in own]), np.stack([run.thresholds for run in own]))
-    return [{"patients": n, "power": statistics.power(own[0].labels, arm, n)} for n in _POWER_PATIENTS]
 
 
 def _warnings(learnt: Sequence[Fold], cohort: dict, rows: Sequence[dict]) -> list[str]:

@@ -151,6 +151,7 @@ def table(runs: dict[str, list[Run]], kinds: dict[str, str], draws: int, seed: i
     rows = []
     for arm in arms:
         row = _row(arm, kinds[arm], "patient", labels, found.arms[arm])
+        row["p_against_chance"] = _chance(patient_runs[arm], seed)
         row["by_seed"] = [_measures(run)["balanced_accuracy"] for run in patient_runs[arm]]
         if arm != reference:
             difference = found.differences[arm]["balanced_accuracy"]
@@ -206,6 +207,20 @@ def verdict(rows: Sequence[dict]) -> str:
         f"(difference {difference['difference']:+.2f}, 95% interval {low:+.2f} to {high:+.2f}, adjusted "
         f"p = {difference['p_adjusted']:.2f}, {sum(best['n'].values())} patients)."
     )
+
+
+def power(runs: list[Run], patients: int) -> float:
+    """`statistics.power` of an arm's runs per slice."""
+    own = [by_patient(run) for run in runs]
+    return statistics.power(own[0].labels, _stack(own), patients)
+
+
+def _chance(runs: list[Run], seed: int) -> float:
+    """Two-sided p-value of balanced accuracy per patient against 0.5: right and wrong are swapped at random."""
+    right = np.mean([(run.probabilities > run.thresholds) == (run.labels == 1) for run in runs], axis=0)
+    labels = runs[0].labels
+    sizes = np.where(labels == 1, np.sum(labels == 1), np.sum(labels == 0))
+    return statistics.sign_flip((right - 0.5) / sizes, seed=seed)
 
 
 def _beyond(row, side: int) -> bool:

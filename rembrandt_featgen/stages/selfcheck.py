@@ -1,0 +1,213 @@
+"""Checks a study's own honesty: random labels must give chance, a planted leak be caught, a planted signal be found.
+
+The findings stand in run_dir/selfcheck/selfcheck.json, from where the report of a study in the same run_dir takes them.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.cohort import layouts, nifti, splits
+from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.metrics import generative, statistics
+from rembrandt_featgen.stages import arms, crossvalidate, folds, phantom, prepare, study
+
+CHECKS = ("random_labels", "planted_leak", "planted_signal")
+_LEVEL = 0.05
+_OWN = [
+    ("checks", tuple[str, ...], cli.flag(CHECKS, f"Which, of {', '.join(CHECKS)}.")),
+    (
+        "signal_patients",
+        tuple[str, ...],
+        cli.flag(("20", "40", "80"), "Sizes of the phantom cohorts in which the planted signal is sought."),
+    ),
+]
+Config = dataclasses.make_dataclass("Config", [*stages.all_fields([crossvalidate]), *_OWN], frozen=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What a check found."""
+
+    check: str
+    passed: bool
+    finding: str
+
+
+def run(config) -> list[Finding]:
+    """Writes run_dir/selfcheck/selfcheck.json, prints a line for each check, and returns the findings."""
+    for name in config.checks:
+        if name not in CHECKS:
+            raise InputError(f"--checks: {name!r} is not known; take some of {', '.join(CHECKS)}")
+    home = Path(config.run_dir) / "selfcheck"
+    rundir.make_folder(home, "--run_dir")
+    findings, power = [], []
+    if "random_labels" in config.checks:
+        findings.append(random_labels(config, home))
+    if "planted_leak" in config.checks:
+        findings.append(planted_leak(config, home))
+    if "planted_signal" in config.checks:
+        finding, power = planted_signal(config, home)
+        findings.append(finding)
+    checks = [dataclasses.asdict(finding) for finding in findings]
+    rundir.write_json(Path(config.run_dir) / study.SELF_CHECKS, {"self_checks": checks, "power": power})
+    for finding in findings:
+        print(f"{'passed' if finding.passed else 'FAILED'}: {finding.check}: {finding.finding}")
+    return findings
+
+
+def random_labels(config, home: Path) -> Finding:
+    """Deals the grades anew at random: whatever an arm then seems to know would come from a leak or from luck."""
+    folder = home / "random_labels"
+    _random_study(config, folder)
+    report = rundir.read_json(folder / study.FOLDER / "report.json")
+    rows = [row for row in report["arms"] if row["unit"] == "patient"]
+    adjusted = statistics.holm([row["p_against_chance"] for row in rows])
+    beyond = [row["arm"] for row, p in zip(rows, adjusted) if p < _LEVEL]
+    low, high = rows[0]["ci95"]["balanced_accuracy"]
+    return Finding(
+        "random_labels",
+        low <= 0.5 <= high and not beyond,
+        f"balanced accuracy per patient of {rows[0]['arm']} {rows[0]['balanced_accuracy']:.2f} (95% interval {low:.2f} "
+        f"to {high:.2f}, chance 0.50); arms that differ from chance after Holm's adjustment: "
+        f"{', '.join(beyond) or 'none'} of {len(rows)}",
+    )
+
+
+def _random_study(config, folder: Path) -> None:
+    """A study of the cohort whose grades were dealt anew among its patients."""
+    phantom.run(stages.share(phantom, config))
+    patients = layouts.find_patients(folds.cohort_path(config), config.layout, config.modalities)
+    grades = np.random.default_rng(config.seed).permutation([patient.grade for patient in patients])
+    folder.mkdir(parents=True, exist_ok=True)
+    changed = [dataclasses.replace(patient, grade=str(grade)) for patient, grade in zip(patients, grades)]
+    manifest = _write_manifest(folder / "cohort.csv", changed, config)
+    crossvalidate.run(dataclasses.replace(_study(config), run_dir=str(folder), cohort=str(manifest), layout="manifest"))
+
+
+def planted_leak(config, home: Path) -> Finding:
+    """Plants three leaks: a patient under two names, a patient in two splits, a generator that copies."""
+    _random_study(config, home / "random_labels")  # done already, but for --checks=planted_leak
+    folder = home / "planted_leak"
+    folder.mkdir(parents=True, exist_ok=True)
+    caught = {
+        "a patient under two names": _two_names(config, folder),
+        "a patient in two splits": _two_splits(folder),
+        "a generator that gives back its training samples": _copies(home / "random_labels" / crossvalidate.FOLDS),
+    }
+    missed = [leak for leak, found in caught.items() if not found]
+    told = "; ".join(f"{leak}: {found or 'NOT caught'}" for leak, found in caught.items())
+    return Finding("planted_leak", not missed, told)
+
+
+def _two_names(config, folder: Path) -> str:
+    """Adds a patient's volume again, brighter and under another name; returns what `prepare` says of it."""
+    patients = layouts.find_patients(folds.cohort_path(config), config.layout, config.modalities)
+    victim, images = patients[0], {}
+    for modality, path in patients[0].images.items():
+        volume = nifti.read_volume(path)
+        images[modality] = folder / f"alias_{modality}.nii.gz"
+        nifti.write_new(images[modality], (1.5 * volume.voxels + 10).astype(np.float32), volume.affine)
+    alias = dataclasses.replace(victim, id=f"{victim.id}_ALIAS", images=images)
+    manifest = _write_manifest(folder / "cohort.csv", [*patients, alias], config)
+    changes = {"run_dir": str(folder / "run"), "cohort": str(manifest), "layout": "manifest", "test_fraction": 0.2}
+    settings = stages.share(prepare, config, **changes)
+    try:
+        prepare.run(settings)
+    except InputError as error:
+        return "caught" if victim.id in str(error) and alias.id in str(error) else ""
+    return ""
+
+
+def _two_splits(folder: Path) -> str:
+    """Writes a split with a patient in training and test; returns what the reader says of it."""
+    groups = {name: {"HGG": ["VICTIM", name], "LGG": [f"{name}_2"]} for name in ("train", "test")}
+    path = folder / "split.json"
+    path.write_text(json.dumps({**groups, "validation": {"HGG": [], "LGG": []}}))
+    try:
+        splits.read_split(path)
+    except RuntimeError as error:
+        return "caught" if "VICTIM" in str(error) else ""
+    return ""
+
+
+def _copies(home: Path) -> str:
+    """Audits a generator that adds 1% of noise to what it has seen, on the features of the first fold."""
+    features = sorted(home.iterdir())[0] / "features"
+    train, test = (arms.load(features, split) for split in ("train", "test"))
+    pooled = [part.features.mean(axis=(1, 2)) for part in (train, test)]
+    noise = 0.01 * pooled[0].std(axis=0) * np.random.default_rng(0).standard_normal(pooled[0].shape)
+    audit = generative.memorisation(pooled[0], train.patients, pooled[1], test.patients, pooled[0] + noise)
+    return f"caught ({len(audit.copied_patients)} patients named)" if audit.memorised else ""
+
+
+def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
+    """Seeks the phantom's known difference between the grades in cohorts of several sizes."""
+    rows = []
+    try:
+        sizes = sorted({int(text) for text in config.signal_patients})
+    except ValueError as error:
+        raise InputError(f"--signal_patients={','.join(config.signal_patients)}: write it as 20,40,80") from error
+    for n in sizes:
+        folder = home / f"planted_signal_{n}"
+        hgg = round(0.6 * n)
+        crossvalidate.run(
+            dataclasses.replace(
+                _study(config),
+                run_dir=str(folder),
+                cohort="phantom",
+                layout="auto",
+                modalities=("flair",),
+                phantom_hgg=hgg,
+                phantom_lgg=n - hgg,
+                arms=("none",),
+                cv_grouping="patient",
+            )
+        )
+        report = rundir.read_json(folder / study.FOLDER / "report.json")
+        row = next(row for row in report["arms"] if row["unit"] == "patient")
+        rows.append(
+            {
+                "patients": n,
+                "power": row["power"],
+                "balanced_accuracy": row["balanced_accuracy"],
+                "ci95": row["ci95"]["balanced_accuracy"],
+            }
+        )
+    found = rows[-1]["ci95"][0] > 0.5
+    told = "; ".join(
+        f"{row['patients']} patients: {row['balanced_accuracy']:.2f} ({row['ci95'][0]:.2f} to {row['ci95'][1]:.2f})"
+        for row in rows
+    )
+    planted = f"difficulty {config.phantom_difficulty:g}, balanced accuracy by number of patients: {told}"
+    return Finding("planted_signal", found, planted), rows
+
+
+def _study(config):
+    """The share of `config` that a study takes."""
+    return stages.share(crossvalidate, config)
+
+
+def _write_manifest(path: Path, patients, config) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["patient", "grade", layouts.MASK, *config.modalities])
+        for patient in patients:
+            files = [Path(entry).resolve() for entry in (patient.mask, *(patient.images[m] for m in config.modalities))]
+            writer.writerow([patient.id, patient.grade, *files])
+    return path
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()
