@@ -22,8 +22,8 @@ def of_model(report: Mapping) -> dict[str, Answer]:
     shape, training, weights = (_settings(report, parts) for parts in (_ARCHITECTURE, _TRAINING, _WEIGHTS))
     thresholds = any(row.get("thresholds") for row in rows)
     chosen = ["epochs", *(["thresholds"] if thresholds else [])]
-    chosen += ["amounts of generated features"] if any(row.get("amounts") for row in rows) else []
-    versions = report.get("versions")
+    chosen += ["amounts of features added"] if any(row.get("amounts") for row in rows) else []
+    versions, why = report.get("versions"), records.dig(report, "reference", "why")
     answers = {
         "model": Answer(
             REPORTED if shape else PARTLY,
@@ -41,7 +41,8 @@ def of_model(report: Mapping) -> dict[str, Answer]:
         "training": for_authors("how it was trained; the run recorded no settings"),
         "selection": Answer(
             REPORTED,
-            f"Chosen on validation patients of each run: {', '.join(chosen)}. No test patient has a say.",
+            f"Chosen on validation patients of each run: {', '.join(chosen)}. No test patient has a say"
+            + (f", but for the reference: {why}." if why else "."),
         ),
         "ensembles": not_done("each run's model predicts alone; only a patient's slices are pooled."),
         "predictors": Answer(REPORTED, "All channels of the U-Net's features; none was selected by the outcome."),
@@ -91,7 +92,7 @@ def of_evaluation(report: Mapping) -> dict[str, Answer]:
     checks = records.entries(report, "self_checks")
     passed = sum(check.get("passed") is True for check in checks)
     examined = [f"{seeds:.0f} seeds"] if seeds > 1 else []
-    examined += ["amounts of generated features"] if records.entries(report, "amount_curve") else []
+    examined += ["amounts of features added"] if records.entries(report, "amount_curve") else []
     examined += [f"self-checks, of which {passed} of {len(checks)} passed"] if checks else []
     tests = [records.finite(records.dig(row, "difference_to_best_classical", "p_adjusted")) for row in rows]
     answers = {

@@ -161,18 +161,24 @@ def is_reference(report: Mapping, row: Mapping) -> bool:
 
 def helped(row: Mapping) -> bool:
     """Whether a generative arm meets the rule: interval wholly above 0 and Holm-adjusted p below 0.05."""
-    difference = row.get("difference_to_best_classical")
-    interval, p = pair(dig(difference, "ci95")), finite(dig(difference, "p_adjusted"))
-    return kind(row) == "generative" and interval is not None and interval[0] > 0 and p is not None and p < SIGNIFICANT
+    return _beyond(row, 1)
 
 
 def tone(report: Mapping) -> str:
-    """ "helped" if a generative arm met the rule, "harmed" if all of them lie wholly below 0, else "open"."""
+    """ "helped" if a generative arm met the rule, "harmed" if all of them meet it on the other side, else "open"."""
     rows = [row for row in arms(report) if kind(row) == "generative"]
     if any(map(helped, rows)):
         return "helped"
-    intervals = [pair(dig(row, "difference_to_best_classical", "ci95")) for row in rows]
-    return "harmed" if rows and all(interval and interval[1] < 0 for interval in intervals) else "open"
+    return "harmed" if rows and all(_beyond(row, -1) for row in rows) else "open"
+
+
+def _beyond(row: Mapping, side: int) -> bool:
+    """Whether a generative arm differs from the reference on one side by the rule."""
+    difference = row.get("difference_to_best_classical")
+    interval, p = pair(dig(difference, "ci95")), finite(dig(difference, "p_adjusted"))
+    if kind(row) != "generative" or interval is None or p is None:
+        return False
+    return min(side * bound for bound in interval) > 0 and p < SIGNIFICANT
 
 
 def best(rows: Sequence[Mapping]) -> Mapping | None:

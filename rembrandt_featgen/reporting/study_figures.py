@@ -79,12 +79,14 @@ def _folds(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
         f"A strip of dots for each of {len(runs)} arms: balanced accuracy in each test fold and seed, from "
         f"{min(ends):.2f} to {max(ends):.2f}.",
         "Each dot is the balanced accuracy per patient in one test fold with one seed; the black bar is their mean. A "
-        "fold has few patients, so its dots scatter widely; that all arms see the same folds makes them comparable.",
+        "fold has few patients, so its dots scatter widely, but all arms see the same folds. Where a fold "
+        "tests one grade alone there is no dot.",
     )
 
 
 def _amounts(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
     curves: dict[str, list] = {}
+    kinds = {row.get("arm"): records.kind(row) for row in rows}
     for entry in records.entries(report, "amount_curve"):
         value = records.finite(entry.get("balanced_accuracy"))
         if value is not None:
@@ -96,11 +98,11 @@ def _amounts(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
     level = next((records.value(row, "balanced_accuracy") for row in rows if row.get("arm") == reference), None)
     tops = [max(points, key=lambda point: point[1]) for points in curves.values()]
     return Figure(
-        study_plots.amount_curves(curves, level),
-        "Curves of balanced accuracy per patient against the amount of generated features; highest: "
+        study_plots.amount_curves(curves, {arm: kinds.get(arm, "other") for arm in curves}, level),
+        "Curves of balanced accuracy per patient against the amount of features added; highest: "
         + ", ".join(f"{arm} {top[1]:.3f} at {top[0]}" for arm, top in zip(curves, tops))
         + ".",
-        "Balanced accuracy per patient with its 95% interval (band) were the amount of generated features fixed; grey: "
+        "Balanced accuracy per patient with its 95% interval (band) were the amount of added features fixed; grey: "
         "the other arms" + (f"; dashed: the reference, {reference}" if level is not None else "") + ". The highest "
         "point of a curve is picked after the fact and flatters; the table's arms chose their amount on validation "
         "patients.",

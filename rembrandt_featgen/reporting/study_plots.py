@@ -125,13 +125,16 @@ def fold_strip(by_arm: Mapping[str, Sequence[tuple[float, int | None]]]) -> byte
 
 @styled
 def amount_curves(
-    curves: Mapping[str, Sequence[tuple[str, float, float | None, float | None]]], reference: float | None = None
+    curves: Mapping[str, Sequence[tuple[str, float, float | None, float | None]]],
+    kinds: Mapping[str, str],
+    reference: float | None = None,
 ) -> bytes:
     """A panel for each arm: its curve with the band of its intervals, the other arms in grey behind.
 
     Args:
       curves: arm to points (amount as text, balanced accuracy, low, high); amounts stand in the order in which they
         first come.
+      kinds: arm to a key of `MARKS`.
       reference: balanced accuracy to draw a dashed line at.
     """
     amounts = list(dict.fromkeys(point[0] for points in curves.values() for point in points))
@@ -146,15 +149,15 @@ def amount_curves(
         for other, (x, numbers) in lines.items():
             if other != arm:
                 ax.plot(x, numbers[:, 0], color="#c9cdd2", lw=1.2)
-        x, numbers = lines[arm]
-        ax.fill_between(x, numbers[:, 1], numbers[:, 2], color=VERMILION, alpha=0.18, lw=0)
-        ax.plot(x, numbers[:, 0], "-o", color=VERMILION, lw=2, ms=5)
+        (x, numbers), (colour, marker) = lines[arm], MARKS[kinds[arm]]
+        ax.fill_between(x, numbers[:, 1], numbers[:, 2], color=colour, alpha=0.18, lw=0)
+        ax.plot(x, numbers[:, 0], marker=marker, color=colour, lw=2, ms=5)
         if reference is not None:
             ax.axhline(reference, color=GREY, lw=1.2, ls="--")
         ax.set(title=clipped(arm, 26), ylim=(finite.min() - 0.03, finite.max() + 0.03), xlim=(-0.3, len(amounts) - 0.7))
         ax.set_xticks(range(len(amounts)), amounts, rotation=tilt, fontsize=8.5)
         ax.tick_params(labelleft=number % columns == 0)
-    figure.supxlabel("amount of generated features added", fontsize=10)
+    figure.supxlabel("amount of features added", fontsize=10)
     figure.supylabel("balanced accuracy", fontsize=10)
     return figure
 

@@ -64,7 +64,7 @@ def _row(rng, arm, kind, unit, centre):
 
 def _difference(row, reference):
     gap = row["balanced_accuracy"] - reference["balanced_accuracy"]
-    p = 0.004 if gap > 0.055 else min(1.0, 0.9 - 8 * abs(gap))
+    p = 0.004 if abs(gap) > 0.055 else 0.9 - 8 * abs(gap)
     return {
         "against": REFERENCE,
         "difference": gap,
@@ -94,6 +94,8 @@ def _generator(rng, arm):
         "acceptance": {"HGG": 0.93, "LGG": 0.71},
         "memorisation": {
             "memorised": arm == "vae",
+            "folds_flagged": 13 if arm == "vae" else 0,
+            "folds": 15,
             "p_value": 0.001 if arm == "vae" else 0.42,
             "nearest_ratio_median": 0.55 if arm == "vae" else 0.97,
             "share_below_1_percent": 0.31 if arm == "vae" else 0.008,
@@ -136,7 +138,7 @@ def make(gains=(), **changes) -> dict:
                     "name": f"repeat0_seed{seed}_fold{fold}",
                     "repeat": 0,
                     "seed": seed,
-                    "fold": fold,
+                    "fold": f"fold{fold}",
                     "train": {"HGG": 69, "LGG": 39},
                     "validation": {"HGG": 17, "LGG": 10},
                     "test": {"HGG": 22, "LGG": 13},
@@ -156,7 +158,7 @@ def make(gains=(), **changes) -> dict:
             }
         },
         "arms": arms,
-        "reference": {"arm": REFERENCE, "why": "best validation balanced accuracy of the arms that generate nothing"},
+        "reference": {"arm": REFERENCE, "why": "best balanced accuracy of the arms that generate nothing"},
         "amount_curve": [
             {
                 "arm": arm,

@@ -34,6 +34,7 @@ def test_helped_needs_interval_and_p_of_a_generative_arm(row, helped):
     [
         ([changed(ci95=[-0.2, -0.1]), HELPED], "helped"),
         ([changed(ci95=[-0.2, -0.1])] * 2, "harmed"),
+        ([changed(ci95=[-0.2, -0.1], p_adjusted=0.05)], "open"),
         ([changed(ci95=[-0.2, -0.1]), changed(ci95=[-0.1, 0.1])], "open"),
         ([{**HELPED, "kind": "classical"}], "open"),
         ([{"kind": "generative"}], "open"),

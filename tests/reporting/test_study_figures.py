@@ -53,7 +53,8 @@ def test_folds_know_their_seeds(given):
 
 def test_amounts_are_beside_the_reference(given):
     alt = study_figures.draw(fake_study.make())["amounts"].alt
-    curves, level = given["amounts"]
+    curves, kinds, level = given["amounts"]
+    assert set(kinds.values()) == {"generative"}
     assert level == 0.702
     assert curves["gaussian"][0] == ("0.25", 0.62, 0.55, 0.74)
     assert "diffusion 0.708 at balance" in alt

@@ -16,6 +16,7 @@ ROWS = [
     ForestRow("gan", "generative", (0.8, 0.7, 0.9), (0.1, 0.02, 0.2), "p 0.010", True),
     ForestRow("vae", "generative", (None, NAN, None)),
 ]
+KINDS = {f"a{i}": "generative" for i in range(5)}
 BINS = [(0.05, 0.0, 3), (0.5, NAN, 0), (0.95, 0.9, 7), (None, None, None)]
 
 DRAWN = {
@@ -24,8 +25,10 @@ DRAWN = {
     "no forest": lambda: study_plots.forest([], HEADINGS),
     "folds": lambda: study_plots.fold_strip({"a": [(0.5, 0), (0.5, 1), (0.9, None)], "b": [(0.1, 7)]}),
     "folds of unknown seed": lambda: study_plots.fold_strip({"a": [(0.5, None)], "b": []}),
-    "amounts": lambda: study_plots.amount_curves({f"a{i}": [("1.0", 0.6, 0.5, 0.7)] for i in range(5)}, 0.7),
-    "amounts without intervals": lambda: study_plots.amount_curves({"a": [("0", 0.6, None, None), ("x", 0.5, 0, 1)]}),
+    "amounts": lambda: study_plots.amount_curves({f"a{i}": [("1.0", 0.6, 0.5, 0.7)] for i in range(5)}, KINDS, 0.7),
+    "amounts without intervals": lambda: study_plots.amount_curves(
+        {"a1": [("0", 0.6, None, None), ("x", 0.5, 0, 1)]}, KINDS
+    ),
     "reliability": lambda: study_plots.reliability_diagrams({f"a{i}": Diagram("none", BINS, 0.1) for i in range(7)}),
     "reliability of empty bins": lambda: study_plots.reliability_diagrams({"a": Diagram("other", BINS[1:2])}),
     "power": lambda: study_plots.power_curve([(100, 0.9), (50, 0.2)], 70),
@@ -92,8 +95,8 @@ def test_strip_has_a_dot_for_each_run_and_a_bar_at_the_mean(calls):
 
 
 def test_amounts_stand_in_the_order_in_which_they_come(calls):
-    curves = {"a": [("2.0", 0.6, 0.5, 0.7), ("balance", 0.65, 0.6, 0.7)], "b": [("balance", 0.5, 0.4, 0.6)]}
-    study_plots.amount_curves(curves, 0.7)
+    curves = {"a0": [("2.0", 0.6, 0.5, 0.7), ("balance", 0.65, 0.6, 0.7)], "a1": [("balance", 0.5, 0.4, 0.6)]}
+    study_plots.amount_curves(curves, KINDS, 0.7)
     bands = [args for name, args, _ in calls if name == "fill_between"]
     assert [list(x) for x, _, _ in bands] == [[0, 1], [1]]
     np.testing.assert_allclose(bands[0][1], [0.5, 0.6])
