@@ -93,6 +93,17 @@ def test_shuffled_epoch_has_every_record_once(folder, seed):
     assert neighbours < 0.3  # slices of a patient lie apart
 
 
+def test_shards_are_shuffled_too(tmp_path, monkeypatch):
+    """Where the window is smaller than the split, what comes first must not be what was written first."""
+    monkeypatch.setattr(shards, "_WINDOW_BYTES", 1)  # 16 records
+    with shards.ShardWriter(tmp_path, "train", {"x": ((1,), "uint8")}, per_shard=1) as writer:
+        for i in range(100):
+            writer.write({"x": np.zeros(1)}, "A", i, 0)
+    found = order(shards.read(tmp_path, "train", 7))
+    assert sorted(found) == list(range(100))
+    assert min(found[-30:]) < 30 < 70 < max(found[:30])
+
+
 def test_order_is_a_function_of_the_seed(folder):
     first, again, other = (order(shards.read(folder, "train", seed)) for seed in (7, 7, 8))
     assert first == again
