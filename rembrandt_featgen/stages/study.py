@@ -23,6 +23,13 @@ FOLDER = "report"
 SELF_CHECKS = "selfcheck/selfcheck.json"
 _POWER_PATIENTS = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300)
 
+_POWER_RULES = {
+    "selfcheck": "The share of imagined cohorts, drawn with replacement from the patients of a phantom study of that "
+    "size (arm none), in which the 95% interval of balanced accuracy per patient lies wholly above 0.5.",
+    "study": "The share of imagined cohorts of that size, drawn with replacement from these patients, in which the 95% "
+    "interval of balanced accuracy per patient of {} lies wholly above 0.5; it was trained on as few patients as here.",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -134,6 +141,7 @@ def _report(config: Config, record: dict, learnt: Sequence[Fold], checks: dict) 
         "self_checks": checks.get("self_checks", []),
         "power": checks.get("power")
         or [{"patients": n, "power": gathering.power(runs[reference], n)} for n in _POWER_PATIENTS],
+        "power_rule": _POWER_RULES["selfcheck" if checks.get("power") else "study"].format(reference),
         "verdict": gathering.verdict(rows),
         "verdict_rule": gathering.VERDICT_RULE,
         "warnings": _warnings(learnt, cohort, rows),
