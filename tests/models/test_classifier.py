@@ -102,6 +102,7 @@ def test_channel_of_zero_scale_is_ignored(kind, scale):
     network, quiet = build(kind, scale=scale), features((8, 9, 3))
     loud = quiet.copy()
     loud[..., 1] = 1e6
+    assert np.isfinite(network(quiet)).all()
     np.testing.assert_array_equal(network(loud), network(quiet))
     loud[..., 2] *= 2
     assert np.any(network(loud) != network(quiet))
