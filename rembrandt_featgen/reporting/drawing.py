@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import math
 import textwrap
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
+THRESHOLD = 0.5  # of masks and probabilities
 DPI = 192  # two pixels for each CSS pixel, sharp on phones
 # Okabe and Ito's colours, which the colour-blind can tell apart; line styles and markers say the same in grey print.
 BLUE, SKY, ORANGE, VERMILION = "#0072B2", "#56B4E9", "#E69F00", "#D55E00"
@@ -63,6 +65,28 @@ def _empty():
     figure = Canvas(figsize=(6.4, 1.2))
     figure.text(0.5, 0.5, "Nothing to show in this run.", ha="center", va="center", color=GREY)
     return figure
+
+
+def contour(ax, mask: np.ndarray, colour: str, style: str) -> bool:
+    """Draws the border of `mask` [height, width] at 0.5; False if there is none."""
+    padded = np.pad(np.nan_to_num(np.asarray(mask, float)), 1)  # closes borders that touch the image's edge
+    if padded.max() <= THRESHOLD:
+        return False
+    y, x = (np.arange(size) - 1 for size in padded.shape)
+    ax.contour(x, y, padded, [THRESHOLD], colors=[colour], linestyles=[style], linewidths=1.5)
+    ax.set(xlim=(-0.5, x[-2] + 0.5), ylim=(y[-2] + 0.5, -0.5))
+    return True
+
+
+def mosaic(maps: np.ndarray) -> np.ndarray:
+    """[channels, height, width] to one image, row by row, with blank (NaN) lines between."""
+    side = math.ceil(math.sqrt(len(maps)))
+    gap = max(1, maps.shape[1] // 15)
+    cells = np.full((side * side, maps.shape[1] + gap, maps.shape[2] + gap), np.nan)
+    cells[: len(maps), :-gap, :-gap] = maps
+    # [side x side, h, w] -> [side, h, side, w] -> [side x h, side x w]
+    cells = cells.reshape(side, side, *cells.shape[1:]).transpose(0, 2, 1, 3)
+    return cells.reshape(side * cells.shape[1], -1)[:-gap, :-gap]
 
 
 def name_rows(ax, names, xlabel: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,15 +15,16 @@ from rembrandt_featgen.reporting.drawing import (
     ORANGE,
     SERIES,
     SKY,
+    THRESHOLD,
     canvas,
+    contour,
     floats,
+    mosaic,
     name_rows,
     spread,
     styled,
 )
 from rembrandt_featgen.reporting.drawing import Figure as Figure  # stages know it by this name
-
-THRESHOLD = 0.5
 
 
 @styled
@@ -48,24 +48,13 @@ def segmentation_overlays(
     for ax, image, truth, prediction, title in zip(axes.flat, images, truths, predictions, titles):
         image = np.nan_to_num(np.asarray(image, float))
         ax.imshow(image, cmap="gray", vmin=image.min(), vmax=max(np.percentile(image, 99.5), image.min() + 1e-6))
-        _contour(ax, truth, SKY, "solid")
-        if not _contour(ax, prediction, ORANGE, "dashed"):
+        contour(ax, truth, SKY, "solid")
+        if not contour(ax, prediction, ORANGE, "dashed"):
             ax.text(0.5, 0.03, "no tumour predicted", color=ORANGE, ha="center", transform=ax.transAxes, fontsize=8)
         ax.set_title(title if len(title) < 27 else title.replace(", ", "\n", 1), fontsize=8)
     handles = [Line2D([], [], color=SKY, lw=2), Line2D([], [], color=ORANGE, lw=2, ls="dashed")]
     figure.legend(handles, ["true tumour", "predicted tumour"], loc="outside lower center", ncols=2, handlelength=3)
     return figure
-
-
-def _contour(ax, mask, colour: str, style: str) -> bool:
-    """Draws the border of `mask` at 0.5; False if there is none."""
-    padded = np.pad(np.nan_to_num(np.asarray(mask, float)), 1)  # closes borders that touch the image's edge
-    if padded.max() <= THRESHOLD:
-        return False
-    y, x = (np.arange(size) - 1 for size in padded.shape)
-    ax.contour(x, y, padded, [THRESHOLD], colors=[colour], linestyles=[style], linewidths=1.5)
-    ax.set(xlim=(-0.5, x[-2] + 0.5), ylim=(y[-2] + 0.5, -0.5))
-    return True
 
 
 @styled
@@ -81,21 +70,10 @@ def feature_maps(real: np.ndarray, synthetic: np.ndarray, grade: str) -> bytes:
     figure, axes = canvas(6.9, 3.6, 1, 2)
     figure.get_layout_engine().set(wspace=0.06)
     for ax, maps, kind in zip(axes.flat, (real, synthetic), ("real", "synthetic")):
-        ax.imshow(_mosaic((maps - low) / np.maximum(high - low, 1e-12)), cmap="viridis", vmin=0, vmax=1)
+        ax.imshow(mosaic((maps - low) / np.maximum(high - low, 1e-12)), cmap="viridis", vmin=0, vmax=1)
         ax.set_axis_off()
         ax.set_title(f"{kind} {grade}")
     return figure
-
-
-def _mosaic(maps: np.ndarray) -> np.ndarray:
-    """[channels, height, width] to one image, row by row, with blank lines between."""
-    side = math.ceil(math.sqrt(len(maps)))
-    gap = max(1, maps.shape[1] // 15)
-    cells = np.full((side * side, maps.shape[1] + gap, maps.shape[2] + gap), np.nan)
-    cells[: len(maps), :-gap, :-gap] = maps
-    # [side x side, h, w] -> [side, h, side, w] -> [side x h, side x w]
-    cells = cells.reshape(side, side, *cells.shape[1:]).transpose(0, 2, 1, 3)
-    return cells.reshape(side * cells.shape[1], -1)[:-gap, :-gap]
 
 
 @styled

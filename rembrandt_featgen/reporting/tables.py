@@ -73,7 +73,7 @@ def arms_csv(report: Mapping) -> str:
             cells += records.pair(records.dig(found, "ci95")) or (None, None)
             cells += [records.finite(records.dig(found, name)) for name in ("p_value", "p_adjusted")]
             rows.append(cells)
-    return _csv(header, rows)
+    return csv_text(header, rows)
 
 
 def generators_csv(report: Mapping) -> str:
@@ -89,7 +89,7 @@ def generators_csv(report: Mapping) -> str:
         ]
         for row in records.entries(report, "generators")
     ]
-    return _csv(header, rows)
+    return csv_text(header, rows)
 
 
 def arms_table(report: Mapping) -> Table:
@@ -189,7 +189,8 @@ def _spread(row: Mapping, measure: records.Measure) -> str:
     return _cell(value, None, measure.form) + text
 
 
-def _csv(header: Sequence[str], rows: Sequence[Sequence]) -> str:
+def csv_text(header: Sequence[str], rows: Sequence[Sequence]) -> str:
+    """Header and rows as CSV; None is empty, floats keep all digits."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
@@ -202,7 +203,7 @@ _FILES = {
     "arms.tex": lambda report: latex(arms_table(report)),
     "generators.csv": generators_csv,
     "generators.tex": lambda report: latex(generators_table(report)),
-    "checklist_claim.csv": lambda report: _csv(checklist.Item._fields, checklist.claim(report)),
-    "checklist_tripod_ai.csv": lambda report: _csv(checklist.Item._fields, checklist.tripod(report)),
+    "checklist_claim.csv": lambda report: csv_text(checklist.Item._fields, checklist.claim(report)),
+    "checklist_tripod_ai.csv": lambda report: csv_text(checklist.Item._fields, checklist.tripod(report)),
 }
 NAMES = tuple(_FILES)  # of the files that belong beside the page

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib import _pylab_helpers
 
-from rembrandt_featgen.reporting import figures
+from rembrandt_featgen.reporting import drawing, figures
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(5, 24, 32))
@@ -63,7 +63,7 @@ def test_best_epoch_is_drawn_from_one(monkeypatch):
 
 def test_mosaic_is_row_by_row():
     maps = np.arange(3.0)[:, None, None] * np.ones((3, 2, 2))
-    mosaic = figures._mosaic(maps)
+    mosaic = drawing.mosaic(maps)
     assert mosaic.shape == (5, 5)
     np.testing.assert_array_equal(mosaic[[0, 0, 3], [0, 3, 0]], [0, 1, 2])
     assert np.isnan(mosaic[2]).all() and np.isnan(mosaic[3:, 3:]).all()
@@ -71,7 +71,7 @@ def test_mosaic_is_row_by_row():
 
 def test_maps_share_the_colours_of_a_channel(monkeypatch):
     seen = []
-    monkeypatch.setattr(figures, "_mosaic", lambda maps: seen.append(maps) or np.zeros((2, 2)))
+    monkeypatch.setattr(figures, "mosaic", lambda maps: seen.append(maps) or np.zeros((2, 2)))
     figures.feature_maps(np.array([[[0.0, 1.0]], [[0.0, 50.0]]]), np.array([[[2.0, 1.0]], [[100.0, 0.0]]]), "HGG")
     np.testing.assert_allclose(seen[0], [[[0, 0.5]], [[0, 0.5]]])
     np.testing.assert_allclose(seen[1], [[[1, 0.5]], [[1, 0]]])
