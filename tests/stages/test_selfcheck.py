@@ -1,0 +1,139 @@
+"""A tiny study with its self-checks, through the binary: what the report holds, and that the study cannot be fooled."""
+
+import csv
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from rembrandt_featgen.cohort import layouts, splits
+
+ROOT = Path(__file__).parent.parent.parent
+FLAGS = """
+--cohort=phantom
+--phantom_hgg=9
+--phantom_lgg=7
+--phantom_size=48
+--phantom_slices=3
+--phantom_difficulty=0
+--image_size=48
+--validation_fraction=0.25
+--unet_width=2
+--unet_epochs=2
+--unet_batch=8
+--ndf=4
+--ngf=4
+--acgan_epochs=2
+--acgan_batch=8
+--synthetic_per_grade=20
+--generate_tries=200
+--arms=none,class_weights,smote,image_augmentation,acgan
+--arm_amounts=0,1
+--classifier_filters=4
+--classifier_units=8
+--classifier_epochs=4
+--classifier_learning_rate=1e-3
+--bootstrap_draws=300
+--cv_folds=2
+--cv_seeds=1
+--cv_workers=2
+"""
+ARMS = ("none", "class_weights", "smote", "image_augmentation", "acgan")
+
+
+def run_selfcheck(folder, *arguments):
+    command = [sys.executable, "-m", "rembrandt_featgen.stages.selfcheck", f"--run_dir={folder / 'run'}"]
+    command += [f"--flagfile={folder / 'tiny.flags'}", "--checks=random_labels,planted_leak", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """(folder, what the binary printed)."""
+    folder = tmp_path_factory.mktemp("selfcheck")
+    (folder / "tiny.flags").write_text(FLAGS)
+    return folder, run_selfcheck(folder)
+
+
+def finding(checked, name):
+    found = json.loads((checked[0] / "run" / "selfcheck" / "selfcheck.json").read_text())["self_checks"]
+    return next(entry for entry in found if entry["check"] == name)
+
+
+@pytest.fixture(scope="module")
+def report(checked):
+    return json.loads((checked[0] / "run/selfcheck/random_labels/report/report.json").read_text())
+
+
+def test_random_labels_give_chance(checked, report):
+    found = finding(checked, "random_labels")
+    assert found["passed"], found["finding"]
+    row = next(row for row in report["arms"] if row["arm"] == "none" and row["unit"] == "patient")
+    low, high = row["ci95"]["balanced_accuracy"]
+    assert low <= 0.5 <= high
+    assert f"{row['balanced_accuracy']:.2f}" in found["finding"]
+
+
+def test_random_labels_are_other_labels_in_the_same_numbers(checked):
+    run = checked[0] / "run"
+    truth = {patient.id: patient.grade for patient in layouts.find_patients(run / "phantom" / "cohort")}
+    dealt = {p.id: p.grade for p in layouts.find_patients(run / "selfcheck" / "random_labels" / "cohort.csv")}
+    assert Counter(dealt.values()) == Counter(truth.values())
+    assert dealt != truth
+
+
+def test_planted_leak_is_caught_and_named(checked):
+    found = finding(checked, "planted_leak")
+    assert found["passed"], found["finding"]
+    assert found["finding"].count("caught") == 3
+    assert "NOT" not in found["finding"]
+
+
+def test_report_holds_every_arm_by_patient_and_by_slice(report):
+    assert {(row["arm"], row["unit"]) for row in report["arms"]} == {(a, u) for a in ARMS for u in ("patient", "slice")}
+    assert {row["kind"] for row in report["arms"]} == {"none", "classical", "generative"}
+    compared = [row for row in report["arms"] if "difference_to_best_classical" in row]
+    assert {row["arm"] for row in compared} == set(ARMS) - {report["reference"]["arm"]}
+    for row in report["arms"]:
+        assert row["n"] == ({"HGG": 9, "LGG": 7} if row["unit"] == "patient" else {"HGG": 27, "LGG": 21})
+        assert {"balanced_accuracy", "mcc", "auroc", "auprc", "brier", "ece"} <= set(row["ci95"])
+    assert {row["arm"] for row in report["generators"]} == {"image_augmentation", "acgan"}
+    assert {"class_accuracy_own", "class_accuracy_independent", "coverage"} <= set(report["generators"][-1])
+    assert {point["arm"] for point in report["amount_curve"]} == {"smote", "image_augmentation", "acgan"}
+
+
+def test_each_patient_is_tested_once_by_a_fold_that_never_saw_it(checked):
+    study = checked[0] / "run/selfcheck/random_labels"
+    with (study / "report" / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert set(Counter((row["arm"], row["patient"], row["slice"]) for row in rows).values()) == {1}
+    assert len(rows) == 16 * 3 * len(ARMS)
+    folds = [splits.read_split(path) for path in sorted((study / "splits").glob("repeat*.json"))]
+    tested = [{name for name, split in fold.items() if split == "test"} for fold in folds]
+    assert len(folds) == 2
+    assert not tested[0] & tested[1]
+    assert len(tested[0] | tested[1]) == 16
+
+
+def test_a_second_run_skips_what_is_done(checked):
+    log = checked[0] / "run/selfcheck/random_labels/folds/repeat0_seed0_fold0/log.txt"
+    before = log.read_text().count("done before, skipped")
+    done = run_selfcheck(checked[0])
+    assert log.read_text().count("done before, skipped") == before + 6 * 2  # 6 stages; the leak's check runs it, too
+    assert "report: done before, skipped" in done.stderr
+
+
+def test_other_folds_are_refused_in_the_same_run(checked):
+    command = [sys.executable, "-m", "rembrandt_featgen.stages.selfcheck", f"--run_dir={checked[0] / 'run'}"]
+    command += [f"--flagfile={checked[0] / 'tiny.flags'}", "--checks=random_labels", "--cv_folds=3"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith("error: ")
+    assert "--cv_folds=2 (now 3)" in line
+    assert "Traceback" not in done.stderr
