@@ -220,11 +220,14 @@ def _amount_curve(config: Config, learnt: Sequence[Fold], kinds: dict[str, str])
 
 
 def _generators(learnt: Sequence[Fold]) -> list[dict]:
-    """Measures of each generator: mean and standard deviation over folds."""
+    """Measures of each generator: mean and deviation over the folds in which it made features of both grades."""
+    measured: dict[str, list[dict]] = {}
+    for fold in learnt:
+        for arm, found in fold.records["arms"]["figures"]["generators"].items():
+            measured.setdefault(arm, []).append(found)
     rows = []
-    for arm in learnt[0].records["arms"]["figures"]["generators"]:
-        each = [fold.records["arms"]["figures"]["generators"][arm] for fold in learnt]
-        row: dict = {"arm": arm}
+    for arm, each in measured.items():
+        row: dict = {"arm": arm, "folds": len(each)}
         for name, first in each[0].items():
             values = [one[name] for one in each]
             if name == "memorisation":
@@ -273,6 +276,12 @@ def _warnings(learnt: Sequence[Fold], cohort: dict, rows: Sequence[dict]) -> lis
     dice = float(np.mean([fold.records["unet"]["figures"]["segmentation"]["test"]["hard_dice"] for fold in learnt]))
     if dice < 0.5:
         lines.append(f"The U-Nets segment poorly (test hard dice {dice:.2f}): features may tell little of the tumour.")
+    for row in _generators(learnt):
+        if row["folds"] < len(learnt):
+            lines.append(
+                f"{row['arm']} made features of one grade only, or none, in {len(learnt) - row['folds']} of "
+                f"{len(learnt)} folds: its measures are over the others."
+            )
     unsure = [row["arm"] for row in rows if row["unit"] == "patient" and row["ci95"]["balanced_accuracy"][0] <= 0.5]
     if unsure:
         lines.append(f"Not shown to be above chance (interval reaches 0.5): {', '.join(unsure)}.")
