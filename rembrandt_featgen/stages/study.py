@@ -109,7 +109,7 @@ def _report(config: Config, record: dict, learnt: Sequence[Fold], checks: dict) 
         if row["unit"] == "patient":
             _add_folds(row, learnt)
             row["power"] = gathering.power(runs[row["arm"]], sum(row["n"].values()))
-    cohort = learnt[0].records["slices"]["figures"]
+    cohort, generators = learnt[0].records["slices"]["figures"], _generators(learnt)
     settings = record["config"]
     return {
         "cohort": {
@@ -136,7 +136,7 @@ def _report(config: Config, record: dict, learnt: Sequence[Fold], checks: dict) 
             "the same patients, comparisons with it lean against the generative arms",
         },
         "amount_curve": _amount_curve(config, learnt, kinds),
-        "generators": _generators(learnt),
+        "generators": generators,
         "reliability": [_reliability(arm, own) for arm, own in runs.items()],
         "self_checks": checks.get("self_checks", []),
         "power": checks.get("power")
@@ -144,7 +144,7 @@ def _report(config: Config, record: dict, learnt: Sequence[Fold], checks: dict) 
         "power_rule": _POWER_RULES["selfcheck" if checks.get("power") else "study"].format(reference),
         "verdict": gathering.verdict(rows),
         "verdict_rule": gathering.VERDICT_RULE,
-        "warnings": _warnings(learnt, cohort, rows),
+        "warnings": _warnings(learnt, cohort, rows, generators),
         "stages": {
             name: {"seconds": sum(fold.records[name]["seconds"] for fold in learnt)} for name in learnt[0].records
         },
@@ -267,7 +267,7 @@ def _reliability(arm: str, runs: Sequence[gathering.Run]) -> dict:
     return {"arm": arm, "bins": [{"probability": p, "observed": o, "n": n} for p, o, n in bins if n]}
 
 
-def _warnings(learnt: Sequence[Fold], cohort: dict, rows: Sequence[dict]) -> list[str]:
+def _warnings(learnt: Sequence[Fold], cohort: dict, rows: Sequence[dict], generators: Sequence[dict]) -> list[str]:
     """What a careful reader should know before the numbers."""
     lines = []
     for grade, count in cohort["patients"].items():
@@ -276,7 +276,7 @@ def _warnings(learnt: Sequence[Fold], cohort: dict, rows: Sequence[dict]) -> lis
     dice = float(np.mean([fold.records["unet"]["figures"]["segmentation"]["test"]["hard_dice"] for fold in learnt]))
     if dice < 0.5:
         lines.append(f"The U-Nets segment poorly (test hard dice {dice:.2f}): features may tell little of the tumour.")
-    for row in _generators(learnt):
+    for row in generators:
         if row["folds"] < len(learnt):
             lines.append(
                 f"{row['arm']} made features of one grade only, or none, in {len(learnt) - row['folds']} of "
