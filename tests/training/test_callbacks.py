@@ -111,7 +111,7 @@ def test_number_that_is_not_finite_stops_training_and_is_named(tmp_path, name, v
 
 def regression(initial):
     """A small network that has a batch norm, and an optimizer with a memory."""
-    datasets.set_seed(0)  # of the data's order, too
+    datasets.set_seed(1)  # of the data's order, too; beside 0, tf.data refuses seeds that are computed on the graph
     kernel = tf.keras.initializers.GlorotUniform(initial)
     layers = [tf.keras.layers.Dense(4, "tanh", kernel_initializer=kernel), tf.keras.layers.BatchNormalization()]
     model = tf.keras.Sequential([tf.keras.Input((3,)), *layers, tf.keras.layers.Dense(1, kernel_initializer=kernel)])
@@ -124,8 +124,8 @@ def samples():
     return tf.data.Dataset.from_tensor_slices((x, np.sin(x).sum(1, keepdims=True)))
 
 
-def make_epoch(seed):
-    return samples().shuffle(12, seed=seed).batch(4)
+def make_epoch(key):
+    return samples().shuffle(12, seed=tf.reduce_sum(key)).batch(4)
 
 
 class KillAt(tf.keras.callbacks.Callback):
