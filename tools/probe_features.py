@@ -1,0 +1,116 @@
+"""Asks which features of a study's U-Nets tell the grades apart: each tap, averaged over the slice or over the tumour.
+
+In each fold of the first seed, logistic regression learns from the training patients' slices; its regularisation is
+chosen by the validation patients. "Over the tumour" weighs positions by the U-Net's own probability of tumour. Choose
+by the column of the validation patients: that of the test patients is for the record.
+
+.venv/bin/python tools/probe_features.py --run_dir=runs/study
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
+
+from rembrandt_featgen import cli, rundir
+from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.metrics import classification
+from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.training import datasets, restore
+
+POOLINGS = ("slice", "tumour")
+STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse regularisation
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the tool."""
+
+    run_dir: str = cli.flag("", "Folder of a finished study (stages.crossvalidate).", required=True)
+
+
+def run(config: Config) -> None:
+    """Prints a Markdown table, and writes it to run_dir/probe.md and probe.json."""
+    _, record, _ = rundir.find(config.run_dir, "splits", "folds")
+    first = record["figures"]["folds"][0]
+    chosen = [f for f in record["figures"]["folds"] if (f["repeat"], f["seed"]) == (first["repeat"], first["seed"])]
+    scores: dict[tuple[str, str], dict[str, list]] = {}
+    for fold in tqdm(chosen, "folds", unit="fold"):
+        data = _features(Path(config.run_dir) / "folds" / fold["name"])
+        for source in data["train"][0]:
+            parts = scores.setdefault(source, {"validation": [], "test": []})
+            network = _fit(data, source)
+            for split in parts:
+                features, labels, patients = data[split]
+                probabilities = network.predict_proba(features[source])[:, 1]
+                parts[split].append(classification.by_patient(patients, labels, probabilities)[1:])
+    rows = []
+    for (tap, pooling), parts in scores.items():
+        row = {"tap": tap, "averaged_over": pooling}
+        for split, folds in parts.items():
+            # Validation patients recur in several folds, so that their measures are means over folds.
+            each = [classification.measures(*fold) for fold in folds]
+            pooled = classification.measures(*(np.concatenate(column) for column in zip(*folds)))
+            for name in ("balanced_accuracy", "auroc"):
+                mean = float(np.nanmean([one[name] for one in each]))
+                row[f"{split}_{name}"] = mean if split == "validation" else pooled[name]
+        rows.append(row)
+    rundir.write_json(Path(config.run_dir) / "probe.json", rows)
+    head = "| tap | averaged over | validation balanced accuracy | AUROC | test balanced accuracy | AUROC |"
+    lines = [head, "|---|---|---|---|---|---|"]
+    for row in rows:
+        numbers = [f"{value:.3f}" for value in row.values() if isinstance(value, float)]
+        lines.append(f"| {row['tap']} | {row['averaged_over']} | {' | '.join(numbers)} |")
+    (Path(config.run_dir) / "probe.md").write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+def _features(home: Path):
+    """Split to ({(tap, pooling): [slices, d]}, labels, patients) of one fold."""
+    records = {name: rundir.read_json(home / name / rundir.RECORD) for name in ("slices", "unet")}
+    unet = restore.unet(home / "unet", records["unet"]["config"], records["slices"], "float32")
+    outputs = {tap: unet.get_layer(f"{tap}_2").output for tap in unets.TAPS}
+    network = tf.keras.Model(unet.input, {**outputs, "tumour": unet.output})
+    found = {}
+    for split in splits.SPLITS:
+        columns, labels, patients = {}, [], []
+        for batch in datasets.slices(home / "slices", split, 16):
+            maps = network(batch["image"], training=False)
+            tumour = maps["tumour"]  # [batch, height, width, 1]
+            area = tf.reduce_mean(tumour, (1, 2))
+            columns.setdefault(("tumour area", "slice"), []).append(tf.math.log(area + 1e-6).numpy())
+            for tap in unets.TAPS:
+                feature = maps[tap]
+                weight = tf.image.resize(tumour, feature.shape[1:3], "area") + 1e-6
+                inside = tf.reduce_sum(feature * weight, (1, 2)) / tf.reduce_sum(weight, (1, 2))
+                columns.setdefault((tap, "slice"), []).append(tf.reduce_mean(feature, (1, 2)).numpy())
+                columns.setdefault((tap, "tumour"), []).append(inside.numpy())
+            labels.append(batch["label"].numpy())
+            patients.append(batch["patient"].numpy().astype(str))
+        joined = {source: np.concatenate(parts) for source, parts in columns.items()}
+        found[split] = joined, np.concatenate(labels), np.concatenate(patients)
+    return found
+
+
+def _fit(data, source):
+    """The regression whose regularisation serves the validation patients best."""
+    best, least = None, np.inf
+    for strength in STRENGTHS:
+        features, labels, _ = data["train"]
+        regression = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
+        network = make_pipeline(StandardScaler(), regression).fit(features[source], labels)
+        features, labels, patients = data["validation"]
+        probabilities = network.predict_proba(features[source])[:, 1]
+        loss = classification.measures(*classification.by_patient(patients, labels, probabilities)[1:])["brier"]
+        if loss < least:
+            best, least = network, loss
+    return best
+
+
+if __name__ == "__main__":
+    cli.main(Config, run, __doc__)
