@@ -8,8 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 
+FLOOR = 0.1  # of the root mean square over all channels that fire
+
+
 def root_mean_square(batches: Iterable[dict]) -> np.ndarray:
-    """Root mean square of each channel over all features and positions.
+    """Root mean square of each channel over all features and positions, from a floor on.
+
+    A channel that hardly ever fires in training would be blown up to the size of the others, and where it fires in
+    another patient by hundreds of times that: its scale is no less than a tenth of the root mean square of all channels.
 
     Args:
       batches: records with "feature" [batch, h, w, channels].
@@ -22,4 +28,8 @@ def root_mean_square(batches: Iterable[dict]) -> np.ndarray:
         feature = tf.cast(batch["feature"], tf.float64)
         total = total + tf.reduce_sum(feature**2, axis=(0, 1, 2)).numpy()
         count += int(np.prod(feature.shape[:3]))
-    return np.sqrt(total / count).astype(np.float32)
+    scale = np.sqrt(total / count)
+    fires = scale > 0
+    if fires.any():
+        scale[fires] = np.maximum(scale[fires], FLOOR * np.sqrt(np.mean(scale[fires] ** 2)))
+    return scale.astype(np.float32)

@@ -39,3 +39,10 @@ def test_many_values_are_summed_in_float64():
     feature[0, 0, 0, 0] = 2**14
     wanted = np.sqrt((2**28 + 300 * 300 - 1) / 300**2)
     assert scaling.root_mean_square(records(feature))[0] == pytest.approx(wanted, rel=1e-7)
+
+
+def test_channels_that_hardly_fire_are_not_blown_up():
+    feature = np.zeros((1, 1, 1, 4))
+    feature[0, 0, 0] = 3.0, 4.0, 0.001, 0.0
+    floor = 0.1 * np.sqrt((9 + 16 + 1e-6) / 3)
+    assert scaling.root_mean_square(records(feature)).tolist() == pytest.approx([3.0, 4.0, floor, 0.0])
