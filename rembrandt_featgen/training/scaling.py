@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
-
 FLOOR = 0.1  # of the root mean square over all channels that fire
 
 
@@ -15,7 +14,7 @@ def root_mean_square(batches: Iterable[dict]) -> np.ndarray:
     """Root mean square of each channel over all features and positions, from a floor on.
 
     A channel that hardly ever fires in training would be blown up to the size of the others, and where it fires in
-    another patient by hundreds of times that: its scale is no less than a tenth of the root mean square of all channels.
+    another patient by hundreds of times that: its scale is no less than a tenth of all channels' root mean square.
 
     Args:
       batches: records with "feature" [batch, h, w, channels].
