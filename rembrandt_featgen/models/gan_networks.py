@@ -1,0 +1,117 @@
+"""Generator and discriminator of U-Net features, of which the kinds of GAN in `models/gans.py` are made: paper 4.2.
+
+They work on features divided by a scale for each channel, the root mean square over training features, so that they are
+of order one; they stay sparse and non-negative as ReLU made them, and the generator ends in a ReLU, whose range they
+have. (The origin's tanh generator cannot produce unbounded features, nor exact zeros.)
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import tensorflow as tf
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # a page on its end of life, at each start
+    import tensorflow_addons as tfa
+
+from rembrandt_featgen.models import precision as precisions
+
+CLASSES = 2
+_MOMENTUM = 0.9  # of batch norm: small cohorts have too few steps for Keras' 0.99 to settle
+_INIT = tf.keras.initializers.RandomNormal  # of deviation 0.02, as in the implementation that the paper followed
+_LEAST_DEVIATION = 0.05  # of a code by Q: a generator can make codes certain, and the bound would grow without end
+
+
+def build_generator(shape, filters: int = 512, latent: int = 100, precision: str = "float32") -> tf.keras.Model:
+    """Builds G: three hidden layers, a dense one and two deconvolutions, each with batch norm and ReLU.
+
+    Args:
+      shape: (height, width, channels) of a feature.
+      filters: ngf, the paper's 64, 256 or 512 (4.2.1).
+      latent: length of the noise vector, InfoGAN's codes included.
+      precision: one of `precision.PRECISIONS`.
+
+    Returns:
+      Model from noise [batch, latent] and labels [batch] int to scaled features [batch, *shape] >= 0, float32.
+    """
+    height, width, channels = shape
+    policy = precisions.policy(precision)
+    rows, columns = -(-height // 4), -(-width // 4)  # two doublings reach or pass the feature's size
+
+    def activate(x):
+        return tf.keras.layers.ReLU(dtype=policy)(
+            tf.keras.layers.BatchNormalization(momentum=_MOMENTUM, dtype=policy)(x)
+        )
+
+    noise = tf.keras.Input((latent,), name="noise")
+    labels = tf.keras.Input((), dtype=tf.int32, name="label")
+    one_hot = tf.keras.layers.CategoryEncoding(CLASSES, output_mode="one_hot")(labels)
+    x = tf.keras.layers.Concatenate(dtype=policy)([noise, one_hot])
+    x = tf.keras.layers.Dense(
+        rows * columns * filters, use_bias=False, kernel_initializer=_INIT(0.0, 0.02), dtype=policy
+    )(x)
+    x = activate(tf.keras.layers.Reshape((rows, columns, filters), dtype=policy)(x))
+    for _ in range(2):  # rows x columns -> twice -> four times
+        deconvolution = tf.keras.layers.Conv2DTranspose(
+            filters, 4, 2, "same", use_bias=False, kernel_initializer=_INIT(0.0, 0.02), dtype=policy
+        )
+        x = activate(deconvolution(x))
+    x = tf.keras.layers.Cropping2D(((0, 4 * rows - height), (0, 4 * columns - width)), dtype=policy)(x)
+    x = tf.keras.layers.Conv2D(channels, 3, padding="same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)(x)
+    return tf.keras.Model([noise, labels], tf.keras.layers.ReLU(dtype="float32")(x), name="generator")
+
+
+def build_discriminator(
+    shape,
+    filters: int = 512,
+    tells_grade: bool = True,
+    is_told_grade: bool = False,
+    codes: int = 0,
+    precision: str = "float32",
+) -> tf.keras.Model:
+    """Builds D: three hidden convolutions of stride 2 with leaky ReLU, and linear heads on what they find.
+
+    The convolutions are spectrally normalised (Miyato et al. 2018): small cohorts let D win at once without it.
+
+    Args:
+      shape: (height, width, channels) of a feature.
+      filters: ndf, the paper's 64, 256 or 512 (4.2.1).
+      tells_grade: adds the head "grade", of an auxiliary classifier (Odena et al. 2017).
+      is_told_grade: makes "source" conditional by projection (Miyato and Koyama 2018): the inner product of the hidden
+        feature with a learnt vector of the grade is added to the logit.
+      codes: adds the heads "code_mean" and "code_deviation", InfoGAN's Q, for so many codes.
+      precision: one of `precision.PRECISIONS`.
+
+    Returns:
+      Model from scaled features [batch, *shape] to a dictionary of float32: "source", logits of "real" [batch, 1], or
+      [batch, 2] where it is told the grade, one under each; "grade", logits of the class [batch, 2]; "code_mean" and
+      "code_deviation", [batch, codes].
+    """
+    policy = precisions.policy(precision)
+    x = feature = tf.keras.Input(shape, name="feature")
+    for _ in range(3):
+        convolution = tf.keras.layers.Conv2D(filters, 3, 2, "same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)
+        # float32: the wrapper writes the normalised kernel back, which would round the variable in half precision
+        x = tfa.layers.SpectralNormalization(convolution, dtype="float32")(x)
+        x = tf.keras.layers.LeakyReLU(0.2, dtype=policy)(x)
+        x = tf.keras.layers.Dropout(0.25, dtype=policy)(x)
+    x = tf.keras.layers.Flatten(dtype=policy)(x)
+
+    def head(name, units, **settings):
+        return tf.keras.layers.Dense(units, name=name, dtype="float32", **settings)(x)
+
+    heads = {"source": head("source", 1)}
+    if is_told_grade:
+        projection = head("projection", CLASSES, use_bias=False)  # a column of the kernel is the vector of a grade
+        heads["source"] = tf.keras.layers.Add(dtype="float32")([heads["source"], projection])
+    if tells_grade:
+        heads["grade"] = head("grade", CLASSES)
+    if codes:
+        heads["code_mean"] = head("code_mean", codes)
+        heads["code_deviation"] = head("code_deviation", codes, activation=_deviation)
+    return tf.keras.Model(feature, heads, name="discriminator")
+
+
+def _deviation(x):
+    return tf.math.softplus(x) + _LEAST_DEVIATION

@@ -1,0 +1,217 @@
+"""Generators of U-Net features conditioned on the grade, all behind one interface; `models/gan_kinds.py` lists them."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from rembrandt_featgen.models import gan_networks, losses
+from rembrandt_featgen.models import precision as precisions
+from rembrandt_featgen.models.gan_kinds import KINDS
+from rembrandt_featgen.models.gan_networks import CLASSES
+
+CLASS_LOSSES = {"correct": losses.class_term, "origin": losses.origin_class_term}
+
+
+def build_gan(
+    kind: str,
+    shape,
+    scale,
+    filters_generator: int = 512,
+    filters_discriminator: int = 512,
+    latent: int = 100,
+    codes: int = 2,
+    information_weight: float = 1.0,
+    class_loss: str = "correct",
+    precision: str = "float32",
+    seed: int = 0,
+) -> GAN:
+    """Builds both networks of a kind and the model around them.
+
+    Args:
+      kind: one of `KINDS`.
+      shape: (height, width, channels) of a feature.
+      scale: [channels] root mean square of the training features; 0 marks a channel that never fires.
+      filters_generator, filters_discriminator: ngf and ndf.
+      latent: length of the noise vector, without codes.
+      codes: continuous codes of "infogan", appended to the noise.
+      information_weight, class_loss, seed: as for `GAN`.
+      precision: one of `precision.PRECISIONS`.
+
+    Raises:
+      ValueError: for an unknown kind or class loss.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, received {kind!r}")
+    tells_grade, is_told_grade, has_codes = KINDS[kind]
+    codes = codes if has_codes else 0
+    generator = gan_networks.build_generator(shape, filters_generator, latent + codes, precision)
+    discriminator = gan_networks.build_discriminator(
+        shape, filters_discriminator, tells_grade, is_told_grade, codes, precision
+    )
+    return GAN(generator, discriminator, scale, information_weight, class_loss, seed)
+
+
+class GAN(tf.keras.Model):
+    """G and D with the one training step of all kinds; a Keras model only because `fit` needs one.
+
+    Args:
+      generator, discriminator: as of `gan_networks`; D's heads say which terms the losses have.
+      scale: [channels] root mean square of the training features; 0 marks a channel that never fires.
+      information_weight: InfoGAN's lambda, the weight of L_I.
+      class_loss: one of `CLASS_LOSSES`.
+      seed: of the noise, which is a function of it and of the step.
+
+    Attributes:
+      latent: length of the noise vector, codes included.
+      codes: how many of its last entries are codes.
+      confirms: whether D has an opinion on the grade of a feature.
+    """
+
+    def __init__(
+        self,
+        generator: tf.keras.Model,
+        discriminator: tf.keras.Model,
+        scale: np.ndarray,
+        information_weight: float = 1.0,
+        class_loss: str = "correct",
+        seed: int = 0,
+    ):
+        super().__init__(name="gan")
+        if class_loss not in CLASS_LOSSES:
+            raise ValueError(f"class_loss must be one of {', '.join(CLASS_LOSSES)}, received {class_loss!r}")
+        heads = discriminator.output_shape
+        self.generator, self.discriminator = generator, discriminator
+        self.latent = generator.input_shape[0][-1]
+        self.codes = heads["code_mean"][-1] if "code_mean" in heads else 0
+        self.confirms = "grade" in heads
+        self._scale = tf.constant(scale, tf.float32)
+        self._inverse = tf.math.divide_no_nan(1.0, self._scale)
+        self._weight, self._class_term, self._seed = information_weight, CLASS_LOSSES[class_loss], seed
+        self.build((None, *discriminator.input_shape[1:]))
+
+    def compile(self, generator_optimizer, discriminator_optimizer, precision: str = "float32"):
+        """Takes one optimizer each; both are wrapped for loss scaling in float16."""
+        super().compile()
+        self.g_optimizer = precisions.scaled(generator_optimizer, precision)
+        self.d_optimizer = precisions.scaled(discriminator_optimizer, precision)
+        names = ["d_loss", "g_loss", "real_source", "fake_source"]
+        names += ["real_class_accuracy", "fake_class_accuracy"] if self.confirms else []
+        names += ["information"] if self.codes else []
+        self._means = {name: tf.keras.metrics.Mean(name) for name in names}
+
+    @property
+    def weights(self):
+        """Those of both networks, without the counters of the metrics."""
+        return self.generator.weights + self.discriminator.weights
+
+    @property
+    def metrics(self):
+        """What `fit` resets at each epoch."""
+        return list(self._means.values())
+
+    def call(self, features, training=False):
+        """What D's heads say of unscaled features [batch, h, w, channels], by name."""
+        return self.discriminator(features * self._inverse, training=training)
+
+    def noise(self, count, seed) -> tf.Tensor:
+        """G's input [count, latent], a function of seed ([2] int): N(0, 1), but for codes, uniform in (-1, 1)."""
+        normal = tf.random.stateless_normal([count, self.latent - self.codes], seed)
+        # of another seed: from the same one, codes would be functions of the first entries
+        seed = tf.random.experimental.stateless_fold_in(seed, 1)
+        return tf.concat([normal, tf.random.stateless_uniform([count, self.codes], seed, -1.0, 1.0)], -1)
+
+    def generate(self, noise: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Unscaled features [batch, h, w, channels] from noise [batch, latent] and labels [batch]."""
+        return self.generator([noise, labels], training=False) * self._scale
+
+    def confirmed(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Whether D sees the wanted grade in unscaled features, [batch] bool; all of them where D has no opinion."""
+        if not self.confirms:
+            return tf.ones_like(labels, tf.bool)
+        return tf.equal(tf.argmax(self(features, training=False)["grade"], -1, labels.dtype), labels)
+
+    def train_step(self, data):
+        """One step of D, which maximises L_S + L_C (paper eqs. 1-2), then one of G, which maximises L_C - L_S.
+
+        Both maximise InfoGAN's bound L_I, too. A term is 0 where D has no head for it. G's source term is the usual
+        non-saturating one: it maximises log P(real | fake).
+        """
+        features, labels = data
+        real = features * self._inverse
+        noise, fake_labels = self._draw(tf.shape(labels)[0])
+
+        with tf.GradientTape() as g_tape:
+            fake = self.generator([noise, fake_labels], training=True)
+            with g_tape.stop_recording(), tf.GradientTape() as d_tape:
+                of_real = self.discriminator(real, training=True)
+                of_fake = self.discriminator(fake, training=True)
+                L_S = self._L_S(of_real, labels, real=True) + self._L_S(of_fake, fake_labels, real=False)
+                L_C = self._L_C(of_real, labels) + self._L_C(of_fake, fake_labels)
+                L_I = self._L_I(of_fake, noise)
+                d_loss = L_S + L_C + self._weight * L_I
+                d_scaled = _scale_loss(self.d_optimizer, d_loss)
+            with g_tape.stop_recording():
+                _apply(self.d_optimizer, d_tape, d_scaled, self.discriminator.trainable_variables)
+            again = self.discriminator(fake, training=True)
+            g_loss = self._L_S(again, fake_labels, real=True) + self._L_C(again, fake_labels)
+            g_loss += self._weight * self._L_I(again, noise)
+            g_scaled = _scale_loss(self.g_optimizer, g_loss)
+        _apply(self.g_optimizer, g_tape, g_scaled, self.generator.trainable_variables)
+
+        found = {"d_loss": d_loss, "g_loss": g_loss, "information": -L_I}
+        return self._log(found | self._seen("real", of_real, labels) | self._seen("fake", of_fake, fake_labels))
+
+    def test_step(self, data):
+        """What D says of real features that it was not trained on."""
+        features, labels = data
+        return self._log(self._seen("real", self(features, training=False), labels))
+
+    def _L_S(self, heads, labels, real):
+        return losses.source_term(_source(heads, labels), real)
+
+    def _L_C(self, heads, labels):
+        return self._class_term(labels, heads["grade"]) if self.confirms else 0.0
+
+    def _L_I(self, heads, noise):
+        if not self.codes:
+            return 0.0
+        return losses.information_term(noise[:, -self.codes :], heads["code_mean"], heads["code_deviation"])
+
+    def _seen(self, name, heads, labels):
+        """Probability of being real, and whether the class is right, of each sample."""
+        seen = {f"{name}_source": tf.sigmoid(_source(heads, labels))}
+        if self.confirms:
+            right = tf.equal(tf.argmax(heads["grade"], -1, labels.dtype), labels)
+            seen[f"{name}_class_accuracy"] = tf.cast(right, tf.float32)
+        return seen
+
+    def _log(self, found):
+        """Counts in what was found, and returns the means so far."""
+        counted = {name: mean for name, mean in self._means.items() if name in found}
+        for name, mean in counted.items():
+            mean.update_state(found[name])
+        return {name: mean.result() for name, mean in counted.items()}
+
+    def _draw(self, batch):
+        """Noise and class-balanced labels: functions of seed and step, so that a resumed run repeats."""
+        seed = tf.stack([tf.cast(self._seed, tf.int64), self.d_optimizer.iterations])
+        return self.noise(batch, seed), tf.random.experimental.stateless_shuffle(tf.range(batch) % CLASSES, seed)
+
+
+def _source(heads, labels):
+    """D's logits [batch, 1] of "real"; under each sample's own label where D is told it."""
+    logits = heads["source"]
+    return logits if logits.shape[-1] == 1 else tf.gather(logits, labels[:, tf.newaxis], batch_dims=1)
+
+
+def _scale_loss(optimizer, loss):
+    is_scaled = isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
+    return optimizer.get_scaled_loss(loss) if is_scaled else loss
+
+
+def _apply(optimizer, tape, loss, variables):
+    gradients = tape.gradient(loss, variables)
+    if isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
+        gradients = optimizer.get_unscaled_gradients(gradients)
+    optimizer.apply_gradients(zip(gradients, variables))

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen.models import gan_networks
+
+SHAPE = (5, 6, 3)
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+def discriminator(shape=SHAPE, precision="float32"):
+    """One with every head."""
+    return gan_networks.build_discriminator(
+        shape, 4, tells_grade=True, is_told_grade=True, codes=3, precision=precision
+    )
+
+
+@pytest.mark.parametrize("shape", [(4, 8, 2), (5, 6, 3), (15, 15, 2), (1, 3, 1)])
+def test_shapes(shape):
+    features = gan_networks.build_generator(shape, 4, 3)([tf.random.normal((6, 3)), tf.constant([0, 1] * 3)])
+    assert features.shape == (6, *shape)
+    found = {name: head.shape for name, head in discriminator(shape)(features).items()}
+    assert found == {"source": (6, 2), "grade": (6, 2), "code_mean": (6, 3), "code_deviation": (6, 3)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "heads"),
+    [
+        ({}, {"source": (None, 1), "grade": (None, 2)}),
+        ({"codes": 2}, {"source": (None, 1), "grade": (None, 2), "code_mean": (None, 2), "code_deviation": (None, 2)}),
+        ({"tells_grade": False, "is_told_grade": True}, {"source": (None, 2)}),
+        ({"tells_grade": False}, {"source": (None, 1)}),
+    ],
+)
+def test_heads_are_those_asked_for(settings, heads):
+    assert gan_networks.build_discriminator(SHAPE, 4, **settings).output_shape == heads
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_outputs_are_float32_and_features_non_negative(precision):
+    tf.keras.utils.set_random_seed(0)
+    generator = gan_networks.build_generator(SHAPE, 4, 3, precision)
+    features = generator([tf.random.normal((16, 3)), tf.constant([0, 1] * 8)])
+    outputs = [features, *discriminator(precision=precision)(features).values()]
+    assert {output.dtype for output in outputs} == {tf.float32}
+    assert float(tf.reduce_min(features)) == 0.0 < float(tf.reduce_max(features))  # exact zeros, as after ReLU
+
+
+@pytest.mark.parametrize("precision", PRECISIONS[1:])
+def test_hidden_layers_compute_in_precision(precision):
+    for network in (gan_networks.build_generator(SHAPE, 4, 3, precision), discriminator(precision=precision)):
+        inputs = [tf.TensorSpec([2, *tensor.shape[1:]], tensor.dtype) for tensor in network.inputs]
+        call = tf.function(network).get_concrete_function(inputs)
+        found = [op.outputs[0].dtype for op in call.graph.get_operations() if op.type.startswith("Conv2D")]
+        assert found == [precision] * 3
+        assert {weight.dtype for weight in network.weights} == {tf.float32}
+
+
+def test_three_hidden_layers_each():
+    # dense (3 + 2) 4 4 4, two deconvolutions 4 4 4 4, three batch norms 4 4, convolution 3 3 4 8 + 8
+    assert gan_networks.build_generator((15, 15, 8), 4, 3).count_params() == 320 + 2 * 256 + 3 * 16 + 296
+    # three convolutions of stride 2 (15 -> 8 -> 4 -> 2) with a singular vector each, heads from 2 2 4
+    trunk, source = 292 + 2 * 148 + 3 * 4, 17
+    assert gan_networks.build_discriminator((15, 15, 8), 4).count_params() == trunk + source + 34
+    assert gan_networks.build_discriminator((15, 15, 8), 4, codes=3).count_params() == trunk + source + 34 + 2 * 51
+    conditional = gan_networks.build_discriminator((15, 15, 8), 4, False, True)
+    assert conditional.count_params() == trunk + source + 32  # two vectors
+
+
+def test_kernels_start_with_deviation_0_02():
+    tf.keras.utils.set_random_seed(0)
+    networks = gan_networks.build_generator(SHAPE, 64), gan_networks.build_discriminator(SHAPE, 64)
+    kernels = [w for network in networks for w in network.trainable_weights if w.shape.rank == 4]
+    assert len(kernels) == 6
+    for kernel in kernels:
+        assert np.std(kernel) == pytest.approx(0.02, rel=0.05), kernel.name
+
+
+def test_projection_adds_the_inner_product_with_the_grades_vector():
+    """Miyato and Koyama 2018, eq. (3): f(x, y) = y^T V phi(x) + psi(phi(x))."""
+    tf.keras.utils.set_random_seed(0)
+    network = gan_networks.build_discriminator(SHAPE, 4, tells_grade=False, is_told_grade=True)
+    features = tf.random.normal((5, *SHAPE))
+    hidden = tf.keras.Model(network.input, network.get_layer("source").input)(features).numpy()
+    kernel, bias = network.get_layer("source").get_weights()
+    (vectors,) = network.get_layer("projection").get_weights()
+    found = network(features)["source"]
+    for row in range(5):
+        for grade in (0, 1):
+            wanted = sum(hidden[row] * kernel[:, 0]) + bias[0] + sum(hidden[row] * vectors[:, grade])
+            assert float(found[row, grade]) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_deviations_of_codes_are_bounded_below():
+    network = discriminator()
+    network.get_layer("code_deviation").bias.assign([-1000.0, 0.0, 1000.0])
+    found = network(tf.zeros((1, *SHAPE)))["code_deviation"].numpy()[0]
+    np.testing.assert_allclose(found, [0.05, np.log(2) + 0.05, 1000.05], rtol=1e-6)
