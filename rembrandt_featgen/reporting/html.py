@@ -50,6 +50,7 @@ _PLACES = {
         "Training curves of the ACGAN: losses, class accuracy and probability of being real, over epochs.",
         "Training of the ACGAN.",
     ),
+    "figure": Place("paper", "A figure of the paper.", ""),
 }
 
 
@@ -59,20 +60,23 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
     Args:
       report: what report.json holds (DESIGN.md lists the keys); any key may be missing.
       figures: name to figure, or to its PNG, which then gets the house's words. The start of the name ("forest",
-        "strip", "classifier", "overlays", "unet", "feature_maps", "acgan") says the section; others come last.
-      context: "title", name of the run; "date", by default today; "links", label to path relative to the page.
+        "strip", "classifier", "overlays", "unet", "feature_maps", "acgan", "figure") says the section; others come
+        last.
+      context: "title", name of the run; "date", by default today; "links", label to path relative to the page, of
+        files beside those of the stages.
 
     Returns:
       HTML text.
     """
     settings = report.get("settings") or {}
     split = (report.get("cohort") or {}).get("split") or {}
+    context = context or {}
     return page.render(
         "report.html.j2",
         report,
         figures,
         _PLACES,
-        {"links": _links(report), **(context or {})},
+        {**context, "links": {**_links(report), **context.get("links", {})}},
         tone=_tone(report),
         rows=_by_unit(report.get("classification") or []),
         splits=[*(name for name in SPLITS if name in split), *(name for name in split if name not in SPLITS)],

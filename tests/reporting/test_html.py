@@ -125,6 +125,29 @@ def test_figures_stand_in_their_sections(text, page):
     assert text.index('id="methods"') < text.index('alt="mystery"')
 
 
+def test_the_papers_figures_fold_away_behind_the_sections():
+    figure = figures.Figure(PNG, "slices of each grade", "Fig. 3")
+    text = html.render(REPORT, {"figure_03": figure, "figure_grad_cam": PNG, "feature_maps_HGG": PNG})
+    generator, section, fold, methods = (
+        text.index(f"<{at}")
+        for at in ('section id="generator"', 'section id="figures"', "details", 'section id="methods"')
+    )
+    assert (
+        generator < text.index('alt="Two mosaics') < section < fold < text.index('alt="slices of each grade"') < methods
+    )
+    assert text.index("Show 2 more") > fold
+    assert '<a href="#figures">' in text
+    assert 'id="figures"' not in html.render(REPORT, FIGURES)
+
+
+def test_links_given_come_after_those_of_the_stages():
+    page = Page(html.render(REPORT, {}, {"links": {"Table 1": "tables/table_1.csv"}}))
+    links = [
+        value for tag, name, value in page.attributes if (tag, name) == ("a", "href") and not value.startswith("#")
+    ]
+    assert links == ["report.json", "../unet/stage.json", "tables/table_1.csv"]
+
+
 def test_many_arms_are_all_there():
     report = {**REPORT, "classification": [row(f"arm{i}", unit) for i in range(12) for unit in ("slice", "patient")]}
     words = Page(html.render(report, {})).text

@@ -1,0 +1,222 @@
+"""The paper's figures 3 to 11: arrays and histories in, a PNG with its words out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from rembrandt_featgen.reporting import figures
+from rembrandt_featgen.reporting.drawing import Figure, mosaic
+from rembrandt_featgen.reporting.panels import Panel, grid
+
+MAPS = 25  # of Figs 9 and 10
+_MAPS_OF_A_BLOCK = 9
+_TIMES = "\N{MULTIPLICATION SIGN}"
+_NUMBERS = {"HGG": 9, "LGG": 10}
+
+
+def sample_slices(images: np.ndarray, masks: np.ndarray, titles: Sequence[str]) -> Figure:
+    """Fig. 3: slices and, below each, its mask.
+
+    Args:
+      images, masks: [n, height, width].
+      titles: n lines: grade and patient.
+    """
+    above = [Panel(image, title) for image, title in zip(images, titles)]
+    below = [Panel(mask) for mask in masks]
+    return Figure(
+        grid([above, below], ["slice", "mask"]),
+        f"{len(titles)} slices ({listed(titles)}), and below each the mask of its tumour.",
+        "Fig. 3: sample slices of each grade with their masks: of each training patient the slice with most tumour.",
+    )
+
+
+def volumes(images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> Figure:
+    """Fig. 4: slices of whole volumes, a volume a row.
+
+    Args:
+      images, masks: what the row shows (grade, patient, modality) to [n, height, width].
+    """
+    rows = [[Panel(image, truth=mask) for image, mask in zip(images[name], masks[name])] for name in images]
+    return Figure(
+        grid(rows, [name.replace(", ", "\n") for name in images]),
+        f"Slices from the bottom to the top of {len(images)} volumes ({listed(images)}), the tumour outlined.",
+        "Fig. 4: samples, from the bottom of a volume to its top. Every slice is a sample, also those without tumour.",
+    )
+
+
+def augmentations(images: np.ndarray, masks: np.ndarray, names: Sequence[str], in_use: bool) -> Figure:
+    """Fig. 5: one slice after each augmentation of Table 1.
+
+    Args:
+      images, masks: [n, height, width], first the slice as it is.
+      names: n lines: technique and amount.
+      in_use: whether the run trained with them.
+    """
+    panels = [Panel(image, name, mask) for image, name, mask in zip(images, names, masks)]
+    half = -(-len(panels) // 2)
+    used = "" if in_use else " This run trained without (--augment=false)."
+    return Figure(
+        grid([panels[:half], panels[half:]]),
+        f"One slice, the tumour outlined, {len(names)} times: {listed(names)}.",
+        "Fig. 5: the augmentations of Table 1, each alone as far as it goes, and all together as they are drawn in "
+        f"training; image and mask alike.{used}",
+    )
+
+
+def unet_curves(history: Mapping[str, Sequence[float]], best_epoch: int) -> Figure:
+    """Fig. 6: measures of the U-Net by epoch.
+
+    Args:
+      history: name to values by epoch, those of validation with "val_" before.
+      best_epoch: index from 0.
+    """
+    titles = {"soft_dice_loss": "Soft-dice loss", "hard_dice": "Hard dice", "iou": "IOU"}
+    panels = {title: {"training": history[k], "validation": history[f"val_{k}"]} for k, title in titles.items()}
+    return Figure(
+        figures.training_curves(panels, best_epoch),
+        "Soft-dice loss, hard dice and IOU of the U-Net on training and validation slices over "
+        f"{len(history['iou'])} epochs, with a line at the best epoch, {best_epoch + 1}.",
+        "Fig. 6: training of the U-Net; the vertical line marks the epoch whose weights are used.",
+    )
+
+
+def before_and_after(
+    images: np.ndarray,
+    truths: np.ndarray,
+    predictions: Mapping[str, np.ndarray],
+    titles: Sequence[Sequence[str]],
+    note: str,
+) -> Figure:
+    """Fig. 7: segmentation of the same slices by the U-Net before and after fine-tuning.
+
+    Args:
+      images, truths: [n, height, width].
+      predictions: name of a U-Net ("pre-trained") to its probabilities, [n, height, width].
+      titles: for each U-Net, n lines: patient, grade, dice.
+      note: stands behind the caption.
+    """
+    rows = [
+        [Panel(*of_slice) for of_slice in zip(images, lines, truths, found)]
+        for lines, found in zip(titles, predictions.values())
+    ]
+    return Figure(
+        grid(rows, list(predictions)),
+        f"{len(images)} test slices with the contours of the true and of the predicted tumour, by the "
+        f"{' and by the '.join(predictions)} U-Net.",
+        f"Fig. 7: segmentation by the {' against the '.join(predictions)} U-Net. {note}".strip(),
+    )
+
+
+def blocks(image: np.ndarray, maps: Mapping[str, np.ndarray]) -> Figure:
+    """Fig. 8: features of one slice at each block.
+
+    Args:
+      image: [height, width], the slice.
+      maps: name of a block to its features [height, width, filters], the encoder's (5) first.
+    """
+    sizes = {name: _TIMES.join(map(str, found.shape)) for name, found in maps.items()}
+    panels = [
+        Panel(_each_to_one(_liveliest(found, _MAPS_OF_A_BLOCK)), f"{name}\n{sizes[name]}", colours="viridis")
+        for name, found in maps.items()
+    ]
+    encoder, decoder = panels[:5], panels[5:]
+    plain = Panel(image, "the slice\n" + _TIMES.join(map(str, image.shape)))
+    return Figure(
+        grid([encoder, [plain, *decoder]]),
+        f"Feature maps of one slice at each block of the U-Net: {', '.join(f'{k} {v}' for k, v in sizes.items())}.",
+        f"Fig. 8: features of each block of the U-Net and their sizes. Of each block the {_MAPS_OF_A_BLOCK} channels "
+        "that fire most, each with colours of its own.",
+    )
+
+
+def feature_maps(real: np.ndarray, synthetic: np.ndarray, grade: str) -> Figure:
+    """Figs 9 and 10: the channels that fire most in a real feature, and the same of a synthetic one.
+
+    Args:
+      real, synthetic: [height, width, channels].
+      grade: "HGG" (Fig. 9) or "LGG" (Fig. 10).
+    """
+    channels = liveliest_channels(real, MAPS)
+    maps = (np.moveaxis(feature[..., channels], -1, 0) for feature in (real, synthetic))
+    return Figure(
+        figures.feature_maps(*maps, grade),
+        f"Two mosaics of the same {len(channels)} channels, of a real {grade} feature and of a synthetic one.",
+        f"Fig. {_NUMBERS[grade]}: the same channels of a real and a synthetic {grade} feature; a channel has the same "
+        "colours in both.",
+    )
+
+
+def gan_curves(history: Mapping[str, Sequence[float]]) -> Figure:
+    """Fig. 11 of one run: losses, class accuracy and probability of being real by epoch.
+
+    Args:
+      history: name to values by epoch; what a kind of GAN does not measure is missing.
+    """
+    panels = {
+        "Loss": {"discriminator": "d_loss", "generator": "g_loss"},
+        "Class accuracy by the discriminator": {
+            "real, training": "real_class_accuracy",
+            "real, validation": "val_real_class_accuracy",
+            "synthetic": "fake_class_accuracy",
+        },
+        "Probability of being real": {"real": "real_source", "synthetic": "fake_source"},
+    }
+    return Figure(
+        figures.training_curves(_known(panels, history)),
+        "Losses of the discriminator and the generator, class accuracy and probability of being real over "
+        f"{len(history['d_loss'])} epochs.",
+        "Fig. 11: training of the ACGAN.",
+    )
+
+
+def gan_sweep(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Fig. 11 of several runs: loss and class accuracy by epoch, a line for each.
+
+    Args:
+      histories: number of filters (ndf = ngf) as text to history.
+    """
+    titles = {
+        "d_loss": "Loss of the discriminator",
+        "g_loss": "Loss of the generator",
+        "fake_class_accuracy": "Class accuracy of synthetic features",
+    }
+    panels = {
+        title: {name: history[key] for name, history in histories.items() if key in history}
+        for key, title in titles.items()
+    }
+    return Figure(
+        figures.training_curves({title: series for title, series in panels.items() if series}),
+        "Losses of discriminator and generator and class accuracy of synthetic features over epochs, a line for each "
+        f"of {listed(histories)}.",
+        "Fig. 11: training of the ACGAN with different numbers of filters (ndf = ngf).",
+    )
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names of panels on one line."""
+    return "; ".join(name.replace("\n", " ") for name in names)
+
+
+def liveliest_channels(feature: np.ndarray, most: int) -> np.ndarray:
+    """The channels of [height, width, channels] with the highest means, highest first."""
+    return np.argsort(-feature.mean((0, 1)), kind="stable")[:most]
+
+
+def _liveliest(feature: np.ndarray, most: int) -> np.ndarray:
+    return np.moveaxis(feature[..., liveliest_channels(feature, most)], -1, 0)
+
+
+def _each_to_one(maps: np.ndarray) -> np.ndarray:
+    """A mosaic of [channels, height, width] >= 0 in which the maximum of each is 1."""
+    return mosaic(maps / np.maximum(maps.max((1, 2), keepdims=True), 1e-12))
+
+
+def _known(panels, history):
+    """Panels with the values of what `history` holds; those without any are left out."""
+    found = {
+        title: {name: history[key] for name, key in series.items() if key in history}
+        for title, series in panels.items()
+    }
+    return {title: series for title, series in found.items() if series}
