@@ -1,5 +1,9 @@
 """The one exception that a user is meant to read."""
 
+from __future__ import annotations
+
+import re
+
 
 class InputError(ValueError):
     """Something that the user gave cannot be used.
@@ -7,3 +11,11 @@ class InputError(ValueError):
     The message is one line: it quotes what was received, names the file and the flag, and says the mend. `cli.main`
     prints it without a traceback and exits with status 1.
     """
+
+
+def carried_by(error: Exception) -> InputError | None:
+    """The InputError that `error` is or, as text in brackets, carries: only text comes out of TensorFlow's graph."""
+    if isinstance(error, InputError):
+        return error
+    found = re.search(r"\[InputError: (.+?)\](?=\s|$)", str(error))
+    return InputError(found.group(1)) if found else None

@@ -17,7 +17,7 @@ from pathlib import Path
 from absl import logging
 
 from rembrandt_featgen import cli
-from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.errors import InputError, carried_by
 
 RECORD = "stage.json"
 SETTINGS = "settings.json"  # of a stage at work
@@ -95,10 +95,15 @@ def open_stage(config, name: str, inputs: Mapping[str, str]) -> Iterator[Stage]:
         stage, start = Stage(name, work, logs, False, record), time.time()
         try:
             yield stage
-        except InputError:
+        except Exception as error:
+            told = carried_by(error)
+            if told is None:
+                raise
             if not resumed and not any(work.rglob("checkpoints")):
                 shutil.rmtree(work)
-            raise
+            if told is error:
+                raise
+            raise told from error
         if not stage.done:
             raise RuntimeError(f"stage {name} ended without stage.complete()")
         record |= {"seconds": round(time.time() - start, 1), "resumed": resumed, "versions": versions()}
@@ -116,7 +121,7 @@ def find(run_dir: str, name: str, stage_module: str) -> tuple[Path, dict, str]:
       Its folder, its stage.json, and the digest that stands for its content.
 
     Raises:
-      InputError: it is not there.
+      InputError: it is not there, or was made from other inputs than the run's folder holds now.
     """
     folder = Path(run_dir) / name
     if not (folder / RECORD).is_file():
@@ -124,7 +129,19 @@ def find(run_dir: str, name: str, stage_module: str) -> tuple[Path, dict, str]:
             f"--run_dir={run_dir}: there is no finished {name}/ in it; run it first with "
             f"python -m rembrandt_featgen.stages.{stage_module} --run_dir={run_dir}"
         )
-    return folder, read_json(folder / RECORD), hashlib.sha256((folder / RECORD).read_bytes()).hexdigest()
+    record = read_json(folder / RECORD)
+    for before, digest in record.get("inputs", {}).items():
+        path = Path(run_dir) / before / RECORD
+        if path.is_file() and _digest(path) != digest:
+            raise InputError(
+                f"--run_dir={run_dir}: {name}/ was made from another {before}/ than is there now; make it again with "
+                f"python -m rembrandt_featgen.stages.{stage_module} --run_dir={run_dir}"
+            )
+    return folder, record, _digest(folder / RECORD)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _drop_scaffolding(folder: Path) -> None:

@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort import layouts, nifti
-from rembrandt_featgen.data import shards
 from rembrandt_featgen.data import slices as slicing
+from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import pipeline, predict
 from rembrandt_featgen.training import restore
@@ -99,7 +99,7 @@ def test_report_json_has_the_designs_keys(run):
     for split in ("train", "validation", "test"):
         assert {"soft_dice_loss", "hard_dice", "iou"} <= set(report["segmentation"][split])
     synthetic = report["generator"]["synthetic"]
-    assert synthetic == len(shards.read_index(run[0] / "synthetic", "synthetic")) > 0
+    assert synthetic == len(Store(run[0] / "synthetic", "synthetic")) > 0
     units = {(row["arm"], row["classifier"], row["unit"]) for row in report["classification"]}
     assert len(units) == 8
     for row in report["classification"]:
@@ -125,20 +125,20 @@ def test_report_page_needs_no_network(run):
 def test_no_patient_is_in_two_splits(run):
     run_dir, _ = run
     for folder in ("slices", "features"):
-        groups = [set(shards.read_index(run_dir / folder, split).patients) for split in ("train", "validation", "test")]
+        groups = [set(Store(run_dir / folder, split).patients) for split in ("train", "validation", "test")]
         assert all(groups)
         assert len(set.union(*groups)) == sum(map(len, groups)) == 13
     split = json.loads((run_dir / "slices" / "split.json").read_text())
-    assert set(shards.read_index(run_dir / "slices", "test").patients) <= set(str(split).replace("'", " ").split())
+    assert set(Store(run_dir / "slices", "test").patients) <= set(str(split).replace("'", " ").split())
 
 
 def test_slices_are_normalised_by_training_patients_alone(run):
     run_dir, _ = run
-    train = np.stack([record["image"].numpy() for record in shards.read(run_dir / "slices", "train")])
+    train = np.stack([record["image"].numpy() for record in Store(run_dir / "slices", "train").dataset()])
     assert train.mean() == pytest.approx(0.0, abs=1e-4)
     assert train.std() == pytest.approx(1.0, abs=1e-4)
     patients = {patient.id: patient for patient in layouts.find_patients(run_dir / "phantom" / "cohort")}
-    ids = sorted(set(shards.read_index(run_dir / "slices", "train").patients))
+    ids = sorted(set(Store(run_dir / "slices", "train").patients))
     raw = [slicing.as_displayed(nifti.read_volume(patients[i].images["flair"]).voxels)[4:-4, 4:-4] for i in ids]
     found = figures(run_dir, "slices")
     assert found["mean"][0] == pytest.approx(np.mean(raw), rel=1e-5)
@@ -149,8 +149,8 @@ def test_features_are_those_of_the_trained_unet(run):
     run_dir, _ = run
     records = {name: rundir.read_json(run_dir / name / "stage.json") for name in ("slices", "unet")}
     unet = restore.unet(run_dir / "unet", records["unet"]["config"], records["slices"], "float32")
-    image = next(iter(shards.read(run_dir / "slices", "test").batch(3)))["image"]
-    feature = next(iter(shards.read(run_dir / "features", "test").batch(3)))["feature"]
+    image = next(iter(Store(run_dir / "slices", "test").dataset().batch(3)))["image"]
+    feature = next(iter(Store(run_dir / "features", "test").dataset().batch(3)))["feature"]
     np.testing.assert_allclose(unets.tap_model(unet, "conv5")(image), feature, atol=1e-4)
 
 

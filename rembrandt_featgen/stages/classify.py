@@ -11,12 +11,12 @@ from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
-from rembrandt_featgen.data import shards
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models import classifier as classifiers
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import callbacks, comparison, datasets, loops, scaling
+from rembrandt_featgen.training.features import open_features
 
 FOLDER = "classifier"
 ARMS = ("baseline", "augmented")
@@ -51,14 +51,14 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, FOLDER, {"features": digest, "synthetic": synthetic_digest}) as stage:
         if stage.done:
             return
-        available = len(shards.read_index(synthetic, "synthetic"))
+        available = len(open_features(synthetic, "synthetic"))
         if config.synthetic_added > available:
             raise InputError(
                 f"--synthetic_added={config.synthetic_added}, but {synthetic} holds {available}; "
                 "lower it (0 takes all) or raise --synthetic_per_grade and delete that folder"
             )
         added = config.synthetic_added or available
-        real = (features, "train", len(shards.read_index(features, "train")))
+        real = (features, "train", len(open_features(features, "train")))
         sources = {"baseline": [real], "augmented": [real, (synthetic, "synthetic", added)]}
         scale = scaling.root_mean_square(datasets.features(features, "train", config.classifier_batch))
         np.save(stage.path / "scale.npy", scale)
@@ -66,7 +66,9 @@ def run(config: Config) -> None:
         rows, probabilities, losses = [], {}, {}
         for kind in classifiers.KINDS:
             for arm in ARMS:
-                network, losses[f"{arm}_{kind}"] = _train(config, stage, kind, arm, sources[arm], features, scale)
+                network, losses[f"{arm}_{kind}"] = _train(
+                    config, stage, kind, arm, sources[arm], features, tuple(record["figures"]["shape"]), scale
+                )
                 scores = network.predict(datasets.feature_pairs(features, "test", 64), verbose=0)[:, 0]
                 probabilities[arm, kind] = scores
                 rows += comparison.table_rows(
@@ -100,12 +102,11 @@ def run(config: Config) -> None:
             )
 
 
-def _train(config, stage, kind, arm, sources, features, scale):
+def _train(config, stage, kind, arm, sources, features, shape, scale):
     """Trains one classifier; returns it with its best epoch's weights, and its best validation loss."""
     datasets.set_seed(config.seed)
     folder = stage.path / f"{arm}_{kind}"
     folder.mkdir(exist_ok=True)
-    shape = next(iter(shards.read_index(features, "train").tensors.values()))[0]
     network = classifiers.build_classifier(
         kind, shape, scale, config.classifier_filters, config.classifier_units, config.precision
     )
@@ -127,8 +128,8 @@ def _train(config, stage, kind, arm, sources, features, scale):
 
 def _keys(folder, split):
     """Patients and labels of each feature of a split."""
-    index = shards.read_index(folder, split)
-    return np.array(index.patients), np.array(index.labels)
+    found = open_features(folder, split)
+    return np.array(found.patients), found.labels.astype(int)
 
 
 def _write_predictions(path, patients, labels, probabilities):

@@ -1,18 +1,24 @@
-"""Runs the trained U-Net up to one block and writes that block's features of all slices as shards."""
+"""Runs the trained U-Net up to one block and stores that block's features of all slices.
+
+With --features_from=slices nothing is stored: the stages that follow compute the features anew whenever they need them.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 
+import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.data import shards
+from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.data import store
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import datasets, restore
+from rembrandt_featgen.training.features import ENCODER
 
 FOLDER = "features"
 
@@ -25,10 +31,24 @@ class Config:
     precision: str = fields.precision()
     tap: str = cli.flag("conv5", f"Block whose features are taken: one of {', '.join(unets.TAPS)}.", source="paper 4.1")
     extract_batch: int = cli.flag(10, "Slices in a batch.", minimum=1)
+    features_from: str = cli.flag(
+        "store",
+        "Where later stages get features from: 'store' computes each once and keeps it on disk; 'slices' keeps none, "
+        "and runs the U-Net in every epoch.",
+        choices=("store", "slices"),
+    )
+    store_dtype: str = cli.flag(
+        "float32", "Type of features on disk, real and synthetic: the 16-bit ones halve it.", choices=store.DTYPES
+    )
+    store_codec: str = cli.flag(
+        "none",
+        "Compression of features on disk: lz4 is nearly free and halves wide blocks; zstd is smaller and slower.",
+        choices=store.CODECS,
+    )
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/features: shards of [h, w, filters] float32 features after ReLU, for each split."""
+    """Writes run_dir/features: a store of [h, w, filters] features after ReLU for each split, or encoder.json alone."""
     if config.tap not in unets.TAPS:
         raise InputError(f"--tap={config.tap} is no block of the U-Net; take one of {', '.join(unets.TAPS)}")
     slices, slices_record, slices_digest = rundir.find(config.run_dir, "slices", "prepare")
@@ -40,23 +60,31 @@ def run(config: Config) -> None:
         tap = unets.tap_model(unet, config.tap)
         size = slices_record["config"]["image_size"]
         shape = tuple(tap.compute_output_shape((1, size, size, tap.input_shape[-1]))[1:])
-        counts = {}
-        for split in ("train", "validation", "test"):
-            index = shards.read_index(slices, split)
-            counts[split] = len(index)
-            if (stage.path / f"{split}.json").exists():  # written whole before the run was killed
-                continue
-            with shards.ShardWriter(stage.path, split, {"feature": (shape, "float32")}) as writer:
-                bar = tqdm(total=len(index), desc=f"{config.tap} of {split}", unit="slice")
-                for batch in datasets.slices(slices, split, config.extract_batch):
-                    features = tap.predict_on_batch(batch["image"])
-                    keys = [batch[name].numpy() for name in ("patient", "slice", "label")]
-                    for feature, patient, position, label in zip(features, *keys):
-                        writer.write({"feature": feature}, patient.decode(), position, label)
-                    bar.update(len(features))
-                bar.close()
+        counts = {split: len(store.Store(slices, split)) for split in splits.SPLITS}
+        if config.features_from == "slices":
+            encoder = {"tap": config.tap, "precision": config.precision, "batch": config.extract_batch}
+            rundir.write_json(stage.path / ENCODER, encoder)
+        else:
+            for split in splits.SPLITS:
+                _extract(config, tap, shape, slices, split, stage.path)
         stage.complete(tap=config.tap, shape=shape, features=counts)
         logging.info("features: %s at %s, %s", "x".join(map(str, shape)), config.tap, counts)
+
+
+def _extract(config: Config, tap: tf.keras.Model, shape, slices, split: str, folder) -> None:
+    """Writes the features of one split, or what a run that was killed left of it."""
+    tensors = {"feature": (shape, config.store_dtype)}
+    with store.Writer(folder, split, tensors, config.store_codec, resume=True) as writer:
+        done, total = len(writer), len(store.Store(slices, split))
+        if done:
+            logging.info("%s of %s: goes on after %d of %d features", config.tap, split, done, total)
+        with tqdm(total=total, initial=done, desc=f"{config.tap} of {split}", unit="slice") as bar:
+            for batch in datasets.slices(slices, split, config.extract_batch, done):
+                features = tap.predict_on_batch(batch["image"])
+                keys = [batch[name].numpy() for name in ("patient", "slice", "label")]
+                for feature, patient, position, label in zip(features, *keys):
+                    writer.write({"feature": feature}, patient.decode(), position, label)
+                bar.update(len(features))
 
 
 def main() -> None:

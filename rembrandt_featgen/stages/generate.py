@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
-from rembrandt_featgen.data import shards
+from rembrandt_featgen.data import store
 from rembrandt_featgen.models.acgan import ACGAN
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import restore
@@ -35,8 +35,9 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/synthetic: shards of confirmed features, the two grades alternating."""
+    """Writes run_dir/synthetic: a store of confirmed features, the grades alternating, of --store_dtype and codec."""
     folder, record, digest = rundir.find(config.run_dir, "acgan", "train_acgan")
+    _, features, _ = rundir.find(config.run_dir, "features", "extract")
     with rundir.open_stage(config, FOLDER, {"acgan": digest}) as stage:
         if stage.done:
             return
@@ -45,7 +46,9 @@ def run(config: Config) -> None:
         tallies = [_Tally() for _ in GRADES]
         draws = [_confirmed(acgan, label, config, tally) for label, tally in enumerate(tallies)]
         bar = tqdm(total=config.synthetic_per_grade * len(GRADES), desc="synthetic features", unit="feature")
-        with shards.ShardWriter(stage.path, SPLIT, {"feature": (shape, "float32")}) as writer:
+        kept_as = features["config"]
+        tensors = {"feature": (shape, kept_as["store_dtype"])}
+        with store.Writer(stage.path, SPLIT, tensors, kept_as["store_codec"]) as writer:
             for position in range(config.synthetic_per_grade):
                 for label in range(len(GRADES)):
                     feature = next(draws[label], None)

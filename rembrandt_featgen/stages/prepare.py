@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort import duplicates, layouts, nifti, splits
-from rembrandt_featgen.data import shards
 from rembrandt_featgen.data import slices as slicing
+from rembrandt_featgen.data import store
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.stages import fields
 
@@ -143,7 +143,7 @@ def _write_slices(config, patients, assignment, folder, mean, deviation) -> dict
     for split in SPLITS:
         members = [patient for patient in patients if assignment[patient.id] == split]
         entry = {"patients": _per_grade(p.grade for p in members), "slices": Counter(HGG=0, LGG=0), "empty_masks": 0}
-        with shards.ShardWriter(folder, split, tensors) as writer:
+        with store.Writer(folder, split, tensors) as writer:
             for patient in tqdm(members, f"slices of {split}", unit="patient"):
                 images, masks, lost = _load(patient, config, compare=True)
                 fingerprints[patient.id] = duplicates.fingerprint(np.moveaxis(images[..., 0], 0, 2))

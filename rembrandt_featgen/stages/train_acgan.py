@@ -9,10 +9,10 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.data import shards
 from rembrandt_featgen.models import acgan as gans
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import callbacks, datasets, loops, scaling
+from rembrandt_featgen.training.features import open_features
 
 FOLDER = "acgan"
 
@@ -53,7 +53,7 @@ def run(config: Config) -> None:
             tf.keras.optimizers.Adam(config.acgan_learning_rate, config.acgan_beta1),
             config.precision,
         )
-        steps = datasets.steps_per_epoch(len(shards.read_index(features, "train")), config.acgan_batch)
+        steps = datasets.steps_per_epoch(len(open_features(features, "train")), config.acgan_batch)
         trained = loops.fit(
             acgan,
             datasets.balanced_features(features, config.acgan_batch),

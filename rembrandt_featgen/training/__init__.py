@@ -1,1 +1,1 @@
-"""Assembly: datasets from shards, callbacks that make training resumable, evaluation and scoring loops."""
+"""Assembly: datasets from stores, callbacks that make training resumable, evaluation and scoring loops."""

@@ -1,33 +1,35 @@
-"""tf.data pipelines from shards to batches; the order of an epoch is a function of (seed, epoch) alone."""
+"""tf.data pipelines from stores to batches; the order of an epoch is exact, and a function of (seed, epoch) alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.data import augment, shards
+from rembrandt_featgen.data import augment, orders
+from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.training.features import open_features
 
 _FOREVER = 2**40  # epochs
 
 
 def set_seed(seed: int) -> None:
     """Seeds Python, numpy and TensorFlow: initial weights, dropout and what takes no seed of its own."""
-    # Not 0: beside a global seed of 0, tf.data refuses the seeds that `endless` computes on the graph.
-    tf.keras.utils.set_random_seed(seed + 1)
+    tf.keras.utils.set_random_seed(seed)
 
 
 def endless(make_epoch: Callable[[tf.Tensor], tf.data.Dataset], seed: int, first_epoch: int = 0) -> tf.data.Dataset:
-    """Chains epochs, each made from its own seed, so that training that is resumed at an epoch sees what it would have.
+    """Chains epochs, each made from its own key, so that training that is resumed at an epoch sees what it would have.
 
     Args:
-      make_epoch: from an int64 scalar seed to the dataset of one epoch.
+      make_epoch: from a key, int64 [2] of the run's seed and the number of the epoch, to the dataset of one epoch.
       seed: of the run.
       first_epoch: epochs already done.
     """
     epochs = tf.data.Dataset.range(first_epoch, _FOREVER)
-    return epochs.flat_map(lambda epoch: make_epoch(epoch + seed * 100_003)).prefetch(2)
+    return epochs.flat_map(lambda epoch: make_epoch(tf.stack([seed, epoch]))).prefetch(2)
 
 
 def training_slices(folder: Path, batch: int, augmented: bool) -> Callable[[tf.Tensor], tf.data.Dataset]:
@@ -38,25 +40,26 @@ def training_slices(folder: Path, batch: int, augmented: bool) -> Callable[[tf.T
       batch: slices in a batch.
       augmented: whether Table 1 is applied, with other draws in each batch of each epoch.
     """
+    store = Store(folder, "train")
 
-    shards.read_index(folder, "train")  # a damaged shard is said here, not from within the graph
-
-    def make_epoch(seed):
-        batches = shards.read(folder, "train", seed).batch(batch)
+    def make_epoch(key):
+        batches = store.dataset(orders.permutation(len(store), key)).batch(batch)
         if not augmented:
             return batches.map(_image_and_mask)
 
         def augment_batch(step, records):
-            return augment.augment(records["image"], records["mask"], tf.stack([seed, step]))
+            draws = tf.random.experimental.stateless_fold_in(key, step)
+            return augment.augment(records["image"], records["mask"], draws)
 
         return batches.enumerate().map(augment_batch, num_parallel_calls=2)
 
     return make_epoch
 
 
-def slices(folder: Path, split: str, batch: int) -> tf.data.Dataset:
-    """The slices of a split in the order of writing, as batches of whole records."""
-    return shards.read(folder, split).batch(batch).prefetch(2)
+def slices(folder: Path, split: str, batch: int, start: int = 0) -> tf.data.Dataset:
+    """The slices of a split from number `start` on, in the order of writing, as batches of whole records."""
+    store = Store(folder, split)
+    return store.dataset(tf.data.Dataset.range(start, len(store))).batch(batch).prefetch(2)
 
 
 def slice_pairs(folder: Path, split: str, batch: int) -> tf.data.Dataset:
@@ -67,55 +70,42 @@ def slice_pairs(folder: Path, split: str, batch: int) -> tf.data.Dataset:
 def balanced_features(folder: Path, batch: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """One epoch of training features as full (feature, label) batches with both grades equally often, for `endless`.
 
-    The rarer grade is repeated, in another order each time.
+    The rarer grade is repeated. Over the epochs, each feature of a grade comes once before any of it comes twice.
     """
-    index = shards.read_index(folder, "train")
+    features = open_features(folder, "train")
+    length = steps_per_epoch(len(features), batch) * batch
 
-    def make_epoch(seed):
-        grades = [
-            shards.read(folder, "train", seed + 7919 * label, label=label).repeat()
-            for label in sorted(set(index.labels))
-        ]
-        # alternate rather than draw: every batch of even size holds both grades equally often
-        mixed = tf.data.Dataset.choose_from_datasets(grades, tf.data.Dataset.range(len(grades)).repeat())
-        batches = mixed.map(_feature_and_label).batch(batch, drop_remainder=True)
-        return batches.take(steps_per_epoch(len(index), batch))
+    def make_epoch(key):
+        grades = [tf.constant(np.flatnonzero(features.labels == label)) for label in np.unique(features.labels)]
+        order = orders.balanced(grades, length, key[0], key[1])
+        return features.dataset(order).map(_feature_and_label).batch(batch, drop_remainder=True)
 
     return make_epoch
 
 
 def labelled_features(sources: list[tuple[Path, str, int]], batch: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
-    """One epoch of features from several sources mixed at random, as (feature, label) batches, for `endless`.
+    """One epoch of features from several sources, each feature once, as (feature, label) batches, for `endless`.
 
     Args:
       sources: (folder, split, how many of its first records), such as real training features and synthetic ones.
       batch: features in a batch.
     """
-    sizes = [len(shards.read_index(folder, split)) for folder, split, _ in sources]
+    found = [open_features(folder, split) for folder, split, count in sources if count]
+    counts = [count for _, _, count in sources if count]
 
-    def make_epoch(seed):
-        parts, weights = [], []
-        for (folder, split, count), size in zip(sources, sizes):
-            if not count:
-                continue
-            if count == size:
-                part = shards.read(folder, split, seed)
-            else:
-                part = shards.read(folder, split).take(count).shuffle(256, seed=seed)
-            parts.append(part.map(_feature_and_label))
-            weights.append(float(count))
-        total = sum(weights)
-        mixed = tf.data.Dataset.sample_from_datasets(
-            parts, [w / total for w in weights], seed, stop_on_empty_dataset=False
-        )
-        return mixed.batch(batch)
+    def make_epoch(key):
+        turns, numbers = orders.mixed(counts, key)
+        parts = [features.dataset(order) for features, order in zip(found, numbers)]
+        # each source is read on its own, ahead of its turns
+        merged = tf.data.Dataset.choose_from_datasets(parts, tf.data.Dataset.from_tensor_slices(turns))
+        return merged.map(_feature_and_label).batch(batch)
 
     return make_epoch
 
 
 def features(folder: Path, split: str, batch: int) -> tf.data.Dataset:
-    """The features of a split in the order of writing, as batches of whole records."""
-    return shards.read(folder, split).batch(batch).prefetch(2)
+    """The features of a split in the order of writing, as batches of whole records, float32."""
+    return open_features(folder, split).dataset().batch(batch).prefetch(2)
 
 
 def feature_pairs(folder: Path, split: str, batch: int) -> tf.data.Dataset:
@@ -126,6 +116,33 @@ def feature_pairs(folder: Path, split: str, batch: int) -> tf.data.Dataset:
 def steps_per_epoch(count: int, batch: int) -> int:
     """Batches that hold `count` samples."""
     return -(-count // batch)
+
+
+def graded_training_slices(folder: Path, batch: int, augmented: bool) -> Callable[[tf.Tensor], tf.data.Dataset]:
+    """`training_slices` with the label of each slice: (image, (mask, label)) batches, for `endless`."""
+    make_pairs = training_slices(folder, batch, augmented)
+    labels = tf.constant(Store(folder, "train").labels, tf.int32)
+
+    def make_epoch(key):
+        ordered = tf.gather(labels, orders.permutation(len(labels), key))  # the order of the pairs
+        batches = tf.data.Dataset.zip((make_pairs(key), tf.data.Dataset.from_tensor_slices(ordered).batch(batch)))
+        return batches.map(lambda pair, label: (pair[0], (pair[1], label)))
+
+    return make_epoch
+
+
+def graded_slice_pairs(folder: Path, split: str, batch: int) -> tf.data.Dataset:
+    """`slice_pairs` with the label of each slice: (image, (mask, label)) batches."""
+    return slices(folder, split, batch).map(lambda record: (record["image"], (record["mask"], record["label"])))
+
+
+def tumour_slices(folder: Path, split: str) -> np.ndarray:
+    """How many slices of LGG and of HGG have tumour, [2] int."""
+    store, labels = Store(folder, split), []
+    for record in store.dataset():
+        if record["mask"].numpy().any():
+            labels.append(int(record["label"]))
+    return np.bincount(labels, minlength=2)
 
 
 def _image_and_mask(records):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from rembrandt_featgen import rundir
 from rembrandt_featgen.cohort import phantom
+from rembrandt_featgen.data import store
 from rembrandt_featgen.stages import classify, export, extract, finetune, predict, prepare
 
 
@@ -235,11 +236,9 @@ def test_truncated_shard(cohort, tmp_path, monkeypatch, capsys):
 
 
 def test_more_synthetic_features_wanted_than_there_are(tmp_path, monkeypatch, capsys):
-    from rembrandt_featgen.data import shards
-
     for name, split in (("features", "train"), ("synthetic", "synthetic")):
         (tmp_path / name).mkdir()
-        with shards.ShardWriter(tmp_path / name, split, {"feature": ((1, 1, 1), "float32")}) as writer:
+        with store.Writer(tmp_path / name, split, {"feature": ((1, 1, 1), "float32")}) as writer:
             writer.write({"feature": np.zeros((1, 1, 1))}, "A", 0, 1)
         rundir.write_json(tmp_path / name / "stage.json", {"figures": {"shape": [1, 1, 1]}})
     line = fails(classify.main, monkeypatch, capsys, f"--run_dir={tmp_path}", "--synthetic_added=5")

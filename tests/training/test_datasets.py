@@ -4,8 +4,9 @@ from collections import Counter
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import stats
 
-from rembrandt_featgen.data import shards
+from rembrandt_featgen.data.store import Store, Writer
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.training import datasets
 
@@ -22,7 +23,7 @@ def seeded():
 def write_features(folder, split, labels, first=0):
     """Features whose two values are a number of their own, from `first`, and their label."""
     folder.mkdir(exist_ok=True)
-    with shards.ShardWriter(folder, split, FEATURE, per_shard=4) as writer:
+    with Writer(folder, split, FEATURE, per_shard=4) as writer:
         for i, label in enumerate(labels, first):
             writer.write({"feature": np.array([[[i, label]]])}, f"patient {i}", i, label)
 
@@ -38,7 +39,7 @@ def features(tmp_path):
 def slices(tmp_path):
     """Seven training slices."""
     generator = np.random.default_rng(0)
-    with shards.ShardWriter(tmp_path, "train", SLICE, per_shard=3) as writer:
+    with Writer(tmp_path, "train", SLICE, per_shard=3) as writer:
         for i in range(7):
             image, mask = generator.normal(size=(16, 16, 1)), np.zeros((16, 16, 1))
             mask[4 : 8 + i, 5:11] = 1
@@ -53,8 +54,8 @@ def numbers(batch):
     return [int(n) for n in feature[:, 0, 0, 0]]
 
 
-def epoch_of(make_epoch, seed):
-    return list(make_epoch(tf.constant(seed, tf.int64)))
+def epoch_of(make_epoch, epoch):
+    return list(make_epoch(tf.constant([9, epoch], tf.int64)))
 
 
 def same(first, second):
@@ -93,6 +94,17 @@ def test_balanced_repeats_in_another_order(features):
     assert len(set(rounds)) > 1
 
 
+def test_balanced_goes_round_over_all_epochs(features):
+    """Also of the more frequent grade, of which one epoch holds 8 of 10, none comes twice before all came once."""
+    batches = list(datasets.endless(datasets.balanced_features(features, 4), 3).take(5 * 4))
+    drawn = [n for batch in batches for n in numbers(batch)]
+    for grade, count in ((range(HGG), HGG), (range(HGG, HGG + LGG), LGG)):
+        own = [n for n in drawn if n in grade]
+        assert len(own) == 40
+        for i in range(0, len(own) - count + 1, count):
+            assert sorted(own[i : i + count]) == list(grade)
+
+
 def test_balanced_with_one_grade_alone(tmp_path):
     write_features(tmp_path, "train", [1] * 5)
     batches = epoch_of(datasets.balanced_features(tmp_path, 4), 5)
@@ -120,6 +132,17 @@ def test_labelled_mixes_the_sources_in_their_proportion(features, synthetic):
     batches = list(datasets.endless(datasets.labelled_features(sources, 4), 0).take(30 * 4))
     early = [n >= 100 for epoch in range(30) for batch in batches[4 * epoch :][:2] for n in numbers(batch)]
     assert np.mean(early) == pytest.approx(3 / 16, abs=0.06)  # of the first 240 features of 480
+
+
+def test_labelled_is_one_uniform_shuffle_of_all_sources(features, synthetic):
+    """Over 60 epochs, each of the 16 features is at each quarter of an epoch equally often: chi-square."""
+    sources = [(features, "train", HGG + LGG), (synthetic, "synthetic", 3)]
+    batches = list(datasets.endless(datasets.labelled_features(sources, 4), 0).take(60 * 4))
+    counts = Counter((n, i % 4) for i, batch in enumerate(batches) for n in numbers(batch))
+    table = np.array([[counts[n, quarter] for quarter in range(4)] for n in [*range(13), *range(100, 103)]])
+    assert (table.sum(1) == 60).all()
+    assert (table.sum(0) == 240).all()
+    assert stats.chi2.sf(((table - 15) ** 2 / 15).sum(), 15 * 3) > 0.001
 
 
 def test_labelled_leaves_out_a_source_that_gives_none(features, synthetic):
@@ -159,12 +182,10 @@ def test_endless_differs_by_epoch_and_by_seed(slices, kind):
     assert not any(same(a, b) for a, b in [epochs[:2], epochs[1:], epochs[::2], (first, other)])
 
 
-def test_endless_gives_each_epoch_a_seed_of_its_own():
-    seeds = [
-        [int(s) for s in datasets.endless(lambda seed: tf.data.Dataset.from_tensors(seed), run, first).take(50)]
-        for run, first in ((0, 0), (1, 0), (0, 50))
-    ]
-    assert len({seed for run in seeds for seed in run}) == 150
+def test_endless_gives_each_epoch_the_runs_seed_and_its_number():
+    for seed, first in ((0, 0), (1, 0), (7, 50)):
+        keys = datasets.endless(lambda key: tf.data.Dataset.from_tensors(key), seed, first).take(3)
+        assert [key.tolist() for key in keys.as_numpy_iterator()] == [[seed, first + i] for i in range(3)]
 
 
 @pytest.mark.parametrize("augmented", [False, True])
@@ -180,11 +201,11 @@ def test_training_slices_are_a_function_of_the_seed(slices, augmented):
 
 
 def test_training_slices_hold_each_slice_once(slices):
-    records = shards.read(slices, "train").as_numpy_iterator()
+    records = Store(slices, "train").dataset().as_numpy_iterator()
     stored = {record["image"].tobytes(): record["mask"].tobytes() for record in records}
     found = {
-        image.tobytes(): mask.tobytes()
-        for images, masks in datasets.training_slices(slices, 3, False)(tf.constant(5, tf.int64)).as_numpy_iterator()
+        image.numpy().tobytes(): mask.numpy().tobytes()
+        for images, masks in epoch_of(datasets.training_slices(slices, 3, False), 5)
         for image, mask in zip(images, masks)
     }
     assert found == stored
@@ -192,7 +213,7 @@ def test_training_slices_hold_each_slice_once(slices):
 
 
 def test_augmented_slices_differ_from_the_stored_and_from_epoch_to_epoch(slices):
-    stored = np.stack([record["image"] for record in shards.read(slices, "train").as_numpy_iterator()])
+    stored = np.stack([record["image"] for record in Store(slices, "train").dataset().as_numpy_iterator()])
     make_epoch = datasets.training_slices(slices, 7, True)
     seen = [epoch_of(make_epoch, seed)[0][0].numpy() for seed in (5, 6)]
     for image in seen[0]:
@@ -206,6 +227,27 @@ def test_whole_records_in_the_order_of_writing(features, slices):
         assert [len(batch["slice"]) for batch in batches] == [3] * (count // 3) + [1]
         assert [int(i) for batch in batches for i in batch["slice"]] == list(range(count))
         assert {"patient", "slice", "label"} < set(batches[0])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_features_come_as_float32(dtype, tmp_path):
+    with Writer(tmp_path, "train", {"feature": ((1, 1, 2), dtype)}, "lz4") as writer:
+        for i in range(3):
+            writer.write({"feature": np.array([[[i, 1]]], np.float32)}, "A", i, 1)
+    (batch,) = datasets.features(tmp_path, "train", 4)
+    assert batch["feature"].dtype == tf.float32
+    pairs = [
+        *datasets.feature_pairs(tmp_path, "train", 4),
+        *epoch_of(datasets.labelled_features([(tmp_path, "train", 3)], 4), 0),
+        *epoch_of(datasets.balanced_features(tmp_path, 3), 0),
+    ]
+    for pair in pairs:
+        assert pair[0].dtype == tf.float32
+        assert sorted(numbers(pair)) == [0, 1, 2]
+
+
+def test_slices_from_a_number_on(slices):
+    assert [int(i) for batch in datasets.slices(slices, "train", 3, 2) for i in batch["slice"]] == [2, 3, 4, 5, 6]
 
 
 def test_pairs_in_the_order_of_writing(features, slices):
