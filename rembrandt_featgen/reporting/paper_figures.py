@@ -148,11 +148,12 @@ def feature_maps(real: np.ndarray, synthetic: np.ndarray, grade: str) -> Figure:
     )
 
 
-def gan_curves(history: Mapping[str, Sequence[float]]) -> Figure:
+def gan_curves(history: Mapping[str, Sequence[float]], kind: str) -> Figure:
     """Fig. 11 of one run: losses, class accuracy and probability of being real by epoch.
 
     Args:
       history: name to values by epoch; what a kind of GAN does not measure is missing.
+      kind: of GAN, such as "acgan".
     """
     panels = {
         "Loss": {"discriminator": "d_loss", "generator": "g_loss"},
@@ -162,12 +163,13 @@ def gan_curves(history: Mapping[str, Sequence[float]]) -> Figure:
             "synthetic": "fake_class_accuracy",
         },
         "Probability of being real": {"real": "real_source", "synthetic": "fake_source"},
+        "Mutual information of codes": {"bound": "information"},
     }
+    known = _known(panels, history)
     return Figure(
-        figures.training_curves(_known(panels, history)),
-        "Losses of the discriminator and the generator, class accuracy and probability of being real over "
-        f"{len(history['d_loss'])} epochs.",
-        "Fig. 11: training of the ACGAN.",
+        figures.training_curves(known),
+        f"Training curves of the {kind} over {len(history['d_loss'])} epochs: {listed(known)}.",
+        f"Fig. 11: training of generator and discriminator ({kind}).",
     )
 
 
@@ -190,7 +192,7 @@ def gan_sweep(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
         figures.training_curves({title: series for title, series in panels.items() if series}),
         "Losses of discriminator and generator and class accuracy of synthetic features over epochs, a line for each "
         f"of {listed(histories)}.",
-        "Fig. 11: training of the ACGAN with different numbers of filters (ndf = ngf).",
+        "Fig. 11: training of generator and discriminator with different numbers of filters (ndf = ngf).",
     )
 
 

@@ -137,13 +137,17 @@ def test_feature_maps_are_25_of_the_same_channels(monkeypatch, grade, number):
 
 def test_gan_curves_show_what_was_measured(curves):
     history = {"d_loss": [3.0, 2.0], "g_loss": [1.0, 1.1], "real_source": [0.5, 0.6], "fake_source": [0.5, 0.4]}
-    paper_figures.gan_curves(history)
-    paper_figures.gan_curves({**history, "fake_class_accuracy": [0.5, 0.8], "val_real_class_accuracy": [0.4, 0.6]})
+    paper_figures.gan_curves(history, "cgan")
+    measured = {"fake_class_accuracy": [0.5, 0.8], "val_real_class_accuracy": [0.4, 0.6], "information": [0.1, 0.2]}
+    figure = paper_figures.gan_curves({**history, **measured}, "infogan")
     (without, best), (panels, _) = curves
     assert best is None
     assert list(without) == ["Loss", "Probability of being real"]  # a kind of GAN without class head
     assert panels["Loss"] == {"discriminator": [3.0, 2.0], "generator": [1.0, 1.1]}
     assert panels["Class accuracy by the discriminator"] == {"real, validation": [0.4, 0.6], "synthetic": [0.5, 0.8]}
+    assert panels["Mutual information of codes"] == {"bound": [0.1, 0.2]}
+    assert figure.alt.startswith("Training curves of the infogan over 2 epochs: Loss; Class accuracy")
+    assert figure.caption == "Fig. 11: training of generator and discriminator (infogan)."
 
 
 def test_sweep_has_a_line_for_each_run(curves):
@@ -167,6 +171,6 @@ def test_sweep_has_a_line_for_each_run(curves):
 def test_figures_are_drawn_as_png():
     for figure in (
         paper_figures.sample_slices(IMAGES, MASKS, ["a"] * 4),
-        paper_figures.gan_curves({"d_loss": [1.0], "g_loss": [1.0]}),
+        paper_figures.gan_curves({"d_loss": [1.0], "g_loss": [1.0]}, "acgan"),
     ):
         assert figure.png.startswith(b"\x89PNG")

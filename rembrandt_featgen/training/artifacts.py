@@ -1,0 +1,83 @@
+"""What a finished run left, for the figures that show it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.cohort.splits import SPLITS
+from rembrandt_featgen.training import attribution, restore, samples
+
+SYNTHETIC = "synthetic"  # split of the generated features
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifacts:
+    """Networks, slices and features of a run, each read when it is first asked for.
+
+    Attributes:
+      folders, records: of slices, unet, features, gan, synthetic, classifier and export; records as stage.json holds
+        them.
+      most: features that are pooled to points at most.
+      seed: of their choice.
+    """
+
+    folders: Mapping[str, Path]
+    records: Mapping[str, dict]
+    most: int
+    seed: int
+
+    @property
+    def tap(self) -> str:
+        """Block of the U-Net whose features were generated and classified."""
+        return self.records["features"]["figures"]["tap"]
+
+    @functools.cached_property
+    def unet(self) -> tf.keras.Model:
+        """The fine-tuned U-Net."""
+        return restore.unet(self.folders["unet"], self.records["unet"]["config"], self.records["slices"], "float32")
+
+    @functools.cached_property
+    def points(self) -> samples.Points:
+        """Real and synthetic features, pooled."""
+        sources = [(self.folders["features"], split) for split in SPLITS]
+        return samples.pooled([*sources, (self.folders[SYNTHETIC], SYNTHETIC)], self.most, self.seed)
+
+    def slices(self, split: str, most: int) -> samples.Slices:
+        """The slice with most tumour of `most` patients of each grade, HGG first."""
+        folder = self.folders["slices"]
+        names = [name for label in (1, 0) for name in samples.patients(folder, split, label, most)]
+        return samples.largest_tumours(folder, split, names)
+
+    def feature(self, split: str, number: int) -> np.ndarray:
+        """A feature by its number in its split, [h, w, channels]."""
+        folder = self.folders[SYNTHETIC if split == SYNTHETIC else "features"]
+        return samples.read_feature(folder, split, number)
+
+    def typical(self, split: str, grade: str) -> np.ndarray | None:
+        """The feature of a grade whose mean is the median; None where there is none of that grade."""
+        number = samples.typical(self.points, split, GRADES.index(grade))
+        return None if number is None else self.feature(split, number)
+
+    def classifier(self) -> tf.keras.Model:
+        """The classifier that was exported."""
+        record = self.records["classifier"]
+        name, shape = self.records["export"]["figures"]["classifier"], tuple(record["figures"]["shape"])
+        return restore.classifier(self.folders["classifier"], name, shape, record["config"])
+
+    def class_head(self) -> tf.keras.Model | None:
+        """The discriminator up to its class head, from scaled features; None where it has none."""
+        record = self.records["gan"]
+        gan = restore.gan(self.folders["gan"], tuple(record["figures"]["shape"]), record["config"], "float32")
+        return attribution.class_head(gan.discriminator)
+
+    def scaled(self, feature: np.ndarray) -> np.ndarray:
+        """A feature as the discriminator sees it."""
+        scale = np.load(self.folders["gan"] / "scale.npy")
+        return np.divide(feature, scale, out=np.zeros_like(feature), where=scale > 0)

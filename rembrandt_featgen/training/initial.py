@@ -1,0 +1,32 @@
+"""The U-Net as its training began."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from rembrandt_featgen.models import pretrained
+from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.training import datasets
+
+
+def unet(config: Mapping, slices: Mapping, arrays: Sequence[np.ndarray] | None = None) -> tf.keras.Model:
+    """Builds what the finetune stage started from, computing in float32.
+
+    Args:
+      config: the finetune stage's stage.json's config.
+      slices: the stage.json's figures of the slices.
+      arrays: of the checkpoint of --unet_weights; None for random weights, which the seed gives back.
+    """
+    datasets.set_seed(config["seed"])
+    network = unets.build_unet(
+        len(slices["modalities"]),
+        config["unet_width"],
+        config["unet_initializer"],
+        min(max(slices["tumour_prior"], 1e-4), 0.5),
+    )
+    if arrays is not None:
+        pretrained.assign(network, arrays, slices["modalities"], config["unet_weights_modalities"])
+    return network

@@ -1,0 +1,48 @@
+"""Pictures and points for TensorBoard: its image tab and its projector."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins import projector
+from tensorboard.plugins.image import metadata
+
+
+def write_images(logs: Path, images: Mapping[str, bytes], descriptions: Mapping[str, str]) -> None:
+    """Writes PNGs as they are; `tf.summary.image` would draw each anew.
+
+    Args:
+      logs: folder of the events.
+      images: name to PNG.
+      descriptions: name to what it shows.
+    """
+    with tf.summary.create_file_writer(str(logs)).as_default():
+        for name, png in images.items():
+            width, height = (str(pixels).encode() for pixels in struct.unpack(">II", png[16:24]))  # PNG's IHDR chunk
+            shown = metadata.create_summary_metadata(name, descriptions[name], converted_to_tensor=True)
+            tf.summary.write(name, tf.stack([width, height, png]), step=0, metadata=shown)
+
+
+def write_points(folder: Path, name: str, values: np.ndarray, header: Sequence[str], rows: Iterable[Sequence]) -> None:
+    """Writes points for the projector: projector_config.pbtxt, the points and what is known of each.
+
+    Args:
+      folder: of its own among TensorBoard's logs.
+      name: of the cloud.
+      values: [n, dimensions].
+      header: names of what is known, at least two.
+      rows: n of them, each as long as the header.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savetxt(folder / f"{name}.tsv", values, "%.4g", "\t")
+    lines = ["\t".join(map(str, row)) for row in [header, *rows]]
+    (folder / f"{name}_metadata.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    config = projector.ProjectorConfig()
+    config.embeddings.add(tensor_name=name, tensor_path=f"{name}.tsv", metadata_path=f"{name}_metadata.tsv")
+    projector.visualize_embeddings(str(folder), config)
+    with tf.summary.create_file_writer(str(folder)).as_default():  # TensorBoard knows no folder without events
+        tf.summary.scalar(f"{name}_points", len(values), step=0)
