@@ -33,6 +33,8 @@ setup(
         "scipy>=1.11,<1.14",
         "scikit-learn>=1.3",
         "imbalanced-learn>=0.12.4,<0.15",
+        "numcodecs>=0.12,<0.17",
+        "tf-keras-vis>=0.8.7,<0.9",
         "tensorboard>=2.15,<2.16",
         "absl-py>=2.0",
         "tqdm>=4.66",
