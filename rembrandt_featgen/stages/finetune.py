@@ -14,11 +14,12 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.data import tensorlayer_npz
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import segmentation
+from rembrandt_featgen.models import grade_aware, pretrained
 from rembrandt_featgen.models import precision as precisions
-from rembrandt_featgen.models import pretrained
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import callbacks, datasets, loops
@@ -81,6 +82,13 @@ class Config:
         minimum=0,
     )
     augment: bool = cli.flag(True, "Whether training slices are augmented.", source="paper, Table 1")
+    grade_weight: float = cli.flag(
+        0.0,
+        "Weight of the grade's cross-entropy beside soft dice: above 0, a head on conv5 learns the grade as well, so "
+        "that features tell the grades apart; 0 is segmentation alone.",
+        minimum=0.0,
+        source="paper 4.1",
+    )
 
 
 def run(config: Config) -> None:
@@ -114,15 +122,20 @@ def run(config: Config) -> None:
         if config.unet_schedule == "cosine":
             rate = tf.keras.optimizers.schedules.CosineDecay(rate, steps * config.unet_epochs)
         optimizer = precisions.scaled(tf.keras.optimizers.Adam(rate), config.precision)
-        unet.compile(optimizer, start.loss, _MEASURES)
-        checkpointing = callbacks.Checkpointing(stage.path, unet, "val_iou", "max", config.unet_patience)
+        network, training, pairs = unet, datasets.training_slices, datasets.slice_pairs
+        if config.grade_weight > 0.0:
+            weights = _class_weights(slices, config)
+            network = grade_aware.GradeAware(unet, config.grade_weight, weights, config.seed)
+            training, pairs = datasets.graded_training_slices, datasets.graded_slice_pairs
+        network.compile(optimizer, start.loss, _MEASURES)
+        checkpointing = callbacks.Checkpointing(stage.path, network, "val_iou", "max", config.unet_patience)
         start.resume(steps * checkpointing.epochs_done)
         trained = loops.fit(
-            unet,
-            datasets.training_slices(slices, config.unet_batch, config.augment),
+            network,
+            training(slices, config.unet_batch, config.augment),
             steps,
             config.unet_epochs,
-            datasets.slice_pairs(slices, "validation", config.unet_batch),
+            pairs(slices, "validation", config.unet_batch),
             checkpointing,
             stage.logs,
             "U-Net",
@@ -145,6 +158,17 @@ def _start_from(checkpoint, unet, modalities, config) -> None:
     except ValueError as error:
         raise InputError(f"--unet_weights={config.unet_weights}: {error}") from error
     logging.info("U-Net: starts from the weights of %s, %s", config.unet_weights, adapted)
+
+
+def _class_weights(slices, config) -> np.ndarray:
+    """Weights of LGG and HGG that make them equal over the training slices with tumour, whose mean weight is 1."""
+    counts = datasets.tumour_slices(slices, "train")
+    if not counts.all():
+        raise InputError(
+            f"--grade_weight={config.grade_weight:g} needs training slices with tumour of both grades, but there are "
+            f"none of {GRADES[int(counts.argmin())]}; take --grade_weight=0"
+        )
+    return counts.sum() / (2.0 * counts)
 
 
 def _with_tumour(slices, split, count):

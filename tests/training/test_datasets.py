@@ -281,3 +281,37 @@ def test_set_seed_repeats_initial_weights_and_noise():
 
     np.testing.assert_array_equal(draw(0), draw(0))
     assert not np.isclose(draw(0), draw(1)).any()
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_graded_training_slices_are_the_plain_ones_with_their_labels(slices, augmented):
+    graded = epoch_of(datasets.graded_training_slices(slices, 3, augmented), 5)
+    plain = epoch_of(datasets.training_slices(slices, 3, augmented), 5)
+    assert same([(image, mask) for image, (mask, _) in graded], plain)
+    labels = [int(label) for _, (_, labels) in graded for label in labels]
+    # The tumour of slice i has 4 + i rows of 6, and its label is i % 2.
+    areas = [
+        int(mask.sum())
+        for _, masks in epoch_of(datasets.training_slices(slices, 3, False), 5)
+        for mask in masks.numpy()
+    ]
+    assert labels == [(area // 6 - 4) % 2 for area in areas] != sorted(labels)
+
+
+def test_graded_pairs_in_the_order_of_writing(slices):
+    images, masks, labels = zip(*((i, m, y) for i, (m, y) in datasets.graded_slice_pairs(slices, "train", 3)))
+    assert same(list(zip(images, masks)), list(datasets.slice_pairs(slices, "train", 3)))
+    np.testing.assert_array_equal(np.concatenate(labels), [0, 1, 0, 1, 0, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("labels", "with_tumour", "wanted"),
+    [([1, 1, 0, 1], [1, 0, 1, 1], [1, 2]), ([1, 0], [0, 1], [1, 0]), ([1], [0], [0, 0])],
+)
+def test_slices_with_tumour_are_counted_by_grade(labels, with_tumour, wanted, tmp_path):
+    with Writer(tmp_path, "train", SLICE) as writer:
+        for i, (label, tumour) in enumerate(zip(labels, with_tumour)):
+            mask = np.zeros((16, 16, 1))
+            mask[0, 0] = tumour
+            writer.write({"image": np.zeros((16, 16, 1)), "mask": mask}, f"patient {i}", i, label)
+    np.testing.assert_array_equal(datasets.tumour_slices(tmp_path, "train"), wanted)

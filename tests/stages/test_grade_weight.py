@@ -1,0 +1,149 @@
+"""--grade_weight through the finetune stage: without it nothing changes, with it the grade is learnt and kept apart."""
+
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen import rundir
+from rembrandt_featgen.cohort import phantom
+from rembrandt_featgen.data import tensorlayer_npz
+from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.metrics import segmentation
+from rembrandt_featgen.models import pretrained
+from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.stages import finetune, prepare
+from rembrandt_featgen.training import callbacks, datasets, restore
+
+EPOCHS, BATCH = 3, 8
+SMALL = {"unet_width": 2, "unet_epochs": EPOCHS, "unet_batch": BATCH, "seed": 5, "augment": False}
+SMALL |= {"unet_warmup_steps": 0}  # of the U-Net alone
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A run folder with slices."""
+    folder = tmp_path_factory.mktemp("prepared")
+    cohort = phantom.write_phantom(folder / "cohort", hgg=5, lgg=4, size=32, slices=3)
+    prepare.run(prepare.Config(str(folder / "run"), str(cohort), image_size=32))
+    return folder / "run"
+
+
+def finetuned(prepared, folder, **changes):
+    """The run folder `folder` with the slices of `prepared` and a trained U-Net."""
+    if not folder.exists():
+        shutil.copytree(prepared, folder)
+    finetune.run(finetune.Config(str(folder), **{**SMALL, **changes}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(prepared, tmp_path_factory):
+    return finetuned(prepared, tmp_path_factory.mktemp("plain") / "run")
+
+
+@pytest.fixture(scope="module")
+def graded(prepared, tmp_path_factory):
+    return finetuned(prepared, tmp_path_factory.mktemp("graded") / "run", grade_weight=0.5)
+
+
+def history(run):
+    return rundir.read_json(run / "unet" / "history.json")
+
+
+def best(run):
+    return tensorlayer_npz.read(run / "unet" / "best.npz").arrays
+
+
+def assert_equal(arrays, others):
+    assert len(arrays) == len(others) == 46
+    for one, other in zip(arrays, others):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_without_the_flag_the_unet_is_trained_as_by_keras_alone(plain, prepared):
+    """To the last bit; the reference is written out, with neither the stage nor its callbacks."""
+    figures = rundir.read_json(prepared / "slices" / "stage.json")["figures"]
+    datasets.set_seed(5)
+    unet = unets.build_unet(1, 2, "he", figures["tumour_prior"])
+    steps = -(-sum(figures["split"]["train"]["slices"].values()) // BATCH)
+    rate = tf.keras.optimizers.schedules.CosineDecay(1e-3, steps * EPOCHS)
+    unet.compile(tf.keras.optimizers.Adam(rate), segmentation.batch_soft_dice_loss, [segmentation.iou])
+    training = datasets.endless(datasets.training_slices(prepared / "slices", BATCH, False), 5)
+    pairs = datasets.slice_pairs(prepared / "slices", "validation", BATCH)
+    epochs = []
+    keep = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: epochs.append(unet.get_weights()))
+    logs = unet.fit(training, epochs=EPOCHS, steps_per_epoch=steps, validation_data=pairs, verbose=0, callbacks=[keep])
+    assert {name: history(plain)[name] for name in logs.history} == logs.history
+    assert_equal(best(plain), epochs[int(np.argmax(logs.history["val_iou"]))])
+
+
+def test_logs_of_segmentation_keep_their_names(graded, plain):
+    without, found = history(plain), history(graded)
+    own = {f"{split}grade_{name}" for split in ("", "val_") for name in ("loss", "accuracy")}
+    assert set(without) < set(found)
+    assert set(found) - set(without) == own
+    assert all(len(values) == EPOCHS for values in found.values())
+    assert found["grade_loss"][0] == pytest.approx(np.log(2), abs=0.05)  # it starts without an opinion
+    figures = rundir.read_json(graded / "unet" / "stage.json")["figures"]
+    assert figures["best_epoch"] == int(np.argmax(found["val_iou"]))
+    assert figures["parameters"] == unets.build_unet(1, 2).count_params()
+
+
+def test_tensorboard_has_the_grade_on_validation_patients(graded):
+    (path,) = (graded / "tensorboard" / "unet" / "validation").glob("events.*")
+    events = tf.compat.v1.train.summary_iterator(str(path))
+    tags = {value.tag for event in events for value in event.summary.value}
+    assert {"epoch_grade_loss", "epoch_grade_accuracy", "epoch_iou"} <= tags
+
+
+def test_best_npz_holds_the_unet_alone_in_the_origins_order(graded):
+    record, slices = (rundir.read_json(graded / name / "stage.json") for name in ("unet", "slices"))
+    unet = restore.unet(graded / "unet", record["config"], slices, "float32")
+    assert_equal(best(graded), [variable.numpy() for variable in pretrained.variables(unet)])
+    found = record["figures"]["segmentation"]["validation"]["soft_dice_loss"]  # another one in each epoch
+    assert found == pytest.approx(history(graded)["val_soft_dice_loss"][record["figures"]["best_epoch"]], rel=1e-6)
+    batches = datasets.slice_pairs(graded / "slices", "validation", BATCH)
+    of_slices = [segmentation.soft_dice_loss(masks, unet(images)) for images, masks in batches]
+    assert found == pytest.approx(np.concatenate(of_slices).mean(), rel=1e-6)
+
+
+def test_grade_reaches_the_encoder(graded, plain):
+    assert history(graded)["val_soft_dice_loss"] != history(plain)["val_soft_dice_loss"]
+    moved = [i for i, (one, other) in enumerate(zip(best(graded), best(plain))) if np.any(one != other)]
+    assert set(range(20)) <= set(moved)  # conv1_1 to conv5_2
+
+
+def test_resumed_training_is_the_unbroken_one(graded, prepared, tmp_path, monkeypatch):
+    show = callbacks.SegmentationImages.on_epoch_end
+
+    def show_or_die(self, epoch, logs=None):
+        if epoch == 1:
+            raise Killed
+        show(self, epoch, logs)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(callbacks.SegmentationImages, "on_epoch_end", show_or_die)
+        finetuned(prepared, tmp_path / "run", grade_weight=0.5)
+    assert len(rundir.read_json(tmp_path / "run" / "unet.part" / "history.json")["loss"]) == 1
+    run = finetuned(prepared, tmp_path / "run", grade_weight=0.5)
+    assert rundir.read_json(run / "unet" / "stage.json")["resumed"]
+    assert history(run) == history(graded)
+    assert_equal(best(run), best(graded))
+
+
+def test_class_weights_count_training_slices_with_tumour(prepared, monkeypatch):
+    monkeypatch.setattr(datasets, "tumour_slices", lambda folder, split: np.array([30, 10]))
+    np.testing.assert_allclose(finetune._class_weights(prepared, finetune.Config(grade_weight=1.0)), [2 / 3, 2.0])
+
+
+def test_grade_without_tumour_is_said(prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "tumour_slices", lambda folder, split: np.array([0, 7]))
+    with pytest.raises(InputError, match=r"--grade_weight=0\.5 .*none of LGG; take --grade_weight=0"):
+        finetuned(prepared, tmp_path / "run", grade_weight=0.5)
+    assert not list((tmp_path / "run").glob("unet*"))
