@@ -32,7 +32,7 @@ RUNNERS = ("stages.pipeline", "stages.crossvalidate", "stages.selfcheck")
 ALONE = {
     "absl.flags": ["cli"],
     "tensorlayer": ["models.unet"],
-    "tensorflow_addons": ["models.acgan", "models.gan_networks"],
+    "tensorflow_addons": ["models.gan_networks"],
     "nibabel": ["cohort.nifti"],
 }
 

@@ -52,28 +52,29 @@ def segmenter(
     return _module(unet.weights, segment=segment)
 
 
-def generator(acgan, grades) -> tuple[tf.Module, dict]:
-    """The generator of features.
+def generator(gan, grades) -> tuple[tf.Module, dict]:
+    """The generator of features, a `gans.GAN`.
 
     Signature `generate`: noise [n, latent] float32, label [n] int32 -> feature [n, h, w, filters] float32 in the
-    U-Net's own units, confirmed [n] bool (whether the discriminator sees the wanted grade), grades [2] string by label.
+    U-Net's own units, confirmed [n] bool (whether the discriminator sees the wanted grade; absent where it has no
+    opinion), grades [2] string by label. Noise is N(0, 1); an InfoGAN's codes are its last entries, in (-1, 1).
     Signature `sample`: count int32, label int32, seed [2] int64 -> the same for `count` draws of noise.
     """
     names = tf.constant(list(grades))
 
     def generate(noise, label):
-        feature = acgan.generate(noise, label)
-        _, grade_logits = acgan(feature, training=False)
-        return {"feature": feature, "confirmed": tf.argmax(grade_logits, -1, tf.int32) == label, "grades": names}
+        feature = gan.generate(noise, label)
+        confirmed = {"confirmed": gan.confirmed(feature, label)} if gan.confirms else {}
+        return {"feature": feature, **confirmed, "grades": names}
 
     def sample(count, label, seed):
-        return generate(tf.random.stateless_normal([count, acgan.latent], seed), tf.fill([count], label))
+        return generate(gan.noise(count, seed), tf.fill([count], label))
 
-    noise = tf.TensorSpec([None, acgan.latent], tf.float32, name="noise")
+    noise = tf.TensorSpec([None, gan.latent], tf.float32, name="noise")
     label = tf.TensorSpec([None], tf.int32, name="label")
     one = [tf.TensorSpec([], tf.int32, name=name) for name in ("count", "label")]
     return _module(
-        acgan.weights,
+        gan.weights,
         generate=tf.function(generate, [noise, label]),
         sample=tf.function(sample, [*one, tf.TensorSpec([2], tf.int64, name="seed")]),
     )

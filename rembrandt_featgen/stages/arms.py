@@ -7,7 +7,8 @@ the training patients are held in memory.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,10 @@ class Config:
     run_dir: str = fields.run_dir()
     seed: int = fields.seed()
     precision: str = fields.precision()
-    arms: tuple[str, ...] = cli.flag(tuple(arms.ARMS), f"Arms that compete, of {', '.join(arms.ARMS)}.")
+    arms: tuple[str, ...] = cli.flag(
+        tuple(name for name, arm in arms.ARMS.items() if arm.kind != "generative" or name == "acgan"),
+        f"Arms that compete, of {', '.join(arms.ARMS)}; generators among them must be in --gans.",
+    )
     arm_amounts: tuple[str, ...] = cli.flag(
         ("0", "1", "4"),
         "Amounts of extra samples to choose from: 0 brings the rarer grade up to the other; a does so and adds a times "
@@ -62,7 +66,11 @@ class Split(NamedTuple):
 def run(config: Config) -> None:
     """Writes run_dir/arms: predictions.csv of the test slices by each arm and amount, and in stage.json the choices."""
     chosen, amounts = _arms(config), _amounts(config)
-    found = {"features": "extract", "slices": "prepare", "unet": "finetune", "synthetic": "generate"}
+    generators = {name: fields.synthetic_folder(name) for name in chosen if arms.ARMS[name].kind == "generative"}
+    made = [name for name, folder in generators.items() if (Path(config.run_dir) / folder / rundir.RECORD).is_file()]
+    check_generators(chosen, made)
+    found = {"features": "extract", "slices": "prepare", "unet": "finetune"}
+    found |= dict.fromkeys(generators.values(), "generate")
     found = {name: rundir.find(config.run_dir, name, module) for name, module in found.items()}
     with rundir.open_stage(config, FOLDER, {name: entry[2] for name, entry in found.items()}) as stage:
         if stage.done:
@@ -83,9 +91,9 @@ def run(config: Config) -> None:
             config.precision,
         )
         pools = {}
-        if "acgan" in chosen:
-            synthetic = load(found["synthetic"][0], "synthetic")
-            pools["acgan"] = oversampling.Samples(synthetic.features, synthetic.labels)
+        for name, folder in generators.items():
+            synthetic = load(found[folder][0], "synthetic")
+            pools[name] = oversampling.Samples(synthetic.features, synthetic.labels)
         if "image_augmentation" in chosen:
             pools["image_augmentation"] = _augmented(config, found, train, max(amounts))
         rows, choices, networks = [], {}, {}
@@ -105,18 +113,28 @@ def run(config: Config) -> None:
                 scores = one.probabilities(test.features)
                 rows += _predictions(arm, one.amount, one is choice.trained, threshold, test, scores)
         study.write_predictions(stage.path / "predictions.csv", rows)
-        generators = {
+        measured = {
             name: _measure(pool, training, held_out, test, settings, config.seed, networks.get("none"))
             for name, pool in pools.items()
             if len(np.unique(pool.labels)) == len(GRADES)
         }
-        if "acgan" in generators:
-            figures = found["synthetic"][1]["figures"]
-            generators["acgan"] |= {
-                "class_accuracy_own": figures["class_accuracy"],
-                "acceptance": figures["acceptance"],
-            }
-        stage.complete(arms=choices, generators=generators, shape=train.features.shape[1:])
+        for name in measured.keys() & generators.keys():
+            figures = found[generators[name]][1]["figures"]
+            if figures["acceptance"] is not None:  # of a cgan
+                measured[name]["class_accuracy_own"] = figures["class_accuracy"]
+                measured[name]["acceptance"] = figures["acceptance"]
+        stage.complete(arms=choices, generators=measured, shape=train.features.shape[1:])
+
+
+def check_generators(chosen: Sequence[str], trained: Sequence[str]) -> None:
+    """InputError for a generator among the arms that was not, or will not be, trained."""
+    missing = [name for name in chosen if name in arms.ARMS and arms.ARMS[name].kind == "generative"]
+    missing = [name for name in missing if name not in trained]
+    if missing:
+        raise InputError(
+            f"--arms={','.join(chosen)}: there are no features by {', '.join(missing)}; add it to --gans and run "
+            f"train_acgan and generate, or leave it out of --arms"
+        )
 
 
 def _arms(config: Config) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ class Config:
     run_dir: str = fields.run_dir()
     seed: int = fields.seed()
     precision: str = fields.precision()
+    gans: tuple[str, ...] = fields.gans()
     synthetic_added: int = cli.flag(
         1158,
         "Synthetic features in the augmented arm, half of each grade; 0 takes all.",
@@ -47,8 +48,10 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/classifier: a folder for each arm and kind, predictions.csv, and Table 3 in stage.json."""
     features, record, digest = rundir.find(config.run_dir, "features", "extract")
-    synthetic, _, synthetic_digest = rundir.find(config.run_dir, "synthetic", "generate")
-    with rundir.open_stage(config, FOLDER, {"features": digest, "synthetic": synthetic_digest}) as stage:
+    config = dataclasses.replace(config, gans=config.gans[:1])  # others may be added without harm
+    folder = fields.synthetic_folder(*config.gans)
+    synthetic, _, synthetic_digest = rundir.find(config.run_dir, folder, "generate")
+    with rundir.open_stage(config, FOLDER, {"features": digest, folder: synthetic_digest}) as stage:
         if stage.done:
             return
         available = len(open_features(synthetic, "synthetic"))

@@ -19,7 +19,7 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.stages import folds, phantom, study
+from rembrandt_featgen.stages import arms, folds, phantom, study
 
 FOLDS = "folds"
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
@@ -41,6 +41,7 @@ Config = dataclasses.make_dataclass(
 
 def run(config) -> None:
     """Deals the folds, learns each, and gathers them into report/; ends with the report's path and its verdict."""
+    arms.check_generators(config.arms, config.gans)  # now rather than after the first fold's networks
     run_dir = Path(config.run_dir)
     rundir.make_folder(run_dir, "--run_dir")
     phantom.run(stages.share(phantom, config))

@@ -27,6 +27,7 @@ class Config:
     """Flags of the stage."""
 
     run_dir: str = fields.run_dir()
+    gans: tuple[str, ...] = fields.gans()
     export_classifier: str = cli.flag(
         "auto", "Classifier to ship; 'auto' takes the one with the lowest validation loss.", choices=CHOICES
     )
@@ -34,11 +35,13 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/export: unet/, generator/ and classifier/, which compute in float32, and unet_tensorlayer.npz."""
+    config = dataclasses.replace(config, gans=config.gans[:1])  # others may be added without harm
+    (kind,) = config.gans
     names = {
         "slices": "prepare",
         "unet": "finetune",
         "features": "extract",
-        "acgan": "train_acgan",
+        kind: "train_acgan",
         "classifier": "classify",
     }
     found = {name: rundir.find(config.run_dir, name, module) for name, module in names.items()}
@@ -48,7 +51,7 @@ def run(config: Config) -> None:
             return
         slices, shape = records["slices"]["figures"], tuple(records["features"]["figures"]["shape"])
         unet = restore.unet(folders["unet"], records["unet"]["config"], records["slices"], "float32")
-        acgan = restore.acgan(folders["acgan"], shape, records["acgan"]["config"], "float32")
+        gan = restore.gan(folders[kind], shape, records[kind]["config"], "float32")
         losses = records["classifier"]["figures"]["validation_loss"]
         chosen = min(losses, key=losses.get) if config.export_classifier == "auto" else config.export_classifier
         classifier = restore.classifier(folders["classifier"], chosen, shape, records["classifier"]["config"])
@@ -61,7 +64,7 @@ def run(config: Config) -> None:
                 records["slices"]["config"]["image_size"],
                 slices["modalities"],
             ),
-            "generator": exported.generator(acgan, GRADES),
+            "generator": exported.generator(gan, GRADES),
             "classifier": exported.classifier(classifier, GRADES),
         }
         logging.set_verbosity(logging.ERROR)  # TensorFlow logs each file that it writes

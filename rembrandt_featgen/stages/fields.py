@@ -5,6 +5,7 @@ from __future__ import annotations
 from rembrandt_featgen import cli
 from rembrandt_featgen.cohort import layouts
 from rembrandt_featgen.models import precision as precisions
+from rembrandt_featgen.models.gan_kinds import KINDS
 
 
 def run_dir():
@@ -53,6 +54,20 @@ def validation_fraction():
         minimum=0.01,
         maximum=0.9,
     )
+
+
+def gans():
+    """--gans."""
+    return cli.flag(
+        ("acgan",),
+        f"Generators, of {', '.join(KINDS)}: each is trained and drawn from; classify, export and report take the "
+        "first, the arms of a study those that --arms names.",
+    )
+
+
+def synthetic_folder(kind: str) -> str:
+    """Name of the folder of a kind's generated features; its networks are in the folder that is named like it."""
+    return "synthetic" if kind == "acgan" else f"synthetic_{kind}"
 
 
 def classifier_filters():

@@ -1,4 +1,7 @@
-"""Generates features of each grade and keeps those whose grade the discriminator's class head confirms."""
+"""Generates features of each grade and keeps those whose grade the discriminator's class head confirms.
+
+The discriminator of a "cgan" has none: all of its features are kept, and it has no acceptance to report.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,10 @@ from tqdm import tqdm
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.data import store
-from rembrandt_featgen.models.acgan import ACGAN
+from rembrandt_featgen.models.gans import GAN
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import restore
 
-FOLDER = "synthetic"
 SPLIT = "synthetic"
 
 
@@ -27,6 +29,7 @@ class Config:
     run_dir: str = fields.run_dir()
     seed: int = fields.seed()
     precision: str = fields.precision()
+    gans: tuple[str, ...] = fields.gans()
     synthetic_per_grade: int = cli.flag(
         2400, "Features wanted of each grade.", minimum=1, source="paper 4.2.2: 4800 in all"
     )
@@ -36,16 +39,23 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/synthetic: a store of confirmed features, the grades alternating, of --store_dtype and codec."""
-    folder, record, digest = rundir.find(config.run_dir, "acgan", "train_acgan")
+    for kind in dict.fromkeys(config.gans):
+        _generate(dataclasses.replace(config, gans=(kind,)))
+
+
+def _generate(config: Config) -> None:
+    """Draws from the one kind that `config` names."""
+    (kind,) = config.gans
+    folder, record, digest = rundir.find(config.run_dir, kind, "train_acgan")
     _, features, _ = rundir.find(config.run_dir, "features", "extract")
-    with rundir.open_stage(config, FOLDER, {"acgan": digest}) as stage:
+    with rundir.open_stage(config, fields.synthetic_folder(kind), {kind: digest}) as stage:
         if stage.done:
             return
         shape = tuple(record["figures"]["shape"])
-        acgan = restore.acgan(folder, shape, record["config"], config.precision)
+        gan = restore.gan(folder, shape, record["config"], config.precision)
         tallies = [_Tally() for _ in GRADES]
-        draws = [_confirmed(acgan, label, config, tally) for label, tally in enumerate(tallies)]
-        bar = tqdm(total=config.synthetic_per_grade * len(GRADES), desc="synthetic features", unit="feature")
+        draws = [_confirmed(gan, label, config, tally) for label, tally in enumerate(tallies)]
+        bar = tqdm(total=config.synthetic_per_grade * len(GRADES), desc=f"features by {kind}", unit="feature")
         kept_as = features["config"]
         tensors = {"feature": (shape, kept_as["store_dtype"])}
         with store.Writer(stage.path, SPLIT, tensors, kept_as["store_codec"]) as writer:
@@ -60,22 +70,24 @@ def run(config: Config) -> None:
         for grade, tally in zip(GRADES, tallies):
             if tally.kept < config.synthetic_per_grade:
                 logging.warning(
-                    "only %d of %d wanted %s features were confirmed in %d tries: train the ACGAN longer "
+                    "only %d of %d wanted %s features were confirmed in %d tries: train the %s longer "
                     "(--acgan_epochs) or raise --generate_tries",
                     tally.kept,
                     config.synthetic_per_grade,
                     grade,
                     tally.tried,
+                    kind,
                 )
         kept, tried, right = (sum(getattr(t, name) for t in tallies) for name in ("kept", "tried", "right"))
         stage.complete(
             synthetic=kept,
             kept={grade: tally.kept for grade, tally in zip(GRADES, tallies)},
             generated=tried,
-            acceptance={grade: tally.right / tally.tried for grade, tally in zip(GRADES, tallies)},
-            class_accuracy=right / tried,
+            acceptance={g: t.right / t.tried for g, t in zip(GRADES, tallies)} if gan.confirms else None,
+            class_accuracy=right / tried if gan.confirms else None,
         )
-        logging.info("synthetic: %d features kept, %.1f%% confirmed", kept, 100 * right / tried)
+        confirmed = f"{100 * right / tried:.1f}% confirmed" if gan.confirms else "which nothing confirms"
+        logging.info("%s: %d features kept, %s", kind, kept, confirmed)
 
 
 @dataclasses.dataclass
@@ -87,23 +99,22 @@ class _Tally:
     kept: int = 0
 
 
-def _confirmed(acgan: ACGAN, label: int, config: Config, tally: _Tally):
+def _confirmed(gan: GAN, label: int, config: Config, tally: _Tally):
     """Yields each confirmed feature of a grade, [h, w, channels]."""
 
     @tf.function
     def draw(step):
         # one stream of seeds for each grade
-        noise = tf.random.stateless_normal(
-            [config.generate_batch, acgan.latent], [config.seed + 1, step * len(GRADES) + label]
-        )
-        features = acgan.generate(noise, tf.fill([config.generate_batch], label))
-        return features, tf.argmax(acgan(features, training=False)[1], -1, tf.int32)
+        noise = gan.noise(config.generate_batch, [config.seed + 1, step * len(GRADES) + label])
+        labels = tf.fill([config.generate_batch], label)
+        features = gan.generate(noise, labels)
+        return features, gan.confirmed(features, labels)
 
     for step in range(-(-config.synthetic_per_grade * config.generate_tries // config.generate_batch)):
-        features, classes = (tensor.numpy() for tensor in draw(tf.constant(step)))
-        tally.tried += len(classes)
-        tally.right += int(np.sum(classes == label))
-        yield from features[classes == label]
+        features, confirmed = (tensor.numpy() for tensor in draw(tf.constant(step)))
+        tally.tried += len(confirmed)
+        tally.right += int(np.sum(confirmed))
+        yield from features[confirmed]
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from absl import logging
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.metrics import classification
+from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.reporting import study, study_figures, tables
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import segmentation
@@ -88,7 +89,8 @@ def _home(config: Config, fold: dict) -> str:
 def _read(config: Config, fold: dict) -> Fold:
     """What a fold's stages left; RuntimeError when it tested a patient that it had learnt from."""
     home = Path(_home(config, fold))
-    records = {name: rundir.read_json(home / name / rundir.RECORD) for name in ("slices", "unet", "acgan", "arms")}
+    generators = [kind for kind in KINDS if (home / kind / rundir.RECORD).is_file()]
+    records = {name: rundir.read_json(home / name / rundir.RECORD) for name in ("slices", "unet", *generators, "arms")}
     predictions = gathering.read_predictions(home / "arms" / "predictions.csv")
     assignment = splits.read_split(home / "slices" / "split.json")
     tested = {row.patient for row in predictions}
@@ -154,7 +156,8 @@ def _report(config: Config, record: dict, learnt: Sequence[Fold], checks: dict) 
             for entry in [*learnt[0].records.values(), record]
             for key, value in entry["config"].items()
             if key not in ("split_file", "test_fraction", "test_counts")
-        },
+        }
+        | {"gans": [kind for kind in KINDS if kind in learnt[0].records]},
     }
 
 

@@ -1,4 +1,4 @@
-"""Trains the ACGAN, which learns to generate features of each grade, on the training patients' features."""
+"""Trains the ACGAN, or other generators of features of each grade, on the training patients' features."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.models import acgan as gans
+from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.models.gan_kinds import KINDS
+from rembrandt_featgen.models.gans import CLASS_LOSSES, build_gan
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import callbacks, datasets, loops, scaling
 from rembrandt_featgen.training.features import open_features
-
-FOLDER = "acgan"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,20 @@ class Config:
     run_dir: str = fields.run_dir()
     seed: int = fields.seed()
     precision: str = fields.precision()
+    gans: tuple[str, ...] = fields.gans()
+    gan_loss: str = cli.flag(
+        "correct",
+        "'origin' has the defect of the implementation that the paper followed, which fed softmax instead of "
+        "log-softmax to the class term of both networks: they minimise -P(class) in place of -log P(class). Nothing "
+        "else is the origin's; a cgan has no class term.",
+        choices=tuple(CLASS_LOSSES),
+    )
+    infogan_codes: int = cli.flag(
+        2, "Continuous codes of an infogan, uniform in (-1, 1), beside its noise.", minimum=1, source="Chen et al. 2016"
+    )
+    infogan_weight: float = cli.flag(
+        1.0, "Weight (lambda) of the bound on the codes' mutual information with the feature.", minimum=0.0
+    )
     ndf: int = cli.flag(512, "Filters of each hidden layer of the discriminator.", minimum=1, source="paper 4.2.1")
     ngf: int = cli.flag(512, "Filters of each hidden layer of the generator.", minimum=1, source="paper 4.2.1")
     acgan_latent: int = cli.flag(100, "Length of the noise vector.", minimum=1)
@@ -36,43 +50,57 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/acgan: best.npz (the last epoch's), history.json and scale.npy."""
+    """Writes run_dir/acgan, or a folder named like the kind: best.npz (the last epoch's), history.json, scale.npy.
+
+    Each kind is a stage of its own: it is skipped, goes on or is done again whatever became of the others.
+    """
+    unknown = [kind for kind in config.gans if kind not in KINDS]
+    if unknown or not config.gans:
+        raise InputError(f"--gans={','.join(config.gans)}: take some of {', '.join(KINDS)}")
+    for kind in dict.fromkeys(config.gans):
+        _train(dataclasses.replace(config, gans=(kind,)))
+
+
+def _train(config: Config) -> None:
+    """Trains the one kind that `config` names."""
+    (kind,) = config.gans
     features, record, digest = rundir.find(config.run_dir, "features", "extract")
-    with rundir.open_stage(config, FOLDER, {"features": digest}) as stage:
+    with rundir.open_stage(config, kind, {"features": digest}) as stage:
         if stage.done:
             return
         datasets.set_seed(config.seed)
         scale = scaling.root_mean_square(datasets.features(features, "train", config.acgan_batch))
         np.save(stage.path / "scale.npy", scale)
         shape = tuple(record["figures"]["shape"])
-        acgan = gans.build_acgan(
-            shape, scale, config.ngf, config.ndf, config.acgan_latent, config.precision, config.seed
+        gan = build_gan(
+            *(kind, shape, scale, config.ngf, config.ndf, config.acgan_latent, config.infogan_codes),
+            *(config.infogan_weight, config.gan_loss, config.precision, config.seed),
         )
-        acgan.compile(
+        gan.compile(
             tf.keras.optimizers.Adam(config.acgan_learning_rate, config.acgan_beta1),
             tf.keras.optimizers.Adam(config.acgan_learning_rate, config.acgan_beta1),
             config.precision,
         )
         steps = datasets.steps_per_epoch(len(open_features(features, "train")), config.acgan_batch)
         trained = loops.fit(
-            acgan,
+            gan,
             datasets.balanced_features(features, config.acgan_batch),
             steps,
             config.acgan_epochs,
             datasets.feature_pairs(features, "validation", config.acgan_batch),
-            callbacks.Checkpointing(stage.path, acgan, None),
+            callbacks.Checkpointing(stage.path, gan, None),
             stage.logs,
-            "ACGAN",
+            kind,
             config.seed,
         )
-        last = {name: values[-1] for name, values in trained["history"].items()}
+        last = ", ".join(f"{name} {values[-1]:.3f}" for name, values in trained["history"].items())
         stage.complete(
             shape=shape,
-            generator=acgan.generator.count_params(),
-            discriminator=acgan.discriminator.count_params(),
+            generator=gan.generator.count_params(),
+            discriminator=gan.discriminator.count_params(),
             **trained,
         )
-        logging.info("ACGAN: class accuracy %.3f on its own features", last["fake_class_accuracy"])
+        logging.info("%s: last epoch: %s", kind, last)
 
 
 def main() -> None:

@@ -58,5 +58,7 @@ ARMS: dict[str, Arm] = {
         Arm("extrapolation", synthesise=oversampling.extrapolate),
         Arm("image_augmentation", pooled=True),
         Arm("acgan", "generative", pooled=True),
+        Arm("infogan", "generative", pooled=True),
+        Arm("cgan", "generative", pooled=True),
     )
 }

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.models import acgan as gans
 from rembrandt_featgen.models import classifier as classifiers
+from rembrandt_featgen.models import gans
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.training import weights
 
@@ -28,17 +28,21 @@ def unet(folder: Path, config: Mapping, slices: Mapping, precision: str) -> tf.k
     return network
 
 
-def acgan(folder: Path, shape: tuple[int, int, int], config: Mapping, precision: str) -> gans.ACGAN:
-    """The ACGAN of the train_acgan stage.
+def gan(folder: Path, shape: tuple[int, int, int], config: Mapping, precision: str) -> gans.GAN:
+    """A generator of the train_acgan stage.
 
     Args:
-      folder: run_dir/acgan.
+      folder: run_dir/acgan, or that of another kind.
       shape: (height, width, channels) of a feature.
       config: its stage.json's config.
       precision: in which it computes from now on.
     """
     scale = np.load(folder / "scale.npy")
-    network = gans.build_acgan(shape, scale, config["ngf"], config["ndf"], config["acgan_latent"], precision)
+    network = gans.build_gan(
+        *(config["gans"][0], shape, scale, config["ngf"], config["ndf"], config["acgan_latent"]),
+        codes=config["infogan_codes"],
+        precision=precision,
+    )
     weights.load(network, folder / "best.npz")
     return network
 

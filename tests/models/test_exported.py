@@ -6,9 +6,8 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.data import slices
-from rembrandt_featgen.models import acgan as gans
 from rembrandt_featgen.models import classifier as classifiers
-from rembrandt_featgen.models import exported
+from rembrandt_featgen.models import exported, gans
 from rembrandt_featgen.models import unet as unets
 
 SIZE = 32
@@ -31,7 +30,7 @@ def unet():
 def acgan():
     """An ACGAN, untrained: its discriminator confirms some of its features, not others."""
     tf.keras.utils.set_random_seed(1)
-    return gans.build_acgan(SHAPE, np.array([2.0, 0.0, 0.5]), 4, 4, 3)
+    return gans.build_gan("acgan", SHAPE, np.array([2.0, 0.0, 0.5]), 4, 4, 3)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +143,7 @@ def test_generator_equals_live_networks(loaded, acgan):
     feature = acgan.generate(noise, labels)
     assert float(tf.reduce_max(feature)) > 0
     np.testing.assert_allclose(found["feature"], feature, rtol=1e-5, atol=1e-7)
-    seen = np.argmax(acgan(feature)[1], -1)
+    seen = np.argmax(acgan(feature)["grade"], -1)
     np.testing.assert_array_equal(found["confirmed"], seen == labels)
     assert len(np.unique(found["confirmed"])) == 2
     assert found["grades"].numpy().tolist() == [b"LGG", b"HGG"]
@@ -162,6 +161,23 @@ def test_samples_are_draws_by_seed(loaded, acgan, label):
     np.testing.assert_allclose(draw([3, 4]), wanted, rtol=1e-5, atol=1e-7)
     np.testing.assert_array_equal(draw([3, 4]), draw([3, 4]))
     assert np.any(draw([3, 4]) != draw([3, 5]))
+
+
+@pytest.mark.parametrize(("kind", "latent", "outputs"), [("infogan", 5, {"confirmed"}), ("cgan", 3, set())])
+def test_other_generators_have_the_same_signatures(tmp_path, kind, latent, outputs):
+    tf.keras.utils.set_random_seed(1)
+    gan = gans.build_gan(kind, SHAPE, np.array([2.0, 0.0, 0.5]), 4, 4, 3, 2)
+    module, signatures = exported.generator(gan, GRADES)
+    tf.saved_model.save(module, str(tmp_path / kind), signatures)
+    signatures = tf.saved_model.load(str(tmp_path / kind)).signatures
+    seed, labels = tf.constant([3, 4], tf.int64), tf.fill([5], 1)
+    found = signatures["sample"](count=tf.constant(5), label=tf.constant(1), seed=seed)
+    assert set(found) == {"feature", "grades"} | outputs
+    noise = gan.noise(5, [3, 4])
+    assert noise.shape == (5, latent)
+    np.testing.assert_allclose(found["feature"], gan.generate(noise, labels), rtol=1e-5, atol=1e-7)
+    again = signatures["generate"](noise=noise, label=labels)
+    np.testing.assert_allclose(again["feature"], found["feature"], rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("count", [1, 7])

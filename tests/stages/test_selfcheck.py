@@ -30,7 +30,8 @@ FLAGS = """
 --acgan_batch=8
 --synthetic_per_grade=20
 --generate_tries=200
---arms=none,class_weights,smote,image_augmentation,acgan
+--gans=acgan,cgan
+--arms=none,class_weights,smote,image_augmentation,acgan,cgan
 --arm_amounts=0,1
 --classifier_filters=4
 --classifier_units=8
@@ -41,7 +42,7 @@ FLAGS = """
 --cv_seeds=1
 --cv_workers=2
 """
-ARMS = ("none", "class_weights", "smote", "image_augmentation", "acgan")
+ARMS = ("none", "class_weights", "smote", "image_augmentation", "acgan", "cgan")
 
 
 def run_selfcheck(folder, *arguments):
@@ -103,11 +104,14 @@ def test_report_holds_every_arm_by_patient_and_by_slice(report):
         assert row["n"] == ({"HGG": 9, "LGG": 7} if row["unit"] == "patient" else {"HGG": 27, "LGG": 21})
         assert {"balanced_accuracy", "mcc", "auroc", "auprc", "brier", "ece"} <= set(row["ci95"])
     generators = {row["arm"]: row for row in report["generators"]}
-    assert (
-        {"image_augmentation"} <= set(generators) <= {"image_augmentation", "acgan"}
-    )  # so small a GAN may fail a grade
-    assert {"class_accuracy_independent", "coverage", "memorisation"} <= set(generators["image_augmentation"])
-    assert {point["arm"] for point in report["amount_curve"]} == {"smote", "image_augmentation", "acgan"}
+    # so small an ACGAN may fail a grade, but nothing filters a conditional GAN's features
+    assert {"image_augmentation", "cgan"} <= set(generators) <= {"image_augmentation", "acgan", "cgan"}
+    for row in generators.values():
+        assert {"class_accuracy_independent", "coverage", "memorisation"} <= set(row)
+        assert ("acceptance" in row) == ("class_accuracy_own" in row) == (row["arm"] == "acgan")
+    assert {point["arm"] for point in report["amount_curve"]} == {"smote", "image_augmentation", "acgan", "cgan"}
+    assert report["settings"]["gans"] == ["acgan", "cgan"]
+    assert {"acgan", "cgan"} <= set(report["stages"])
 
 
 def test_each_patient_is_tested_once_by_a_fold_that_never_saw_it(checked):

@@ -8,17 +8,18 @@ from rembrandt_featgen.training.oversampling import Samples, TrainingSet
 def test_the_table_has_its_order():
     assert list(arms.ARMS) == [
         *("none", "class_weights", "focal_loss", "random_oversampling", "smote", "borderline_smote", "mixup"),
-        *("manifold_mixup", "gaussian_noise", "interpolation", "extrapolation", "image_augmentation", "acgan"),
+        *("manifold_mixup", "gaussian_noise", "interpolation", "extrapolation", "image_augmentation"),
+        *("acgan", "infogan", "cgan"),
     ]
     assert all(arm.name == name for name, arm in arms.ARMS.items())
     kinds = [arm.kind for arm in arms.ARMS.values()]
-    assert kinds == ["none"] + ["classical"] * 11 + ["generative"]
+    assert kinds == ["none"] + ["classical"] * 11 + ["generative"] * 3
 
 
 @pytest.mark.parametrize("name", ["none", "class_weights", "focal_loss", "mixup", "manifold_mixup"])
 def test_arms_that_add_no_samples_take_no_amount(name):
     assert not arms.ARMS[name].takes_amount
-    assert sum(arm.takes_amount for arm in arms.ARMS.values()) == 8
+    assert sum(arm.takes_amount for arm in arms.ARMS.values()) == 10
 
 
 def test_a_pool_is_handed_to_a_copy():

@@ -1,0 +1,120 @@
+"""Several generators in one run: each a stage of its own, one after the other."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rembrandt_featgen import rundir
+from rembrandt_featgen.data.store import Store, Writer
+from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.stages import arms, crossvalidate, generate, train_acgan
+from rembrandt_featgen.training import callbacks, restore
+
+SHAPE = (4, 4, 2)
+
+
+def settings(run_dir, *gans, **changes):
+    """Those of a training of three epochs of two steps."""
+    tiny = {"ndf": 4, "ngf": 4, "acgan_latent": 3, "acgan_epochs": 3, "acgan_batch": 8, **changes}
+    return train_acgan.Config(run_dir=str(run_dir), gans=gans, **tiny)
+
+
+def write_features(run_dir):
+    """A finished features/ of 16 training and 4 validation slices; LGG fires the first channel, HGG the second."""
+    rng, folder = np.random.default_rng(0), run_dir / "features"
+    folder.mkdir()
+    for split, count in (("train", 16), ("validation", 4)):
+        with Writer(folder, split, {"feature": (SHAPE, "float32")}) as writer:
+            for position in range(count):
+                feature = np.zeros(SHAPE, np.float32)
+                feature[..., position % 2] = rng.uniform(0.5, 1.5)
+                writer.write({"feature": feature}, f"{split}_{position // 2}", position, position % 2)
+    record = {"config": {"store_dtype": "float16", "store_codec": "none"}, "figures": {"shape": SHAPE}, "inputs": {}}
+    rundir.write_json(folder / rundir.RECORD, record)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run whose second kind was killed in its second epoch, and then went on."""
+    run_dir = tmp_path_factory.mktemp("run")
+    write_features(run_dir)
+    save = callbacks.Checkpointing.on_epoch_end
+
+    def killed(self, epoch, logs=None):
+        if self.model.confirms or epoch == 0:
+            save(self, epoch, logs)
+        else:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(callbacks.Checkpointing, "on_epoch_end", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_acgan.run(settings(run_dir, "acgan", "cgan"))
+    assert (run_dir / "acgan" / rundir.RECORD).exists()
+    assert len(rundir.read_json(run_dir / "cgan.part" / "history.json")["d_loss"]) == 1
+    before = (run_dir / "acgan" / rundir.RECORD).stat().st_mtime_ns
+    train_acgan.run(settings(run_dir, "acgan", "cgan"))
+    assert (run_dir / "acgan" / rundir.RECORD).stat().st_mtime_ns == before
+    generate.run(
+        generate.Config(
+            run_dir=str(run_dir), gans=("acgan", "cgan"), synthetic_per_grade=5, generate_tries=400, generate_batch=8
+        )
+    )
+    return run_dir
+
+
+@pytest.mark.parametrize(("kind", "resumed"), [("acgan", False), ("cgan", True)])
+def test_each_kind_is_a_stage_that_goes_on_alone(run, kind, resumed):
+    record = rundir.read_json(run / kind / rundir.RECORD)
+    assert (record["stage"], record["config"]["gans"], record["resumed"]) == (kind, [kind], resumed)
+    history = rundir.read_json(run / kind / "history.json")
+    assert {len(values) for values in history.values()} == {3}
+    assert ("fake_class_accuracy" in history, "val_real_source" in history) == (kind == "acgan", True)
+    gan = restore.gan(run / kind, SHAPE, record["config"], "float32")
+    assert gan.confirms == (kind == "acgan")
+
+
+def test_features_of_an_acgan_are_confirmed_and_those_of_a_cgan_are_all_kept(run):
+    confirmed, plain = (rundir.read_json(run / name / rundir.RECORD) for name in ("synthetic", "synthetic_cgan"))
+    assert confirmed["figures"]["class_accuracy"] > 0
+    assert set(confirmed["figures"]["acceptance"]) == {"LGG", "HGG"}
+    assert plain["inputs"].keys() == {"cgan"}
+    assert (plain["figures"]["class_accuracy"], plain["figures"]["acceptance"]) == (None, None)
+    assert plain["figures"]["kept"] == {"LGG": 5, "HGG": 5}
+    store = Store(run / "synthetic_cgan", "synthetic")
+    assert store.labels.tolist() == [0, 1] * 5
+    gan = restore.gan(run / "cgan", SHAPE, rundir.read_json(run / "cgan" / rundir.RECORD)["config"], "float32")
+    wanted = gan.generate(gan.noise(8, [1, 1]), np.ones(8, np.int32))  # of seed 0, the first batch of HGG
+    found = [record["feature"].numpy() for record in store.dataset()][1::2]
+    np.testing.assert_allclose(found, wanted[:5], rtol=2e-3, atol=1e-4)  # float16
+
+
+def test_other_settings_are_refused(run):
+    with pytest.raises(InputError, match="--gan_loss=correct .now origin."):
+        train_acgan.run(settings(run, "cgan", gan_loss="origin"))
+
+
+@pytest.mark.parametrize("gans", [(), ("acgan", "wgan")])
+def test_unknown_kinds_are_refused(run, gans):
+    with pytest.raises(InputError, match="take some of acgan, infogan, cgan"):
+        train_acgan.run(settings(run, *gans))
+
+
+def test_arm_without_its_generator_is_refused(run):
+    """At once, in a study and in one run; the features of those that were trained are found."""
+    message = "there are no features by infogan; add it to --gans"
+    names = ("none", "acgan", "infogan", "cgan")
+    with pytest.raises(InputError, match=message):
+        arms.run(arms.Config(run_dir=str(run), arms=names))
+    study = crossvalidate.Config(run_dir=str(run / "study"), arms=names, gans=("cgan", "acgan"))
+    with pytest.raises(InputError, match=message):
+        crossvalidate.run(study)
+    assert not (run / "study").exists()
+    arms.check_generators(names, ("acgan", "infogan", "cgan"))
+
+
+def test_a_study_asks_for_no_generator_that_is_not_trained_by_default():
+    default = {field.name: field.default for field in dataclasses.fields(crossvalidate.Config)}
+    arms.check_generators(default["arms"], default["gans"])
+    assert "acgan" in default["arms"]
