@@ -38,6 +38,8 @@ FLAGS = """
 --ngf=8
 --acgan_epochs=3
 --acgan_batch=8
+--gans=acgan,cgan
+--gans=acgan,cgan
 --synthetic_per_grade=12
 --generate_tries=200
 --synthetic_added=0
@@ -47,6 +49,7 @@ FLAGS = """
 --bootstrap_draws=200
 """
 FOLDERS = ("phantom", "slices", "unet", "features", "acgan", "synthetic", "classifier", "export", "report")
+FOLDERS += ("cgan", "synthetic_cgan")  # of a second generator, which the stages after it leave alone
 
 
 def run_pipeline(run_dir, *arguments):
@@ -87,7 +90,7 @@ def test_each_stage_leaves_a_whole_folder(run):
         assert record["seconds"] >= 0
         assert record["versions"]["tensorflow"] == tf.__version__
         assert not list((run_dir / name).rglob("checkpoints"))
-    for name in ("unet", "acgan", "classifier"):
+    for name in ("unet", "acgan", "cgan", "classifier"):
         assert list((run_dir / "tensorboard" / name).rglob("events.out.tfevents.*"))
 
 
@@ -230,9 +233,9 @@ np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], hgg=grade["probability_
     network = restore.classifier(run_dir / "classifier", chosen, shape, records["classifier"]["config"])
     np.testing.assert_allclose(found["hgg"], network(feature)[:, 0], atol=1e-5)
     assert [name.decode() for name in found["grades"]] == ["LGG", "HGG"]
-    acgan = restore.acgan(run_dir / "acgan", shape, records["acgan"]["config"], "float32")
-    noise = tf.random.stateless_normal([3, acgan.latent], [1, 2])
-    np.testing.assert_allclose(found["drawn"], acgan.generate(noise, tf.constant([1, 1, 1])), atol=1e-4)
+    gan = restore.gan(run_dir / "acgan", shape, records["acgan"]["config"], "float32")
+    noise = tf.random.stateless_normal([3, gan.latent], [1, 2])
+    np.testing.assert_allclose(found["drawn"], gan.generate(noise, tf.constant([1, 1, 1])), atol=1e-4)
 
 
 def test_exports_the_unet_for_tensorlayer(run):

@@ -34,12 +34,16 @@ class Config:
     """Flags of the stage."""
 
     run_dir: str = fields.run_dir()
+    gans: tuple[str, ...] = fields.gans()
     report_title: str = fields.report_title()
 
 
 def run(config: Config) -> None:
     """Writes run_dir/report: report.json and index.html."""
-    found = {name: rundir.find(config.run_dir, name, module) for name, module in _STAGES.items()}
+    config = dataclasses.replace(config, gans=config.gans[:1])  # others may be added without harm
+    (kind,) = config.gans
+    named = {"acgan": kind, "synthetic": fields.synthetic_folder(kind)}
+    found = {name: rundir.find(config.run_dir, named.get(name, name), module) for name, module in _STAGES.items()}
     folders, records, digests = ({name: entry[i] for name, entry in found.items()} for i in range(3))
     with rundir.open_stage(config, FOLDER, digests) as stage:
         if stage.done:
@@ -70,6 +74,7 @@ def _report(records) -> dict:
             },
             "segmentation": figures["unet"]["segmentation"],
             "generator": {
+                "kind": records["acgan"]["stage"],
                 **{
                     key: figures["synthetic"][key] for key in ("synthetic", "generated", "acceptance", "class_accuracy")
                 },
@@ -81,7 +86,7 @@ def _report(records) -> dict:
             "verdict": comparison.verdict(found["classification"], difference),
             "verdict_rule": comparison.VERDICT_RULE,
             "warnings": _warnings(records, figures),
-            "stages": {name: {"seconds": record["seconds"]} for name, record in records.items()},
+            "stages": {record["stage"]: {"seconds": record["seconds"]} for record in records.values()},
             "versions": records["unet"]["versions"],
             "settings": settings,
         }
