@@ -1,5 +1,8 @@
 """One whole tiny run on a phantom cohort, and what must hold of it."""
 
+import base64
+import csv
+import html
 import json
 import os
 import shutil
@@ -7,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +18,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import text_format
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins import projector
 
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort import layouts, nifti
@@ -39,7 +46,6 @@ FLAGS = """
 --acgan_epochs=3
 --acgan_batch=8
 --gans=acgan,cgan
---gans=acgan,cgan
 --synthetic_per_grade=12
 --generate_tries=200
 --synthetic_added=0
@@ -47,8 +53,9 @@ FLAGS = """
 --classifier_units=8
 --classifier_epochs=2
 --bootstrap_draws=200
+--maximisation_steps=2
 """
-FOLDERS = ("phantom", "slices", "unet", "features", "acgan", "synthetic", "classifier", "export", "report")
+FOLDERS = ("phantom", "slices", "unet", "features", "acgan", "synthetic", "classifier", "export", "figures", "report")
 FOLDERS += ("cgan", "synthetic_cgan")  # of a second generator, which the stages after it leave alone
 
 
@@ -125,6 +132,70 @@ def test_report_page_needs_no_network(run):
     assert json.loads((run[0] / "report" / "report.json").read_text())["verdict"][:20] in page
 
 
+DRAWN = (*(f"figure_{number:02d}" for number in range(3, 12)), "figure_grad_cam", "figure_activation_maximisation")
+
+
+def test_draws_every_figure_of_the_paper(run):
+    run_dir, _ = run
+    words = figures(run_dir, "figures")["figures"]
+    assert set(words) == set(DRAWN)
+    page = (run_dir / "report" / "index.html").read_text()
+    for name in DRAWN:
+        png = (run_dir / "figures" / f"{name}.png").read_bytes()
+        assert png.startswith(b"\x89PNG")
+        assert len(png) > 12_000, f"{name} shows nothing"
+        assert (run_dir / "report" / "figures" / f"{name}.png").read_bytes() == png
+        assert base64.b64encode(png).decode() in page
+        assert html.escape(words[name]["alt"], quote=True).replace("&#x27;", "&#39;") in page
+    assert "No --unet_weights was given: the initial weights are random." in words["figure_07"]["caption"]
+    sizes = "conv1 64×64×4, conv2 32×32×8, conv3 16×16×16, conv4 8×8×32, conv5 4×4×64"
+    assert sizes + ", uconv4 8×8×32, uconv3 16×16×16, uconv2 32×32×8, uconv1 64×64×4" in words["figure_08"]["alt"]
+    assert words["figure_grad_cam"]["alt"].count("p(HGG)") == 6  # two patients of each grade, a synthetic one of each
+
+
+def test_tables_stand_beside_the_papers_numbers(run):
+    run_dir, _ = run
+    tables = {}
+    for name in ("table_1", "table_2", "table_3"):
+        text = (run_dir / "report" / "tables" / f"{name}.csv").read_text()
+        assert text == (run_dir / "figures" / f"{name}.csv").read_text()
+        tables[name] = list(csv.DictReader(text.splitlines()))
+    assert all(float(row["paper"]) == float(row["this_run"]) for row in tables["table_1"])
+    segmentation = figures(run_dir, "unet")["segmentation"]
+    assert {row["split"]: float(row["iou"]) for row in tables["table_2"]} == {
+        split: found["iou"] for split, found in segmentation.items()
+    }
+    report = json.loads((run_dir / "report" / "report.json").read_text())
+    rows = {
+        (row["unit"], row["arm"], row["classifier"]): row for row in tables["table_3"] if row["source"] == "this run"
+    }
+    assert len(rows) == len(report["classification"]) == 8
+    for row in report["classification"]:
+        found = rows[row["unit"], row["arm"], row["classifier"]]
+        assert float(found["balanced_accuracy"]) == row["balanced_accuracy"]
+        assert float(found["accuracy_LGG"]) == row["accuracy"]["LGG"]
+
+
+def test_figures_and_features_are_in_tensorboard(run):
+    run_dir, _ = run
+    folder = run_dir / "tensorboard" / "projector"
+    (cloud,) = text_format.Parse(
+        (folder / "projector_config.pbtxt").read_text(), projector.ProjectorConfig()
+    ).embeddings
+    points = np.loadtxt(folder / cloud.tensor_path, delimiter="\t")
+    known = list(csv.DictReader((folder / cloud.metadata_path).read_text().splitlines(), delimiter="\t"))
+    kept = figures(run_dir, "synthetic")["synthetic"]
+    assert points.shape == (13 * 4 + kept, 64)
+    assert Counter(row["origin"] for row in known) == {"real": 13 * 4, "synthetic": kept}
+    feature = next(iter(Store(run_dir / "features", "validation").dataset().batch(1)))
+    (first, *_) = [number for number, row in enumerate(known) if row["split"] == "validation"]
+    assert known[first]["patient"] == feature["patient"][0].numpy().decode()
+    assert known[first]["grade"] == layouts.GRADES[int(feature["label"][0])]
+    np.testing.assert_allclose(points[first], feature["feature"][0].numpy().mean((0, 1)), rtol=1e-3, atol=1e-6)
+    shown = EventAccumulator(str(run_dir / "tensorboard" / "figures")).Reload().Tags()["tensors"]
+    assert set(shown) == set(DRAWN)
+
+
 def test_no_patient_is_in_two_splits(run):
     run_dir, _ = run
     for folder in ("slices", "features"):
@@ -183,7 +254,7 @@ def test_deleting_a_folder_redoes_it_and_what_follows(run, tmp_path):
     shutil.rmtree(copy / "classifier")
     done = run_pipeline(copy, f"--flagfile={run[0] / 'flags.txt'}", f"--run_dir={copy}")
     for name in FOLDERS:
-        redone = name in ("classifier", "export", "report")
+        redone = name in ("classifier", "export", "figures", "report")
         assert (f"{name}: done before, skipped" in done.stderr) != redone, name
 
 

@@ -9,7 +9,10 @@ from collections.abc import Iterable
 from rembrandt_featgen import cli
 
 # One run: one split, with and without synthetic features.
-RUN = ("phantom", "prepare", "finetune", "extract", "train_acgan", "generate", "classify", "export", "report")
+RUN = (
+    *("phantom", "prepare", "finetune", "extract", "train_acgan", "generate", "classify"),
+    *("export", "figures", "report"),
+)
 # A study: cross-validation, in each of whose folds every arm is trained.
 FOLD = ("prepare", "finetune", "extract", "train_acgan", "generate", "arms")
 STUDY = ("phantom", "folds", *FOLD, "study")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,9 @@ from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.metrics import classification
 from rembrandt_featgen.reporting import figures, html
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import comparison, datasets
+from rembrandt_featgen.training import comparison
 
 FOLDER = "report"
-MAPS = 25  # feature maps in the paper's figures 9 and 10
 _STAGES = {
     "slices": "prepare",
     "unet": "finetune",
@@ -26,6 +26,14 @@ _STAGES = {
     "synthetic": "generate",
     "classifier": "classify",
     "export": "export",
+    "figures": "figures",
+}
+# Figures of the paper that stand in a section of the page, by the names of its places; the others come together.
+_IN_SECTIONS = {
+    "figure_06": "unet_curves",
+    "figure_09": "feature_maps_HGG",
+    "figure_10": "feature_maps_LGG",
+    "figure_11": "acgan_curves",
 }
 
 
@@ -39,7 +47,7 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/report: report.json and index.html."""
+    """Writes run_dir/report: report.json, index.html, and copies of the figures and tables beside it."""
     config = dataclasses.replace(config, gans=config.gans[:1])  # others may be added without harm
     (kind,) = config.gans
     named = {"acgan": kind, "synthetic": fields.synthetic_folder(kind)}
@@ -51,10 +59,20 @@ def run(config: Config) -> None:
         report = _report(records)
         rundir.write_json(stage.path / "report.json", report)
         title = config.report_title or Path(config.run_dir).resolve().name
-        page = html.render(report, _figures(folders, records, report), {"title": title})
+        context = {"title": title, "links": _copy(folders["figures"], stage.path)}
+        page = html.render(report, _figures(folders, records, report), context)
         (stage.path / "index.html").write_text(page, encoding="utf-8")
         stage.complete(verdict=report["verdict"])
         logging.info("report: %s", Path(config.run_dir) / FOLDER / "index.html")
+
+
+def _copy(drawn: Path, folder: Path) -> dict[str, str]:
+    """Copies the drawn figures and tables into `folder`/figures and `folder`/tables; returns links to the tables."""
+    for kind, ending in (("figures", "png"), ("tables", "csv")):
+        (folder / kind).mkdir(exist_ok=True)
+        for path in sorted(drawn.glob(f"*.{ending}")):
+            shutil.copyfile(path, folder / kind / path.name)
+    return {f"tables/{path.name}": f"tables/{path.name}" for path in sorted(drawn.glob("*.csv"))}
 
 
 def _report(records) -> dict:
@@ -133,35 +151,9 @@ def _figures(folders, records, report) -> dict[str, figures.Figure | bytes]:
             "The slice with most tumour of the first test patients; how good the U-Net is, the table says.",
         )
     }
-    history = rundir.read_json(folders["unet"] / "history.json")
-    shown["unet_curves"] = figures.training_curves(
-        {
-            "Soft-dice loss": {"training": history["soft_dice_loss"], "validation": history["val_soft_dice_loss"]},
-            "Hard dice": {"training": history["hard_dice"], "validation": history["val_hard_dice"]},
-            "IOU": {"training": history["iou"], "validation": history["val_iou"]},
-        },
-        records["unet"]["figures"]["best_epoch"],
-    )
-    history = rundir.read_json(folders["acgan"] / "history.json")
-    shown["acgan_curves"] = figures.training_curves(
-        {
-            "Loss": {"discriminator": history["d_loss"], "generator": history["g_loss"]},
-            "Class accuracy by the discriminator": {
-                "real, training": history["real_class_accuracy"],
-                "real, validation": history["val_real_class_accuracy"],
-                "synthetic": history["fake_class_accuracy"],
-            },
-            "Probability of being real": {"real": history["real_source"], "synthetic": history["fake_source"]},
-        },
-        None,
-    )
-    for label, grade in enumerate(GRADES):
-        real = _typical(datasets.features(folders["features"], "train", 64), label)
-        synthetic = _typical(datasets.features(folders["synthetic"], "synthetic", 64), label)
-        if real is not None and synthetic is not None:
-            channels = np.argsort(-real.mean((0, 1)), kind="stable")[:MAPS]  # those that fire most
-            maps = (np.moveaxis(feature[..., channels], -1, 0) for feature in (real, synthetic))
-            shown[f"feature_maps_{grade}"] = figures.feature_maps(*maps, grade)
+    for name, words in records["figures"]["figures"]["figures"].items():
+        png = (folders["figures"] / f"{name}.png").read_bytes()
+        shown[_IN_SECTIONS.get(name, name)] = figures.Figure(png, words["alt"], words["caption"])
     patients = [row for row in report["classification"] if row["unit"] == "patient"]
     shown["forest"] = figures.forest(
         [
@@ -173,16 +165,6 @@ def _figures(folders, records, report) -> dict[str, figures.Figure | bytes]:
     )
     shown["strip"] = figures.probability_strip(*_patient_probabilities(folders["classifier"] / "predictions.csv"))
     return shown
-
-
-def _typical(batches, label: int) -> np.ndarray | None:
-    """The feature of a grade whose mean is the median among the first thousand: [h, w, channels]."""
-    chosen: list[np.ndarray] = []
-    for batch in batches.take(16):
-        chosen.extend(batch["feature"].numpy()[batch["label"].numpy() == label])
-    if not chosen:
-        return None
-    return chosen[int(np.argsort([feature.mean() for feature in chosen])[len(chosen) // 2])]
 
 
 def _patient_probabilities(path: Path):

@@ -1,0 +1,131 @@
+"""What the figures stage takes from other runs; that it draws all of a run, tests/test_pipeline.py says."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen import rundir
+from rembrandt_featgen.data import tensorlayer_npz
+from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.stages import figures
+from rembrandt_featgen.training.samples import Slices
+
+
+def gan(run, ndf, ngf, loss, kind="acgan"):
+    """A run with a trained generator; returns its folder and record."""
+    folder = run / kind
+    folder.mkdir(parents=True)
+    record = {"stage": kind, "config": {"ndf": ndf, "ngf": ngf}, "inputs": {}}
+    rundir.write_json(folder / "stage.json", record)
+    rundir.write_json(folder / "history.json", {"d_loss": [loss]})
+    return folder, record
+
+
+def test_sweep_is_in_the_order_of_filters_with_this_run_in_it(tmp_path):
+    own = gan(tmp_path / "own", 256, 256, 2.0)
+    runs = [(512, 512), (64, 64), (64, 32)]
+    for number, (ndf, ngf) in enumerate(runs):
+        gan(tmp_path / f"run{number}", ndf, ngf, float(number))
+    names = tuple(str(tmp_path / f"run{number}") for number in range(3))
+    histories, digests = figures._sweep(names, "acgan", *own)
+    assert list(histories) == ["ndf 64, ngf 32", "64", "256", "512"]
+    assert [history["d_loss"] for history in histories.values()] == [[2.0], [1.0], [2.0], [0.0]]
+    assert set(digests) == {f"acgan of {name}" for name in names}
+
+
+def test_runs_of_as_many_filters_are_told_apart_by_name(tmp_path):
+    own = gan(tmp_path / "own", 64, 64, 1.0)
+    gan(tmp_path / "longer", 64, 64, 2.0)
+    histories, _ = figures._sweep((str(tmp_path / "longer"),), "acgan", *own)
+    assert list(histories) == ["64", "64 (longer)"]
+
+
+def test_this_run_in_the_sweep_counts_once(tmp_path):
+    own = gan(tmp_path / "own", 64, 64, 1.0)
+    gan(tmp_path / "other", 256, 256, 2.0)
+    histories, _ = figures._sweep((str(tmp_path / "own"), str(tmp_path / "other")), "acgan", *own)
+    assert list(histories) == ["64", "256"]
+
+
+def test_no_sweep(tmp_path):
+    assert figures._sweep((), "acgan", *gan(tmp_path / "own", 64, 64, 1.0)) == ({}, {})
+
+
+@pytest.mark.parametrize("kind", ["acgan", "infogan"])
+def test_a_run_without_that_generator_is_named_with_the_mend(tmp_path, kind):
+    own = gan(tmp_path / "own", 64, 64, 1.0, kind)
+    gan(tmp_path / "other", 64, 64, 1.0, "cgan")
+    with pytest.raises(InputError) as error:
+        figures._sweep((str(tmp_path / "other"),), kind, *own)
+    line = str(error.value)
+    assert line.startswith("--sweep_dirs: ") and str(tmp_path / "other") in line and f"{kind}/" in line
+    assert "leave it out" in line
+
+
+def test_a_changed_sweep_is_another_input(tmp_path):
+    own = gan(tmp_path / "own", 64, 64, 1.0)
+    other, record = gan(tmp_path / "other", 256, 256, 2.0)
+    before = figures._sweep((str(tmp_path / "other"),), "acgan", *own)[1]
+    rundir.write_json(other / "stage.json", {**record, "seconds": 1})
+    assert figures._sweep((str(tmp_path / "other"),), "acgan", *own)[1] != before
+
+
+def network(factor):
+    """A U-Net that predicts its input times `factor`."""
+    image = tf.keras.Input((8, 8, 1))
+    return tf.keras.Model(image, tf.keras.layers.Rescaling(factor)(image))
+
+
+@pytest.fixture
+def before_and_after(monkeypatch):
+    """Draws Fig. 7 of a run with --unet_weights and their digest; returns what is drawn, and arrays it began with."""
+    masks = np.zeros((2, 8, 8), np.uint8)
+    masks[:, :4] = 1
+    images = masks[..., None].astype(np.float32)
+    images[1, 4:6] = 0.9  # half as much again
+    slices = Slices(images, masks, ["A", "B"], np.array([1, 0]))
+
+    def draw(weights, digest=""):
+        drawn, started = [], []
+        monkeypatch.setattr(figures.paper_figures, "before_and_after", lambda *args: drawn.append(args))
+        monkeypatch.setattr(figures.initial, "unet", lambda *args: started.append(args) or network(0.4))
+        record = {"config": {"unet_weights": str(weights)}, "inputs": {"unet_weights": digest}}
+        records = {"unet": record, "slices": {"figures": {"modalities": ["flair"]}}}
+        figures._before_and_after(SimpleNamespace(slices=lambda *_: slices, unet=network(1.0), records=records))
+        (shown,), arrays = drawn, [args[2] if args[2:] else None for args in started]
+        np.testing.assert_array_equal(shown[1], masks)
+        return shown[2:], arrays
+
+    return draw
+
+
+def test_random_start_against_fine_tuned_with_dice_of_each_slice(before_and_after):
+    (predictions, titles, note), arrays = before_and_after("")
+    assert list(predictions) == ["initial", "fine-tuned"]
+    assert predictions["fine-tuned"].max() == 1.0 and predictions["initial"].max() == pytest.approx(0.4)
+    assert titles == [
+        ["A, HGG\ndice 0.00", "B, LGG\ndice 0.00"],
+        ["A, HGG\ndice 1.00", "B, LGG\ndice 0.80"],  # 2 x 32 / (32 + 48)
+    ]
+    assert note == "No --unet_weights was given: the initial weights are random."
+    assert arrays == [None]
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_pre_trained_against_fine_tuned(before_and_after, tmp_path, changed):
+    file, given = tmp_path / "w.npz", [np.array([1.0, 2.0], np.float32)]
+    tensorlayer_npz.write(file, given)
+    digest = "other" if changed else tensorlayer_npz.read(file).digest
+    (predictions, _, note), (arrays,) = before_and_after(file, digest)
+    assert list(predictions) == ["pre-trained", "fine-tuned"]
+    np.testing.assert_array_equal(arrays, given)
+    assert note == f"Pre-trained weights: {file}" + (", which has changed since." if changed else ".")
+
+
+def test_pre_trained_weights_that_are_gone_are_said_to_be(before_and_after, tmp_path):
+    (predictions, titles, note), arrays = before_and_after(tmp_path / "gone.npz")
+    assert list(predictions) == ["fine-tuned"] and len(titles) == 1
+    assert not arrays
+    assert "gone.npz is not there any more" in note
