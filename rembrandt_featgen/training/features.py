@@ -53,11 +53,16 @@ def open_features(folder: Path, split: str) -> Features:
 
 def _stored(folder: Path, split: str) -> Features:
     store = Store(folder, split)
+    shape, dtype = store.tensors["feature"]
+
+    def in_float32(record):
+        return {**record, "feature": tf.cast(record["feature"], tf.float32)}
 
     def dataset(order=None):
-        return store.dataset(order).map(lambda record: {**record, "feature": tf.cast(record["feature"], tf.float32)})
+        records = store.dataset(order)
+        return records if dtype == "float32" else records.map(in_float32, num_parallel_calls=2)
 
-    return Features(store.tensors["feature"][0], store.patients, store.labels, dataset)
+    return Features(shape, store.patients, store.labels, dataset)
 
 
 def _computed(folder: Path, split: str) -> Features:
