@@ -23,7 +23,6 @@ from rembrandt_featgen.metrics import classification
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.training import datasets, restore
 
-POOLINGS = ("slice", "tumour")
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse regularisation
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import cli, rundir, stages
@@ -25,6 +26,7 @@ from rembrandt_featgen.models import classifier as classifiers
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import arms, datasets, oversampling, restore, scaling, study, trials
+from rembrandt_featgen.training.features import open_features
 
 FOLDER = "arms"
 
@@ -65,7 +67,7 @@ class Split(NamedTuple):
 
 def run(config: Config) -> None:
     """Writes run_dir/arms: predictions.csv of the test slices by each arm and amount, and in stage.json the choices."""
-    chosen, amounts = _arms(config), _amounts(config)
+    chosen, amounts = chosen_arms(config), chosen_amounts(config)
     generators = {name: fields.synthetic_folder(name) for name in chosen if arms.ARMS[name].kind == "generative"}
     made = [name for name, folder in generators.items() if (Path(config.run_dir) / folder / rundir.RECORD).is_file()]
     check_generators(chosen, made)
@@ -92,8 +94,7 @@ def run(config: Config) -> None:
         )
         pools = {}
         for name, folder in generators.items():
-            synthetic = load(found[folder][0], "synthetic")
-            pools[name] = oversampling.Samples(synthetic.features, synthetic.labels)
+            pools[name] = _pool(found[folder][0], training)
         if "image_augmentation" in chosen:
             pools["image_augmentation"] = _augmented(config, found, train, max(amounts))
         rows, choices, networks = [], {}, {}
@@ -102,16 +103,13 @@ def run(config: Config) -> None:
             if arm.pooled:
                 arm = arms.with_pool(arm, pools[name])
             choice = trials.choose_amount(arm, training, held_out, amounts, settings, config.seed)
-            _, labels, probabilities = classification.by_patient(
-                validation.patients, validation.labels, choice.validation_probabilities
-            )
-            threshold = classification.choose_threshold(labels, probabilities)
-            choices[name] = {"kind": arm.kind, "amount": _shown(choice.amount), "threshold": threshold}
-            choices[name]["tried"] = choice.table
             networks[name] = choice.trained
             for one in choice.tried:
-                scores = one.probabilities(test.features)
+                threshold, scores = _threshold(one, validation), one.probabilities(test.features)
                 rows += _predictions(arm, one.amount, one is choice.trained, threshold, test, scores)
+                if one is choice.trained:
+                    choices[name] = {"kind": arm.kind, "amount": _shown(one.amount), "threshold": threshold}
+            choices[name]["tried"] = choice.table
         study.write_predictions(stage.path / "predictions.csv", rows)
         measured = {
             name: _measure(pool, training, held_out, test, settings, config.seed, networks.get("none"))
@@ -137,7 +135,8 @@ def check_generators(chosen: Sequence[str], trained: Sequence[str]) -> None:
         )
 
 
-def _arms(config: Config) -> tuple[str, ...]:
+def chosen_arms(config) -> tuple[str, ...]:
+    """The arms of --arms in the order of the table; InputError where they cannot be compared."""
     for name in config.arms:
         if name not in arms.ARMS:
             raise InputError(f"--arms: {name!r} is not known; take some of {', '.join(arms.ARMS)}")
@@ -146,13 +145,16 @@ def _arms(config: Config) -> tuple[str, ...]:
     return tuple(name for name in arms.ARMS if name in config.arms)
 
 
-def _amounts(config: Config) -> list[float]:
+def chosen_amounts(config) -> list[float]:
+    """The amounts of --arm_amounts; InputError where they are none."""
     try:
         amounts = [float(text) for text in config.arm_amounts]
     except ValueError as error:
         raise InputError(f"--arm_amounts={','.join(config.arm_amounts)}: write numbers, such as 0,1,4") from error
     if not amounts or min(amounts) < 0 or not np.isfinite(amounts).all():
         raise InputError(f"--arm_amounts={','.join(config.arm_amounts)}: give at least one, each from 0 on")
+    if len(set(map(_shown, amounts))) < len(amounts):
+        raise InputError(f"--arm_amounts={','.join(config.arm_amounts)}: names one twice; give each once")
     return amounts
 
 
@@ -167,6 +169,15 @@ def load(folder, split: str) -> Split:
         raise InputError(f"{folder} holds no features of the split {split}; delete it so that its stage is done again")
     columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     return Split(columns["feature"], columns["label"], columns["patient"].astype(str), columns["slice"])
+
+
+def _pool(folder, training: oversampling.TrainingSet) -> oversampling.Samples:
+    """A generator's features, of which there may be none: its filter may have confirmed not one."""
+    if not len(open_features(folder, "synthetic")):
+        logging.warning("%s holds no feature: its arm adds none in this fold", folder)
+        return oversampling.Samples(np.zeros((0, *training.features.shape[1:]), np.float32), np.zeros(0, np.int64))
+    synthetic = load(folder, "synthetic")
+    return oversampling.Samples(synthetic.features, synthetic.labels)
 
 
 def _augmented(config: Config, found: Mapping, train: Split, amount: float) -> oversampling.Samples:
@@ -184,6 +195,13 @@ def _augmented(config: Config, found: Mapping, train: Split, amount: float) -> o
             features.append(tap.predict_on_batch(images))
             labels.append(batch["label"].numpy())
     return oversampling.Samples(np.concatenate(features), np.concatenate(labels))
+
+
+def _threshold(network: trials.Trained, validation: Split) -> float:
+    """The network's own threshold, by the validation patients."""
+    probabilities = network.probabilities(validation.features)
+    patients = classification.by_patient(validation.patients, validation.labels, probabilities)
+    return classification.choose_threshold(*patients[1:])
 
 
 def _predictions(arm: arms.Arm, amount, chosen: bool, threshold: float, test: Split, scores: np.ndarray):

@@ -41,7 +41,9 @@ Config = dataclasses.make_dataclass(
 
 def run(config) -> None:
     """Deals the folds, learns each, and gathers them into report/; ends with the report's path and its verdict."""
-    arms.check_generators(config.arms, config.gans)  # now rather than after the first fold's networks
+    # now rather than after the first fold's networks
+    arms.check_generators(arms.chosen_arms(config), config.gans)
+    arms.chosen_amounts(config)
     run_dir = Path(config.run_dir)
     rundir.make_folder(run_dir, "--run_dir")
     phantom.run(stages.share(phantom, config))

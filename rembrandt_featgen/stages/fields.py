@@ -16,7 +16,7 @@ def run_dir():
 def seed():
     """--seed."""
     return cli.flag(
-        0, "Seed of everything random: the split, initial weights, augmentation, noise.", minimum=0, maximum=2**31
+        0, "Seed of everything random: the split, initial weights, augmentation, noise.", minimum=0, maximum=2**30
     )
 
 

@@ -23,7 +23,6 @@ from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.stages import fields
 
 FOLDER = "slices"
-SPLITS = ("train", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,9 +92,10 @@ def run(config: Config) -> None:
 def _assignment(config: Config, patients) -> dict[str, str]:
     """Which patient is in which split, as drawn or as --split_file says."""
     if not config.split_file:
-        return splits.split_patients(
+        assignment = splits.split_patients(
             patients, config.validation_fraction, config.test_fraction, config.seed, _test_counts(config)
         )
+        return _checked(assignment, patients, f"--test_counts={','.join(config.test_counts)}")
     assignment, known = splits.read_split(config.split_file), {patient.id for patient in patients}
     for names, where in ((known - set(assignment), "--cohort only"), (set(assignment) - known, "the split only")):
         if names:
@@ -104,6 +104,17 @@ def _assignment(config: Config, patients) -> dict[str, str]:
                 f"--split_file={config.split_file}: patient {sorted(names)[0]}{others} is in {where}; give the split "
                 "of this very cohort"
             )
+    return _checked(assignment, patients, f"--split_file={config.split_file}")
+
+
+def _checked(assignment: dict[str, str], patients, flag: str) -> dict[str, str]:
+    """The assignment; InputError where a split is empty or there is a grade without training patients."""
+    for split in splits.SPLITS:
+        if split not in assignment.values():
+            raise InputError(f"{flag} leaves no patient for {split}; put at least one there")
+    for grade in layouts.GRADES:
+        if not any(assignment[patient.id] == "train" for patient in patients if patient.grade == grade):
+            raise InputError(f"{flag} leaves no {grade} patient to train on; put at least one there")
     return assignment
 
 
@@ -140,7 +151,7 @@ def _write_slices(config, patients, assignment, folder, mean, deviation) -> dict
     size = config.image_size
     tensors = {"image": ((size, size, len(config.modalities)), "float32"), "mask": ((size, size, 1), "uint8")}
     counts, empty, cut, fingerprints = {}, [], [], {}
-    for split in SPLITS:
+    for split in splits.SPLITS:
         members = [patient for patient in patients if assignment[patient.id] == split]
         entry = {"patients": _per_grade(p.grade for p in members), "slices": Counter(HGG=0, LGG=0), "empty_masks": 0}
         with store.Writer(folder, split, tensors) as writer:

@@ -55,8 +55,11 @@ def run(config) -> list[Finding]:
     if "planted_signal" in config.checks:
         finding, power = planted_signal(config, home)
         findings.append(finding)
-    checks = [dataclasses.asdict(finding) for finding in findings]
-    rundir.write_json(Path(config.run_dir) / study.SELF_CHECKS, {"self_checks": checks, "power": power})
+    path = Path(config.run_dir) / study.SELF_CHECKS
+    before = rundir.read_json(path) if path.exists() else {"self_checks": [], "power": []}
+    checks = {entry["check"]: entry for entry in before["self_checks"]}
+    checks |= {finding.check: dataclasses.asdict(finding) for finding in findings}
+    rundir.write_json(path, {"self_checks": list(checks.values()), "power": power or before["power"]})
     for finding in findings:
         print(f"{'passed' if finding.passed else 'FAILED'}: {finding.check}: {finding.finding}")
     return findings
@@ -154,6 +157,8 @@ def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
         sizes = sorted({int(text) for text in config.signal_patients})
     except ValueError as error:
         raise InputError(f"--signal_patients={','.join(config.signal_patients)}: write it as 20,40,80") from error
+    if not sizes:
+        raise InputError("--signal_patients names no size; write it as 20,40,80")
     for n in sizes:
         folder = home / f"planted_signal_{n}"
         hgg = round(0.6 * n)

@@ -90,7 +90,10 @@ def _read(config: Config, fold: dict) -> Fold:
     """What a fold's stages left; RuntimeError when it tested a patient that it had learnt from."""
     home = Path(_home(config, fold))
     generators = [kind for kind in KINDS if (home / kind / rundir.RECORD).is_file()]
-    records = {name: rundir.read_json(home / name / rundir.RECORD) for name in ("slices", "unet", *generators, "arms")}
+    records = {
+        name: rundir.read_json(home / name / rundir.RECORD)
+        for name in ("slices", "unet", "features", *generators, "arms")
+    }
     predictions = gathering.read_predictions(home / "arms" / "predictions.csv")
     assignment = splits.read_split(home / "slices" / "split.json")
     tested = {row.patient for row in predictions}

@@ -12,7 +12,7 @@ import tensorflow as tf
 from rembrandt_featgen import rundir
 from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.data import store
-from rembrandt_featgen.stages import classify, export, extract, finetune, predict, prepare
+from rembrandt_featgen.stages import classify, crossvalidate, export, extract, finetune, predict, prepare
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +169,7 @@ def test_bad_manifest(edit, words, cohort, tmp_path, monkeypatch, capsys):
         (["--cohort=/nowhere/at/all"], ["--cohort=/nowhere/at/all"]),
         (["--image_size=100"], ["--image_size=100", "96", "112"]),
         (["--test_counts=HGG"], ["--test_counts", "HGG:7,LGG:4"]),
+        (["--test_counts=HGG:0,LGG:0"], ["--test_counts=HGG:0,LGG:0", "no patient for test"]),
         (["--validation_fraction=0"], ["--validation_fraction"]),
         (["--no_such_flag=1"], ["no_such_flag"]),
         (["--image_size=big"], ["image_size", "big"]),
@@ -288,3 +289,20 @@ def test_predict(arguments, words, cohort, tmp_path, monkeypatch, capsys):
     for word in words:
         assert word in line
     assert not (tmp_path / "m.nii.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--arms=acgn"], ["--arms", "'acgn'"]),
+        (["--arms=acgan"], ["none to compare", "'none'"]),
+        (["--arm_amounts=1,1.0"], ["--arm_amounts=1,1.0", "twice"]),
+        (["--arm_amounts=much"], ["--arm_amounts=much", "0,1,4"]),
+        (["--arm_amounts=-1"], ["--arm_amounts=-1", "from 0 on"]),
+    ],
+)
+def test_bad_flags_of_a_study_are_said_before_anything_is_learnt(arguments, words, tmp_path, monkeypatch, capsys):
+    line = fails(crossvalidate.main, monkeypatch, capsys, f"--run_dir={tmp_path / 'run'}", *arguments)
+    for word in words:
+        assert word in line
+    assert not (tmp_path / "run").exists()
