@@ -149,7 +149,7 @@ def test_draws_every_figure_of_the_paper(run):
     for name in DRAWN:
         png = (run_dir / "figures" / f"{name}.png").read_bytes()
         assert png.startswith(b"\x89PNG")
-        assert (len(png) < 12_000) == missing.get(name, False), name
+        assert (len(png) < 9_000) == missing.get(name, False), name
         assert ("No synthetic" in words[name]["alt"]) == missing.get(name, False)
         assert (run_dir / "report" / "figures" / f"{name}.png").read_bytes() == png
         assert base64.b64encode(png).decode() in page

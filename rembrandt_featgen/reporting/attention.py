@@ -37,15 +37,15 @@ class Sought(NamedTuple):
       grade: in which the channel fires more.
       maximised: the slice that maximises it.
       real: the training slice in which it fires most, and its map there, of the slice's size.
-      synthetic: its map in the synthetic feature in which it fires most.
-      means: of the channel in the three.
+      synthetic: its map in the synthetic feature in which it fires most; None where there is none.
+      means: of the channel in each of them.
     """
 
     channel: str
     grade: str
     maximised: np.ndarray
     real: tuple[np.ndarray, np.ndarray]
-    synthetic: np.ndarray
+    synthetic: np.ndarray | None
     means: Sequence[float]
 
 
@@ -93,17 +93,18 @@ def activation_maximisation(sought: Sequence[Sought], wanted: Sequence[Wanted]) 
       sought: one row each.
       wanted: one row each; empty for a discriminator without class head.
     """
-    rows, names = [], []
+    rows: list[list[Panel]] = []
+    names = []
     for channel in sought:
         image, heat = channel.real
         means = [f"mean {value:.2g}" for value in channel.means]
-        rows.append(
-            [
-                Panel(channel.maximised, f"maximised slice\n{means[0]}"),
-                Panel(image, f"real slice and its map\n{means[1]}", heat=heat),
-                Panel(channel.synthetic, f"map in a synthetic feature\n{means[2]}", colours="viridis"),
-            ]
-        )
+        row = [
+            Panel(channel.maximised, f"maximised slice\n{means[0]}"),
+            Panel(image, f"real slice and its map\n{means[1]}", heat=heat),
+        ]
+        if channel.synthetic is not None:
+            row.append(Panel(channel.synthetic, f"map in a synthetic feature\n{means[2]}", colours="viridis"))
+        rows.append(row)
         names.append(f"U-Net {channel.channel},\nmore in {channel.grade}")
     for head in wanted:
         channels = liveliest_channels(head.features[1], MAPS)

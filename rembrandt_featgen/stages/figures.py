@@ -227,10 +227,10 @@ def _sought(run: Artifacts, steps: int) -> list[attention.Sought]:
     maximised, means = attribution.maximise_channel(run.unet, run.tap, channels, real, bounds, steps)
     sought = []
     for i, (grade, channel) in enumerate(zip(_GRADES, channels)):
-        fires = run.feature("train", numbers[i])[..., channel]
-        drawn = run.feature(SYNTHETIC, samples.strongest(run.points, SYNTHETIC, channel))[..., channel]
+        fires, best = run.feature("train", numbers[i])[..., channel], samples.strongest(run.points, SYNTHETIC, channel)
+        drawn = None if best is None else run.feature(SYNTHETIC, best)[..., channel]
         name, shown = f"{run.tap} channel {channel}", (real[i, ..., 0], fires)
-        level = means[i], fires.mean(), drawn.mean()
+        level = [means[i], fires.mean(), *([] if drawn is None else [drawn.mean()])]
         sought.append(attention.Sought(name, grade, maximised[i, ..., 0], shown, drawn, level))
     return sought
 

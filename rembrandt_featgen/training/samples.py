@@ -141,6 +141,8 @@ def pooled(sources: Sequence[tuple[Path, str]], most: int, seed: int) -> Points:
     share = min(1.0, most / max(sum(map(len, opened)), 1))
     random, parts = np.random.default_rng(seed), []
     for features, (_, split) in zip(opened, sources):
+        if not len(features):  # a generator of which none was confirmed
+            continue
         numbers = np.sort(random.permutation(len(features))[: max(1, int(len(features) * share))])
         means = features.dataset(numbers).map(lambda record: tf.reduce_mean(record["feature"], (0, 1))).batch(64)
         names = [features.patients[number] for number in numbers]
@@ -161,9 +163,11 @@ def typical(points: Points, split: str, label: int) -> int | None:
     return int(points.numbers[where[np.argsort(means, kind="stable")[len(where) // 2]]])
 
 
-def strongest(points: Points, split: str, channel: int) -> int:
-    """Number of the feature of a split in which a channel fires most."""
+def strongest(points: Points, split: str, channel: int) -> int | None:
+    """Number of the feature of a split in which a channel fires most; None for an empty split."""
     where = np.flatnonzero(points.of(split))
+    if not len(where):
+        return None
     return int(points.numbers[where[np.argmax(points.values[where, channel])]])
 
 

@@ -54,6 +54,11 @@ def test_what_a_channel_looks_for_beside_real_and_synthetic(grids):
     assert figure.caption.endswith("This generator's discriminator has no class head.")
 
 
+def test_a_channel_without_synthetic_counterpart(grids):
+    attention.activation_maximisation([SOUGHT[0]._replace(synthetic=None, means=(0.5, 0.25))], [])
+    assert [len(row) for row in grids[0][0]] == [2]
+
+
 def test_what_the_class_head_takes_for_a_grade(grids):
     maximised, real, synthetic = np.zeros((3, 2, 2, 30))
     real[...] = np.arange(30.0)  # channel 29 fires most

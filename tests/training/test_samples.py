@@ -138,6 +138,15 @@ def test_pools_a_sample_of_each_split_where_they_are_many(features):
     assert again.numbers.tolist() == points.numbers.tolist() != other.numbers.tolist()
 
 
+def test_a_split_without_features_has_no_points(features):
+    with Writer(features, "none", {"feature": ((2, 2, 2), "float32")}):
+        pass
+    points = samples.pooled([(features, "synthetic"), (features, "none")], 1000, 0)
+    assert points.splits == ["synthetic"] * 10
+    assert samples.typical(points, "none", 1) is None
+    assert samples.strongest(points, "none", 0) is None
+
+
 def test_read_feature(features):
     np.testing.assert_array_equal(samples.read_feature(features, "train", 3)[:, 0], [[0, -3], [6, -3]])
 
