@@ -26,6 +26,7 @@ def network(weight=0.7, precision="float32", optimizer=None, head=0.3):
     tf.keras.utils.set_random_seed(0)
     model = grade_aware.GradeAware(unets.build_unet(1, 4, precision=precision), weight, CLASS_WEIGHTS, seed=3)
     model.head.set_weights([np.random.default_rng(1).normal(scale=head, size=(64, 1)), np.array([0.2])])
+    model.norm.set_weights([np.full(64, 0.1), np.full(64, 0.5)])  # moving mean and variance
     optimizer = precisions.scaled(optimizer or tf.keras.optimizers.SGD(RATE), precision)
     model.compile(optimizer, segmentation.batch_soft_dice_loss, [segmentation.iou, segmentation.hard_dice])
     return model
@@ -79,7 +80,8 @@ def test_logs_of_validation_by_hand():
     tumour = model.unet(images).numpy()
     features = unets.tap_model(model.unet, "conv5")(images).numpy()  # [4, 2, 2, 64]
     weight = tumour.reshape(4, 2, 16, 2, 16).mean((2, 4))[..., np.newaxis]
-    logits = ((features * weight).sum((1, 2)) / weight.sum((1, 2)) @ model.head.get_weights()[0])[:, 0] + 0.2
+    average = ((features * weight).sum((1, 2)) / weight.sum((1, 2)) - 0.1) / np.sqrt(0.5 + 1e-3)
+    logits = (average @ model.head.get_weights()[0])[:, 0] + 0.2
     surprise = np.log1p(np.exp(-np.where(LABELS == 1, logits, -logits)))
     of_slices = np.array([0.75, 1.5, 0.75, 0.0])  # HGG, LGG, HGG, and LGG without tumour
     assert 0.0 < (right := (logits > 0) == LABELS)[:3].mean() < 1.0
@@ -103,13 +105,15 @@ def test_step_goes_down_the_gradient_of_the_sum(monkeypatch):
     variables = [*reference.unet.trainable_weights, *reference.head.trainable_weights]
     with tf.GradientTape() as tape:
         features, tumour = both(images)
-        logits = reference.head(grade_aware.tumour_average(features, tumour))
+        average = grade_aware.tumour_average(features, tumour)
+        mean, variance = tf.nn.moments(average, 0)
+        logits = reference.head((average - mean) / tf.sqrt(variance + 1e-3))
         weights = tf.constant([0.75, 1.5, 0.75, 0.0])
         loss = segmentation.batch_soft_dice_loss(masks, tumour) + 0.7 * grade_aware.grade_loss(labels, logits, weights)
     wanted = [v - RATE * g for v, g in zip(variables, tape.gradient(loss, variables))]
     one_step(model)
     for found, value in zip([*model.unet.weights, *model.head.weights], wanted):
-        np.testing.assert_allclose(found, value, atol=1e-6)
+        np.testing.assert_allclose(found, value, atol=5e-6)
 
 
 def test_grade_reaches_the_encoder_and_not_the_decoder():
@@ -120,15 +124,31 @@ def test_grade_reaches_the_encoder_and_not_the_decoder():
     assert moved == {f"conv{level}_{i}" for level in range(1, 6) for i in (1, 2)}
 
 
-def test_step_moves_a_head_that_starts_from_zeros():
-    tf.keras.utils.set_random_seed(0)
-    model = grade_aware.GradeAware(unets.build_unet(1, 4), 0.7, CLASS_WEIGHTS)
-    assert not any(weight.any() for weight in model.head.get_weights())
-    model.compile("sgd", segmentation.batch_soft_dice_loss)
-    assert one_step(model)["grade_loss"] == pytest.approx(np.log(2), rel=1e-5)
-    kernel, bias = model.head.get_weights()
-    assert kernel.any()
-    assert not bias.any()  # as the classes weigh equally: 2 * 0.75 of HGG, 1.5 of LGG
+def test_features_of_any_size_tell_the_same_grade():
+    """Standardised over the batch, so that features cannot become small to say nothing."""
+    model = network()
+    features, tumour = tf.random.uniform((4, 2, 2, 64)), tf.random.uniform((4, 32, 32, 1))
+    small, large = (model._tell_grade(scale * features, tumour, training=True) for scale in (1e2, 1e4))
+    np.testing.assert_allclose(small, large, rtol=0.02)
+    # one batch with a momentum of 0.9, from 0.1
+    wanted = 0.09 + 0.1 * 100 * tf.reduce_mean(grade_aware.tumour_average(features, tumour), 0)
+    model = network()
+    model._tell_grade(100 * features, tumour, training=True)
+    np.testing.assert_allclose(model.norm.moving_mean, wanted, rtol=1e-4)
+
+
+def test_head_starts_from_its_seed_and_leaves_the_unets_alone():
+    def build(seed):
+        tf.keras.utils.set_random_seed(0)
+        unet = unets.build_unet(1, 4)
+        before = unet.get_weights()
+        model = grade_aware.GradeAware(unet, 0.7, CLASS_WEIGHTS, seed)
+        assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
+        return model.head.get_weights()[0]
+
+    kernel, same, other = build(3), build(3), build(4)
+    np.testing.assert_array_equal(kernel, same)
+    assert np.abs(kernel - other).min() > 0.0
 
 
 def test_weight_of_zero_is_the_plain_unet_to_the_last_bit():
@@ -162,24 +182,27 @@ def test_weights_are_those_of_the_unet():
 
 
 def test_dropout_is_a_function_of_seed_and_step():
-    def train(seed):
-        model = network(5.0)
-        model._seed = seed
-        return [one_step(model), one_step(model)], model.head.get_weights()[0]
+    model = network()
+    features, tumour = tf.random.uniform((4, 2, 2, 64)), tf.random.uniform((4, 32, 32, 1))
 
-    (logs, kernel), (again, same), (_, other) = train(3), train(3), train(4)
-    assert logs == again
-    np.testing.assert_array_equal(kernel, same)
-    assert np.any(kernel != other)
+    def tell(seed, step):
+        model._seed = seed
+        model.optimizer.iterations.assign(step)
+        return model._tell_grade(features, tumour, training=True).numpy()
+
+    np.testing.assert_array_equal(tell(3, 0), tell(3, 0))
+    assert np.abs(tell(3, 0) - tell(3, 1)).min() > 0.0
+    assert np.abs(tell(3, 0) - tell(4, 0)).min() > 0.0
 
 
 @pytest.mark.parametrize("precision", precisions.PRECISIONS)
-def test_step_in_precision_moves_every_weight(precision):
+def test_steps_in_precision_move_every_weight(precision):
     model = network(0.7, precision, tf.keras.optimizers.Adam(1e-2))
     variables = model.unet.weights + model.head.weights
     assert {variable.dtype for variable in variables} == {tf.float32}
     before = [variable.numpy() for variable in variables]
-    logs = model.fit(tf.data.Dataset.from_tensors(batch()), verbose=0).history  # traced, as in a run
+    for _ in range(8 if precision == "float16" else 1):  # in float16, the first ones only find the scale of the loss
+        logs = one_step(model)
     assert set(logs) == {"loss", "iou", "hard_dice", "grade_loss", "grade_accuracy"}
     assert np.isfinite(list(logs.values())).all()
     stuck = [variable.name for old, variable in zip(before, variables) if not np.any(old != variable)]
@@ -187,7 +210,7 @@ def test_step_in_precision_moves_every_weight(precision):
 
 
 def test_learns_the_grade_of_a_brightness():
-    """HGG tumours are brighter here: a few steps of fine-tuning tell them apart."""
+    """HGG tumours are brighter here: a few steps, traced as in a run, tell them apart."""
     images, (masks, labels) = batch()
     images += 2.0 * tf.cast(masks, tf.float32) * tf.reshape(tf.cast(labels, tf.float32), (4, 1, 1, 1))
     model = network(1.0, optimizer=tf.keras.optimizers.Adam(1e-2), head=0.0)
