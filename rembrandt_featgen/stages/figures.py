@@ -30,7 +30,6 @@ from rembrandt_featgen.training import attribution, datasets, initial, samples, 
 from rembrandt_featgen.training.artifacts import SYNTHETIC, Artifacts
 
 FOLDER = "figures"
-_PATIENTS = 3  # of each grade in a figure
 _OF_A_VOLUME = 6  # slices
 _GRADES = ("HGG", "LGG")  # in the order of the figures
 
@@ -122,7 +121,7 @@ def _sweep(runs: tuple[str, ...], kind: str, folder: Path, record: dict) -> tupl
 
 
 def _sample_slices(run: Artifacts) -> Figure:
-    found = run.slices("train", _PATIENTS)
+    found = run.slices("train")
     titles = [f"{GRADES[label]}\n{patient}" for patient, label in zip(found.patients, found.labels)]
     return paper_figures.sample_slices(found.images[..., 0], found.masks, titles)
 
@@ -151,7 +150,7 @@ def _unet_curves(run: Artifacts) -> Figure:
 
 
 def _before_and_after(run: Artifacts) -> Figure:
-    found, record = run.slices("test", _PATIENTS), run.records["unet"]
+    found, record = run.slices("test"), run.records["unet"]
     path, networks = record["config"]["unet_weights"], {}
     note = "No --unet_weights was given: the initial weights are random."
     if not path:

@@ -15,6 +15,7 @@ from rembrandt_featgen.cohort.splits import SPLITS
 from rembrandt_featgen.training import attribution, restore, samples
 
 SYNTHETIC = "synthetic"  # split of the generated features
+PATIENTS = 3  # of each grade whose slices are shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Artifacts:
     records: Mapping[str, dict]
     most: int
     seed: int
+    _slices: dict[str, samples.Slices] = dataclasses.field(default_factory=dict, init=False)
 
     @property
     def tap(self) -> str:
@@ -49,11 +51,14 @@ class Artifacts:
         sources = [(self.folders["features"], split) for split in SPLITS]
         return samples.pooled([*sources, (self.folders[SYNTHETIC], SYNTHETIC)], self.most, self.seed)
 
-    def slices(self, split: str, most: int) -> samples.Slices:
-        """The slice with most tumour of `most` patients of each grade, HGG first."""
-        folder = self.folders["slices"]
-        names = [name for label in (1, 0) for name in samples.patients(folder, split, label, most)]
-        return samples.largest_tumours(folder, split, names)
+    def slices(self, split: str, most: int = PATIENTS) -> samples.Slices:
+        """The slice with most tumour of `most` patients of each grade, at most `PATIENTS`, HGG first."""
+        if split not in self._slices:
+            folder = self.folders["slices"]
+            names = [name for label in (1, 0) for name in samples.patients(folder, split, label, PATIENTS)]
+            self._slices[split] = samples.largest_tumours(folder, split, names)
+        found = self._slices[split]
+        return found.take([n for label in (1, 0) for n in np.flatnonzero(found.labels == label)[:most]])
 
     def feature(self, split: str, number: int) -> np.ndarray:
         """A feature by its number in its split, [h, w, channels]."""
