@@ -114,7 +114,10 @@ def activation_maximisation(sought: Sequence[Sought], wanted: Sequence[Wanted]) 
         titles = [f"{kind} feature, {value}" for kind, value in zip(("maximised", "real", "synthetic"), odds)]
         rows.append([Panel(mosaic(each), title, colours="viridis") for each, title in zip(maps, titles)])
         names.append(f"discriminator,\n{head.grade}")
-    without = "" if wanted else " This generator's discriminator has no class head."
+    of_heads = (
+        "Discriminator: a feature that maximises the log-odds of a grade by its class head, and the same "
+        f"{MAPS} channels of a typical real and synthetic feature, each with its log-odds."
+    )
     return Figure(
         grid(rows, names),
         f"What maximises {' and '.join(channel.channel for channel in sought)} of the U-Net"
@@ -122,9 +125,8 @@ def activation_maximisation(sought: Sequence[Sought], wanted: Sequence[Wanted]) 
         + ", beside a real and a synthetic counterpart.",
         "Activation maximisation. U-Net: of each grade the channel that fires most in it, compared with the other "
         "grade; a slice that maximises it, found from the training slice in which it fires most; that slice; and its "
-        "map in the synthetic feature in which it fires most. Discriminator: a feature that maximises the log-odds of "
-        f"a grade by its class head, and the same {MAPS} channels of a typical real and synthetic feature, each with "
-        f"its log-odds.{without}",
+        "map in the synthetic feature in which it fires most. "
+        + (of_heads if wanted else "The discriminator has no class head to maximise."),
     )
 
 

@@ -51,7 +51,7 @@ def test_what_a_channel_looks_for_beside_real_and_synthetic(grids):
     assert figure.alt == (
         "What maximises conv5 channel 7 and conv5 channel 3 of the U-Net, beside a real and a synthetic counterpart."
     )
-    assert figure.caption.endswith("This generator's discriminator has no class head.")
+    assert figure.caption.endswith("The discriminator has no class head to maximise.")
 
 
 def test_a_channel_without_synthetic_counterpart(grids):
