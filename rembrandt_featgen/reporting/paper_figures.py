@@ -46,22 +46,24 @@ def volumes(images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -
     )
 
 
-def augmentations(images: np.ndarray, masks: np.ndarray, names: Sequence[str], in_use: bool) -> Figure:
+def augmentations(images: np.ndarray, masks: np.ndarray, names: Sequence[str], in_use: bool, origin: bool) -> Figure:
     """Fig. 5: one slice after each augmentation of Table 1.
 
     Args:
       images, masks: [n, height, width], first the slice as it is.
       names: n lines: technique and amount.
       in_use: whether the run trained with them.
+      origin: whether they are computed as the TensorLayer original does.
     """
     panels = [Panel(image, name, mask) for image, name, mask in zip(images, names, masks)]
     half = -(-len(panels) // 2)
+    how = " They have the quirks of the original (--augmentation=origin)." if origin else ""
     used = "" if in_use else " This run trained without (--augment=false)."
     return Figure(
         grid([panels[:half], panels[half:]]),
         f"One slice, the tumour outlined, {len(names)} times: {listed(names)}.",
         "Fig. 5: the augmentations of Table 1, each alone as far as it goes, and all together as they are drawn in "
-        f"training; image and mask alike.{used}",
+        f"training; image and mask alike.{how}{used}",
     )
 
 

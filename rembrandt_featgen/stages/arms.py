@@ -19,7 +19,7 @@ from tqdm import tqdm
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.layouts import GRADES
-from rembrandt_featgen.data import augment
+from rembrandt_featgen.data.augmentations import AUGMENTATIONS
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import classification, generative
 from rembrandt_featgen.models import classifier as classifiers
@@ -47,6 +47,7 @@ class Config:
         "Amounts of extra samples to choose from: 0 brings the rarer grade up to the other; a does so and adds a times "
         "half the training samples to each grade.",
     )
+    augmentation: str = fields.augmentation()
     arms_classifier: str = cli.flag("cnn", "Classifier of all arms.", choices=classifiers.KINDS)
     classifier_filters: int = fields.classifier_filters()
     classifier_units: int = fields.classifier_units()
@@ -186,12 +187,10 @@ def _augmented(config: Config, found: Mapping, train: Split, amount: float) -> o
     tap = unets.tap_model(unet, found["features"][1]["figures"]["tap"])
     wanted = oversampling.counts(train.labels, amount)
     passes = max(-(-count // np.sum(train.labels == label)) for label, count in wanted.items())
-    features, labels = [], []
+    mode, features, labels = AUGMENTATIONS[config.augmentation], [], []
     for number in range(max(int(passes), 1)):
         for step, batch in enumerate(datasets.slices(found["slices"][0], "train", 16)):
-            images, _ = augment.augment(
-                batch["image"], batch["mask"], tf.constant([config.seed, number * 2**20 + step])
-            )
+            images, _ = mode.augment(batch["image"], batch["mask"], tf.constant([config.seed, number * 2**20 + step]))
             features.append(tap.predict_on_batch(images))
             labels.append(batch["label"].numpy())
     return oversampling.Samples(np.concatenate(features), np.concatenate(labels))

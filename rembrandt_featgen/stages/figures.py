@@ -84,8 +84,11 @@ def run(config: Config) -> None:
         drawn = {name: draw(run) for name, draw in tqdm(figures.items(), "figures", unit="figure")}
         for name, figure in drawn.items():
             (stage.path / f"{name}.png").write_bytes(figure.png)
+        trained = records["unet"]["config"]
         tables = {
-            "table_1": paper_tables.table_1(augment.TABLE_1 if records["unet"]["config"]["augment"] else None),
+            "table_1": paper_tables.table_1(
+                augment.TABLE_1 if trained["augment"] else None, trained["augmentation"] == "origin"
+            ),
             "table_2": paper_tables.table_2(records["unet"]["figures"]["segmentation"]),
             "table_3": paper_tables.table_3(records["classifier"]["figures"]["classification"]),
         }
@@ -139,9 +142,12 @@ def _volumes(run: Artifacts) -> Figure:
 
 
 def _augmentations(run: Artifacts) -> Figure:
-    found = run.slices("train", 1)
-    images, masks, names = samples.augmented(found.images[0], found.masks[0], run.seed)
-    return paper_figures.augmentations(images[..., 0], masks, names, run.records["unet"]["config"]["augment"])
+    found, trained = run.slices("train", 1), run.records["unet"]["config"]
+    images, masks, names = samples.augmented(
+        found.images[0], found.masks[0], run.seed, augmentation=trained["augmentation"]
+    )
+    origin = trained["augmentation"] == "origin"
+    return paper_figures.augmentations(images[..., 0], masks, names, trained["augment"], origin)
 
 
 def _unet_curves(run: Artifacts) -> Figure:
