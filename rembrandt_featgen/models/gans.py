@@ -1,4 +1,7 @@
-"""Generators of U-Net features conditioned on the grade, all behind one interface; `models/gan_kinds.py` lists them."""
+"""Generators conditioned on the grade, all behind one interface; `models/gan_kinds.py` lists them.
+
+What is called features below is slices where a kind is `of_images`.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ def build_gan(
     class_loss: str = "correct",
     precision: str = "float32",
     seed: int = 0,
+    lowest: np.ndarray | float = 0.0,
 ) -> GAN:
     """Builds both networks of a kind and the model around them.
 
@@ -35,7 +39,7 @@ def build_gan(
       filters_generator, filters_discriminator: ngf and ndf.
       latent: length of the noise vector, without codes.
       codes: continuous codes of "infogan", appended to the noise.
-      information_weight, class_loss, seed: as for `GAN`.
+      information_weight, class_loss, seed, lowest: as for `GAN`.
       precision: one of `precision.PRECISIONS`.
 
     Raises:
@@ -43,13 +47,13 @@ def build_gan(
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, received {kind!r}")
-    tells_grade, is_told_grade, has_codes = KINDS[kind]
+    tells_grade, is_told_grade, has_codes, of_images = KINDS[kind]
     codes = codes if has_codes else 0
-    generator = gan_networks.build_generator(shape, filters_generator, latent + codes, precision)
+    generator = gan_networks.build_generator(shape, filters_generator, latent + codes, precision, of_images)
     discriminator = gan_networks.build_discriminator(
-        shape, filters_discriminator, tells_grade, is_told_grade, codes, precision
+        shape, filters_discriminator, tells_grade, is_told_grade, codes, precision, of_images
     )
-    return GAN(generator, discriminator, scale, information_weight, class_loss, seed)
+    return GAN(generator, discriminator, scale, information_weight, class_loss, seed, lowest)
 
 
 class GAN(tf.keras.Model):
@@ -61,6 +65,7 @@ class GAN(tf.keras.Model):
       information_weight: InfoGAN's lambda, the weight of L_I.
       class_loss: one of `CLASS_LOSSES`.
       seed: of the noise, which is a function of it and of the step.
+      lowest: [channels] that is taken off before scaling: 0 for features after ReLU, the background of slices.
 
     Attributes:
       latent: length of the noise vector, codes included.
@@ -76,6 +81,7 @@ class GAN(tf.keras.Model):
         information_weight: float = 1.0,
         class_loss: str = "correct",
         seed: int = 0,
+        lowest: np.ndarray | float = 0.0,
     ):
         super().__init__(name="gan")
         if class_loss not in CLASS_LOSSES:
@@ -87,6 +93,7 @@ class GAN(tf.keras.Model):
         self.confirms = "grade" in heads
         self._scale = tf.constant(scale, tf.float32)
         self._inverse = tf.math.divide_no_nan(1.0, self._scale)
+        self._lowest = tf.constant(lowest, tf.float32)
         self._weight, self._class_term, self._seed = information_weight, CLASS_LOSSES[class_loss], seed
         self.build((None, *discriminator.input_shape[1:]))
 
@@ -112,7 +119,7 @@ class GAN(tf.keras.Model):
 
     def call(self, features, training=False):
         """What D's heads say of unscaled features [batch, h, w, channels], by name."""
-        return self.discriminator(features * self._inverse, training=training)
+        return self.discriminator(self._scaled(features), training=training)
 
     def noise(self, count, seed) -> tf.Tensor:
         """G's input [count, latent], a function of seed ([2] int): N(0, 1), but for codes, uniform in (-1, 1)."""
@@ -123,7 +130,12 @@ class GAN(tf.keras.Model):
 
     def generate(self, noise: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Unscaled features [batch, h, w, channels] from noise [batch, latent] and labels [batch]."""
-        return self.generator([noise, labels], training=False) * self._scale
+        return self.generator([noise, labels], training=False) * self._scale + self._lowest
+
+    def draw(self, noise: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What is kept of a draw: features of `generate`, and whether each is `confirmed`."""
+        features = self.generate(noise, labels)
+        return features, self.confirmed(features, labels)
 
     def confirmed(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Whether D sees the wanted grade in unscaled features, [batch] bool; all of them where D has no opinion."""
@@ -138,7 +150,7 @@ class GAN(tf.keras.Model):
         non-saturating one: it maximises log P(real | fake).
         """
         features, labels = data
-        real = features * self._inverse
+        real = self._scaled(features)
         noise, fake_labels = self._draw(tf.shape(labels)[0])
 
         with tf.GradientTape() as g_tape:
@@ -166,6 +178,9 @@ class GAN(tf.keras.Model):
         """What D says of real features that it was not trained on."""
         features, labels = data
         return self._log(self._seen("real", self(features, training=False), labels))
+
+    def _scaled(self, features):
+        return (features - self._lowest) * self._inverse
 
     def _L_S(self, heads, labels, real):
         return losses.source_term(_source(heads, labels), real)

@@ -150,6 +150,29 @@ def feature_maps(real: np.ndarray, synthetic: np.ndarray, grade: str) -> Figure:
     )
 
 
+def generated_slices(rows: Mapping[str, tuple[np.ndarray, np.ndarray | None]], kind: str) -> Figure:
+    """Slices that a generator made, below real ones.
+
+    Args:
+      rows: name of each row to its slices [n, height, width], and whether the discriminator confirmed the grade of
+        each, [n] bool; None for real ones.
+      kind: of GAN, such as "image_acgan".
+    """
+    panels = [
+        [
+            Panel(image, "" if confirmed is None else "confirmed" if confirmed[i] else "not confirmed")
+            for i, image in enumerate(images)
+        ]
+        for images, confirmed in rows.values()
+    ]
+    return Figure(
+        grid(panels, list(rows)),
+        f"Slices in rows: {listed(list(rows))}.",
+        f"Slices by the {kind}, drawn at random, below training slices with the most tumour; confirmed means that the "
+        "discriminator sees the wanted grade. Every slice of a volume was learnt from, also those without tumour.",
+    )
+
+
 def gan_curves(history: Mapping[str, Sequence[float]], kind: str) -> Figure:
     """Fig. 11 of one run: losses, class accuracy and probability of being real by epoch.
 

@@ -23,7 +23,6 @@ from rembrandt_featgen.data.augmentations import AUGMENTATIONS
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import classification, generative
 from rembrandt_featgen.models import classifier as classifiers
-from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import arms, datasets, oversampling, restore, scaling, study, trials
 from rembrandt_featgen.training.features import open_features
@@ -183,8 +182,7 @@ def _pool(folder, training: oversampling.TrainingSet) -> oversampling.Samples:
 
 def _augmented(config: Config, found: Mapping, train: Split, amount: float) -> oversampling.Samples:
     """Features of the training slices, augmented as in Table 1, as many as the largest amount takes."""
-    unet = restore.unet(found["unet"][0], found["unet"][1]["config"], found["slices"][1], config.precision)
-    tap = unets.tap_model(unet, found["features"][1]["figures"]["tap"])
+    tap = restore.encoder_of_run(Path(config.run_dir), config.precision)
     wanted = oversampling.counts(train.labels, amount)
     passes = max(-(-count // np.sum(train.labels == label)) for label, count in wanted.items())
     mode, features, labels = AUGMENTATIONS[config.augmentation], [], []

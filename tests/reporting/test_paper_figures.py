@@ -70,6 +70,18 @@ def test_augmentations_in_two_rows(grids, in_use, origin):
     assert ("--augmentation=origin" in figure.caption) == origin
 
 
+def test_generated_slices_below_real_ones(grids):
+    real, made = np.zeros((2, 8, 8)), np.ones((3, 8, 8))
+    rows = {"real HGG": (real, None), "synthetic HGG": (made, np.array([True, False, True]))}
+    figure = paper_figures.generated_slices(rows, "image_acgan")
+    ((panels, names),) = grids
+    assert names == ["real HGG", "synthetic HGG"]
+    assert titles(panels) == [["", ""], ["confirmed", "not confirmed", "confirmed"]]
+    np.testing.assert_array_equal(panels[1][2].image, made[2])
+    assert figure.caption.startswith("Slices by the image_acgan, drawn at random")
+    assert figure.alt == "Slices in rows: real HGG; synthetic HGG."
+
+
 def test_unet_curves_have_a_line_at_the_best_epoch(curves):
     figure = paper_figures.unet_curves(HISTORY, 1)
     ((panels, best),) = curves

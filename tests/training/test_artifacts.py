@@ -88,10 +88,12 @@ def test_tap_and_networks(run, monkeypatch):
     records = {
         "classifier": {"config": {"a": 1}, "figures": {"shape": [2, 2, 3]}},
         "export": {"figures": {"classifier": "baseline_cnn"}},
-        "gan": {"config": {"b": 2}, "figures": {"shape": [2, 2, 3]}},
+        "gan": {"config": {"gans": ["acgan"]}, "figures": {"shape": [2, 2, 3]}},
     }
     other = Artifacts({"classifier": "c/", "gan": "g/"}, records, 1, 0)
     other.classifier()
     assert other.class_head().output_shape == (None, 2)
-    assert seen == [("c/", "baseline_cnn", SHAPE, {"a": 1}), ("g/", SHAPE, {"b": 2}, "float32")]
+    assert seen == [("c/", "baseline_cnn", SHAPE, {"a": 1}), ("g/", SHAPE, {"gans": ["acgan"]}, "float32")]
     assert run.tap == "conv4"
+    of_slices = {"gan": {"config": {"gans": ["image_acgan"]}, "figures": {"shape": [4, 4, 1]}}}
+    assert Artifacts({"gan": "g/"}, of_slices, 1, 0).class_head() is None  # it sees no features
