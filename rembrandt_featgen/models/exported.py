@@ -49,7 +49,7 @@ def segmenter(
         mask = tf.cast(probability > 0.5, tf.uint8)
         return {"mask": mask, "probability": probability, "feature": feature, "modalities": names}
 
-    return _module(unet.weights, segment=segment)
+    return _module(both.weights, segment=segment)
 
 
 def generator(gan, grades) -> tuple[tf.Module, dict]:

@@ -206,8 +206,8 @@ def _gan_curves(run: Artifacts) -> Figure:
 def _grad_cam(run: Artifacts) -> Figure:
     classifier, found = run.classifier(), run.slices("test", 2)
     names = [f"{patient}, {GRADES[label]}" for patient, label in zip(found.patients, found.labels)]
-    of_slices = attribution.of_slices(run.encoder, classifier)
-    examples = _explained(of_slices, found.images, names, found.images[..., 0], found.masks)
+    encoder, images, masks = run.looked_at(found)
+    examples = _explained(attribution.of_slices(encoder, classifier), images, names, images[..., 0], masks)
     drawn = {f"synthetic {grade}": run.typical(SYNTHETIC, grade) for grade in _GRADES}
     drawn = {name: feature for name, feature in drawn.items() if feature is not None}
     if drawn:

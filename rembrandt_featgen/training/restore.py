@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from rembrandt_featgen import rundir
 from rembrandt_featgen.models import classifier as classifiers
-from rembrandt_featgen.models import gans
+from rembrandt_featgen.models import crops, gans
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.training import weights
 
@@ -37,9 +37,16 @@ def encoder(unet: tf.keras.Model, folder: Path) -> tf.keras.Model:
       folder: run_dir/features, finished.
 
     Returns:
-      Model from normalised slices [batch, height, width, channels] to features, float32.
+      Model from normalised slices [batch, height, width, channels] to features, float32; of crops by the CNN that saw
+      all training patients.
     """
-    return unets.tap_model(unet, rundir.read_json(folder / rundir.RECORD)["figures"]["tap"])
+    record = rundir.read_json(folder / rundir.RECORD)
+    tap, config = record["figures"]["tap"], record["config"]
+    if tap != crops.TAP:
+        return unets.tap_model(unet, tap)
+    cnn = crops.build_cnn(config["crop_size"], unet.input_shape[-1], config["crop_filters"])
+    weights.load(cnn, folder / "cnn" / "best.npz")
+    return crops.encoder(unet, cnn)
 
 
 def encoder_of_run(run_dir: Path, precision: str) -> tf.keras.Model:
