@@ -56,9 +56,9 @@ class Config:
     crop_filters: int = cli.flag(
         8, "Filters of that CNN's first block; each of the three deeper ones doubles them.", minimum=1
     )
-    crop_epochs: int = cli.flag(40, "Its epochs at most.", minimum=1)
+    crop_epochs: int = cli.flag(60, "Its epochs at most.", minimum=1)
     crop_patience: int = cli.flag(
-        8, "Its epochs without a lower validation loss before stopping; 0 never stops.", minimum=0
+        15, "Its epochs without a lower validation loss before stopping; 0 never stops.", minimum=0
     )
     crop_batch: int = cli.flag(16, "Crops in a batch of its training.", minimum=1)
     crop_learning_rate: float = cli.flag(1e-3, "Adam's learning rate of its training.", minimum=0.0)
