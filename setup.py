@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 BINARIES = [
     *("phantom", "prepare", "finetune", "extract", "train_acgan", "generate", "classify", "export", "report"),
-    *("pipeline", "predict"),
+    *("sweep", "figures", "pipeline", "predict", "folds", "arms", "study", "crossvalidate", "selfcheck"),
 ]
 
 setup(
