@@ -48,7 +48,7 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/classifier: a folder for each arm and kind, predictions.csv, and Table 3 in stage.json."""
     features, record, digest = rundir.find(config.run_dir, "features", "extract")
-    config = dataclasses.replace(config, gans=config.gans[:1])  # others may be added without harm
+    config = dataclasses.replace(config, gans=fields.check_gans(config)[:1])  # others may be added without harm
     folder = fields.synthetic_folder(*config.gans)
     synthetic, _, synthetic_digest = rundir.find(config.run_dir, folder, "generate")
     with rundir.open_stage(config, FOLDER, {"features": digest, folder: synthetic_digest}) as stage:

@@ -53,7 +53,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/figures: a PNG for each figure, a CSV for each table; and TensorBoard's images and projector."""
-    config = dataclasses.replace(config, gans=config.gans[:1])  # others may be added without harm
+    config = dataclasses.replace(config, gans=fields.check_gans(config)[:1])  # others may be added without harm
     (kind,) = config.gans
     places = {
         "slices": ("slices", "prepare"),

@@ -9,8 +9,6 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.errors import InputError
-from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.models.gans import CLASS_LOSSES, build_gan
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import callbacks, datasets, loops, scaling
@@ -54,10 +52,7 @@ def run(config: Config) -> None:
 
     Each kind is a stage of its own: it is skipped, goes on or is done again whatever became of the others.
     """
-    unknown = [kind for kind in config.gans if kind not in KINDS]
-    if unknown or not config.gans:
-        raise InputError(f"--gans={','.join(config.gans)}: take some of {', '.join(KINDS)}")
-    for kind in dict.fromkeys(config.gans):
+    for kind in fields.check_gans(config):
         _train(dataclasses.replace(config, gans=(kind,)))
 
 
