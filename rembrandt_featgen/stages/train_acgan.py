@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.models.gans import CLASS_LOSSES, build_gan
+from rembrandt_featgen.models.gans import CLASS_LOSSES, Stabilisers, build_gan
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import callbacks, datasets, loops, scaling
 from rembrandt_featgen.training.features import open_features
@@ -44,6 +44,19 @@ class Config:
     acgan_learning_rate: float = cli.flag(
         2e-4, "Adam's learning rate for both networks; the paper takes 0.002.", minimum=0.0
     )
+    gan_average: float = cli.flag(
+        0.999,
+        "Decay of the running average of the generator's weights, from which features are drawn; 0 draws from the last "
+        "step's, as the paper does.",
+        minimum=0.0,
+        maximum=0.99999,
+    )
+    gan_flip: bool = cli.flag(
+        True, "Whether the discriminator sees features mirrored at random; false as in the paper."
+    )
+    gan_batch_deviation: bool = cli.flag(
+        True, "Whether the discriminator sees the deviations within a batch; false as in the paper."
+    )
     acgan_beta1: float = cli.flag(0.5, "Adam's beta1, as in the implementation that the paper followed.", minimum=0.0)
 
 
@@ -70,6 +83,7 @@ def _train(config: Config) -> None:
         gan = build_gan(
             *(kind, shape, scale, config.ngf, config.ndf, config.acgan_latent, config.infogan_codes),
             *(config.infogan_weight, config.gan_loss, config.precision, config.seed),
+            Stabilisers(config.gan_average, config.gan_flip, config.gan_batch_deviation),
         )
         gan.compile(
             tf.keras.optimizers.Adam(config.acgan_learning_rate, config.acgan_beta1),
