@@ -121,7 +121,7 @@ def _train(config, stage, kind, arm, sources, features, shape, scale):
         datasets.steps_per_epoch(sum(count for _, _, count in sources), config.classifier_batch),
         config.classifier_epochs,
         datasets.feature_pairs(features, "validation", config.classifier_batch),
-        callbacks.Checkpointing(folder, network, "val_loss", "min", config.classifier_patience),
+        callbacks.Checkpointing(folder, network, "val_loss", "min", config.classifier_patience, fields.SAVE_SECONDS),
         stage.logs / folder.name,
         f"{kind} {arm}",
         config.seed,

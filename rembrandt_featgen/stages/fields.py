@@ -8,6 +8,8 @@ from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models.gan_kinds import KINDS
 
+SAVE_SECONDS = 15.0  # between saves of trainings whose epochs are short
+
 
 def run_dir():
     """--run_dir."""

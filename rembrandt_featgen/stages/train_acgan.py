@@ -97,7 +97,7 @@ def _train(config: Config) -> None:
             steps,
             config.acgan_epochs,
             datasets.feature_pairs(features, "validation", config.acgan_batch),
-            callbacks.Checkpointing(stage.path, gan, None),
+            callbacks.Checkpointing(stage.path, gan, None, seconds=fields.SAVE_SECONDS),
             stage.logs,
             kind,
             config.seed,
