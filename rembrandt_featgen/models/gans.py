@@ -1,4 +1,7 @@
-"""Generators of U-Net features conditioned on the grade, all behind one interface; `models/gan_kinds.py` lists them."""
+"""Generators conditioned on the grade, all behind one interface; `models/gan_kinds.py` lists them.
+
+What is called features below is slices where a kind is `of_images`.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,7 @@ def build_gan(
     precision: str = "float32",
     seed: int = 0,
     stabilisers: Stabilisers = STABILISERS,
+    lowest: np.ndarray | float = 0.0,
 ) -> GAN:
     """Builds both networks of a kind and the model around them.
 
@@ -60,7 +64,7 @@ def build_gan(
       filters_generator, filters_discriminator: ngf and ndf.
       latent: length of the noise vector, without codes.
       codes: continuous codes of "infogan", appended to the noise.
-      information_weight, class_loss, seed, stabilisers: as for `GAN`.
+      information_weight, class_loss, seed, stabilisers, lowest: as for `GAN`.
       precision: one of `precision.PRECISIONS`.
 
     Raises:
@@ -68,13 +72,14 @@ def build_gan(
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, received {kind!r}")
-    tells_grade, is_told_grade, has_codes = KINDS[kind]
+    tells_grade, is_told_grade, has_codes, of_images = KINDS[kind]
     codes = codes if has_codes else 0
-    generator = gan_networks.build_generator(shape, filters_generator, latent + codes, precision)
+    generator = gan_networks.build_generator(shape, filters_generator, latent + codes, precision, of_images)
     discriminator = gan_networks.build_discriminator(
-        shape, filters_discriminator, tells_grade, is_told_grade, codes, precision, stabilisers.batch_deviation
+        *(shape, filters_discriminator, tells_grade, is_told_grade, codes, precision),
+        *(stabilisers.batch_deviation, of_images),
     )
-    return GAN(generator, discriminator, scale, information_weight, class_loss, seed, stabilisers)
+    return GAN(generator, discriminator, scale, information_weight, class_loss, seed, stabilisers, lowest)
 
 
 class GAN(tf.keras.Model):
@@ -87,6 +92,7 @@ class GAN(tf.keras.Model):
       class_loss: one of `CLASS_LOSSES`.
       seed: of noise and flips, which are functions of it and of the step.
       stabilisers: D must have been built with the same `batch_deviation`.
+      lowest: [channels] that is taken off before scaling: 0 for features after ReLU, the background of slices.
 
     Attributes:
       averaged: what features are drawn from: the running average of G, or G itself.
@@ -104,6 +110,7 @@ class GAN(tf.keras.Model):
         class_loss: str = "correct",
         seed: int = 0,
         stabilisers: Stabilisers = STABILISERS,
+        lowest: np.ndarray | float = 0.0,
     ):
         super().__init__(name="gan")
         if class_loss not in CLASS_LOSSES:
@@ -119,6 +126,7 @@ class GAN(tf.keras.Model):
         self.confirms = "grade" in heads
         self._scale = tf.constant(scale, tf.float32)
         self._inverse = tf.math.divide_no_nan(1.0, self._scale)
+        self._lowest = tf.constant(lowest, tf.float32)
         self._weight, self._class_term, self._seed = information_weight, CLASS_LOSSES[class_loss], seed
         self.build((None, *discriminator.input_shape[1:]))
 
@@ -145,7 +153,7 @@ class GAN(tf.keras.Model):
 
     def call(self, features, training=False):
         """What D's heads say of unscaled features [batch, h, w, channels], by name."""
-        return self.discriminator(features * self._inverse, training=training)
+        return self.discriminator(self._scaled(features), training=training)
 
     def noise(self, count, seed) -> tf.Tensor:
         """G's input [count, latent], a function of seed ([2] int): N(0, 1), but for codes, uniform in (-1, 1)."""
@@ -156,7 +164,12 @@ class GAN(tf.keras.Model):
 
     def generate(self, noise: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Unscaled features [batch, h, w, channels] from noise [batch, latent] and labels [batch]."""
-        return self.averaged([noise, labels], training=False) * self._scale
+        return self.averaged([noise, labels], training=False) * self._scale + self._lowest
+
+    def draw(self, noise: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What is kept of a draw: features of `generate`, and whether each is `confirmed`."""
+        features = self.generate(noise, labels)
+        return features, self.confirmed(features, labels)
 
     def confirmed(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Whether D sees the wanted grade in unscaled features, [batch] bool; all of them where D has no opinion."""
@@ -171,7 +184,7 @@ class GAN(tf.keras.Model):
         non-saturating one: it maximises log P(real | fake).
         """
         features, labels = data
-        real = self._flipped(features * self._inverse, 0)
+        real = self._flipped(self._scaled(features), 0)
         noise, fake_labels = self._draw(tf.shape(labels)[0])
 
         with tf.GradientTape() as g_tape:
@@ -217,6 +230,9 @@ class GAN(tf.keras.Model):
             mean.assign_sub(rate * (mean - weight))
         # batch norm needs statistics of the averaged network; averages of G's are far from them
         self.averaged([noise, labels], training=True)
+
+    def _scaled(self, features):
+        return (features - self._lowest) * self._inverse
 
     def _L_S(self, heads, labels, real):
         return losses.source_term(_source(heads, labels), real)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rembrandt_featgen import cli
 from rembrandt_featgen.cohort import layouts
+from rembrandt_featgen.data.augmentations import AUGMENTATIONS
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models.gan_kinds import KINDS
@@ -56,6 +57,17 @@ def validation_fraction():
         "share of those not tested. The paper had none.",
         minimum=0.01,
         maximum=0.9,
+    )
+
+
+def augmentation():
+    """--augmentation."""
+    return cli.flag(
+        "correct",
+        "How Table 1 is applied: 'origin' keeps the quirks of the TensorLayer original, which data/augment_origin.py "
+        "lists (six blurring resamplings, soft masks, one elastic field for a batch, vertical shear, ...); 'correct' "
+        "has none of them.",
+        choices=tuple(AUGMENTATIONS),
     )
 
 

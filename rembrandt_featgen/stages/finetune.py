@@ -87,6 +87,7 @@ class Config:
         minimum=0,
     )
     augment: bool = cli.flag(True, "Whether training slices are augmented.", source="paper, Table 1")
+    augmentation: str = fields.augmentation()
     grade_weight: float = cli.flag(
         0.0,
         "Weight of the grade's cross-entropy beside soft dice: above 0, a head on conv5 learns the grade as well, so "
@@ -138,7 +139,7 @@ def run(config: Config) -> None:
         start.resume(steps * checkpointing.epochs_done)
         trained = loops.fit(
             network,
-            training(slices, config.unet_batch, config.augment),
+            training(slices, config.unet_batch, config.augmentation if config.augment else None),
             steps,
             config.unet_epochs,
             pairs(slices, "validation", config.unet_batch),

@@ -66,7 +66,7 @@ def test_kinds_differ_in_their_heads(kind):
 
 
 def test_unknown_words_are_refused():
-    with pytest.raises(ValueError, match="kind must be one of acgan, infogan, cgan, received 'wgan'"):
+    with pytest.raises(ValueError, match="kind must be one of acgan, infogan, cgan, image_acgan, received 'wgan'"):
         tiny("wgan")
     with pytest.raises(ValueError, match="class_loss must be one of correct, origin, received 'right'"):
         tiny(class_loss="right")
@@ -180,6 +180,21 @@ def test_scale_stands_between_features_and_networks():
     wanted = acgan.discriminator(scaled)
     for name, found in acgan(scaled * SCALE).items():
         np.testing.assert_allclose(found, wanted[name], rtol=1e-5)
+
+
+def test_the_lowest_value_is_taken_off_and_put_back():
+    """A background of slices is 0 for both networks."""
+    lowest = np.array([-0.5, 0.25, -3.0], np.float32)
+    plain, offset = tiny(), tiny(lowest=lowest)
+    offset.set_weights(plain.get_weights())
+    features, labels = batch()
+    noise = plain.noise(8, [1, 2])
+    np.testing.assert_allclose(offset(features + lowest)["grade"], plain(features)["grade"], atol=1e-5)
+    made = plain.generate(noise, labels)
+    np.testing.assert_allclose(offset.generate(noise, labels), made + lowest, atol=1e-5)
+    found, confirmed = offset.draw(noise, tf.constant(labels))
+    np.testing.assert_allclose(found, made + lowest, atol=1e-5)
+    np.testing.assert_array_equal(confirmed, plain.confirmed(made, tf.constant(labels)))
 
 
 def test_channel_of_zero_scale_generates_zeros_and_is_not_seen():
