@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 BINARIES = [
     *("phantom", "prepare", "finetune", "extract", "train_acgan", "generate", "classify", "export", "figures"),
-    *("report", "folds", "arms", "study", "pipeline", "crossvalidate", "selfcheck", "predict"),
+    *("report", "sweep", "folds", "arms", "study", "pipeline", "crossvalidate", "selfcheck", "predict"),
 ]
 
 setup(
