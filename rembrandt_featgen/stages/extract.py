@@ -66,12 +66,12 @@ def run(config: Config) -> None:
             rundir.write_json(stage.path / ENCODER, encoder)
         else:
             for split in splits.SPLITS:
-                _extract(config, tap, shape, slices, split, stage.path)
+                extract_split(config, tap, shape, slices, split, stage.path)
         stage.complete(tap=config.tap, shape=shape, features=counts)
         logging.info("features: %s at %s, %s", "x".join(map(str, shape)), config.tap, counts)
 
 
-def _extract(config: Config, tap: tf.keras.Model, shape, slices, split: str, folder) -> None:
+def extract_split(config: Config, tap: tf.keras.Model, shape, slices, split: str, folder) -> None:
     """Writes the features of one split, or what a run that was killed left of it."""
     tensors = {"feature": (shape, config.store_dtype)}
     with store.Writer(folder, split, tensors, config.store_codec, resume=True) as writer:
