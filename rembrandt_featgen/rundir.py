@@ -21,7 +21,10 @@ from rembrandt_featgen.errors import InputError, SettingsError, carried_by
 
 RECORD = "stage.json"
 SETTINGS = "settings.json"  # of a stage at work
-_PACKAGES = ("tensorflow", "keras", "tensorlayer", "tensorflow-addons", "nibabel", "numpy", "scipy", "scikit-learn")
+_PACKAGES = (
+    *("tensorflow", "keras", "tensorlayer", "tensorflow-addons", "nibabel", "numpy", "scipy", "scikit-learn"),
+    "tf-keras-vis",
+)
 
 
 @dataclasses.dataclass

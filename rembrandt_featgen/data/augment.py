@@ -11,8 +11,9 @@ content in the order of Table 1, which is that of the TensorLayer original:
     6. shear               x -> x + shear * y: every row moves horizontally, by its distance from the middle row
     7. zoom                (x, y) -> (1 + zoom) (x, y): larger for zoom > 0
 
-Unlike the original, nothing that one technique moves out of the image is lost to the next, the image is interpolated
-only once, the mask stays binary, and every image of a batch has parameters of its own.
+Unlike the original, whose quirks `augment_origin` keeps, nothing that one technique moves out of the image is lost to
+the next, the image is interpolated only once, the mask stays binary, and every image of a batch has parameters of its
+own.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def draw(seed: tf.Tensor, batch: int | tf.Tensor, height: int, width: int, range
     uniform = tf.random.stateless_uniform([batch, 7], seeds[0], alg="philox")
     signed = 2.0 * uniform - 1.0
     rows, columns = lattice_size(height, width, ranges)
-    # One noise map for each axis. The original uses one for both: here that would be [batch, 1, rows, columns], tiled.
+    # One noise map for each axis.
     noise = tf.random.stateless_uniform([batch, 2, rows, columns], seeds[1], -1.0, alg="philox")
     return Parameters(
         flip_horizontal=uniform[:, 0] < ranges.flip_horizontal,
@@ -168,7 +169,7 @@ def apply(images: tf.Tensor, masks: tf.Tensor, parameters: Parameters) -> tuple[
 
     Reference: the paper, Table 1.
     """
-    images, masks = _checked(images, masks)
+    images, masks = checked(images, masks)
     return _apply(images, masks, parameters)
 
 
@@ -191,11 +192,12 @@ def augment(
 
     Reference: the paper, Table 1.
     """
-    images, masks = _checked(images, masks)
+    images, masks = checked(images, masks)
     return apply(images, masks, draw(seed, tf.shape(images)[0], *images.shape[1:3], ranges))
 
 
-def _checked(images, masks):
+def checked(images: tf.Tensor, masks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Images and masks as tensors; ValueError where they do not fit each other or a size is unknown."""
     images, masks = tf.convert_to_tensor(images), tf.convert_to_tensor(masks)
     if not images.dtype.is_floating or images.shape.rank != 4 or None in images.shape[1:]:
         raise ValueError(

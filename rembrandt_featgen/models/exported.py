@@ -49,11 +49,11 @@ def segmenter(
         mask = tf.cast(probability > 0.5, tf.uint8)
         return {"mask": mask, "probability": probability, "feature": feature, "modalities": names}
 
-    return _module(unet.weights, segment=segment)
+    return _module(both.weights, segment=segment)
 
 
 def generator(gan, grades) -> tuple[tf.Module, dict]:
-    """The generator of features, a `gans.GAN`.
+    """The generator of features, a `gans.GAN` or an `image_gans.EncodedGAN`.
 
     Signature `generate`: noise [n, latent] float32, label [n] int32 -> feature [n, h, w, filters] float32 in the
     U-Net's own units, confirmed [n] bool (whether the discriminator sees the wanted grade; absent where it has no
@@ -63,9 +63,8 @@ def generator(gan, grades) -> tuple[tf.Module, dict]:
     names = tf.constant(list(grades))
 
     def generate(noise, label):
-        feature = gan.generate(noise, label)
-        confirmed = {"confirmed": gan.confirmed(feature, label)} if gan.confirms else {}
-        return {"feature": feature, **confirmed, "grades": names}
+        feature, confirmed = gan.draw(noise, label)
+        return {"feature": feature, **({"confirmed": confirmed} if gan.confirms else {}), "grades": names}
 
     def sample(count, label, seed):
         return generate(gan.noise(count, seed), tf.fill([count], label))

@@ -3,6 +3,12 @@
 They work on features divided by a scale for each channel, the root mean square over training features, so that they are
 of order one; they stay sparse and non-negative as ReLU made them, and the generator ends in a ReLU, whose range they
 have. (The origin's tanh generator cannot produce unbounded features, nor exact zeros.)
+
+Networks of whole slices are deeper: each hidden layer but one doubles or halves the sides, so that the smallest is a
+sixteenth of a slice (15 x 15 of 240, 6 x 6 of 96), as at the U-Net's 5th block, and filters halve as sides double, as
+in DCGAN (Radford et al. 2016): with ngf = 64, at 240 x 240, they are 64, 32, 16, 8 and 4. Their largest layer, of
+filters / 16 at full size, holds 4 * size^2 * filters / 16 bytes a slice in float32: 7 MB with 512 at 240, of which a
+step of batch 16 keeps some 15 at a time, near 2 GB.
 """
 
 from __future__ import annotations
@@ -20,24 +26,40 @@ from rembrandt_featgen.models import precision as precisions
 CLASSES = 2
 _MOMENTUM = 0.9  # of batch norm: small cohorts have too few steps for Keras' 0.99 to settle
 _INIT = tf.keras.initializers.RandomNormal  # of deviation 0.02, as in the implementation that the paper followed
+_LEAST_FILTERS = 4  # of a hidden layer of slices
 _LEAST_DEVIATION = 0.05  # of a code by Q: a generator can make codes certain, and the bound would grow without end
 
 
-def build_generator(shape, filters: int = 512, latent: int = 100, precision: str = "float32") -> tf.keras.Model:
-    """Builds G: three hidden layers, a dense one and two deconvolutions, each with batch norm and ReLU.
+def hidden_filters(filters: int, of_images: bool) -> list[int]:
+    """Filters of the hidden layers, from the smallest map to the largest.
+
+    Args:
+      filters: ndf or ngf, of the smallest map.
+      of_images: whether the networks are of slices: five layers, halving; else three, all alike (paper 4.2).
+    """
+    return [max(_LEAST_FILTERS, filters // 2**level) for level in range(5)] if of_images else [filters] * 3
+
+
+def build_generator(
+    shape, filters: int = 512, latent: int = 100, precision: str = "float32", of_images: bool = False
+) -> tf.keras.Model:
+    """Builds G: hidden layers, a dense one and two deconvolutions (of slices: four), with batch norm and ReLU.
 
     Args:
       shape: (height, width, channels) of a feature.
       filters: ngf, the paper's 64, 256 or 512 (4.2.1).
       latent: length of the noise vector, InfoGAN's codes included.
       precision: one of `precision.PRECISIONS`.
+      of_images: whether it is for slices, see `hidden_filters`.
 
     Returns:
       Model from noise [batch, latent] and labels [batch] int to scaled features [batch, *shape] >= 0, float32.
     """
     height, width, channels = shape
     policy = precisions.policy(precision)
-    rows, columns = -(-height // 4), -(-width // 4)  # two doublings reach or pass the feature's size
+    smallest, *larger = hidden_filters(filters, of_images)
+    times = 2 ** len(larger)
+    rows, columns = -(-height // times), -(-width // times)  # doublings reach or pass the feature's size
 
     def activate(x):
         return tf.keras.layers.ReLU(dtype=policy)(
@@ -49,15 +71,15 @@ def build_generator(shape, filters: int = 512, latent: int = 100, precision: str
     one_hot = tf.keras.layers.CategoryEncoding(CLASSES, output_mode="one_hot")(labels)
     x = tf.keras.layers.Concatenate(dtype=policy)([noise, one_hot])
     x = tf.keras.layers.Dense(
-        rows * columns * filters, use_bias=False, kernel_initializer=_INIT(0.0, 0.02), dtype=policy
+        rows * columns * smallest, use_bias=False, kernel_initializer=_INIT(0.0, 0.02), dtype=policy
     )(x)
-    x = activate(tf.keras.layers.Reshape((rows, columns, filters), dtype=policy)(x))
-    for _ in range(2):  # rows x columns -> twice -> four times
+    x = activate(tf.keras.layers.Reshape((rows, columns, smallest), dtype=policy)(x))
+    for count in larger:  # rows x columns -> twice -> four times ...
         deconvolution = tf.keras.layers.Conv2DTranspose(
-            filters, 4, 2, "same", use_bias=False, kernel_initializer=_INIT(0.0, 0.02), dtype=policy
+            count, 4, 2, "same", use_bias=False, kernel_initializer=_INIT(0.0, 0.02), dtype=policy
         )
         x = activate(deconvolution(x))
-    x = tf.keras.layers.Cropping2D(((0, 4 * rows - height), (0, 4 * columns - width)), dtype=policy)(x)
+    x = tf.keras.layers.Cropping2D(((0, times * rows - height), (0, times * columns - width)), dtype=policy)(x)
     x = tf.keras.layers.Conv2D(channels, 3, padding="same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)(x)
     return tf.keras.Model([noise, labels], tf.keras.layers.ReLU(dtype="float32")(x), name="generator")
 
@@ -69,8 +91,10 @@ def build_discriminator(
     is_told_grade: bool = False,
     codes: int = 0,
     precision: str = "float32",
+    batch_deviation: bool = False,
+    of_images: bool = False,
 ) -> tf.keras.Model:
-    """Builds D: three hidden convolutions of stride 2 with leaky ReLU, and linear heads on what they find.
+    """Builds D: three hidden convolutions (of slices: five) of stride 2 with leaky ReLU, and linear heads on them.
 
     The convolutions are spectrally normalised (Miyato et al. 2018): small cohorts let D win at once without it.
 
@@ -82,6 +106,9 @@ def build_discriminator(
         feature with a learnt vector of the grade is added to the logit.
       codes: adds the heads "code_mean" and "code_deviation", InfoGAN's Q, for so many codes.
       precision: one of `precision.PRECISIONS`.
+      batch_deviation: hands "source" the deviations of what is found within the batch, too (Karras et al. 2018). The
+        other heads judge each feature for itself.
+      of_images: whether it is for slices, see `hidden_filters`.
 
     Returns:
       Model from scaled features [batch, *shape] to a dictionary of float32: "source", logits of "real" [batch, 1], or
@@ -90,18 +117,19 @@ def build_discriminator(
     """
     policy = precisions.policy(precision)
     x = feature = tf.keras.Input(shape, name="feature")
-    for _ in range(3):
-        convolution = tf.keras.layers.Conv2D(filters, 3, 2, "same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)
+    for count in reversed(hidden_filters(filters, of_images)):
+        convolution = tf.keras.layers.Conv2D(count, 3, 2, "same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)
         # float32: the wrapper writes the normalised kernel back, which would round the variable in half precision
         x = tfa.layers.SpectralNormalization(convolution, dtype="float32")(x)
         x = tf.keras.layers.LeakyReLU(0.2, dtype=policy)(x)
         x = tf.keras.layers.Dropout(0.25, dtype=policy)(x)
     x = tf.keras.layers.Flatten(dtype=policy)(x)
 
-    def head(name, units, **settings):
-        return tf.keras.layers.Dense(units, name=name, dtype="float32", **settings)(x)
+    def head(name, units, found=x, **settings):
+        return tf.keras.layers.Dense(units, name=name, dtype="float32", **settings)(found)
 
-    heads = {"source": head("source", 1)}
+    of_batch = tf.keras.layers.Lambda(_with_deviation, name="batch_deviation", dtype="float32")
+    heads = {"source": head("source", 1, of_batch(x) if batch_deviation else x)}
     if is_told_grade:
         projection = head("projection", CLASSES, use_bias=False)  # a column of the kernel is the vector of a grade
         heads["source"] = tf.keras.layers.Add(dtype="float32")([heads["source"], projection])
@@ -111,6 +139,13 @@ def build_discriminator(
         heads["code_mean"] = head("code_mean", codes)
         heads["code_deviation"] = head("code_deviation", codes, activation=_deviation)
     return tf.keras.Model(feature, heads, name="discriminator")
+
+
+def _with_deviation(x):
+    """[batch, n] to [batch, 2 n]: beside each sample the deviations within the batch."""
+    variance = tf.math.reduce_variance(x, 0, keepdims=True)
+    # not 0: there the root has no gradient
+    return tf.concat([x, tf.repeat(tf.sqrt(variance + 1e-6), tf.shape(x)[0], 0)], -1)
 
 
 def _deviation(x):

@@ -46,22 +46,24 @@ def volumes(images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -
     )
 
 
-def augmentations(images: np.ndarray, masks: np.ndarray, names: Sequence[str], in_use: bool) -> Figure:
+def augmentations(images: np.ndarray, masks: np.ndarray, names: Sequence[str], in_use: bool, origin: bool) -> Figure:
     """Fig. 5: one slice after each augmentation of Table 1.
 
     Args:
       images, masks: [n, height, width], first the slice as it is.
       names: n lines: technique and amount.
       in_use: whether the run trained with them.
+      origin: whether they are computed as the TensorLayer original does.
     """
     panels = [Panel(image, name, mask) for image, name, mask in zip(images, names, masks)]
     half = -(-len(panels) // 2)
+    how = " They have the quirks of the original (--augmentation=origin)." if origin else ""
     used = "" if in_use else " This run trained without (--augment=false)."
     return Figure(
         grid([panels[:half], panels[half:]]),
         f"One slice, the tumour outlined, {len(names)} times: {listed(names)}.",
         "Fig. 5: the augmentations of Table 1, each alone as far as it goes, and all together as they are drawn in "
-        f"training; image and mask alike.{used}",
+        f"training; image and mask alike.{how}{used}",
     )
 
 
@@ -145,6 +147,29 @@ def feature_maps(real: np.ndarray, synthetic: np.ndarray, grade: str) -> Figure:
         f"Two mosaics of the same {len(channels)} channels, of a real {grade} feature and of a synthetic one.",
         f"Fig. {_NUMBERS[grade]}: the same channels of a real and a synthetic {grade} feature; a channel has the same "
         "colours in both.",
+    )
+
+
+def generated_slices(rows: Mapping[str, tuple[np.ndarray, np.ndarray | None]], kind: str) -> Figure:
+    """Slices that a generator made, below real ones.
+
+    Args:
+      rows: name of each row to its slices [n, height, width], and whether the discriminator confirmed the grade of
+        each, [n] bool; None for real ones.
+      kind: of GAN, such as "image_acgan".
+    """
+    panels = [
+        [
+            Panel(image, "" if confirmed is None else "confirmed" if confirmed[i] else "not confirmed")
+            for i, image in enumerate(images)
+        ]
+        for images, confirmed in rows.values()
+    ]
+    return Figure(
+        grid(panels, list(rows)),
+        f"Slices in rows: {listed(list(rows))}.",
+        f"Slices by the {kind}, drawn at random, below training slices with the most tumour; confirmed means that the "
+        "discriminator sees the wanted grade. Every slice of a volume was learnt from, also those without tumour.",
     )
 
 

@@ -33,11 +33,12 @@ _TABLE_3 = (
 )
 
 
-def table_1(ranges: Ranges | None) -> str:
+def table_1(ranges: Ranges | None, origin: bool = False) -> str:
     """Parameters of the augmentations, of the paper and of the run.
 
     Args:
       ranges: the run's; None for a run without augmentation.
+      origin: whether they are applied as the TensorLayer original does, which shears vertically.
     """
     rows = []
     for technique, parameter, paper, field in _TABLE_1:
@@ -45,6 +46,7 @@ def table_1(ranges: Ranges | None) -> str:
         if ranges is not None:
             value = getattr(ranges, field)
             ours = round(math.degrees(value) if field == "angle" else value, 10)
+            ours = f"{ours} (vertically)" if origin and field == "shear" else ours
         rows.append([technique, parameter, paper, ours])
     return csv_text(["technique", "parameter", "paper", "this_run"], rows)
 

@@ -19,16 +19,18 @@ from tqdm import tqdm
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.layouts import GRADES
-from rembrandt_featgen.data import augment
+from rembrandt_featgen.data.augmentations import AUGMENTATIONS
+from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import classification, generative
 from rembrandt_featgen.models import classifier as classifiers
-from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import arms, datasets, oversampling, restore, scaling, study, trials
 from rembrandt_featgen.training.features import open_features
 
 FOLDER = "arms"
+_BATCH = 16  # slices that are augmented at a time
+_MEASURED = 1.0  # amount of a generator's features that is measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Config:
         "Amounts of extra samples to choose from: 0 brings the rarer grade up to the other; a does so and adds a times "
         "half the training samples to each grade.",
     )
+    augmentation: str = fields.augmentation()
     arms_classifier: str = cli.flag("cnn", "Classifier of all arms.", choices=classifiers.KINDS)
     classifier_filters: int = fields.classifier_filters()
     classifier_units: int = fields.classifier_units()
@@ -181,19 +184,25 @@ def _pool(folder, training: oversampling.TrainingSet) -> oversampling.Samples:
 
 
 def _augmented(config: Config, found: Mapping, train: Split, amount: float) -> oversampling.Samples:
-    """Features of the training slices, augmented as in Table 1, as many as the largest amount takes."""
-    unet = restore.unet(found["unet"][0], found["unet"][1]["config"], found["slices"][1], config.precision)
-    tap = unets.tap_model(unet, found["features"][1]["figures"]["tap"])
-    wanted = oversampling.counts(train.labels, amount)
-    passes = max(-(-count // np.sum(train.labels == label)) for label, count in wanted.items())
-    features, labels = [], []
-    for number in range(max(int(passes), 1)):
-        for step, batch in enumerate(datasets.slices(found["slices"][0], "train", 16)):
-            images, _ = augment.augment(
-                batch["image"], batch["mask"], tf.constant([config.seed, number * 2**20 + step])
-            )
-            features.append(tap.predict_on_batch(images))
-            labels.append(batch["label"].numpy())
+    """Features of the training slices, augmented as in Table 1: as many of each grade as the largest amount takes."""
+    tap, mode = restore.encoder_of_run(Path(config.run_dir), config.precision), AUGMENTATIONS[config.augmentation]
+    wanted = oversampling.counts(train.labels, max(amount, _MEASURED))
+    of_slices, random = np.array(Store(found["slices"][0], "train").labels), np.random.default_rng(config.seed)
+    features, labels, number = [], [], 0
+    while any(wanted.values()):
+        kept = np.zeros(len(of_slices), bool)  # what nobody would draw only fills the memory
+        for label, count in wanted.items():
+            own = random.permutation(np.flatnonzero(of_slices == label))[:count]
+            kept[own], wanted[label] = True, count - len(own)
+        for step, batch in enumerate(datasets.slices(found["slices"][0], "train", _BATCH)):
+            rows = np.flatnonzero(kept[step * _BATCH : (step + 1) * _BATCH])
+            if not len(rows):
+                continue
+            seed = tf.constant([config.seed, number * 2**20 + step])
+            images, _ = mode.augment(batch["image"], batch["mask"], seed)
+            features.append(tap.predict_on_batch(tf.gather(images, rows)))
+            labels.append(batch["label"].numpy()[rows])
+        number += 1
     return oversampling.Samples(np.concatenate(features), np.concatenate(labels))
 
 
@@ -230,7 +239,7 @@ def _measure(
     real: trials.Trained | None,
 ) -> dict:
     """How good the features of a pool are, held against real ones of test patients."""
-    wanted = oversampling.counts(training.labels, 1.0)
+    wanted = oversampling.counts(training.labels, _MEASURED)
     few = {label: min(count, int(np.sum(pool.labels == label))) for label, count in wanted.items()}
     drawn = oversampling.from_pool(pool)(training, few, seed)
     parts = (training.features, test.features, drawn.features)

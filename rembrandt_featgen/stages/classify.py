@@ -62,7 +62,7 @@ def run(config: Config) -> None:
     _check("classifier_arms", config.classifier_arms, ARMS)
     _check("classifier_kinds", config.classifier_kinds, classifiers.KINDS)
     features, record, digest = rundir.find(config.run_dir, "features", "extract")
-    config = dataclasses.replace(config, gans=config.gans[:1])  # others may be added without harm
+    config = dataclasses.replace(config, gans=fields.check_gans(config)[:1])  # others may be added without harm
     folder = fields.synthetic_folder(*config.gans)
     synthetic, _, synthetic_digest = rundir.find(config.run_dir, folder, "generate")
     with rundir.open_stage(config, FOLDER, {"features": digest, folder: synthetic_digest}) as stage:
@@ -143,7 +143,7 @@ def _train(config, stage, kind, arm, sources, features, shape, scale):
         datasets.steps_per_epoch(count, config.classifier_batch),
         config.classifier_epochs,
         datasets.feature_pairs(features, "validation", config.classifier_batch),
-        callbacks.Checkpointing(folder, network, "val_loss", "min", config.classifier_patience),
+        callbacks.Checkpointing(folder, network, "val_loss", "min", config.classifier_patience, fields.SAVE_SECONDS),
         stage.logs / folder.name,
         f"{kind} {arm}",
         config.seed,

@@ -14,7 +14,8 @@ from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.data import tensorlayer_npz
 from rembrandt_featgen.models import exported, pretrained
-from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.models.gan_kinds import KINDS
+from rembrandt_featgen.models.image_gans import EncodedGAN
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import restore
 
@@ -35,7 +36,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/export: unet/, generator/ and classifier/, which compute in float32, and unet_tensorlayer.npz."""
-    config = dataclasses.replace(config, gans=config.gans[:1])  # others may be added without harm
+    config = dataclasses.replace(config, gans=fields.check_gans(config)[:1])  # others may be added without harm
     (kind,) = config.gans
     names = {
         "slices": "prepare",
@@ -51,14 +52,17 @@ def run(config: Config) -> None:
             return
         slices, shape = records["slices"]["figures"], tuple(records["features"]["figures"]["shape"])
         unet = restore.unet(folders["unet"], records["unet"]["config"], records["slices"], "float32")
-        gan = restore.gan(folders[kind], shape, records[kind]["config"], "float32")
+        encoder = restore.encoder(unet, folders["features"])
+        made = tuple(records[kind]["figures"]["shape"])
+        gan = restore.gan(folders[kind], made, records[kind]["config"], "float32")
+        gan = EncodedGAN(gan, encoder) if KINDS[kind].of_images else gan
         losses = records["classifier"]["figures"]["validation_loss"]
         chosen = min(losses, key=losses.get) if config.export_classifier == "auto" else config.export_classifier
         classifier = restore.classifier(folders["classifier"], chosen, shape, records["classifier"]["config"])
         models = {
             "unet": exported.segmenter(
                 unet,
-                unets.tap_model(unet, records["features"]["figures"]["tap"]),
+                encoder,
                 slices["mean"],
                 slices["deviation"],
                 records["slices"]["config"]["image_size"],

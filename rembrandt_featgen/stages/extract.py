@@ -1,12 +1,25 @@
 """Runs the trained U-Net up to one block and stores that block's features of all slices.
 
 With --features_from=slices nothing is stored: the stages that follow compute the features anew whenever they need them.
+
+With --tap=crop_cnn (the paper's future work) the features are not the U-Net's: each slice is cropped around the tumour
+that the U-Net predicts, and a small CNN, trained on the training patients' grades, makes them. Three things to know:
+
+- The CNN knows its training patients' grades by heart. So that generator and classifier do not learn from that, the
+  features of each training patient come from a CNN that never saw it (--crop_folds). With 0 folds, the classifier
+  trains on features that tell more than those of any other patient will.
+- Features of the arm image_augmentation, and of slices by an image_acgan, come from the CNN that saw all training
+  patients: for that arm, training is easier than the test.
+- The validation patients choose the CNN's epoch, and later amounts and thresholds, too: what they say is a little too
+  good. Test patients choose nothing.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
@@ -15,9 +28,10 @@ from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.data import store
 from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.models import crops
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import datasets, restore
+from rembrandt_featgen.training import cropping, datasets, restore
 from rembrandt_featgen.training.features import ENCODER
 
 FOLDER = "features"
@@ -29,7 +43,31 @@ class Config:
 
     run_dir: str = fields.run_dir()
     precision: str = fields.precision()
-    tap: str = cli.flag("conv5", f"Block whose features are taken: one of {', '.join(unets.TAPS)}.", source="paper 4.1")
+    seed: int = fields.seed()
+    tap: str = cli.flag(
+        "conv5",
+        f"Block whose features are taken: one of {', '.join(unets.TAPS)}; or {crops.TAP}, features of a CNN that "
+        "learns the grade from crops around the predicted tumour.",
+        source="paper 4.1",
+    )
+    crop_size: int = cli.flag(
+        96, f"With --tap={crops.TAP}: pixels along each side of a crop; a multiple of 16.", minimum=16
+    )
+    crop_filters: int = cli.flag(
+        8, "Filters of that CNN's first block; each of the three deeper ones doubles them.", minimum=1
+    )
+    crop_epochs: int = cli.flag(40, "Its epochs at most.", minimum=1)
+    crop_patience: int = cli.flag(
+        8, "Its epochs without a lower validation loss before stopping; 0 never stops.", minimum=0
+    )
+    crop_batch: int = cli.flag(16, "Crops in a batch of its training.", minimum=1)
+    crop_learning_rate: float = cli.flag(1e-3, "Adam's learning rate of its training.", minimum=0.0)
+    crop_folds: int = cli.flag(
+        4,
+        "Folds of the training patients, each of whose features come from a CNN that did not see them; 0 takes them "
+        "from the one that was trained on them.",
+        minimum=0,
+    )
     extract_batch: int = cli.flag(10, "Slices in a batch.", minimum=1)
     features_from: str = cli.flag(
         "store",
@@ -49,16 +87,24 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/features: a store of [h, w, filters] features after ReLU for each split, or encoder.json alone."""
-    if config.tap not in unets.TAPS:
-        raise InputError(f"--tap={config.tap} is no block of the U-Net; take one of {', '.join(unets.TAPS)}")
+    if config.tap not in (*unets.TAPS, crops.TAP):
+        known = ", ".join([*unets.TAPS, crops.TAP])
+        raise InputError(f"--tap={config.tap} is no block of the U-Net, nor {crops.TAP}; take one of {known}")
     slices, slices_record, slices_digest = rundir.find(config.run_dir, "slices", "prepare")
     folder, record, digest = rundir.find(config.run_dir, "unet", "finetune")
     with rundir.open_stage(config, FOLDER, {"slices": slices_digest, "unet": digest}) as stage:
         if stage.done:
             return
-        unet = restore.unet(folder, record["config"], slices_record, config.precision)
-        tap = unets.tap_model(unet, config.tap)
         size = slices_record["config"]["image_size"]
+        unet = restore.unet(folder, record["config"], slices_record, config.precision)
+        measured: dict = {}
+        if config.tap == crops.TAP:
+            _check_crops(config, size)
+            encoders, measured["accuracy"] = _learn_crops(config, unet, slices, stage)
+            tap, features = crops.encoder(unet, encoders.network), _of_crops(config, unet, encoders)
+        else:
+            tap = unets.tap_model(unet, config.tap)
+            features = _of_tap(tap)
         shape = tuple(tap.compute_output_shape((1, size, size, tap.input_shape[-1]))[1:])
         counts = {split: len(store.Store(slices, split)) for split in splits.SPLITS}
         if config.features_from == "slices":
@@ -66,12 +112,69 @@ def run(config: Config) -> None:
             rundir.write_json(stage.path / ENCODER, encoder)
         else:
             for split in splits.SPLITS:
-                _extract(config, tap, shape, slices, split, stage.path)
-        stage.complete(tap=config.tap, shape=shape, features=counts)
+                extract_split(config, features, shape, slices, split, stage.path)
+        stage.complete(tap=config.tap, shape=shape, features=counts, **measured)
         logging.info("features: %s at %s, %s", "x".join(map(str, shape)), config.tap, counts)
 
 
-def _extract(config: Config, tap: tf.keras.Model, shape, slices, split: str, folder) -> None:
+def _check_crops(config: Config, size: int) -> None:
+    """InputError where crops of that size cannot be cut, or cross-fitted features not be computed anew."""
+    if config.crop_size % 2**crops.HALVINGS or config.crop_size > size:
+        raise InputError(
+            f"--crop_size={config.crop_size} must be a multiple of 16, and at most --image_size={size}; take "
+            f"{min(max(config.crop_size // 16, 1) * 16, size)}"
+        )
+    if config.features_from == "slices" and config.crop_folds:
+        raise InputError(
+            f"--features_from=slices cannot be had with --tap={crops.TAP} --crop_folds={config.crop_folds}, by which "
+            "each training patient has its own network; take --features_from=store or --crop_folds=0"
+        )
+
+
+def _learn_crops(config: Config, unet: tf.keras.Model, slices, stage) -> tuple[cropping.Encoders, dict]:
+    """Trains the CNN on crops of training patients."""
+    train, validation = (
+        cropping.cut(unet, slices, split, config.crop_size, config.extract_batch) for split in ("train", "validation")
+    )
+    settings = cropping.Settings(
+        config.crop_size,
+        config.crop_filters,
+        config.crop_epochs,
+        config.crop_patience,
+        config.crop_batch,
+        config.crop_learning_rate,
+        config.crop_folds,
+        config.seed,
+    )
+    encoders, accuracy = cropping.fit(train, validation, settings, stage.path, stage.logs)
+    if config.crop_folds and not encoders.folds:
+        logging.warning(
+            "%s: a grade has one training patient only, so features of training patients come from the CNN that saw "
+            "them, and tell more than they should",
+            crops.TAP,
+        )
+    told = ", ".join(f"{name} {value:.3f}" for name, value in accuracy.items())
+    logging.info("%s: balanced accuracy per slice: %s", crops.TAP, told)
+    return encoders, accuracy
+
+
+def _of_tap(tap: tf.keras.Model) -> Callable[[dict], np.ndarray]:
+    """From a batch of slices to features at a block."""
+    return lambda batch: tap.predict_on_batch(batch["image"])
+
+
+def _of_crops(config: Config, unet: tf.keras.Model, encoders: cropping.Encoders) -> Callable[[dict], np.ndarray]:
+    """From a batch of slices to features of their crops."""
+
+    def features(batch):
+        where = crops.places(tf.constant(unet.predict_on_batch(batch["image"])), config.crop_size)
+        images = crops.cut(batch["image"], where, config.crop_size).numpy()
+        return encoders.features(images, batch["patient"].numpy().astype(str))
+
+    return features
+
+
+def extract_split(config: Config, features_of, shape, slices, split: str, folder) -> None:
     """Writes the features of one split, or what a run that was killed left of it."""
     tensors = {"feature": (shape, config.store_dtype)}
     with store.Writer(folder, split, tensors, config.store_codec, resume=True) as writer:
@@ -80,7 +183,7 @@ def _extract(config: Config, tap: tf.keras.Model, shape, slices, split: str, fol
             logging.info("%s of %s: goes on after %d of %d features", config.tap, split, done, total)
         with tqdm(total=total, initial=done, desc=f"{config.tap} of {split}", unit="slice") as bar:
             for batch in datasets.slices(slices, split, config.extract_batch, done):
-                features = tap.predict_on_batch(batch["image"])
+                features = features_of(batch)
                 keys = [batch[name].numpy() for name in ("patient", "slice", "label")]
                 for feature, patient, position, label in zip(features, *keys):
                     writer.write({"feature": feature}, patient.decode(), position, label)

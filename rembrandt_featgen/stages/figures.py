@@ -21,16 +21,18 @@ from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.data import augment, tensorlayer_npz
 from rembrandt_featgen.metrics import segmentation
 from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.reporting import attention, paper_figures, paper_tables, sweeps
 from rembrandt_featgen.reporting.drawing import Figure
 from rembrandt_featgen.reporting.panels import grid
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import attribution, datasets, initial, samples, tensorboard
+from rembrandt_featgen.training import attribution, datasets, initial, restore, samples, tensorboard
 from rembrandt_featgen.training.artifacts import SYNTHETIC, Artifacts
 
 FOLDER = "figures"
 SWEEP = "sweep"
 _OF_A_VOLUME = 6  # slices
+_DRAWN = 5  # slices of each grade by a generator of these
 _GRADES = ("HGG", "LGG")  # in the order of the figures
 
 
@@ -47,7 +49,9 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/figures: a PNG for each figure, a CSV for each table; and TensorBoard's images and projector."""
-    config = dataclasses.replace(config, gans=config.gans[:1])  # others may be added without harm
+    kinds = fields.check_gans(config)
+    of_images = [name for name in kinds if KINDS[name].of_images]
+    config = dataclasses.replace(config, gans=kinds[:1])  # others may be added without harm
     (kind,) = config.gans
     places = {
         "slices": ("slices", "prepare"),
@@ -62,6 +66,8 @@ def run(config: Config) -> None:
     folders, records = ({name: entry[i] for name, entry in found.items()} for i in range(2))
     digests = {places[name][0]: digest for name, (_, _, digest) in found.items()}
     swept, others = _sweep(config.run_dir)
+    makers = {name: rundir.find(config.run_dir, name, "train_acgan") for name in of_images}
+    others |= {name: digest for name, (_, _, digest) in makers.items()}
     with rundir.open_stage(config, FOLDER, {**digests, **others}) as stage:
         if stage.done:
             return
@@ -73,12 +79,17 @@ def run(config: Config) -> None:
                 _activation_maximisation, steps=config.maximisation_steps
             ),
         }
+        for name, (folder, record, _) in makers.items():
+            figures[f"figure_{name}"] = functools.partial(_generated_slices, folder=folder, record=record)
         drawn = {name: draw(run) for name, draw in tqdm(figures.items(), "figures", unit="figure")}
         drawn |= sweeps.drawn(swept)
         for name, figure in drawn.items():
             (stage.path / f"{name}.png").write_bytes(figure.png)
+        trained = records["unet"]["config"]
         tables = {
-            "table_1": paper_tables.table_1(augment.TABLE_1 if records["unet"]["config"]["augment"] else None),
+            "table_1": paper_tables.table_1(
+                augment.TABLE_1 if trained["augment"] else None, trained["augmentation"] == "origin"
+            ),
             "table_2": paper_tables.table_2(records["unet"]["figures"]["segmentation"]),
             "table_3": paper_tables.table_3(records["classifier"]["figures"]["classification"]),
             **sweeps.tables(swept),
@@ -125,9 +136,12 @@ def _volumes(run: Artifacts) -> Figure:
 
 
 def _augmentations(run: Artifacts) -> Figure:
-    found = run.slices("train", 1)
-    images, masks, names = samples.augmented(found.images[0], found.masks[0], run.seed)
-    return paper_figures.augmentations(images[..., 0], masks, names, run.records["unet"]["config"]["augment"])
+    found, trained = run.slices("train", 1), run.records["unet"]["config"]
+    images, masks, names = samples.augmented(
+        found.images[0], found.masks[0], run.seed, augmentation=trained["augmentation"]
+    )
+    origin = trained["augmentation"] == "origin"
+    return paper_figures.augmentations(images[..., 0], masks, names, trained["augment"], origin)
 
 
 def _unet_curves(run: Artifacts) -> Figure:
@@ -179,8 +193,8 @@ def _gan_curves(run: Artifacts) -> Figure:
 def _grad_cam(run: Artifacts) -> Figure:
     classifier, found = run.classifier(), run.slices("test", 2)
     names = [f"{patient}, {GRADES[label]}" for patient, label in zip(found.patients, found.labels)]
-    of_slices = attribution.of_slices(run.unet, run.tap, classifier)
-    examples = _explained(of_slices, found.images, names, found.images[..., 0], found.masks)
+    encoder, images, masks = run.looked_at(found)
+    examples = _explained(attribution.of_slices(encoder, classifier), images, names, images[..., 0], masks)
     drawn = {f"synthetic {grade}": run.typical(SYNTHETIC, grade) for grade in _GRADES}
     drawn = {name: feature for name, feature in drawn.items() if feature is not None}
     if drawn:
@@ -209,7 +223,7 @@ def _sought(run: Artifacts, steps: int) -> list[attention.Sought]:
     numbers = [samples.strongest(run.points, "train", channel) for channel in channels]
     real = samples.read_slices(run.folders["slices"], "train", numbers).images
     bounds = float(real.min()), float(np.percentile(real, 99.9))
-    maximised, means = attribution.maximise_channel(run.unet, run.tap, channels, real, bounds, steps)
+    maximised, means = attribution.maximise_channel(run.encoder, channels, real, bounds, steps)
     sought = []
     for i, (grade, channel) in enumerate(zip(_GRADES, channels)):
         fires, best = run.feature("train", numbers[i])[..., channel], samples.strongest(run.points, SYNTHETIC, channel)
@@ -233,6 +247,21 @@ def _wanted(run: Artifacts, steps: int) -> list[attention.Wanted]:
         features = np.stack([best, real, synthetic])
         wanted.append(attention.Wanted(grade, features, attribution.log_odds(head, features, label)))
     return wanted
+
+
+def _generated_slices(run: Artifacts, folder: Path, record: dict) -> Figure:
+    gan, found = (
+        restore.gan(folder, tuple(record["figures"]["shape"]), record["config"], "float32"),
+        run.slices("train"),
+    )
+    rows = {}
+    for grade in _GRADES:
+        label = GRADES.index(grade)
+        noise, labels = gan.noise(_DRAWN, [run.seed, label]), tf.fill([_DRAWN], label)
+        made, confirmed = (part.numpy() for part in gan.draw(noise, labels))
+        rows[f"real {grade}"] = found.images[found.labels == label][..., 0], None
+        rows[f"synthetic {grade}"] = made[..., 0], confirmed
+    return paper_figures.generated_slices(rows, record["stage"])
 
 
 def _nothing(why: str) -> Figure:

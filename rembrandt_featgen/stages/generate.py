@@ -1,11 +1,13 @@
 """Generates features of each grade and keeps those whose grade the discriminator's class head confirms.
 
-The discriminator of a "cgan" has none: all of its features are kept, and it has no acceptance to report.
+The discriminator of a "cgan" has none: all of its features are kept, and it has no acceptance to report. Slices of an
+"image_acgan" are confirmed as slices; those that are become features as real slices do.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +17,9 @@ from tqdm import tqdm
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.data import store
+from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.models.gans import GAN
+from rembrandt_featgen.models.image_gans import EncodedGAN
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import restore
 
@@ -39,7 +43,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/synthetic: a store of confirmed features, the grades alternating, of --store_dtype and codec."""
-    for kind in dict.fromkeys(config.gans):
+    for kind in fields.check_gans(config):
         _generate(dataclasses.replace(config, gans=(kind,)))
 
 
@@ -47,14 +51,18 @@ def _generate(config: Config) -> None:
     """Draws from the one kind that `config` names."""
     (kind,) = config.gans
     folder, record, digest = rundir.find(config.run_dir, kind, "train_acgan")
-    _, features, _ = rundir.find(config.run_dir, "features", "extract")
-    with rundir.open_stage(config, fields.synthetic_folder(kind), {kind: digest}) as stage:
+    _, features, features_digest = rundir.find(config.run_dir, "features", "extract")
+    inputs = {kind: digest, **({"features": features_digest} if KINDS[kind].of_images else {})}
+    with rundir.open_stage(config, fields.synthetic_folder(kind), inputs) as stage:
         if stage.done:
             return
-        shape = tuple(record["figures"]["shape"])
-        gan = restore.gan(folder, shape, record["config"], config.precision)
+        gan = restore.gan(folder, tuple(record["figures"]["shape"]), record["config"], config.precision)
+        shape, batch = tuple(features["figures"]["shape"]), config.generate_batch
+        if KINDS[kind].of_images:  # in batches that fit the U-Net
+            gan = EncodedGAN(gan, restore.encoder_of_run(Path(config.run_dir), config.precision))
+            batch = min(batch, features["config"]["extract_batch"])
         tallies = [_Tally() for _ in GRADES]
-        draws = [_confirmed(gan, label, config, tally) for label, tally in enumerate(tallies)]
+        draws = [_confirmed(gan, label, batch, config, tally) for label, tally in enumerate(tallies)]
         bar = tqdm(total=config.synthetic_per_grade * len(GRADES), desc=f"features by {kind}", unit="feature")
         kept_as = features["config"]
         tensors = {"feature": (shape, kept_as["store_dtype"])}
@@ -99,18 +107,16 @@ class _Tally:
     kept: int = 0
 
 
-def _confirmed(gan: GAN, label: int, config: Config, tally: _Tally):
+def _confirmed(gan: GAN | EncodedGAN, label: int, batch: int, config: Config, tally: _Tally):
     """Yields each confirmed feature of a grade, [h, w, channels]."""
 
     @tf.function
     def draw(step):
         # one stream of seeds for each grade
-        noise = gan.noise(config.generate_batch, [config.seed + 1, step * len(GRADES) + label])
-        labels = tf.fill([config.generate_batch], label)
-        features = gan.generate(noise, labels)
-        return features, gan.confirmed(features, labels)
+        noise = gan.noise(batch, [config.seed + 1, step * len(GRADES) + label])
+        return gan.draw(noise, tf.fill([batch], label))
 
-    for step in range(-(-config.synthetic_per_grade * config.generate_tries // config.generate_batch)):
+    for step in range(-(-config.synthetic_per_grade * config.generate_tries // batch)):
         features, confirmed = (tensor.numpy() for tensor in draw(tf.constant(step)))
         tally.tried += len(confirmed)
         tally.right += int(np.sum(confirmed))

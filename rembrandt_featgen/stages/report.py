@@ -51,7 +51,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/report: report.json, index.html, and copies of the figures and tables beside it."""
-    config = dataclasses.replace(config, gans=config.gans[:1])  # others may be added without harm
+    config = dataclasses.replace(config, gans=fields.check_gans(config)[:1])  # others may be added without harm
     (kind,) = config.gans
     named = {"acgan": kind, "synthetic": fields.synthetic_folder(kind)}
     found = {name: rundir.find(config.run_dir, named.get(name, name), module) for name, module in _STAGES.items()}

@@ -1,4 +1,7 @@
-"""Trains the ACGAN, or other generators of features of each grade, on the training patients' features."""
+"""Trains the ACGAN, or other generators of features of each grade, on the training patients' features.
+
+An "image_acgan" is trained on their slices, and needs no features.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,8 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models.gan_kinds import KINDS
-from rembrandt_featgen.models.gans import CLASS_LOSSES, build_gan
+from rembrandt_featgen.models.gans import CLASS_LOSSES, Stabilisers, build_gan
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import callbacks, datasets, loops, scaling
 from rembrandt_featgen.training.features import open_features
@@ -38,13 +40,32 @@ class Config:
     infogan_weight: float = cli.flag(
         1.0, "Weight (lambda) of the bound on the codes' mutual information with the feature.", minimum=0.0
     )
-    ndf: int = cli.flag(512, "Filters of each hidden layer of the discriminator.", minimum=1, source="paper 4.2.1")
-    ngf: int = cli.flag(512, "Filters of each hidden layer of the generator.", minimum=1, source="paper 4.2.1")
+    ndf: int = cli.flag(
+        512,
+        "Filters of each hidden layer of the discriminator; of an image_acgan, of the deepest of five, each shallower "
+        "one having half.",
+        minimum=1,
+        source="paper 4.2.1",
+    )
+    ngf: int = cli.flag(512, "The same of the generator.", minimum=1, source="paper 4.2.1")
     acgan_latent: int = cli.flag(100, "Length of the noise vector.", minimum=1)
     acgan_epochs: int = cli.flag(50, "Epochs.", minimum=1, source="paper 4.2")
     acgan_batch: int = cli.flag(16, "Features in a batch, both grades equally often.", minimum=2, source="paper 4.2")
     acgan_learning_rate: float = cli.flag(
         2e-4, "Adam's learning rate for both networks; the paper takes 0.002.", minimum=0.0
+    )
+    gan_average: float = cli.flag(
+        0.999,
+        "Decay of the running average of the generator's weights, from which features are drawn; 0 draws from the last "
+        "step's, as the paper does.",
+        minimum=0.0,
+        maximum=0.99999,
+    )
+    gan_flip: bool = cli.flag(
+        True, "Whether the discriminator sees features mirrored at random; false as in the paper."
+    )
+    gan_batch_deviation: bool = cli.flag(
+        True, "Whether the discriminator sees the deviations within a batch; false as in the paper."
     )
     acgan_beta1: float = cli.flag(0.5, "Adam's beta1, as in the implementation that the paper followed.", minimum=0.0)
 
@@ -52,43 +73,50 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/acgan, or a folder named like the kind: best.npz (the last epoch's), history.json, scale.npy.
 
+    A kind of slices has their background in lowest.npy.
+
     Each kind is a stage of its own: it is skipped, goes on or is done again whatever became of the others.
     """
-    unknown = [kind for kind in config.gans if kind not in KINDS]
-    if unknown or not config.gans:
-        raise InputError(f"--gans={','.join(config.gans)}: take some of {', '.join(KINDS)}")
-    for kind in dict.fromkeys(config.gans):
+    for kind in fields.check_gans(config):
         _train(dataclasses.replace(config, gans=(kind,)))
 
 
 def _train(config: Config) -> None:
     """Trains the one kind that `config` names."""
     (kind,) = config.gans
-    features, record, digest = rundir.find(config.run_dir, "features", "extract")
-    with rundir.open_stage(config, kind, {"features": digest}) as stage:
+    source, module = ("slices", "prepare") if KINDS[kind].of_images else ("features", "extract")
+    features, _, digest = rundir.find(config.run_dir, source, module)
+    with rundir.open_stage(config, kind, {source: digest}) as stage:
         if stage.done:
             return
         datasets.set_seed(config.seed)
-        scale = scaling.root_mean_square(datasets.features(features, "train", config.acgan_batch))
+        lowest = 0.0
+        if KINDS[kind].of_images:
+            lowest = scaling.lowest(datasets.features(features, "train", config.acgan_batch))
+            np.save(stage.path / "lowest.npy", lowest)
+        scale = scaling.root_mean_square(datasets.features(features, "train", config.acgan_batch), lowest)
         np.save(stage.path / "scale.npy", scale)
-        shape = tuple(record["figures"]["shape"])
+        training = open_features(features, "train")
+        shape = training.shape
         gan = build_gan(
             *(kind, shape, scale, config.ngf, config.ndf, config.acgan_latent, config.infogan_codes),
             *(config.infogan_weight, config.gan_loss, config.precision, config.seed),
+            Stabilisers(config.gan_average, config.gan_flip, config.gan_batch_deviation),
+            lowest,
         )
         gan.compile(
             tf.keras.optimizers.Adam(config.acgan_learning_rate, config.acgan_beta1),
             tf.keras.optimizers.Adam(config.acgan_learning_rate, config.acgan_beta1),
             config.precision,
         )
-        steps = datasets.steps_per_epoch(len(open_features(features, "train")), config.acgan_batch)
+        steps = datasets.steps_per_epoch(len(training), config.acgan_batch)
         trained = loops.fit(
             gan,
             datasets.balanced_features(features, config.acgan_batch),
             steps,
             config.acgan_epochs,
             datasets.feature_pairs(features, "validation", config.acgan_batch),
-            callbacks.Checkpointing(stage.path, gan, None),
+            callbacks.Checkpointing(stage.path, gan, None, seconds=fields.SAVE_SECONDS),
             stage.logs,
             kind,
             config.seed,

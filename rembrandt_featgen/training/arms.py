@@ -60,5 +60,6 @@ ARMS: dict[str, Arm] = {
         Arm("acgan", "generative", pooled=True),
         Arm("infogan", "generative", pooled=True),
         Arm("cgan", "generative", pooled=True),
+        Arm("image_acgan", "generative", pooled=True),
     )
 }

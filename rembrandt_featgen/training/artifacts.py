@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.cohort.splits import SPLITS
+from rembrandt_featgen.models import crops
+from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.training import attribution, restore, samples
 
 SYNTHETIC = "synthetic"  # split of the generated features
@@ -46,6 +48,25 @@ class Artifacts:
         return restore.unet(self.folders["unet"], self.records["unet"]["config"], self.records["slices"], "float32")
 
     @functools.cached_property
+    def encoder(self) -> tf.keras.Model:
+        """What makes features of slices, sharing its weights with `unet`."""
+        return restore.encoder(self.unet, self.folders["features"])
+
+    def looked_at(self, found: samples.Slices) -> tuple[tf.keras.Model, np.ndarray, np.ndarray]:
+        """What the classifier's features of slices are made of: slices, or the crops that are cut of them.
+
+        Returns:
+          Model from these to features; images [n, height, width, channels]; masks [n, height, width].
+        """
+        if self.tap != crops.TAP:
+            return self.encoder, found.images, found.masks
+        of_crops = self.encoder.get_layer("crop_features")
+        size = of_crops.input_shape[1]
+        where = crops.places(tf.constant(self.unet.predict(found.images, batch_size=4, verbose=0)), size)
+        images, masks = (crops.cut(tf.constant(part), where, size) for part in (found.images, found.masks[..., None]))
+        return of_crops, images.numpy(), masks.numpy()[..., 0]
+
+    @functools.cached_property
     def points(self) -> samples.Points:
         """Real and synthetic features, pooled."""
         sources = [(self.folders["features"], split) for split in SPLITS]
@@ -77,8 +98,10 @@ class Artifacts:
         return restore.classifier(self.folders["classifier"], name, shape, record["config"])
 
     def class_head(self) -> tf.keras.Model | None:
-        """The discriminator up to its class head, from scaled features; None where it has none."""
+        """The discriminator up to its class head, from scaled features; None where it has none, or sees slices."""
         record = self.records["gan"]
+        if KINDS[record["config"]["gans"][0]].of_images:
+            return None
         gan = restore.gan(self.folders["gan"], tuple(record["figures"]["shape"]), record["config"], "float32")
         return attribution.class_head(gan.discriminator)
 

@@ -19,25 +19,21 @@ with warnings.catch_warnings():
     from tf_keras_vis.saliency import Saliency
     from tf_keras_vis.utils.scores import BinaryScore
 
-from rembrandt_featgen.models import unet as unets
-
 _FEATURES = "features"  # the layer whose activations Grad-CAM weighs
 _NOISY_COPIES, _NOISE = 8, 0.1  # of SmoothGrad; noise as a share of the input's range
 _SLICE_ROUGHNESS, _FEATURE_ROUGHNESS = 20.0, 20.0  # weights of total variation, without which noise wins
 
 
-def of_slices(unet: tf.keras.Model, tap: str, classifier: tf.keras.Model) -> tf.keras.Model:
-    """The U-Net up to a tap and the classifier behind it as one model, so that a gradient reaches the slice.
+def of_slices(encoder: tf.keras.Model, classifier: tf.keras.Model) -> tf.keras.Model:
+    """What makes features and the classifier behind it as one model, so that a gradient reaches the slice.
 
     Args:
-      unet: of `build_unet`.
-      tap: the block whose features the classifier takes.
+      encoder: from slices to features, such as `unet.tap_model`; its last layer is named "features".
       classifier: of `build_classifier`.
 
     Returns:
       Model from slices [batch, height, width, channels] to the logit of HGG, [batch, 1]; weights are shared.
     """
-    encoder = unets.tap_model(unet, tap)
     return tf.keras.Model(encoder.input, _logit(classifier)(encoder.output), name="slice_to_logit")
 
 
@@ -80,12 +76,12 @@ def heat_maps(model: tf.keras.Model, inputs: np.ndarray) -> tuple[np.ndarray, np
 
 
 def maximise_channel(
-    unet: tf.keras.Model, tap: str, channels: Sequence[int], start: np.ndarray, bounds: tuple[float, float], steps: int
+    encoder: tf.keras.Model, channels: Sequence[int], start: np.ndarray, bounds: tuple[float, float], steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Slices that maximise the mean of single channels of a block.
 
     Args:
-      unet, tap: as for `of_slices`.
+      encoder: as for `of_slices`.
       channels: one for each slice.
       start: [n, height, width, channels], where the search starts; where a channel is silent, it has no gradient.
       bounds: range of pixels, in the units of the normalised slices.
@@ -94,10 +90,9 @@ def maximise_channel(
     Returns:
       [n, height, width, channels] within `bounds`, and the means of the channels in them, [n].
     """
-    encoder, everywhere = unets.tap_model(unet, tap), (1, 2)
 
     def means(features):
-        return tf.gather(tf.reduce_mean(features, everywhere), channels, axis=1, batch_dims=1)
+        return tf.gather(tf.reduce_mean(features, (1, 2)), channels, axis=1, batch_dims=1)
 
     channels = tf.constant(channels)[:, tf.newaxis]
     before = tf.maximum(means(encoder(start, training=False)), 1e-6)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.data import augment, orders
+from rembrandt_featgen.data import orders
+from rembrandt_featgen.data.augmentations import AUGMENTATIONS
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.training.features import open_features
 
@@ -32,24 +33,25 @@ def endless(make_epoch: Callable[[tf.Tensor], tf.data.Dataset], seed: int, first
     return epochs.flat_map(lambda epoch: make_epoch(tf.stack([seed, epoch]))).prefetch(2)
 
 
-def training_slices(folder: Path, batch: int, augmented: bool) -> Callable[[tf.Tensor], tf.data.Dataset]:
+def training_slices(folder: Path, batch: int, augmentation: str | None) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """One epoch of shuffled training slices as (image, mask) batches, for `endless`.
 
     Args:
       folder: the slices stage's.
       batch: slices in a batch.
-      augmented: whether Table 1 is applied, with other draws in each batch of each epoch.
+      augmentation: one of `AUGMENTATIONS`: how Table 1 is applied, with other draws in each batch of each epoch; None
+        for slices as they are.
     """
     store = Store(folder, "train")
 
     def make_epoch(key):
         batches = store.dataset(orders.permutation(len(store), key)).batch(batch)
-        if not augmented:
+        if augmentation is None:
             return batches.map(_image_and_mask)
 
         def augment_batch(step, records):
             draws = tf.random.experimental.stateless_fold_in(key, step)
-            return augment.augment(records["image"], records["mask"], draws)
+            return AUGMENTATIONS[augmentation].augment(records["image"], records["mask"], draws)
 
         return batches.enumerate().map(augment_batch, num_parallel_calls=2)
 
@@ -123,9 +125,11 @@ def steps_per_epoch(count: int, batch: int) -> int:
     return -(-count // batch)
 
 
-def graded_training_slices(folder: Path, batch: int, augmented: bool) -> Callable[[tf.Tensor], tf.data.Dataset]:
+def graded_training_slices(
+    folder: Path, batch: int, augmentation: str | None
+) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """`training_slices` with the label of each slice: (image, (mask, label)) batches, for `endless`."""
-    make_pairs = training_slices(folder, batch, augmented)
+    make_pairs = training_slices(folder, batch, augmentation)
     labels = tf.constant(Store(folder, "train").labels, tf.int32)
 
     def make_epoch(key):

@@ -1,4 +1,7 @@
-"""Features of a split in any order: read from their store, or computed from the slices as they are needed."""
+"""Features of a split in any order: read from their store, or computed from the slices as they are needed.
+
+Slices can be read in the same way, for the generators and networks that learn from them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ import tensorflow as tf
 
 from rembrandt_featgen import rundir
 from rembrandt_featgen.data.store import Store
-from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.training import restore
 
 ENCODER = "encoder.json"  # stands for a store: block, precision and batch of the U-Net that computes the features
@@ -42,7 +44,7 @@ def open_features(folder: Path, split: str) -> Features:
     """Opens the features of a split.
 
     Args:
-      folder: of the extract or the generate stage.
+      folder: of the extract or the generate stage; or of the prepare stage, whose slices then are the features.
       split: "train", "validation", "test" or "synthetic".
 
     Raises:
@@ -53,14 +55,16 @@ def open_features(folder: Path, split: str) -> Features:
 
 def _stored(folder: Path, split: str) -> Features:
     store = Store(folder, split)
-    shape, dtype = store.tensors["feature"]
+    name = "feature" if "feature" in store.tensors else "image"
+    shape, dtype = store.tensors[name]
 
     def in_float32(record):
-        return {**record, "feature": tf.cast(record["feature"], tf.float32)}
+        keys = {key: record[key] for key in ("patient", "slice", "label")}
+        return {**keys, "feature": tf.cast(record[name], tf.float32)}
 
     def dataset(order=None):
         records = store.dataset(order)
-        return records if dtype == "float32" else records.map(in_float32, num_parallel_calls=2)
+        return records if (name, dtype) == ("feature", "float32") else records.map(in_float32, num_parallel_calls=2)
 
     return Features(shape, store.patients, store.labels, dataset)
 
@@ -68,9 +72,8 @@ def _stored(folder: Path, split: str) -> Features:
 def _computed(folder: Path, split: str) -> Features:
     """Features that the frozen U-Net beside `folder` computes inside tf.data, up to its tap."""
     encoder = rundir.read_json(folder / ENCODER)
-    records = {name: rundir.read_json(folder.parent / name / rundir.RECORD) for name in ("slices", "unet")}
-    unet = restore.unet(folder.parent / "unet", records["unet"]["config"], records["slices"], encoder["precision"])
-    tap, store = unets.tap_model(unet, encoder["tap"]), Store(folder.parent / "slices", split)
+    tap = restore.encoder_of_run(folder.parent, encoder["precision"])
+    store = Store(folder.parent / "slices", split)
 
     def encode(slices):
         keys = {name: slices[name] for name in ("patient", "slice", "label")}

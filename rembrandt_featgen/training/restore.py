@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from rembrandt_featgen import rundir
 from rembrandt_featgen.models import classifier as classifiers
-from rembrandt_featgen.models import gans
+from rembrandt_featgen.models import crops, gans
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.training import weights
 
@@ -28,20 +29,53 @@ def unet(folder: Path, config: Mapping, slices: Mapping, precision: str) -> tf.k
     return network
 
 
+def encoder(unet: tf.keras.Model, folder: Path) -> tf.keras.Model:
+    """What makes features of slices, sharing its weights with `unet`.
+
+    Args:
+      unet: the U-Net of the finetune stage.
+      folder: run_dir/features, finished.
+
+    Returns:
+      Model from normalised slices [batch, height, width, channels] to features, float32; of crops by the CNN that saw
+      all training patients.
+    """
+    record = rundir.read_json(folder / rundir.RECORD)
+    tap, config = record["figures"]["tap"], record["config"]
+    if tap != crops.TAP:
+        return unets.tap_model(unet, tap)
+    cnn = crops.build_cnn(config["crop_size"], unet.input_shape[-1], config["crop_filters"])
+    weights.load(cnn, folder / "cnn" / "best.npz")
+    return crops.encoder(unet, cnn)
+
+
+def encoder_of_run(run_dir: Path, precision: str) -> tf.keras.Model:
+    """`encoder` of a run whose extract stage is done, with a U-Net of its own.
+
+    Args:
+      run_dir: of the run.
+      precision: in which it computes from now on.
+    """
+    slices, config = (rundir.read_json(run_dir / name / rundir.RECORD) for name in ("slices", "unet"))
+    return encoder(unet(run_dir / "unet", config["config"], slices, precision), run_dir / "features")
+
+
 def gan(folder: Path, shape: tuple[int, int, int], config: Mapping, precision: str) -> gans.GAN:
     """A generator of the train_acgan stage.
 
     Args:
       folder: run_dir/acgan, or that of another kind.
-      shape: (height, width, channels) of a feature.
+      shape: (height, width, channels) of a feature, or of a slice where the kind is of these.
       config: its stage.json's config.
       precision: in which it computes from now on.
     """
-    scale = np.load(folder / "scale.npy")
+    scale, lowest = np.load(folder / "scale.npy"), folder / "lowest.npy"
     network = gans.build_gan(
         *(config["gans"][0], shape, scale, config["ngf"], config["ndf"], config["acgan_latent"]),
         codes=config["infogan_codes"],
         precision=precision,
+        stabilisers=gans.Stabilisers(config["gan_average"], config["gan_flip"], config["gan_batch_deviation"]),
+        lowest=np.load(lowest) if lowest.exists() else 0.0,
     )
     weights.load(network, folder / "best.npz")
     return network

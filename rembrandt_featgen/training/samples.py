@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from rembrandt_featgen.data import augment
+from rembrandt_featgen.data.augmentations import AUGMENTATIONS
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.training.features import open_features
 
@@ -70,7 +71,11 @@ def largest_tumours(folder: Path, split: str, names: Sequence[str]) -> Slices:
 
 
 def augmented(
-    image: np.ndarray, mask: np.ndarray, seed: int, ranges: augment.Ranges = augment.TABLE_1
+    image: np.ndarray,
+    mask: np.ndarray,
+    seed: int,
+    ranges: augment.Ranges = augment.TABLE_1,
+    augmentation: str = "correct",
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """A slice after each technique of Table 1 alone, as far as it goes, and after all together as they are drawn.
 
@@ -79,12 +84,14 @@ def augmented(
       mask: [height, width].
       seed: of what is drawn.
       ranges: how far each technique goes.
+      augmentation: one of `AUGMENTATIONS`.
 
     Returns:
       Images [10, height, width, channels] and masks [10, height, width]: the slice as it is, the seven techniques, two
       draws of all; and what each shows.
     """
-    drawn = augment.draw(tf.constant([seed, 0]), 2, *mask.shape, ranges)
+    mode = AUGMENTATIONS[augmentation]
+    drawn = mode.draw(tf.constant([seed, 0]), 2, *mask.shape, ranges)
     farthest = [True, True, drawn.displacement[0], ranges.angle, ranges.shift, ranges.shear, ranges.zoom]
     fields = []
     for place, (alone, together) in enumerate(zip(farthest, drawn), 1):
@@ -92,7 +99,7 @@ def augmented(
         values[place], values[-2:] = alone, together
         fields.append(tf.constant(values))
     images, masks = (np.repeat(each[None], len(values), 0) for each in (image, mask[..., None]))
-    images, masks = augment.apply(images, masks, augment.Parameters(*fields))
+    images, masks = mode.apply(images, masks, augment.Parameters(*fields))
     names = [
         "as it is",
         "flip horizontally",

@@ -10,7 +10,19 @@ import tensorflow as tf
 FLOOR = 0.1  # of the root mean square over all channels that fire
 
 
-def root_mean_square(batches: Iterable[dict]) -> np.ndarray:
+def lowest(batches: Iterable[dict]) -> np.ndarray:
+    """Lowest value of each channel, such as the background of slices.
+
+    Args:
+      batches: records with "feature" [batch, h, w, channels].
+
+    Returns:
+      [channels] float32.
+    """
+    return np.min([tf.reduce_min(batch["feature"], (0, 1, 2)).numpy() for batch in batches], 0).astype(np.float32)
+
+
+def root_mean_square(batches: Iterable[dict], above: np.ndarray | float = 0.0) -> np.ndarray:
     """Root mean square of each channel over all features and positions, from a floor on.
 
     A channel that hardly ever fires in training would be blown up to the size of the others, and where it fires in
@@ -18,13 +30,14 @@ def root_mean_square(batches: Iterable[dict]) -> np.ndarray:
 
     Args:
       batches: records with "feature" [batch, h, w, channels].
+      above: [channels], what is taken off first.
 
     Returns:
       [channels] float32; 0 for a channel that never fires.
     """
     total, count = 0.0, 0
     for batch in batches:
-        feature = tf.cast(batch["feature"], tf.float64)
+        feature = tf.cast(batch["feature"], tf.float64) - above
         total = total + tf.reduce_sum(feature**2, axis=(0, 1, 2)).numpy()
         count += int(np.prod(feature.shape[:3]))
     scale = np.sqrt(total / count)

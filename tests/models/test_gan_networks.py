@@ -67,6 +67,45 @@ def test_three_hidden_layers_each():
     assert conditional.count_params() == trunk + source + 32  # two vectors
 
 
+def test_source_sees_deviations_within_the_batch_and_the_grade_does_not():
+    tf.keras.utils.set_random_seed(0)
+    network = gan_networks.build_discriminator(SHAPE, 4, batch_deviation=True)
+    features = tf.random.normal((6, *SHAPE))
+    hidden = tf.keras.Model(network.input, network.get_layer("grade").input)(features).numpy()
+    kernel, bias = network.get_layer("source").get_weights()
+    seen = np.concatenate([hidden, np.repeat(np.sqrt(hidden.var(0, keepdims=True) + 1e-6), 6, 0)], 1)
+    np.testing.assert_allclose(network(features)["source"], seen @ kernel + bias, atol=1e-5)
+    np.testing.assert_allclose(network(features)["grade"][:1], network(features[:1])["grade"], atol=1e-6)
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        same = network(tf.repeat(features[:1], 6, 0))["source"]
+    assert np.isfinite(tape.gradient(same, features)).all()
+
+
+@pytest.mark.parametrize(("size", "channels"), [(96, 1), (240, 1), (40, 2)])
+def test_networks_of_slices_are_deeper_and_halve_their_filters(size, channels):
+    shape, filters = (size, size, channels), 64
+    assert gan_networks.hidden_filters(filters, True) == [64, 32, 16, 8, 4]
+    assert gan_networks.hidden_filters(16, True) == [16, 8, 4, 4, 4]
+    assert gan_networks.hidden_filters(filters, False) == [64, 64, 64]
+    generator = gan_networks.build_generator(shape, filters, 3, of_images=True)
+    network = gan_networks.build_discriminator(shape, filters, of_images=True)
+    assert generator.output_shape == (None, *shape)
+    smallest = -(-size // 16)  # 15 of 240
+    (reshape,) = (layer for layer in generator.layers if isinstance(layer, tf.keras.layers.Reshape))
+    assert reshape.output_shape == (None, smallest, smallest, 64)
+    # dense, deconvolutions of 4 x 4, batch norms of 4 each, convolution 3 x 3
+    deconvolutions = 16 * (64 * 32 + 32 * 16 + 16 * 8 + 8 * 4)
+    norms = 4 * (64 + 32 + 16 + 8 + 4)
+    wanted = 5 * smallest**2 * 64 + deconvolutions + norms + 9 * 4 * channels + channels
+    assert generator.count_params() == wanted
+    # convolutions of 3 x 3 with biases and a singular vector each, heads on what five halvings leave
+    pairs = [(channels, 4), (4, 8), (8, 16), (16, 32), (32, 64)]
+    left = (-(-size // 32)) ** 2 * 64
+    wanted = sum(9 * a * b + 2 * b for a, b in pairs) + 3 * left + 3
+    assert network.count_params() == wanted
+
+
 def test_kernels_start_with_deviation_0_02():
     tf.keras.utils.set_random_seed(0)
     networks = gan_networks.build_generator(SHAPE, 64), gan_networks.build_discriminator(SHAPE, 64)

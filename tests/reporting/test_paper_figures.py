@@ -57,16 +57,29 @@ def test_volumes_are_a_row_each(grids):
     assert figure.caption.startswith("Fig. 4: ")
 
 
-@pytest.mark.parametrize("in_use", [True, False])
-def test_augmentations_in_two_rows(grids, in_use):
+@pytest.mark.parametrize(("in_use", "origin"), [(True, False), (True, True), (False, False)])
+def test_augmentations_in_two_rows(grids, in_use, origin):
     names = ["as it is", *(f"technique {i}" for i in range(7)), "all together", "all, another draw"]
-    figure = paper_figures.augmentations(np.zeros((10, 8, 8)), np.zeros((10, 8, 8)), names, in_use)
+    figure = paper_figures.augmentations(np.zeros((10, 8, 8)), np.zeros((10, 8, 8)), names, in_use, origin)
     ((rows, _),) = grids
     assert titles(rows) == [names[:5], names[5:]]
     assert all(panel.truth is not None for row in rows for panel in row)
     assert all(name in figure.alt for name in names)
     assert figure.caption.startswith("Fig. 5: ")
     assert ("--augment=false" in figure.caption) == (not in_use)
+    assert ("--augmentation=origin" in figure.caption) == origin
+
+
+def test_generated_slices_below_real_ones(grids):
+    real, made = np.zeros((2, 8, 8)), np.ones((3, 8, 8))
+    rows = {"real HGG": (real, None), "synthetic HGG": (made, np.array([True, False, True]))}
+    figure = paper_figures.generated_slices(rows, "image_acgan")
+    ((panels, names),) = grids
+    assert names == ["real HGG", "synthetic HGG"]
+    assert titles(panels) == [["", ""], ["confirmed", "not confirmed", "confirmed"]]
+    np.testing.assert_array_equal(panels[1][2].image, made[2])
+    assert figure.caption.startswith("Slices by the image_acgan, drawn at random")
+    assert figure.alt == "Slices in rows: real HGG; synthetic HGG."
 
 
 def test_unet_curves_have_a_line_at_the_best_epoch(curves):

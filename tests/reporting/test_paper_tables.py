@@ -33,6 +33,13 @@ def test_table_1_by_default_is_the_papers():
         assert float(row["this_run"]) == float(row["paper"])
 
 
+def test_table_1_of_the_origin_shears_the_other_way():
+    rows = read(paper_tables.table_1(TABLE_1, origin=True))
+    found = {row["technique"]: row["this_run"] for row in rows if row["this_run"] != row["paper"]}
+    assert found.keys() == {"shear horizontally", "elastic distortion", "rotation"}  # of floats: 720.0
+    assert found["shear horizontally"] == "0.05 (vertically)"
+
+
 def test_table_1_of_a_run_without_augmentation():
     assert {row["this_run"] for row in read(paper_tables.table_1(None))} == {"off"}
 

@@ -9,17 +9,17 @@ def test_the_table_has_its_order():
     assert list(arms.ARMS) == [
         *("none", "class_weights", "focal_loss", "random_oversampling", "smote", "borderline_smote", "mixup"),
         *("manifold_mixup", "gaussian_noise", "interpolation", "extrapolation", "image_augmentation"),
-        *("acgan", "infogan", "cgan"),
+        *("acgan", "infogan", "cgan", "image_acgan"),
     ]
     assert all(arm.name == name for name, arm in arms.ARMS.items())
     kinds = [arm.kind for arm in arms.ARMS.values()]
-    assert kinds == ["none"] + ["classical"] * 11 + ["generative"] * 3
+    assert kinds == ["none"] + ["classical"] * 11 + ["generative"] * 4
 
 
 @pytest.mark.parametrize("name", ["none", "class_weights", "focal_loss", "mixup", "manifold_mixup"])
 def test_arms_that_add_no_samples_take_no_amount(name):
     assert not arms.ARMS[name].takes_amount
-    assert sum(arm.takes_amount for arm in arms.ARMS.values()) == 10
+    assert sum(arm.takes_amount for arm in arms.ARMS.values()) == 11
 
 
 def test_a_pool_is_handed_to_a_copy():

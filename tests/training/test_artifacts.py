@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.data.store import Writer
-from rembrandt_featgen.training import artifacts
+from rembrandt_featgen.models import crops
+from rembrandt_featgen.training import artifacts, samples
 from rembrandt_featgen.training.artifacts import Artifacts
 
 SHAPE = (2, 2, 3)
@@ -88,10 +89,30 @@ def test_tap_and_networks(run, monkeypatch):
     records = {
         "classifier": {"config": {"a": 1}, "figures": {"shape": [2, 2, 3]}},
         "export": {"figures": {"classifier": "baseline_cnn"}},
-        "gan": {"config": {"b": 2}, "figures": {"shape": [2, 2, 3]}},
+        "gan": {"config": {"gans": ["acgan"]}, "figures": {"shape": [2, 2, 3]}},
     }
     other = Artifacts({"classifier": "c/", "gan": "g/"}, records, 1, 0)
     other.classifier()
     assert other.class_head().output_shape == (None, 2)
-    assert seen == [("c/", "baseline_cnn", SHAPE, {"a": 1}), ("g/", SHAPE, {"b": 2}, "float32")]
+    assert seen == [("c/", "baseline_cnn", SHAPE, {"a": 1}), ("g/", SHAPE, {"gans": ["acgan"]}, "float32")]
     assert run.tap == "conv4"
+    of_slices = {"gan": {"config": {"gans": ["image_acgan"]}, "figures": {"shape": [4, 4, 1]}}}
+    assert Artifacts({"gan": "g/"}, of_slices, 1, 0).class_head() is None  # it sees no features
+
+
+def test_features_of_crops_are_explained_on_the_crops():
+    """The slice and its mask for a block of the U-Net; what is cut of both around the predicted tumour for crops."""
+    image = tf.keras.Input((None, None, 1))
+    unet = tf.keras.Model(image, tf.keras.layers.Lambda(lambda x: tf.sigmoid(10.0 * (x - 1.0)))(image))
+    encoder = crops.encoder(unet, crops.build_cnn(16, 1, 2))
+    images, masks = np.zeros((1, 32, 32, 1), np.float32), np.zeros((1, 32, 32), np.uint8)
+    images[0, 4:8, 20:24], masks[0, 5:8, 20:25] = 2.0, 1  # centre 5.5, 21.5: from row 0 and column 14 on
+    found = samples.Slices(images, masks, ["A"], np.array([1]))
+    run = Artifacts({}, {"features": {"figures": {"tap": "crop_cnn"}}}, 1, 0)
+    run.__dict__.update(unet=unet, encoder=encoder)
+    network, cut, cut_masks = run.looked_at(found)
+    np.testing.assert_array_equal(cut, images[:, :16, 14:30])
+    np.testing.assert_array_equal(cut_masks, masks[:, :16, 14:30])
+    np.testing.assert_allclose(network(cut), encoder(images), rtol=1e-5, atol=1e-6)
+    run.records["features"]["figures"]["tap"] = "conv2"
+    assert all(a is b for a, b in zip(run.looked_at(found), (encoder, found.images, found.masks)))

@@ -58,7 +58,7 @@ def test_the_gradient_reaches_the_slice(unet, linear):
     """Saliency of slices without noise is the gradient through U-Net and classifier; Grad-CAM weighs the tap."""
     classifier, gradient = linear
     images = RNG.normal(size=(2, SIZE, SIZE, 1)).astype(np.float32)
-    model = attribution.of_slices(unet, TAP, classifier)
+    model = attribution.of_slices(unets.tap_model(unet, TAP), classifier)
     features = unets.tap_model(unet, TAP)(images)
     np.testing.assert_allclose(tf.sigmoid(model(images)), classifier(features), atol=1e-5)
     with pytest.MonkeyPatch.context() as patch:
@@ -96,7 +96,7 @@ def test_slices_that_maximise_channels(unet, monkeypatch):
     taps = unets.tap_model(unet, TAP)
     means = taps(start).numpy().mean((1, 2))
     channels = [int(means[0].argmax()), int(means[1].argsort()[-2])]
-    found, after = attribution.maximise_channel(unet, TAP, channels, start, (-2.0, 3.0), 5)
+    found, after = attribution.maximise_channel(unets.tap_model(unet, TAP), channels, start, (-2.0, 3.0), 5)
     assert found.shape == start.shape
     assert found.min() >= -2.0 and found.max() <= 3.0
     again = taps(found).numpy().mean((1, 2))
@@ -109,7 +109,7 @@ def test_roughness_is_smoothed_away(unet, monkeypatch):
     start, rough = RNG.normal(size=(1, SIZE, SIZE, 1)).astype(np.float32), {}
     for weight in (0.0, 20.0):
         monkeypatch.setattr(attribution, "_SLICE_ROUGHNESS", weight)
-        found, _ = attribution.maximise_channel(unet, TAP, [0], start, (-3.0, 3.0), 5)
+        found, _ = attribution.maximise_channel(unets.tap_model(unet, TAP), [0], start, (-3.0, 3.0), 5)
         rough[weight] = np.abs(np.diff(found, axis=1)).mean()
     assert rough[20.0] < 0.8 * np.abs(np.diff(start, axis=1)).mean() < rough[0.0]
 

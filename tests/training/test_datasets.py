@@ -161,7 +161,7 @@ def makers(folder, kind):
         write_features(folder, "train", [1] * HGG + [0] * LGG)
         write_features(folder, "synthetic", [0, 1] * 5, first=100)
         return datasets.labelled_features([(folder, "train", 13), (folder, "synthetic", 6)], 4), 5
-    return datasets.training_slices(folder, 3, augmented=kind == "augmented"), 3
+    return datasets.training_slices(folder, 3, "correct" if kind == "augmented" else None), 3
 
 
 @pytest.mark.parametrize("kind", ["balanced", "labelled", "augmented", "plain"])
@@ -188,9 +188,9 @@ def test_endless_gives_each_epoch_the_runs_seed_and_its_number():
         assert [key.tolist() for key in keys.as_numpy_iterator()] == [[seed, first + i] for i in range(3)]
 
 
-@pytest.mark.parametrize("augmented", [False, True])
-def test_training_slices_are_a_function_of_the_seed(slices, augmented):
-    make_epoch = datasets.training_slices(slices, 3, augmented)
+@pytest.mark.parametrize("augmentation", [None, "correct"])
+def test_training_slices_are_a_function_of_the_seed(slices, augmentation):
+    make_epoch = datasets.training_slices(slices, 3, augmentation)
     first, again, other = (epoch_of(make_epoch, seed) for seed in (5, 5, 6))
     assert same(first, again)
     assert not same(first, other)
@@ -205,17 +205,20 @@ def test_training_slices_hold_each_slice_once(slices):
     stored = {record["image"].tobytes(): record["mask"].tobytes() for record in records}
     found = {
         image.numpy().tobytes(): mask.numpy().tobytes()
-        for images, masks in epoch_of(datasets.training_slices(slices, 3, False), 5)
+        for images, masks in epoch_of(datasets.training_slices(slices, 3, None), 5)
         for image, mask in zip(images, masks)
     }
     assert found == stored
     assert list(found) != list(stored)
 
 
-def test_augmented_slices_differ_from_the_stored_and_from_epoch_to_epoch(slices):
+@pytest.mark.parametrize("augmentation", ["correct", "origin"])
+def test_augmented_slices_differ_from_the_stored_and_from_epoch_to_epoch(slices, augmentation):
     stored = np.stack([record["image"] for record in Store(slices, "train").dataset().as_numpy_iterator()])
-    make_epoch = datasets.training_slices(slices, 7, True)
+    make_epoch = datasets.training_slices(slices, 7, augmentation)
     seen = [epoch_of(make_epoch, seed)[0][0].numpy() for seed in (5, 6)]
+    masks = epoch_of(make_epoch, 5)[0][1].numpy()
+    assert (set(np.unique(masks)) <= {0, 1}) == (augmentation == "correct")  # the origin's are soft
     for image in seen[0]:
         assert np.abs(stored - image).mean((1, 2, 3)).min() > 0.1
         assert np.abs(seen[1] - image).mean((1, 2, 3)).min() > 0.1
@@ -283,17 +286,15 @@ def test_set_seed_repeats_initial_weights_and_noise():
     assert not np.isclose(draw(0), draw(1)).any()
 
 
-@pytest.mark.parametrize("augmented", [False, True])
-def test_graded_training_slices_are_the_plain_ones_with_their_labels(slices, augmented):
-    graded = epoch_of(datasets.graded_training_slices(slices, 3, augmented), 5)
-    plain = epoch_of(datasets.training_slices(slices, 3, augmented), 5)
+@pytest.mark.parametrize("augmentation", [None, "correct"])
+def test_graded_training_slices_are_the_plain_ones_with_their_labels(slices, augmentation):
+    graded = epoch_of(datasets.graded_training_slices(slices, 3, augmentation), 5)
+    plain = epoch_of(datasets.training_slices(slices, 3, augmentation), 5)
     assert same([(image, mask) for image, (mask, _) in graded], plain)
     labels = [int(label) for _, (_, labels) in graded for label in labels]
     # The tumour of slice i has 4 + i rows of 6, and its label is i % 2.
     areas = [
-        int(mask.sum())
-        for _, masks in epoch_of(datasets.training_slices(slices, 3, False), 5)
-        for mask in masks.numpy()
+        int(mask.sum()) for _, masks in epoch_of(datasets.training_slices(slices, 3, None), 5) for mask in masks.numpy()
     ]
     assert labels == [(area // 6 - 4) % 2 for area in areas] != sorted(labels)
 

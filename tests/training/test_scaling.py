@@ -19,6 +19,18 @@ def test_by_hand():
     assert found.tolist() == pytest.approx([2.5, 0.0, 2.0])
 
 
+def test_above_the_lowest_value_by_hand():
+    """A channel whose background is -1: 0 there, and 3 and 4 above it at one position each."""
+    slices = np.full((2, 2, 1, 2), -1.0)
+    slices[0, 0, 0, 0], slices[1, 1, 0, 0] = 2, 3
+    slices[..., 1] = 5
+    batches = records(slices[:1], slices[1:])
+    found = scaling.lowest(batches)
+    assert found.dtype == np.float32
+    assert found.tolist() == [-1.0, 5.0]
+    assert scaling.root_mean_square(batches, found).tolist() == pytest.approx([2.5, 0.0])
+
+
 @pytest.mark.parametrize("sizes", [[7], [3, 4], [1] * 7, [5, 2]])
 def test_batches_do_not_matter(sizes):
     features = np.random.default_rng(0).gamma(0.5, 3.0, (7, 3, 5, 4)).astype(np.float32)
