@@ -7,8 +7,8 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 BINARIES = [
-    *("phantom", "prepare", "finetune", "extract", "train_acgan", "generate", "classify", "export", "report"),
-    *("pipeline", "predict"),
+    *("phantom", "prepare", "finetune", "extract", "train_acgan", "generate", "classify", "export", "figures"),
+    *("report", "sweep", "folds", "arms", "study", "pipeline", "crossvalidate", "selfcheck", "predict"),
 ]
 
 setup(
@@ -30,7 +30,7 @@ setup(
         "matplotlib>=3.8",  # also imported by tensorlayer
         "nibabel>=5.2,<6",
         "numpy>=1.24,<2",
-        "scipy>=1.11,<1.14",
+        "scipy>=1.11,<2",
         "scikit-learn>=1.3",
         "imbalanced-learn>=0.12.4,<0.15",
         "numcodecs>=0.12,<0.17",

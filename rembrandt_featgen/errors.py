@@ -13,6 +13,10 @@ class InputError(ValueError):
     """
 
 
+class SettingsError(InputError):
+    """A stage's folder was made by other settings than those that are given now."""
+
+
 def carried_by(error: Exception) -> InputError | None:
     """The InputError that `error` is or, as text in brackets, carries: only text comes out of TensorFlow's graph."""
     if isinstance(error, InputError):

@@ -17,11 +17,14 @@ from pathlib import Path
 from absl import logging
 
 from rembrandt_featgen import cli
-from rembrandt_featgen.errors import InputError, carried_by
+from rembrandt_featgen.errors import InputError, SettingsError, carried_by
 
 RECORD = "stage.json"
 SETTINGS = "settings.json"  # of a stage at work
-_PACKAGES = ("tensorflow", "keras", "tensorlayer", "tensorflow-addons", "nibabel", "numpy", "scipy", "scikit-learn")
+_PACKAGES = (
+    *("tensorflow", "keras", "tensorlayer", "tensorflow-addons", "nibabel", "numpy", "scipy", "scikit-learn"),
+    "tf-keras-vis",
+)
 
 
 @dataclasses.dataclass
@@ -156,7 +159,7 @@ def _check_settings(folder: Path, found: Mapping, settings: Mapping) -> None:
     names = sorted(k for k in {*before, *settings} if before.get(k) != settings.get(k))
     if names:
         changes = ", ".join(f"--{k}={_shown(before.get(k))} (now {_shown(settings.get(k))})" for k in names)
-        raise InputError(
+        raise SettingsError(
             f"{folder} was made by other settings: {changes}; "
             f"give those again, delete {folder} to redo it and what follows, or choose another --run_dir"
         )

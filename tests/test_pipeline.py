@@ -1,4 +1,4 @@
-"""One whole tiny run on a phantom cohort, and what must hold of it."""
+"""One whole tiny run of tools/reproduce on a phantom cohort, and what must hold of it."""
 
 import base64
 import csv
@@ -31,31 +31,20 @@ from rembrandt_featgen.stages import pipeline, predict
 from rembrandt_featgen.training import restore
 
 ROOT = Path(__file__).parent.parent
-FLAGS = """
---phantom_hgg=7
---phantom_lgg=6
---phantom_size=72
---phantom_slices=4
---image_size=64
---test_fraction=0.3
---unet_width=4
---unet_epochs=3
---unet_batch=4
---ndf=8
---ngf=8
---acgan_epochs=3
---acgan_batch=8
---gans=acgan,cgan
---synthetic_per_grade=12
---generate_tries=200
---synthetic_added=0
---classifier_filters=4
---classifier_units=8
---classifier_epochs=2
---bootstrap_draws=200
---maximisation_steps=2
-"""
-FOLDERS = ("phantom", "slices", "unet", "features", "acgan", "synthetic", "classifier", "export", "figures", "report")
+TINY = ROOT / "flags" / "reproduce_tiny.flags"
+FOLDERS = (
+    "phantom",
+    "slices",
+    "unet",
+    "features",
+    "acgan",
+    "synthetic",
+    "classifier",
+    "export",
+    "sweep",
+    "figures",
+    "report",
+)
 FOLDERS += ("cgan", "synthetic_cgan")  # of a second generator, which the stages after it leave alone
 
 
@@ -67,12 +56,31 @@ def run_pipeline(run_dir, *arguments):
     return done
 
 
+# Stages that the points of its sweeps do not share with it; one that fails has none, nor has the run's own value.
+OWN = {
+    "start=pre-trained": set(),
+    "start=scratch": {"unet"},
+    "tap=conv5": set(),
+    "tap=uconv4": {"features", "acgan", "synthetic", "classifier"},
+    "filters=4": {"acgan", "synthetic", "classifier"},
+    "filters=8": set(),
+    "added=0": set(),
+    "added=4": {"classifier"},
+    "added=100": set(),
+    "added=all": set(),
+    "balancing=all": {"classifier"},
+}
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """(run folder, what the pipeline printed)."""
-    folder = tmp_path_factory.mktemp("pipeline")
-    (folder / "tiny.flags").write_text(FLAGS)
-    return folder / "run", run_pipeline(folder / "run", f"--flagfile={folder / 'tiny.flags'}")
+    """(run folder, what tools/reproduce printed)."""
+    run_dir = tmp_path_factory.mktemp("pipeline") / "run"
+    command = [ROOT / "tools" / "reproduce", f"--flagfile={TINY}", f"--run_dir={run_dir}"]
+    environment = {**os.environ, "REPRODUCE_PYTHON": sys.executable}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return run_dir, done
 
 
 def figures(run_dir, stage):
@@ -84,14 +92,17 @@ def test_says_what_runs_and_ends_with_report_and_verdict(run):
     for number, name in enumerate(stages.RUN, 1):
         assert f"[{number}/{len(stages.RUN)}] {name}: " in done.stderr
     assert f"tensorboard --logdir {run_dir / 'tensorboard'}" in done.stderr
-    report, verdict = done.stdout.strip().splitlines()
+    pretraining, report, verdict = done.stdout.strip().splitlines()
+    assert pretraining == f"ended with finetune, as --last_stage says: {run_dir / 'pretraining'}"
     assert report == f"report: {run_dir / 'report' / 'index.html'}"
     assert len(verdict) > len("verdict: ")
 
 
 def test_each_stage_leaves_a_whole_folder(run):
     run_dir, _ = run
-    assert {path.name for path in run_dir.iterdir() if path.is_dir()} == {*FOLDERS, "tensorboard"}
+    assert {path.name for path in run_dir.iterdir() if path.is_dir()} == {
+        *(*FOLDERS, "sweeps", "pretraining", "tensorboard")
+    }
     for name in FOLDERS:
         record = json.loads((run_dir / name / "stage.json").read_text())
         assert record["seconds"] >= 0
@@ -133,6 +144,7 @@ def test_report_page_needs_no_network(run):
 
 
 DRAWN = (*(f"figure_{number:02d}" for number in range(3, 12)), "figure_grad_cam", "figure_activation_maximisation")
+DRAWN += ("figure_pretraining", "figure_sweep_added", "figure_sweep_tap")
 
 
 def test_draws_every_figure_of_the_paper(run):
@@ -154,7 +166,8 @@ def test_draws_every_figure_of_the_paper(run):
         assert (run_dir / "report" / "figures" / f"{name}.png").read_bytes() == png
         assert base64.b64encode(png).decode() in page
         assert html.escape(words[name]["alt"], quote=True).replace("&#x27;", "&#39;") in page
-    assert "No --unet_weights was given: the initial weights are random." in words["figure_07"]["caption"]
+    assert f"Pre-trained weights: {run_dir / 'pretraining' / 'unet' / 'best.npz'}." in words["figure_07"]["caption"]
+    assert words["figure_11"]["alt"].endswith("a line for each of 4; 8.")
     sizes = "conv1 64×64×4, conv2 32×32×8, conv3 16×16×16, conv4 8×8×32, conv5 4×4×64"
     assert sizes + ", uconv4 8×8×32, uconv3 16×16×16, uconv2 32×32×8, uconv1 64×64×4" in words["figure_08"]["alt"]
     # two patients of each grade, and a synthetic feature of each
@@ -252,18 +265,20 @@ def test_second_run_skips_everything(run, tmp_path):
         if path.is_file() and path.suffix not in (".txt", ".lock")
     }
     done = run_pipeline(run_dir, f"--flagfile={run_dir / 'flags.txt'}")
-    assert done.stderr.count("done before, skipped") == len(FOLDERS)
+    # of the points: a U-Net, a tap's features, GAN, synthetic features and classifier, and so on
+    assert done.stderr.count("done before, skipped") == len(FOLDERS) + sum(map(len, OWN.values()))
     after = {path: path.stat().st_mtime_ns for path in before}
     assert after == before
 
 
 def test_deleting_a_folder_redoes_it_and_what_follows(run, tmp_path):
-    copy = shutil.copytree(run[0], tmp_path / "run")
+    copy = shutil.copytree(run[0], tmp_path / "run", symlinks=True)
     shutil.rmtree(copy / "classifier")
-    done = run_pipeline(copy, f"--flagfile={run[0] / 'flags.txt'}", f"--run_dir={copy}")
-    for name in FOLDERS:
-        redone = name in ("classifier", "export", "figures", "report")
-        assert (f"{name}: done before, skipped" in done.stderr) != redone, name
+    before = {name: (copy / name / "stage.json").stat().st_mtime_ns for name in FOLDERS if name != "classifier"}
+    run_pipeline(copy, f"--flagfile={run[0] / 'flags.txt'}", f"--run_dir={copy}")
+    after = {name: (copy / name / "stage.json").stat().st_mtime_ns for name in FOLDERS}
+    redone = {name for name in FOLDERS if after[name] != before.get(name)}
+    assert redone == {"classifier", "export", "sweep", "figures", "report"}
 
 
 def test_flags_txt_gives_the_config_back(run):
@@ -271,7 +286,10 @@ def test_flags_txt_gives_the_config_back(run):
     config = cli.parse(pipeline.Config, [f"--flagfile={run_dir / 'flags.txt'}"])
     assert config.run_dir == str(run_dir)
     assert config.unet_width == 4
-    assert config == cli.parse(pipeline.Config, [f"--run_dir={run_dir}", f"--flagfile={run_dir.parent / 'tiny.flags'}"])
+    assert config == cli.parse(
+        pipeline.Config,
+        [f"--flagfile={TINY}", f"--run_dir={run_dir}", f"--unet_weights={run_dir}/pretraining/unet/best.npz"],
+    )
 
 
 def test_savedmodels_give_the_numbers_of_before(run, tmp_path):
@@ -352,7 +370,7 @@ def test_killed_training_goes_on(run, tmp_path):
     (tmp_path / "run").mkdir()
     shutil.copytree(run[0] / "slices", tmp_path / "run" / "slices")
     command = [sys.executable, "-m", "rembrandt_featgen.stages.finetune", f"--run_dir={tmp_path / 'run'}"]
-    command += [f"--flagfile={run[0].parent / 'tiny.flags'}", "--unet_epochs=40", "--unet_patience=0"]
+    command += [f"--flagfile={TINY}", "--unet_epochs=40", "--unet_patience=0"]
     history = tmp_path / "run" / "unet.part" / "history.json"
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     deadline = time.time() + 120
@@ -371,3 +389,46 @@ def test_killed_training_goes_on(run, tmp_path):
     record = rundir.read_json(tmp_path / "run" / "unet" / "stage.json")
     assert record["resumed"]
     assert len(rundir.read_json(tmp_path / "run" / "unet" / "history.json")["loss"]) == 40
+
+
+def test_points_of_sweeps_share_what_they_can(run):
+    run_dir, _ = run
+    assert {path.name for path in (run_dir / "sweeps").iterdir()} == set(OWN)
+    for point, own in OWN.items():
+        folders = [path for path in (run_dir / "sweeps" / point).iterdir() if path.name != "tensorboard"]
+        assert {path.name for path in folders if path.is_dir() and not path.is_symlink()} == own, point
+        assert all(path.resolve() == run_dir / path.name for path in folders if path.is_symlink())
+
+
+def test_table_of_sweeps_tells_every_point_and_what_failed(run):
+    run_dir, _ = run
+    text = (run_dir / "report" / "tables" / "sweep.csv").read_text()
+    assert text == (run_dir / "sweep" / "sweep.csv").read_text()
+    rows = {(f"{row['axis']}={row['value']}", row["arm"]): row for row in csv.DictReader(text.splitlines())}
+    arms = {name: ("baseline", "augmented") if name.startswith("tap") else ("augmented",) for name in OWN}
+    arms |= {"added=0": ("baseline",), "added=100": ("",)}
+    assert set(rows) == {(name, arm) for name in OWN if not name.startswith("start") for arm in arms[name]}
+    failed = rows["added=100", ""]
+    assert "--synthetic_added=100" in failed["note"] and not failed["test_patient_balanced_accuracy"]
+    table = {row["arm"]: row for row in figures(run_dir, "classifier")["classification"] if row["classifier"] == "cnn"}
+    assert float(rows["tap=conv5", "augmented"]["test_patient_balanced_accuracy"]) == pytest.approx(
+        table["augmented"]["balanced_accuracy"]
+    )
+    added = [row for (point, _), row in rows.items() if point.startswith(("added", "balancing"))]
+    assert sum(row["chosen"] == "True" for row in added) == 1
+    losses = {row["validation_patient_log_loss"]: row["chosen"] for row in added if row["chosen"]}
+    assert losses[min(losses, key=float)] == "True"
+    assert failed["note"] in html.unescape((run_dir / "report" / "index.html").read_text())
+
+
+def test_fine_tuning_and_training_from_scratch_take_equal_steps(run):
+    rows = list(csv.DictReader((run[0] / "report" / "tables" / "pretraining.csv").read_text().splitlines()))
+    assert [(row["start"], row["steps"], row["epochs"]) for row in rows] == [
+        ("pre-trained", "21", "3"),  # 28 training slices in batches of 4
+        ("scratch", "21", "3"),
+    ]
+    found = figures(run[0], "unet")["segmentation"]["test"]
+    assert float(rows[0]["test_iou"]) == found["iou"]
+    assert float(rows[0]["difference"]) == pytest.approx(
+        float(rows[0]["test_patient_hard_dice"]) - float(rows[1]["test_patient_hard_dice"])
+    )

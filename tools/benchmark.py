@@ -1,22 +1,26 @@
-"""Measures U-Net training in each precision, side by side in one run, and what precision costs in hard dice.
+"""Measures speed, memory and cost of precision, side by side in one run; with --peers, other packages on the same work.
 
-Writes benchmark.json, a list of {"name", "value", "unit", "ratio", "against"}, and benchmark.md, a table.
+Each side is a process of its own; sides take turns, and medians of their rounds are compared. Writes benchmark.json, a
+list of {"name", "value", "unit", "ratio", "against"}, benchmark.md, a table of it, and rounds.json: seconds of each
+round, peak memory, and the settings that were tried for each peer. Rows of subjects that are not measured now are kept.
+The subjects, each described in tools/benchmarks/: augmentation, unet, dice, extraction, store, acgan, classifier.
 """
 
 import dataclasses
+import importlib
 import json
-import shutil
-import statistics
-import time
+import sys
 from pathlib import Path
 
-import tensorflow as tf
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from rembrandt_featgen import cli, rundir
-from rembrandt_featgen.metrics import segmentation
-from rembrandt_featgen.models import precision as precisions
-from rembrandt_featgen.models import unet as unets
-from rembrandt_featgen.stages import finetune, phantom, prepare
+from benchmarks import rows, turns  # noqa: E402
+
+from rembrandt_featgen import cli, rundir  # noqa: E402
+from rembrandt_featgen.data import store  # noqa: E402
+from rembrandt_featgen.errors import InputError  # noqa: E402
+
+SUBJECTS = ("augmentation", "unet", "dice", "extraction", "store", "acgan", "classifier")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,82 +28,68 @@ class Config:
     """Flags of the benchmark."""
 
     run_dir: str = cli.flag("runs/benchmark", "Where everything goes.")
+    subjects: tuple[str, ...] = cli.flag(SUBJECTS, f"What to measure: some of {', '.join(SUBJECTS)}.")
+    peers: bool = cli.flag(False, "Whether to measure other packages, too, in .venv-peers, which is made if need be.")
+    rounds: int = cli.flag(5, "Turns of each side; the median counts.", minimum=1)
     precisions: tuple[str, ...] = cli.flag(
         ("float32", "bfloat16"), "Precisions to compare; the first is the reference."
     )
-    widths: tuple[str, ...] = cli.flag(("8", "16", "64"), "Widths of the U-Net whose training steps are timed.")
-    batch: int = cli.flag(10, "Slices in a batch.", minimum=1)
-    rounds: int = cli.flag(5, "Rounds of one step of each precision in turn; the median counts.", minimum=1)
-    dice_width: int = cli.flag(
-        8, "Width of the U-Nets that are trained to the end for their hard dice; 0 for none.", minimum=0
+    image_size: int = cli.flag(240, "Height and width of slices, a multiple of 16.", minimum=16)
+    batch: int = cli.flag(10, "Slices in a batch.", minimum=1, source="paper 4.1")
+    slices: int = cli.flag(500, "Slices that we augment in a round.", minimum=1)
+    peer_slices: int = cli.flag(40, "Slices that others augment in a round.", minimum=1)
+    widths: tuple[str, ...] = cli.flag(
+        ("8", "64"), "Widths of the U-Nets that are timed; the last one is that of ratios and of extraction."
     )
+    dice_width: int = cli.flag(8, "Width of the U-Nets that are trained to the end.", minimum=1)
     dice_epochs: int = cli.flag(14, "Epochs of that training.", minimum=1)
+    taps: tuple[str, ...] = cli.flag(
+        ("conv1", "conv2", "conv3", "conv4", "conv5", "uconv4", "uconv3", "uconv2", "uconv1"),
+        "Blocks whose extraction is measured, besides conv5.",
+    )
+    extract_slices: int = cli.flag(60, "Slices whose features are extracted in a round.", minimum=1)
+    store_samples: int = cli.flag(
+        64, "Features in the small store, several batches at least; the large one has ten times as many.", minimum=8
+    )
+    store_size: int = cli.flag(120, "Height and width of a stored feature.", minimum=4)
+    store_channels: int = cli.flag(128, "Channels of a stored feature.", minimum=1)
+    store_dtype: str = cli.flag("bfloat16", "Type of features on disk.", choices=store.DTYPES)
+    store_codec: str = cli.flag("none", "Compression of features on disk.", choices=store.CODECS)
+    store_batch: int = cli.flag(8, "Stored features in a batch.", minimum=1)
+    store_filters: int = cli.flag(16, "Filters of the first convolution of the CNN that trains on them.", minimum=1)
+    feature_size: int = cli.flag(15, "Height and width of features for ACGAN and classifier.", minimum=4)
+    feature_channels: int = cli.flag(1024, "Their channels.", minimum=1)
+    gan_filters: int = cli.flag(512, "Filters of the ACGAN's hidden layers.", minimum=1, source="paper 4.2.1")
+    gan_batch: int = cli.flag(16, "Features in a batch of the ACGAN.", minimum=2, source="paper 4.2")
+    gan_steps: int = cli.flag(8, "Steps of the ACGAN in a round.", minimum=1)
+    classifier_batch: int = cli.flag(16, "Features in a batch of the classifier.", minimum=1)
+    classifier_filters: int = cli.flag(64, "Filters of the classifier's first convolution.", minimum=1)
+    classifier_units: int = cli.flag(128, "Units of the classifier's first dense layer.", minimum=1)
+    classifier_samples: int = cli.flag(256, "Features in an epoch of the classifier, which is a round.", minimum=1)
 
 
 def run(config: Config) -> None:
-    """Measures, writes and prints."""
+    """Measures, writes and prints, a subject at a time."""
+    unknown = sorted(set(config.subjects) - set(SUBJECTS))
+    if unknown or not config.subjects:
+        raise InputError(f"--subjects={','.join(config.subjects)}: take some of {', '.join(SUBJECTS)}")
+    if config.peers and not turns.PEERS_PYTHON.exists():
+        raise InputError(f"--peers needs {turns.PEERS_PYTHON}; make it by tools/setup_peers, as tools/benchmark does")
     folder = Path(config.run_dir)
     rundir.make_folder(folder, "--run_dir")
-    rows = [row for width in config.widths for row in _train_steps(config, int(width))]
-    if config.dice_width:
-        rows += _hard_dice(config)
-    rundir.write_json(folder / "benchmark.json", rows)
-    lines = ["| name | value | unit | ratio | against |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {r['name']} | {r['value']:.4g} | {r['unit']} | {r['ratio'] or '–'} | {r['against'] or '–'} |" for r in rows
-    ]
-    (folder / "benchmark.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+    for subject in config.subjects:
+        print(f"{subject} ...", flush=True)
+        found, taken = importlib.import_module(f"benchmarks.{subject}").measure(config, config.peers)
+        kept = rows.merged(_read(folder / "benchmark.json", []), found)
+        rundir.write_json(folder / "benchmark.json", kept)
+        (folder / "benchmark.md").write_text(rows.table(kept))
+        taken = {name: one._asdict() for name, one in taken.items()}
+        rundir.write_json(folder / "rounds.json", _read(folder / "rounds.json", {}) | {subject: taken})
+        print(rows.table(found), flush=True)
 
 
-def _train_steps(config: Config, width: int):
-    """Slices per second of one training step on the same batch, the precisions taking turns."""
-    images = tf.random.stateless_normal([config.batch, 240, 240, 1], [0, 0])
-    masks = tf.cast(tf.random.stateless_uniform([config.batch, 240, 240, 1], [0, 1]) > 0.95, tf.float32)
-    networks, seconds = {}, {precision: [] for precision in config.precisions}
-    for precision in config.precisions:
-        unet = unets.build_unet(1, width, precision=precision)
-        unet.compile(precisions.scaled(tf.keras.optimizers.Adam(1e-3), precision), segmentation.batch_soft_dice_loss)
-        unet.train_on_batch(images, masks)  # traces
-        networks[precision] = unet
-    for _ in range(config.rounds):
-        for precision, unet in networks.items():
-            start = time.perf_counter()
-            unet.train_on_batch(images, masks)
-            seconds[precision].append(time.perf_counter() - start)
-    speed = {precision: config.batch / statistics.median(times) for precision, times in seconds.items()}
-    reference = config.precisions[0]
-    for precision in config.precisions:
-        ratio = None if precision == reference else round(speed[precision] / speed[reference], 2)
-        yield _row(f"unet_train_{precision}_width_{width}", speed[precision], "slices/s", ratio, reference)
-
-
-def _hard_dice(config: Config):
-    """Hard dice per test slice of the phantom, trained to the end in each precision."""
-    runs = {precision: Path(config.run_dir) / precision for precision in config.precisions}
-    for precision, folder in runs.items():
-        shutil.rmtree(folder, ignore_errors=True)
-        phantom.run(phantom.Config(str(folder), phantom_hgg=61, phantom_lgg=40, phantom_slices=5))
-        prepare.run(prepare.Config(str(folder), test_fraction=0.3, validation_fraction=0.15))
-        finetune.run(
-            finetune.Config(
-                str(folder), precision=precision, unet_width=config.dice_width, unet_epochs=config.dice_epochs
-            )
-        )
-        tf.keras.backend.clear_session()
-    dice = {
-        precision: json.loads((folder / "unet" / "stage.json").read_text())["figures"]["segmentation"]["test"][
-            "hard_dice"
-        ]
-        for precision, folder in runs.items()
-    }
-    for precision, value in dice.items():
-        ratio = None if precision == config.precisions[0] else round(value / dice[config.precisions[0]], 3)
-        yield _row(f"unet_test_hard_dice_{precision}", value, "per slice", ratio, config.precisions[0])
-
-
-def _row(name, value, unit, ratio, against):
-    return {"name": name, "value": value, "unit": unit, "ratio": ratio, "against": against if ratio else None}
+def _read(path, default):
+    return json.loads(path.read_text()) if path.exists() else default
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ ALONE = {
     "tensorlayer": ["models.unet"],
     "tensorflow_addons": ["models.gan_networks"],
     "nibabel": ["cohort.nifti"],
+    "tf_keras_vis": ["training.attribution"],
 }
 
 

@@ -90,6 +90,7 @@ def build_discriminator(
     is_told_grade: bool = False,
     codes: int = 0,
     precision: str = "float32",
+    batch_deviation: bool = False,
     of_images: bool = False,
 ) -> tf.keras.Model:
     """Builds D: three hidden convolutions (of slices: five) of stride 2 with leaky ReLU, and linear heads on them.
@@ -104,6 +105,8 @@ def build_discriminator(
         feature with a learnt vector of the grade is added to the logit.
       codes: adds the heads "code_mean" and "code_deviation", InfoGAN's Q, for so many codes.
       precision: one of `precision.PRECISIONS`.
+      batch_deviation: hands "source" the deviations of what is found within the batch, too (Karras et al. 2018). The
+        other heads judge each feature for itself.
       of_images: whether it is for slices, see `hidden_filters`.
 
     Returns:
@@ -121,10 +124,11 @@ def build_discriminator(
         x = tf.keras.layers.Dropout(0.25, dtype=policy)(x)
     x = tf.keras.layers.Flatten(dtype=policy)(x)
 
-    def head(name, units, **settings):
-        return tf.keras.layers.Dense(units, name=name, dtype="float32", **settings)(x)
+    def head(name, units, found=x, **settings):
+        return tf.keras.layers.Dense(units, name=name, dtype="float32", **settings)(found)
 
-    heads = {"source": head("source", 1)}
+    of_batch = tf.keras.layers.Lambda(_with_deviation, name="batch_deviation", dtype="float32")
+    heads = {"source": head("source", 1, of_batch(x) if batch_deviation else x)}
     if is_told_grade:
         projection = head("projection", CLASSES, use_bias=False)  # a column of the kernel is the vector of a grade
         heads["source"] = tf.keras.layers.Add(dtype="float32")([heads["source"], projection])
@@ -134,6 +138,13 @@ def build_discriminator(
         heads["code_mean"] = head("code_mean", codes)
         heads["code_deviation"] = head("code_deviation", codes, activation=_deviation)
     return tf.keras.Model(feature, heads, name="discriminator")
+
+
+def _with_deviation(x):
+    """[batch, n] to [batch, 2 n]: beside each sample the deviations within the batch."""
+    variance = tf.math.reduce_variance(x, 0, keepdims=True)
+    # not 0: there the root has no gradient
+    return tf.concat([x, tf.repeat(tf.sqrt(variance + 1e-6), tf.shape(x)[0], 0)], -1)
 
 
 def _deviation(x):

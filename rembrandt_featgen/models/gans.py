@@ -5,6 +5,8 @@ What is called features below is slices where a kind is `of_images`.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 
@@ -14,6 +16,28 @@ from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.models.gan_networks import CLASSES
 
 CLASS_LOSSES = {"correct": losses.class_term, "origin": losses.origin_class_term}
+
+
+class Stabilisers(NamedTuple):
+    """What training on a small cohort's features needs beside the paper's losses.
+
+    Without them, G circles around what it should learn and ends anywhere on its way.
+
+    Attributes:
+      average: decay of the running average of G's weights, from which features are drawn (Yazici et al. 2019); 0 draws
+        from G as the last step left it, as the paper does.
+      flip: whether D sees real and generated features from left to right or from right to left, at random (Zhao et al.
+        2020): it cannot then know the real ones by heart.
+      batch_deviation: whether D's head "source" sees the deviations within the batch (Karras et al. 2018), which give
+        away a G that makes the same feature again and again.
+    """
+
+    average: float = 0.999
+    flip: bool = True
+    batch_deviation: bool = True
+
+
+STABILISERS = Stabilisers()
 
 
 def build_gan(
@@ -28,6 +52,7 @@ def build_gan(
     class_loss: str = "correct",
     precision: str = "float32",
     seed: int = 0,
+    stabilisers: Stabilisers = STABILISERS,
     lowest: np.ndarray | float = 0.0,
 ) -> GAN:
     """Builds both networks of a kind and the model around them.
@@ -39,7 +64,7 @@ def build_gan(
       filters_generator, filters_discriminator: ngf and ndf.
       latent: length of the noise vector, without codes.
       codes: continuous codes of "infogan", appended to the noise.
-      information_weight, class_loss, seed, lowest: as for `GAN`.
+      information_weight, class_loss, seed, stabilisers, lowest: as for `GAN`.
       precision: one of `precision.PRECISIONS`.
 
     Raises:
@@ -51,9 +76,10 @@ def build_gan(
     codes = codes if has_codes else 0
     generator = gan_networks.build_generator(shape, filters_generator, latent + codes, precision, of_images)
     discriminator = gan_networks.build_discriminator(
-        shape, filters_discriminator, tells_grade, is_told_grade, codes, precision, of_images
+        *(shape, filters_discriminator, tells_grade, is_told_grade, codes, precision),
+        *(stabilisers.batch_deviation, of_images),
     )
-    return GAN(generator, discriminator, scale, information_weight, class_loss, seed, lowest)
+    return GAN(generator, discriminator, scale, information_weight, class_loss, seed, stabilisers, lowest)
 
 
 class GAN(tf.keras.Model):
@@ -64,10 +90,12 @@ class GAN(tf.keras.Model):
       scale: [channels] root mean square of the training features; 0 marks a channel that never fires.
       information_weight: InfoGAN's lambda, the weight of L_I.
       class_loss: one of `CLASS_LOSSES`.
-      seed: of the noise, which is a function of it and of the step.
+      seed: of noise and flips, which are functions of it and of the step.
+      stabilisers: D must have been built with the same `batch_deviation`.
       lowest: [channels] that is taken off before scaling: 0 for features after ReLU, the background of slices.
 
     Attributes:
+      averaged: what features are drawn from: the running average of G, or G itself.
       latent: length of the noise vector, codes included.
       codes: how many of its last entries are codes.
       confirms: whether D has an opinion on the grade of a feature.
@@ -81,13 +109,18 @@ class GAN(tf.keras.Model):
         information_weight: float = 1.0,
         class_loss: str = "correct",
         seed: int = 0,
+        stabilisers: Stabilisers = STABILISERS,
         lowest: np.ndarray | float = 0.0,
     ):
         super().__init__(name="gan")
         if class_loss not in CLASS_LOSSES:
             raise ValueError(f"class_loss must be one of {', '.join(CLASS_LOSSES)}, received {class_loss!r}")
         heads = discriminator.output_shape
-        self.generator, self.discriminator = generator, discriminator
+        self.generator, self.discriminator, self.averaged = generator, discriminator, generator
+        if stabilisers.average:
+            self.averaged = tf.keras.models.clone_model(generator)
+            self.averaged.set_weights(generator.get_weights())
+        self._decay, self._flip = stabilisers.average, stabilisers.flip
         self.latent = generator.input_shape[0][-1]
         self.codes = heads["code_mean"][-1] if "code_mean" in heads else 0
         self.confirms = "grade" in heads
@@ -109,8 +142,9 @@ class GAN(tf.keras.Model):
 
     @property
     def weights(self):
-        """Those of both networks, without the counters of the metrics."""
-        return self.generator.weights + self.discriminator.weights
+        """Those of the networks, without the counters of the metrics."""
+        averaged = self.averaged.weights if self._decay else []
+        return self.generator.weights + self.discriminator.weights + averaged
 
     @property
     def metrics(self):
@@ -130,7 +164,7 @@ class GAN(tf.keras.Model):
 
     def generate(self, noise: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Unscaled features [batch, h, w, channels] from noise [batch, latent] and labels [batch]."""
-        return self.generator([noise, labels], training=False) * self._scale + self._lowest
+        return self.averaged([noise, labels], training=False) * self._scale + self._lowest
 
     def draw(self, noise: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """What is kept of a draw: features of `generate`, and whether each is `confirmed`."""
@@ -150,11 +184,11 @@ class GAN(tf.keras.Model):
         non-saturating one: it maximises log P(real | fake).
         """
         features, labels = data
-        real = self._scaled(features)
+        real = self._flipped(self._scaled(features), 0)
         noise, fake_labels = self._draw(tf.shape(labels)[0])
 
         with tf.GradientTape() as g_tape:
-            fake = self.generator([noise, fake_labels], training=True)
+            fake = self._flipped(self.generator([noise, fake_labels], training=True), 1)
             with g_tape.stop_recording(), tf.GradientTape() as d_tape:
                 of_real = self.discriminator(real, training=True)
                 of_fake = self.discriminator(fake, training=True)
@@ -170,6 +204,8 @@ class GAN(tf.keras.Model):
             g_loss += self._weight * self._L_I(again, noise)
             g_scaled = _scale_loss(self.g_optimizer, g_loss)
         _apply(self.g_optimizer, g_tape, g_scaled, self.generator.trainable_variables)
+        if self._decay:
+            self._average(noise, fake_labels)
 
         found = {"d_loss": d_loss, "g_loss": g_loss, "information": -L_I}
         return self._log(found | self._seen("real", of_real, labels) | self._seen("fake", of_fake, fake_labels))
@@ -178,6 +214,22 @@ class GAN(tf.keras.Model):
         """What D says of real features that it was not trained on."""
         features, labels = data
         return self._log(self._seen("real", self(features, training=False), labels))
+
+    def _flipped(self, features, stream):
+        """Each feature as it is or mirrored, by the toss of a coin; of another stream, by another one."""
+        if not self._flip:
+            return features
+        seed = tf.random.experimental.stateless_fold_in(self._step_seed(), 2 + stream)  # 1 is of `noise`
+        return tf.image.stateless_random_flip_left_right(features, seed)
+
+    def _average(self, noise, labels):
+        """Takes the averaged weights a little closer to G's; by more in the first steps, which are soon outdated."""
+        step = tf.cast(self.d_optimizer.iterations, tf.float32)
+        rate = 1.0 - tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
+        for mean, weight in zip(self.averaged.trainable_variables, self.generator.trainable_variables):
+            mean.assign_sub(rate * (mean - weight))
+        # batch norm needs statistics of the averaged network; averages of G's are far from them
+        self.averaged([noise, labels], training=True)
 
     def _scaled(self, features):
         return (features - self._lowest) * self._inverse
@@ -210,8 +262,11 @@ class GAN(tf.keras.Model):
 
     def _draw(self, batch):
         """Noise and class-balanced labels: functions of seed and step, so that a resumed run repeats."""
-        seed = tf.stack([tf.cast(self._seed, tf.int64), self.d_optimizer.iterations])
+        seed = self._step_seed()
         return self.noise(batch, seed), tf.random.experimental.stateless_shuffle(tf.range(batch) % CLASSES, seed)
+
+    def _step_seed(self):
+        return tf.stack([tf.cast(self._seed, tf.int64), self.d_optimizer.iterations])
 
 
 def _source(heads, labels):

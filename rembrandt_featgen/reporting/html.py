@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from rembrandt_featgen.reporting import page
+from rembrandt_featgen.reporting import page, sweeps
 from rembrandt_featgen.reporting.drawing import Figure
 from rembrandt_featgen.reporting.page import Place
 
@@ -50,6 +50,8 @@ _PLACES = {
         "Training curves of the ACGAN: losses, class accuracy and probability of being real, over epochs.",
         "Training of the ACGAN.",
     ),
+    "figure_sweep": Place("sweeps", "Points of a sweep.", ""),
+    "figure_pretraining": Place("sweeps", "Starts of the U-Net.", ""),
     "figure": Place("paper", "A figure of the paper.", ""),
 }
 
@@ -78,6 +80,8 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         _PLACES,
         {**context, "links": {**_links(report), **context.get("links", {})}},
         tone=_tone(report),
+        swept=sweeps.compared(report["sweep"]) if report.get("sweep") else {},
+        axes=sweeps.AXES,
         rows=_by_unit(report.get("classification") or []),
         splits=[*(name for name in SPLITS if name in split), *(name for name in split if name not in SPLITS)],
         key_settings={key: settings[key] for key in KEY_SETTINGS if key in settings},

@@ -11,7 +11,7 @@ from rembrandt_featgen import cli
 # One run: one split, with and without synthetic features.
 RUN = (
     *("phantom", "prepare", "finetune", "extract", "train_acgan", "generate", "classify"),
-    *("export", "figures", "report"),
+    *("export", "sweep", "figures", "report"),
 )
 # A study: cross-validation, in each of whose folds every arm is trained.
 FOLD = ("prepare", "finetune", "extract", "train_acgan", "generate", "arms")
@@ -27,7 +27,7 @@ def all_flags() -> set[str]:
     """The flags of all stages: a flagfile may hold any of them, whichever stage reads it."""
     return {
         field.name
-        for module in modules(dict.fromkeys([*RUN, *STUDY, "crossvalidate"])).values()
+        for module in modules(dict.fromkeys([*RUN, *STUDY, "crossvalidate", "pipeline"])).values()
         for field in dataclasses.fields(module.Config)
     }
 

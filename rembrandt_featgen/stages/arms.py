@@ -20,6 +20,7 @@ from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.data.augmentations import AUGMENTATIONS
+from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import classification, generative
 from rembrandt_featgen.models import classifier as classifiers
@@ -28,6 +29,8 @@ from rembrandt_featgen.training import arms, datasets, oversampling, restore, sc
 from rembrandt_featgen.training.features import open_features
 
 FOLDER = "arms"
+_BATCH = 16  # slices that are augmented at a time
+_MEASURED = 1.0  # amount of a generator's features that is measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,16 +184,25 @@ def _pool(folder, training: oversampling.TrainingSet) -> oversampling.Samples:
 
 
 def _augmented(config: Config, found: Mapping, train: Split, amount: float) -> oversampling.Samples:
-    """Features of the training slices, augmented as in Table 1, as many as the largest amount takes."""
-    tap = restore.encoder_of_run(Path(config.run_dir), config.precision)
-    wanted = oversampling.counts(train.labels, amount)
-    passes = max(-(-count // np.sum(train.labels == label)) for label, count in wanted.items())
-    mode, features, labels = AUGMENTATIONS[config.augmentation], [], []
-    for number in range(max(int(passes), 1)):
-        for step, batch in enumerate(datasets.slices(found["slices"][0], "train", 16)):
-            images, _ = mode.augment(batch["image"], batch["mask"], tf.constant([config.seed, number * 2**20 + step]))
-            features.append(tap.predict_on_batch(images))
-            labels.append(batch["label"].numpy())
+    """Features of the training slices, augmented as in Table 1: as many of each grade as the largest amount takes."""
+    tap, mode = restore.encoder_of_run(Path(config.run_dir), config.precision), AUGMENTATIONS[config.augmentation]
+    wanted = oversampling.counts(train.labels, max(amount, _MEASURED))
+    of_slices, random = np.array(Store(found["slices"][0], "train").labels), np.random.default_rng(config.seed)
+    features, labels, number = [], [], 0
+    while any(wanted.values()):
+        kept = np.zeros(len(of_slices), bool)  # what nobody would draw only fills the memory
+        for label, count in wanted.items():
+            own = random.permutation(np.flatnonzero(of_slices == label))[:count]
+            kept[own], wanted[label] = True, count - len(own)
+        for step, batch in enumerate(datasets.slices(found["slices"][0], "train", _BATCH)):
+            rows = np.flatnonzero(kept[step * _BATCH : (step + 1) * _BATCH])
+            if not len(rows):
+                continue
+            seed = tf.constant([config.seed, number * 2**20 + step])
+            images, _ = mode.augment(batch["image"], batch["mask"], seed)
+            features.append(tap.predict_on_batch(tf.gather(images, rows)))
+            labels.append(batch["label"].numpy()[rows])
+        number += 1
     return oversampling.Samples(np.concatenate(features), np.concatenate(labels))
 
 
@@ -227,7 +239,7 @@ def _measure(
     real: trials.Trained | None,
 ) -> dict:
     """How good the features of a pool are, held against real ones of test patients."""
-    wanted = oversampling.counts(training.labels, 1.0)
+    wanted = oversampling.counts(training.labels, _MEASURED)
     few = {label: min(count, int(np.sum(pool.labels == label))) for label, count in wanted.items()}
     drawn = oversampling.from_pool(pool)(training, few, seed)
     parts = (training.features, test.features, drawn.features)

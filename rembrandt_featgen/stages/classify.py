@@ -15,7 +15,7 @@ from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models import classifier as classifiers
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import callbacks, comparison, datasets, loops, scaling
+from rembrandt_featgen.training import adding, callbacks, comparison, datasets, loops, scaling, trials
 from rembrandt_featgen.training.features import open_features
 
 FOLDER = "classifier"
@@ -36,6 +36,18 @@ class Config:
         minimum=0,
         source="paper, Table 3",
     )
+    synthetic_to: str = cli.flag(
+        "both",
+        "Who gets --synthetic_added: 'both' grades, one half each; or the 'rarer' one alone, at most until the grades "
+        "are equal, which is then what 0 adds.",
+        choices=adding.RECEIVERS,
+    )
+    classifier_arms: tuple[str, ...] = cli.flag(
+        ARMS, "Arms that are trained; a report compares both, a point of a sweep may need one."
+    )
+    classifier_kinds: tuple[str, ...] = cli.flag(
+        classifiers.KINDS, f"Classifiers that are trained, of {', '.join(classifiers.KINDS)}; a report needs all."
+    )
     classifier_filters: int = fields.classifier_filters()
     classifier_units: int = fields.classifier_units()
     classifier_epochs: int = fields.classifier_epochs()
@@ -47,55 +59,60 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/classifier: a folder for each arm and kind, predictions.csv, and Table 3 in stage.json."""
+    _check("classifier_arms", config.classifier_arms, ARMS)
+    _check("classifier_kinds", config.classifier_kinds, classifiers.KINDS)
     features, record, digest = rundir.find(config.run_dir, "features", "extract")
-    config = dataclasses.replace(config, gans=config.gans[:1])  # others may be added without harm
+    config = dataclasses.replace(config, gans=fields.check_gans(config)[:1])  # others may be added without harm
     folder = fields.synthetic_folder(*config.gans)
     synthetic, _, synthetic_digest = rundir.find(config.run_dir, folder, "generate")
     with rundir.open_stage(config, FOLDER, {"features": digest, folder: synthetic_digest}) as stage:
         if stage.done:
             return
-        available = len(open_features(synthetic, "synthetic"))
-        if config.synthetic_added > available:
+        real, drawn = open_features(features, "train").labels, open_features(synthetic, "synthetic").labels
+        try:
+            numbers = adding.numbers(drawn, real, config.synthetic_added, config.synthetic_to)
+        except ValueError as error:
             raise InputError(
-                f"--synthetic_added={config.synthetic_added}, but {synthetic} holds {available}; "
-                "lower it (0 takes all) or raise --synthetic_per_grade and delete that folder"
-            )
-        added = config.synthetic_added or available
-        real = (features, "train", len(open_features(features, "train")))
-        sources = {"baseline": [real], "augmented": [real, (synthetic, "synthetic", added)]}
+                f"--synthetic_added={config.synthetic_added} --synthetic_to={config.synthetic_to}: {error} in "
+                f"{synthetic}; lower it (0 takes all) or raise --synthetic_per_grade and delete that folder"
+            ) from error
+        sources = {"baseline": [(features, "train", np.arange(len(real)))]}
+        sources["augmented"] = [*sources["baseline"], (synthetic, "synthetic", numbers)]
         scale = scaling.root_mean_square(datasets.features(features, "train", config.classifier_batch))
         np.save(stage.path / "scale.npy", scale)
-        test = _keys(features, "test")
-        rows, probabilities, losses = [], {}, {}
-        for kind in classifiers.KINDS:
-            for arm in ARMS:
+        keys = {split: _keys(features, split) for split in ("validation", "test")}
+        rows, probabilities, losses, patient_losses = {split: [] for split in keys}, {}, {}, {}
+        for kind in config.classifier_kinds:
+            for arm in config.classifier_arms:
                 network, losses[f"{arm}_{kind}"] = _train(
                     config, stage, kind, arm, sources[arm], features, tuple(record["figures"]["shape"]), scale
                 )
-                scores = network.predict(datasets.feature_pairs(features, "test", 64), verbose=0)[:, 0]
-                probabilities[arm, kind] = scores
-                rows += comparison.table_rows(
-                    {"arm": arm, "classifier": kind, "synthetic": added if arm == "augmented" else 0},
-                    *test,
-                    scores,
-                    config.bootstrap_draws,
-                    config.seed,
-                )
+                named = {"arm": arm, "classifier": kind, "synthetic": len(numbers) if arm == "augmented" else 0}
+                for split, own in keys.items():
+                    scores = network.predict(datasets.feature_pairs(features, split, 64), verbose=0)[:, 0]
+                    rows[split] += comparison.table_rows(named, *own, scores, config.bootstrap_draws, config.seed)
+                    if split == "test":
+                        probabilities[arm, kind] = scores
+                    else:
+                        patient_losses[f"{arm}_{kind}"] = trials.patient_log_loss(*own, scores)
         differences = {
             kind: comparison.difference(
-                *test,
-                probabilities["baseline", kind],
-                probabilities["augmented", kind],
-                config.bootstrap_draws,
-                config.seed,
+                *keys["test"], *(probabilities[arm, kind] for arm in ARMS), config.bootstrap_draws, config.seed
             )
-            for kind in classifiers.KINDS
+            for kind in config.classifier_kinds
+            if set(ARMS) <= set(config.classifier_arms)
         }
-        _write_predictions(stage.path / "predictions.csv", *test, probabilities)
+        _write_predictions(stage.path / "predictions.csv", *keys["test"], probabilities)
         stage.complete(
-            classification=rows, comparison=differences, validation_loss=losses, shape=record["figures"]["shape"]
+            classification=rows["test"],
+            validation=rows["validation"],
+            comparison=differences,
+            validation_loss=losses,
+            patient_log_loss=patient_losses,  # of validation patients
+            shape=record["figures"]["shape"],
+            added={grade: int(np.sum(drawn[numbers] == label)) for label, grade in enumerate(GRADES)},
         )
-        for row in rows:
+        for row in rows["test"]:
             logging.info(
                 "%-9s %-6s per %-7s balanced accuracy %.3f",
                 row["arm"],
@@ -105,10 +122,15 @@ def run(config: Config) -> None:
             )
 
 
+def _check(name: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
+    if not given or not set(given) <= set(known):
+        raise InputError(f"--{name}={','.join(given)}: take some of {', '.join(known)}")
+
+
 def _train(config, stage, kind, arm, sources, features, shape, scale):
     """Trains one classifier; returns it with its best epoch's weights, and its best validation loss."""
     datasets.set_seed(config.seed)
-    folder = stage.path / f"{arm}_{kind}"
+    folder, count = stage.path / f"{arm}_{kind}", sum(len(numbers) for _, _, numbers in sources)
     folder.mkdir(exist_ok=True)
     network = classifiers.build_classifier(
         kind, shape, scale, config.classifier_filters, config.classifier_units, config.precision
@@ -118,10 +140,10 @@ def _train(config, stage, kind, arm, sources, features, shape, scale):
     trained = loops.fit(
         network,
         datasets.labelled_features(sources, config.classifier_batch),
-        datasets.steps_per_epoch(sum(count for _, _, count in sources), config.classifier_batch),
+        datasets.steps_per_epoch(count, config.classifier_batch),
         config.classifier_epochs,
         datasets.feature_pairs(features, "validation", config.classifier_batch),
-        callbacks.Checkpointing(folder, network, "val_loss", "min", config.classifier_patience),
+        callbacks.Checkpointing(folder, network, "val_loss", "min", config.classifier_patience, fields.SAVE_SECONDS),
         stage.logs / folder.name,
         f"{kind} {arm}",
         config.seed,

@@ -24,6 +24,7 @@ from rembrandt_featgen.stages import arms, folds, phantom, study
 FOLDS = "folds"
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 _FOLD = stages.modules(stages.FOLD)
+_OF_GENERATORS = ("train_acgan", "generate")  # nobody waits for a generator that no arm draws from
 _OWN = [
     ("cv_workers", int, cli.flag(1, "Folds that are learnt at the same time, each in a process.", minimum=1)),
 ]
@@ -42,7 +43,8 @@ Config = dataclasses.make_dataclass(
 def run(config) -> None:
     """Deals the folds, learns each, and gathers them into report/; ends with the report's path and its verdict."""
     # now rather than after the first fold's networks
-    arms.check_generators(arms.chosen_arms(config), config.gans)
+    chosen = arms.chosen_arms(config)
+    arms.check_generators(chosen, config.gans)
     arms.chosen_amounts(config)
     run_dir = Path(config.run_dir)
     rundir.make_folder(run_dir, "--run_dir")
@@ -50,6 +52,8 @@ def run(config) -> None:
     folds.run(stages.share(folds, config))
     folder, record, _ = rundir.find(config.run_dir, folds.FOLDER, "folds")
     cohort = folds.cohort_path(config)
+    gans = tuple(kind for kind in config.gans if kind in chosen)
+    fitted = {name: module for name, module in _FOLD.items() if gans or name not in _OF_GENERATORS}
     jobs = []
     for fold in record["figures"]["folds"]:
         changes = {
@@ -57,9 +61,10 @@ def run(config) -> None:
             "cohort": cohort,
             "split_file": str(folder / f"{fold['name']}.json"),
             "seed": fold["seed"],
+            "gans": gans,
         }
         jobs.append(
-            [(name, stages.share(module, config, **_fitting(module, changes))) for name, module in _FOLD.items()]
+            [(name, stages.share(module, config, **_fitting(module, changes))) for name, module in fitted.items()]
         )
     logging.info("watch with: tensorboard --logdir %s; each fold's log is log.txt in its folder", run_dir / FOLDS)
     learn_folds(jobs, config.cv_workers)

@@ -112,7 +112,7 @@ def run(config: Config) -> None:
             rundir.write_json(stage.path / ENCODER, encoder)
         else:
             for split in splits.SPLITS:
-                _extract(config, features, shape, slices, split, stage.path)
+                extract_split(config, features, shape, slices, split, stage.path)
         stage.complete(tap=config.tap, shape=shape, features=counts, **measured)
         logging.info("features: %s at %s, %s", "x".join(map(str, shape)), config.tap, counts)
 
@@ -174,7 +174,7 @@ def _of_crops(config: Config, unet: tf.keras.Model, encoders: cropping.Encoders)
     return features
 
 
-def _extract(config: Config, features_of, shape, slices, split: str, folder) -> None:
+def extract_split(config: Config, features_of, shape, slices, split: str, folder) -> None:
     """Writes the features of one split, or what a run that was killed left of it."""
     tensors = {"feature": (shape, config.store_dtype)}
     with store.Writer(folder, split, tensors, config.store_codec, resume=True) as writer:

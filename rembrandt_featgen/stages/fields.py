@@ -5,8 +5,11 @@ from __future__ import annotations
 from rembrandt_featgen import cli
 from rembrandt_featgen.cohort import layouts
 from rembrandt_featgen.data.augmentations import AUGMENTATIONS
+from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models.gan_kinds import KINDS
+
+SAVE_SECONDS = 15.0  # between saves of trainings whose epochs are short
 
 
 def run_dir():
@@ -75,6 +78,14 @@ def gans():
         f"Generators, of {', '.join(KINDS)}: each is trained and drawn from; classify, export and report take the "
         "first, the arms of a study those that --arms names.",
     )
+
+
+def check_gans(config) -> tuple[str, ...]:
+    """The kinds of --gans, each once; InputError where there are none or one is not known."""
+    unknown = [kind for kind in config.gans if kind not in KINDS]
+    if unknown or not config.gans:
+        raise InputError(f"--gans={','.join(config.gans)}: take some of {', '.join(KINDS)}")
+    return tuple(dict.fromkeys(config.gans))
 
 
 def synthetic_folder(kind: str) -> str:

@@ -19,11 +19,10 @@ from tqdm import tqdm
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.data import augment, tensorlayer_npz
-from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import segmentation
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.models.gan_kinds import KINDS
-from rembrandt_featgen.reporting import attention, paper_figures, paper_tables
+from rembrandt_featgen.reporting import attention, paper_figures, paper_tables, sweeps
 from rembrandt_featgen.reporting.drawing import Figure
 from rembrandt_featgen.reporting.panels import grid
 from rembrandt_featgen.stages import fields
@@ -31,6 +30,7 @@ from rembrandt_featgen.training import attribution, datasets, initial, restore, 
 from rembrandt_featgen.training.artifacts import SYNTHETIC, Artifacts
 
 FOLDER = "figures"
+SWEEP = "sweep"
 _OF_A_VOLUME = 6  # slices
 _DRAWN = 5  # slices of each grade by a generator of these
 _GRADES = ("HGG", "LGG")  # in the order of the figures
@@ -43,20 +43,15 @@ class Config:
     run_dir: str = fields.run_dir()
     seed: int = fields.seed()
     gans: tuple[str, ...] = fields.gans()
-    sweep_dirs: tuple[str, ...] = cli.flag(
-        (),
-        "Folders of other runs whose generators have other numbers of filters: Fig. 11 then has a line for each of "
-        "them and for this run.",
-        source="paper, Fig. 11: 64, 256, 512",
-    )
     projector_points: int = cli.flag(2000, "Features, real and synthetic, in TensorBoard's projector.", minimum=10)
     maximisation_steps: int = cli.flag(100, "Steps of gradient ascent in activation maximisation.", minimum=1)
 
 
 def run(config: Config) -> None:
     """Writes run_dir/figures: a PNG for each figure, a CSV for each table; and TensorBoard's images and projector."""
-    of_images = [name for name in dict.fromkeys(config.gans) if name in KINDS and KINDS[name].of_images]
-    config = dataclasses.replace(config, gans=config.gans[:1])  # others may be added without harm
+    kinds = fields.check_gans(config)
+    of_images = [name for name in kinds if KINDS[name].of_images]
+    config = dataclasses.replace(config, gans=kinds[:1])  # others may be added without harm
     (kind,) = config.gans
     places = {
         "slices": ("slices", "prepare"),
@@ -70,7 +65,7 @@ def run(config: Config) -> None:
     found = {name: rundir.find(config.run_dir, *place) for name, place in places.items()}
     folders, records = ({name: entry[i] for name, entry in found.items()} for i in range(2))
     digests = {places[name][0]: digest for name, (_, _, digest) in found.items()}
-    sweep, others = _sweep(config.sweep_dirs, kind, folders["gan"], records["gan"])
+    swept, others = _sweep(config.run_dir)
     makers = {name: rundir.find(config.run_dir, name, "train_acgan") for name in of_images}
     others |= {name: digest for name, (_, _, digest) in makers.items()}
     with rundir.open_stage(config, FOLDER, {**digests, **others}) as stage:
@@ -86,9 +81,8 @@ def run(config: Config) -> None:
         }
         for name, (folder, record, _) in makers.items():
             figures[f"figure_{name}"] = functools.partial(_generated_slices, folder=folder, record=record)
-        if sweep:
-            figures["figure_11"] = lambda run: paper_figures.gan_sweep(sweep)
         drawn = {name: draw(run) for name, draw in tqdm(figures.items(), "figures", unit="figure")}
+        drawn |= sweeps.drawn(swept)
         for name, figure in drawn.items():
             (stage.path / f"{name}.png").write_bytes(figure.png)
         trained = records["unet"]["config"]
@@ -98,6 +92,7 @@ def run(config: Config) -> None:
             ),
             "table_2": paper_tables.table_2(records["unet"]["figures"]["segmentation"]),
             "table_3": paper_tables.table_3(records["classifier"]["figures"]["classification"]),
+            **sweeps.tables(swept),
         }
         for name, text in tables.items():
             (stage.path / f"{name}.csv").write_text(text, encoding="utf-8")
@@ -114,20 +109,12 @@ def run(config: Config) -> None:
         logging.info("figures: %d figures and %d tables", len(drawn), len(tables))
 
 
-def _sweep(runs: tuple[str, ...], kind: str, folder: Path, record: dict) -> tuple[dict, dict]:
-    """Histories of this run's GAN and of those of other `runs` by number of filters; digests of the latter."""
-    found, digests = {folder.resolve(): record["config"]}, {}
-    for run in runs:
-        if not (Path(run) / kind / rundir.RECORD).is_file():
-            raise InputError(f"--sweep_dirs: there is no finished {kind}/ in {run}; leave it out or finish that run")
-        path, its, digest = rundir.find(run, kind, "train_acgan")
-        found[path.resolve()], digests[f"{kind} of {run}"] = its["config"], digest
-    histories: dict[str, dict] = {}
-    for path, its in sorted(found.items(), key=lambda item: (item[1]["ndf"], item[1]["ngf"])):
-        name = f"{its['ndf']}" if its["ndf"] == its["ngf"] else f"ndf {its['ndf']}, ngf {its['ngf']}"
-        name = f"{name} ({path.parent.name})" if name in histories else name
-        histories[name] = rundir.read_json(path / "history.json")
-    return (histories if digests else {}), digests
+def _sweep(run_dir: str) -> tuple[dict, dict[str, str]]:
+    """What sweep.json holds, if the run has one, and its digest by its name."""
+    if not (Path(run_dir) / SWEEP / rundir.RECORD).is_file():
+        return {"points": []}, {}
+    folder, _, digest = rundir.find(run_dir, SWEEP, SWEEP)
+    return rundir.read_json(folder / f"{SWEEP}.json"), {SWEEP: digest}
 
 
 def _sample_slices(run: Artifacts) -> Figure:

@@ -20,13 +20,14 @@ from absl import logging
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.data import tensorlayer_npz
+from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import segmentation
 from rembrandt_featgen.models import grade_aware, pretrained
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import callbacks, datasets, loops
+from rembrandt_featgen.training import callbacks, datasets, loops, samples
 from rembrandt_featgen.training import segmentation as scoring
 
 FOLDER = "unet"
@@ -133,6 +134,7 @@ def run(config: Config) -> None:
             network = grade_aware.GradeAware(unet, config.grade_weight, weights, config.seed)
             training, pairs = datasets.graded_training_slices, datasets.graded_slice_pairs
         network.compile(optimizer, start.loss, _MEASURES)
+        shown = _with_tumour(slices, "validation")
         checkpointing = callbacks.Checkpointing(stage.path, network, "val_iou", "max", config.unet_patience)
         start.resume(steps * checkpointing.epochs_done)
         trained = loops.fit(
@@ -145,7 +147,7 @@ def run(config: Config) -> None:
             stage.logs,
             "U-Net",
             config.seed,
-            [start, callbacks.SegmentationImages(stage.logs, *_with_tumour(slices, "validation", SHOWN)[:2])],
+            [start, callbacks.SegmentationImages(stage.logs, shown.images, shown.masks[..., np.newaxis])],
         )
         table = {
             split: scoring.evaluate(unet, datasets.slices(slices, split, config.unet_batch))
@@ -176,29 +178,24 @@ def _class_weights(slices, config) -> np.ndarray:
     return counts.sum() / (2.0 * counts)
 
 
-def _with_tumour(slices, split, count):
-    """The slice with most tumour of each of `count` patients: images, masks, patients, labels."""
-    largest: dict[str, tuple] = {}
-    for record in datasets.slices(slices, split, 1).unbatch():
-        patient, area = record["patient"].numpy().decode(), int(tf.reduce_sum(tf.cast(record["mask"], tf.int32)))
-        if patient not in largest or area > largest[patient][0]:
-            largest[patient] = (area, record["image"], record["mask"], int(record["label"]))
-    chosen = dict(list(largest.items())[:count])
-    images, masks = (tf.stack([entry[i] for entry in chosen.values()]) for i in (1, 2))
-    return images, masks, list(chosen), [entry[3] for entry in chosen.values()]
+def _with_tumour(slices, split):
+    """The slice with most tumour of each of the split's first patients."""
+    names = dict.fromkeys(Store(slices, split).patients)
+    return samples.largest_tumours(slices, split, list(names)[:SHOWN])
 
 
 def _save_overlays(path, unet, slices):
     """Keeps a few test slices with truth and prediction for the report."""
-    images, masks, patients, labels = _with_tumour(slices, "test", SHOWN)
+    shown = _with_tumour(slices, "test")
+    predictions = unet(shown.images, training=False)
     np.savez_compressed(
         path,
-        images=images.numpy()[..., 0],
-        truths=masks.numpy()[..., 0],
-        predictions=unet(images, training=False).numpy()[..., 0],
-        dice=segmentation.hard_dice(masks, unet(images, training=False)).numpy(),
-        patients=np.array(patients),
-        labels=np.array(labels),
+        images=shown.images[..., 0],
+        truths=shown.masks,
+        predictions=predictions.numpy()[..., 0],
+        dice=segmentation.hard_dice(tf.constant(shown.masks[..., np.newaxis]), predictions).numpy(),
+        patients=np.array(shown.patients),
+        labels=shown.labels,
     )
 
 

@@ -43,7 +43,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/synthetic: a store of confirmed features, the grades alternating, of --store_dtype and codec."""
-    for kind in dict.fromkeys(config.gans):
+    for kind in fields.check_gans(config):
         _generate(dataclasses.replace(config, gans=(kind,)))
 
 

@@ -13,24 +13,34 @@ from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.stages import report
 
 _MODULES = stages.modules()
-
-
-Config = dataclasses.make_dataclass("Config", stages.all_fields(_MODULES.values()), frozen=True)
+_OWN = [
+    (
+        "last_stage",
+        str,
+        cli.flag("report", "Stage to end with: 'finetune' pre-trains a U-Net for another run.", choices=stages.RUN),
+    ),
+]
+Config = dataclasses.make_dataclass("Config", [*stages.all_fields(_MODULES.values()), *_OWN], frozen=True)
 
 
 def run(config) -> None:
-    """Runs each stage with its share of `config`; ends with the path of the report and its verdict."""
+    """Runs each stage with its share of `config`; ends with the path of the report, if it comes so far."""
     run_dir = Path(config.run_dir)
     rundir.make_folder(run_dir, "--run_dir")
     logging.info("watch with: tensorboard --logdir %s", run_dir / "tensorboard")
-    for number, (name, module) in enumerate(_MODULES.items(), 1):
-        logging.info("[%d/%d] %s: %s", number, len(_MODULES), name, module.__doc__.splitlines()[0])
+    names = stages.RUN[: stages.RUN.index(config.last_stage) + 1]
+    for number, name in enumerate(names, 1):
+        module = _MODULES[name]
+        logging.info("[%d/%d] %s: %s", number, len(names), name, module.__doc__.splitlines()[0])
         start = time.time()
         module.run(stages.share(module, config))
         tf.keras.backend.clear_session()
-        logging.info("[%d/%d] %s: %.0f s", number, len(_MODULES), name, time.time() - start)
+        logging.info("[%d/%d] %s: %.0f s", number, len(names), name, time.time() - start)
     # once all stages agreed to these settings: a re-runnable flagfile of the whole run
     (run_dir / "flags.txt").write_text(cli.flagfile_text(config))
+    if config.last_stage != "report":
+        print(f"ended with {config.last_stage}, as --last_stage says: {run_dir}")
+        return
     found = rundir.read_json(run_dir / report.FOLDER / "report.json")
     print(f"report: {run_dir / report.FOLDER / 'index.html'}\nverdict: {found['verdict']}")
 

@@ -12,12 +12,15 @@ from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import classification
+from rembrandt_featgen.models import classifier as classifiers
 from rembrandt_featgen.reporting import figures, html
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import comparison
 
 FOLDER = "report"
+SWEEP = "sweep"
 _STAGES = {
     "slices": "prepare",
     "unet": "finetune",
@@ -48,15 +51,25 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/report: report.json, index.html, and copies of the figures and tables beside it."""
-    config = dataclasses.replace(config, gans=config.gans[:1])  # others may be added without harm
+    config = dataclasses.replace(config, gans=fields.check_gans(config)[:1])  # others may be added without harm
     (kind,) = config.gans
     named = {"acgan": kind, "synthetic": fields.synthetic_folder(kind)}
     found = {name: rundir.find(config.run_dir, named.get(name, name), module) for name, module in _STAGES.items()}
+    if (Path(config.run_dir) / SWEEP / rundir.RECORD).is_file():
+        found[SWEEP] = rundir.find(config.run_dir, SWEEP, SWEEP)
     folders, records, digests = ({name: entry[i] for name, entry in found.items()} for i in range(3))
+    if set(found["classifier"][1]["figures"]["comparison"]) != set(classifiers.KINDS):
+        raise InputError(
+            f"--run_dir={config.run_dir}: its classifier/ has not all arms and classifiers that a report compares; "
+            f"leave out --classifier_arms and --classifier_kinds, and delete {folders['classifier']}"
+        )
     with rundir.open_stage(config, FOLDER, digests) as stage:
         if stage.done:
             return
         report = _report(records)
+        if SWEEP in found:
+            swept = rundir.read_json(folders[SWEEP] / f"{SWEEP}.json")
+            report[SWEEP] = {**swept, "points": [{**point, "history": None} for point in swept["points"]]}
         rundir.write_json(stage.path / "report.json", report)
         title = config.report_title or Path(config.run_dir).resolve().name
         context = {"title": title, "links": _copy(folders["figures"], stage.path)}
@@ -80,7 +93,9 @@ def _report(records) -> dict:
     figures = {name: record["figures"] for name, record in records.items()}
     slices, found = figures["slices"], figures["classifier"]
     difference = found["comparison"]["cnn"]
-    settings = {key: value for record in records.values() for key, value in record["config"].items()}
+    settings = {
+        key: value for record in records.values() if record["stage"] != SWEEP for key, value in record["config"].items()
+    }
     return rundir.plain(
         {
             "cohort": {

@@ -12,9 +12,8 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models.gan_kinds import KINDS
-from rembrandt_featgen.models.gans import CLASS_LOSSES, build_gan
+from rembrandt_featgen.models.gans import CLASS_LOSSES, Stabilisers, build_gan
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import callbacks, datasets, loops, scaling
 from rembrandt_featgen.training.features import open_features
@@ -55,6 +54,19 @@ class Config:
     acgan_learning_rate: float = cli.flag(
         2e-4, "Adam's learning rate for both networks; the paper takes 0.002.", minimum=0.0
     )
+    gan_average: float = cli.flag(
+        0.999,
+        "Decay of the running average of the generator's weights, from which features are drawn; 0 draws from the last "
+        "step's, as the paper does.",
+        minimum=0.0,
+        maximum=0.99999,
+    )
+    gan_flip: bool = cli.flag(
+        True, "Whether the discriminator sees features mirrored at random; false as in the paper."
+    )
+    gan_batch_deviation: bool = cli.flag(
+        True, "Whether the discriminator sees the deviations within a batch; false as in the paper."
+    )
     acgan_beta1: float = cli.flag(0.5, "Adam's beta1, as in the implementation that the paper followed.", minimum=0.0)
 
 
@@ -65,10 +77,7 @@ def run(config: Config) -> None:
 
     Each kind is a stage of its own: it is skipped, goes on or is done again whatever became of the others.
     """
-    unknown = [kind for kind in config.gans if kind not in KINDS]
-    if unknown or not config.gans:
-        raise InputError(f"--gans={','.join(config.gans)}: take some of {', '.join(KINDS)}")
-    for kind in dict.fromkeys(config.gans):
+    for kind in fields.check_gans(config):
         _train(dataclasses.replace(config, gans=(kind,)))
 
 
@@ -91,7 +100,9 @@ def _train(config: Config) -> None:
         shape = training.shape
         gan = build_gan(
             *(kind, shape, scale, config.ngf, config.ndf, config.acgan_latent, config.infogan_codes),
-            *(config.infogan_weight, config.gan_loss, config.precision, config.seed, lowest),
+            *(config.infogan_weight, config.gan_loss, config.precision, config.seed),
+            Stabilisers(config.gan_average, config.gan_flip, config.gan_batch_deviation),
+            lowest,
         )
         gan.compile(
             tf.keras.optimizers.Adam(config.acgan_learning_rate, config.acgan_beta1),
@@ -105,7 +116,7 @@ def _train(config: Config) -> None:
             steps,
             config.acgan_epochs,
             datasets.feature_pairs(features, "validation", config.acgan_batch),
-            callbacks.Checkpointing(stage.path, gan, None),
+            callbacks.Checkpointing(stage.path, gan, None, seconds=fields.SAVE_SECONDS),
             stage.logs,
             kind,
             config.seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 import tensorflow as tf
@@ -26,10 +27,21 @@ class Checkpointing(tf.keras.callbacks.Callback):
       monitor: the log whose best epoch is kept; None keeps the last one.
       mode: "max" or "min".
       patience: epochs without a better one after which training stops; 0 never stops.
+      seconds: least time between two saves, where epochs are shorter than it takes to save them; a kill costs the
+        epochs since the last one. 0 saves each epoch.
     """
 
-    def __init__(self, folder: Path, model: tf.keras.Model, monitor: str | None, mode: str = "max", patience: int = 0):
+    def __init__(
+        self,
+        folder: Path,
+        model: tf.keras.Model,
+        monitor: str | None,
+        mode: str = "max",
+        patience: int = 0,
+        seconds: float = 0.0,
+    ):
         super().__init__()
+        self._seconds, self._saved_at, self._saved_epochs, self._best = seconds, time.monotonic(), 0, None
         self._folder, self._monitor, self._mode, self._patience = folder, monitor, mode, patience
         self._checkpoint = tf.train.Checkpoint(model=model)
         self._directory = folder / "checkpoints"
@@ -38,6 +50,7 @@ class Checkpointing(tf.keras.callbacks.Callback):
         if self.history:
             self._checkpoint.restore(str(self._directory / f"epoch-{self.epochs_done}"))
             logging.info("resumed after epoch %d", self.epochs_done)
+        self._saved_epochs = self.epochs_done
 
     @property
     def epochs_done(self) -> int:
@@ -63,21 +76,35 @@ class Checkpointing(tf.keras.callbacks.Callback):
         return bool(self.history and self._patience and self.epochs_done - 1 - self.best_epoch >= self._patience)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Saves the epoch, then its line of history: a kill in between repeats the epoch."""
+        """Notes the epoch, and saves it when it is time."""
         for name, value in logs.items():
             if not math.isfinite(float(value)):
                 raise InputError(
                     f"training stopped in epoch {epoch + 1}: {name} is {float(value)}; lower the learning rate or take "
-                    f"--precision=float32 (epochs before it are kept in {self._folder})"
+                    f"--precision=float32 (epochs that were saved before are kept in {self._folder})"
                 )
             self.history.setdefault(name, []).append(float(value))
         if self.best_epoch == epoch:
-            weights.save(self.model, self.best_weights)
-        self._checkpoint.write(str(self._directory / f"epoch-{epoch + 1}"))
-        rundir.write_json(self._folder / "history.json", self.history)
-        for old in self._directory.glob(f"epoch-{epoch}.*"):
-            old.unlink()
+            self._best = self.model.get_weights()
+        if time.monotonic() - self._saved_at >= self._seconds:
+            self._save()
         self.model.stop_training = self.finished
+
+    def on_train_end(self, logs=None):
+        """Saves what was not."""
+        if self._saved_epochs < self.epochs_done:
+            self._save()
+
+    def _save(self):
+        """Writes the last epoch, then the history: a kill in between repeats the epochs since the last save."""
+        if self._best is not None:
+            weights.save(self._best, self.best_weights)
+        self._checkpoint.write(str(self._directory / f"epoch-{self.epochs_done}"))
+        rundir.write_json(self._folder / "history.json", self.history)
+        if self._saved_epochs:
+            for old in self._directory.glob(f"epoch-{self._saved_epochs}.*"):
+                old.unlink()
+        self._saved_at, self._saved_epochs, self._best = time.monotonic(), self.epochs_done, None
 
 
 class CrossEntropyStart(tf.keras.callbacks.Callback):

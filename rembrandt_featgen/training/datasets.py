@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,19 +85,24 @@ def balanced_features(folder: Path, batch: int) -> Callable[[tf.Tensor], tf.data
     return make_epoch
 
 
-def labelled_features(sources: list[tuple[Path, str, int]], batch: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
+def labelled_features(
+    sources: Sequence[tuple[Path, str, int | np.ndarray]], batch: int
+) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """One epoch of features from several sources, each feature once, as (feature, label) batches, for `endless`.
 
     Args:
-      sources: (folder, split, how many of its first records), such as real training features and synthetic ones.
+      sources: (folder, split, how many of its first records, or the numbers of its records), such as real training
+        features and synthetic ones.
       batch: features in a batch.
     """
-    found = [open_features(folder, split) for folder, split, count in sources if count]
-    counts = [count for _, _, count in sources if count]
+    numbered = [np.arange(own) if np.ndim(own) == 0 else np.asarray(own) for _, _, own in sources]
+    found = [open_features(folder, split) for (folder, split, _), own in zip(sources, numbered) if len(own)]
+    records = [tf.constant(own, tf.int64) for own in numbered if len(own)]
+    counts = [len(own) for own in records]
 
     def make_epoch(key):
         turns, numbers = orders.mixed(counts, key)
-        parts = [features.dataset(order) for features, order in zip(found, numbers)]
+        parts = [features.dataset(tf.gather(own, order)) for features, own, order in zip(found, records, numbers)]
         # each source is read on its own, ahead of its turns
         merged = tf.data.Dataset.choose_from_datasets(parts, tf.data.Dataset.from_tensor_slices(turns))
         return merged.map(_feature_and_label).batch(batch)

@@ -74,6 +74,7 @@ def gan(folder: Path, shape: tuple[int, int, int], config: Mapping, precision: s
         *(config["gans"][0], shape, scale, config["ngf"], config["ndf"], config["acgan_latent"]),
         codes=config["infogan_codes"],
         precision=precision,
+        stabilisers=gans.Stabilisers(config["gan_average"], config["gan_flip"], config["gan_batch_deviation"]),
         lowest=np.load(lowest) if lowest.exists() else 0.0,
     )
     weights.load(network, folder / "best.npz")

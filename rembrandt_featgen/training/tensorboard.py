@@ -1,4 +1,4 @@
-"""Pictures and points for TensorBoard: its image tab and its projector."""
+"""Pictures, points and trials for TensorBoard: its tabs of images, the projector and HParams."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from tensorboard.plugins import projector
+from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.image import metadata
 
 
@@ -46,3 +47,27 @@ def write_points(folder: Path, name: str, values: np.ndarray, header: Sequence[s
     projector.visualize_embeddings(str(folder), config)
     with tf.summary.create_file_writer(str(folder)).as_default():  # TensorBoard knows no folder without events
         tf.summary.scalar(f"{name}_points", len(values), step=0)
+
+
+def write_trials(logs: Path, trials: Mapping[str, tuple[Mapping, Mapping]]) -> None:
+    """Writes trials for the HParams tab: a session each, in a folder of its own.
+
+    Args:
+      logs: folder of the experiment.
+      trials: name to its settings (int, float, bool or str, the same names and types in all) and its metrics (numbers;
+        what is missing or None was not measured).
+    """
+    names = list(dict.fromkeys(name for settings, _ in trials.values() for name in settings))
+    metrics = list(dict.fromkeys(name for _, measured in trials.values() for name in measured))
+    domains = {name: sorted({settings[name] for settings, _ in trials.values()}) for name in names}
+    with tf.summary.create_file_writer(str(logs)).as_default():
+        hparams.hparams_config(
+            [hparams.HParam(name, hparams.Discrete(values)) for name, values in domains.items()],
+            [hparams.Metric(name) for name in metrics],
+        )
+    for name, (settings, measured) in trials.items():
+        with tf.summary.create_file_writer(str(logs / name)).as_default():
+            hparams.hparams(dict(settings), trial_id=name)
+            for metric, value in measured.items():
+                if value is not None:
+                    tf.summary.scalar(metric, value, step=0)

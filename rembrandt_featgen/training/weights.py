@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,11 @@ import tensorflow as tf
 from rembrandt_featgen.errors import InputError
 
 
-def save(model: tf.keras.Model, path: Path) -> None:
-    """Writes the weights whole or not at all."""
+def save(arrays: Sequence[np.ndarray], path: Path) -> None:
+    """Writes weights in the order of `model.get_weights()`, whole or not at all."""
     temporary = path.with_name(f".{path.name}")
     with temporary.open("wb") as file:
-        np.savez(file, *model.get_weights())
+        np.savez(file, *arrays)
     temporary.replace(path)
 
 

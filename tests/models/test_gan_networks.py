@@ -67,6 +67,21 @@ def test_three_hidden_layers_each():
     assert conditional.count_params() == trunk + source + 32  # two vectors
 
 
+def test_source_sees_deviations_within_the_batch_and_the_grade_does_not():
+    tf.keras.utils.set_random_seed(0)
+    network = gan_networks.build_discriminator(SHAPE, 4, batch_deviation=True)
+    features = tf.random.normal((6, *SHAPE))
+    hidden = tf.keras.Model(network.input, network.get_layer("grade").input)(features).numpy()
+    kernel, bias = network.get_layer("source").get_weights()
+    seen = np.concatenate([hidden, np.repeat(np.sqrt(hidden.var(0, keepdims=True) + 1e-6), 6, 0)], 1)
+    np.testing.assert_allclose(network(features)["source"], seen @ kernel + bias, atol=1e-5)
+    np.testing.assert_allclose(network(features)["grade"][:1], network(features[:1])["grade"], atol=1e-6)
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        same = network(tf.repeat(features[:1], 6, 0))["source"]
+    assert np.isfinite(tape.gradient(same, features)).all()
+
+
 @pytest.mark.parametrize(("size", "channels"), [(96, 1), (240, 1), (40, 2)])
 def test_networks_of_slices_are_deeper_and_halve_their_filters(size, channels):
     shape, filters = (size, size, channels), 64

@@ -9,6 +9,7 @@ from rembrandt_featgen.models import gans
 
 RATE = 0.3
 WEIGHT = 0.7  # of L_I
+NONE = gans.Stabilisers(0.0, False, False)
 SCALE = np.array([2.0, 0.5])
 FEATURES = np.array([[1.0, 0.2], [3.0, 0.0], [0.5, 0.9], [2.0, 0.4]])
 LABELS = np.array([0, 1, 1, 0])
@@ -48,7 +49,7 @@ def linear_gan(kind, class_loss="correct"):
     x = layers.Concatenate()([noise, layers.CategoryEncoding(2, "one_hot")(labels)])
     x = layers.Dense(2, "relu", use_bias=False, kernel_initializer=tf.keras.initializers.Constant(kernel))(x)
     generator = tf.keras.Model([noise, labels], layers.Reshape((1, 1, 2))(x))
-    gan = gans.GAN(generator, tf.keras.Model(feature, heads), SCALE, WEIGHT, class_loss, seed=4)
+    gan = gans.GAN(generator, tf.keras.Model(feature, heads), SCALE, WEIGHT, class_loss, seed=4, stabilisers=NONE)
     gan.compile(tf.keras.optimizers.SGD(RATE), tf.keras.optimizers.SGD(RATE))
     return gan
 
@@ -149,11 +150,12 @@ def bright_features(count):
 
 @pytest.fixture(scope="module", params=["acgan", "infogan", "cgan"])
 def trained(request):
-    """(GAN after 400 steps on bright features, noise, labels, features that it makes of them)."""
+    """(GAN after 800 steps on bright features, noise, labels, features that it makes of them)."""
     tf.keras.utils.set_random_seed(1)
-    gan = gans.build_gan(request.param, (4, 4, 2), np.ones(2), 16, 16, 3, 1)
-    gan.compile(tf.keras.optimizers.Adam(5e-3, 0.5), tf.keras.optimizers.Adam(5e-3, 0.5))
-    features, labels = bright_features(400 * 16)
+    gan = gans.build_gan(request.param, (4, 4, 2), np.ones(2), 16, 16, 3, 1, stabilisers=gans.Stabilisers(0.99))
+    rate = 2e-3 if request.param == "infogan" else 5e-3  # codes take longer to settle
+    gan.compile(tf.keras.optimizers.Adam(rate, 0.5), tf.keras.optimizers.Adam(rate, 0.5))
+    features, labels = bright_features(800 * 16)
     gan.fit(features, labels, batch_size=16, shuffle=False, verbose=0)
     noise, labels = gan.noise(200, [9, 9]), tf.constant([0, 1] * 100)
     return gan, noise, labels.numpy(), gan.generate(noise, labels).numpy()

@@ -84,7 +84,7 @@ def test_step_moves_every_trainable_weight(stepped):
 def test_step_moves_batch_norm_statistics(stepped):
     _, _, before, gan, _ = stepped
     moving = [(old, weight) for old, weight in zip(before, gan.weights) if "moving" in weight.name]
-    assert len(moving) == 6
+    assert len(moving) == 12  # of G and of its average
     for old, weight in moving:
         assert np.all(old != weight.numpy()), weight.name
 
@@ -162,9 +162,11 @@ def test_both_losses_are_scaled_in_float16():
         assert 0 < np.linalg.norm(half - full) < np.linalg.norm(full) / 3
 
 
-def test_weights_are_those_of_both_networks():
-    acgan = tiny()
-    assert len(acgan.weights) == len(acgan.generator.weights) + len(acgan.discriminator.weights)
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_weights_are_those_of_the_networks(average):
+    acgan = tiny(stabilisers=gans.Stabilisers(average))
+    of_generator = len(acgan.generator.weights) * (2 if average else 1)
+    assert len(acgan.weights) == of_generator + len(acgan.discriminator.weights)
     acgan.set_weights([np.full(weight.shape, 0.25) for weight in acgan.weights])
     assert {float(tf.reduce_mean(weight)) for weight in acgan.weights} == {0.25}
 
@@ -210,6 +212,60 @@ def test_channel_of_zero_scale_generates_zeros_and_is_not_seen():
     for name, found in acgan(loud).items():
         assert np.isfinite(found).all()
         np.testing.assert_array_equal(found, wanted[name])
+
+
+def test_average_follows_the_generator():
+    """mean += (1 - decay) (weight - mean), the decay of step t being min(0.5, (1 + t) / (10 + t))."""
+    acgan = tiny(stabilisers=gans.Stabilisers(0.5))
+    data = tuple(map(tf.constant, batch()))
+    wanted = [weight.numpy() for weight in acgan.generator.trainable_weights]
+    for step in range(1, 12):
+        acgan.train_step(data)
+        decay = min(0.5, (1 + step) / (10 + step))
+        wanted = [decay * mean + (1 - decay) * w.numpy() for mean, w in zip(wanted, acgan.generator.trainable_weights)]
+    for mean, found in zip(wanted, acgan.averaged.trainable_weights):
+        np.testing.assert_allclose(found, mean, rtol=1e-4, atol=1e-6, err_msg=found.name)
+
+
+def test_averaged_generator_has_batch_norm_statistics_of_its_own():
+    acgan = tiny(stabilisers=gans.Stabilisers(0.999), learning_rate=1e-4)
+    data = tuple(map(tf.constant, batch()))
+    for _ in range(120):
+        acgan.train_step(data)
+    noise, labels = acgan.noise(512, [1, 2]), tf.constant([0, 1] * 256)
+    norm = next(layer for layer in acgan.averaged.layers if isinstance(layer, tf.keras.layers.BatchNormalization))
+    entering = tf.keras.Model(acgan.averaged.input, norm.input)([noise, labels]).numpy()
+    # estimated from the last batches of 8 alone, hence the tolerance
+    np.testing.assert_allclose(norm.moving_mean, entering.mean((0, 1, 2)), atol=0.3 * entering.std())
+    np.testing.assert_allclose(norm.moving_variance, entering.var((0, 1, 2)), rtol=0.5)
+
+
+def test_features_are_drawn_from_the_average():
+    acgan = tiny()
+    noise, labels = acgan.noise(8, [1, 2]), tf.constant([0, 1] * 4)
+    before = acgan.generate(noise, labels)
+    for weight in acgan.generator.weights:
+        weight.assign(tf.zeros_like(weight))
+    np.testing.assert_array_equal(acgan.generate(noise, labels), before)
+    acgan = tiny(stabilisers=gans.Stabilisers(0.0))
+    for weight in acgan.generator.weights:
+        weight.assign(tf.zeros_like(weight))
+    assert not tf.reduce_any(acgan.generate(noise, labels) > 0)
+
+
+def test_discriminator_sees_features_mirrored():
+    acgan = tiny()
+    features = tf.constant(batch(64)[0])
+    found = acgan._flipped(features, 0).numpy()
+    mirrored = np.all(found == features[:, :, ::-1], (1, 2, 3))
+    kept = np.all(found == features, (1, 2, 3))
+    assert np.all(mirrored ^ kept)
+    assert 16 < mirrored.sum() < 48
+    assert np.any(acgan._flipped(features, 1) != found)  # other coins for generated ones
+    np.testing.assert_array_equal(acgan._flipped(features, 0), found)  # a resumed run repeats
+    acgan.d_optimizer.iterations.assign(1)
+    assert np.any(acgan._flipped(features, 0) != found)
+    assert tiny(stabilisers=gans.Stabilisers(flip=False))._flipped(features, 0) is features
 
 
 @pytest.mark.parametrize(("count", "zeros"), [(16, 8), (7, 4), (2, 1), (1, 1)])

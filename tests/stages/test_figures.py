@@ -8,68 +8,25 @@ import tensorflow as tf
 
 from rembrandt_featgen import rundir
 from rembrandt_featgen.data import tensorlayer_npz
-from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.stages import figures
 from rembrandt_featgen.training.samples import Slices
 
 
-def gan(run, ndf, ngf, loss, kind="acgan"):
-    """A run with a trained generator; returns its folder and record."""
-    folder = run / kind
-    folder.mkdir(parents=True)
-    record = {"stage": kind, "config": {"ndf": ndf, "ngf": ngf}, "inputs": {}}
-    rundir.write_json(folder / "stage.json", record)
-    rundir.write_json(folder / "history.json", {"d_loss": [loss]})
-    return folder, record
-
-
-def test_sweep_is_in_the_order_of_filters_with_this_run_in_it(tmp_path):
-    own = gan(tmp_path / "own", 256, 256, 2.0)
-    runs = [(512, 512), (64, 64), (64, 32)]
-    for number, (ndf, ngf) in enumerate(runs):
-        gan(tmp_path / f"run{number}", ndf, ngf, float(number))
-    names = tuple(str(tmp_path / f"run{number}") for number in range(3))
-    histories, digests = figures._sweep(names, "acgan", *own)
-    assert list(histories) == ["ndf 64, ngf 32", "64", "256", "512"]
-    assert [history["d_loss"] for history in histories.values()] == [[2.0], [1.0], [2.0], [0.0]]
-    assert set(digests) == {f"acgan of {name}" for name in names}
-
-
-def test_runs_of_as_many_filters_are_told_apart_by_name(tmp_path):
-    own = gan(tmp_path / "own", 64, 64, 1.0)
-    gan(tmp_path / "longer", 64, 64, 2.0)
-    histories, _ = figures._sweep((str(tmp_path / "longer"),), "acgan", *own)
-    assert list(histories) == ["64", "64 (longer)"]
-
-
-def test_this_run_in_the_sweep_counts_once(tmp_path):
-    own = gan(tmp_path / "own", 64, 64, 1.0)
-    gan(tmp_path / "other", 256, 256, 2.0)
-    histories, _ = figures._sweep((str(tmp_path / "own"), str(tmp_path / "other")), "acgan", *own)
-    assert list(histories) == ["64", "256"]
-
-
-def test_no_sweep(tmp_path):
-    assert figures._sweep((), "acgan", *gan(tmp_path / "own", 64, 64, 1.0)) == ({}, {})
-
-
-@pytest.mark.parametrize("kind", ["acgan", "infogan"])
-def test_a_run_without_that_generator_is_named_with_the_mend(tmp_path, kind):
-    own = gan(tmp_path / "own", 64, 64, 1.0, kind)
-    gan(tmp_path / "other", 64, 64, 1.0, "cgan")
-    with pytest.raises(InputError) as error:
-        figures._sweep((str(tmp_path / "other"),), kind, *own)
-    line = str(error.value)
-    assert line.startswith("--sweep_dirs: ") and str(tmp_path / "other") in line and f"{kind}/" in line
-    assert "leave it out" in line
+def test_a_run_without_sweeps_has_no_figures_of_them(tmp_path):
+    assert figures._sweep(str(tmp_path)) == ({"points": []}, {})
+    assert figures.sweeps.drawn({"points": []}) == figures.sweeps.tables({"points": []}) == {}
 
 
 def test_a_changed_sweep_is_another_input(tmp_path):
-    own = gan(tmp_path / "own", 64, 64, 1.0)
-    other, record = gan(tmp_path / "other", 256, 256, 2.0)
-    before = figures._sweep((str(tmp_path / "other"),), "acgan", *own)[1]
-    rundir.write_json(other / "stage.json", {**record, "seconds": 1})
-    assert figures._sweep((str(tmp_path / "other"),), "acgan", *own)[1] != before
+    (tmp_path / "sweep").mkdir()
+    rundir.write_json(tmp_path / "sweep" / "sweep.json", {"points": ["p"]})
+    digests = []
+    for seconds in (1, 2):
+        rundir.write_json(tmp_path / "sweep" / "stage.json", {"seconds": seconds, "inputs": {}})
+        swept, found = figures._sweep(str(tmp_path))
+        assert swept == {"points": ["p"]}
+        digests.append(found["sweep"])
+    assert digests[0] != digests[1]
 
 
 def network(factor):

@@ -93,6 +93,26 @@ def test_only_the_last_checkpoint_is_kept(tmp_path):
     assert {path.name.partition(".")[0] for path in (tmp_path / "checkpoints").iterdir()} == {"epoch-3"}
 
 
+def test_short_epochs_are_saved_when_it_is_time(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    model = one_weight()
+    callback = callbacks.Checkpointing(tmp_path, model, "val_iou", seconds=15.0)
+    callback.set_model(model)
+    for epoch, (second, value) in enumerate([(105, 0.5), (114, 0.9), (116, 0.2), (125, 0.3), (130, 0.1)]):
+        now[0] = second
+        model.set_weights([np.array([[float(epoch)]])])
+        callback.on_epoch_end(epoch, {"val_iou": value})
+        saved = callbacks.Checkpointing(tmp_path, one_weight(), "val_iou").epochs_done
+        assert saved == (0 if second < 115 else 3)
+    assert best_weight(callback) == 1.0  # of the best epoch, not of the one at which it was saved
+    callback.on_train_end()
+    resumed = one_weight()
+    assert callbacks.Checkpointing(tmp_path, resumed, "val_iou").history == {"val_iou": [0.5, 0.9, 0.2, 0.3, 0.1]}
+    assert resumed.get_weights()[0].item() == 4.0
+    assert {path.name.partition(".")[0] for path in (tmp_path / "checkpoints").iterdir()} == {"epoch-5"}
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, np.float32("nan")])
 @pytest.mark.parametrize("name", ["loss", "d_loss", "val_iou"])
 def test_number_that_is_not_finite_stops_training_and_is_named(tmp_path, name, value):

@@ -10,7 +10,9 @@ import werkzeug.test
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 from tensorboard.plugins.projector.projector_plugin import ProjectorPlugin
 from tensorboard.util import tensor_util
 from werkzeug.wrappers import Response
@@ -77,3 +79,35 @@ def test_projector_serves_the_points_and_what_is_known_of_them(projector):
     np.testing.assert_allclose(points, VALUES, rtol=1e-3)
     lines = projector("/metadata", run="projector", name="features").decode().splitlines()
     assert lines == ["grade\torigin\tpatient", "HGG\treal\tpatient é", "LGG\tsynthetic\tsynthetic_LGG"]
+
+
+def test_hparams_shows_every_trial_with_its_settings_and_metrics(tmp_path):
+    """By the handler that TensorBoard's HPARAMS tab asks."""
+    logs = tmp_path / "logs"
+    trials = {
+        "tap=conv5": ({"tap": "conv5", "added": 0}, {"test/accuracy": 0.5, "class_accuracy": None}),
+        "tap=uconv1/augmented": ({"tap": "uconv1", "added": 12}, {"test/accuracy": 0.75, "class_accuracy": 0.9}),
+    }
+    tensorboard.write_trials(logs / "sweep", trials)
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(logs))
+    multiplexer.Reload()
+    context = TBContext(logdir=str(logs), data_provider=MultiplexerDataProvider(multiplexer, str(logs)))
+    names = ["test/accuracy", "class_accuracy"]
+    request = api_pb2.ListSessionGroupsRequest(
+        slice_size=10,
+        allowed_statuses=[api_pb2.STATUS_UNKNOWN, api_pb2.STATUS_RUNNING, api_pb2.STATUS_SUCCESS],
+        col_params=[api_pb2.ColParams(metric=api_pb2.MetricName(tag=name)) for name in names],
+    )
+    handler = list_session_groups.Handler(RequestContext(), backend_context.Context(context), "", request)
+    found = {}
+    for group in handler.run().session_groups:
+        settings = {name: value.string_value or value.number_value for name, value in group.hparams.items()}
+        measured = {value.name.tag: value.value for value in group.metric_values}
+        found[group.sessions[0].name] = (settings, measured)
+    assert found == {
+        "sweep/tap=conv5": ({"tap": "conv5", "added": 0}, {"test/accuracy": 0.5}),
+        "sweep/tap=uconv1/augmented": (
+            {"tap": "uconv1", "added": 12},
+            {"test/accuracy": 0.75, "class_accuracy": pytest.approx(0.9)},
+        ),
+    }

@@ -22,7 +22,7 @@ def network(units=3, layers=6, seed=0):
 
 def test_every_array_comes_back_exactly(tmp_path):
     model, other = network(), network(seed=1)
-    weights.save(model, tmp_path / "best.npz")
+    weights.save(model.get_weights(), tmp_path / "best.npz")
     weights.load(other, tmp_path / "best.npz")
     assert len(model.get_weights()) == 16
     for found, wanted in zip(other.get_weights(), model.get_weights()):
@@ -32,7 +32,7 @@ def test_every_array_comes_back_exactly(tmp_path):
 
 def test_numpy_reads_them_without_pickle(tmp_path):
     model = network()
-    weights.save(model, tmp_path / "best.npz")
+    weights.save(model.get_weights(), tmp_path / "best.npz")
     with np.load(tmp_path / "best.npz", allow_pickle=False) as arrays:
         for array, wanted in zip((arrays[f"arr_{i}"] for i in range(16)), model.get_weights()):
             np.testing.assert_array_equal(array, wanted)
@@ -49,8 +49,8 @@ def pickled(path):
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(b"no zip file"),
         lambda path: path.unlink(),
-        lambda path: weights.save(network(units=4), path),
-        lambda path: weights.save(network(layers=5), path),
+        lambda path: weights.save(network(units=4).get_weights(), path),
+        lambda path: weights.save(network(layers=5).get_weights(), path),
         pickled,
     ],
     ids=["truncated", "empty", "no npz", "missing", "of other shapes", "of fewer layers", "pickled"],
@@ -58,7 +58,7 @@ def pickled(path):
 def test_unfit_file_says_the_mend_and_changes_nothing(damage, tmp_path):
     path, model = tmp_path / "unet" / "best.npz", network(seed=1)
     path.parent.mkdir()
-    weights.save(network(), path)
+    weights.save(network().get_weights(), path)
     damage(path)
     before = model.get_weights()
     with pytest.raises(InputError) as caught:
@@ -78,10 +78,10 @@ def test_kill_while_saving_keeps_the_old_file(tmp_path, monkeypatch):
         raise Killed
 
     path, model = tmp_path / "best.npz", network()
-    weights.save(model, path)
+    weights.save(model.get_weights(), path)
     wanted = path.read_bytes()
     for place, name in ((np, "savez"), (Path, "replace")):
         with monkeypatch.context() as patch, pytest.raises(Killed):
             patch.setattr(place, name, die)
-            weights.save(network(seed=1), path)
+            weights.save(network(seed=1).get_weights(), path)
         assert path.read_bytes() == wanted

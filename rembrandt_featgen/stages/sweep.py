@@ -1,0 +1,271 @@
+"""Varies one thing at a time of a finished run, and compares: its block of the U-Net, filters, or added features.
+
+Each point is a run of its own in RUN/sweeps/<axis>=<value>, with the settings of the base run but for the one. What it
+shares with the base run is linked to, not done again; what is its own is skipped, goes on or is done again like all
+stages. Every axis holds the base run's own value. Nothing is done without one of the --sweep_ flags.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+from absl import logging
+from tqdm import tqdm
+
+from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.errors import InputError, SettingsError
+from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.reporting import sweeps as reporting
+from rembrandt_featgen.stages import fields
+from rembrandt_featgen.training import sweeps, tensorboard
+from rembrandt_featgen.training.sweeps import Point
+
+FOLDER = "sweep"
+POINTS = "sweeps"
+ALL = "all"
+_RECEIVERS = {"both": "added", "rarer": "balancing"}  # of synthetic features, to the axis
+# Stages of a point that may be its own, in order, to what their folders stand for.
+_LEARNT = {
+    "finetune": "unet",
+    "extract": "features",
+    "train_acgan": "gan",
+    "generate": "synthetic",
+    "classify": "classifier",
+}
+_MODULES = stages.modules(_LEARNT)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = fields.run_dir()
+    sweep_filters: tuple[str, ...] = cli.flag(
+        (), "Filters of the GAN (ndf = ngf) to compare.", source="paper 4.2.1: 64, 256, 512"
+    )
+    sweep_taps: tuple[str, ...] = cli.flag(
+        (), f"Blocks of the U-Net whose features are to be compared, of {', '.join(unets.TAPS)}."
+    )
+    sweep_added: tuple[str, ...] = cli.flag(
+        (), f"Numbers of synthetic features that are added, to compare, such as 0,100,500,{ALL}."
+    )
+    sweep_added_to: tuple[str, ...] = cli.flag(
+        tuple(_RECEIVERS), "Who gets those of --sweep_added, see --synthetic_to: both, rarer, or both,rarer for each."
+    )
+    sweep_from_scratch: bool = cli.flag(
+        False, "Whether the U-Net is also trained from random weights, at equal steps, where there are --unet_weights."
+    )
+
+
+class _Base(NamedTuple):
+    """The run that points differ from: its folder, and of each of its stages the folder's name and the record."""
+
+    run_dir: Path
+    names: dict[str, str]
+    records: dict[str, dict]
+
+    def config(self, module, **changes):
+        """Its config of a stage, but for `changes`; those that the stage does not have are left out."""
+        given = {**self.records[_LEARNT[module]]["config"], **changes}
+        given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        known = [field.name for field in dataclasses.fields(_MODULES[module].Config)]
+        return _MODULES[module].Config(**{name: given[name] for name in known if name in given})
+
+
+def run(config: Config) -> None:
+    """Learns the points and writes run_dir/sweep: sweep.json, sweep.csv, pretraining.csv, and TensorBoard's HParams."""
+    if not (config.sweep_filters or config.sweep_taps or config.sweep_added or config.sweep_from_scratch):
+        logging.info("sweep: none asked for")
+        return
+    base = _base(config.run_dir)
+    points = _points(config, base)
+    notes = {}
+    for point in tqdm(points, "sweeps", unit="point"):
+        logging.info("sweep: %s", point.name)
+        notes[point.name] = _learn(base, point)
+    found = {point.name: _found(base, point) for point in points}
+    inputs = {f"{POINTS}/{point.name}/{base.names[k]}": v[1] for point in points for k, v in found[point.name].items()}
+    # points are inputs: axes and values may be added without harm
+    bare = dataclasses.replace(Config(), run_dir=config.run_dir)
+    with rundir.open_stage(bare, FOLDER, inputs) as stage:
+        if stage.done:
+            return
+        learnt = []
+        for point in points:
+            records = {name: entry[0] for name, entry in found[point.name].items()}
+            folders = {name: _home(base, point) / base.names[name] for name in records}
+            learnt.append(sweeps.found(point, records, folders, notes[point.name]))
+        settings = base.records["classifier"]["config"]
+        sweeps.compare(learnt, settings["bootstrap_draws"], settings["seed"])
+        swept = rundir.plain({"points": learnt, "choice_rule": sweeps.CHOICE_RULE})
+        rundir.write_json(stage.path / "sweep.json", swept)
+        for name, text in reporting.tables(swept).items():
+            (stage.path / f"{name}.csv").write_text(text, encoding="utf-8")
+        tensorboard.write_trials(stage.logs, reporting.trials(swept))
+        stage.complete(points=[point.name for point in points], failed=[p["note"] for p in learnt if p["note"]])
+        logging.info("sweep: %d points, compared in %s", len(points), Path(config.run_dir) / FOLDER / "sweep.csv")
+
+
+def _base(run_dir: str) -> _Base:
+    """Finds the stages that points start from; InputError where one is not finished."""
+    places = {"slices": ("slices", "prepare"), "unet": ("unet", "finetune"), "features": ("features", "extract")}
+    classifier = rundir.find(run_dir, "classifier", "classify")[1]
+    (kind,) = classifier["config"]["gans"]
+    places |= {"gan": (kind, "train_acgan"), "synthetic": (fields.synthetic_folder(kind), "generate")}
+    places["classifier"] = ("classifier", "classify")
+    records = {name: rundir.find(run_dir, *place)[1] for name, place in places.items()}
+    return _Base(Path(run_dir), {name: place[0] for name, place in places.items()}, records)
+
+
+def _points(config: Config, base: _Base) -> list[Point]:
+    """The points of all axes that are asked for, those of the base run among them."""
+    points = []
+    if config.sweep_from_scratch:
+        weights = base.records["unet"]["config"]["unet_weights"]
+        if weights:
+            changes = {"unet_weights": "", "unet_weights_modalities": ()}
+            points += [Point("start", "pre-trained", {}, ()), Point("start", "scratch", changes, (), True)]
+        else:
+            logging.warning("--sweep_from_scratch: the run has no --unet_weights, so that it is from scratch itself")
+    if config.sweep_taps:
+        own = base.records["features"]["figures"]["tap"]
+        unknown = [tap for tap in config.sweep_taps if tap not in unets.TAPS]
+        if unknown:
+            raise InputError(
+                f"--sweep_taps: {unknown[0]} is no block of the U-Net; take some of {', '.join(unets.TAPS)}"
+            )
+        for tap in unets.TAPS:
+            if tap in {own, *config.sweep_taps}:
+                points.append(Point("tap", tap, {"tap": tap}, ("baseline", "augmented"), tap == own))
+    if config.sweep_filters:
+        settings = base.records["gan"]["config"]
+        own = (settings["ndf"], settings["ngf"])
+        for ndf, ngf in sorted({own, *((n, n) for n in _numbers("sweep_filters", config.sweep_filters, 1))}):
+            value = f"{ndf}" if ndf == ngf else f"{ndf},{ngf}"
+            changes = {"ndf": ndf, "ngf": ngf}
+            points.append(Point("filters", value, changes, ("augmented",), (ndf, ngf) == own))
+    if config.sweep_added:
+        points += _added(config, base)
+    return points
+
+
+def _added(config: Config, base: _Base) -> list[Point]:
+    """Points of the axes on which the number of added features varies."""
+    unknown = [name for name in config.sweep_added_to if name not in _RECEIVERS]
+    if unknown or not config.sweep_added_to:
+        raise InputError(f"--sweep_added_to={','.join(config.sweep_added_to)}: take some of {', '.join(_RECEIVERS)}")
+    asked = set(_numbers("sweep_added", [value for value in config.sweep_added if value != ALL], 0)) - {0}
+    slices, settings = base.records["slices"]["figures"]["split"]["train"]["slices"], base.records["classifier"]
+    gap = abs(slices[GRADES[0]] - slices[GRADES[1]])
+    own, own_receiver = (settings["config"].get(name) for name in ("synthetic_added", "synthetic_to"))
+    points = [Point("added", "0", {}, ("baseline",), True)]
+    for receiver in config.sweep_added_to:
+        numbers = asked | ({own} - {0} if receiver == own_receiver else set())
+        to_the_end = ALL in config.sweep_added or (receiver == own_receiver and own == 0)
+        if receiver == "rarer":
+            logging.info("--sweep_added_to=rarer: %d more features make the grades equal, where its curve ends", gap)
+            numbers = {number for number in numbers if number < gap}
+        values = [*map(str, sorted(numbers)), *([ALL] if to_the_end and (receiver == "both" or gap) else [])]
+        for value in values:
+            changes = {"synthetic_added": 0 if value == ALL else int(value), "synthetic_to": receiver}
+            points.append(Point(_RECEIVERS[receiver], value, changes, ("augmented",)))
+    return points
+
+
+def _numbers(name: str, texts, least: int) -> list[int]:
+    try:
+        numbers = [int(text) for text in texts]
+    except ValueError as error:
+        raise InputError(f"--{name}={','.join(texts)}: write whole numbers, such as 64,256,512") from error
+    if numbers and min(numbers) < least:
+        raise InputError(f"--{name}={','.join(texts)}: each must be from {least} on")
+    return numbers
+
+
+def _home(base: _Base, point: Point) -> Path:
+    return base.run_dir / POINTS / point.name
+
+
+def _learn(base: _Base, point: Point) -> str:
+    """Links what a point shares with the base run and learns the rest; returns why it came no farther, or ""."""
+    home, shared = _home(base, point), True
+    rundir.make_folder(home, "--run_dir")
+    _link(base, home, "slices")
+    # the report's other classifiers and arms are the base run's alone
+    changes = {**point.changes, "classifier_arms": point.arms, "classifier_kinds": (sweeps.CLASSIFIER,)}
+    modules = list(_LEARNT) if point.arms else ["finetune"]
+    for number, name in enumerate(modules):
+        config = base.config(name, run_dir=str(home), **changes)
+        shared = shared and _holds(base.records[_LEARNT[name]]["config"], config, point)
+        if shared:
+            _link(base, home, _LEARNT[name])
+            continue
+        folder = home / base.names[_LEARNT[name]]
+        if folder.is_symlink():
+            folder.unlink()
+        try:
+            _MODULES[name].run(config)
+        except SettingsError:
+            raise  # it would be the same for all points
+        except InputError as error:
+            for later in modules[number:]:  # of other inputs
+                _remove(home / base.names[_LEARNT[later]])
+            logging.warning("sweep: %s failed: %s", point.name, error)
+            return f"{name}: {error}"
+        tf.keras.backend.clear_session()
+    return ""
+
+
+def _holds(base: Mapping, config, point: Point) -> bool:
+    """Whether the base run's stage of that config has what a point's stage would make."""
+    wanted = rundir.plain(dataclasses.asdict(config))
+    several = [name for name in ("classifier_arms", "classifier_kinds") if name in wanted]
+    free = {"run_dir", *several}
+    if several and point.arms == ("baseline",):  # to which nothing is added
+        free |= {"synthetic_added", "synthetic_to"}
+    return all(set(wanted[name]) <= set(base.get(name, ())) for name in several) and all(
+        base.get(name) == value for name, value in wanted.items() if name not in free
+    )
+
+
+def _link(base: _Base, home: Path, name: str) -> None:
+    """Makes a stage's folder of the point one with the base run's."""
+    folder = home / base.names[name]
+    target = os.path.relpath(base.run_dir / base.names[name], home)
+    if folder.is_symlink() and str(folder.readlink()) == target:
+        return
+    _remove(folder)
+    folder.symlink_to(target)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.is_dir():
+        shutil.rmtree(folder)
+
+
+def _found(base: _Base, point: Point) -> dict[str, tuple[dict, str]]:
+    """Record and digest of each finished stage of a point."""
+    found = {}
+    for name in ("slices", *_LEARNT.values()):
+        folder = base.names[name]
+        if (_home(base, point) / folder / rundir.RECORD).is_file():
+            found[name] = rundir.find(str(_home(base, point)), folder, FOLDER)[1:]
+    return found
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+import csv
+
+import pytest
+
+from rembrandt_featgen.reporting import html, sweeps
+from tests.reporting.fake_sweep import SWEPT
+
+POINTS = SWEPT["points"]
+
+
+def read(name):
+    return list(csv.DictReader(sweeps.tables(SWEPT)[name].splitlines()))
+
+
+def test_table_has_a_row_for_each_point_and_arm():
+    rows = read("sweep")
+    assert [(row["axis"], row["value"], row["arm"]) for row in rows] == [
+        ("tap", "conv5", "baseline"),
+        ("tap", "uconv1", "baseline"),
+        ("filters", "64", "augmented"),
+        ("added", "0", "baseline"),
+        ("added", "10", "augmented"),
+        ("added", "900", ""),
+        ("balancing", "4", "augmented"),
+    ]
+    ten = rows[4]
+    assert [float(ten[name]) for name in ("difference", "difference_ci95_low", "p_adjusted")] == [0.1, 0.0, 0.4]
+    assert float(ten["validation_patient_accuracy_HGG"]) == pytest.approx(0.8)
+    assert float(ten["test_slice_accuracy_LGG_ci95_high"]) == pytest.approx(0.8)
+    assert (ten["added_HGG"], ten["added_LGG"], ten["class_accuracy_by_discriminator"]) == ("5", "5", "0.8")
+    assert rows[5]["note"] == "there are <80> synthetic features"
+    assert {name for name, value in rows[5].items() if name.startswith("test_") and value} == set()
+
+
+def test_table_of_pretraining():
+    rows = read("pretraining")
+    assert [(row["start"], row["steps"], row["best_epoch"]) for row in rows] == [
+        ("pre-trained", "14", "2"),
+        ("scratch", "14", "2"),
+    ]
+    assert [row["test_hard_dice"] for row in rows] == ["0.7", "0.6"]
+    assert [row["difference"] for row in rows] == ["0.1", ""]
+
+
+@pytest.fixture
+def curves(monkeypatch):
+    """Curves by the number of added features that are drawn."""
+    seen = []
+    monkeypatch.setattr(sweeps, "_draw_added", lambda found: seen.append(found) or b"png")
+    return seen
+
+
+def test_curves_of_added_features_both_begin_with_none(curves):
+    figure = sweeps.drawn(SWEPT)["figure_sweep_added"]
+    (found,) = curves
+    assert {axis: [count for count, _ in points] for axis, points in found.items()} == {
+        "added": [0, 10],
+        "balancing": [0, 4],
+    }
+    assert "(10; their balanced" in figure.caption and "chose nothing" in figure.caption
+
+
+def test_draws_a_figure_for_each_axis():
+    found = sweeps.drawn(SWEPT)
+    assert set(found) == {"figure_11", "figure_sweep_added", "figure_sweep_tap", "figure_pretraining"}
+    assert all(figure.png.startswith(b"\x89PNG") and len(figure.png) > 9_000 for figure in found.values())
+    assert found["figure_sweep_tap"].alt.startswith(
+        "Balanced accuracy per test patient with features of the blocks conv5, uc"
+    )
+
+
+def test_a_sweep_of_one_axis_has_its_figures_alone():
+    assert set(sweeps.drawn({"points": POINTS[:2]})) == {"figure_pretraining"}
+    assert set(sweeps.tables({"points": POINTS[:2]})) == {"pretraining"}
+    assert set(sweeps.drawn({"points": POINTS[2:4]})) == {"figure_sweep_tap"}
+
+
+def test_trials_have_the_same_settings_and_the_metrics_that_were_measured():
+    found = sweeps.trials(SWEPT)
+    assert list(found) == [
+        *("start=pre-trained", "start=scratch", "tap=conv5/baseline", "tap=uconv1/baseline", "filters=64/augmented"),
+        *("added=0/baseline", "added=10/augmented", "balancing=4/augmented"),
+    ]
+    assert len({tuple(settings) for settings, _ in found.values()}) == 1
+    settings, measured = found["balancing=4/augmented"]
+    assert settings == {
+        **{"axis": "balancing", "start": "", "tap": "conv5", "filters": "64", "arm": "augmented"},
+        **{"added_HGG": 0, "added_LGG": 4},
+    }
+    assert measured["test/balanced_accuracy_per_patient"] == pytest.approx(0.6)
+    assert measured["validation/patient_log_loss"] == 0.55
+    assert found["start=pre-trained"][1]["test/hard_dice"] == 0.7
+
+
+def test_page_tells_every_point():
+    page = html.render({"sweep": SWEPT}, sweeps.drawn(SWEPT))
+    assert 'href="#sweeps"' in page and "Validation patients chose." in page
+    assert "there are &lt;80&gt; synthetic features" in page
+    for axis in sweeps.AXES.values():
+        assert axis in page
+    assert page.count("<figure>") == 4
+    assert 'href="#sweeps"' not in html.render({}, {})

@@ -1,0 +1,154 @@
+"""Which points a sweep has, and what they share with the base run; tests/test_pipeline.py says that they are learnt."""
+
+import dataclasses
+
+import pytest
+
+from rembrandt_featgen import rundir
+from rembrandt_featgen.errors import InputError, SettingsError
+from rembrandt_featgen.stages import classify, extract, finetune, generate, sweep, train_acgan
+
+MODULES = {"unet": finetune, "features": extract, "acgan": train_acgan, "synthetic": generate, "classifier": classify}
+
+
+@pytest.fixture
+def base(tmp_path):
+    """A finished run with 30 HGG and 20 LGG training slices, as far as a sweep reads it."""
+
+    def make(**changes):
+        for name, module in MODULES.items():
+            known = {field.name for field in dataclasses.fields(module.Config)}
+            config = module.Config(run_dir="", **{key: value for key, value in changes.items() if key in known})
+            config = {key: value for key, value in dataclasses.asdict(config).items() if key != "run_dir"}
+            record = {"stage": name, "config": config, "inputs": {}, "figures": {"tap": "conv5", "epochs": 1}}
+            (tmp_path / name).mkdir(exist_ok=True)
+            rundir.write_json(tmp_path / name / "stage.json", record)
+        (tmp_path / "slices").mkdir(exist_ok=True)
+        slices = {"config": {}, "inputs": {}, "figures": {"split": {"train": {"slices": {"HGG": 30, "LGG": 20}}}}}
+        rundir.write_json(tmp_path / "slices" / "stage.json", slices)
+        return tmp_path
+
+    return make
+
+
+def points(run_dir, **flags):
+    return sweep._points(sweep.Config(run_dir=str(run_dir), **flags), sweep._base(str(run_dir)))
+
+
+def test_axes_hold_the_runs_own_value_in_order(base):
+    run_dir = base(ndf=128, ngf=128, unet_weights="w.npz")
+    found = points(run_dir, sweep_filters=("256", "64"), sweep_taps=("uconv1", "conv3"), sweep_from_scratch=True)
+    assert [(point.name, point.reference) for point in found] == [
+        ("start=pre-trained", False),
+        ("start=scratch", True),
+        *(("tap=conv3", False), ("tap=conv5", True), ("tap=uconv1", False)),
+        *(("filters=64", False), ("filters=128", True), ("filters=256", False)),
+    ]
+
+
+def test_curve_of_the_rarer_grade_ends_where_grades_are_equal(base):
+    found = points(base(synthetic_added=25), sweep_added=("0", "9", "10", "50", "all"))
+    assert [point.name for point in found] == [
+        *("added=0", "added=9", "added=10", "added=25", "added=50", "added=all"),  # 25 is the run's
+        *("balancing=9", "balancing=all"),  # 10 is all
+    ]
+    assert [point.arms for point in found] == [("baseline",), *[("augmented",)] * 7]
+    assert found[-1].changes == {"synthetic_added": 0, "synthetic_to": "rarer"}
+
+
+def test_a_run_from_scratch_has_no_other_start(base):
+    assert points(base(), sweep_from_scratch=True) == []
+
+
+def test_without_axes_nothing_is_done(tmp_path):
+    sweep.run(sweep.Config(run_dir=str(tmp_path / "none")))
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"sweep_taps": ("conv6",)}, "--sweep_taps: conv6 is no block"),
+        ({"sweep_filters": ("64", "many")}, "--sweep_filters=64,many: write whole numbers"),
+        ({"sweep_filters": ("0",)}, "--sweep_filters=0: each must be from 1 on"),
+        ({"sweep_added": ("-1",)}, "--sweep_added=-1: each must be from 0 on"),
+        ({"sweep_added": ("1",), "sweep_added_to": ("lgg",)}, "--sweep_added_to=lgg: take some of both, rarer"),
+    ],
+)
+def test_bad_values_are_refused(base, flags, message):
+    with pytest.raises(InputError, match=message):
+        points(base(), **flags)
+
+
+def learn(run_dir, monkeypatch, learnt, **flags):
+    """Learns the points of a sweep with stages that only note who is there; returns notes by point."""
+    for name, module in sweep._MODULES.items():
+        monkeypatch.setattr(module, "run", lambda config, name=name: learnt(name, config))
+    base = sweep._base(str(run_dir))
+    return {point.name: sweep._learn(base, point) for point in points(run_dir, **flags)}
+
+
+def test_points_learn_what_they_do_not_share(base, monkeypatch):
+    run_dir, seen = base(ndf=64, ngf=64, synthetic_added=5, unet_weights="w.npz"), []
+    flags = {"sweep_filters": ("64", "8"), "sweep_taps": ("conv3",), "sweep_added": ("5", "7")}
+    notes = learn(run_dir, monkeypatch, lambda *args: seen.append(args), sweep_from_scratch=True, **flags)
+    assert set(notes.values()) == {""}
+    found = {}
+    for name, config in seen:
+        found.setdefault(config.run_dir.rpartition("/")[2], []).append(name)
+    assert found == {
+        "start=scratch": ["finetune"],
+        "tap=conv3": ["extract", "train_acgan", "generate", "classify"],
+        "filters=8": ["train_acgan", "generate", "classify"],
+        "added=7": ["classify"],
+        "balancing=5": ["classify"],
+        "balancing=7": ["classify"],
+    }
+    by_name = {(name, config.run_dir.rpartition("/")[2]): config for name, config in seen}
+    assert by_name["finetune", "start=scratch"].unet_weights == ""
+    assert by_name["extract", "tap=conv3"].tap == "conv3"
+    gan, classifier = by_name["train_acgan", "filters=8"], by_name["classify", "filters=8"]
+    assert (gan.ndf, gan.ngf, gan.gans) == (8, 8, ("acgan",))
+    assert (classifier.classifier_arms, classifier.classifier_kinds) == (("augmented",), ("cnn",))
+    assert classifier.synthetic_added == 5
+    home = run_dir / "sweeps" / "filters=8"
+    assert (home / "features").resolve() == run_dir / "features" and not (home / "acgan").exists()
+
+
+def test_a_point_that_fails_says_why_and_leaves_nothing_stale(base, monkeypatch):
+    run_dir = base()
+    stale = run_dir / "sweeps" / "filters=8" / "classifier"
+    stale.mkdir(parents=True)
+
+    def fails(name, config):
+        if name == "generate":
+            raise InputError("it is all NaN")
+
+    notes = learn(run_dir, monkeypatch, fails, sweep_filters=("8",))
+    assert notes == {"filters=8": "generate: it is all NaN", "filters=512": ""}
+    assert not stale.exists()
+
+
+def test_points_made_by_other_settings_stop_the_sweep(base, monkeypatch):
+    def refuses(name, config):
+        raise SettingsError("made by other settings")
+
+    with pytest.raises(SettingsError):
+        learn(base(), monkeypatch, refuses, sweep_filters=("8",))
+
+
+def test_what_a_point_comes_to_share_is_linked(base, monkeypatch):
+    """Its own folder gives way once the base run has the same, and the link once it has not."""
+    run_dir = base()
+    learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
+    own = run_dir / "sweeps" / "tap=conv5" / "classifier"
+    assert own.is_symlink()
+    own.unlink()
+    own.mkdir()
+    learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
+    assert own.is_symlink()
+    record = rundir.read_json(run_dir / "classifier" / "stage.json")
+    record["config"]["classifier_kinds"] = ["linear"]
+    rundir.write_json(run_dir / "classifier" / "stage.json", record)
+    learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
+    assert not own.exists() and not own.is_symlink()

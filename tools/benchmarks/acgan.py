@@ -1,0 +1,61 @@
+"""Steps of the ACGAN, of D and then of G, on features of 15x15x1024 in batches of 16, in steps per second.
+
+Our side is `fit` on a tf.data pipeline, as training does it. PyTorch does the same step (the same networks with
+spectral norm, batch norm and dropout, three passes of D and one of G, the same losses, two Adams) in its fastest
+setting.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import turns
+from benchmarks.rows import row
+from rembrandt_featgen.models.gans import build_gan
+
+
+def measure(config, peers: bool) -> tuple[list[dict], dict]:
+    """Rows and what each side took; the ratio is of the last precision, and of the others under names of their own."""
+    shape = [config.feature_size, config.feature_size, config.feature_channels]
+    sides = {}
+    for precision in config.precisions:
+        options = {"precision": precision, "shape": shape, "filters": config.gan_filters, "batch": config.gan_batch}
+        options["steps"] = config.gan_steps
+        sides[precision] = turns.Side(f"{__name__}:train", options)
+        if peers:
+            sides[f"pytorch {precision}"] = turns.Side("benchmarks.peers.acgan:train", options, peer=True)
+    found = turns.take_turns(sides, config.rounds)
+    counts = {name: one.facts["parameters"] for name, one in found.items()}
+    if len(set(counts.values())) > 1:
+        raise RuntimeError(f"the networks are not the same: they have {counts} parameters")
+    speed = {name: config.gan_steps / one.median for name, one in found.items()}
+    reference, rows = config.precisions[0], []
+    for precision in config.precisions:
+        other = None if precision == reference else speed[reference]
+        against = None if precision == reference else reference
+        rows.append(row(f"acgan_step_{precision}", speed[precision], "steps/s", other, against))
+        other = speed.get(f"pytorch {precision}")
+        if other:
+            name = "" if precision == config.precisions[-1] else f"_{precision}"
+            rows.append(row(f"acgan_step{name}_vs_pytorch", speed[precision], "steps/s", other, f"pytorch {precision}"))
+    return rows, found
+
+
+def train(options: dict) -> turns.Work:
+    """A side: so many steps as an epoch."""
+    shape, batch = options["shape"], options["batch"]
+    gan = build_gan(
+        "acgan",
+        shape,
+        np.ones(shape[-1], np.float32),
+        options["filters"],
+        options["filters"],
+        precision=options["precision"],
+    )
+    gan.compile(tf.keras.optimizers.Adam(2e-4, 0.5), tf.keras.optimizers.Adam(2e-4, 0.5), options["precision"])
+    features = tf.nn.relu(tf.random.stateless_normal([batch, *shape], [0, 0]) - 1.0)
+    batches = tf.data.Dataset.from_tensors((features, tf.range(batch) % 2)).repeat().prefetch(2)
+    networks = (gan.generator, gan.discriminator)
+    facts = {"parameters": sum(int(tf.size(x)) for network in networks for x in network.trainable_weights)}
+    return turns.Work(lambda: gan.fit(batches, steps_per_epoch=options["steps"], verbose=0), facts)

@@ -1,0 +1,123 @@
+"""The U-Net at 240x240: training steps and forward passes, in slices per second, in each precision.
+
+A training step is forward, soft-dice loss, backward and Adam on one batch, as fine-tuning does it; its FLOP/s are those
+of `flops` over the time, and are compared with those of the matrix product that takes turns with it. PyTorch trains and
+runs the same network (the same shapes and number of parameters) with the same loss and optimizer, in the fastest of its
+settings: channels last or not, compiled or not; bfloat16 by autocast.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from benchmarks import matmul, turns
+from benchmarks.rows import row
+from rembrandt_featgen.metrics import segmentation
+from rembrandt_featgen.models import precision as precisions
+from rembrandt_featgen.models import unet as unets
+
+
+def measure(config, peers: bool) -> tuple[list[dict], dict]:
+    """Rows and what each side took; rows without a width in their names are of the last width."""
+    rows, taken = [], {}
+    for width in map(int, config.widths):
+        is_last = width == int(config.widths[-1])
+        for kind in ("train", "forward"):
+            found = turns.take_turns(_sides(config, kind, width, peers, is_last and kind == "train"), config.rounds)
+            _check_parameters(found)
+            speed = {name: config.batch / one.median for name, one in found.items() if "matmul" not in name}
+            rows += _of_precisions(config, kind, width, speed)
+            if is_last:
+                rows += _against_pytorch(config, kind, speed)
+            if is_last and kind == "train":
+                rows += _against_peak(config, width, found, speed)
+            taken |= {f"{kind} width {width} {name}": one for name, one in found.items()}
+    return rows, taken
+
+
+def flops(width: int, size: int, channels: int = 1, training: bool = True) -> float:
+    """Floating-point operations for one slice, by convolutions alone: a multiplication and an addition count two.
+
+    A convolution of k x k from i to o channels that makes h x w positions takes 2 k^2 i o h w; a deconvolution takes
+    that for each position that it reads. Going backward takes as many again for the gradient of the kernel, and as many
+    for that of what it read, which the first convolution does not need.
+    """
+    first, rest, sides = 2.0 * 9 * channels * width * size**2, 0.0, [size // 2**level for level in range(5)]
+    for level, side in enumerate(sides):
+        filters = width * 2**level
+        if level:
+            rest += 2.0 * 9 * (filters // 2) * filters * side**2
+        rest += 2.0 * 9 * filters * filters * side**2
+    for level in range(4):
+        filters = width * 2**level
+        rest += 2.0 * 9 * 2 * filters * filters * sides[level + 1] ** 2  # deconvolution
+        rest += 2.0 * 9 * (2 * filters + filters) * filters * sides[level] ** 2
+    rest += 2.0 * width * size**2  # the head
+    return 2 * first + 3 * rest if training else first + rest
+
+
+def train(options: dict) -> turns.Work:
+    """A side: a training step on the same batch."""
+    images, masks = _batch(options)
+    unet = unets.build_unet(1, options["width"], precision=options["precision"])
+    optimizer = precisions.scaled(tf.keras.optimizers.Adam(1e-3), options["precision"])
+    unet.compile(optimizer, segmentation.batch_soft_dice_loss)
+    return turns.Work(lambda: unet.train_on_batch(images, masks), {"parameters": unet.count_params()})
+
+
+def forward(options: dict) -> turns.Work:
+    """A side: probabilities of the same batch."""
+    images, _ = _batch(options)
+    unet = unets.build_unet(1, options["width"], precision=options["precision"])
+    return turns.Work(lambda: unet.predict_on_batch(images), {"parameters": unet.count_params()})
+
+
+def _batch(options):
+    shape = [options["batch"], options["size"], options["size"], 1]
+    images = tf.random.stateless_normal(shape, [0, 0])
+    return images, tf.cast(tf.random.stateless_uniform(shape, [0, 1]) > 0.95, tf.float32)
+
+
+def _sides(config, kind, width, peers, with_peak):
+    sides = {}
+    for precision in config.precisions:
+        options = {"precision": precision, "width": width, "batch": config.batch, "size": config.image_size}
+        sides[precision] = turns.Side(f"{__name__}:{kind}", options)
+        if with_peak:
+            products = {"precision": precision, "sizes": matmul.SIZES}
+            sides[f"matmul {precision}"] = turns.Side("benchmarks.matmul:setup", products)
+        if peers:
+            sides[f"pytorch {precision}"] = turns.Side(f"benchmarks.peers.unet:{kind}", options, peer=True)
+    return sides
+
+
+def _check_parameters(found):
+    counts = {name: one.facts["parameters"] for name, one in found.items() if "parameters" in one.facts}
+    if len(set(counts.values())) > 1:
+        raise RuntimeError(f"the networks are not the same: they have {counts} parameters")
+
+
+def _of_precisions(config, kind, width, speed):
+    reference = config.precisions[0]
+    for precision in config.precisions:
+        other = None if precision == reference else speed[reference]
+        against = None if precision == reference else reference
+        yield row(f"unet_{kind}_{precision}_width_{width}", speed[precision], "slices/s", other, against)
+
+
+def _against_pytorch(config, kind, speed):
+    for precision in config.precisions:
+        other = speed.get(f"pytorch {precision}")
+        if other:
+            name = "" if precision == config.precisions[-1] else f"_{precision}"
+            yield row(f"unet_{kind}{name}_vs_pytorch", speed[precision], "slices/s", other, f"pytorch {precision}")
+
+
+def _against_peak(config, width, found, speed):
+    for precision in config.precisions:
+        product = found[f"matmul {precision}"]
+        peak = matmul.flops(product.facts) / product.median / 1e9
+        achieved = flops(width, config.image_size) * speed[precision] / 1e9
+        name = "" if precision == config.precisions[-1] else f"_{precision}"
+        yield row(f"matmul_peak_{precision}", peak, "GFLOP/s")
+        yield row(f"unet_train{name}_vs_matmul_peak", achieved, "GFLOP/s", peak, f"matrix product {precision}")
