@@ -61,7 +61,7 @@ def torchio(options: dict) -> turns.Work:
 
     images, masks = slicewise.slices(options["slices"], options["size"])
     images, masks = (torch.from_numpy(x.transpose(0, 3, 1, 2)[..., None]) for x in (images, masks))
-    points = options["size"] // SPACING + 1
+    points = max(4, options["size"] // SPACING + 1)  # it takes no fewer
     shift = 0.10 * options["size"]
     compose = tio.Compose(
         [

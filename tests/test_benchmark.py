@@ -1,0 +1,239 @@
+"""tools/benchmark: turns of processes, and each subject's own sides at a tiny size, with times that are given."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TOOLS = Path(__file__).parent.parent / "tools"
+TINY = {
+    "rounds": 3,
+    "image_size": 32,
+    "batch": 2,
+    "slices": 4,
+    "peer_slices": 2,
+    "widths": ("1",),
+    "taps": ("conv5",),
+    "extract_slices": 3,
+    "store_samples": 8,
+    "store_size": 4,
+    "store_channels": 2,
+    "store_batch": 4,
+    "store_filters": 2,
+    "feature_size": 4,
+    "feature_channels": 2,
+    "gan_filters": 2,
+    "gan_batch": 2,
+    "gan_steps": 2,
+    "classifier_samples": 4,
+    "classifier_batch": 2,
+    "classifier_filters": 2,
+    "classifier_units": 2,
+}
+# Of each subject: seconds of a side's rounds, the last word of its name deciding; 1 where none is given.
+SECONDS = {
+    "augmentation": {"ours": [0.5, 0.1, 9.0], "tensorlayer": [4.0] * 3, "torchio": [0.5] * 3},
+    "unet": {"bfloat16": [0.5] * 3, "pytorch bfloat16": [2.0] * 3, "pytorch float32": [1.5] * 3},
+    "extraction": {"extract conv5": [0.5] * 3, "run everything": [2.0] * 3, "run conv5": [0.25] * 3},
+    "store": {"from store": [1.25] * 3, "read": [4.0]},
+    "acgan": {"bfloat16": [0.25] * 3, "pytorch bfloat16": [0.5] * 3, "pytorch float32": [3.0] * 3},
+    "classifier": {"bfloat16": [2.0] * 3, "pytorch bfloat16": [5.0] * 3},
+}
+# name: value, ratio, against; worked by hand from TINY and SECONDS
+EXPECTED = {
+    "augmentation": {
+        "augmentation_ours": (8.0, None, None),
+        "augmentation_monai": (2.0, None, None),
+        "augmentation_vs_tensorlayer": (8.0, 16.0, "tensorlayer"),
+        "augmentation_vs_fastest_peer": (8.0, 2.0, "torchio"),
+    },
+    "unet": {
+        "unet_train_float32_width_1": (2.0, None, None),
+        "unet_train_bfloat16_width_1": (4.0, 2.0, "float32"),
+        "unet_forward_bfloat16_width_1": (4.0, 2.0, "float32"),
+        "unet_train_vs_pytorch": (4.0, 4.0, "pytorch bfloat16"),
+        "unet_train_float32_vs_pytorch": (2.0, 1.5, "pytorch float32"),
+        "unet_forward_vs_pytorch": (4.0, 4.0, "pytorch bfloat16"),
+        "matmul_peak_bfloat16": (2e-9 * 8**3, None, None),
+        # 4 slices a second; 16 pixels a side take 301056 operations, 32 four times as many
+        "unet_train_vs_matmul_peak": (4e-9 * 4 * 301056, 4704.0, "matrix product bfloat16"),
+        "unet_train_float32_vs_matmul_peak": (2e-9 * 4 * 301056, 2352.0, "matrix product float32"),
+    },
+    "extraction": {
+        "extract_conv5": (6.0, None, None),
+        "extract_conv5_peak_memory": (3.0, None, None),
+        "extract_conv5_vs_full_forward": (6.0, 4.0, "forward pass of the whole U-Net"),
+        "extract_conv5_vs_bare_forward": (6.0, 0.5, "forward pass up to conv5"),
+    },
+    "store": {
+        "store_vs_memory_throughput": (6.4, 0.8, "memory"),
+        "store_peak_memory_10n_vs_n": (3.0, 1.0, "n"),
+        "store_read": (20.0, None, None),
+    },
+    "acgan": {
+        "acgan_step_float32": (2.0, None, None),
+        "acgan_step_bfloat16": (8.0, 4.0, "float32"),
+        "acgan_step_vs_pytorch": (8.0, 2.0, "pytorch bfloat16"),
+        "acgan_step_float32_vs_pytorch": (2.0, 3.0, "pytorch float32"),
+    },
+    "classifier": {
+        "classifier_train_bfloat16": (2.0, 0.5, "float32"),
+        "classifier_train_bfloat16_vs_pytorch": (2.0, 2.5, "pytorch bfloat16"),
+        "classifier_train_float32_vs_pytorch": (4.0, 1.0, "pytorch float32"),
+    },
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tools_on_path():
+    sys.path.insert(0, str(TOOLS))
+    yield
+    sys.path.remove(str(TOOLS))
+
+
+@pytest.fixture
+def benchmark():
+    return importlib.import_module("benchmark")
+
+
+@pytest.fixture
+def turns():
+    return importlib.import_module("benchmarks.turns")
+
+
+def writers(turns, path, names, **options):
+    return {
+        name: turns.Side("tests.benchmark_sides:writer", {"file": str(path), "name": name}, **options) for name in names
+    }
+
+
+def test_sides_take_turns_after_a_first_round_each(turns, tmp_path):
+    found = turns.take_turns(writers(turns, tmp_path / "log", "abc"), 2)
+    assert (tmp_path / "log").read_text() == "abc" + "abcabc"
+    assert list(found) == ["a", "b", "c"]
+    assert [one.facts for one in found.values()] == [{"name": "a"}, {"name": "b"}, {"name": "c"}]
+    for one in found.values():
+        assert len(one.seconds) == len(one.cpu_seconds) == 2
+        assert min(one.seconds) > 0
+        assert 5e6 < one.peak_bytes < 1e9
+
+
+def test_a_peer_that_fails_is_left_out_and_said(turns, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(turns, "PEERS_PYTHON", sys.executable)
+    sides = {"poor": turns.Side("tests.benchmark_sides:failing", {}, peer=True), **writers(turns, tmp_path / "x", "a")}
+    assert list(turns.take_turns(sides, 1)) == ["a"]
+    assert "poor could not be measured" in (said := capsys.readouterr().out)
+    assert "this side cannot be" in said
+
+
+def test_our_own_side_that_fails_ends_the_benchmark(turns):
+    with pytest.raises(RuntimeError, match=r"(?s)ours ended \(1\).*this side cannot be"):
+        turns.take_turns({"ours": turns.Side("tests.benchmark_sides:failing", {})}, 1)
+
+
+def test_fastest_keeps_the_best_of_those_that_work(turns, monkeypatch):
+    seconds = {"slow": [5.0, 3.0], "fast": [2.0, 4.0]}
+    monkeypatch.setattr(turns, "_timed", lambda function: (seconds[function()].pop(0), 0.0))
+    candidates = {"slow": lambda: "slow", "broken": lambda: 1 / 0, "fast": lambda: "fast"}
+    work, facts = turns.fastest(candidates, 2)
+    assert work is candidates["fast"]
+    assert facts == {
+        "setting": "fast",
+        "settings": {"slow": 3.0, "broken": "ZeroDivisionError: division by zero", "fast": 2.0},
+    }
+
+
+def test_fastest_says_why_nothing_works(turns):
+    with pytest.raises(RuntimeError, match="division by zero"):
+        turns.fastest({"broken": lambda: 1 / 0})
+
+
+@pytest.mark.parametrize("subject", EXPECTED)
+def test_rows_of_a_subject(benchmark, turns, subject, tmp_path, monkeypatch):
+    facts, done = {}, []
+
+    def take_turns(sides, rounds):
+        """Does one round of our own sides here, of each function once, and says the given seconds."""
+        found = {}
+        for name, side in sides.items():
+            module, function = side.function.split(":")
+            if not side.peer and side.function not in done:
+                done.append(side.function)
+                work = getattr(importlib.import_module(module), function)(side.options)
+                work.round()
+                facts.update(work.facts)
+            seconds = SECONDS[subject].get(name, [1.0] * rounds)
+            found[name] = turns.Measured(seconds, seconds, facts, 3 * 10**9)
+        return found
+
+    monkeypatch.setattr(turns, "take_turns", take_turns)
+    monkeypatch.setattr(importlib.import_module("benchmarks.matmul"), "SIZES", (8,))
+    config = benchmark.Config(str(tmp_path), **TINY)
+    found, taken = importlib.import_module(f"benchmarks.{subject}").measure(config, True)
+    assert all(list(row) == ["name", "value", "unit", "ratio", "against"] for row in found)
+    assert len({row["name"] for row in found}) == len(found)
+    assert all(np.isfinite(row["value"]) and row["unit"] for row in found)
+    assert taken
+    rows = {row["name"]: row for row in found}
+    for name, (value, ratio, against) in EXPECTED[subject].items():
+        assert rows[name]["value"] == pytest.approx(value), name
+        assert rows[name]["ratio"] == (ratio and pytest.approx(ratio)), name
+        assert rows[name]["against"] == against, name
+
+
+def test_networks_with_other_numbers_of_parameters_are_not_compared(benchmark, turns, tmp_path, monkeypatch):
+    def take_turns(sides, rounds):
+        return {name: turns.Measured([1.0], [1.0], {"parameters": side.peer}, 1) for name, side in sides.items()}
+
+    monkeypatch.setattr(turns, "take_turns", take_turns)
+    for subject in ("unet", "acgan", "classifier"):
+        with pytest.raises(RuntimeError, match="the networks are not the same"):
+            importlib.import_module(f"benchmarks.{subject}").measure(benchmark.Config(str(tmp_path), **TINY), True)
+
+
+def test_flops_of_the_unet_by_hand():
+    flops = importlib.import_module("benchmarks.unet").flops
+    # Width 1 at 16x16: ten convolutions of the encoder, 6 of 4608 and 4 of 2304; four levels of 2304 + 13824; head 512.
+    assert flops(1, 16, training=False) == 6 * 4608 + 4 * 2304 + 4 * (2304 + 13824) + 512
+    assert flops(1, 16) == 3 * 101888 - 4608
+    assert flops(1, 32) == 4 * flops(1, 16)
+    assert flops(1, 16, channels=4) == flops(1, 16) + 2 * 3 * 4608
+
+
+def test_rows_are_merged_by_name_and_make_a_table():
+    rows = importlib.import_module("benchmarks.rows")
+    before = [rows.row("a", 1.0, "s"), rows.row("b", 2.0, "s")]
+    merged = rows.merged(before, [rows.row("c", 4.0, "GB"), rows.row("a", 3.0, "s", 2.0, "b")])
+    assert [(row["name"], row["value"], row["ratio"]) for row in merged] == [
+        ("a", 3.0, 1.5),
+        ("b", 2.0, None),
+        ("c", 4.0, None),
+    ]
+    assert rows.table(merged).splitlines()[2:] == [
+        "| a | 3 | s | 1.5 | b |",
+        "| b | 2 | s | – | – |",
+        "| c | 4 | GB | – | – |",
+    ]
+
+
+def test_only_what_is_asked_for_is_measured_and_the_rest_kept(benchmark, tmp_path, monkeypatch, capsys):
+    rows = importlib.import_module("benchmarks.rows")
+    for subject, value in (("augmentation", 5.0), ("store", 6.0)):
+        module = importlib.import_module(f"benchmarks.{subject}")
+        monkeypatch.setattr(module, "measure", lambda *_, s=subject, v=value: ([rows.row(f"{s}_x", v, "s")], {}))
+        benchmark.run(benchmark.Config(str(tmp_path), subjects=(subject,)))
+    read = importlib.import_module("rembrandt_featgen.rundir").read_json
+    assert [row["name"] for row in read(tmp_path / "benchmark.json")] == ["augmentation_x", "store_x"]
+    assert "| store_x | 6 | s |" in (tmp_path / "benchmark.md").read_text()
+    assert list(read(tmp_path / "rounds.json")) == ["augmentation", "store"]
+
+
+def test_an_unknown_subject_and_missing_peers_are_refused(benchmark, turns, tmp_path, monkeypatch):
+    errors = importlib.import_module("rembrandt_featgen.errors")
+    with pytest.raises(errors.InputError, match="--subjects=augmentation,speed: take some of augmentation, unet"):
+        benchmark.run(benchmark.Config(str(tmp_path), subjects=("augmentation", "speed")))
+    monkeypatch.setattr(turns, "PEERS_PYTHON", tmp_path / "python")
+    with pytest.raises(errors.InputError, match="--peers needs .* make it by tools/setup_peers"):
+        benchmark.run(benchmark.Config(str(tmp_path), peers=True))
