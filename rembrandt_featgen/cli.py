@@ -84,7 +84,14 @@ def parse(config_class: type, argv: Sequence[str], known_elsewhere: Callable[[],
     try:
         rest = values(["program", *_expand_flagfiles(values, argv, known_elsewhere)])[1:]
     except flags.Error as error:
-        raise InputError(f"{' '.join(str(error).split())}; --help lists the flags") from error
+        told = " ".join(str(error).split())
+        named = {argument.lstrip("-").partition("=")[0] for argument in argv if argument.startswith("-")}
+        elsewhere = sorted(name for name in named & known_elsewhere() if f"'{name}'" in told)
+        if elsewhere:
+            raise InputError(
+                f"--{elsewhere[0]} is a flag of another binary, and would do nothing here; leave it out"
+            ) from error
+        raise InputError(f"{told}; --help lists the flags") from error
     except UnicodeDecodeError as error:
         raise InputError(f"a --flagfile is not a text file ({error}); write it as UTF-8, one flag on a line") from error
     if rest:

@@ -158,11 +158,19 @@ def _check_settings(folder: Path, found: Mapping, settings: Mapping) -> None:
     before = found["config"]
     names = sorted(k for k in {*before, *settings} if before.get(k) != settings.get(k))
     if names:
-        changes = ", ".join(f"--{k}={_shown(before.get(k))} (now {_shown(settings.get(k))})" for k in names)
+        changes = ", ".join(_change(k, before, settings) for k in names)
         raise SettingsError(
             f"{folder} was made by other settings: {changes}; "
             f"give those again, delete {folder} to redo it and what follows, or choose another --run_dir"
         )
+
+
+def _change(name: str, before: Mapping, now: Mapping) -> str:
+    if name not in before:
+        return f"by a version without --{name} (now {_shown(now[name])})"
+    if name not in now:
+        return f"by a version with --{name}={_shown(before[name])}"
+    return f"--{name}={_shown(before[name])} (now {_shown(now[name])})"
 
 
 def _shown(value) -> str:

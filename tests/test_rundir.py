@@ -113,7 +113,7 @@ def test_a_setting_that_older_versions_lacked_is_refused_too(run):
     record = rundir.read_json(run / "work" / "stage.json")
     del record["config"]["width"]
     rundir.write_json(run / "work" / "stage.json", record)
-    with pytest.raises(InputError, match=re.escape("--width=None (now 4)")):
+    with pytest.raises(InputError, match=re.escape("by a version without --width (now 4)")):
         do(run)
 
 

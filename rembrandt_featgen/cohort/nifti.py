@@ -20,6 +20,7 @@ from rembrandt_featgen.errors import InputError
 
 nib.imageglobals.logger.setLevel("CRITICAL")  # what it says of damaged headers comes with its exceptions anyway
 _CANONICAL = orientations.axcodes2ornt("RAS")
+_MOST_LABELS = 32  # of a mask: more are the grey values of an image
 _INTEGER_TOLERANCE = 1e-3  # labels that were stored with a scale factor come back with rounding errors
 
 
@@ -81,7 +82,8 @@ def read_mask(
       [x, y, slices] uint8 in {0, 1}, in canonical orientation.
 
     Raises:
-      InputError: as `read_volume`, and labels that are negative or no integers, or another shape than the image's.
+      InputError: as `read_volume`, and labels that are negative, no integers, or too many for a mask, or another shape
+        than the image's.
     """
     mask = _read(Path(path), flag, np.float64)
     labels = mask.voxels
@@ -95,6 +97,11 @@ def read_mask(
         raise InputError(
             f"{path}: label {labels[wrong][0]:g} in the mask, but labels are integers from 0 (above 0 is tumour); "
             f"save it with integer labels (resample by nearest neighbour), or leave this patient out of {flag}"
+        )
+    if labels.max(initial=0) > _MOST_LABELS and (found := len(np.unique(np.rint(labels)))) > _MOST_LABELS:
+        raise InputError(
+            f"{path}: the mask has {found} labels, as an image has grey values (a mask of BraTS has 4 at most); "
+            f"give the mask and the image in their own places, or leave this patient out of {flag}"
         )
     if image is not None and not np.allclose(mask.affine, image.affine, rtol=0, atol=0.1):  # mm
         logging.warning("%s lies elsewhere in space than %s: is it its mask? (their affines differ)", path, image.path)

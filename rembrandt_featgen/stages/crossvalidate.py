@@ -19,7 +19,7 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.stages import arms, folds, phantom, study
+from rembrandt_featgen.stages import arms, extract, fields, folds, phantom, study
 
 FOLDS = "folds"
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
@@ -44,6 +44,8 @@ def run(config) -> None:
     """Deals the folds, learns each, and gathers them into report/; ends with the report's path and its verdict."""
     # now rather than after the first fold's networks
     chosen = arms.chosen_arms(config)
+    fields.check_gans(config)
+    extract.check_tap(config)
     arms.check_generators(chosen, config.gans)
     arms.chosen_amounts(config)
     run_dir = Path(config.run_dir)

@@ -87,9 +87,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/features: a store of [h, w, filters] features after ReLU for each split, or encoder.json alone."""
-    if config.tap not in (*unets.TAPS, crops.TAP):
-        known = ", ".join([*unets.TAPS, crops.TAP])
-        raise InputError(f"--tap={config.tap} is no block of the U-Net, nor {crops.TAP}; take one of {known}")
+    check_tap(config)
     slices, slices_record, slices_digest = rundir.find(config.run_dir, "slices", "prepare")
     folder, record, digest = rundir.find(config.run_dir, "unet", "finetune")
     with rundir.open_stage(config, FOLDER, {"slices": slices_digest, "unet": digest}) as stage:
@@ -115,6 +113,15 @@ def run(config: Config) -> None:
                 extract_split(config, features, shape, slices, split, stage.path)
         stage.complete(tap=config.tap, shape=shape, features=counts, **measured)
         logging.info("features: %s at %s, %s", "x".join(map(str, shape)), config.tap, counts)
+
+
+def check_tap(config) -> None:
+    """InputError where --tap is none."""
+    known = (*unets.TAPS, crops.TAP)
+    if config.tap not in known:
+        raise InputError(
+            f"--tap={config.tap} is no block of the U-Net, nor {crops.TAP}; take one of {', '.join(known)}"
+        )
 
 
 def _check_crops(config: Config, size: int) -> None:

@@ -10,7 +10,9 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.stages import report
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.stages import extract, fields, report
 
 _MODULES = stages.modules()
 _OWN = [
@@ -25,6 +27,7 @@ Config = dataclasses.make_dataclass("Config", [*stages.all_fields(_MODULES.value
 
 def run(config) -> None:
     """Runs each stage with its share of `config`; ends with the path of the report, if it comes so far."""
+    _check(config)
     run_dir = Path(config.run_dir)
     rundir.make_folder(run_dir, "--run_dir")
     logging.info("watch with: tensorboard --logdir %s", run_dir / "tensorboard")
@@ -43,6 +46,18 @@ def run(config) -> None:
         return
     found = rundir.read_json(run_dir / report.FOLDER / "report.json")
     print(f"report: {run_dir / report.FOLDER / 'index.html'}\nverdict: {found['verdict']}")
+
+
+def _check(config) -> None:
+    """InputError for what a late stage would refuse: now rather than after hours of training."""
+    fields.check_gans(config)
+    extract.check_tap(config)
+    most = len(GRADES) * config.synthetic_per_grade
+    if config.synthetic_added > most:
+        raise InputError(
+            f"--synthetic_added={config.synthetic_added} is more than {len(GRADES)} grades of "
+            f"--synthetic_per_grade={config.synthetic_per_grade} can give; take {most} at most, or generate more"
+        )
 
 
 def main() -> None:

@@ -26,9 +26,12 @@ class Config:
         (), "NIfTI volume; with several modalities one each, in the order of training.", required=True
     )
     mask: str = cli.flag(
-        "", "Where the predicted mask goes, .nii or .nii.gz, in the geometry of --image.", required=True
+        "",
+        "Where the predicted mask is written, .nii or .nii.gz, in the geometry of --image; no such file may be there.",
+        required=True,
     )
-    result: str = cli.flag("", "Where the prediction also goes as JSON.")
+    result: str = cli.flag("", "Where the prediction is also written, as JSON.")
+    overwrite: bool = cli.flag(False, "Whether --mask may replace a file; never one of --image.")
     predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)
 
 
@@ -36,6 +39,7 @@ def run(config: Config) -> dict:
     """Writes the mask, prints the prediction, and returns it."""
     if not config.mask.endswith((".nii", ".nii.gz")):
         raise InputError(f"--mask={config.mask} must end in .nii or .nii.gz")
+    _check_outputs(config)
     unet, classifier = (_load(config.model_dir, name) for name in ("unet", "classifier"))
     segment, classify = unet.signatures["segment"], classifier.signatures["classify"]
     channels = segment.structured_input_signature[1]["image"].shape[-1]
@@ -63,7 +67,6 @@ def run(config: Config) -> dict:
     mask = slicing.as_stored(np.moveaxis(np.concatenate(masks), 0, 2))
     per_slice = np.concatenate(probabilities)
     patient = classification.by_patient(np.zeros(len(per_slice)), np.zeros(len(per_slice)), per_slice)[2][0]
-    Path(config.mask).resolve().parent.mkdir(parents=True, exist_ok=True)
     nifti.write_like(config.mask, mask, volumes[0])
     result = {
         "image": list(config.image),
@@ -78,6 +81,18 @@ def run(config: Config) -> dict:
     logging.info("mask: %s (%d voxels of tumour)", config.mask, result["tumour_voxels"])
     print(f"{result['grade']}: probability of HGG {patient:.3f} (mean log-odds of {len(per_slice)} slices)")
     return result
+
+
+def _check_outputs(config: Config) -> None:
+    """Makes the folders of what is written, before the work; InputError where that cannot be or would cost a file."""
+    for flag, path in (("--mask", config.mask), ("--result", config.result)):
+        if path:
+            rundir.make_folder(Path(path).resolve().parent, flag)
+    mask = Path(config.mask).resolve()
+    if mask in [Path(image).resolve() for image in config.image]:
+        raise InputError(f"--mask={config.mask} is also in --image, and would be overwritten; name another file")
+    if mask.exists() and not config.overwrite:
+        raise InputError(f"--mask={config.mask} is there already; name another file, or give --overwrite to replace it")
 
 
 def _load(folder: str, name: str):

@@ -241,5 +241,6 @@ def test_read_mask_warns_of_another_affine(tmp_path, monkeypatch, shift, warned)
 def test_read_mask_is_silent_where_only_the_axis_order_differs(tmp_path, monkeypatch):
     monkeypatch.setattr(nifti.logging, "warning", lambda *values: pytest.fail(str(values)))
     nib.save(_world("RAS")[1], tmp_path / "a.nii")
-    nib.save(_world("PIR")[1], tmp_path / "m.nii")
+    whole = _world("PIR")[1]
+    nib.save(nib.Nifti1Image(np.asarray(whole.dataobj) % 3, whole.affine), tmp_path / "m.nii")
     nifti.read_mask(tmp_path / "m.nii", SHAPE, nifti.read_volume(tmp_path / "a.nii"))

@@ -185,16 +185,21 @@ def test_scale_stands_between_features_and_networks():
 def test_the_lowest_value_is_taken_off_and_put_back():
     """A background of slices is 0 for both networks."""
     lowest = np.array([-0.5, 0.25, -3.0], np.float32)
+    tf.keras.utils.set_random_seed(0)
     plain, offset = tiny(), tiny(lowest=lowest)
+    plain.set_weights([10.0 * weight for weight in plain.get_weights()])  # so that features make a difference
     offset.set_weights(plain.get_weights())
     features, labels = batch()
     noise = plain.noise(8, [1, 2])
-    np.testing.assert_allclose(offset(features + lowest)["grade"], plain(features)["grade"], atol=1e-5)
+    np.testing.assert_allclose(offset(features + lowest)["grade"], plain(features)["grade"], rtol=1e-3, atol=1e-4)
     made = plain.generate(noise, labels)
     np.testing.assert_allclose(offset.generate(noise, labels), made + lowest, atol=1e-5)
     found, confirmed = offset.draw(noise, tf.constant(labels))
     np.testing.assert_allclose(found, made + lowest, atol=1e-5)
-    np.testing.assert_array_equal(confirmed, plain.confirmed(made, tf.constant(labels)))
+    logits = plain(made)["grade"].numpy()
+    clear = np.abs(logits[:, 0] - logits[:, 1]) > 1e-3  # rounding decides the others
+    assert clear.sum() > 4
+    np.testing.assert_array_equal(confirmed.numpy()[clear], plain.confirmed(made, tf.constant(labels)).numpy()[clear])
 
 
 def test_channel_of_zero_scale_generates_zeros_and_is_not_seen():

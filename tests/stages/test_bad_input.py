@@ -12,7 +12,7 @@ import tensorflow as tf
 from rembrandt_featgen import rundir
 from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.data import store
-from rembrandt_featgen.stages import classify, crossvalidate, export, extract, finetune, predict, prepare
+from rembrandt_featgen.stages import classify, crossvalidate, export, extract, finetune, pipeline, predict, prepare
 
 
 @pytest.fixture(scope="module")
@@ -150,9 +150,10 @@ def manifest(cohort, tmp_path, edit):
         (lambda rows: [[rows[0][0], "benign", *rows[0][2:]], *rows[1:]], ["'benign'", "HGG"]),
         (lambda rows: [*rows, rows[0]], ["twice", "manifest.csv"]),
         (lambda rows: [[*rows[0][:3], ""], *rows[1:]], ["mask"]),
+        (lambda rows: [[*row[:2], row[3], row[2]] for row in rows], ["_flair.nii.gz: the mask has", "own places"]),
         (lambda rows: rows[:7], ["LGG", "--test_fraction"]),
     ],
-    ids=["no grade", "unknown grade", "duplicate patient", "no mask", "too few of a grade"],
+    ids=["no grade", "unknown grade", "duplicate patient", "no mask", "image and mask swapped", "too few of a grade"],
 )
 def test_bad_manifest(edit, words, cohort, tmp_path, monkeypatch, capsys):
     path = manifest(cohort, tmp_path, edit)
@@ -291,9 +292,40 @@ def test_predict(arguments, words, cohort, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "m.nii.gz").exists()
 
 
+def test_predict_never_replaces_a_file_unasked(cohort, tmp_path, monkeypatch, capsys):
+    _, image, mask = a_patient(cohort)
+    before = {path: path.read_bytes() for path in (image, mask)}
+    for path, word in ((image, "also in --image"), (mask, "--overwrite")):
+        arguments = (f"--model_dir={tmp_path}", f"--image={image}", f"--mask={path}")
+        assert word in fails(predict.main, monkeypatch, capsys, *arguments)
+    arguments = (f"--model_dir={tmp_path}", f"--image={image}", f"--mask={image}", "--overwrite")
+    assert "also in --image" in fails(predict.main, monkeypatch, capsys, *arguments)
+    (tmp_path / "file").write_text("")
+    arguments = (f"--model_dir={tmp_path}", f"--image={image}", "--mask=new.nii", f"--result={tmp_path}/file/r.json")
+    assert "--result=" in fails(predict.main, monkeypatch, capsys, *arguments)
+    assert before == {path: path.read_bytes() for path in (image, mask)}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--tap=conv9"], ["--tap=conv9", "conv5"]),
+        (["--gans=wgan"], ["--gans=wgan", "acgan"]),
+        (["--synthetic_per_grade=5", "--synthetic_added=11"], ["--synthetic_added=11", "take 10"]),
+        (["--cv_folds=3"], ["--cv_folds is a flag of another binary", "leave it out"]),
+    ],
+)
+def test_bad_flags_of_a_run_are_said_before_anything_is_learnt(arguments, words, tmp_path, monkeypatch, capsys):
+    line = fails(pipeline.main, monkeypatch, capsys, f"--run_dir={tmp_path / 'run'}", *arguments)
+    for word in words:
+        assert word in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--tap=conv9"], ["--tap=conv9", "conv5"]),
         (["--arms=acgn"], ["--arms", "'acgn'"]),
         (["--arms=acgan"], ["none to compare", "'none'"]),
         (["--arm_amounts=1,1.0"], ["--arm_amounts=1,1.0", "twice"]),
