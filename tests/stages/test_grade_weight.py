@@ -74,7 +74,7 @@ def test_without_the_flag_the_unet_is_trained_as_by_keras_alone(plain, prepared)
     steps = -(-sum(figures["split"]["train"]["slices"].values()) // BATCH)
     rate = tf.keras.optimizers.schedules.CosineDecay(1e-3, steps * EPOCHS)
     unet.compile(tf.keras.optimizers.Adam(rate), segmentation.batch_soft_dice_loss, [segmentation.iou])
-    training = datasets.endless(datasets.training_slices(prepared / "slices", BATCH, False), 5)
+    training = datasets.endless(datasets.training_slices(prepared / "slices", BATCH, None), 5)
     pairs = datasets.slice_pairs(prepared / "slices", "validation", BATCH)
     epochs = []
     keep = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: epochs.append(unet.get_weights()))

@@ -42,7 +42,7 @@ def run(tmp_path_factory):
                 writer.write({"image": image, "mask": image > 0}, f"{split}_{i}", i, i % 2)
     finish(run_dir / "slices", {"image_size": SIZE}, modalities=["flair"])
     tf.keras.utils.set_random_seed(1)
-    weights.save(unets.build_unet(1, WIDTH), run_dir / "unet" / "best.npz")
+    weights.save(unets.build_unet(1, WIDTH).get_weights(), run_dir / "unet" / "best.npz")
     finish(run_dir / "unet", {"unet_width": WIDTH})
     train_acgan.run(config(run_dir))  # before there are features: it needs none
     extract.run(extract.Config(str(run_dir), tap="conv3", extract_batch=5, store_dtype="float16"))
