@@ -12,7 +12,7 @@ from rembrandt_featgen.reporting.drawing import BLUE, GRADES, GREEN, GREY, Figur
 from rembrandt_featgen.reporting.tables import csv_text
 
 AXES = {
-    "tap": "Block of the U-Net",
+    "tap": "Source of features",
     "filters": "Filters of the GAN (ndf = ngf)",
     "added": "Added to both grades",
     "balancing": "Added to the rarer grade",
@@ -205,10 +205,10 @@ def _taps(swept: Mapping) -> Figure:
     names = ", ".join(point["value"] for point in _of(swept, "tap"))
     return Figure(
         figures.forest(rows, "Balanced accuracy per test patient, 95% interval", THRESHOLD),
-        f"Balanced accuracy per test patient with features of the blocks {names}, with and without synthetic ones.",
-        "Does the decoder give better features? Balanced accuracy per test patient of CNNs on the features of each "
-        "block of the U-Net, without (baseline) and with synthetic ones (augmented). Validation patients chose, for "
-        "each arm, the block that is marked; differences to the run's own block, with p, stand in the table.",
+        f"Balanced accuracy per test patient with features of {names}, with and without synthetic ones.",
+        "Does the decoder give better features? Balanced accuracy per test patient of CNNs on the features of blocks "
+        "of the U-Net, without (baseline) and with synthetic ones (augmented). Validation patients chose, for each "
+        "arm, what is marked; differences to the run's own block, with p, stand in the table.",
     )
 
 

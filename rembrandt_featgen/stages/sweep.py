@@ -21,7 +21,9 @@ from tqdm import tqdm
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.errors import InputError, SettingsError
+from rembrandt_featgen.models import crops
 from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.reporting import sweeps as reporting
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import sweeps, tensorboard
@@ -40,6 +42,16 @@ _LEARNT = {
     "classify": "classifier",
 }
 _MODULES = stages.modules(_LEARNT)
+# What each of them is made from, of those before it.
+_SOURCES = {
+    "unet": (),
+    "features": ("unet",),
+    "gan": ("features",),
+    "synthetic": ("gan",),
+    "classifier": ("features", "synthetic"),
+}
+_SOURCES_OF_IMAGES = {**_SOURCES, "gan": (), "synthetic": ("gan", "features")}
+_TAPS = (*unets.TAPS, crops.TAP)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +63,7 @@ class Config:
         (), "Filters of the GAN (ndf = ngf) to compare.", source="paper 4.2.1: 64, 256, 512"
     )
     sweep_taps: tuple[str, ...] = cli.flag(
-        (), f"Blocks of the U-Net whose features are to be compared, of {', '.join(unets.TAPS)}."
+        (), f"Sources of features to compare, see --tap: some of {', '.join(_TAPS)}."
     )
     sweep_added: tuple[str, ...] = cli.flag(
         (), f"Numbers of synthetic features that are added, to compare, such as 0,100,500,{ALL}."
@@ -136,12 +148,10 @@ def _points(config: Config, base: _Base) -> list[Point]:
             logging.warning("--sweep_from_scratch: the run has no --unet_weights, so that it is from scratch itself")
     if config.sweep_taps:
         own = base.records["features"]["figures"]["tap"]
-        unknown = [tap for tap in config.sweep_taps if tap not in unets.TAPS]
+        unknown = [tap for tap in config.sweep_taps if tap not in _TAPS]
         if unknown:
-            raise InputError(
-                f"--sweep_taps: {unknown[0]} is no block of the U-Net; take some of {', '.join(unets.TAPS)}"
-            )
-        for tap in unets.TAPS:
+            raise InputError(f"--sweep_taps: {unknown[0]} is no source of features; take some of {', '.join(_TAPS)}")
+        for tap in _TAPS:
             if tap in {own, *config.sweep_taps}:
                 points.append(Point("tap", tap, {"tap": tap}, ("baseline", "augmented"), tap == own))
     if config.sweep_filters:
@@ -195,19 +205,20 @@ def _home(base: _Base, point: Point) -> Path:
 
 def _learn(base: _Base, point: Point) -> str:
     """Links what a point shares with the base run and learns the rest; returns why it came no farther, or ""."""
-    home, shared = _home(base, point), True
+    home, own = _home(base, point), set()
+    sources = _SOURCES_OF_IMAGES if KINDS[base.names["gan"]].of_images else _SOURCES
     rundir.make_folder(home, "--run_dir")
     _link(base, home, "slices")
     # the report's other classifiers and arms are the base run's alone
     changes = {**point.changes, "classifier_arms": point.arms, "classifier_kinds": (sweeps.CLASSIFIER,)}
     modules = list(_LEARNT) if point.arms else ["finetune"]
     for number, name in enumerate(modules):
-        config = base.config(name, run_dir=str(home), **changes)
-        shared = shared and _holds(base.records[_LEARNT[name]]["config"], config, point)
-        if shared:
-            _link(base, home, _LEARNT[name])
+        config, learnt = base.config(name, run_dir=str(home), **changes), _LEARNT[name]
+        if not own.intersection(sources[learnt]) and _holds(base.records[learnt]["config"], config, point):
+            _link(base, home, learnt)
             continue
-        folder = home / base.names[_LEARNT[name]]
+        own.add(learnt)
+        folder = home / base.names[learnt]
         if folder.is_symlink():
             folder.unlink()
         try:

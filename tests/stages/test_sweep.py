@@ -6,7 +6,7 @@ import pytest
 
 from rembrandt_featgen import rundir
 from rembrandt_featgen.errors import InputError, SettingsError
-from rembrandt_featgen.stages import classify, extract, finetune, generate, sweep, train_acgan
+from rembrandt_featgen.stages import classify, extract, fields, finetune, generate, sweep, train_acgan
 
 MODULES = {"unet": finetune, "features": extract, "acgan": train_acgan, "synthetic": generate, "classifier": classify}
 
@@ -16,7 +16,10 @@ def base(tmp_path):
     """A finished run with 30 HGG and 20 LGG training slices, as far as a sweep reads it."""
 
     def make(**changes):
+        (kind,) = changes.get("gans", ("acgan",))
+        names = {"acgan": kind, "synthetic": fields.synthetic_folder(kind)}
         for name, module in MODULES.items():
+            name = names.get(name, name)
             known = {field.name for field in dataclasses.fields(module.Config)}
             config = module.Config(run_dir="", **{key: value for key, value in changes.items() if key in known})
             config = {key: value for key, value in dataclasses.asdict(config).items() if key != "run_dir"}
@@ -68,7 +71,7 @@ def test_without_axes_nothing_is_done(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"sweep_taps": ("conv6",)}, "--sweep_taps: conv6 is no block"),
+        ({"sweep_taps": ("conv6",)}, "--sweep_taps: conv6 is no source of features"),
         ({"sweep_filters": ("64", "many")}, "--sweep_filters=64,many: write whole numbers"),
         ({"sweep_filters": ("0",)}, "--sweep_filters=0: each must be from 1 on"),
         ({"sweep_added": ("-1",)}, "--sweep_added=-1: each must be from 0 on"),
@@ -113,6 +116,14 @@ def test_points_learn_what_they_do_not_share(base, monkeypatch):
     assert classifier.synthetic_added == 5
     home = run_dir / "sweeps" / "filters=8"
     assert (home / "features").resolve() == run_dir / "features" and not (home / "acgan").exists()
+
+
+def test_a_gan_of_slices_is_shared_by_all_taps(base, monkeypatch):
+    seen = []
+    run_dir = base(gans=("image_acgan",))
+    learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_taps=("crop_cnn",))
+    assert seen == ["extract", "generate", "classify"]
+    assert (run_dir / "sweeps" / "tap=crop_cnn" / "image_acgan").is_symlink()
 
 
 def test_a_point_that_fails_says_why_and_leaves_nothing_stale(base, monkeypatch):
