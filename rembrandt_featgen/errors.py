@@ -17,6 +17,10 @@ class SettingsError(InputError):
     """A stage's folder was made by other settings than those that are given now."""
 
 
+class BusyError(InputError):
+    """Another process is at work on a folder."""
+
+
 def carried_by(error: Exception) -> InputError | None:
     """The InputError that `error` is or, as text in brackets, carries: only text comes out of TensorFlow's graph."""
     if isinstance(error, InputError):

@@ -17,7 +17,7 @@ from pathlib import Path
 from absl import logging
 
 from rembrandt_featgen import cli
-from rembrandt_featgen.errors import InputError, SettingsError, carried_by
+from rembrandt_featgen.errors import BusyError, InputError, SettingsError, carried_by
 
 RECORD = "stage.json"
 SETTINGS = "settings.json"  # of a stage at work
@@ -183,7 +183,7 @@ def _lock(path: Path, folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise InputError(
+            raise BusyError(
                 f"another process is at work on {folder}; wait for it or choose another --run_dir"
             ) from error
         yield

@@ -369,11 +369,11 @@ def test_killed_training_goes_on(run, tmp_path):
     """SIGKILL in the middle of the U-Net's training; the next run continues after the last whole epoch."""
     (tmp_path / "run").mkdir()
     shutil.copytree(run[0] / "slices", tmp_path / "run" / "slices")
-    command = [sys.executable, "-m", "rembrandt_featgen.stages.finetune", f"--run_dir={tmp_path / 'run'}"]
-    command += [f"--flagfile={TINY}", "--unet_epochs=40", "--unet_patience=0"]
+    command = [sys.executable, "-m", "rembrandt_featgen.stages.finetune", f"--flagfile={TINY}"]
+    command += [f"--run_dir={tmp_path / 'run'}", "--unet_epochs=40", "--unet_patience=0"]
     history = tmp_path / "run" / "unet.part" / "history.json"
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    deadline = time.time() + 120
+    deadline = time.time() + 240
     while time.time() < deadline and process.poll() is None:
         if history.exists() and len(json.loads(history.read_text())["loss"]) >= 2:
             break

@@ -2,7 +2,7 @@
 
 Order and ranges are those of `augment`. What differs, and changes results:
 
-    1. Each technique resamples the result of the one before: up to six interpolations blur the image, and what one
+    1. Each technique resamples the result of the one before: up to five interpolations blur the image, and what one
        technique moves out of the image is lost to the next. (`augment`: one interpolation of the composed map.)
     2. What comes from beyond the edge is 0, which in normalised slices is the mean intensity, brighter than the
        background; and pixels within one step beyond the edge are 0 outright. (`augment`: each channel's background.)

@@ -154,7 +154,8 @@ def _added(swept: Mapping) -> Figure:
         if axis != "added" and points:  # both curves begin where nothing is added
             points = [(p, own) for p in _of(swept, "added") if p["reference"] for own in p["arms"]] + points
         if points:
-            curves[axis] = sorted((sum(own["added"].values()), own) for _, own in points)
+            counted = [(sum(own["added"].values()), own) for _, own in points]
+            curves[axis] = sorted(counted, key=lambda pair: pair[0])
     chosen = next((own["added"] for points in curves.values() for _, own in points if own["chosen"]), {})
     return Figure(
         _draw_added(curves),
@@ -223,6 +224,6 @@ def _starts(histories: Mapping[str, Mapping]) -> Figure:
             {title: {name: history[key] for name, history in histories.items()} for title, key in panels.items()}
         ),
         f"Training loss, and hard dice and IOU on validation slices, by epoch, of U-Nets {' and '.join(histories)}.",
-        "Fine-tuning from pre-trained weights against training from scratch: as many steps on the same slices, at the "
-        "same learning rate.",
+        "Fine-tuning from pre-trained weights against training from scratch: on the same slices, at the same learning "
+        "rate, for as many steps, unless patience (--unet_patience) ended one before; see the table.",
     )

@@ -171,7 +171,7 @@ def load(folder, split: str) -> Split:
     if not batches:
         raise InputError(f"{folder} holds no features of the split {split}; delete it so that its stage is done again")
     columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    return Split(columns["feature"], columns["label"], columns["patient"].astype(str), columns["slice"])
+    return Split(columns["feature"], columns["label"], datasets.text(columns["patient"]), columns["slice"])
 
 
 def _pool(folder, training: oversampling.TrainingSet) -> oversampling.Samples:

@@ -59,8 +59,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/classifier: a folder for each arm and kind, predictions.csv, and Table 3 in stage.json."""
-    _check("classifier_arms", config.classifier_arms, ARMS)
-    _check("classifier_kinds", config.classifier_kinds, classifiers.KINDS)
+    check(config)
     features, record, digest = rundir.find(config.run_dir, "features", "extract")
     config = dataclasses.replace(config, gans=fields.check_gans(config)[:1])  # others may be added without harm
     folder = fields.synthetic_folder(*config.gans)
@@ -120,6 +119,12 @@ def run(config: Config) -> None:
                 row["unit"],
                 row["balanced_accuracy"],
             )
+
+
+def check(config) -> None:
+    """InputError for arms or classifiers that are not known."""
+    _check("classifier_arms", config.classifier_arms, ARMS)
+    _check("classifier_kinds", config.classifier_kinds, classifiers.KINDS)
 
 
 def _check(name: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -46,6 +46,7 @@ def run(config) -> None:
     chosen = arms.chosen_arms(config)
     fields.check_gans(config)
     extract.check_tap(config)
+    extract.check_crops(config, config.image_size)
     arms.check_generators(chosen, config.gans)
     arms.chosen_amounts(config)
     run_dir = Path(config.run_dir)
@@ -55,6 +56,8 @@ def run(config) -> None:
     folder, record, _ = rundir.find(config.run_dir, folds.FOLDER, "folds")
     cohort = folds.cohort_path(config)
     gans = tuple(kind for kind in config.gans if kind in chosen)
+    for kind in set(config.gans) - set(gans):
+        logging.warning("--gans: %s is in no arm of --arms, so it is not trained", kind)
     fitted = {name: module for name, module in _FOLD.items() if gans or name not in _OF_GENERATORS}
     jobs = []
     for fold in record["figures"]["folds"]:

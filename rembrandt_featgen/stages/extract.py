@@ -97,7 +97,7 @@ def run(config: Config) -> None:
         unet = restore.unet(folder, record["config"], slices_record, config.precision)
         measured: dict = {}
         if config.tap == crops.TAP:
-            _check_crops(config, size)
+            check_crops(config, size)
             encoders, measured["accuracy"] = _learn_crops(config, unet, slices, stage)
             tap, features = crops.encoder(unet, encoders.network), _of_crops(config, unet, encoders)
         else:
@@ -124,8 +124,12 @@ def check_tap(config) -> None:
         )
 
 
-def _check_crops(config: Config, size: int) -> None:
+def check_crops(config, size: int) -> None:
     """InputError where crops of that size cannot be cut, or cross-fitted features not be computed anew."""
+    if config.tap != crops.TAP:
+        return
+    if config.crop_folds == 1:
+        raise InputError("--crop_folds=1 leaves nobody out; take 2 or more, or 0 for no cross-fitting")
     if config.crop_size % 2**crops.HALVINGS or config.crop_size > size:
         raise InputError(
             f"--crop_size={config.crop_size} must be a multiple of 16, and at most --image_size={size}; take "
@@ -176,7 +180,7 @@ def _of_crops(config: Config, unet: tf.keras.Model, encoders: cropping.Encoders)
     def features(batch):
         where = crops.places(tf.constant(unet.predict_on_batch(batch["image"])), config.crop_size)
         images = crops.cut(batch["image"], where, config.crop_size).numpy()
-        return encoders.features(images, batch["patient"].numpy().astype(str))
+        return encoders.features(images, datasets.text(batch["patient"].numpy()))
 
     return features
 

@@ -65,7 +65,7 @@ def augmentation():
     return cli.flag(
         "correct",
         "How Table 1 is applied: 'origin' keeps the quirks of the TensorLayer original, which data/augment_origin.py "
-        "lists (six blurring resamplings, soft masks, one elastic field for a batch, vertical shear, ...); 'correct' "
+        "lists (five blurring resamplings, soft masks, one elastic field for a batch, vertical shear, ...); 'correct' "
         "has none of them.",
         choices=tuple(AUGMENTATIONS),
     )

@@ -12,7 +12,7 @@ from absl import logging
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.errors import InputError
-from rembrandt_featgen.stages import extract, fields, report
+from rembrandt_featgen.stages import classify, extract, fields, report, sweep
 
 _MODULES = stages.modules()
 _OWN = [
@@ -52,6 +52,9 @@ def _check(config) -> None:
     """InputError for what a late stage would refuse: now rather than after hours of training."""
     fields.check_gans(config)
     extract.check_tap(config)
+    extract.check_crops(config, config.image_size)
+    classify.check(config)
+    sweep.check(config)
     most = len(GRADES) * config.synthetic_per_grade
     if config.synthetic_added > most:
         raise InputError(

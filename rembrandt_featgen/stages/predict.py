@@ -31,7 +31,7 @@ class Config:
         required=True,
     )
     result: str = cli.flag("", "Where the prediction is also written, as JSON.")
-    overwrite: bool = cli.flag(False, "Whether --mask may replace a file; never one of --image.")
+    overwrite: bool = cli.flag(False, "Whether --mask and --result may replace a file; never one of --image.")
     predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)
 
 
@@ -85,14 +85,17 @@ def run(config: Config) -> dict:
 
 def _check_outputs(config: Config) -> None:
     """Makes the folders of what is written, before the work; InputError where that cannot be or would cost a file."""
+    taken = {Path(image).resolve() for image in config.image}
     for flag, path in (("--mask", config.mask), ("--result", config.result)):
-        if path:
-            rundir.make_folder(Path(path).resolve().parent, flag)
-    mask = Path(config.mask).resolve()
-    if mask in [Path(image).resolve() for image in config.image]:
-        raise InputError(f"--mask={config.mask} is also in --image, and would be overwritten; name another file")
-    if mask.exists() and not config.overwrite:
-        raise InputError(f"--mask={config.mask} is there already; name another file, or give --overwrite to replace it")
+        if not path:
+            continue
+        place = Path(path).resolve()
+        rundir.make_folder(place.parent, flag)
+        if place in taken:
+            raise InputError(f"{flag}={path} is also --image or --mask, and would be overwritten; name another file")
+        if place.exists() and not config.overwrite:
+            raise InputError(f"{flag}={path} is there already; name another file, or give --overwrite to replace it")
+        taken.add(place)
 
 
 def _load(folder: str, name: str):

@@ -136,6 +136,11 @@ def _warnings(records, figures) -> list[str]:
                 f"the accuracy of {grade} by {1 / max(count, 1):.2f}."
             )
     lines.append("One split and one seed: another of either can give another answer.")
+    if figures["features"].get("tap") == "crop_cnn":
+        lines.append(
+            "crop_cnn: image_augmentation and image_acgan use a CNN that knows the grades of the training patients by "
+            "heart, which leans against them; validation patients chose its epoch as well."
+        )
     dice = figures["unet"]["segmentation"]["test"]["hard_dice"]
     if dice < 0.5:
         lines.append(

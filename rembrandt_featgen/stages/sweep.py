@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
-from rembrandt_featgen.errors import InputError, SettingsError
+from rembrandt_featgen.errors import BusyError, InputError, SettingsError
 from rembrandt_featgen.models import crops
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.models.gan_kinds import KINDS
@@ -96,6 +96,7 @@ def run(config: Config) -> None:
     if not (config.sweep_filters or config.sweep_taps or config.sweep_added or config.sweep_from_scratch):
         logging.info("sweep: none asked for")
         return
+    check(config)
     base = _base(config.run_dir)
     points = _points(config, base)
     notes = {}
@@ -125,6 +126,18 @@ def run(config: Config) -> None:
         logging.info("sweep: %d points, compared in %s", len(points), Path(config.run_dir) / FOLDER / "sweep.csv")
 
 
+def check(config) -> None:
+    """InputError for values that no point can have."""
+    unknown = [tap for tap in config.sweep_taps if tap not in _TAPS]
+    if unknown:
+        raise InputError(f"--sweep_taps: {unknown[0]} is no source of features; take some of {', '.join(_TAPS)}")
+    _numbers("sweep_filters", config.sweep_filters, 1)
+    _numbers("sweep_added", [value for value in config.sweep_added if value != ALL], 0)
+    unknown = [name for name in config.sweep_added_to if name not in _RECEIVERS]
+    if unknown or not config.sweep_added_to:
+        raise InputError(f"--sweep_added_to={','.join(config.sweep_added_to)}: take some of {', '.join(_RECEIVERS)}")
+
+
 def _base(run_dir: str) -> _Base:
     """Finds the stages that points start from; InputError where one is not finished."""
     places = {"slices": ("slices", "prepare"), "unet": ("unet", "finetune"), "features": ("features", "extract")}
@@ -148,9 +161,6 @@ def _points(config: Config, base: _Base) -> list[Point]:
             logging.warning("--sweep_from_scratch: the run has no --unet_weights, so that it is from scratch itself")
     if config.sweep_taps:
         own = base.records["features"]["figures"]["tap"]
-        unknown = [tap for tap in config.sweep_taps if tap not in _TAPS]
-        if unknown:
-            raise InputError(f"--sweep_taps: {unknown[0]} is no source of features; take some of {', '.join(_TAPS)}")
         for tap in _TAPS:
             if tap in {own, *config.sweep_taps}:
                 points.append(Point("tap", tap, {"tap": tap}, ("baseline", "augmented"), tap == own))
@@ -168,9 +178,6 @@ def _points(config: Config, base: _Base) -> list[Point]:
 
 def _added(config: Config, base: _Base) -> list[Point]:
     """Points of the axes on which the number of added features varies."""
-    unknown = [name for name in config.sweep_added_to if name not in _RECEIVERS]
-    if unknown or not config.sweep_added_to:
-        raise InputError(f"--sweep_added_to={','.join(config.sweep_added_to)}: take some of {', '.join(_RECEIVERS)}")
     asked = set(_numbers("sweep_added", [value for value in config.sweep_added if value != ALL], 0)) - {0}
     slices, settings = base.records["slices"]["figures"]["split"]["train"]["slices"], base.records["classifier"]
     gap = abs(slices[GRADES[0]] - slices[GRADES[1]])
@@ -223,13 +230,15 @@ def _learn(base: _Base, point: Point) -> str:
             folder.unlink()
         try:
             _MODULES[name].run(config)
-        except SettingsError:
-            raise  # it would be the same for all points
-        except InputError as error:
+        except SettingsError as error:  # it would be the same for all points
+            raise SettingsError(f"{error} (of all points: {base.run_dir / POINTS})") from error
+        except BusyError:
+            raise
+        except (InputError, OSError, tf.errors.ResourceExhaustedError) as error:  # such as a disk that is full
             for later in modules[number:]:  # of other inputs
                 _remove(home / base.names[_LEARNT[later]])
             logging.warning("sweep: %s failed: %s", point.name, error)
-            return f"{name}: {error}"
+            return f"{name}: {' '.join(str(error).split())[:300]}"
         tf.keras.backend.clear_session()
     return ""
 

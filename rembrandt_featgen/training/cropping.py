@@ -78,7 +78,7 @@ def cut(unet: tf.keras.Model, slices: Path, split: str, size: int, batch: int) -
         "crops of %s: tumour is predicted in %d of %d slices; of the other %d, the centre is cut",
         *(split, found.sum(), len(found), (~found).sum()),
     )
-    return Crops(images, labels, patients.astype(str), found)
+    return Crops(images, labels, datasets.text(patients), found)
 
 
 class Encoders(NamedTuple):
@@ -120,20 +120,24 @@ def fit(train: Crops, validation: Crops, settings: Settings, folder: Path, logs:
 
     Returns:
       What makes features, and balanced accuracies per slice, with which over-fitting can be judged: of "train" and
-      "validation" by the CNN, and of "cross_fitted", the training patients by CNNs that did not see them.
+      "validation" by the CNN, and of "cross_fitted", of the training patients' features as they are kept: by
+      CNNs that did not see them, mapped, and judged by the head of the CNN.
     """
     train, validation = (part.take(_useful(part)) for part in (train, validation))
     fold_of = deal(train, settings.folds, settings.seed)
     network = _train(train, validation, settings, folder / "cnn", logs / "cnn")
     accuracy = {"train": _accuracy(network, train), "validation": _accuracy(network, validation)}
     encoder, folds, out_of_fold = crops.of_crops(network), [], np.zeros(len(train.labels))
+    head = tf.keras.Model(network.get_layer("features").output, network.output)
     numbers = np.array([fold_of.get(patient, -1) for patient in train.patients])
     for number in range(max(fold_of.values(), default=-1) + 1):
         name, seen = f"cnn_fold{number}", train.take(numbers != number)
         own = _train(seen, validation, settings, folder / name, logs / name)
         of_fold = crops.of_crops(own)
         folds.append((of_fold, onto(of_fold.predict(seen.images, verbose=0), encoder.predict(seen.images, verbose=0))))
-        out_of_fold[numbers == number] = own.predict(train.images[numbers == number], verbose=0)[:, 0]
+        out = numbers == number
+        made = mapped(of_fold.predict(train.images[out], verbose=0), folds[-1][1])
+        out_of_fold[out] = head.predict(made, verbose=0)[:, 0]
     if folds:
         accuracy["cross_fitted"] = _balanced(train.labels, out_of_fold)
     return Encoders(encoder, folds, fold_of), accuracy
@@ -206,7 +210,7 @@ def _train(train: Crops, validation: Crops, settings: Settings, folder: Path, lo
         datasets.steps_per_epoch(len(train.labels), settings.batch),
         settings.epochs,
         tf.data.Dataset.from_tensor_slices(held_out).batch(settings.batch),
-        callbacks.Checkpointing(folder, network, "val_loss", "min", settings.patience),
+        callbacks.Checkpointing(folder, network, "val_loss", "min", settings.patience, seconds=15.0),
         logs,
         folder.name,
         settings.seed,

@@ -33,6 +33,11 @@ def endless(make_epoch: Callable[[tf.Tensor], tf.data.Dataset], seed: int, first
     return epochs.flat_map(lambda epoch: make_epoch(tf.stack([seed, epoch]))).prefetch(2)
 
 
+def text(names: np.ndarray) -> np.ndarray:
+    """[n] bytes, as TensorFlow gives text, to [n] str."""
+    return np.array([name.decode() for name in names], str)
+
+
 def training_slices(folder: Path, batch: int, augmentation: str | None) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """One epoch of shuffled training slices as (image, mask) batches, for `endless`.
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from rembrandt_featgen import rundir
+from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models import classifier as classifiers
 from rembrandt_featgen.models import crops, gans
 from rembrandt_featgen.models import unet as unets
@@ -69,6 +70,8 @@ def gan(folder: Path, shape: tuple[int, int, int], config: Mapping, precision: s
       config: its stage.json's config.
       precision: in which it computes from now on.
     """
+    if "gan_average" not in config:
+        raise InputError(f"{folder} was made by a version without --gan_average; delete it to redo it")
     scale, lowest = np.load(folder / "scale.npy"), folder / "lowest.npy"
     network = gans.build_gan(
         *(config["gans"][0], shape, scale, config["ngf"], config["ndf"], config["acgan_latent"]),

@@ -9,6 +9,7 @@ import tensorflow as tf
 from scipy import stats
 
 from rembrandt_featgen.metrics import segmentation
+from rembrandt_featgen.training import datasets
 
 
 def evaluate(unet: tf.keras.Model, batches: Iterable[dict]) -> dict:
@@ -34,7 +35,7 @@ def evaluate(unet: tf.keras.Model, batches: Iterable[dict]) -> dict:
         for name, measure in measures.items():
             rows[name].append(measure(truth, probability).numpy())
         predicted = tf.cast(probability > 0.5, tf.float32)
-        rows["patient"].append(batch["patient"].numpy().astype(str))
+        rows["patient"].append(datasets.text(batch["patient"].numpy()))
         rows["overlap"].append(tf.reduce_sum(truth * predicted, (1, 2, 3)).numpy())
         rows["total"].append(tf.reduce_sum(truth + predicted, (1, 2, 3)).numpy())
         rows["tumour"].append(tf.reduce_sum(truth, (1, 2, 3)).numpy())

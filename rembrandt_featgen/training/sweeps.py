@@ -23,9 +23,10 @@ from rembrandt_featgen.training import datasets
 FAMILIES = {"start": "start", "tap": "tap", "filters": "filters", "added": "added", "balancing": "added"}
 CLASSIFIER = "cnn"
 CHOICE_RULE = (
-    "Of the points of one axis (and arm) the one with the lowest log loss per validation patient is chosen, grades "
-    "counting the same. Test patients were predicted once by each network, after its training; nothing was chosen by "
-    "them. As many points were tested on the same patients, go by the chosen one; p is adjusted by Holm over an axis."
+    "Of the points that compete (of one axis and arm; both axes of added features are one) the one with the lowest "
+    "log loss per validation patient is chosen, grades counting the same. Test patients were predicted once by each "
+    "network, after its training; nothing was chosen by them. As many points were tested on the same patients, go by "
+    "the chosen one; p is adjusted by Holm over them."
 )
 
 

@@ -295,11 +295,13 @@ def test_predict(arguments, words, cohort, tmp_path, monkeypatch, capsys):
 def test_predict_never_replaces_a_file_unasked(cohort, tmp_path, monkeypatch, capsys):
     _, image, mask = a_patient(cohort)
     before = {path: path.read_bytes() for path in (image, mask)}
-    for path, word in ((image, "also in --image"), (mask, "--overwrite")):
+    for path, word in ((image, "also --image"), (mask, "--overwrite")):
         arguments = (f"--model_dir={tmp_path}", f"--image={image}", f"--mask={path}")
         assert word in fails(predict.main, monkeypatch, capsys, *arguments)
     arguments = (f"--model_dir={tmp_path}", f"--image={image}", f"--mask={image}", "--overwrite")
-    assert "also in --image" in fails(predict.main, monkeypatch, capsys, *arguments)
+    assert "also --image" in fails(predict.main, monkeypatch, capsys, *arguments)
+    arguments = (f"--model_dir={tmp_path}", f"--image={image}", "--mask=new.nii", f"--result={image}", "--overwrite")
+    assert "--result=" in fails(predict.main, monkeypatch, capsys, *arguments)
     (tmp_path / "file").write_text("")
     arguments = (f"--model_dir={tmp_path}", f"--image={image}", "--mask=new.nii", f"--result={tmp_path}/file/r.json")
     assert "--result=" in fails(predict.main, monkeypatch, capsys, *arguments)
@@ -312,6 +314,11 @@ def test_predict_never_replaces_a_file_unasked(cohort, tmp_path, monkeypatch, ca
         (["--tap=conv9"], ["--tap=conv9", "conv5"]),
         (["--gans=wgan"], ["--gans=wgan", "acgan"]),
         (["--synthetic_per_grade=5", "--synthetic_added=11"], ["--synthetic_added=11", "take 10"]),
+        (["--tap=crop_cnn", "--image_size=64"], ["--crop_size=96", "take 64"]),
+        (["--tap=crop_cnn", "--crop_folds=1"], ["--crop_folds=1", "0 for no"]),
+        (["--sweep_taps=conv9"], ["--sweep_taps: conv9"]),
+        (["--sweep_filters=x"], ["--sweep_filters=x", "64,256,512"]),
+        (["--classifier_kinds=typo"], ["--classifier_kinds", "typo"]),
         (["--cv_folds=3"], ["--cv_folds is a flag of another binary", "leave it out"]),
     ],
 )

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from rembrandt_featgen import rundir
-from rembrandt_featgen.errors import InputError, SettingsError
+from rembrandt_featgen.errors import BusyError, InputError, SettingsError
 from rembrandt_featgen.stages import classify, extract, fields, finetune, generate, sweep, train_acgan
 
 MODULES = {"unet": finetune, "features": extract, "acgan": train_acgan, "synthetic": generate, "classifier": classify}
@@ -78,9 +78,22 @@ def test_without_axes_nothing_is_done(tmp_path):
         ({"sweep_added": ("1",), "sweep_added_to": ("lgg",)}, "--sweep_added_to=lgg: take some of both, rarer"),
     ],
 )
-def test_bad_values_are_refused(base, flags, message):
+def test_bad_values_are_refused(flags, message):
     with pytest.raises(InputError, match=message):
-        points(base(), **flags)
+        sweep.run(sweep.Config(run_dir="never looked at", **flags))
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), BusyError("another process is at work")])
+def test_a_full_disk_fails_a_point_and_another_process_stops_the_sweep(base, monkeypatch, error):
+    def learnt(name, config):
+        raise error
+
+    if isinstance(error, BusyError):
+        with pytest.raises(BusyError):
+            learn(base(), monkeypatch, learnt, sweep_filters=("5",))
+    else:
+        notes = learn(base(), monkeypatch, learnt, sweep_filters=("5",))
+        assert "No space left" in notes["filters=5"]
 
 
 def learn(run_dir, monkeypatch, learnt, **flags):

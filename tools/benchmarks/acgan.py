@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from benchmarks import turns
 from benchmarks.rows import row
-from rembrandt_featgen.models.gans import build_gan
+from rembrandt_featgen.models.gans import Stabilisers, build_gan
 
 
 def measure(config, peers: bool) -> tuple[list[dict], dict]:
@@ -52,6 +52,7 @@ def train(options: dict) -> turns.Work:
         options["filters"],
         options["filters"],
         precision=options["precision"],
+        stabilisers=Stabilisers(average=0.0, flip=False, batch_deviation=False),  # which peers do not have
     )
     gan.compile(tf.keras.optimizers.Adam(2e-4, 0.5), tf.keras.optimizers.Adam(2e-4, 0.5), options["precision"])
     features = tf.nn.relu(tf.random.stateless_normal([batch, *shape], [0, 0]) - 1.0)

@@ -83,8 +83,14 @@ def take_turns(sides: Mapping[str, Side], rounds: int) -> dict[str, Measured]:
                     raise
                 print(f"{name} could not be measured: {error}", flush=True)
         for _ in range(rounds):
-            for process in processes.values():
-                process.take_turn()
+            for name, process in list(processes.items()):
+                try:
+                    process.take_turn()
+                except (RuntimeError, BrokenPipeError) as error:
+                    if not sides[name].peer:
+                        raise
+                    print(f"{name} could not be measured: {error}", flush=True)
+                    del processes[name]
         return {name: process.end() for name, process in processes.items()}
 
 
