@@ -169,16 +169,17 @@ def tone(report: Mapping) -> str:
     rows = [row for row in arms(report) if kind(row) == "generative"]
     if any(map(helped, rows)):
         return "helped"
-    return "harmed" if rows and all(_beyond(row, -1) for row in rows) else "open"
+    others = sum(kind(row) != "generative" for row in arms(report))  # of which the reference was chosen
+    return "harmed" if rows and all(_beyond(row, -1, max(others, 1)) for row in rows) else "open"
 
 
-def _beyond(row: Mapping, side: int) -> bool:
-    """Whether a generative arm differs from the reference on one side by the rule."""
+def _beyond(row: Mapping, side: int, times: int = 1) -> bool:
+    """Whether a generative arm differs from the reference on one side by the rule, p being multiplied by `times`."""
     difference = row.get("difference_to_best_classical")
     interval, p = pair(dig(difference, "ci95")), finite(dig(difference, "p_adjusted"))
     if kind(row) != "generative" or interval is None or p is None:
         return False
-    return min(side * bound for bound in interval) > 0 and p < SIGNIFICANT
+    return min(side * bound for bound in interval) > 0 and times * p < SIGNIFICANT
 
 
 def best(rows: Sequence[Mapping]) -> Mapping | None:

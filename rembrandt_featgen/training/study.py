@@ -18,8 +18,9 @@ VERDICT_RULE = (
     "Balanced accuracy per patient (mean log-odds of its slices, each patient tested once in each repeat and seed, by "
     "a fold that never saw it) of each generative arm, less that of the best arm that is not generative. 'Helped' is "
     "said only if the 95% paired bootstrap interval over patients, stratified by grade, lies wholly above 0 and the "
-    "permutation p-value, adjusted by Holm for the number of generative arms, is below 0.05; 'harmed' if both hold for "
-    "all of them on the other side."
+    "permutation p-value, adjusted by Holm for the number of generative arms, is below 0.05. The best of the others "
+    "was chosen on the same patients, which leans against 'helped'; so 'harmed' is said only if both hold for all of "
+    "them on the other side, even when p is multiplied by the number of arms that the best was chosen from."
 )
 LEVEL = 0.05
 
@@ -193,10 +194,11 @@ def verdict(rows: Sequence[dict]) -> str:
     reference = next(row for row in rows if row["unit"] == "patient" and row["arm"] == difference["against"])
     if not np.isfinite(difference["ci95"]).all():
         return "Cannot tell: a grade has fewer than two patients, so there is no interval for the difference."
+    times = sum(row["unit"] == "patient" and row["kind"] != "generative" for row in rows)
     if any(_beyond(row, 1) for row in generative):
         best = max((row for row in generative if _beyond(row, 1)), key=lambda row: row["balanced_accuracy"])
         difference, start = best["difference_to_best_classical"], "Generated features helped"
-    elif all(_beyond(row, -1) for row in generative):
+    elif all(_beyond(row, -1, times) for row in generative):
         start = "Generated features harmed"
     else:
         start = "No evidence that generated features helped"
@@ -223,10 +225,10 @@ def _chance(runs: list[Run], seed: int) -> float:
     return statistics.sign_flip((right - 0.5) / sizes, seed=seed)
 
 
-def _beyond(row, side: int) -> bool:
-    """Whether an arm differs from the reference on one side by the rule."""
+def _beyond(row, side: int, times: int = 1) -> bool:
+    """Whether an arm differs from the reference on one side by the rule, p being multiplied by `times`."""
     difference = row["difference_to_best_classical"]
-    return min(side * bound for bound in difference["ci95"]) > 0 and difference["p_adjusted"] < LEVEL
+    return min(side * bound for bound in difference["ci95"]) > 0 and times * difference["p_adjusted"] < LEVEL
 
 
 def _stack(runs: list[Run]) -> statistics.Arm:

@@ -64,7 +64,7 @@ def _row(rng, arm, kind, unit, centre):
 
 def _difference(row, reference):
     gap = row["balanced_accuracy"] - reference["balanced_accuracy"]
-    p = 0.004 if abs(gap) > 0.055 else 0.9 - 8 * abs(gap)
+    p = 0.0004 if abs(gap) > 0.055 else 0.9 - 8 * abs(gap)
     return {
         "against": REFERENCE,
         "difference": gap,

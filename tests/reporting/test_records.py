@@ -34,6 +34,8 @@ def test_helped_needs_interval_and_p_of_a_generative_arm(row, helped):
     [
         ([changed(ci95=[-0.2, -0.1]), HELPED], "helped"),
         ([changed(ci95=[-0.2, -0.1])] * 2, "harmed"),
+        ([*[{"kind": "classical"}] * 4, changed(ci95=[-0.2, -0.1], p_adjusted=0.01)], "harmed"),
+        ([*[{"kind": "classical"}] * 5, changed(ci95=[-0.2, -0.1], p_adjusted=0.01)], "open"),
         ([changed(ci95=[-0.2, -0.1], p_adjusted=0.05)], "open"),
         ([changed(ci95=[-0.2, -0.1]), changed(ci95=[-0.1, 0.1])], "open"),
         ([{**HELPED, "kind": "classical"}], "open"),

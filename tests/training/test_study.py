@@ -85,6 +85,16 @@ def test_verdict_follows_its_rule(right, start):
     assert study.verdict(rows).startswith(start)
 
 
+def test_harm_is_not_said_where_luck_among_many_arms_would_do():
+    """One arm of twelve at p = 0.01 is what chance gives: 12 times 0.01 is more than 0.05."""
+    found = {"against": "lucky", "difference": -0.1, "ci95": [-0.2, -0.01], "p_value": 0.01, "p_adjusted": 0.01}
+    common = {"unit": "patient", "balanced_accuracy": 0.5, "n": {"HGG": 20, "LGG": 20}}
+    generative = {**common, "arm": "acgan", "kind": "generative", "difference_to_best_classical": found}
+    others = [{**common, "arm": name, "kind": "classical"} for name in ("lucky", *map(str, range(11)))]
+    assert study.verdict([*others, generative]).startswith("No evidence")
+    assert study.verdict([*others[:4], generative]).startswith("Generated features harmed")
+
+
 def test_verdict_without_generators_or_patients():
     rows, _ = study.table({"none": runs_of(30)}, {"none": "none"}, 200, 0)
     assert study.verdict(rows) == "No generative arm was tested."
