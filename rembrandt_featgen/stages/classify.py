@@ -61,7 +61,7 @@ def run(config: Config) -> None:
     """Writes run_dir/classifier: a folder for each arm and kind, predictions.csv, and Table 3 in stage.json."""
     check(config)
     features, record, digest = rundir.find(config.run_dir, "features", "extract")
-    config = dataclasses.replace(config, gans=fields.check_gans(config)[:1])  # others may be added without harm
+    config = fields.with_first_gan(config)
     folder = fields.synthetic_folder(*config.gans)
     synthetic, _, synthetic_digest = rundir.find(config.run_dir, folder, "generate")
     with rundir.open_stage(config, FOLDER, {"features": digest, folder: synthetic_digest}) as stage:
@@ -148,7 +148,7 @@ def _train(config, stage, kind, arm, sources, features, shape, scale):
         datasets.steps_per_epoch(count, config.classifier_batch),
         config.classifier_epochs,
         datasets.feature_pairs(features, "validation", config.classifier_batch),
-        callbacks.Checkpointing(folder, network, "val_loss", "min", config.classifier_patience, fields.SAVE_SECONDS),
+        callbacks.Checkpointing(folder, network, "val_loss", "min", config.classifier_patience, callbacks.SAVE_SECONDS),
         stage.logs / folder.name,
         f"{kind} {arm}",
         config.seed,

@@ -36,7 +36,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/export: unet/, generator/ and classifier/, which compute in float32, and unet_tensorlayer.npz."""
-    config = dataclasses.replace(config, gans=fields.check_gans(config)[:1])  # others may be added without harm
+    config = fields.with_first_gan(config)
     (kind,) = config.gans
     names = {
         "slices": "prepare",

@@ -102,7 +102,7 @@ def run(config: Config) -> None:
             tap, features = crops.encoder(unet, encoders.network), _of_crops(config, unet, encoders)
         else:
             tap = unets.tap_model(unet, config.tap)
-            features = _of_tap(tap)
+            features = of_tap(tap)
         shape = tuple(tap.compute_output_shape((1, size, size, tap.input_shape[-1]))[1:])
         counts = {split: len(store.Store(slices, split)) for split in splits.SPLITS}
         if config.features_from == "slices":
@@ -169,7 +169,7 @@ def _learn_crops(config: Config, unet: tf.keras.Model, slices, stage) -> tuple[c
     return encoders, accuracy
 
 
-def _of_tap(tap: tf.keras.Model) -> Callable[[dict], np.ndarray]:
+def of_tap(tap: tf.keras.Model) -> Callable[[dict], np.ndarray]:
     """From a batch of slices to features at a block."""
     return lambda batch: tap.predict_on_batch(batch["image"])
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from rembrandt_featgen import cli
 from rembrandt_featgen.cohort import layouts
 from rembrandt_featgen.data.augmentations import AUGMENTATIONS
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models.gan_kinds import KINDS
-
-SAVE_SECONDS = 15.0  # between saves of trainings whose epochs are short
 
 
 def run_dir():
@@ -86,6 +86,11 @@ def check_gans(config) -> tuple[str, ...]:
     if unknown or not config.gans:
         raise InputError(f"--gans={','.join(config.gans)}: take some of {', '.join(KINDS)}")
     return tuple(dict.fromkeys(config.gans))
+
+
+def with_first_gan(config):
+    """`config` with the first of --gans alone: others may be added without harm."""
+    return dataclasses.replace(config, gans=check_gans(config)[:1])
 
 
 def synthetic_folder(kind: str) -> str:

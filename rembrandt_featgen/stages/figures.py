@@ -49,9 +49,8 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/figures: a PNG for each figure, a CSV for each table; and TensorBoard's images and projector."""
-    kinds = fields.check_gans(config)
-    of_images = [name for name in kinds if KINDS[name].of_images]
-    config = dataclasses.replace(config, gans=kinds[:1])  # others may be added without harm
+    of_images = [name for name in fields.check_gans(config) if KINDS[name].of_images]
+    config = fields.with_first_gan(config)
     (kind,) = config.gans
     places = {
         "slices": ("slices", "prepare"),

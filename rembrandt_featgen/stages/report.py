@@ -15,9 +15,10 @@ from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import classification
 from rembrandt_featgen.models import classifier as classifiers
+from rembrandt_featgen.models import crops
 from rembrandt_featgen.reporting import figures, html
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import comparison
+from rembrandt_featgen.training import comparison, cropping
 
 FOLDER = "report"
 SWEEP = "sweep"
@@ -51,7 +52,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/report: report.json, index.html, and copies of the figures and tables beside it."""
-    config = dataclasses.replace(config, gans=fields.check_gans(config)[:1])  # others may be added without harm
+    config = fields.with_first_gan(config)
     (kind,) = config.gans
     named = {"acgan": kind, "synthetic": fields.synthetic_folder(kind)}
     found = {name: rundir.find(config.run_dir, named.get(name, name), module) for name, module in _STAGES.items()}
@@ -136,11 +137,8 @@ def _warnings(records, figures) -> list[str]:
                 f"the accuracy of {grade} by {1 / max(count, 1):.2f}."
             )
     lines.append("One split and one seed: another of either can give another answer.")
-    if figures["features"].get("tap") == "crop_cnn":
-        lines.append(
-            "crop_cnn: image_augmentation and image_acgan use a CNN that knows the grades of the training patients by "
-            "heart, which leans against them; validation patients chose its epoch as well."
-        )
+    if figures["features"].get("tap") == crops.TAP:
+        lines.append(cropping.WARNING)
     dice = figures["unet"]["segmentation"]["test"]["hard_dice"]
     if dice < 0.5:
         lines.append(

@@ -14,10 +14,11 @@ from absl import logging
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.metrics import classification
+from rembrandt_featgen.models import crops
 from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.reporting import study, study_figures, tables
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import segmentation
+from rembrandt_featgen.training import cropping, segmentation
 from rembrandt_featgen.training import study as gathering
 
 FOLDER = "report"
@@ -288,11 +289,8 @@ def _warnings(learnt: Sequence[Fold], cohort: dict, rows: Sequence[dict], genera
                 f"{row['arm']} made features of one grade only, or none, in {len(learnt) - row['folds']} of "
                 f"{len(learnt)} folds: its measures are over the others."
             )
-    if learnt[0].records["features"]["figures"].get("tap") == "crop_cnn":
-        lines.append(
-            "crop_cnn: image_augmentation and image_acgan use a CNN that knows the grades of the training patients by "
-            "heart, which leans against them; validation patients chose its epoch as well."
-        )
+    if learnt[0].records["features"]["figures"].get("tap") == crops.TAP:
+        lines.append(cropping.WARNING)
     unsure = [row["arm"] for row in rows if row["unit"] == "patient" and row["ci95"]["balanced_accuracy"][0] <= 0.5]
     if unsure:
         lines.append(f"Not shown to be above chance (interval reaches 0.5): {', '.join(unsure)}.")

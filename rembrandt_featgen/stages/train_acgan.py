@@ -116,7 +116,7 @@ def _train(config: Config) -> None:
             steps,
             config.acgan_epochs,
             datasets.feature_pairs(features, "validation", config.acgan_batch),
-            callbacks.Checkpointing(stage.path, gan, None, seconds=fields.SAVE_SECONDS),
+            callbacks.Checkpointing(stage.path, gan, None, seconds=callbacks.SAVE_SECONDS),
             stage.logs,
             kind,
             config.seed,

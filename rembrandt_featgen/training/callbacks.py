@@ -14,6 +14,8 @@ from rembrandt_featgen import rundir
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.training import weights
 
+SAVE_SECONDS = 15.0  # between saves of trainings whose epochs are short
+
 
 class Checkpointing(tf.keras.callbacks.Callback):
     """Keeps the last epoch to go on from, the best epoch to use, and stops when the best is long past.

@@ -81,6 +81,12 @@ def cut(unet: tf.keras.Model, slices: Path, split: str, size: int, batch: int) -
     return Crops(images, labels, datasets.text(patients), found)
 
 
+WARNING = (  # of reports
+    f"{crops.TAP}: image_augmentation and image_acgan use a CNN that knows the grades of the training patients by "
+    "heart, which leans against them; validation patients chose its epoch as well."
+)
+
+
 class Encoders(NamedTuple):
     """Makes features of crops.
 
@@ -210,7 +216,7 @@ def _train(train: Crops, validation: Crops, settings: Settings, folder: Path, lo
         datasets.steps_per_epoch(len(train.labels), settings.batch),
         settings.epochs,
         tf.data.Dataset.from_tensor_slices(held_out).batch(settings.batch),
-        callbacks.Checkpointing(folder, network, "val_loss", "min", settings.patience, seconds=15.0),
+        callbacks.Checkpointing(folder, network, "val_loss", "min", settings.patience, callbacks.SAVE_SECONDS),
         logs,
         folder.name,
         settings.seed,

@@ -8,7 +8,7 @@ import pytest
 from rembrandt_featgen import rundir
 from rembrandt_featgen.data.store import Store, Writer
 from rembrandt_featgen.errors import InputError
-from rembrandt_featgen.stages import arms, crossvalidate, fields, generate, train_acgan
+from rembrandt_featgen.stages import arms, crossvalidate, generate, train_acgan
 from rembrandt_featgen.training import callbacks, restore
 
 SHAPE = (4, 4, 2)
@@ -49,7 +49,7 @@ def run(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callbacks.Checkpointing, "on_epoch_end", killed)
-        patch.setattr(fields, "SAVE_SECONDS", 0.0)
+        patch.setattr(callbacks, "SAVE_SECONDS", 0.0)
         with pytest.raises(KeyboardInterrupt):
             train_acgan.run(settings(run_dir, "acgan", "cgan"))
     assert (run_dir / "acgan" / rundir.RECORD).exists()

@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import turns
-from benchmarks.rows import row
+from benchmarks import rows, turns
 from rembrandt_featgen.models.gans import Stabilisers, build_gan
 
 
@@ -26,20 +25,11 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
         if peers:
             sides[f"pytorch {precision}"] = turns.Side("benchmarks.peers.acgan:train", options, peer=True)
     found = turns.take_turns(sides, config.rounds)
-    counts = {name: one.facts["parameters"] for name, one in found.items()}
-    if len(set(counts.values())) > 1:
-        raise RuntimeError(f"the networks are not the same: they have {counts} parameters")
+    turns.check_parameters(found)
     speed = {name: config.gan_steps / one.median for name, one in found.items()}
-    reference, rows = config.precisions[0], []
-    for precision in config.precisions:
-        other = None if precision == reference else speed[reference]
-        against = None if precision == reference else reference
-        rows.append(row(f"acgan_step_{precision}", speed[precision], "steps/s", other, against))
-        other = speed.get(f"pytorch {precision}")
-        if other:
-            name = "" if precision == config.precisions[-1] else f"_{precision}"
-            rows.append(row(f"acgan_step{name}_vs_pytorch", speed[precision], "steps/s", other, f"pytorch {precision}"))
-    return rows, found
+    names = rows.named_by_last("acgan_step{}_vs_pytorch", config.precisions)
+    measured = rows.of_precisions("acgan_step_{}", speed, "steps/s", config.precisions)
+    return measured + rows.against_pytorch(names, speed, "steps/s"), found
 
 
 def train(options: dict) -> turns.Work:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import turns
-from benchmarks.rows import row
+from benchmarks import rows, turns
 from rembrandt_featgen.training import fitting
 
 
@@ -26,20 +25,11 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
         if peers:
             sides[f"pytorch {precision}"] = turns.Side("benchmarks.peers.classifier:train", options, peer=True)
     found = turns.take_turns(sides, config.rounds)
-    counts = {name: one.facts["parameters"] for name, one in found.items()}
-    if len(set(counts.values())) > 1:
-        raise RuntimeError(f"the networks are not the same: they have {counts} parameters")
+    turns.check_parameters(found)
     speed = {name: config.classifier_samples / one.median for name, one in found.items()}
-    reference, rows = config.precisions[0], []
-    for precision in config.precisions:
-        other = None if precision == reference else speed[reference]
-        against = None if precision == reference else reference
-        rows.append(row(f"classifier_train_{precision}", speed[precision], "samples/s", other, against))
-        other = speed.get(f"pytorch {precision}")
-        if other:
-            name = f"classifier_train_{precision}_vs_pytorch"
-            rows.append(row(name, speed[precision], "samples/s", other, f"pytorch {precision}"))
-    return rows, found
+    names = {one: f"classifier_train_{one}_vs_pytorch" for one in config.precisions}
+    measured = rows.of_precisions("classifier_train_{}", speed, "samples/s", config.precisions)
+    return measured + rows.against_pytorch(names, speed, "samples/s"), found
 
 
 def train(options: dict) -> turns.Work:

@@ -51,12 +51,11 @@ def extract(options: dict) -> turns.Work:
     """A side: all of extraction, into an empty folder."""
     tap = unets.tap_model(_unet(options), options["tap"])
     config = stage.Config(tap=options["tap"], precision=options["precision"], extract_batch=options["batch"])
-    compute = lambda batch: tap.predict_on_batch(batch["image"])  # noqa: E731
     shape = tuple(tap.compute_output_shape((1, options["size"], options["size"], 1))[1:])
 
     def work():
         with tempfile.TemporaryDirectory(dir=options["folder"]) as folder:
-            stage.extract_split(config, compute, shape, Path(options["folder"]), "train", Path(folder))
+            stage.extract_split(config, stage.of_tap(tap), shape, Path(options["folder"]), "train", Path(folder))
 
     return turns.Work(work)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def row(name: str, value: float, unit: str, other: float | None = None, against: str | None = None) -> dict:
@@ -16,6 +16,37 @@ def row(name: str, value: float, unit: str, other: float | None = None, against:
     """
     ratio = None if other is None else value / other
     return {"name": name, "value": value, "unit": unit, "ratio": ratio, "against": against}
+
+
+def of_precisions(name: str, speed: Mapping[str, float], unit: str, precisions: Sequence[str]) -> list[dict]:
+    """A row for each precision, the first being what the others are compared with.
+
+    Args:
+      name: of the rows, with {} where the precision stands.
+      speed: by precision, in `unit`.
+      unit: of the speeds.
+      precisions: in order.
+    """
+    reference, *others = precisions
+    rows = [row(name.format(reference), speed[reference], unit)]
+    return rows + [row(name.format(one), speed[one], unit, speed[reference], reference) for one in others]
+
+
+def against_pytorch(names: Mapping[str, str], speed: Mapping[str, float], unit: str) -> list[dict]:
+    """A row for each precision in which PyTorch was measured.
+
+    Args:
+      names: of the rows, by precision.
+      speed: by precision, and of PyTorch by "pytorch <precision>", in `unit`.
+      unit: of the speeds.
+    """
+    found = {precision: f"pytorch {precision}" for precision in names if f"pytorch {precision}" in speed}
+    return [row(names[own], speed[own], unit, speed[other], other) for own, other in found.items()]
+
+
+def named_by_last(name: str, precisions: Sequence[str]) -> dict[str, str]:
+    """Names of rows by precision: the last one's is `name` without {}, in the others {} becomes "_<precision>"."""
+    return {one: name.format("" if one == precisions[-1] else f"_{one}") for one in precisions}
 
 
 def merged(before: Iterable[dict], now: Iterable[dict]) -> list[dict]:

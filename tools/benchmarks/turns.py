@@ -94,6 +94,13 @@ def take_turns(sides: Mapping[str, Side], rounds: int) -> dict[str, Measured]:
         return {name: process.end() for name, process in processes.items()}
 
 
+def check_parameters(found: Mapping[str, Measured]) -> None:
+    """RuntimeError where sides that tell the number of their network's parameters do not have the same."""
+    counts = {name: one.facts["parameters"] for name, one in found.items() if "parameters" in one.facts}
+    if len(set(counts.values())) > 1:
+        raise RuntimeError(f"the networks are not the same: they have {counts} parameters")
+
+
 def fastest(candidates: Mapping[str, Callable[[], object]], times: int = 2) -> tuple[Callable[[], object], dict]:
     """The fastest of several ways to do a round, and facts: the seconds of each, or how it failed.
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from benchmarks import matmul, turns
-from benchmarks.rows import row
+from benchmarks import matmul, rows, turns
 from rembrandt_featgen.metrics import segmentation
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models import unet as unets
@@ -19,20 +18,21 @@ from rembrandt_featgen.models import unet as unets
 
 def measure(config, peers: bool) -> tuple[list[dict], dict]:
     """Rows and what each side took; rows without a width in their names are of the last width."""
-    rows, taken = [], {}
+    measured, taken = [], {}
     for width in map(int, config.widths):
         is_last = width == int(config.widths[-1])
         for kind in ("train", "forward"):
             found = turns.take_turns(_sides(config, kind, width, peers, is_last and kind == "train"), config.rounds)
-            _check_parameters(found)
+            turns.check_parameters(found)
             speed = {name: config.batch / one.median for name, one in found.items() if "matmul" not in name}
-            rows += _of_precisions(config, kind, width, speed)
+            measured += rows.of_precisions(f"unet_{kind}_{{}}_width_{width}", speed, "slices/s", config.precisions)
             if is_last:
-                rows += _against_pytorch(config, kind, speed)
+                names = rows.named_by_last(f"unet_{kind}{{}}_vs_pytorch", config.precisions)
+                measured += rows.against_pytorch(names, speed, "slices/s")
             if is_last and kind == "train":
-                rows += _against_peak(config, width, found, speed)
+                measured += _against_peak(config, width, found, speed)
             taken |= {f"{kind} width {width} {name}": one for name, one in found.items()}
-    return rows, taken
+    return measured, taken
 
 
 def flops(width: int, size: int, channels: int = 1, training: bool = True) -> float:
@@ -91,33 +91,11 @@ def _sides(config, kind, width, peers, with_peak):
     return sides
 
 
-def _check_parameters(found):
-    counts = {name: one.facts["parameters"] for name, one in found.items() if "parameters" in one.facts}
-    if len(set(counts.values())) > 1:
-        raise RuntimeError(f"the networks are not the same: they have {counts} parameters")
-
-
-def _of_precisions(config, kind, width, speed):
-    reference = config.precisions[0]
-    for precision in config.precisions:
-        other = None if precision == reference else speed[reference]
-        against = None if precision == reference else reference
-        yield row(f"unet_{kind}_{precision}_width_{width}", speed[precision], "slices/s", other, against)
-
-
-def _against_pytorch(config, kind, speed):
-    for precision in config.precisions:
-        other = speed.get(f"pytorch {precision}")
-        if other:
-            name = "" if precision == config.precisions[-1] else f"_{precision}"
-            yield row(f"unet_{kind}{name}_vs_pytorch", speed[precision], "slices/s", other, f"pytorch {precision}")
-
-
 def _against_peak(config, width, found, speed):
+    names = rows.named_by_last("unet_train{}_vs_matmul_peak", config.precisions)
     for precision in config.precisions:
         product = found[f"matmul {precision}"]
         peak = matmul.flops(product.facts) / product.median / 1e9
         achieved = flops(width, config.image_size) * speed[precision] / 1e9
-        name = "" if precision == config.precisions[-1] else f"_{precision}"
-        yield row(f"matmul_peak_{precision}", peak, "GFLOP/s")
-        yield row(f"unet_train{name}_vs_matmul_peak", achieved, "GFLOP/s", peak, f"matrix product {precision}")
+        yield rows.row(f"matmul_peak_{precision}", peak, "GFLOP/s")
+        yield rows.row(names[precision], achieved, "GFLOP/s", peak, f"matrix product {precision}")
