@@ -50,6 +50,26 @@ def interpolation_matrix(length: int, count: int) -> np.ndarray:
     return np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(count)[None, :]))
 
 
+def interpolate(lattice: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Interpolates values on a lattice linearly to every pixel.
+
+    Args:
+      lattice: [batch, rows, columns] float32, at `grid_points(height, rows)` and `grid_points(width, columns)`.
+      height, width: of the image, in pixels.
+
+    Returns:
+      [batch, height, width] float32.
+    """
+    rows, columns = lattice.shape[1:3]
+    across = tf.matmul(lattice, tf.constant(interpolation_matrix(width, columns).T, tf.float32))  # [batch, rows, width]
+    # Downwards each pixel has two neighbours only, whole rows that are near in memory: no product is needed.
+    position = np.arange(height) * (rows - 1) / max(height - 1, 1)
+    above = np.minimum(position.astype(np.int32), max(rows - 2, 0))
+    share = tf.constant((position - above)[:, np.newaxis], tf.float32)
+    upper, lower = (tf.gather(across, np.minimum(row, rows - 1), axis=1) for row in (above, above + 1))
+    return upper + (lower - upper) * share
+
+
 def read_bilinear(values: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """Reads images bilinearly at given positions; every pixel beyond the edge counts as 0.
 
@@ -60,40 +80,52 @@ def read_bilinear(values: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     Returns:
       [batch, rows, columns, channels] float32.
     """
-    padded, index, stride, right, down = _locate(values, x, y)
-    # Left and right neighbour travel as one complex number: two reads instead of four, twice as fast under XLA.
-    pairs = tf.complex(padded[:-1], padded[1:])  # [pixels - 1, channels]
-    above, below = tf.gather(pairs, index), tf.gather(pairs, index + stride)
-    right, down = right[..., None], down[..., None]
-    top = (1.0 - right) * tf.math.real(above) + right * tf.math.imag(above)
-    bottom = (1.0 - right) * tf.math.real(below) + right * tf.math.imag(below)
-    return (1.0 - down) * top + down * bottom
+    return _blend(*_read(values, x, y))
 
 
-def read_nearest(values: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """Reads images at the pixels nearest to given positions (ties go right and down), and 0 beyond the edge.
+def read_with_mask(values: tf.Tensor, masks: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Reads images bilinearly and their masks at the nearest pixel (ties go right and down), and 0 beyond the edge.
+
+    The mask travels in the last bit of every channel, so that one read serves both, twice as fast. That changes the
+    image by less than the rounding of its interpolation.
 
     Args:
-      values: [batch, height, width, channels] of any numeric type.
+      values: [batch, height, width, channels] float32.
+      masks: [batch, height, width, 1] in {0, 1}, of any type.
       x, y: [batch, rows, columns] float32 positions in pixels.
 
     Returns:
-      [batch, rows, columns, channels] of the type of `values`.
+      [batch, rows, columns, channels] float32 and [batch, rows, columns, 1] of the type of `masks`.
     """
-    padded, index, stride, right, down = _locate(values, x, y)
-    return tf.gather(padded, index + tf.where(right >= 0.5, 1, 0) + tf.where(down >= 0.5, stride, 0))
+    bits = tf.bitwise.bitwise_and(tf.bitcast(values, tf.int32), ~1) + tf.cast(masks, tf.int32)
+    above, below, right, down = _read(tf.bitcast(bits, tf.float32), x, y)
+    top, bottom = (tf.where(right >= 0.5, tf.math.imag(pair), tf.math.real(pair)) for pair in (above, below))
+    nearest = tf.bitcast(tf.where(down >= 0.5, bottom, top)[..., :1], tf.int32)
+    return _blend(above, below, right, down), tf.cast(tf.bitwise.bitwise_and(nearest, 1), masks.dtype)
 
 
-def _locate(values, x, y):
-    """Frames images with zeros; returns pixels, indices of the upper left neighbours, stride of a row, fractions."""
+def _read(values, x, y):
+    """Reads the four neighbours of positions; pairs above and below, [batch, rows, columns, channels], and fractions.
+
+    Left and right neighbour travel as one complex number: two reads instead of four, twice as fast under XLA.
+    """
     height, width = values.shape[1], values.shape[2]
     stride = width + 2
+    # A frame of zeros.
     padded = tf.pad(values, [[0, 0], [1, 1], [1, 1], [0, 0]])
     padded = tf.reshape(padded, [-1, values.shape[3]])  # [batch * (height + 2) * (width + 2), channels]
+    pairs = tf.complex(padded[:-1], padded[1:])
     # Positions further out than the frame move onto it. The last step below keeps the right neighbour inside the frame.
     x = tf.clip_by_value(x + 1.0, 0.0, np.nextafter(np.float32(width + 1), np.float32(0)))
     y = tf.clip_by_value(y + 1.0, 0.0, np.nextafter(np.float32(height + 1), np.float32(0)))
     column, row = tf.cast(x, tf.int32), tf.cast(y, tf.int32)  # truncation is floor: both are positive
     image = tf.reshape(tf.range(tf.shape(values)[0]), [-1, 1, 1])
     index = (image * (height + 2) + row) * stride + column  # [batch, rows, columns]
-    return padded, index, stride, x - tf.cast(column, tf.float32), y - tf.cast(row, tf.float32)
+    right, down = x - tf.cast(column, tf.float32), y - tf.cast(row, tf.float32)
+    return tf.gather(pairs, index), tf.gather(pairs, index + stride), right[..., None], down[..., None]
+
+
+def _blend(above, below, right, down):
+    top = (1.0 - right) * tf.math.real(above) + right * tf.math.imag(above)
+    bottom = (1.0 - right) * tf.math.real(below) + right * tf.math.imag(below)
+    return (1.0 - down) * top + down * bottom

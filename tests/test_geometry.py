@@ -28,30 +28,42 @@ IMAGE = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], np.float32)[None, :, :, Non
 def test_reads_worked_values(x, y, bilinear, nearest):
     x, y = tf.constant(x, shape=[1, 1, 1]), tf.constant(y, shape=[1, 1, 1])
     assert geometry.read_bilinear(IMAGE, x, y).numpy().item() == pytest.approx(bilinear, abs=1e-5)
-    assert geometry.read_nearest(tf.constant(IMAGE), x, y).numpy().item() == nearest
+    for value in range(1, 7):
+        image, mask = geometry.read_with_mask(IMAGE, value == IMAGE, x, y)
+        assert image.numpy().item() == pytest.approx(bilinear, abs=1e-5)
+        assert mask.numpy().item() == (nearest == value)
 
 
 def test_reads_like_scipy():
     generator = np.random.default_rng(0)
     values = generator.normal(size=(3, 9, 13, 2)).astype(np.float32)
+    masks = generator.integers(0, 2, (3, 9, 13, 1))
     x = generator.uniform(-3, 16, (3, 7, 5)).astype(np.float32)
     y = generator.uniform(-3, 12, (3, 7, 5)).astype(np.float32)
-    for order, read in enumerate((geometry.read_nearest, geometry.read_bilinear)):
-        result = read(tf.constant(values), tf.constant(x), tf.constant(y)).numpy()
-        assert result.shape == (3, 7, 5, 2)
-        for b in range(3):
-            for c in range(2):
-                expected = scipy.ndimage.map_coordinates(
-                    values[b, ..., c], [y[b], x[b]], order=order, mode="grid-constant"
-                )
-                np.testing.assert_allclose(result[b, ..., c], expected, atol=1e-5)
+
+    def expected(order, image):
+        found = [
+            scipy.ndimage.map_coordinates(each, [row, column], order=order, mode="grid-constant")
+            for each, row, column in zip(image, y, x)
+        ]
+        return np.stack(found)
+
+    bilinear = np.stack([expected(1, values[..., channel]) for channel in (0, 1)], -1)
+    assert bilinear.shape == (3, 7, 5, 2)
+    np.testing.assert_allclose(geometry.read_bilinear(values, x, y), bilinear, atol=1e-5)
+    images, labels = geometry.read_with_mask(values, masks, x, y)
+    np.testing.assert_allclose(images, bilinear, atol=1e-5)
+    np.testing.assert_array_equal(labels[..., 0], expected(0, masks[..., 0]))
 
 
-def test_read_nearest_keeps_the_type():
-    x = tf.constant(2.0, shape=[1, 1, 1])
-    result = geometry.read_nearest(tf.constant(IMAGE, tf.uint8), x, x - 1.0)
-    assert result.dtype == tf.uint8
-    assert result.numpy().item() == 6
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "float32", "int64"])
+def test_the_masks_type_is_kept_and_nothing_of_it_is_left_in_the_image(dtype):
+    x, y = tf.range(3.0)[None, None, :] * tf.ones([1, 2, 1]), tf.range(2.0)[None, :, None] * tf.ones([1, 1, 3])
+    masks = tf.cast(IMAGE > 2.0, dtype)
+    images, labels = geometry.read_with_mask(tf.zeros_like(IMAGE), masks, x, y)
+    assert labels.dtype == dtype
+    np.testing.assert_array_equal(labels, masks)
+    np.testing.assert_allclose(images, 0.0, atol=1e-40)
 
 
 @pytest.mark.parametrize(("length", "sigma"), [(240, 24.0), (64, 6.4), (10, 4.0), (7, 0.6)])
@@ -79,3 +91,11 @@ def test_interpolation_matrix():
     np.testing.assert_allclose(geometry.interpolation_matrix(4, 4), np.eye(4), atol=1e-12)
     # What is linear on the lattice stays so between its points.
     np.testing.assert_allclose(geometry.interpolation_matrix(240, 41) @ geometry.grid_points(240, 41), np.arange(240))
+
+
+@pytest.mark.parametrize("shape", [(240, 232, 41, 40), (9, 5, 3, 2), (3, 3, 3, 3), (2, 4, 1, 2)])
+def test_interpolation_is_that_of_the_matrices(shape):
+    height, width, rows, columns = shape
+    lattice = np.random.default_rng(4).normal(size=(2, rows, columns)).astype(np.float32)
+    down, right = geometry.interpolation_matrix(height, rows), geometry.interpolation_matrix(width, columns)
+    np.testing.assert_allclose(geometry.interpolate(lattice, height, width), down @ lattice @ right.T, atol=1e-5)

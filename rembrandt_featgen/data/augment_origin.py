@@ -85,7 +85,7 @@ def _apply(images, masks, parameters):
     values = tf.where(each["flip_vertical"][..., None], values[:, ::-1], values)
     x = tf.range(width, dtype=tf.float32)[None, None, :] - (width - 1) / 2
     y = tf.range(height, dtype=tf.float32)[None, :, None] - (height - 1) / 2
-    shift_x, shift_y = (_every_pixel(parameters.displacement[..., axis], height, width) for axis in (0, 1))
+    shift_x, shift_y = (geometry.interpolate(parameters.displacement[..., axis], height, width) for axis in (0, 1))
     values = _read(values, x + shift_x, y + shift_y)
     cos, sin = tf.cos(each["angle"]), tf.sin(each["angle"])
     values = _read(values, x * cos + y * sin, y * cos - x * sin)
@@ -94,13 +94,6 @@ def _apply(images, masks, parameters):
     zoom = 1.0 + each["zoom"]
     values = _read(values, x * zoom[..., 0], y * zoom[..., 1])
     return tf.cast(values[..., :-1], images.dtype), values[..., -1:]
-
-
-def _every_pixel(lattice, height, width):
-    """[batch, rows, columns] on the lattice as [batch, height, width]."""
-    down = tf.constant(geometry.interpolation_matrix(height, lattice.shape[1]), tf.float32)
-    right = tf.constant(geometry.interpolation_matrix(width, lattice.shape[2]).T, tf.float32)
-    return tf.matmul(tf.matmul(down, lattice), right)
 
 
 def _read(values, x, y):
