@@ -243,7 +243,7 @@ class Store:
             order = tf.data.Dataset.range(len(self))
         elif not isinstance(order, tf.data.Dataset):
             order = tf.data.Dataset.from_tensor_slices(tf.cast(order, tf.int64))
-        return order.map(self._read, num_parallel_calls=_READERS)
+        return untuned(order.map(self._read, num_parallel_calls=_READERS))
 
     def _read(self, number):
         place = self._places[number]
@@ -281,6 +281,16 @@ class Store:
             return np.frombuffer(self._codec.decode(data) if data else b"", dtype.as_numpy_dtype)
 
         return tf.numpy_function(decompress, [blob], dtype, stateful=False)
+
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Switches tf.data's tuning off, which would tune nothing: whatever runs in parallel here has a number given.
+
+    Its thread is waited for when an iterator is closed, up to half a second each time, which short epochs feel.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def _fits(folder: Path, shard: Mapping) -> bool:

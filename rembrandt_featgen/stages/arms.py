@@ -24,6 +24,7 @@ from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import classification, generative
 from rembrandt_featgen.models import classifier as classifiers
+from rembrandt_featgen.models import inference
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import arms, datasets, oversampling, restore, scaling, study, trials
 from rembrandt_featgen.training.features import open_features
@@ -185,7 +186,8 @@ def _pool(folder, training: oversampling.TrainingSet) -> oversampling.Samples:
 
 def _augmented(config: Config, found: Mapping, train: Split, amount: float) -> oversampling.Samples:
     """Features of the training slices, augmented as in Table 1: as many of each grade as the largest amount takes."""
-    tap, mode = restore.encoder_of_run(Path(config.run_dir), config.precision), AUGMENTATIONS[config.augmentation]
+    encode = inference.runner(restore.encoder_of_run(Path(config.run_dir), config.precision))
+    mode = AUGMENTATIONS[config.augmentation]
     wanted = oversampling.counts(train.labels, max(amount, _MEASURED))
     of_slices, random = np.array(Store(found["slices"][0], "train").labels), np.random.default_rng(config.seed)
     features, labels, number = [], [], 0
@@ -200,7 +202,7 @@ def _augmented(config: Config, found: Mapping, train: Split, amount: float) -> o
                 continue
             seed = tf.constant([config.seed, number * 2**20 + step])
             images, _ = mode.augment(batch["image"], batch["mask"], seed)
-            features.append(tap.predict_on_batch(tf.gather(images, rows)))
+            features.append(encode(tf.gather(images, rows)))
             labels.append(batch["label"].numpy()[rows])
         number += 1
     return oversampling.Samples(np.concatenate(features), np.concatenate(labels))

@@ -28,7 +28,7 @@ from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.data import store
 from rembrandt_featgen.errors import InputError
-from rembrandt_featgen.models import crops
+from rembrandt_featgen.models import crops, inference
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import cropping, datasets, restore
@@ -171,14 +171,17 @@ def _learn_crops(config: Config, unet: tf.keras.Model, slices, stage) -> tuple[c
 
 def of_tap(tap: tf.keras.Model) -> Callable[[dict], np.ndarray]:
     """From a batch of slices to features at a block."""
-    return lambda batch: tap.predict_on_batch(batch["image"])
+    run = inference.runner(tap)
+    return lambda batch: run(batch["image"])
 
 
 def _of_crops(config: Config, unet: tf.keras.Model, encoders: cropping.Encoders) -> Callable[[dict], np.ndarray]:
     """From a batch of slices to features of their crops."""
 
+    predict = inference.runner(unet)
+
     def features(batch):
-        where = crops.places(tf.constant(unet.predict_on_batch(batch["image"])), config.crop_size)
+        where = crops.places(tf.constant(predict(batch["image"])), config.crop_size)
         images = crops.cut(batch["image"], where, config.crop_size).numpy()
         return encoders.features(images, datasets.text(batch["patient"].numpy()))
 

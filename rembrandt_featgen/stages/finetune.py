@@ -23,7 +23,7 @@ from rembrandt_featgen.data import tensorlayer_npz
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import segmentation
-from rembrandt_featgen.models import grade_aware, pretrained
+from rembrandt_featgen.models import grade_aware, inference, pretrained
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import fields
@@ -149,8 +149,9 @@ def run(config: Config) -> None:
             config.seed,
             [start, callbacks.SegmentationImages(stage.logs, shown.images, shown.masks[..., np.newaxis])],
         )
+        predict = inference.runner(unet)
         table = {
-            split: scoring.evaluate(unet, datasets.slices(slices, split, config.unet_batch))
+            split: scoring.evaluate(predict, datasets.slices(slices, split, config.unet_batch))
             for split in ("train", "validation", "test")
         }
         _save_overlays(stage.path / "overlays.npz", unet, slices)

@@ -20,7 +20,7 @@ from absl import logging
 
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.data import orders
-from rembrandt_featgen.models import crops
+from rembrandt_featgen.models import crops, inference
 from rembrandt_featgen.training import callbacks, datasets, loops
 
 _RIDGE = 1e-3  # of the mean square of a channel, so that channels that never fire do no harm
@@ -68,9 +68,9 @@ def cut(unet: tf.keras.Model, slices: Path, split: str, size: int, batch: int) -
       slices: folder of the prepare stage.
       split, size, batch: what, how large, and how many at a time.
     """
-    rows = []
+    rows, predict = [], inference.runner(unet)
     for records in datasets.slices(slices, split, batch):
-        where = crops.places(tf.constant(unet.predict_on_batch(records["image"])), size)
+        where = crops.places(tf.constant(predict(records["image"])), size)
         images = crops.cut(records["image"], where, size)
         rows.append([part.numpy() for part in (images, records["label"], records["patient"], where.found)])
     images, labels, patients, found = (np.concatenate(column) for column in zip(*rows))

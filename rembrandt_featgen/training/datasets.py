@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from rembrandt_featgen.data import orders
 from rembrandt_featgen.data.augmentations import AUGMENTATIONS
-from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.data.store import Store, untuned
 from rembrandt_featgen.training.features import open_features
 
 _FOREVER = 2**40  # epochs
@@ -30,7 +30,7 @@ def endless(make_epoch: Callable[[tf.Tensor], tf.data.Dataset], seed: int, first
       first_epoch: epochs already done.
     """
     epochs = tf.data.Dataset.range(first_epoch, _FOREVER)
-    return epochs.flat_map(lambda epoch: make_epoch(tf.stack([seed, epoch]))).prefetch(2)
+    return untuned(epochs.flat_map(lambda epoch: make_epoch(tf.stack([seed, epoch]))).prefetch(2))
 
 
 def text(names: np.ndarray) -> np.ndarray:

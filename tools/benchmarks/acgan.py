@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import rows, turns
+from rembrandt_featgen.data import store
 from rembrandt_featgen.models.gans import Stabilisers, build_gan
 
 
@@ -46,7 +47,7 @@ def train(options: dict) -> turns.Work:
     )
     gan.compile(tf.keras.optimizers.Adam(2e-4, 0.5), tf.keras.optimizers.Adam(2e-4, 0.5), options["precision"])
     features = tf.nn.relu(tf.random.stateless_normal([batch, *shape], [0, 0]) - 1.0)
-    batches = tf.data.Dataset.from_tensors((features, tf.range(batch) % 2)).repeat().prefetch(2)
+    batches = store.untuned(tf.data.Dataset.from_tensors((features, tf.range(batch) % 2)).repeat().prefetch(2))
     networks = (gan.generator, gan.discriminator)
     facts = {"parameters": sum(int(tf.size(x)) for network in networks for x in network.trainable_weights)}
     return turns.Work(lambda: gan.fit(batches, steps_per_epoch=options["steps"], verbose=0), facts)

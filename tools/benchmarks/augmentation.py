@@ -14,7 +14,7 @@ import tensorflow as tf
 from benchmarks import turns
 from benchmarks.peers import slicewise
 from benchmarks.rows import row
-from rembrandt_featgen.data import augment
+from rembrandt_featgen.data import augment, store
 
 PEERS = ("monai", "torchio", "batchgenerators", "albumentations")
 
@@ -43,7 +43,8 @@ def ours(options: dict) -> turns.Work:
     images, masks = slicewise.slices(options["batch"], options["size"])
     count = -(-options["slices"] // options["batch"])
     batches = tf.data.Dataset.from_tensors((tf.constant(images), tf.constant(masks))).repeat(count).enumerate()
-    batches = batches.map(lambda i, batch: augment.augment(*batch, tf.stack([i, 0])), num_parallel_calls=2).prefetch(2)
+    batches = batches.map(lambda i, batch: augment.augment(*batch, tf.stack([i, 0])), num_parallel_calls=2)
+    batches = store.untuned(batches.prefetch(2))
 
     def work():
         for _ in batches:

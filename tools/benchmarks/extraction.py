@@ -15,6 +15,7 @@ from benchmarks import turns
 from benchmarks.peers import slicewise
 from benchmarks.rows import row
 from rembrandt_featgen.data import store
+from rembrandt_featgen.models import inference
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import extract as stage
 
@@ -63,13 +64,13 @@ def extract(options: dict) -> turns.Work:
 def run(options: dict) -> turns.Work:
     """A side: the U-Net up to a tap, or "everything", on slices in memory."""
     unet = _unet(options)
-    network = unet if options["tap"] == "everything" else unets.tap_model(unet, options["tap"])
+    predict = inference.runner(unet if options["tap"] == "everything" else unets.tap_model(unet, options["tap"]))
     images, _ = slicewise.slices(options["slices"], options["size"])
     starts = range(0, options["slices"], options["batch"])
 
     def work():
         for start in starts:
-            network.predict_on_batch(images[start : start + options["batch"]])
+            predict(images[start : start + options["batch"]])
 
     return turns.Work(work)
 

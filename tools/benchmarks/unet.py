@@ -11,9 +11,13 @@ from __future__ import annotations
 import tensorflow as tf
 
 from benchmarks import matmul, rows, turns
+from rembrandt_featgen.data import store
 from rembrandt_featgen.metrics import segmentation
+from rembrandt_featgen.models import inference
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models import unet as unets
+
+STEPS = 2  # of training in a round: what begins and ends a `fit` is shared
 
 
 def measure(config, peers: bool) -> tuple[list[dict], dict]:
@@ -24,7 +28,11 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
         for kind in ("train", "forward"):
             found = turns.take_turns(_sides(config, kind, width, peers, is_last and kind == "train"), config.rounds)
             turns.check_parameters(found)
-            speed = {name: config.batch / one.median for name, one in found.items() if "matmul" not in name}
+            speed = {
+                name: config.batch * one.facts.get("steps", 1) / one.median
+                for name, one in found.items()
+                if "matmul" not in name
+            }
             measured += rows.of_precisions(f"unet_{kind}_{{}}_width_{width}", speed, "slices/s", config.precisions)
             if is_last:
                 names = rows.named_by_last(f"unet_{kind}{{}}_vs_pytorch", config.precisions)
@@ -62,14 +70,18 @@ def train(options: dict) -> turns.Work:
     unet = unets.build_unet(1, options["width"], precision=options["precision"])
     optimizer = precisions.scaled(tf.keras.optimizers.Adam(1e-3), options["precision"])
     unet.compile(optimizer, segmentation.batch_soft_dice_loss)
-    return turns.Work(lambda: unet.train_on_batch(images, masks), {"parameters": unet.count_params()})
+    batches = store.untuned(tf.data.Dataset.from_tensors((images, masks)).repeat().prefetch(2))
+    return turns.Work(
+        lambda: unet.fit(batches, steps_per_epoch=STEPS, verbose=0), {"parameters": unet.count_params(), "steps": STEPS}
+    )
 
 
 def forward(options: dict) -> turns.Work:
     """A side: probabilities of the same batch."""
     images, _ = _batch(options)
     unet = unets.build_unet(1, options["width"], precision=options["precision"])
-    return turns.Work(lambda: unet.predict_on_batch(images), {"parameters": unet.count_params()})
+    predict = inference.runner(unet)
+    return turns.Work(lambda: predict(images), {"parameters": unet.count_params()})
 
 
 def _batch(options):
