@@ -20,6 +20,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a page on its end of life, at each start
     import tensorflow_addons as tfa
 
+from rembrandt_featgen.models import convolutions
 from rembrandt_featgen.models import precision as precisions
 
 CLASSES = 2
@@ -74,12 +75,12 @@ def build_generator(
     )(x)
     x = activate(tf.keras.layers.Reshape((rows, columns, smallest), dtype=policy)(x))
     for count in larger:  # rows x columns -> twice -> four times ...
-        deconvolution = tf.keras.layers.Conv2DTranspose(
+        deconvolution = convolutions.Conv2DTranspose(
             count, 4, 2, "same", use_bias=False, kernel_initializer=_INIT(0.0, 0.02), dtype=policy
         )
         x = activate(deconvolution(x))
     x = tf.keras.layers.Cropping2D(((0, times * rows - height), (0, times * columns - width)), dtype=policy)(x)
-    x = tf.keras.layers.Conv2D(channels, 3, padding="same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)(x)
+    x = convolutions.Conv2D(channels, 3, padding="same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)(x)
     return tf.keras.Model([noise, labels], tf.keras.layers.ReLU(dtype="float32")(x), name="generator")
 
 
@@ -117,7 +118,7 @@ def build_discriminator(
     policy = precisions.policy(precision)
     x = feature = tf.keras.Input(shape, name="feature")
     for count in reversed(hidden_filters(filters, of_images)):
-        convolution = tf.keras.layers.Conv2D(count, 3, 2, "same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)
+        convolution = convolutions.Conv2D(count, 3, 2, "same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)
         # float32: the wrapper writes the normalised kernel back, which would round the variable in half precision
         x = tfa.layers.SpectralNormalization(convolution, dtype="float32")(x)
         x = tf.keras.layers.LeakyReLU(0.2, dtype=policy)(x)

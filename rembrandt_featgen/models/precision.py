@@ -35,6 +35,18 @@ def policy_scope(name: str | tf.keras.mixed_precision.Policy) -> Iterator[None]:
         tf.keras.mixed_precision.set_global_policy(before)
 
 
+def adam(learning_rate, beta_1: float = 0.9) -> tf.keras.optimizers.legacy.Optimizer:
+    """Adam (Kingma and Ba 2015), a step of which is one operation for each weight.
+
+    Keras' newer Adam takes some twelve, each of which goes through all of the weight's memory.
+
+    Args:
+      learning_rate: a number or a schedule.
+      beta_1: decay of the mean of gradients.
+    """
+    return tf.keras.optimizers.legacy.Adam(learning_rate, beta_1)
+
+
 def scaled(optimizer: tf.keras.optimizers.Optimizer, precision: str) -> tf.keras.optimizers.Optimizer:
     """Wraps `optimizer` for loss scaling where `precision` needs it (float16), else returns it as it is.
 

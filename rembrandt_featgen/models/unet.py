@@ -9,6 +9,7 @@ import math
 
 import tensorflow as tf
 
+from rembrandt_featgen.models import convolutions
 from rembrandt_featgen.models import precision as precisions
 
 try:
@@ -34,11 +35,16 @@ class _Unrecorded:
 
 
 class _Conv2d(_Unrecorded, tl.layers.Conv2d):
-    pass
+    def forward(self, inputs):
+        """What TensorLayer computes, with gradients that are faster on a CPU."""
+        found = tf.nn.bias_add(convolutions.conv2d(inputs, self.W), self.b)
+        return self.act(found) if self.act else found
 
 
 class _DeConv2d(_Unrecorded, tl.layers.DeConv2d):
-    pass
+    def forward(self, inputs):
+        """The same, of the Keras layer that TensorLayer keeps."""
+        return tf.nn.bias_add(convolutions.conv2d_transpose(inputs, self.layer.kernel), self.layer.bias)
 
 
 class TensorLayerConv(tf.keras.layers.Layer):

@@ -140,7 +140,7 @@ def _train(config, stage, kind, arm, sources, features, shape, scale):
     network = classifiers.build_classifier(
         kind, shape, scale, config.classifier_filters, config.classifier_units, config.precision
     )
-    optimizer = precisions.scaled(tf.keras.optimizers.Adam(config.classifier_learning_rate), config.precision)
+    optimizer = precisions.scaled(precisions.adam(config.classifier_learning_rate), config.precision)
     network.compile(optimizer, "binary_crossentropy", ["accuracy", tf.keras.metrics.AUC(name="auroc")])
     trained = loops.fit(
         network,

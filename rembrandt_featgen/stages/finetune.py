@@ -127,7 +127,7 @@ def run(config: Config) -> None:
         rate = config.unet_learning_rate
         if config.unet_schedule == "cosine":
             rate = tf.keras.optimizers.schedules.CosineDecay(rate, steps * config.unet_epochs)
-        optimizer = precisions.scaled(tf.keras.optimizers.Adam(rate), config.precision)
+        optimizer = precisions.scaled(precisions.adam(rate), config.precision)
         network, training, pairs = unet, datasets.training_slices, datasets.slice_pairs
         if config.grade_weight > 0.0:
             weights = _class_weights(slices, config)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.models.gans import CLASS_LOSSES, Stabilisers, build_gan
 from rembrandt_featgen.stages import fields
@@ -105,8 +105,8 @@ def _train(config: Config) -> None:
             lowest,
         )
         gan.compile(
-            tf.keras.optimizers.Adam(config.acgan_learning_rate, config.acgan_beta1),
-            tf.keras.optimizers.Adam(config.acgan_learning_rate, config.acgan_beta1),
+            precisions.adam(config.acgan_learning_rate, config.acgan_beta1),
+            precisions.adam(config.acgan_learning_rate, config.acgan_beta1),
             config.precision,
         )
         steps = datasets.steps_per_epoch(len(training), config.acgan_batch)

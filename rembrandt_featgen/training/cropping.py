@@ -21,6 +21,7 @@ from absl import logging
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.data import orders
 from rembrandt_featgen.models import crops, inference
+from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.training import callbacks, datasets, loops
 
 _RIDGE = 1e-3  # of the mean square of a channel, so that channels that never fire do no harm
@@ -194,7 +195,7 @@ def _train(train: Crops, validation: Crops, settings: Settings, folder: Path, lo
     folder.mkdir(exist_ok=True)
     datasets.set_seed(settings.seed)
     network = crops.build_cnn(settings.size, train.images.shape[-1], settings.filters)
-    network.compile(tf.keras.optimizers.Adam(settings.learning_rate), "binary_crossentropy", weighted_metrics=[])
+    network.compile(precisions.adam(settings.learning_rate), "binary_crossentropy", weighted_metrics=[])
     weights = len(train.labels) / (len(GRADES) * np.maximum(np.bincount(train.labels, minlength=len(GRADES)), 1))
     samples = [tf.constant(part) for part in (train.images, train.labels, weights[train.labels].astype(np.float32))]
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 from scipy import special
 
 from rembrandt_featgen.models import classifier as classifiers
+from rembrandt_featgen.models import precision as precisions
 
 _CHUNK = 128  # features that are predicted at a time
 # Fixed, for Keras' dynamic one cannot be set back; gradients of a mean loss stay far below 65504 / 1024.
@@ -115,8 +116,7 @@ class Fitter:
         self._trainable = [weight for layer in layers for weight in layer.trainable_weights]
         self._initial = [weight.numpy() for weight in self._weights]
         self._loss_scale = _FLOAT16_LOSS_SCALE if a.precision == "float16" else 1.0
-        # The legacy Adam is one fused operation for each weight; with the new one a training took 10% longer.
-        self._optimizer = tf.keras.optimizers.legacy.Adam()
+        self._optimizer = precisions.adam(1e-3)  # `reset` sets the rate
         self._optimizer.apply_gradients([(tf.zeros_like(weight), weight) for weight in self._trainable])
         features = tf.TensorSpec([None, *a.shape], tf.float32)
         floats, integers = tf.TensorSpec([None], tf.float32), tf.TensorSpec([None], tf.int32)

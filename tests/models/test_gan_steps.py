@@ -6,6 +6,7 @@ import tensorflow as tf
 from scipy import special
 
 from rembrandt_featgen.models import gans
+from rembrandt_featgen.models import precision as precisions
 
 RATE = 0.3
 WEIGHT = 0.7  # of L_I
@@ -154,7 +155,7 @@ def trained(request):
     tf.keras.utils.set_random_seed(1)
     gan = gans.build_gan(request.param, (4, 4, 2), np.ones(2), 16, 16, 3, 1, stabilisers=gans.Stabilisers(0.99))
     rate = 2e-3 if request.param == "infogan" else 5e-3  # codes take longer to settle
-    gan.compile(tf.keras.optimizers.Adam(rate, 0.5), tf.keras.optimizers.Adam(rate, 0.5))
+    gan.compile(precisions.adam(rate, 0.5), precisions.adam(rate, 0.5))
     features, labels = bright_features(800 * 16)
     gan.fit(features, labels, batch_size=16, shuffle=False, verbose=0)
     noise, labels = gan.noise(200, [9, 9]), tf.constant([0, 1] * 100)

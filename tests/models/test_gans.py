@@ -4,6 +4,7 @@ import tensorflow as tf
 from scipy import special, stats
 
 from rembrandt_featgen.models import gans
+from rembrandt_featgen.models import precision as precisions
 
 SHAPE = (5, 6, 3)
 SCALE = np.array([1.0, 4.0, 0.5], np.float32)
@@ -20,7 +21,7 @@ LOGS = {"acgan": SOURCES | CLASSES, "infogan": SOURCES | CLASSES | {"information
 TRAINABLE = {"acgan": 11 + 6 + 4, "infogan": 11 + 6 + 8, "cgan": 11 + 6 + 3}
 
 
-def tiny(kind="acgan", precision="float32", seed=0, optimizer=tf.keras.optimizers.Adam, learning_rate=1e-2, **settings):
+def tiny(kind="acgan", precision="float32", seed=0, optimizer=precisions.adam, learning_rate=1e-2, **settings):
     """A compiled GAN of SHAPE with four filters, noise of three and two codes."""
     gan = gans.build_gan(
         kind, SHAPE, settings.pop("scale", SCALE), 4, 4, 3, 2, precision=precision, seed=seed, **settings

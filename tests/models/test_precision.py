@@ -47,12 +47,12 @@ def test_policy_scope_restores_after_an_exception():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_scaled_returns_the_optimizer_as_it_is(precision):
-    optimizer = tf.keras.optimizers.Adam()
+    optimizer = precisions.adam(1e-3)
     assert precisions.scaled(optimizer, precision) is optimizer
 
 
 def test_scaled_wraps_for_float16():
-    optimizer = tf.keras.optimizers.Adam()
+    optimizer = precisions.adam(1e-3)
     scaled = precisions.scaled(optimizer, "float16")
     assert isinstance(scaled, tf.keras.mixed_precision.LossScaleOptimizer)
     assert scaled.inner_optimizer is optimizer

@@ -11,6 +11,7 @@ from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.data import tensorlayer_npz
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import segmentation
+from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models import pretrained
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import finetune, prepare
@@ -73,7 +74,7 @@ def test_without_the_flag_the_unet_is_trained_as_by_keras_alone(plain, prepared)
     unet = unets.build_unet(1, 2, "he", figures["tumour_prior"])
     steps = -(-sum(figures["split"]["train"]["slices"].values()) // BATCH)
     rate = tf.keras.optimizers.schedules.CosineDecay(1e-3, steps * EPOCHS)
-    unet.compile(tf.keras.optimizers.Adam(rate), segmentation.batch_soft_dice_loss, [segmentation.iou])
+    unet.compile(precisions.adam(rate), segmentation.batch_soft_dice_loss, [segmentation.iou])
     training = datasets.endless(datasets.training_slices(prepared / "slices", BATCH, None), 5)
     pairs = datasets.slice_pairs(prepared / "slices", "validation", BATCH)
     epochs = []

@@ -8,6 +8,7 @@ import tensorflow as tf
 from rembrandt_featgen import rundir
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.metrics import segmentation
+from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.training import callbacks, datasets, loops, weights
 
@@ -135,7 +136,7 @@ def regression(initial):
     kernel = tf.keras.initializers.GlorotUniform(initial)
     layers = [tf.keras.layers.Dense(4, "tanh", kernel_initializer=kernel), tf.keras.layers.BatchNormalization()]
     model = tf.keras.Sequential([tf.keras.Input((3,)), *layers, tf.keras.layers.Dense(1, kernel_initializer=kernel)])
-    model.compile(tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(0.05, 5 * STEPS)), "mse", ["mae"])
+    model.compile(precisions.adam(tf.keras.optimizers.schedules.CosineDecay(0.05, 5 * STEPS)), "mse", ["mae"])
     return model
 
 

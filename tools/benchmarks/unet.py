@@ -68,7 +68,7 @@ def train(options: dict) -> turns.Work:
     """A side: a training step on the same batch."""
     images, masks = _batch(options)
     unet = unets.build_unet(1, options["width"], precision=options["precision"])
-    optimizer = precisions.scaled(tf.keras.optimizers.Adam(1e-3), options["precision"])
+    optimizer = precisions.scaled(precisions.adam(1e-3), options["precision"])
     unet.compile(optimizer, segmentation.batch_soft_dice_loss)
     batches = store.untuned(tf.data.Dataset.from_tensors((images, masks)).repeat().prefetch(2))
     return turns.Work(
