@@ -97,6 +97,7 @@ def found(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path]
         "tap": figures.get("features", {}).get("tap", point.changes.get("tap")),
         **{name: records["gan"]["config"][name] if "gan" in records else None for name in ("ndf", "ngf")},
         "origin": _origins_text(_origins(records)),
+        "gan": records["gan"]["stage"] if "gan" in records else None,
     }
     segmentation = figures.get("unet", {}).get("segmentation", {})
     segmented = {split: {name: row[name] for name in ("hard_dice", "iou")} for split, row in segmentation.items()}
