@@ -144,7 +144,7 @@ def run(config: Config) -> None:
         for name, text in reporting.tables(swept).items():
             (stage.path / f"{name}.csv").write_text(text, encoding="utf-8")
         tensorboard.write_trials(stage.logs, reporting.trials(swept))
-        stage.complete(points=[point.name for point in points], failed=[p["note"] for p in learnt if p["note"]])
+        stage.complete(points=[point.name for point in points], notes=[p["note"] for p in learnt if p["note"]])
         logging.info("sweep: %d points, compared in %s", len(points), Path(config.run_dir) / FOLDER / "sweep.csv")
 
 

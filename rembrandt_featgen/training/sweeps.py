@@ -17,6 +17,7 @@ from scipy import stats
 from rembrandt_featgen import rundir
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.metrics import classification, statistics
+from rembrandt_featgen.models import crops
 from rembrandt_featgen.training import datasets
 
 # Axis to the family whose points compete; features can be added to both grades, to the rarer one, or to one alone.
@@ -101,6 +102,8 @@ def found(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path]
     }
     segmentation = figures.get("unet", {}).get("segmentation", {})
     segmented = {split: {name: row[name] for name in ("hard_dice", "iou")} for split, row in segmentation.items()}
+    if settings["tap"] == crops.TAP and "classifier" in records:
+        note = "validation patients chose this CNN's epoch as well, so that their numbers are a little too good"
     generator, history = None, {}
     if "gan" in records:
         history = rundir.read_json(folders["gan"] / "history.json")
