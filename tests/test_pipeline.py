@@ -60,8 +60,13 @@ def run_pipeline(run_dir, *arguments):
 OWN = {
     "start=pre-trained": set(),
     "start=scratch": {"unet"},
+    "origin=correct": set(),
+    "origin=augmentation": {"unet", "features", "acgan", "synthetic", "classifier"},
+    "origin=gan_loss": {"acgan", "synthetic", "classifier"},
     "tap=conv5": set(),
     "tap=uconv4": {"features", "acgan", "synthetic", "classifier"},
+    "gan=acgan": set(),
+    "gan=cgan": {"classifier"},  # the run has trained it, by --gans
     "filters=4": {"acgan", "synthetic", "classifier"},
     "filters=8": set(),
     "added=0": set(),
@@ -144,7 +149,8 @@ def test_report_page_needs_no_network(run):
 
 
 DRAWN = (*(f"figure_{number:02d}" for number in range(3, 12)), "figure_grad_cam", "figure_activation_maximisation")
-DRAWN += ("figure_pretraining", "figure_sweep_added", "figure_sweep_tap")
+DRAWN += ("figure_pretraining", "figure_sweep_added", "figure_sweep_tap", "figure_sweep_gan", "figure_sweep_origin")
+DRAWN += ("figure_11_run",)  # the paper's is that of the sweep
 
 
 def test_draws_every_figure_of_the_paper(run):
@@ -406,6 +412,7 @@ def test_table_of_sweeps_tells_every_point_and_what_failed(run):
     assert text == (run_dir / "sweep" / "sweep.csv").read_text()
     rows = {(f"{row['axis']}={row['value']}", row["arm"]): row for row in csv.DictReader(text.splitlines())}
     arms = {name: ("baseline", "augmented") if name.startswith("tap") else ("augmented",) for name in OWN}
+    arms |= {"origin=correct": arms["tap=conv5"], "origin=augmentation": arms["tap=conv5"]}
     arms |= {"added=0": ("baseline",), "added=100": ("",)}
     assert set(rows) == {(name, arm) for name in OWN if not name.startswith("start") for arm in arms[name]}
     failed = rows["added=100", ""]
@@ -414,6 +421,13 @@ def test_table_of_sweeps_tells_every_point_and_what_failed(run):
     assert float(rows["tap=conv5", "augmented"]["test_patient_balanced_accuracy"]) == pytest.approx(
         table["augmented"]["balanced_accuracy"]
     )
+    gans = [rows[f"gan={kind}", "augmented"] for kind in ("acgan", "cgan")]
+    assert [row["gan"] for row in gans] == ["acgan", "cgan"]
+    assert gans[0]["class_accuracy_by_discriminator"] and not gans[1]["class_accuracy_by_discriminator"]
+    assert rows["origin=augmentation", "baseline"]["origin"] == "augmentation"
+    dice = {row["unet_test_hard_dice"] for (point, _), row in rows.items() if point != "origin=augmentation"}
+    assert {float(each) for each in dice} == {figures(run_dir, "unet")["segmentation"]["test"]["hard_dice"]}
+    assert rows["origin=augmentation", "baseline"]["unet_test_hard_dice"] not in dice
     added = [row for (point, _), row in rows.items() if point.startswith(("added", "balancing"))]
     assert sum(row["chosen"] == "True" for row in added) == 1
     losses = {row["validation_patient_log_loss"]: row["chosen"] for row in added if row["chosen"]}

@@ -7,17 +7,27 @@ from collections.abc import Mapping, Sequence
 from matplotlib.ticker import MaxNLocator
 
 from rembrandt_featgen.metrics.classification import THRESHOLD
-from rembrandt_featgen.reporting import figures, paper_figures
+from rembrandt_featgen.reporting import figures, paper_figures, paper_tables
 from rembrandt_featgen.reporting.drawing import BLUE, GRADES, GREEN, GREY, Figure, canvas, floats, styled
 from rembrandt_featgen.reporting.tables import csv_text
 
 AXES = {
+    "origin": "Modes of the origin",
     "tap": "Source of features",
+    "gan": "Kind of GAN",
     "filters": "Filters of the GAN (ndf = ngf)",
     "added": "Added to both grades",
     "balancing": "Added to the rarer grade",
+    "added_HGG": "Added to HGG alone",
+    "added_LGG": "Added to LGG alone",
 }
-_CURVES = ("added", "balancing")
+CURVES = ("added", "balancing", "added_HGG", "added_LGG")
+# Axes of a figure each: what it asks, and what its lines are.
+_FORESTS = {
+    "origin": ("What do the origin's quirks do?", "with the modes named as in the original, the others correct"),
+    "tap": ("Does the decoder give better features?", "on the features of blocks of the U-Net, or of crops"),
+    "gan": ("Which generator is better?", "with features by each kind of GAN"),
+}
 _UNITS = ("slice", "patient")
 _SPLITS = ("validation", "test")
 _MEASURES = ("accuracy_HGG", "accuracy_LGG", "balanced_accuracy")
@@ -31,11 +41,13 @@ def tables(swept: Mapping) -> dict[str, str]:
 
 
 def compared(swept: Mapping) -> dict[str, list[dict]]:
-    """Axis to its rows for a page: the point, and what came of one arm ({} where the point failed)."""
+    """Axis to its rows for a page: the point, what came of one arm ({} where it failed), the paper's class accuracy."""
     rows: dict[str, list[dict]] = {}
     for point in swept["points"]:
         if point["axis"] != "start":
-            rows.setdefault(point["axis"], []).extend({"point": point, "own": own} for own in point["arms"] or [{}])
+            paper = paper_tables.CLASS_ACCURACY.get(_equal_filters(point)) if point["axis"] == "filters" else None
+            found = [{"point": point, "own": own, "paper": paper} for own in point["arms"] or [{}]]
+            rows.setdefault(point["axis"], []).extend(found)
     return rows
 
 
@@ -45,20 +57,20 @@ def drawn(swept: Mapping) -> dict[str, Figure]:
     histories = {p["value"]: p["history"] for p in _of(swept, "filters") if p["history"]}
     if histories:
         found["figure_11"] = paper_figures.gan_sweep(histories)
-    if any(_of(swept, axis) for axis in _CURVES):
+    if any(_of(swept, axis) for axis in CURVES):
         found["figure_sweep_added"] = _added(swept)
-    if _of(swept, "tap"):
-        found["figure_sweep_tap"] = _taps(swept)
+    found |= {f"figure_sweep_{axis}": _forest(swept, axis) for axis in _FORESTS if _of(swept, axis)}
     starts = {p["value"]: p["history"] for p in _of(swept, "start") if p["segmentation"]}
     if starts:
         found["figure_pretraining"] = _starts(starts)
     return found
 
 
-def trials(swept: Mapping) -> dict[str, tuple[dict, dict]]:
-    """Name of each trained point (and arm) to its settings and its metrics, for TensorBoard."""
+def trials(swept: Mapping) -> dict[str, tuple[dict, dict, Mapping]]:
+    """Name of each trained point (and arm) to its settings, metrics and curves (of GAN or U-Net) for TensorBoard."""
     found = {}
-    blank = {"axis": "", "start": "", "tap": "", "filters": "", "arm": "", "added_HGG": 0, "added_LGG": 0}
+    texts = ("axis", "start", "origin", "tap", "gan", "filters", "arm")
+    blank = {**dict.fromkeys(texts, ""), "added_HGG": 0, "added_LGG": 0}
     for point in swept["points"]:
         name = f"{point['axis']}={point['value']}"
         if point["axis"] == "start":
@@ -68,11 +80,13 @@ def trials(swept: Mapping) -> dict[str, tuple[dict, dict]]:
                     for split in _SPLITS
                     for key in ("hard_dice", "iou")
                 }
-                found[name] = ({**blank, "axis": "start", "start": point["value"]}, measured)
+                settings = {**blank, "axis": "start", "start": point["value"]}
+                found[name] = (settings, measured, point["history"])
             continue
         for own in point["arms"]:
             settings = point["settings"]
-            given = {"axis": point["axis"], "tap": settings["tap"], "filters": _filters(settings), "arm": own["arm"]}
+            given = {"axis": point["axis"], "filters": _filters(settings), "arm": own["arm"]}
+            given |= {name: settings[name] for name in ("origin", "tap", "gan")}
             given |= {f"added_{grade}": own["added"][grade] for grade in GRADES}
             measured = {
                 f"{split}/balanced_accuracy_per_{unit}": own[split][unit]["balanced_accuracy"]
@@ -80,8 +94,11 @@ def trials(swept: Mapping) -> dict[str, tuple[dict, dict]]:
                 for unit in _UNITS
             }
             measured["validation/patient_log_loss"] = own["patient_log_loss"]
+            measured |= {f"{split}/hard_dice": point["segmentation"][split]["hard_dice"] for split in _SPLITS}
             measured["class_accuracy_by_discriminator"] = (point["generator"] or {}).get("class_accuracy")
-            found[f"{name}/{own['arm']}"] = ({**blank, **given}, measured)
+            # what is added is by the run's own GAN, whose curves need no copy
+            drawn = point["history"] if own["arm"] == "augmented" and point["axis"] not in CURVES else {}
+            found[f"{name}/{own['arm']}"] = ({**blank, **given}, measured, drawn)
     return found
 
 
@@ -94,6 +111,11 @@ def _filters(settings: Mapping) -> str:
     return f"{ndf}" if ndf == ngf else f"ndf {ndf}, ngf {ngf}"
 
 
+def _equal_filters(point: Mapping) -> int | None:
+    ndf, ngf = (point["settings"][name] for name in ("ndf", "ngf"))
+    return ndf if ndf == ngf else None
+
+
 def _sweep_rows(swept: Mapping) -> list[dict]:
     """Rows of equal keys, one for each point and arm; a point that failed has one, with its note."""
     rows = []
@@ -102,10 +124,14 @@ def _sweep_rows(swept: Mapping) -> list[dict]:
             point, own = member["point"], member["own"]
             generator = point["generator"] or {}
             row = {"axis": axis, "value": point["value"], "arm": own.get("arm"), "classifier": own.get("classifier")}
-            row |= {name: point["settings"][name] for name in ("tap", "ndf", "ngf")}
+            row |= {name: point["settings"][name] for name in ("origin", "tap", "gan", "ndf", "ngf")}
             row |= {f"added_{grade}": (own.get("added") or {}).get(grade) for grade in GRADES}
             row |= {"generated": generator.get("generated"), "confirmed": generator.get("synthetic")}
             row |= {"class_accuracy_by_discriminator": generator.get("class_accuracy")}
+            row |= {"paper_class_accuracy": member["paper"]}
+            row |= {
+                f"unet_{split}_hard_dice": point["segmentation"].get(split, {}).get("hard_dice") for split in _SPLITS
+            }
             row |= {"validation_patient_log_loss": own.get("patient_log_loss"), "chosen": own.get("chosen")}
             for split in _SPLITS:
                 for unit in _UNITS:
@@ -149,9 +175,9 @@ def _start_rows(swept: Mapping) -> list[dict]:
 
 def _added(swept: Mapping) -> Figure:
     curves: dict[str, list] = {}
-    for axis in _CURVES:
+    for axis in CURVES:
         points = [(point, own) for point in _of(swept, axis) for own in point["arms"]]
-        if axis != "added" and points:  # both curves begin where nothing is added
+        if axis != "added" and points:  # all curves begin where nothing is added
             points = [(p, own) for p in _of(swept, "added") if p["reference"] for own in p["arms"]] + points
         if points:
             counted = [(sum(own["added"].values()), own) for _, own in points]
@@ -170,7 +196,7 @@ def _added(swept: Mapping) -> Figure:
 @styled
 def _draw_added(curves: Mapping[str, Sequence[tuple[int, Mapping]]]):
     """A row of panels for each unit, a column for each axis."""
-    figure, axes = canvas(4.6 * len(curves), 5.6, len(_UNITS), len(curves))
+    figure, axes = canvas((4.6 if len(curves) < 3 else 3.6) * len(curves), 5.6, len(_UNITS), len(curves))
     lines = {"HGG": (*GRADES["HGG"], "--"), "LGG": (*GRADES["LGG"], "--"), "balanced": (GREEN, "s", "-")}
     for unit, row in zip(_UNITS, axes):
         for ax, (axis, points) in zip(row, curves.items()):
@@ -195,21 +221,23 @@ def _draw_added(curves: Mapping[str, Sequence[tuple[int, Mapping]]]):
     return figure
 
 
-def _taps(swept: Mapping) -> Figure:
+def _forest(swept: Mapping, axis: str) -> Figure:
+    """Balanced accuracy per test patient at each point of one axis."""
+    question, lines = _FORESTS[axis]
     rows = [
         (f"{point['value']}, {own['arm']}{' (chosen)' if own['chosen'] else ''}", row["balanced_accuracy"])
         + tuple(row["ci95"]["balanced_accuracy"] or (None, None))
-        for point in _of(swept, "tap")
+        for point in _of(swept, axis)
         for own in point["arms"]
         for row in [own["test"]["patient"]]
     ]
-    names = ", ".join(point["value"] for point in _of(swept, "tap"))
+    names = ", ".join(point["value"] for point in _of(swept, axis))
     return Figure(
         figures.forest(rows, "Balanced accuracy per test patient, 95% interval", THRESHOLD),
-        f"Balanced accuracy per test patient with features of {names}, with and without synthetic ones.",
-        "Does the decoder give better features? Balanced accuracy per test patient of CNNs on the features of blocks "
-        "of the U-Net, without (baseline) and with synthetic ones (augmented). Validation patients chose, for each "
-        "arm, what is marked; differences to the run's own block, with p, stand in the table.",
+        f"Balanced accuracy per test patient, {AXES[axis].lower()}: {names}.",
+        f"{question} Balanced accuracy per test patient of CNNs {lines}, trained without (baseline) and with synthetic "
+        "ones (augmented). Validation patients chose, for each arm, what is marked; differences to the run's own "
+        "value, with p, stand in the table.",
     )
 
 

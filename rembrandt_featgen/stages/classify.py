@@ -32,14 +32,14 @@ class Config:
     gans: tuple[str, ...] = fields.gans()
     synthetic_added: int = cli.flag(
         1158,
-        "Synthetic features in the augmented arm, half of each grade; 0 takes all.",
+        "Synthetic features in the augmented arm, half of each grade (see --synthetic_to); 0 takes all.",
         minimum=0,
         source="paper, Table 3",
     )
     synthetic_to: str = cli.flag(
         "both",
-        "Who gets --synthetic_added: 'both' grades, one half each; or the 'rarer' one alone, at most until the grades "
-        "are equal, which is then what 0 adds.",
+        "Who gets --synthetic_added: 'both' grades, one half each; 'HGG' or 'LGG' alone; or the 'rarer' one alone, at "
+        "most until the grades are equal, which is then what 0 adds.",
         choices=adding.RECEIVERS,
     )
     classifier_arms: tuple[str, ...] = cli.flag(

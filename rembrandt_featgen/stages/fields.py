@@ -76,7 +76,7 @@ def gans():
     return cli.flag(
         ("acgan",),
         f"Generators, of {', '.join(KINDS)}: each is trained and drawn from; classify, export and report take the "
-        "first, the arms of a study those that --arms names.",
+        "first, the arms of a study those that --arms names, and --sweep_gans compares.",
     )
 
 

@@ -12,6 +12,7 @@ from absl import logging
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.models import crops
 from rembrandt_featgen.stages import classify, extract, fields, report, sweep
 
 _MODULES = stages.modules()
@@ -55,10 +56,13 @@ def _check(config) -> None:
     extract.check_crops(config, config.image_size)
     classify.check(config)
     sweep.check(config)
-    most = len(GRADES) * config.synthetic_per_grade
+    if crops.TAP in config.sweep_taps:
+        extract.check_crops(dataclasses.replace(config, tap=crops.TAP), config.image_size)
+    grades = len(GRADES) if config.synthetic_to == "both" else 1
+    most = grades * config.synthetic_per_grade
     if config.synthetic_added > most:
         raise InputError(
-            f"--synthetic_added={config.synthetic_added} is more than {len(GRADES)} grades of "
+            f"--synthetic_added={config.synthetic_added} is more than {grades} grades of "
             f"--synthetic_per_grade={config.synthetic_per_grade} can give; take {most} at most, or generate more"
         )
 

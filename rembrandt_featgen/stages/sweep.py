@@ -1,4 +1,4 @@
-"""Varies one thing at a time of a finished run, and compares: its block of the U-Net, filters, or added features.
+"""Varies one thing at a time of a finished run, and compares: block of the U-Net, kind of GAN, filters, added features.
 
 Each point is a run of its own in RUN/sweeps/<axis>=<value>, with the settings of the base run but for the one. What it
 shares with the base run is linked to, not done again; what is its own is skipped, goes on or is done again like all
@@ -7,6 +7,7 @@ stages. Every axis holds the base run's own value. Nothing is done without one o
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -32,7 +33,8 @@ from rembrandt_featgen.training.sweeps import Point
 FOLDER = "sweep"
 POINTS = "sweeps"
 ALL = "all"
-_RECEIVERS = {"both": "added", "rarer": "balancing"}  # of synthetic features, to the axis
+# Who is given synthetic features, to the axis.
+_RECEIVERS = {"both": "added", "rarer": "balancing", **{grade: f"added_{grade}" for grade in GRADES}}
 # Stages of a point that may be its own, in order, to what their folders stand for.
 _LEARNT = {
     "finetune": "unet",
@@ -59,6 +61,14 @@ class Config:
     """Flags of the stage."""
 
     run_dir: str = fields.run_dir()
+    sweep_origin: tuple[str, ...] = cli.flag(
+        (),
+        f"Modes to compare as 'origin' and as 'correct', each alone: some of {', '.join(sweeps.ORIGINS)}; "
+        "'augmentation' trains the U-Net again.",
+    )
+    sweep_gans: tuple[str, ...] = cli.flag(
+        (), f"Generators to compare: some of {', '.join(KINDS)}. Those of --gans are not trained again."
+    )
     sweep_filters: tuple[str, ...] = cli.flag(
         (), "Filters of the GAN (ndf = ngf) to compare.", source="paper 4.2.1: 64, 256, 512"
     )
@@ -69,7 +79,8 @@ class Config:
         (), f"Numbers of synthetic features that are added, to compare, such as 0,100,500,{ALL}."
     )
     sweep_added_to: tuple[str, ...] = cli.flag(
-        tuple(_RECEIVERS), "Who gets those of --sweep_added, see --synthetic_to: both, rarer, or both,rarer for each."
+        ("both", "rarer"),
+        f"Who gets those of --sweep_added, see --synthetic_to: some of {', '.join(_RECEIVERS)}, a curve each.",
     )
     sweep_from_scratch: bool = cli.flag(
         False, "Whether the U-Net is also trained from random weights, at equal steps, where there are --unet_weights."
@@ -90,10 +101,21 @@ class _Base(NamedTuple):
         known = [field.name for field in dataclasses.fields(_MODULES[module].Config)]
         return _MODULES[module].Config(**{name: given[name] for name in known if name in given})
 
+    def of(self, point: Point) -> _Base:
+        """What the point can share: of another kind of GAN, what the run has learnt of that (by --gans)."""
+        (kind,) = point.changes.get("gans", (self.names["gan"],))
+        places = _places(kind)
+        names, records = {name: place[0] for name, place in places.items()}, dict(self.records)
+        for name in ("gan", "synthetic"):
+            with contextlib.suppress(InputError):  # it has none, or of other features; then the point learns its own
+                records[name] = rundir.find(str(self.run_dir), *places[name])[1]
+        return self._replace(names=names, records=records)
+
 
 def run(config: Config) -> None:
     """Learns the points and writes run_dir/sweep: sweep.json, sweep.csv, pretraining.csv, and TensorBoard's HParams."""
-    if not (config.sweep_filters or config.sweep_taps or config.sweep_added or config.sweep_from_scratch):
+    axes = (config.sweep_origin, config.sweep_taps, config.sweep_gans, config.sweep_filters, config.sweep_added)
+    if not (any(axes) or config.sweep_from_scratch):
         logging.info("sweep: none asked for")
         return
     check(config)
@@ -104,7 +126,8 @@ def run(config: Config) -> None:
         logging.info("sweep: %s", point.name)
         notes[point.name] = _learn(base, point)
     found = {point.name: _found(base, point) for point in points}
-    inputs = {f"{POINTS}/{point.name}/{base.names[k]}": v[1] for point in points for k, v in found[point.name].items()}
+    stages_found = [entry for entries in found.values() for entry in entries.values()]
+    inputs = {str(folder.relative_to(base.run_dir)): digest for folder, _, digest in stages_found}
     # points are inputs: axes and values may be added without harm
     bare = dataclasses.replace(Config(), run_dir=config.run_dir)
     with rundir.open_stage(bare, FOLDER, inputs) as stage:
@@ -112,8 +135,7 @@ def run(config: Config) -> None:
             return
         learnt = []
         for point in points:
-            records = {name: entry[0] for name, entry in found[point.name].items()}
-            folders = {name: _home(base, point) / base.names[name] for name in records}
+            folders, records = ({k: entry[i] for k, entry in found[point.name].items()} for i in range(2))
             learnt.append(sweeps.found(point, records, folders, notes[point.name]))
         settings = base.records["classifier"]["config"]
         sweeps.compare(learnt, settings["bootstrap_draws"], settings["seed"])
@@ -122,29 +144,41 @@ def run(config: Config) -> None:
         for name, text in reporting.tables(swept).items():
             (stage.path / f"{name}.csv").write_text(text, encoding="utf-8")
         tensorboard.write_trials(stage.logs, reporting.trials(swept))
-        stage.complete(points=[point.name for point in points], failed=[p["note"] for p in learnt if p["note"]])
+        stage.complete(points=[point.name for point in points], notes=[p["note"] for p in learnt if p["note"]])
         logging.info("sweep: %d points, compared in %s", len(points), Path(config.run_dir) / FOLDER / "sweep.csv")
 
 
 def check(config) -> None:
     """InputError for values that no point can have."""
-    unknown = [tap for tap in config.sweep_taps if tap not in _TAPS]
-    if unknown:
-        raise InputError(f"--sweep_taps: {unknown[0]} is no source of features; take some of {', '.join(_TAPS)}")
+    _known("sweep_origin", config.sweep_origin, sweeps.ORIGINS)
+    _known("sweep_taps", config.sweep_taps, _TAPS)
+    _known("sweep_gans", config.sweep_gans, KINDS)
     _numbers("sweep_filters", config.sweep_filters, 1)
     _numbers("sweep_added", [value for value in config.sweep_added if value != ALL], 0)
-    unknown = [name for name in config.sweep_added_to if name not in _RECEIVERS]
-    if unknown or not config.sweep_added_to:
-        raise InputError(f"--sweep_added_to={','.join(config.sweep_added_to)}: take some of {', '.join(_RECEIVERS)}")
+    _known("sweep_added_to", config.sweep_added_to, _RECEIVERS)
+    if config.sweep_added and not config.sweep_added_to:
+        raise InputError(f"--sweep_added_to=: take some of {', '.join(_RECEIVERS)}")
+
+
+def _known(name: str, given, known) -> None:
+    unknown = [value for value in given if value not in known]
+    if unknown:
+        raise InputError(f"--{name}={','.join(given)}: {unknown[0]!r} is not known; take some of {', '.join(known)}")
+
+
+def _places(kind: str) -> dict[str, tuple[str, str]]:
+    """Folder and module of each stage of a run that points may share, by what it stands for."""
+    return {
+        **{"slices": ("slices", "prepare"), "unet": ("unet", "finetune"), "features": ("features", "extract")},
+        **{"gan": (kind, "train_acgan"), "synthetic": (fields.synthetic_folder(kind), "generate")},
+        "classifier": ("classifier", "classify"),
+    }
 
 
 def _base(run_dir: str) -> _Base:
     """Finds the stages that points start from; InputError where one is not finished."""
-    places = {"slices": ("slices", "prepare"), "unet": ("unet", "finetune"), "features": ("features", "extract")}
-    classifier = rundir.find(run_dir, "classifier", "classify")[1]
-    (kind,) = classifier["config"]["gans"]
-    places |= {"gan": (kind, "train_acgan"), "synthetic": (fields.synthetic_folder(kind), "generate")}
-    places["classifier"] = ("classifier", "classify")
+    (kind,) = rundir.find(run_dir, "classifier", "classify")[1]["config"]["gans"]
+    places = _places(kind)
     records = {name: rundir.find(run_dir, *place)[1] for name, place in places.items()}
     return _Base(Path(run_dir), {name: place[0] for name, place in places.items()}, records)
 
@@ -159,11 +193,18 @@ def _points(config: Config, base: _Base) -> list[Point]:
             points += [Point("start", "pre-trained", {}, ()), Point("start", "scratch", changes, (), True)]
         else:
             logging.warning("--sweep_from_scratch: the run has no --unet_weights, so that it is from scratch itself")
+    if config.sweep_origin:
+        points += sweeps.origin_points(base.records, config.sweep_origin)
     if config.sweep_taps:
         own = base.records["features"]["figures"]["tap"]
         for tap in _TAPS:
             if tap in {own, *config.sweep_taps}:
                 points.append(Point("tap", tap, {"tap": tap}, ("baseline", "augmented"), tap == own))
+    if config.sweep_gans:
+        own = base.names["gan"]
+        for kind in KINDS:
+            if kind in {own, *config.sweep_gans}:
+                points.append(Point("gan", kind, {"gans": (kind,)}, ("augmented",), kind == own))
     if config.sweep_filters:
         settings = base.records["gan"]["config"]
         own = (settings["ndf"], settings["ngf"])
@@ -212,20 +253,20 @@ def _home(base: _Base, point: Point) -> Path:
 
 def _learn(base: _Base, point: Point) -> str:
     """Links what a point shares with the base run and learns the rest; returns why it came no farther, or ""."""
-    home, own = _home(base, point), set()
-    sources = _SOURCES_OF_IMAGES if KINDS[base.names["gan"]].of_images else _SOURCES
+    home, own, shared = _home(base, point), set(), base.of(point)
+    sources = _SOURCES_OF_IMAGES if KINDS[shared.names["gan"]].of_images else _SOURCES
     rundir.make_folder(home, "--run_dir")
-    _link(base, home, "slices")
+    _link(shared, home, "slices")
     # the report's other classifiers and arms are the base run's alone
     changes = {**point.changes, "classifier_arms": point.arms, "classifier_kinds": (sweeps.CLASSIFIER,)}
     modules = list(_LEARNT) if point.arms else ["finetune"]
     for number, name in enumerate(modules):
         config, learnt = base.config(name, run_dir=str(home), **changes), _LEARNT[name]
-        if not own.intersection(sources[learnt]) and _holds(base.records[learnt]["config"], config, point):
-            _link(base, home, learnt)
+        if not own.intersection(sources[learnt]) and _holds(shared.records[learnt]["config"], config, point):
+            _link(shared, home, learnt)
             continue
         own.add(learnt)
-        folder = home / base.names[learnt]
+        folder = home / shared.names[learnt]
         if folder.is_symlink():
             folder.unlink()
         try:
@@ -236,7 +277,7 @@ def _learn(base: _Base, point: Point) -> str:
             raise
         except (InputError, OSError, tf.errors.ResourceExhaustedError) as error:  # such as a disk that is full
             for later in modules[number:]:  # of other inputs
-                _remove(home / base.names[_LEARNT[later]])
+                _remove(home / shared.names[_LEARNT[later]])
             logging.warning("sweep: %s failed: %s", point.name, error)
             return f"{name}: {' '.join(str(error).split())[:300]}"
         tf.keras.backend.clear_session()
@@ -272,14 +313,11 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _found(base: _Base, point: Point) -> dict[str, tuple[dict, str]]:
-    """Record and digest of each finished stage of a point."""
-    found = {}
-    for name in ("slices", *_LEARNT.values()):
-        folder = base.names[name]
-        if (_home(base, point) / folder / rundir.RECORD).is_file():
-            found[name] = rundir.find(str(_home(base, point)), folder, FOLDER)[1:]
-    return found
+def _found(base: _Base, point: Point) -> dict[str, tuple[Path, dict, str]]:
+    """Folder, record and digest of each finished stage of a point."""
+    home, names = _home(base, point), base.of(point).names
+    there = {name: folder for name, folder in names.items() if (home / folder / rundir.RECORD).is_file()}
+    return {name: rundir.find(str(home), folder, FOLDER) for name, folder in there.items()}
 
 
 def main() -> None:

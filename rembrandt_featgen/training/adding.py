@@ -6,7 +6,7 @@ import numpy as np
 
 from rembrandt_featgen.cohort.layouts import GRADES
 
-RECEIVERS = ("both", "rarer")
+RECEIVERS = ("both", "rarer", *GRADES)
 
 
 def numbers(synthetic: np.ndarray, real: np.ndarray, added: int, receiver: str) -> np.ndarray:
@@ -17,7 +17,8 @@ def numbers(synthetic: np.ndarray, real: np.ndarray, added: int, receiver: str) 
       real: [m] labels of the real training features.
       added: how many, from 0 on; 0 is as many as can be.
       receiver: "both": the first ones, half of each grade as long as there are; "rarer": the first ones of the grade
-        that has fewer real features, at most until it has as many as the other.
+        that has fewer real features, at most until it has as many as the other; "HGG", "LGG": the first ones of that
+        grade.
 
     Returns:
       [added] int, ascending.
@@ -26,13 +27,16 @@ def numbers(synthetic: np.ndarray, real: np.ndarray, added: int, receiver: str) 
       ValueError: there are fewer, or the grades would be made unequal.
     """
     where, most, whose = np.arange(len(synthetic)), len(synthetic), "synthetic features"
-    if receiver == "rarer":
+    if receiver != "both":
         counts = np.bincount(real, minlength=len(GRADES))
-        rarer, gap = int(np.argmin(counts)), int(np.max(counts) - np.min(counts))
+        grade = GRADES[int(np.argmin(counts))] if receiver == "rarer" else receiver
+        where, whose = np.flatnonzero(np.asarray(synthetic) == GRADES.index(grade)), f"synthetic {grade} features"
+        most = len(where)
+    if receiver == "rarer":
+        gap = int(np.max(counts) - np.min(counts))
         if added > gap:
-            raise ValueError(f"{gap} more of {GRADES[rarer]} make the grades equal, and more would undo it")
-        where, whose = np.flatnonzero(np.asarray(synthetic) == rarer), f"synthetic {GRADES[rarer]} features"
-        most = min(gap, len(where))
+            raise ValueError(f"{gap} more of {grade} make the grades equal, and more would undo it")
+        most = min(gap, most)
     if added > len(where):
         raise ValueError(f"there are {len(where)} {whose}")
     return where[: added or most]

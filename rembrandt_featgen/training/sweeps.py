@@ -7,7 +7,7 @@ once by each network, after its training; nothing is chosen by them.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,13 +17,17 @@ from scipy import stats
 from rembrandt_featgen import rundir
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.metrics import classification, statistics
+from rembrandt_featgen.models import crops
 from rembrandt_featgen.training import datasets
 
-# Axis to the family whose points compete; all features can be added to both grades, or to the rarer one.
-FAMILIES = {"start": "start", "tap": "tap", "filters": "filters", "added": "added", "balancing": "added"}
+# Axis to the family whose points compete; features can be added to both grades, to the rarer one, or to one alone.
+FAMILIES = {name: name for name in ("start", "origin", "tap", "gan", "filters", "added")}
+FAMILIES |= dict.fromkeys(("balancing", "added_HGG", "added_LGG"), "added")
+# Flags that have a mode "origin", to what they are settings of.
+ORIGINS = {"augmentation": "unet", "gan_loss": "gan"}
 CLASSIFIER = "cnn"
 CHOICE_RULE = (
-    "Of the points that compete (of one axis and arm; both axes of added features are one) the one with the lowest "
+    "Of the points that compete (of one axis and arm; all axes of added features are one) the one with the lowest "
     "log loss per validation patient is chosen, grades counting the same. Test patients were predicted once by each "
     "network, after its training; nothing was chosen by them. As many points were tested on the same patients, go by "
     "the chosen one; p is adjusted by Holm over them."
@@ -53,6 +57,27 @@ class Point(NamedTuple):
         return f"{self.axis}={self.value}"
 
 
+def origin_points(records: Mapping[str, dict], asked: Iterable[str]) -> list[Point]:
+    """A run as it is, and with each of the flags of `ORIGINS` that are `asked` for turned to its other mode, alone."""
+    own, points = _origins(records), []
+    for turned in ((), *((name,) for name in ORIGINS if name in asked)):
+        modes = own.symmetric_difference(turned)
+        changes = {name: "origin" if name in modes else "correct" for name in turned}
+        arms = ("augmented",) if turned == ("gan_loss",) else ("baseline", "augmented")
+        points.append(Point("origin", _origins_text(modes), changes, arms, not turned))
+    return points
+
+
+def _origins(records: Mapping[str, dict]) -> set[str]:
+    """Names of the flags of `ORIGINS` that are "origin" in the stages of a run, as far as it came."""
+    known = {name: records[learnt]["config"][name] for name, learnt in ORIGINS.items() if learnt in records}
+    return {name for name, mode in known.items() if mode == "origin"}
+
+
+def _origins_text(names: Iterable[str]) -> str:
+    return "+".join(sorted(names)) or "correct"
+
+
 def found(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path], note: str) -> dict:
     """What the stages of a point left.
 
@@ -72,7 +97,13 @@ def found(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path]
     settings = {
         "tap": figures.get("features", {}).get("tap", point.changes.get("tap")),
         **{name: records["gan"]["config"][name] if "gan" in records else None for name in ("ndf", "ngf")},
+        "origin": _origins_text(_origins(records)),
+        "gan": records["gan"]["stage"] if "gan" in records else None,
     }
+    segmentation = figures.get("unet", {}).get("segmentation", {})
+    segmented = {split: {name: row[name] for name in ("hard_dice", "iou")} for split, row in segmentation.items()}
+    if settings["tap"] == crops.TAP and "classifier" in records:
+        note = "validation patients chose this CNN's epoch as well, so that their numbers are a little too good"
     generator, history = None, {}
     if "gan" in records:
         history = rundir.read_json(folders["gan"] / "history.json")
@@ -95,7 +126,8 @@ def found(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path]
             own[split] = {row["unit"]: row for row in rows if row["arm"] == arm and row["classifier"] == CLASSIFIER}
         own["_scores"] = read_scores(folders["classifier"] / "predictions.csv", arm, CLASSIFIER)
         arms.append(own)
-    return {**_head(point, note), "settings": settings, "generator": generator, "arms": arms, "history": history}
+    learnt = {"settings": settings, "segmentation": segmented, "generator": generator, "arms": arms}
+    return {**_head(point, note), **learnt, "history": history}
 
 
 def _head(point: Point, note: str) -> dict:

@@ -49,25 +49,28 @@ def write_points(folder: Path, name: str, values: np.ndarray, header: Sequence[s
         tf.summary.scalar(f"{name}_points", len(values), step=0)
 
 
-def write_trials(logs: Path, trials: Mapping[str, tuple[Mapping, Mapping]]) -> None:
-    """Writes trials for the HParams tab: a session each, in a folder of its own.
+def write_trials(logs: Path, trials: Mapping[str, tuple[Mapping, Mapping, Mapping]]) -> None:
+    """Writes trials for the HParams tab: a session each, in a folder of its own, with its curves beside its metrics.
 
     Args:
       logs: folder of the experiment.
-      trials: name to its settings (int, float, bool or str, the same names and types in all) and its metrics (numbers;
-        what is missing or None was not measured).
+      trials: name to its settings (int, float, bool or str, the same names and types in all), its metrics (numbers;
+        what is missing or None was not measured), and its curves (values by epoch, named as by Keras).
     """
-    names = list(dict.fromkeys(name for settings, _ in trials.values() for name in settings))
-    metrics = list(dict.fromkeys(name for _, measured in trials.values() for name in measured))
-    domains = {name: sorted({settings[name] for settings, _ in trials.values()}) for name in names}
+    names = list(dict.fromkeys(name for settings, *_ in trials.values() for name in settings))
+    metrics = list(dict.fromkeys(name for _, measured, _ in trials.values() for name in measured))
+    domains = {name: sorted({settings[name] for settings, *_ in trials.values()}) for name in names}
     with tf.summary.create_file_writer(str(logs)).as_default():
         hparams.hparams_config(
             [hparams.HParam(name, hparams.Discrete(values)) for name, values in domains.items()],
             [hparams.Metric(name) for name in metrics],
         )
-    for name, (settings, measured) in trials.items():
+    for name, (settings, measured, curves) in trials.items():
         with tf.summary.create_file_writer(str(logs / name)).as_default():
             hparams.hparams(dict(settings), trial_id=name)
             for metric, value in measured.items():
                 if value is not None:
                     tf.summary.scalar(metric, value, step=0)
+            for curve, values in curves.items():
+                for epoch, value in enumerate(values):
+                    tf.summary.scalar(f"epoch_{curve}", value, step=epoch)

@@ -27,16 +27,18 @@ def arm(name, added, loss, hgg, lgg, chosen=False, difference=None):
     }
 
 
-def point(axis, value, arms, reference=False, note="", tap="conv5", filters=64):
+def point(axis, value, arms, reference=False, note="", tap="conv5", filters=64, gan="acgan"):
     """A point of features."""
     history = {"d_loss": [2.0, 1.5], "g_loss": [1.0, 1.1], "fake_class_accuracy": [0.5, 0.8]}
+    settings = {"tap": tap, "ndf": filters, "ngf": filters, "origin": "correct", "gan": gan}
     return {
         "axis": axis,
         "value": value,
         "reference": reference,
         "note": note,
-        "settings": {"tap": tap, "ndf": filters, "ngf": filters},
-        "generator": {"kind": "acgan", "generated": 100, "synthetic": 80, "class_accuracy": 0.8},
+        "settings": settings,
+        "segmentation": {split: {"hard_dice": 0.7, "iou": 0.6} for split in ("train", "validation", "test")},
+        "generator": {"kind": gan, "generated": 100, "synthetic": 80, "class_accuracy": 0.8},
         "arms": arms,
         "history": history,
     }
@@ -60,12 +62,16 @@ SWEPT = {
     "points": [
         start("pre-trained", 0.7, 0.1),
         start("scratch", 0.6),
+        point("origin", "augmentation", [arm("baseline", (0, 0), 0.6, 0.7, 0.5)]),
         point("tap", "conv5", [arm("baseline", (0, 0), 0.6, 0.7, 0.5, True)], True),
         point("tap", "uconv1", [arm("baseline", (0, 0), 0.7, 0.6, 0.5, False, -0.05)], tap="uconv1"),
+        point("gan", "cgan", [arm("augmented", (5, 5), 0.5, 0.7, 0.7, True)], gan="cgan"),
         point("filters", "64", [arm("augmented", (5, 5), 0.5, 0.7, 0.7, True)], True),
         point("added", "0", [arm("baseline", (0, 0), 0.6, 0.7, 0.5)], True),
         point("added", "10", [arm("augmented", (5, 5), 0.5, 0.7, 0.7, True, 0.1)]),
         point("added", "900", [], note="there are <80> synthetic features"),
         point("balancing", "4", [arm("augmented", (4, 0), 0.55, 0.6, 0.6, False, 0.0)]),
+        point("added_HGG", "6", [arm("augmented", (0, 6), 0.55, 0.6, 0.6, False, 0.0)]),
+        point("added_LGG", "7", [arm("augmented", (7, 0), 0.55, 0.6, 0.6, False, 0.0)]),
     ],
 }

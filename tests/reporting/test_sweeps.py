@@ -15,21 +15,28 @@ def read(name):
 def test_table_has_a_row_for_each_point_and_arm():
     rows = read("sweep")
     assert [(row["axis"], row["value"], row["arm"]) for row in rows] == [
+        ("origin", "augmentation", "baseline"),
         ("tap", "conv5", "baseline"),
         ("tap", "uconv1", "baseline"),
+        ("gan", "cgan", "augmented"),
         ("filters", "64", "augmented"),
         ("added", "0", "baseline"),
         ("added", "10", "augmented"),
         ("added", "900", ""),
         ("balancing", "4", "augmented"),
+        ("added_HGG", "6", "augmented"),
+        ("added_LGG", "7", "augmented"),
     ]
-    ten = rows[4]
+    assert rows[0]["unet_test_hard_dice"] == "0.7"
+    assert [row["gan"] for row in rows[3:5]] == ["cgan", "acgan"]
+    assert [row["paper_class_accuracy"] for row in rows[3:6]] == ["", "0.76", ""]
+    ten = rows[6]
     assert [float(ten[name]) for name in ("difference", "difference_ci95_low", "p_adjusted")] == [0.1, 0.0, 0.4]
     assert float(ten["validation_patient_accuracy_HGG"]) == pytest.approx(0.8)
     assert float(ten["test_slice_accuracy_LGG_ci95_high"]) == pytest.approx(0.8)
     assert (ten["added_HGG"], ten["added_LGG"], ten["class_accuracy_by_discriminator"]) == ("5", "5", "0.8")
-    assert rows[5]["note"] == "there are <80> synthetic features"
-    assert {name for name, value in rows[5].items() if name.startswith("test_") and value} == set()
+    assert rows[7]["note"] == "there are <80> synthetic features"
+    assert {name for name, value in rows[7].items() if name.startswith("test_") and value} == set()
 
 
 def test_table_of_pretraining():
@@ -56,38 +63,56 @@ def test_curves_of_added_features_both_begin_with_none(curves):
     assert {axis: [count for count, _ in points] for axis, points in found.items()} == {
         "added": [0, 10],
         "balancing": [0, 4],
+        "added_HGG": [0, 6],
+        "added_LGG": [0, 7],
     }
     assert "(10; their balanced" in figure.caption and "chose nothing" in figure.caption
 
 
 def test_draws_a_figure_for_each_axis():
     found = sweeps.drawn(SWEPT)
-    assert set(found) == {"figure_11", "figure_sweep_added", "figure_sweep_tap", "figure_pretraining"}
+    assert set(found) == {
+        *("figure_11", "figure_sweep_added", "figure_pretraining"),
+        *("figure_sweep_origin", "figure_sweep_tap", "figure_sweep_gan"),
+    }
     assert all(figure.png.startswith(b"\x89PNG") and len(figure.png) > 9_000 for figure in found.values())
-    assert "features of conv5, uconv1, with" in found["figure_sweep_tap"].alt
+    assert found["figure_sweep_tap"].alt.endswith("source of features: conv5, uconv1.")
 
 
 def test_a_sweep_of_one_axis_has_its_figures_alone():
     assert set(sweeps.drawn({"points": POINTS[:2]})) == {"figure_pretraining"}
     assert set(sweeps.tables({"points": POINTS[:2]})) == {"pretraining"}
-    assert set(sweeps.drawn({"points": POINTS[2:4]})) == {"figure_sweep_tap"}
+    assert set(sweeps.drawn({"points": POINTS[3:5]})) == {"figure_sweep_tap"}
 
 
 def test_trials_have_the_same_settings_and_the_metrics_that_were_measured():
     found = sweeps.trials(SWEPT)
     assert list(found) == [
-        *("start=pre-trained", "start=scratch", "tap=conv5/baseline", "tap=uconv1/baseline", "filters=64/augmented"),
-        *("added=0/baseline", "added=10/augmented", "balancing=4/augmented"),
+        *(
+            "start=pre-trained",
+            "start=scratch",
+            "origin=augmentation/baseline",
+            "tap=conv5/baseline",
+            "tap=uconv1/baseline",
+            "gan=cgan/augmented",
+        ),
+        *("filters=64/augmented", "added=0/baseline", "added=10/augmented", "balancing=4/augmented"),
+        *("added_HGG=6/augmented", "added_LGG=7/augmented"),
     ]
-    assert len({tuple(settings) for settings, _ in found.values()}) == 1
-    settings, measured = found["balancing=4/augmented"]
+    assert len({tuple(settings) for settings, *_ in found.values()}) == 1
+    settings, measured, curves = found["balancing=4/augmented"]
     assert settings == {
-        **{"axis": "balancing", "start": "", "tap": "conv5", "filters": "64", "arm": "augmented"},
+        **{"axis": "balancing", "start": "", "origin": "correct", "tap": "conv5", "gan": "acgan", "filters": "64"},
+        "arm": "augmented",
         **{"added_HGG": 0, "added_LGG": 4},
     }
     assert measured["test/balanced_accuracy_per_patient"] == pytest.approx(0.6)
     assert measured["validation/patient_log_loss"] == 0.55
+    assert measured["test/hard_dice"] == 0.7
+    assert curves == {}  # those of the run's GAN
+    assert found["filters=64/augmented"][2]["fake_class_accuracy"] == [0.5, 0.8]
     assert found["start=pre-trained"][1]["test/hard_dice"] == 0.7
+    assert found["start=pre-trained"][2]["val_hard_dice"] == [0.4, 0.7]
 
 
 def test_page_tells_every_point():
@@ -96,5 +121,7 @@ def test_page_tells_every_point():
     assert "there are &lt;80&gt; synthetic features" in page
     for axis in sweeps.AXES.values():
         assert axis in page
-    assert page.count("<figure>") == 4
+    assert page.count("<figure>") == 6
+    assert page.count("<small>paper 0.760</small>") == 1
+    assert page.count("differences are to adding none") == 4
     assert 'href="#sweeps"' not in html.render({}, {})

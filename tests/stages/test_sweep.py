@@ -39,12 +39,16 @@ def points(run_dir, **flags):
 
 
 def test_axes_hold_the_runs_own_value_in_order(base):
-    run_dir = base(ndf=128, ngf=128, unet_weights="w.npz")
-    found = points(run_dir, sweep_filters=("256", "64"), sweep_taps=("uconv1", "conv3"), sweep_from_scratch=True)
+    run_dir = base(ndf=128, ngf=128, unet_weights="w.npz", gan_loss="origin")
+    flags = {"sweep_gans": ("cgan", "infogan"), "sweep_origin": ("gan_loss", "augmentation")}
+    flags |= {"sweep_filters": ("256", "64"), "sweep_taps": ("uconv1", "conv3"), "sweep_from_scratch": True}
+    found = points(run_dir, **flags)
     assert [(point.name, point.reference) for point in found] == [
         ("start=pre-trained", False),
         ("start=scratch", True),
+        *(("origin=gan_loss", True), ("origin=augmentation+gan_loss", False), ("origin=correct", False)),
         *(("tap=conv3", False), ("tap=conv5", True), ("tap=uconv1", False)),
+        *(("gan=acgan", True), ("gan=infogan", False), ("gan=cgan", False)),
         *(("filters=64", False), ("filters=128", True), ("filters=256", False)),
     ]
 
@@ -71,11 +75,14 @@ def test_without_axes_nothing_is_done(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"sweep_taps": ("conv6",)}, "--sweep_taps: conv6 is no source of features"),
+        ({"sweep_taps": ("conv6",)}, "--sweep_taps=conv6: 'conv6' is not known; take some of conv1"),
+        ({"sweep_gans": ("acgan", "gan")}, "--sweep_gans=acgan,gan: 'gan' is not known"),
+        ({"sweep_origin": ("unet",)}, "--sweep_origin=unet: 'unet' is not known; take some of augmentation, gan_loss"),
         ({"sweep_filters": ("64", "many")}, "--sweep_filters=64,many: write whole numbers"),
         ({"sweep_filters": ("0",)}, "--sweep_filters=0: each must be from 1 on"),
         ({"sweep_added": ("-1",)}, "--sweep_added=-1: each must be from 0 on"),
-        ({"sweep_added": ("1",), "sweep_added_to": ("lgg",)}, "--sweep_added_to=lgg: take some of both, rarer"),
+        ({"sweep_added": ("1",), "sweep_added_to": ("lgg",)}, "--sweep_added_to=lgg: 'lgg' is not known"),
+        ({"sweep_added": ("1",), "sweep_added_to": ()}, "--sweep_added_to=: take some of both, rarer, LGG, HGG"),
     ],
 )
 def test_bad_values_are_refused(flags, message):
@@ -107,6 +114,8 @@ def learn(run_dir, monkeypatch, learnt, **flags):
 def test_points_learn_what_they_do_not_share(base, monkeypatch):
     run_dir, seen = base(ndf=64, ngf=64, synthetic_added=5, unet_weights="w.npz"), []
     flags = {"sweep_filters": ("64", "8"), "sweep_taps": ("conv3",), "sweep_added": ("5", "7")}
+    flags |= {"sweep_gans": ("infogan",), "sweep_origin": ("augmentation", "gan_loss")}
+    flags["sweep_added_to"] = ("both", "rarer", "LGG")
     notes = learn(run_dir, monkeypatch, lambda *args: seen.append(args), sweep_from_scratch=True, **flags)
     assert set(notes.values()) == {""}
     found = {}
@@ -114,21 +123,44 @@ def test_points_learn_what_they_do_not_share(base, monkeypatch):
         found.setdefault(config.run_dir.rpartition("/")[2], []).append(name)
     assert found == {
         "start=scratch": ["finetune"],
+        "origin=augmentation": ["finetune", "extract", "train_acgan", "generate", "classify"],
+        "origin=gan_loss": ["train_acgan", "generate", "classify"],
         "tap=conv3": ["extract", "train_acgan", "generate", "classify"],
+        "gan=infogan": ["train_acgan", "generate", "classify"],
         "filters=8": ["train_acgan", "generate", "classify"],
         "added=7": ["classify"],
         "balancing=5": ["classify"],
         "balancing=7": ["classify"],
+        "added_LGG=5": ["classify"],
+        "added_LGG=7": ["classify"],
     }
     by_name = {(name, config.run_dir.rpartition("/")[2]): config for name, config in seen}
     assert by_name["finetune", "start=scratch"].unet_weights == ""
+    assert by_name["finetune", "origin=augmentation"].augmentation == "origin"
+    assert by_name["train_acgan", "origin=gan_loss"].gan_loss == "origin"
     assert by_name["extract", "tap=conv3"].tap == "conv3"
+    assert {by_name[stage, "gan=infogan"].gans for stage in ("train_acgan", "generate", "classify")} == {("infogan",)}
     gan, classifier = by_name["train_acgan", "filters=8"], by_name["classify", "filters=8"]
     assert (gan.ndf, gan.ngf, gan.gans) == (8, 8, ("acgan",))
     assert (classifier.classifier_arms, classifier.classifier_kinds) == (("augmented",), ("cnn",))
     assert classifier.synthetic_added == 5
     home = run_dir / "sweeps" / "filters=8"
     assert (home / "features").resolve() == run_dir / "features" and not (home / "acgan").exists()
+
+
+def test_what_the_run_has_of_another_gan_is_shared_while_it_fits(base, monkeypatch):
+    """As --gans=acgan,cgan leaves it."""
+    base(gans=("cgan",))
+    run_dir, seen = base(), []
+    home = run_dir / "sweeps" / "gan=cgan"
+    learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_gans=("cgan",))
+    assert seen == ["classify"]
+    assert {path.name for path in home.iterdir()} == {"slices", "unet", "features", "cgan", "synthetic_cgan"}
+    record = rundir.read_json(run_dir / "cgan" / "stage.json")
+    rundir.write_json(run_dir / "cgan" / "stage.json", {**record, "inputs": {"features": "others"}})
+    learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_gans=("cgan",))
+    assert seen[1:] == ["train_acgan", "generate", "classify"]
+    assert not (home / "cgan").exists()
 
 
 def test_a_gan_of_slices_is_shared_by_all_taps(base, monkeypatch):

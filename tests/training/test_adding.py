@@ -15,6 +15,8 @@ REAL = np.array([0, 1, 1, 1, 0, 1])  # two more HGG
         (1, "rarer", [0]),
         (2, "rarer", [0, 2]),
         (0, "rarer", [0, 2]),  # until the grades are equal
+        (3, "HGG", [1, 3, 5]),
+        (0, "LGG", [0, 2, 4]),
     ],
 )
 def test_numbers(added, receiver, wanted):
@@ -44,6 +46,7 @@ def test_equal_grades_get_none():
         (SYNTHETIC, 9, "both", "there are 8 synthetic features"),
         (SYNTHETIC, 3, "rarer", "2 more of LGG make the grades equal"),
         (np.array([1, 0, 1]), 2, "rarer", "there are 1 synthetic LGG features"),
+        (SYNTHETIC, 6, "HGG", "there are 5 synthetic HGG features"),
     ],
 )
 def test_too_many(synthetic, added, receiver, message):

@@ -74,6 +74,21 @@ def test_a_start_that_failed_is_compared_with_nothing():
     assert points[0]["difference"] is None
 
 
+def test_features_of_crops_are_noted_and_modes_of_the_origin_named():
+    records = {
+        "unet": {
+            "config": {"augmentation": "origin"},
+            "figures": {"segmentation": {"test": {"hard_dice": 1, "iou": 2}}},
+        },
+        "features": {"figures": {"tap": "crop_cnn"}},
+        "classifier": {"figures": {"patient_log_loss": {}}},
+    }
+    found = sweeps.found(sweeps.Point("tap", "crop_cnn", {}, ("baseline",)), records, {}, "")
+    assert found["note"].startswith("validation patients chose")
+    assert found["settings"] == {"tap": "crop_cnn", "ndf": None, "ngf": None, "origin": "augmentation", "gan": None}
+    assert found["segmentation"] == {"test": {"hard_dice": 1, "iou": 2}}
+
+
 def test_scores_are_of_patients_by_one_network(tmp_path):
     path = tmp_path / "predictions.csv"
     rows = ["B,HGG,baseline,cnn,0.8", "A,LGG,baseline,cnn,0.2", "B,HGG,baseline,cnn,0.5", "A,LGG,augmented,cnn,0.9"]

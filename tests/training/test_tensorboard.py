@@ -85,8 +85,11 @@ def test_hparams_shows_every_trial_with_its_settings_and_metrics(tmp_path):
     """By the handler that TensorBoard's HPARAMS tab asks."""
     logs = tmp_path / "logs"
     trials = {
-        "tap=conv5": ({"tap": "conv5", "added": 0}, {"test/accuracy": 0.5, "class_accuracy": None}),
-        "tap=uconv1/augmented": ({"tap": "uconv1", "added": 12}, {"test/accuracy": 0.75, "class_accuracy": 0.9}),
+        "tap=conv5": ({"tap": "conv5", "added": 0}, {"test/accuracy": 0.5, "class_accuracy": None}, {}),
+        "tap=uconv1/augmented": (
+            *({"tap": "uconv1", "added": 12}, {"test/accuracy": 0.75, "class_accuracy": 0.9}),
+            {"d_loss": [2.0, 1.5, 1.25]},
+        ),
     }
     tensorboard.write_trials(logs / "sweep", trials)
     multiplexer = EventMultiplexer().AddRunsFromDirectory(str(logs))
@@ -111,3 +114,7 @@ def test_hparams_shows_every_trial_with_its_settings_and_metrics(tmp_path):
             {"test/accuracy": 0.75, "class_accuracy": pytest.approx(0.9)},
         ),
     }
+    curve = multiplexer.Tensors("sweep/tap=uconv1/augmented", "epoch_d_loss")
+    assert [(event.step, tensor_util.make_ndarray(event.tensor_proto).item()) for event in curve] == [
+        *((0, 2.0), (1, 1.5), (2, 1.25)),
+    ]
