@@ -119,8 +119,8 @@ PAPER_SECONDS = {
     "cohort of sweeps": {"prepare": [7.0, 7.0]},
     "tap=conv4": {"extract": [3.6, 3.6], "train_acgan": [1.8, 1.8], "generate": [9.0, 9.0], "cnn": [0.72, 0.72]},
 }
-# name: value, ratio. A tenth of the patients validates: 6 of the 54 HGG, with 2712 / 9 = 301 slices, and 4 of the 36 LGG,
-# with 203. So 4036 slices train, 504 validate, 570 test: 1009, 126 and 143 batches of 4.
+# name: value, ratio. A tenth of the patients validates: 6 of the 54 HGG, with 2712 / 9 = 301 slices, and 4 of the 36
+# LGG, with 203. So 4036 slices train, 504 validate, 570 test: 1009, 126 and 143 batches of 4.
 PAPER_EXPECTED = {
     "paper_prepare_hours": (5110 * 0.027 / 3600, None),
     "paper_prepare_rate_2nd_vs_1st_half": (1 / 0.018, 2.0),
