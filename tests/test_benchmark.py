@@ -84,6 +84,65 @@ EXPECTED = {
         "classifier_train_float32_vs_pytorch": (4.0, 1.0, "pytorch float32"),
     },
 }
+# A flagfile of the subject "paper", of a width, but not of numbers of steps, that is tiny.
+PAPER_FLAGS = """
+--image_size=32
+--unet_width=1
+--unet_epochs=3
+--unet_batch=4
+--extract_batch=4
+--ndf=2
+--ngf=2
+--acgan_epochs=2
+--acgan_batch=4
+--synthetic_per_grade=100
+--generate_batch=8
+--synthetic_added=50
+--classifier_filters=2
+--classifier_units=2
+--classifier_epochs=5
+--classifier_batch=4
+--sweep_from_scratch=true
+--sweep_filters=2
+--sweep_taps=conv4
+--sweep_added=0,50,all
+"""
+# Of its sides: seconds of the two steps of each clock.
+PAPER_SECONDS = {
+    "prepare": {"prepare": [0.036, 0.018]},
+    "finetune": {"finetune": [8.0, 10.0], "evaluate": [3.6, 3.6]},
+    "bfloat16": {"finetune": [4.5, 4.5]},
+    "extract": {"extract": [1.8, 1.8]},
+    "train_acgan": {"train_acgan": [0.9, 0.9]},
+    "generate": {"generate": [4.0, 5.0]},
+    "classify": {"cnn": [0.36, 0.36], "linear": [0.036, 0.036]},
+    "cohort of sweeps": {"prepare": [7.0, 7.0]},
+    "tap=conv4": {"extract": [3.6, 3.6], "train_acgan": [1.8, 1.8], "generate": [9.0, 9.0], "cnn": [0.72, 0.72]},
+}
+# name: value, ratio. A tenth of the patients validates: 6 of the 54 HGG, with 2712 / 9 = 301 slices, and 4 of the 36
+# LGG, with 203. So 4036 slices train, 504 validate, 570 test: 1009, 126 and 143 batches of 4.
+PAPER_EXPECTED = {
+    "paper_prepare_hours": (5110 * 0.027 / 3600, None),
+    "paper_prepare_rate_2nd_vs_1st_half": (1 / 0.018, 2.0),
+    "paper_finetune_hours": (3 * 1009 * 9 / 3600, None),
+    "paper_finetune_rate_2nd_vs_1st_half": (0.1, 0.8),
+    "paper_finetune_memory_2nd_vs_1st_half": (2.5, 1.25),
+    "paper_finetune_bfloat16_hours": (3 * 1009 * 4.5 / 3600, 0.5),
+    "paper_finetune_bfloat16_rate_2nd_vs_1st_half": (1 / 4.5, 1.0),
+    "paper_evaluate_hours": ((3 * 126 + 1009 + 126 + 143) / 1000, None),
+    "paper_extract_hours": (1278 / 2000, None),
+    "paper_train_acgan_hours": (2 * 1009 / 4000, None),
+    "paper_generate_hours": (2 * 16 / 800, None),  # 100 / 0.823 = 122 of a grade: 16 batches of 8
+    "paper_generate_rate_2nd_vs_1st_half": (0.2, 0.8),
+    "paper_classify_hours": (5 * (1009 + 1022) * 0.396 / 3600, None),
+    "paper_total_hours": (11.562375, None),
+    "paper_sweep_start_hours": (7.5675 + 1.656, None),
+    "paper_sweep_tap_hours": (1278 / 1000 + 2018 / 2000 + 32 / 400 + 10155 / 5000, None),
+    "paper_sweep_filters_hours": (0.0, None),  # the run's own
+    "paper_sweep_added_hours": (5 * 1059 / 10000, None),  # all 200; 0 and 50 are the run's own
+    "paper_sweep_balancing_hours": (5 * (1022 + 1034) / 10000, None),  # 50 and all 100
+    "paper_total_with_sweeps_hours": (26.741375, 26.741375 / 11.562375),
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -183,6 +242,36 @@ def test_rows_of_a_subject(benchmark, turns, subject, tmp_path, monkeypatch):
         assert rows[name]["against"] == against, name
 
 
+def test_hours_of_the_whole_run(benchmark, turns, tmp_path, monkeypatch):
+    def take_turns(sides, rounds):
+        """Runs the side here, and puts the given seconds in the place of its own."""
+        ((name, side),) = sides.items()
+        module, function = side.function.split(":")
+        work = getattr(importlib.import_module(module), function)(side.options)
+        work.round()
+        assert set(work.facts) == set(PAPER_SECONDS[name]), name
+        for clock, facts in work.facts.items():
+            assert len(facts["seconds"]) == 2, (name, clock)
+            assert 0 < min(facts["seconds"]) < max(facts["seconds"]) < 60
+            low, high = facts["peak_bytes"]
+            assert 1e8 < low <= high < 1e11
+            facts |= {"seconds": PAPER_SECONDS[name][clock], "peak_bytes": [2 * 10**9, 25 * 10**8]}
+        return {name: turns.Measured([], [], work.facts, 3 * 10**9)}
+
+    monkeypatch.setattr(turns, "take_turns", take_turns)
+    flagfile = tmp_path / "tiny.flags"
+    flagfile.write_text(PAPER_FLAGS)
+    config = benchmark.Config(str(tmp_path), paper_flags=str(flagfile), paper_steps=2)
+    found, taken = importlib.import_module("benchmarks.paper").measure(config, False)
+    assert list(taken) == list(PAPER_SECONDS)
+    rows = {row["name"]: row for row in found}
+    assert len(rows) == len(found)
+    for name, (value, ratio) in PAPER_EXPECTED.items():
+        assert rows[name]["value"] == pytest.approx(value), name
+        assert rows[name]["ratio"] == (ratio and pytest.approx(ratio)), name
+    assert list(tmp_path.iterdir()) == [flagfile]
+
+
 def test_networks_with_other_numbers_of_parameters_are_not_compared(benchmark, turns, tmp_path, monkeypatch):
     def take_turns(sides, rounds):
         return {name: turns.Measured([1.0], [1.0], {"parameters": side.peer}, 1) for name, side in sides.items()}
@@ -228,6 +317,10 @@ def test_only_what_is_asked_for_is_measured_and_the_rest_kept(benchmark, tmp_pat
     assert [row["name"] for row in read(tmp_path / "benchmark.json")] == ["augmentation_x", "store_x"]
     assert "| store_x | 6 | s |" in (tmp_path / "benchmark.md").read_text()
     assert list(read(tmp_path / "rounds.json")) == ["augmentation", "store"]
+
+
+def test_the_long_subject_is_measured_only_where_it_is_asked_for(benchmark):
+    assert set(benchmark.SUBJECTS) - set(benchmark.Config().subjects) == {"paper"}
 
 
 def test_an_unknown_subject_and_missing_peers_are_refused(benchmark, turns, tmp_path, monkeypatch):

@@ -3,7 +3,8 @@
 Each side is a process of its own; sides take turns, and medians of their rounds are compared. Writes benchmark.json, a
 list of {"name", "value", "unit", "ratio", "against"}, benchmark.md, a table of it, and rounds.json: seconds of each
 round, peak memory, and the settings that were tried for each peer. Rows of subjects that are not measured now are kept.
-The subjects, each described in tools/benchmarks/: augmentation, unet, dice, extraction, store, acgan, classifier.
+The subjects, each described in tools/benchmarks/: augmentation, unet, dice, extraction, store, acgan, classifier, and,
+where it is asked for, as it takes a quarter of an hour, paper: the hours of the paper's whole run.
 """
 
 import dataclasses
@@ -20,7 +21,8 @@ from rembrandt_featgen import cli, rundir  # noqa: E402
 from rembrandt_featgen.data import store  # noqa: E402
 from rembrandt_featgen.errors import InputError  # noqa: E402
 
-SUBJECTS = ("augmentation", "unet", "dice", "extraction", "store", "acgan", "classifier")
+SUBJECTS = ("augmentation", "unet", "dice", "extraction", "store", "acgan", "classifier", "paper")
+LONG = ("paper",)  # measured only where they are asked for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +30,10 @@ class Config:
     """Flags of the benchmark."""
 
     run_dir: str = cli.flag("runs/benchmark", "Where everything goes.")
-    subjects: tuple[str, ...] = cli.flag(SUBJECTS, f"What to measure: some of {', '.join(SUBJECTS)}.")
+    subjects: tuple[str, ...] = cli.flag(
+        tuple(name for name in SUBJECTS if name not in LONG),
+        f"What to measure: some of {', '.join(SUBJECTS)}; the last takes a quarter of an hour.",
+    )
     peers: bool = cli.flag(False, "Whether to measure other packages, too, in .venv-peers, which is made if need be.")
     rounds: int = cli.flag(5, "Turns of each side; the median counts.", minimum=1)
     precisions: tuple[str, ...] = cli.flag(
@@ -66,6 +71,14 @@ class Config:
     classifier_filters: int = cli.flag(64, "Filters of the classifier's first convolution.", minimum=1)
     classifier_units: int = cli.flag(128, "Units of the classifier's first dense layer.", minimum=1)
     classifier_samples: int = cli.flag(256, "Features in an epoch of the classifier, which is a round.", minimum=1)
+    paper_flags: str = cli.flag("flags/paper.flags", "Flagfile of the run whose hours the subject 'paper' tells.")
+    paper_steps: int = cli.flag(20, "Steps of each of its stages that are measured.", minimum=2)
+    paper_sweep_steps: int = cli.flag(
+        2, "Steps of each stage of a point of its sweeps, where they differ from the run's.", minimum=2
+    )
+    paper_precisions: tuple[str, ...] = cli.flag(
+        ("bfloat16",), "Precisions in which fine-tuning is measured beside that of the flagfile."
+    )
 
 
 def run(config: Config) -> None:

@@ -140,7 +140,7 @@ def serve(function: str, options: Mapping) -> None:
         for _ in sys.stdin:
             seconds, cpu_seconds = _timed(work.round)
             answer(seconds=seconds, cpu_seconds=cpu_seconds)
-        answer(peak_bytes=_peak_bytes())
+        answer(peak_bytes=peak_bytes())
 
 
 def _timed(function) -> tuple[float, float]:
@@ -149,7 +149,7 @@ def _timed(function) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - cpu_start
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """Of this process since its start; getrusage would count what the parent was when it started this one."""
     status = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))

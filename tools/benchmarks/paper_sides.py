@@ -1,0 +1,243 @@
+"""The sides of `paper`: stages of the run of a flagfile, at its full sizes but on a phantom cohort of a few steps.
+
+Each side runs the stage's own `run` and watches: the batches of its `fit`, its calls of `predict_on_batch`, its draws
+from a generator. Only what says how long a run takes is changed: the cohort, epochs, and how many features are drawn.
+All features that are drawn are kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import shutil
+import time
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks import turns
+from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen.models import gans
+from rembrandt_featgen.stages import fields, pipeline
+from rembrandt_featgen.training import callbacks, initial, weights
+from rembrandt_featgen.training.sweeps import CLASSIFIER
+
+SLICES = 5  # of a phantom patient: 21 batches of 10 are 21 patients of each grade, and none is left over
+AFTER_UNET = ("extract", "train_acgan", "generate", "classify")
+
+
+def read_flags(path: str, run_dir: str = "."):
+    """The pipeline's config of a flagfile, with the first of --gans alone, as a run takes it for its classifier."""
+    given = [f"--flagfile={path}", f"--run_dir={run_dir}"]
+    return fields.with_first_gan(cli.parse(pipeline.Config, given, stages.all_flags))
+
+
+def prepare(options: dict) -> turns.Work:
+    """A side: prepares the cohort thrice, which counts as so many steps, and puts an untrained U-Net beside it."""
+    config = _trial(options)
+    clock = _Clock(2, per=2 * SLICES * patients(config, options["steps"])[1])
+
+    def work():
+        modules = stages.modules(["phantom", "prepare"])
+        modules["phantom"].run(stages.share(modules["phantom"], config))
+        for _ in range(3):
+            shutil.rmtree(Path(config.run_dir) / "slices", ignore_errors=True)
+            clock.start()
+            modules["prepare"].run(stages.share(modules["prepare"], config))
+            clock.stop()
+        _write_unet(config)
+
+    return turns.Work(work, {"prepare": clock.facts})
+
+
+def finetune(options: dict) -> turns.Work:
+    """A side: fine-tuning on the cohort in `options["cohort"]`, until the clock `options["last"]` is full."""
+    config = _trial(options)
+    _link(Path(options["cohort"]), Path(config.run_dir), ["slices"])
+    return _work(config, ["finetune"], options["steps"], options["last"])
+
+
+def stage(options: dict) -> turns.Work:
+    """A side: the stage `options["stage"]`."""
+    return _work(_trial(options), [options["stage"]], options["steps"])
+
+
+def point(options: dict) -> turns.Work:
+    """A side: what a point of a sweep may have of its own, on the cohort and U-Net in `options["cohort"]`."""
+    config = dataclasses.replace(_trial(options), classifier_kinds=(CLASSIFIER,))
+    _link(Path(options["cohort"]), Path(config.run_dir), ["slices", "unet"])
+    return _work(config, AFTER_UNET, options["steps"])
+
+
+def patients(config, steps: int) -> tuple[int, int]:
+    """Training patients of each grade whose slices make one batch more than `steps`; all of each grade."""
+    needed = max((steps + 1) * max(config.unet_batch, config.extract_batch), config.acgan_batch)
+    training = -(-needed // (2 * SLICES))
+    return training, training + 2  # one validates, one is tested
+
+
+class _Clock:
+    """Seconds of each step, and the peak memory after each half of them.
+
+    Args:
+      steps: that count; later ones do not.
+      skipped: steps before them, which trace and compile.
+      per: what a step's seconds are divided by.
+    """
+
+    def __init__(self, steps: int, skipped: int = 1, per: int = 1):
+        self._steps, self._skipped, self._per, self._started = steps, skipped, per, None
+        self.facts: dict = {"seconds": [], "peak_bytes": []}
+
+    @property
+    def full(self) -> bool:
+        return len(self.facts["seconds"]) == self._steps
+
+    def start(self) -> None:
+        self._started = time.perf_counter()
+
+    def stop(self) -> None:
+        seconds = (time.perf_counter() - self._started) / self._per
+        if self._skipped:
+            self._skipped -= 1
+        elif not self.full:
+            self.facts["seconds"].append(seconds)
+            if self.full or len(self.facts["seconds"]) == self._steps // 2:
+                self.facts["peak_bytes"].append(turns.peak_bytes())
+
+    def mark(self) -> None:
+        """The end of a step and the start of the next."""
+        if self._started is not None:
+            self.stop()
+        self.start()
+
+
+class _Enough(Exception):
+    """The last clock is full."""
+
+
+class _Batches(tf.keras.callbacks.Callback):
+    """Times the training batches of a fit, the wait for their data included."""
+
+    def __init__(self, clock: _Clock, ended):
+        super().__init__()
+        self._clock, self._ended = clock, ended
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._clock.start()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._clock.stop()
+        self._ended()
+
+
+def _trial(options: dict):
+    """The flagfile's config but for `options["changes"]` and what says how long a run takes."""
+    config = dataclasses.replace(read_flags(options["flags"], options["folder"]), **options.get("changes", {}))
+    steps = options["steps"]
+    training, members = patients(config, steps)
+    drawn = -(-(steps + 2) // 2) * config.generate_batch  # of each grade
+    added = min(2 * SLICES * training, 2 * drawn)
+    changes = {"cohort": "phantom", "layout": "auto", "split_file": "", "phantom_size": config.image_size}
+    changes |= {"phantom_hgg": members, "phantom_lgg": members, "phantom_slices": SLICES}
+    changes |= {"test_counts": ("HGG:1", "LGG:1"), "validation_fraction": 1 / members}
+    changes |= {"unet_weights": "", "unet_weights_modalities": (), "unet_epochs": 1}
+    changes["acgan_epochs"] = _epochs(steps, 2 * SLICES * training, config.acgan_batch)
+    changes |= {"synthetic_per_grade": drawn, "generate_tries": 1}
+    changes |= {"synthetic_added": added, "synthetic_to": "both", "classifier_arms": ("augmented",)}
+    changes["classifier_epochs"] = _epochs(steps, 2 * SLICES * training + added, config.classifier_batch)
+    return dataclasses.replace(config, **changes, bootstrap_draws=100)
+
+
+def _epochs(steps, samples, batch) -> int:
+    """Epochs that have one step more than `steps`."""
+    return -(-(steps + 1) // -(-samples // batch))
+
+
+def _work(config, names, steps: int, last: str = "") -> turns.Work:
+    """Runs stages, until the clock `last` is full or to their ends; its facts are those of the clocks by name."""
+    facts: dict = {}
+
+    def work():
+        for name, module in stages.modules(names).items():
+            with contextlib.suppress(_Enough), _watched(name, steps, last, facts):
+                module.run(stages.share(module, config))
+            tf.keras.backend.clear_session()
+        for name, found in facts.items():
+            if len(found["seconds"]) < steps:
+                raise RuntimeError(f"{name}: there were {len(found['seconds'])} of {steps} steps")
+
+    return turns.Work(work, facts)
+
+
+@contextlib.contextmanager
+def _watched(stage_name: str, steps: int, last: str, facts: dict):
+    """Times what a stage does; a clock is there once it does that."""
+    clocks: dict[str, _Clock] = {}
+
+    def clock(name, skipped=1):
+        if name not in clocks:
+            clocks[name] = _Clock(steps, skipped)
+            facts[name] = clocks[name].facts
+        return clocks[name]
+
+    def ended():
+        if last in clocks and clocks[last].full:
+            raise _Enough
+
+    watching, predict, confirmed = callbacks.watching, tf.keras.Model.predict_on_batch, gans.GAN.confirmed
+
+    @functools.wraps(watching)
+    def watched_fit(logs, title, *given):
+        name = title.split()[0] if stage_name == "classify" else stage_name  # "cnn augmented"
+        return [*watching(logs, title, *given), _Batches(clock(name), ended)]
+
+    @functools.wraps(predict)
+    def watched_predict(model, batch):
+        found = predict(model, batch)
+        # from the end of one to the end of the next: what is done with it, and the wait for the next
+        clock("evaluate" if stage_name == "finetune" else stage_name, 0).mark()
+        ended()
+        return found
+
+    @functools.wraps(confirmed)
+    def watched_draw(gan, features, labels):
+        drawn = clock("generate")
+
+        def keep_all(found):
+            drawn.mark()
+            return np.ones_like(found)
+
+        found = confirmed(gan, features, labels)
+        kept = tf.numpy_function(keep_all, [found], tf.bool)
+        kept.set_shape(found.shape)
+        return kept
+
+    with contextlib.ExitStack() as stack:
+        for owner, name, watched in (
+            (callbacks, "watching", watched_fit),
+            (tf.keras.Model, "predict_on_batch", watched_predict),
+            (gans.GAN, "confirmed", watched_draw),
+        ):
+            stack.enter_context(mock.patch.object(owner, name, watched))
+        yield
+
+
+def _write_unet(config) -> None:
+    """The U-Net as its training begins, in the folder of a trained one."""
+    module = stages.modules(["finetune"])["finetune"]
+    _, record, digest = rundir.find(config.run_dir, "slices", "prepare")
+    config = stages.share(module, config)
+    with rundir.open_stage(config, module.FOLDER, {"slices": digest}) as stage:
+        unet = initial.unet(dataclasses.asdict(config), record["figures"])
+        weights.save(unet.get_weights(), stage.path / "best.npz")
+        stage.complete()
+
+
+def _link(source: Path, run_dir: Path, names) -> None:
+    run_dir.mkdir(parents=True)
+    for name in names:
+        (run_dir / name).symlink_to(source / name)
