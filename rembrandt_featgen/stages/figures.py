@@ -241,10 +241,11 @@ def _wanted(run: Artifacts, steps: int) -> list[attention.Wanted]:
         if found[1] is None:
             continue
         real, synthetic = map(run.scaled, found)
-        start = np.abs(np.random.default_rng(run.seed).normal(0.0, 0.1, real.shape))
-        best = attribution.maximise_grade(head, label, start, float(real.max()), steps)
+        silent = run.scaled(np.zeros_like(found[0]))
+        start = silent + np.abs(np.random.default_rng(run.seed).normal(0.0, 0.1, real.shape))
+        best = attribution.maximise_grade(head, label, start, (float(silent.min()), float(real.max())), steps)
         features = np.stack([best, real, synthetic])
-        wanted.append(attention.Wanted(grade, features, attribution.log_odds(head, features, label)))
+        wanted.append(attention.Wanted(grade, features - silent, attribution.log_odds(head, features, label)))
     return wanted
 
 

@@ -13,6 +13,7 @@ from absl import logging
 
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.models.gan_kinds import KINDS
+from rembrandt_featgen.models.gan_networks import NETWORKS
 from rembrandt_featgen.models.gans import CLASS_LOSSES, Stabilisers, build_gan
 from rembrandt_featgen.stages import fields
 from rembrandt_featgen.training import callbacks, datasets, loops, scaling
@@ -30,9 +31,16 @@ class Config:
     gan_loss: str = cli.flag(
         "correct",
         "'origin' has the defect of the implementation that the paper followed, which fed softmax instead of "
-        "log-softmax to the class term of both networks: they minimise -P(class) in place of -log P(class). Nothing "
-        "else is the origin's; a cgan has no class term.",
+        "log-softmax to the class term of both networks: they minimise -P(class) in place of -log P(class). A cgan has "
+        "no class term.",
         choices=tuple(CLASS_LOSSES),
+    )
+    gan_networks: str = cli.flag(
+        "correct",
+        "'origin' has a plain discriminator, and a generator that ends in tanh, for which each channel's range over "
+        "training features is mapped onto -1 to 1 (how the paper scaled them it does not say); 'correct' has spectral "
+        "normalisation and dropout in the discriminator, and a generator that ends in ReLU.",
+        choices=NETWORKS,
     )
     infogan_codes: int = cli.flag(
         2, "Continuous codes of an infogan, uniform in (-1, 1), beside its noise.", minimum=1, source="Chen et al. 2016"
@@ -73,7 +81,7 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/acgan, or a folder named like the kind: best.npz (the last epoch's), history.json, scale.npy.
 
-    A kind of slices has their background in lowest.npy.
+    A kind of slices has their background in lowest.npy; with the origin's networks, each has the middle of the range.
 
     Each kind is a stage of its own: it is skipped, goes on or is done again whatever became of the others.
     """
@@ -90,11 +98,14 @@ def _train(config: Config) -> None:
         if stage.done:
             return
         datasets.set_seed(config.seed)
-        lowest = 0.0
-        if KINDS[kind].of_images:
-            lowest = scaling.lowest(datasets.features(features, "train", config.acgan_batch))
+        batches, lowest = datasets.features(features, "train", config.acgan_batch), 0.0
+        if config.gan_networks == "origin":
+            lowest, scale = scaling.range_of(batches)
+        else:
+            lowest = scaling.lowest(batches) if KINDS[kind].of_images else 0.0
+            scale = scaling.root_mean_square(batches, lowest)
+        if np.any(lowest):
             np.save(stage.path / "lowest.npy", lowest)
-        scale = scaling.root_mean_square(datasets.features(features, "train", config.acgan_batch), lowest)
         np.save(stage.path / "scale.npy", scale)
         training = open_features(features, "train")
         shape = training.shape
@@ -102,7 +113,7 @@ def _train(config: Config) -> None:
             *(kind, shape, scale, config.ngf, config.ndf, config.acgan_latent, config.infogan_codes),
             *(config.infogan_weight, config.gan_loss, config.precision, config.seed),
             Stabilisers(config.gan_average, config.gan_flip, config.gan_batch_deviation),
-            lowest,
+            *(lowest, config.gan_networks),
         )
         gan.compile(
             tf.keras.optimizers.Adam(config.acgan_learning_rate, config.acgan_beta1),

@@ -91,6 +91,23 @@ def test_features_of_an_acgan_are_confirmed_and_those_of_a_cgan_are_all_kept(run
     np.testing.assert_allclose(found, wanted[:5], rtol=2e-3, atol=1e-4)  # float16
 
 
+def test_networks_of_the_origin_are_trained_restored_and_drawn_from(tmp_path):
+    write_features(tmp_path)
+    train_acgan.run(settings(tmp_path, "acgan", gan_networks="origin", acgan_epochs=1))
+    record = rundir.read_json(tmp_path / "acgan" / rundir.RECORD)
+    gan = restore.gan(tmp_path / "acgan", SHAPE, record["config"], "float32")
+    assert not [layer for layer in gan.discriminator.layers if "dropout" in layer.name or "spectral" in layer.name]
+    # each channel is 0 at its lowest: the ends of tanh are 0 and its maximum
+    found = np.stack([record["feature"] for record in Store(tmp_path / "features", "train").dataset()])
+    for code in (-1.0, 1.0):
+        gan.averaged = lambda *_, code=code, **__: np.full((1, *SHAPE), code, np.float32)
+        wanted = found.max((0, 1, 2)) if code == 1.0 else np.zeros(2)
+        np.testing.assert_allclose(gan.generate(None, None)[0, 0, 0], wanted, atol=1e-6)
+    del record["config"]["gan_networks"]
+    with pytest.raises(InputError, match="was made by a version without --gan_networks; delete it to redo it"):
+        restore.gan(tmp_path / "acgan", SHAPE, record["config"], "float32")
+
+
 def test_other_settings_are_refused(run):
     with pytest.raises(InputError, match="--gan_loss=correct .now origin."):
         train_acgan.run(settings(run, "cgan", gan_loss="origin"))
