@@ -106,7 +106,7 @@ def build_discriminator(
 ) -> tf.keras.Model:
     """Builds D: three hidden convolutions (of slices: five) of stride 2 with leaky ReLU, and linear heads on them.
 
-    The convolutions are spectrally normalised (Miyato et al. 2018), with dropout: small cohorts let D win at once without.
+    The convolutions are spectrally normalised (Miyato et al. 2018), with dropout: else D wins at once on small cohorts.
 
     Args:
       shape: (height, width, channels) of a feature.

@@ -27,7 +27,7 @@ from rembrandt_featgen.models import grade_aware, pretrained
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import callbacks, datasets, loops, samples
+from rembrandt_featgen.training import callbacks, datasets, initial, loops, samples
 from rembrandt_featgen.training import segmentation as scoring
 
 FOLDER = "unet"
@@ -48,7 +48,8 @@ class Config:
     )
     unet_initializer: str = cli.flag(
         "he",
-        "Initial weights: 'tensorlayer' is the origin's, whose signal dies out below width 64; 'he' keeps variance.",
+        "Initial weights: 'tensorlayer' is the origin's, whose signal dies out below width 64; 'he' keeps variance, "
+        "and the head starts at the tumour's share of the pixels.",
         choices=unets.INITIALIZERS,
     )
     unet_weights: str = cli.flag(
@@ -117,7 +118,7 @@ def run(config: Config) -> None:
             len(record["figures"]["modalities"]),
             config.unet_width,
             config.unet_initializer,
-            min(max(record["figures"]["tumour_prior"], 1e-4), 0.5),
+            initial.head_prior(config.unet_initializer, record["figures"]),
             config.precision,
         )
         if checkpoint:

@@ -58,7 +58,12 @@ class Config:
     ngf: int = cli.flag(512, "The same of the generator.", minimum=1, source="paper 4.2.1")
     acgan_latent: int = cli.flag(100, "Length of the noise vector.", minimum=1)
     acgan_epochs: int = cli.flag(50, "Epochs.", minimum=1, source="paper 4.2")
-    acgan_batch: int = cli.flag(16, "Features in a batch, both grades equally often.", minimum=2, source="paper 4.2")
+    acgan_batch: int = cli.flag(16, "Features in a batch.", minimum=2, source="paper 4.2")
+    acgan_balanced: bool = cli.flag(
+        True,
+        "Whether real batches hold both grades equally often, as generated ones do, the rarer one's features being "
+        "repeated; false takes each feature once an epoch (the paper says nothing of balance).",
+    )
     acgan_learning_rate: float = cli.flag(
         2e-4, "Adam's learning rate for both networks; the paper takes 0.002.", minimum=0.0
     )
@@ -121,9 +126,12 @@ def _train(config: Config) -> None:
             config.precision,
         )
         steps = datasets.steps_per_epoch(len(training), config.acgan_batch)
+        epochs = datasets.labelled_features([(features, "train", len(training))], config.acgan_batch)
+        if config.acgan_balanced:
+            epochs = datasets.balanced_features(features, config.acgan_batch)
         trained = loops.fit(
             gan,
-            datasets.balanced_features(features, config.acgan_batch),
+            epochs,
             steps,
             config.acgan_epochs,
             datasets.feature_pairs(features, "validation", config.acgan_batch),

@@ -86,6 +86,16 @@ def test_training_starts_from_the_checkpoint(run, tmp_path, caplog):
         np.testing.assert_array_equal(after, before)
 
 
+@pytest.mark.parametrize("initializer", unets.INITIALIZERS)
+def test_biases_of_the_origin_start_at_0(run, initializer):
+    """The head's is that of the tumour's share with the other initial weights."""
+    finetune.run(finetune.Config(str(run), unet_initializer=initializer, **STILL))
+    found, share = weights(run / "unet" / "best.npz"), rundir.read_json(run / "slices" / "stage.json")["figures"]
+    start = np.log(share["tumour_prior"] / (1 - share["tumour_prior"])) if initializer == "he" else 0.0
+    assert found[-1].tolist() == pytest.approx([start], rel=1e-5)
+    assert not any(bias.any() for bias in found[1:-1:2])
+
+
 class Trap:
     def __init__(self, command):
         self.command = command
