@@ -21,7 +21,7 @@ from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.models.gans import GAN
 from rembrandt_featgen.models.image_gans import EncodedGAN
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import restore
+from rembrandt_featgen.training import restore, tensorboard
 
 SPLIT = "synthetic"
 
@@ -92,7 +92,8 @@ def _generate(config: Config) -> None:
                     kind,
                 )
         kept, tried, right = (sum(getattr(t, name) for t in tallies) for name in ("kept", "tried", "right"))
-        stage.complete(
+        tensorboard.complete(
+            stage,
             synthetic=kept,
             kept={grade: tally.kept for grade, tally in zip(GRADES, tallies)},
             generated=tried,

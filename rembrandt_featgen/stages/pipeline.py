@@ -12,7 +12,7 @@ from absl import logging
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.errors import InputError
-from rembrandt_featgen.stages import classify, extract, fields, report, sweep
+from rembrandt_featgen.stages import classify, extract, fields, finetune, report, sweep
 
 _MODULES = stages.modules()
 _OWN = [
@@ -54,6 +54,7 @@ def _check(config) -> None:
     extract.check_tap(config)
     extract.check_crops(config, config.image_size)
     classify.check(config)
+    finetune.read_weights(config)
     sweep.check(config)
     most = len(GRADES) * config.synthetic_per_grade
     if config.synthetic_added > most:

@@ -16,8 +16,10 @@ from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.models.gan_networks import NETWORKS
 from rembrandt_featgen.models.gans import CLASS_LOSSES, Stabilisers, build_gan
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import callbacks, datasets, loops, scaling
+from rembrandt_featgen.training import callbacks, datasets, loops, scaling, tensorboard
 from rembrandt_featgen.training.features import open_features
+
+SHOWN = 8  # maps of a generated feature in TensorBoard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,9 +141,11 @@ def _train(config: Config) -> None:
             stage.logs,
             kind,
             config.seed,
+            [callbacks.GeneratedMaps(stage.logs, np.argsort(scale)[::-1][:SHOWN], config.acgan_epochs)],
         )
         last = ", ".join(f"{name} {values[-1]:.3f}" for name, values in trained["history"].items())
-        stage.complete(
+        tensorboard.complete(
+            stage,
             shape=shape,
             generator=gan.generator.count_params(),
             discriminator=gan.discriminator.count_params(),

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rembrandt_featgen import rundir
 from rembrandt_featgen.data.store import Store, Writer
@@ -75,6 +76,22 @@ def test_each_kind_is_a_stage_that_goes_on_alone(run, kind, resumed):
     assert ("fake_class_accuracy" in history, "val_real_source" in history) == (kind == "acgan", True)
     gan = restore.gan(run / kind, SHAPE, record["config"], "float32")
     assert gan.confirms == (kind == "acgan")
+
+
+def test_tensorboard_has_what_is_generated_and_how_much_is_confirmed(run):
+    for kind in ("acgan", "cgan"):
+        events = EventAccumulator(str(run / "tensorboard" / kind)).Reload()
+        images = {tag: events.Tensors(tag) for tag in events.Tags()["tensors"] if tag.startswith("generated")}
+        assert {tag: {event.step for event in found} for tag, found in images.items()} == {
+            "generated_LGG": {0, 1, 2},
+            "generated_HGG": {0, 1, 2},
+        }
+        png = images["generated_HGG"][0].tensor_proto.string_val
+        assert png[:2] == [b"8", b"4"]  # two maps of 4 x 4 side by side
+    events = EventAccumulator(str(run / "tensorboard" / "synthetic")).Reload()
+    (accuracy,) = events.Tensors("class_accuracy")
+    figures = rundir.read_json(run / "synthetic" / rundir.RECORD)["figures"]
+    assert accuracy.tensor_proto.float_val[0] == pytest.approx(figures["class_accuracy"])
 
 
 def test_features_of_an_acgan_are_confirmed_and_those_of_a_cgan_are_all_kept(run):
