@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util import tensor_util
 
 from rembrandt_featgen import rundir
 from rembrandt_featgen.data.store import Store, Writer
@@ -91,7 +92,7 @@ def test_tensorboard_has_what_is_generated_and_how_much_is_confirmed(run):
     events = EventAccumulator(str(run / "tensorboard" / "synthetic")).Reload()
     (accuracy,) = events.Tensors("class_accuracy")
     figures = rundir.read_json(run / "synthetic" / rundir.RECORD)["figures"]
-    assert accuracy.tensor_proto.float_val[0] == pytest.approx(figures["class_accuracy"])
+    assert tensor_util.make_ndarray(accuracy.tensor_proto) == pytest.approx(figures["class_accuracy"])
 
 
 def test_features_of_an_acgan_are_confirmed_and_those_of_a_cgan_are_all_kept(run):
