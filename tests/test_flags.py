@@ -1,13 +1,28 @@
 """Every flagfile of flags/ is understood, by a run as by a study."""
 
+import dataclasses
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from rembrandt_featgen import cli, stages
-from rembrandt_featgen.stages import crossvalidate, pipeline
+from rembrandt_featgen.cohort.layouts import Patient
+from rembrandt_featgen.stages import crossvalidate, pipeline, prepare
 
 ROOT = Path(__file__).parent.parent
+
+
+# Flags of paper.flags' user, of what the paper did not do, and of what changes no result.
+LEFT_OPEN = {"run_dir", "cohort", "layout", "unet_weights", "unet_weights_modalities", "split_file", "seed"}
+LEFT_OPEN |= {"test_fraction", "infogan_codes", "infogan_weight", "generate_batch", "extract_batch"}
+LEFT_OPEN |= {"classifier_arms", "classifier_kinds", "export_classifier", "bootstrap_draws", "projector_points"}
+LEFT_OPEN |= {"maximisation_steps", "report_title", "last_stage"}
+
+
+def read(name):
+    """The config of a run by a flagfile."""
+    return cli.parse(pipeline.Config, [f"--flagfile=flags/{name}.flags", "--run_dir=x"], stages.all_flags)
 
 
 @pytest.mark.parametrize("binary", [pipeline, crossvalidate])
@@ -23,10 +38,31 @@ def test_flagfile_is_understood(path, binary, monkeypatch):
 
 def test_recommended_departs_from_the_paper(monkeypatch):
     monkeypatch.chdir(ROOT)
-    paper, ours = (
-        cli.parse(pipeline.Config, [f"--flagfile=flags/{name}.flags", "--run_dir=x"], stages.all_flags)
-        for name in ("paper", "recommended")
-    )
+    paper, ours = read("paper"), read("recommended")
     assert (paper.ndf, paper.unet_width, paper.acgan_learning_rate, paper.gan_average) == (512, 64, 0.002, 0)
+    assert (paper.gan_networks, paper.generate_tries, paper.acgan_balanced) == ("origin", 1, False)
     assert (ours.test_counts, ours.dice_over, ours.gan_average) == ((), "batch", 0.999)
+    assert (ours.gan_networks, ours.generate_tries, ours.acgan_balanced) == ("correct", 10, True)
     assert ours.synthetic_per_grade == paper.synthetic_per_grade == 2400  # what ours does not name is the paper's
+
+
+def test_the_papers_flags_leave_no_setting_to_a_default():
+    lines = (ROOT / "flags" / "paper.flags").read_text().splitlines()
+    named = {line[2:].partition("=")[0] for line in lines if line.startswith("--")}
+    known = {field.name for field in dataclasses.fields(pipeline.Config)}
+    assert not named & LEFT_OPEN
+    assert {name for name in known - named if not name.startswith(("phantom_", "crop_"))} == LEFT_OPEN
+
+
+def test_split_of_the_papers_cohort(monkeypatch):
+    """61 and 40 patients (3.4): the test is the paper's; it has no validation split, and trains on 54 and 36."""
+    monkeypatch.chdir(ROOT)
+    patients = [
+        Patient(f"{grade}{n}", grade, {}, Path()) for grade, count in (("HGG", 61), ("LGG", 40)) for n in range(count)
+    ]
+    split = prepare._assignment(stages.share(prepare, read("paper")), patients)
+    counts = Counter((split[patient.id], patient.grade) for patient in patients)
+    assert counts == {
+        **{("test", "HGG"): 7, ("validation", "HGG"): 6, ("train", "HGG"): 48},
+        **{("test", "LGG"): 4, ("validation", "LGG"): 4, ("train", "LGG"): 32},
+    }

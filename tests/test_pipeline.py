@@ -219,6 +219,15 @@ def test_figures_and_features_are_in_tensorboard(run):
     assert known[first]["patient"] == feature["patient"][0].numpy().decode()
     assert known[first]["grade"] == layouts.GRADES[int(feature["label"][0])]
     np.testing.assert_allclose(points[first], feature["feature"][0].numpy().mean((0, 1)), rtol=1e-3, atol=1e-6)
+    for stage, tag in {
+        "slices": "split/train/slices/HGG",
+        "unet": "segmentation/test/hard_dice",
+        "features": "features/test",
+        "acgan": "generator",
+        "synthetic": "kept/HGG",
+        "classifier": "classification/augmented_cnn_patient/balanced_accuracy",
+    }.items():
+        assert tag in EventAccumulator(str(run_dir / "tensorboard" / stage)).Reload().Tags()["tensors"]
     shown = EventAccumulator(str(run_dir / "tensorboard" / "figures")).Reload().Tags()["tensors"]
     assert set(shown) == set(DRAWN)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,11 @@ ANATOMY = {
     "elongation": (0.80, 1.25),
     "angle": (0.0, 3.14),
 }
+# Other modalities show what FLAIR shows through a curve of their own: the intensity of fluid, white matter and lesion,
+# which are _KNOTS in FLAIR without noise. They tell no more of the lesion than FLAIR does.
+_KNOTS = (0.22, 1.0, 1.6)
+_CURVES = {"t1": (0.5, 1.0, 0.7), "t1ce": (0.5, 1.0, 1.5), "t2": (1.8, 1.0, 1.6)}
+MODALITIES = ("flair", *_CURVES)
 _MOST = 5000  # patients of a grade, as ids have four digits
 
 
@@ -55,6 +61,7 @@ def write_phantom(
     slices: int = 8,
     difficulty: float = 0.5,
     seed: int = 0,
+    modalities: Sequence[str] = ("flair",),
 ) -> Path:
     """Writes a cohort in BraTS 2017 layout, with what was drawn for each patient in phantom.json.
 
@@ -66,6 +73,7 @@ def write_phantom(
       slices: slices of a volume, from 3.
       difficulty: in [0, 1], see `draw_look`: 0 for looks that never overlap, 1 for looks that say nothing of the grade.
       seed: from 0; the n-th patient of a grade depends on nothing else of the cohort but seed and difficulty.
+      modalities: some of MODALITIES, a file of each patient for each; FLAIR does not depend on the others.
 
     Returns:
       The folder, which appears only once all is written.
@@ -74,7 +82,7 @@ def write_phantom(
       InputError: an argument is out of range, or the folder holds something else.
     """
     folder = Path(folder)
-    _check(folder, hgg, lgg, size, slices, difficulty, seed)
+    _check(folder, hgg, lgg, size, slices, difficulty, seed, modalities)
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     # Ids are dealt from a shuffled pack: they tell no grade, and stay when patients are added.
@@ -86,13 +94,15 @@ def write_phantom(
             name = f"PHANTOM_{pack[len(GRADES) * index + label]:04d}"
             generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(label, index)))
             drawn = {**draw_look(generator, label, difficulty), **draw_anatomy(generator)}
-            image, mask = render(generator, drawn, size, slices)
+            images, mask = render(generator, drawn, size, slices, modalities)
             home = part / GRADES[label] / name
             home.mkdir(parents=True)
-            nifti.write_new(home / f"{name}_flair.nii.gz", image, affine)
+            for modality, image in images.items():
+                nifti.write_new(home / f"{name}_{modality}.nii.gz", image, affine)
             nifti.write_new(home / f"{name}_seg.nii.gz", mask, affine)
             patients[name] = {"grade": GRADES[label], **{key: round(value, 4) for key, value in drawn.items()}}
     cohort = {"hgg": hgg, "lgg": lgg, "size": size, "slices": slices, "difficulty": difficulty, "seed": seed}
+    cohort["modalities"] = list(modalities)
     text = json.dumps({"cohort": cohort, "patients": dict(sorted(patients.items()))}, indent=2)
     (part / "phantom.json").write_text(text + "\n", encoding="utf-8")
     if folder.exists():
@@ -131,7 +141,9 @@ def draw_anatomy(generator: np.random.Generator) -> dict[str, float]:
     return {**drawn, "side": float(generator.choice([-1, 1]))}
 
 
-def render(generator: np.random.Generator, drawn: dict, size: int, slices: int) -> tuple[np.ndarray, np.ndarray]:
+def render(
+    generator: np.random.Generator, drawn: dict, size: int, slices: int, modalities: Sequence[str] = ("flair",)
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Renders a patient.
 
     Args:
@@ -139,10 +151,11 @@ def render(generator: np.random.Generator, drawn: dict, size: int, slices: int) 
       drawn: the parameters, of both `draw_look` and `draw_anatomy`.
       size: pixels along x and y.
       slices: along z.
+      modalities: some of MODALITIES.
 
     Returns:
-      FLAIR [size, size, slices] int16, 0 outside the brain, and the mask, uint8 in {0, 1}. The mask is where the lesion
-      outweighs the brain, and takes in the necrotic core.
+      Modality to image [size, size, slices] int16, 0 outside the brain; and the mask, uint8 in {0, 1}. The mask is
+      where the lesion outweighs the brain, and takes in the necrotic core.
     """
     # Pixel centres, in half-widths: x [size, 1, 1], y [1, size, 1], z [1, 1, slices].
     axes = [(2 * np.arange(n) + 1) / n - 1 for n in (size, size)] + [np.linspace(-1, 1, slices)]
@@ -151,9 +164,13 @@ def render(generator: np.random.Generator, drawn: dict, size: int, slices: int) 
     blend, lesion = _lesion(generator, drawn, axes, x, y, z, inside)
     clean = tissue * (1 - blend) + lesion * blend
     clean *= np.exp(drawn["bias"] * _field(generator, axes, 0.8))
-    real, imaginary = drawn["noise"] * generator.standard_normal((2, *clean.shape))
-    image = drawn["scale"] * np.hypot(clean + real, imaginary) * inside  # Rician, as in magnitude images
-    return np.rint(image).astype(np.int16), ((blend > 0.5) & inside).astype(np.uint8)
+    images = {}
+    for modality in sorted(modalities, key=MODALITIES.index):  # FLAIR's noise is drawn first, whatever follows
+        shown = np.interp(clean, _KNOTS, _CURVES[modality]) if modality in _CURVES else clean
+        real, imaginary = drawn["noise"] * generator.standard_normal((2, *clean.shape))
+        image = drawn["scale"] * np.hypot(shown + real, imaginary) * inside  # Rician, as in magnitude images
+        images[modality] = np.rint(image).astype(np.int16)
+    return images, ((blend > 0.5) & inside).astype(np.uint8)
 
 
 def _brain(generator, drawn, axes, x, y, z):
@@ -240,7 +257,7 @@ def _field(generator, axes, grain):
     return field
 
 
-def _check(folder, hgg, lgg, size, slices, difficulty, seed) -> None:
+def _check(folder, hgg, lgg, size, slices, difficulty, seed, modalities) -> None:
     limits = {
         "--phantom_hgg": (hgg, 1, _MOST),
         "--phantom_lgg": (lgg, 1, _MOST),
@@ -252,5 +269,10 @@ def _check(folder, hgg, lgg, size, slices, difficulty, seed) -> None:
     for flag, (value, low, high) in limits.items():
         if not low <= value <= high:
             raise InputError(f"{flag}={value} for the phantom cohort in {folder}; give a value from {low} to {high}")
+    unknown = [modality for modality in modalities if modality not in MODALITIES]
+    if unknown or not modalities:
+        raise InputError(
+            f"--modalities={','.join(modalities)}: the phantom has {', '.join(MODALITIES)}; take some of these"
+        )
     if folder.exists() and not (folder / "phantom.json").is_file():
         raise InputError(f"{folder}: there already, and no phantom cohort; choose another --run_dir, or move it away")

@@ -2,7 +2,8 @@
 
 They work on features divided by a scale for each channel, the root mean square over training features, so that they are
 of order one; they stay sparse and non-negative as ReLU made them, and the generator ends in a ReLU, whose range they
-have. (The origin's tanh generator cannot produce unbounded features, nor exact zeros.)
+have. (The origin's tanh generator cannot produce unbounded features, nor exact zeros: for it, each channel's range over
+training features is mapped onto -1 to 1.)
 
 Networks of whole slices are deeper: each hidden layer but one doubles or halves the sides, so that the smallest is a
 sixteenth of a slice (15 x 15 of 240, 6 x 6 of 96), as at the U-Net's 5th block, and filters halve as sides double, as
@@ -24,6 +25,7 @@ from rembrandt_featgen.models import convolutions
 from rembrandt_featgen.models import precision as precisions
 
 CLASSES = 2
+NETWORKS = ("correct", "origin")
 _MOMENTUM = 0.9  # of batch norm: small cohorts have too few steps for Keras' 0.99 to settle
 _INIT = tf.keras.initializers.RandomNormal  # of deviation 0.02, as in the implementation that the paper followed
 _LEAST_FILTERS = 4  # of a hidden layer of slices
@@ -41,7 +43,12 @@ def hidden_filters(filters: int, of_images: bool) -> list[int]:
 
 
 def build_generator(
-    shape, filters: int = 512, latent: int = 100, precision: str = "float32", of_images: bool = False
+    shape,
+    filters: int = 512,
+    latent: int = 100,
+    precision: str = "float32",
+    of_images: bool = False,
+    networks: str = "correct",
 ) -> tf.keras.Model:
     """Builds G: hidden layers, a dense one and two deconvolutions (of slices: four), with batch norm and ReLU.
 
@@ -51,9 +58,11 @@ def build_generator(
       latent: length of the noise vector, InfoGAN's codes included.
       precision: one of `precision.PRECISIONS`.
       of_images: whether it is for slices, see `hidden_filters`.
+      networks: one of `NETWORKS`: "origin" ends in tanh.
 
     Returns:
-      Model from noise [batch, latent] and labels [batch] int to scaled features [batch, *shape] >= 0, float32.
+      Model from noise [batch, latent] and labels [batch] int to scaled features [batch, *shape], float32: from 0 on, or
+      the origin's in (-1, 1).
     """
     height, width, channels = shape
     policy = precisions.policy(precision)
@@ -81,7 +90,8 @@ def build_generator(
         x = activate(deconvolution(x))
     x = tf.keras.layers.Cropping2D(((0, times * rows - height), (0, times * columns - width)), dtype=policy)(x)
     x = convolutions.Conv2D(channels, 3, padding="same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)(x)
-    return tf.keras.Model([noise, labels], tf.keras.layers.ReLU(dtype="float32")(x), name="generator")
+    end = tf.keras.layers.Activation("tanh" if networks == "origin" else "relu", dtype="float32")
+    return tf.keras.Model([noise, labels], end(x), name="generator")
 
 
 def build_discriminator(
@@ -93,10 +103,11 @@ def build_discriminator(
     precision: str = "float32",
     batch_deviation: bool = False,
     of_images: bool = False,
+    networks: str = "correct",
 ) -> tf.keras.Model:
     """Builds D: three hidden convolutions (of slices: five) of stride 2 with leaky ReLU, and linear heads on them.
 
-    The convolutions are spectrally normalised (Miyato et al. 2018): small cohorts let D win at once without it.
+    The convolutions are spectrally normalised (Miyato et al. 2018), with dropout: else D wins at once on small cohorts.
 
     Args:
       shape: (height, width, channels) of a feature.
@@ -109,6 +120,7 @@ def build_discriminator(
       batch_deviation: hands "source" the deviations of what is found within the batch, too (Karras et al. 2018). The
         other heads judge each feature for itself.
       of_images: whether it is for slices, see `hidden_filters`.
+      networks: one of `NETWORKS`: "origin" has neither spectral normalisation nor dropout.
 
     Returns:
       Model from scaled features [batch, *shape] to a dictionary of float32: "source", logits of "real" [batch, 1], or
@@ -119,10 +131,12 @@ def build_discriminator(
     x = feature = tf.keras.Input(shape, name="feature")
     for count in reversed(hidden_filters(filters, of_images)):
         convolution = convolutions.Conv2D(count, 3, 2, "same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)
-        # float32: the wrapper writes the normalised kernel back, which would round the variable in half precision
-        x = tfa.layers.SpectralNormalization(convolution, dtype="float32")(x)
-        x = tf.keras.layers.LeakyReLU(0.2, dtype=policy)(x)
-        x = tf.keras.layers.Dropout(0.25, dtype=policy)(x)
+        if networks != "origin":
+            # float32: the wrapper writes the normalised kernel back, which would round the variable in half precision
+            convolution = tfa.layers.SpectralNormalization(convolution, dtype="float32")
+        x = tf.keras.layers.LeakyReLU(0.2, dtype=policy)(convolution(x))
+        if networks != "origin":
+            x = tf.keras.layers.Dropout(0.25, dtype=policy)(x)
     x = tf.keras.layers.Flatten(dtype=policy)(x)
 
     def head(name, units, found=x, **settings):

@@ -13,7 +13,7 @@ import tensorflow as tf
 from rembrandt_featgen.models import gan_networks, losses
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models.gan_kinds import KINDS
-from rembrandt_featgen.models.gan_networks import CLASSES
+from rembrandt_featgen.models.gan_networks import CLASSES, NETWORKS
 
 CLASS_LOSSES = {"correct": losses.class_term, "origin": losses.origin_class_term}
 
@@ -54,6 +54,7 @@ def build_gan(
     seed: int = 0,
     stabilisers: Stabilisers = STABILISERS,
     lowest: np.ndarray | float = 0.0,
+    networks: str = "correct",
 ) -> GAN:
     """Builds both networks of a kind and the model around them.
 
@@ -66,18 +67,21 @@ def build_gan(
       codes: continuous codes of "infogan", appended to the noise.
       information_weight, class_loss, seed, stabilisers, lowest: as for `GAN`.
       precision: one of `precision.PRECISIONS`.
+      networks: one of `gan_networks.NETWORKS`; the origin's need `scaling.range_of` for scale and lowest.
 
     Raises:
-      ValueError: for an unknown kind or class loss.
+      ValueError: for an unknown kind, networks or class loss.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, received {kind!r}")
+    if networks not in NETWORKS:
+        raise ValueError(f"networks must be one of {', '.join(NETWORKS)}, received {networks!r}")
     tells_grade, is_told_grade, has_codes, of_images = KINDS[kind]
     codes = codes if has_codes else 0
-    generator = gan_networks.build_generator(shape, filters_generator, latent + codes, precision, of_images)
+    generator = gan_networks.build_generator(shape, filters_generator, latent + codes, precision, of_images, networks)
     discriminator = gan_networks.build_discriminator(
         *(shape, filters_discriminator, tells_grade, is_told_grade, codes, precision),
-        *(stabilisers.batch_deviation, of_images),
+        *(stabilisers.batch_deviation, of_images, networks),
     )
     return GAN(generator, discriminator, scale, information_weight, class_loss, seed, stabilisers, lowest)
 
@@ -92,7 +96,8 @@ class GAN(tf.keras.Model):
       class_loss: one of `CLASS_LOSSES`.
       seed: of noise and flips, which are functions of it and of the step.
       stabilisers: D must have been built with the same `batch_deviation`.
-      lowest: [channels] that is taken off before scaling: 0 for features after ReLU, the background of slices.
+      lowest: [channels] that is taken off before scaling: 0 for features after ReLU, the background of slices; for the
+        origin's networks the middle of each channel's range.
 
     Attributes:
       averaged: what features are drawn from: the running average of G, or G itself.

@@ -105,7 +105,7 @@ def activation_maximisation(sought: Sequence[Sought], wanted: Sequence[Wanted]) 
         if channel.synthetic is not None:
             row.append(Panel(channel.synthetic, f"map in a synthetic feature\n{means[2]}", colours="viridis"))
         rows.append(row)
-        names.append(f"U-Net {channel.channel},\nmore in {channel.grade}")
+        names.append(f"{channel.channel},\nmore in {channel.grade}")
     for head in wanted:
         channels = liveliest_channels(head.features[1], MAPS)
         maps = np.stack([np.moveaxis(feature[..., channels], -1, 0) for feature in head.features])
@@ -120,10 +120,10 @@ def activation_maximisation(sought: Sequence[Sought], wanted: Sequence[Wanted]) 
     )
     return Figure(
         grid(rows, names),
-        f"What maximises {' and '.join(channel.channel for channel in sought)} of the U-Net"
+        f"What maximises {' and '.join(channel.channel for channel in sought)}"
         + "".join(f", and what the discriminator takes for {head.grade}" for head in wanted)
         + ", beside a real and a synthetic counterpart.",
-        "Activation maximisation. U-Net: of each grade the channel that fires most in it, compared with the other "
+        "Activation maximisation. Features: of each grade the channel that fires most in it, compared with the other "
         "grade; a slice that maximises it, found from the training slice in which it fires most; that slice; and its "
         "map in the synthetic feature in which it fires most. "
         + (of_heads if wanted else "The discriminator has no class head to maximise."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from rembrandt_featgen.reporting import page, sweeps
+from rembrandt_featgen.reporting import page, paper_tables, sweeps
 from rembrandt_featgen.reporting.drawing import Figure
 from rembrandt_featgen.reporting.page import Place
 
@@ -89,6 +89,7 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         key_settings={key: settings[key] for key in KEY_SETTINGS if key in settings},
         ONE_CLASS=ONE_CLASS,
         UNREPORTED=UNREPORTED,
+        paper=paper_tables,
         NAN=math.nan,
     )
 

@@ -15,7 +15,7 @@ from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models import classifier as classifiers
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import adding, callbacks, comparison, datasets, loops, scaling, trials
+from rembrandt_featgen.training import adding, callbacks, comparison, datasets, loops, scaling, tensorboard, trials
 from rembrandt_featgen.training.features import open_features
 
 FOLDER = "classifier"
@@ -102,7 +102,8 @@ def run(config: Config) -> None:
             if set(ARMS) <= set(config.classifier_arms)
         }
         _write_predictions(stage.path / "predictions.csv", *keys["test"], probabilities)
-        stage.complete(
+        tensorboard.complete(
+            stage,
             classification=rows["test"],
             validation=rows["validation"],
             comparison=differences,

@@ -19,7 +19,7 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.stages import arms, extract, fields, folds, phantom, study
+from rembrandt_featgen.stages import arms, extract, fields, finetune, folds, phantom, study
 
 FOLDS = "folds"
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
@@ -48,6 +48,7 @@ def run(config) -> None:
     extract.check_tap(config)
     extract.check_crops(config, config.image_size)
     arms.check_generators(chosen, config.gans)
+    finetune.read_weights(config)
     arms.chosen_amounts(config)
     run_dir = Path(config.run_dir)
     rundir.make_folder(run_dir, "--run_dir")

@@ -31,7 +31,7 @@ from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models import crops, inference
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import cropping, datasets, restore
+from rembrandt_featgen.training import cropping, datasets, restore, tensorboard
 from rembrandt_featgen.training.features import ENCODER
 
 FOLDER = "features"
@@ -111,7 +111,7 @@ def run(config: Config) -> None:
         else:
             for split in splits.SPLITS:
                 extract_split(config, features, shape, slices, split, stage.path)
-        stage.complete(tap=config.tap, shape=shape, features=counts, **measured)
+        tensorboard.complete(stage, tap=config.tap, shape=shape, features=counts, **measured)
         logging.info("features: %s at %s, %s", "x".join(map(str, shape)), config.tap, counts)
 
 

@@ -20,6 +20,7 @@ from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.data import augment, tensorlayer_npz
 from rembrandt_featgen.metrics import segmentation
+from rembrandt_featgen.models import crops
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.reporting import attention, paper_figures, paper_tables, sweeps
@@ -223,17 +224,22 @@ def _sought(run: Artifacts, steps: int) -> list[attention.Sought]:
     by_label = samples.telling_channels(run.points)
     channels = [by_label[GRADES.index(grade)] for grade in _GRADES]
     numbers = [samples.strongest(run.points, "train", channel) for channel in channels]
-    real = samples.read_slices(run.folders["slices"], "train", numbers).images
+    encoder, real, _ = run.looked_at(samples.read_slices(run.folders["slices"], "train", numbers))
     bounds = float(real.min()), float(np.percentile(real, 99.9))
-    maximised, means = attribution.maximise_channel(run.encoder, channels, real, bounds, steps)
+    maximised, means = attribution.maximise_channel(encoder, channels, real, bounds, steps)
+    features = encoder.predict(real, verbose=0)  # those that are kept of crops are by other networks, each of a fold
     sought = []
     for i, (grade, channel) in enumerate(zip(_GRADES, channels)):
-        fires, best = run.feature("train", numbers[i])[..., channel], samples.strongest(run.points, SYNTHETIC, channel)
+        fires, best = features[i, ..., channel], samples.strongest(run.points, SYNTHETIC, channel)
         drawn = None if best is None else run.feature(SYNTHETIC, best)[..., channel]
-        name, shown = f"{run.tap} channel {channel}", (real[i, ..., 0], fires)
+        name, shown = f"{_source(run)} channel {channel}", (real[i, ..., 0], fires)
         level = [means[i], fires.mean(), *([] if drawn is None else [drawn.mean()])]
         sought.append(attention.Sought(name, grade, maximised[i, ..., 0], shown, drawn, level))
     return sought
+
+
+def _source(run: Artifacts) -> str:
+    return "CNN of crops," if run.tap == crops.TAP else f"U-Net {run.tap}"
 
 
 def _wanted(run: Artifacts, steps: int) -> list[attention.Wanted]:
@@ -244,10 +250,11 @@ def _wanted(run: Artifacts, steps: int) -> list[attention.Wanted]:
         if found[1] is None:
             continue
         real, synthetic = map(run.scaled, found)
-        start = np.abs(np.random.default_rng(run.seed).normal(0.0, 0.1, real.shape))
-        best = attribution.maximise_grade(head, label, start, float(real.max()), steps)
+        silent = run.scaled(np.zeros_like(found[0]))
+        start = silent + np.abs(np.random.default_rng(run.seed).normal(0.0, 0.1, real.shape))
+        best = attribution.maximise_grade(head, label, start, (float(silent.min()), float(real.max())), steps)
         features = np.stack([best, real, synthetic])
-        wanted.append(attention.Wanted(grade, features, attribution.log_odds(head, features, label)))
+        wanted.append(attention.Wanted(grade, features - silent, attribution.log_odds(head, features, label)))
     return wanted
 
 

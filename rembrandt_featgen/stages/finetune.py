@@ -27,12 +27,13 @@ from rembrandt_featgen.models import grade_aware, inference, pretrained
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import callbacks, datasets, loops, samples
+from rembrandt_featgen.training import callbacks, datasets, initial, loops, samples, tensorboard
 from rembrandt_featgen.training import segmentation as scoring
 
 FOLDER = "unet"
 _DICE = {"batch": segmentation.batch_soft_dice_loss, "slice": segmentation.soft_dice_loss}
 _MEASURES = [segmentation.soft_dice_loss, segmentation.hard_dice, segmentation.iou, segmentation.sensitivity]
+PRETRAINING_RATE = 1e-4  # paper 4.1
 SHOWN = 6  # slices in the report's overlays
 
 
@@ -48,7 +49,8 @@ class Config:
     )
     unet_initializer: str = cli.flag(
         "he",
-        "Initial weights: 'tensorlayer' is the origin's, whose signal dies out below width 64; 'he' keeps variance.",
+        "Initial weights: 'tensorlayer' is the origin's, whose signal dies out below width 64; 'he' keeps variance, "
+        "and the head starts at the tumour's share of the pixels.",
         choices=unets.INITIALIZERS,
     )
     unet_weights: str = cli.flag(
@@ -100,15 +102,9 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/unet: best.npz, history.json, overlays.npz, and Table 2 in stage.json."""
     slices, record, digest = rundir.find(config.run_dir, "slices", "prepare")
-    inputs, checkpoint = {"slices": digest}, None
-    if config.unet_weights:
-        checkpoint = tensorlayer_npz.read(Path(config.unet_weights).expanduser())
+    inputs, checkpoint = {"slices": digest}, read_weights(config)
+    if checkpoint:
         inputs["unet_weights"] = checkpoint.digest
-    elif config.unet_weights_modalities:
-        raise InputError(
-            f"--unet_weights_modalities={','.join(config.unet_weights_modalities)} names the channels of "
-            "--unet_weights, which is not given; give both or neither"
-        )
     with rundir.open_stage(config, FOLDER, inputs) as stage:
         if stage.done:
             return
@@ -117,9 +113,16 @@ def run(config: Config) -> None:
             len(record["figures"]["modalities"]),
             config.unet_width,
             config.unet_initializer,
-            min(max(record["figures"]["tumour_prior"], 1e-4), 0.5),
+            initial.head_prior(config.unet_initializer, record["figures"]),
             config.precision,
         )
+        if not checkpoint and config.unet_learning_rate < PRETRAINING_RATE:
+            logging.warning(
+                "U-Net: starts from random weights at --unet_learning_rate=%g, which is for fine-tuning; give "
+                "--unet_weights, or %g (the paper's to pre-train) or more",
+                config.unet_learning_rate,
+                PRETRAINING_RATE,
+            )
         if checkpoint:
             _start_from(checkpoint, unet, record["figures"]["modalities"], config)
         start = callbacks.CrossEntropyStart(_DICE[config.dice_over], config.unet_warmup_steps)
@@ -155,8 +158,20 @@ def run(config: Config) -> None:
             for split in ("train", "validation", "test")
         }
         _save_overlays(stage.path / "overlays.npz", unet, slices)
-        stage.complete(segmentation=table, parameters=unet.count_params(), **trained)
+        tensorboard.complete(stage, segmentation=table, parameters=unet.count_params(), **trained)
         logging.info("U-Net: best epoch %d, test hard dice %.3f", trained["best_epoch"] + 1, table["test"]["hard_dice"])
+
+
+def read_weights(config) -> tensorlayer_npz.Checkpoint | None:
+    """What --unet_weights holds, None without it; InputError where it cannot be used."""
+    if config.unet_weights:
+        return tensorlayer_npz.read(Path(config.unet_weights).expanduser())
+    if config.unet_weights_modalities:
+        raise InputError(
+            f"--unet_weights_modalities={','.join(config.unet_weights_modalities)} names the channels of "
+            "--unet_weights, which is not given; give both or neither"
+        )
+    return None
 
 
 def _start_from(checkpoint, unet, modalities, config) -> None:

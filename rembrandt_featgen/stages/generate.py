@@ -21,7 +21,7 @@ from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.models.gans import GAN
 from rembrandt_featgen.models.image_gans import EncodedGAN
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import restore
+from rembrandt_featgen.training import restore, tensorboard
 
 SPLIT = "synthetic"
 
@@ -37,7 +37,12 @@ class Config:
     synthetic_per_grade: int = cli.flag(
         2400, "Features wanted of each grade.", minimum=1, source="paper 4.2.2: 4800 in all"
     )
-    generate_tries: int = cli.flag(10, "Times --synthetic_per_grade that are generated at most.", minimum=1)
+    generate_tries: int = cli.flag(
+        10,
+        "Times --synthetic_per_grade that are generated at most; 1 generates that many and keeps those of them that "
+        "are confirmed, as the paper does.",
+        minimum=1,
+    )
     generate_batch: int = cli.flag(64, "Features in a batch.", minimum=1)
 
 
@@ -87,7 +92,8 @@ def _generate(config: Config) -> None:
                     kind,
                 )
         kept, tried, right = (sum(getattr(t, name) for t in tallies) for name in ("kept", "tried", "right"))
-        stage.complete(
+        tensorboard.complete(
+            stage,
             synthetic=kept,
             kept={grade: tally.kept for grade, tally in zip(GRADES, tallies)},
             generated=tried,
@@ -116,8 +122,9 @@ def _confirmed(gan: GAN | EncodedGAN, label: int, batch: int, config: Config, ta
         noise = gan.noise(batch, [config.seed + 1, step * len(GRADES) + label])
         return gan.draw(noise, tf.fill([batch], label))
 
-    for step in range(-(-config.synthetic_per_grade * config.generate_tries // batch)):
-        features, confirmed = (tensor.numpy() for tensor in draw(tf.constant(step)))
+    most = config.synthetic_per_grade * config.generate_tries
+    for step in range(-(-most // batch)):
+        features, confirmed = (tensor.numpy()[: most - tally.tried] for tensor in draw(tf.constant(step)))
         tally.tried += len(confirmed)
         tally.right += int(np.sum(confirmed))
         yield from features[confirmed]

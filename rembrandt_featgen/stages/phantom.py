@@ -23,6 +23,7 @@ class Config:
 
     run_dir: str = fields.run_dir()
     cohort: str = fields.cohort()
+    modalities: tuple[str, ...] = fields.modalities()
     phantom_hgg: int = cli.flag(36, "Phantom patients with high-grade lesions.", minimum=1)
     phantom_lgg: int = cli.flag(24, "Phantom patients with low-grade lesions.", minimum=1)
     phantom_size: int = cli.flag(240, "Pixels along each in-plane side of a phantom volume.", minimum=32)
@@ -49,6 +50,7 @@ def run(config: Config) -> None:
             slices=config.phantom_slices,
             difficulty=config.phantom_difficulty,
             seed=config.phantom_seed,
+            modalities=config.modalities,
         )
         stage.complete(patients={"HGG": config.phantom_hgg, "LGG": config.phantom_lgg})
 

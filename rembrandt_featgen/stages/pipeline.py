@@ -13,7 +13,7 @@ from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models import crops
-from rembrandt_featgen.stages import classify, extract, fields, report, sweep
+from rembrandt_featgen.stages import classify, extract, fields, finetune, report, sweep
 
 _MODULES = stages.modules()
 _OWN = [
@@ -55,6 +55,7 @@ def _check(config) -> None:
     extract.check_tap(config)
     extract.check_crops(config, config.image_size)
     classify.check(config)
+    finetune.read_weights(config)
     sweep.check(config)
     if crops.TAP in config.sweep_taps:
         extract.check_crops(dataclasses.replace(config, tap=crops.TAP), config.image_size)

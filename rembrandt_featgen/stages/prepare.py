@@ -21,6 +21,7 @@ from rembrandt_featgen.data import slices as slicing
 from rembrandt_featgen.data import store
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.stages import fields
+from rembrandt_featgen.training import tensorboard
 
 FOLDER = "slices"
 
@@ -76,7 +77,8 @@ def run(config: Config) -> None:
         mean, deviation = moments.mean(), moments.deviation()
         counts = _write_slices(config, patients, assignment, stage.path, mean, deviation)
         splits.write_split(stage.path / "split.json", assignment, patients)
-        stage.complete(
+        tensorboard.complete(
+            stage,
             source=str(config.cohort),
             mean=mean,
             deviation=deviation,

@@ -13,10 +13,13 @@ from absl import logging
 from rembrandt_featgen import cli, rundir, stages
 from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.models.gan_kinds import KINDS
+from rembrandt_featgen.models.gan_networks import NETWORKS
 from rembrandt_featgen.models.gans import CLASS_LOSSES, Stabilisers, build_gan
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import callbacks, datasets, loops, scaling
+from rembrandt_featgen.training import callbacks, datasets, loops, scaling, tensorboard
 from rembrandt_featgen.training.features import open_features
+
+SHOWN = 8  # maps of a generated feature in TensorBoard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +33,16 @@ class Config:
     gan_loss: str = cli.flag(
         "correct",
         "'origin' has the defect of the implementation that the paper followed, which fed softmax instead of "
-        "log-softmax to the class term of both networks: they minimise -P(class) in place of -log P(class). Nothing "
-        "else is the origin's; a cgan has no class term.",
+        "log-softmax to the class term of both networks: they minimise -P(class) in place of -log P(class). A cgan has "
+        "no class term.",
         choices=tuple(CLASS_LOSSES),
+    )
+    gan_networks: str = cli.flag(
+        "correct",
+        "'origin' has a plain discriminator, and a generator that ends in tanh, for which each channel's range over "
+        "training features is mapped onto -1 to 1 (how the paper scaled them it does not say); 'correct' has spectral "
+        "normalisation and dropout in the discriminator, and a generator that ends in ReLU.",
+        choices=NETWORKS,
     )
     infogan_codes: int = cli.flag(
         2, "Continuous codes of an infogan, uniform in (-1, 1), beside its noise.", minimum=1, source="Chen et al. 2016"
@@ -50,7 +60,12 @@ class Config:
     ngf: int = cli.flag(512, "The same of the generator.", minimum=1, source="paper 4.2.1")
     acgan_latent: int = cli.flag(100, "Length of the noise vector.", minimum=1)
     acgan_epochs: int = cli.flag(50, "Epochs.", minimum=1, source="paper 4.2")
-    acgan_batch: int = cli.flag(16, "Features in a batch, both grades equally often.", minimum=2, source="paper 4.2")
+    acgan_batch: int = cli.flag(16, "Features in a batch.", minimum=2, source="paper 4.2")
+    acgan_balanced: bool = cli.flag(
+        True,
+        "Whether real batches hold both grades equally often, as generated ones do, the rarer one's features being "
+        "repeated; false takes each feature once an epoch (the paper says nothing of balance).",
+    )
     acgan_learning_rate: float = cli.flag(
         2e-4, "Adam's learning rate for both networks; the paper takes 0.002.", minimum=0.0
     )
@@ -73,7 +88,7 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/acgan, or a folder named like the kind: best.npz (the last epoch's), history.json, scale.npy.
 
-    A kind of slices has their background in lowest.npy.
+    A kind of slices has their background in lowest.npy; with the origin's networks, each has the middle of the range.
 
     Each kind is a stage of its own: it is skipped, goes on or is done again whatever became of the others.
     """
@@ -90,11 +105,14 @@ def _train(config: Config) -> None:
         if stage.done:
             return
         datasets.set_seed(config.seed)
-        lowest = 0.0
-        if KINDS[kind].of_images:
-            lowest = scaling.lowest(datasets.features(features, "train", config.acgan_batch))
+        batches, lowest = datasets.features(features, "train", config.acgan_batch), 0.0
+        if config.gan_networks == "origin":
+            lowest, scale = scaling.range_of(batches)
+        else:
+            lowest = scaling.lowest(batches) if KINDS[kind].of_images else 0.0
+            scale = scaling.root_mean_square(batches, lowest)
+        if np.any(lowest):
             np.save(stage.path / "lowest.npy", lowest)
-        scale = scaling.root_mean_square(datasets.features(features, "train", config.acgan_batch), lowest)
         np.save(stage.path / "scale.npy", scale)
         training = open_features(features, "train")
         shape = training.shape
@@ -102,7 +120,7 @@ def _train(config: Config) -> None:
             *(kind, shape, scale, config.ngf, config.ndf, config.acgan_latent, config.infogan_codes),
             *(config.infogan_weight, config.gan_loss, config.precision, config.seed),
             Stabilisers(config.gan_average, config.gan_flip, config.gan_batch_deviation),
-            lowest,
+            *(lowest, config.gan_networks),
         )
         gan.compile(
             precisions.adam(config.acgan_learning_rate, config.acgan_beta1),
@@ -110,9 +128,12 @@ def _train(config: Config) -> None:
             config.precision,
         )
         steps = datasets.steps_per_epoch(len(training), config.acgan_batch)
+        epochs = datasets.labelled_features([(features, "train", len(training))], config.acgan_batch)
+        if config.acgan_balanced:
+            epochs = datasets.balanced_features(features, config.acgan_batch)
         trained = loops.fit(
             gan,
-            datasets.balanced_features(features, config.acgan_batch),
+            epochs,
             steps,
             config.acgan_epochs,
             datasets.feature_pairs(features, "validation", config.acgan_batch),
@@ -120,9 +141,11 @@ def _train(config: Config) -> None:
             stage.logs,
             kind,
             config.seed,
+            [callbacks.GeneratedMaps(stage.logs, np.argsort(scale)[::-1][:SHOWN], config.acgan_epochs)],
         )
         last = ", ".join(f"{name} {values[-1]:.3f}" for name, values in trained["history"].items())
-        stage.complete(
+        tensorboard.complete(
+            stage,
             shape=shape,
             generator=gan.generator.count_params(),
             discriminator=gan.discriminator.count_params(),

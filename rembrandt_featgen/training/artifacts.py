@@ -107,5 +107,6 @@ class Artifacts:
 
     def scaled(self, feature: np.ndarray) -> np.ndarray:
         """A feature as the discriminator sees it."""
-        scale = np.load(self.folders["gan"] / "scale.npy")
-        return np.divide(feature, scale, out=np.zeros_like(feature), where=scale > 0)
+        scale, lowest = np.load(self.folders["gan"] / "scale.npy"), self.folders["gan"] / "lowest.npy"
+        above = feature - np.load(lowest) if lowest.exists() else feature
+        return np.divide(above, scale, out=np.zeros_like(feature), where=scale > 0)

@@ -114,14 +114,16 @@ def log_odds(head: tf.keras.Model, features: np.ndarray, label: int) -> np.ndarr
     return logits[:, label] - logits[:, 1 - label]
 
 
-def maximise_grade(head: tf.keras.Model, label: int, start: np.ndarray, highest: float, steps: int) -> np.ndarray:
+def maximise_grade(
+    head: tf.keras.Model, label: int, start: np.ndarray, bounds: tuple[float, float], steps: int
+) -> np.ndarray:
     """The scaled feature that maximises the log-odds of a grade.
 
     Args:
       head: of `class_head`.
       label: 0 = LGG, 1 = HGG.
       start: [h, w, channels], where the search starts.
-      highest: of its values; the lowest is 0, as after ReLU.
+      bounds: lowest and highest of its values.
       steps: of gradient ascent.
 
     Returns:
@@ -131,7 +133,7 @@ def maximise_grade(head: tf.keras.Model, label: int, start: np.ndarray, highest:
     def score(logits):
         return logits[:, label] - logits[:, 1 - label]
 
-    return _maximise(head, score, start[None], (0.0, highest), steps, _FEATURE_ROUGHNESS)[0]
+    return _maximise(head, score, start[None], bounds, steps, _FEATURE_ROUGHNESS)[0]
 
 
 def _maximise(model, score, start, bounds, steps, roughness):

@@ -12,6 +12,16 @@ from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.training import datasets
 
 
+def head_prior(initializer: str, slices: Mapping) -> float | None:
+    """What the head predicts at first: the tumour's share of the pixels; None for the origin, whose biases are all 0.
+
+    Args:
+      initializer: one of `unets.INITIALIZERS`.
+      slices: the stage.json's figures of the slices.
+    """
+    return None if initializer == "tensorlayer" else min(max(slices["tumour_prior"], 1e-4), 0.5)
+
+
 def unet(config: Mapping, slices: Mapping, arrays: Sequence[np.ndarray] | None = None) -> tf.keras.Model:
     """Builds what the finetune stage started from, computing in float32.
 
@@ -25,7 +35,7 @@ def unet(config: Mapping, slices: Mapping, arrays: Sequence[np.ndarray] | None =
         len(slices["modalities"]),
         config["unet_width"],
         config["unet_initializer"],
-        min(max(slices["tumour_prior"], 1e-4), 0.5),
+        head_prior(config["unet_initializer"], slices),
     )
     if arrays is not None:
         pretrained.assign(network, arrays, slices["modalities"], config["unet_weights_modalities"])

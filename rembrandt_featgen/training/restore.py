@@ -70,8 +70,9 @@ def gan(folder: Path, shape: tuple[int, int, int], config: Mapping, precision: s
       config: its stage.json's config.
       precision: in which it computes from now on.
     """
-    if "gan_average" not in config:
-        raise InputError(f"{folder} was made by a version without --gan_average; delete it to redo it")
+    for flag in ("gan_average", "gan_networks"):
+        if flag not in config:
+            raise InputError(f"{folder} was made by a version without --{flag}; delete it to redo it")
     scale, lowest = np.load(folder / "scale.npy"), folder / "lowest.npy"
     network = gans.build_gan(
         *(config["gans"][0], shape, scale, config["ngf"], config["ndf"], config["acgan_latent"]),
@@ -79,6 +80,7 @@ def gan(folder: Path, shape: tuple[int, int, int], config: Mapping, precision: s
         precision=precision,
         stabilisers=gans.Stabilisers(config["gan_average"], config["gan_flip"], config["gan_batch_deviation"]),
         lowest=np.load(lowest) if lowest.exists() else 0.0,
+        networks=config["gan_networks"],
     )
     weights.load(network, folder / "best.npz")
     return network

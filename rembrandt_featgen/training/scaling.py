@@ -22,6 +22,20 @@ def lowest(batches: Iterable[dict]) -> np.ndarray:
     return np.min([tf.reduce_min(batch["feature"], (0, 1, 2)).numpy() for batch in batches], 0).astype(np.float32)
 
 
+def range_of(batches: Iterable[dict]) -> tuple[np.ndarray, np.ndarray]:
+    """Middle of the range of each channel and half its width, which map the channel onto -1 to 1, as tanh needs it.
+
+    Args:
+      batches: records with "feature" [batch, h, w, channels].
+
+    Returns:
+      Two of [channels] float32; the width is 0 for a channel that never changes.
+    """
+    ends = [[end(batch["feature"], (0, 1, 2)) for end in (tf.reduce_min, tf.reduce_max)] for batch in batches]
+    low, high = (limit([pair[i] for pair in ends], 0).astype(np.float32) for i, limit in enumerate((np.min, np.max)))
+    return (low + high) / 2, (high - low) / 2
+
+
 def root_mean_square(batches: Iterable[dict], above: np.ndarray | float = 0.0) -> np.ndarray:
     """Root mean square of each channel over all features and positions, from a floor on.
 

@@ -1,9 +1,9 @@
-"""Pictures, points and trials for TensorBoard: its tabs of images, the projector and HParams."""
+"""Figures, pictures, points and trials for TensorBoard: its tabs of scalars, images, the projector and HParams."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,30 @@ import tensorflow as tf
 from tensorboard.plugins import projector
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.image import metadata
+
+from rembrandt_featgen import rundir
+
+_OF_EACH_PATIENT = "by_patient"  # too many to look at
+
+
+def complete(stage: rundir.Stage, **figures) -> None:
+    """`stage.complete`, and each number of the figures as a scalar, so that every stage shows in TensorBoard."""
+    found = stage.complete(**figures)["figures"]
+    with tf.summary.create_file_writer(str(stage.logs)).as_default():
+        for name, value in _numbers(found):
+            tf.summary.scalar(name, value, step=0)
+
+
+def _numbers(value, name: str = "") -> Iterator[tuple[str, float]]:
+    """Path and value of each number in figures; rows of a table go by their words, and plain lists are left out."""
+    if isinstance(value, list):
+        value = {"_".join(v for v in row.values() if isinstance(v, str)): row for row in value if isinstance(row, dict)}
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if key != _OF_EACH_PATIENT:
+                yield from _numbers(part, f"{name}/{key}" if name else key)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield name, value
 
 
 def write_images(logs: Path, images: Mapping[str, bytes], descriptions: Mapping[str, str]) -> None:

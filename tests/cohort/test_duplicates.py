@@ -11,7 +11,7 @@ def volumes():
     for index in range(4):
         generator = np.random.default_rng(index)
         drawn = {**phantom.draw_look(generator, index % 2, 0.5), **phantom.draw_anatomy(generator)}
-        found[f"P{index}"] = phantom.render(generator, drawn, 128, 4)[0].astype(float)
+        found[f"P{index}"] = phantom.render(generator, drawn, 128, 4)[0]["flair"].astype(float)
     return found
 
 

@@ -33,7 +33,7 @@ def test_is_a_brats2017_cohort(easy):
     assert grades != sorted(grades)  # ids do not tell the grade
     assert grades != sorted(grades, reverse=True)
     record = json.loads((folder / "phantom.json").read_text())
-    assert record["cohort"] == {"hgg": 8, "lgg": 6, "difficulty": 0, "seed": 0, **SMALL}
+    assert record["cohort"] == {"hgg": 8, "lgg": 6, "difficulty": 0, "seed": 0, "modalities": ["flair"], **SMALL}
     assert {name: entry["grade"] for name, entry in record["patients"].items()} == {
         p.id: p.grade for p, _, _ in patients
     }
@@ -79,7 +79,8 @@ def test_a_threshold_does_not_segment():
     for index in range(6):
         generator = np.random.default_rng(index)
         drawn = {**phantom.draw_look(generator, index % 2, 0.5), **phantom.draw_anatomy(generator)}
-        image, mask = phantom.render(generator, drawn, 96, 6)
+        images, mask = phantom.render(generator, drawn, 96, 6)
+        image = images["flair"]
         guess = image > 1.35 * np.median(image[image > 0])
         dice.append(2 * (guess & (mask > 0)).sum() / (guess.sum() + mask.sum()))
     assert np.mean(dice) < 0.9
@@ -113,6 +114,29 @@ def test_patients_do_not_depend_on_their_number(tmp_path):
     many = _files(phantom.write_phantom(tmp_path / "many", 3, 3, **SMALL))
     del few["phantom.json"]
     assert few.items() <= many.items()
+
+
+def test_modalities_of_brats(tmp_path):
+    """FLAIR is the same whatever is made beside it; fluid is bright in T2, a lesion in T1ce and T2, neither in T1."""
+    alone = _files(phantom.write_phantom(tmp_path / "alone", 1, 1, **SMALL))
+    names = ("flair", "t1", "t1ce", "t2")
+    folder = phantom.write_phantom(tmp_path / "all", 1, 1, modalities=names, **SMALL)
+    del alone["phantom.json"]
+    assert alone.items() <= _files(folder).items()
+    for patient in layouts.find_patients(folder, modalities=names):
+        images = {name: nifti.read_volume(patient.images[name]).voxels for name in names}
+        lesion, flair = nifti.read_mask(patient.mask, (64, 64, 6)) > 0, images["flair"]
+        brain = flair > 0
+        white, fluid = (
+            brain & ~lesion & (flair > np.median(flair[brain])),
+            brain & (flair < 0.4 * np.median(flair[brain])),
+        )
+        level = {name: [images[name][part].mean() for part in (fluid, white, lesion)] for name in names}
+        assert level["t1"][0] < level["t1"][1] > level["t1"][2]
+        assert level["t1ce"][0] < level["t1ce"][1] < level["t1ce"][2]
+        assert level["t2"][0] > level["t2"][1] < level["t2"][2]
+    with pytest.raises(InputError, match="--modalities=flair,dwi: the phantom has flair, t1, t1ce, t2; take some"):
+        phantom.write_phantom(tmp_path / "b", 1, 1, modalities=("flair", "dwi"), **SMALL)
 
 
 def test_an_earlier_phantom_is_replaced(tmp_path):

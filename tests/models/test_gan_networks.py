@@ -67,6 +67,24 @@ def test_three_hidden_layers_each():
     assert conditional.count_params() == trunk + source + 32  # two vectors
 
 
+@pytest.mark.parametrize("of_images", [False, True])
+def test_networks_of_the_origin(of_images):
+    """G ends in tanh; D is convolutions and leaky ReLU alone, and so the same in training."""
+    tf.keras.utils.set_random_seed(0)
+    generator, network = (
+        build(SHAPE, 4, of_images=of_images, networks="origin")
+        for build in (gan_networks.build_generator, gan_networks.build_discriminator)
+    )
+    features = generator([1000 * tf.random.normal((16, 100)), tf.constant([0, 1] * 8)], training=True).numpy()
+    assert -1.0 <= features.min() < -0.01 < 0.01 < features.max() <= 1.0
+    kinds = {type(layer).__name__ for layer in network.layers}
+    assert kinds == {"InputLayer", "Conv2D", "LeakyReLU", "Flatten", "Dense"}
+    assert {len(layer.get_weights()) for layer in network.layers if layer.get_weights()} == {2}  # no singular vectors
+    ours = gan_networks.build_discriminator(SHAPE, 4, of_images=of_images)
+    assert {"SpectralNormalization", "Dropout"} <= {type(layer).__name__ for layer in ours.layers}
+    assert len(ours.trainable_weights) == len(network.trainable_weights)
+
+
 def test_source_sees_deviations_within_the_batch_and_the_grade_does_not():
     tf.keras.utils.set_random_seed(0)
     network = gan_networks.build_discriminator(SHAPE, 4, batch_deviation=True)

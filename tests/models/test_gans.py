@@ -71,6 +71,8 @@ def test_unknown_words_are_refused():
         tiny("wgan")
     with pytest.raises(ValueError, match="class_loss must be one of correct, origin, received 'right'"):
         tiny(class_loss="right")
+    with pytest.raises(ValueError, match="networks must be one of correct, origin, received 'right'"):
+        tiny(networks="right")
 
 
 def test_step_moves_every_trainable_weight(stepped):

@@ -32,8 +32,8 @@ def test_grad_cam_has_a_column_for_each_decision(grids):
 
 
 SOUGHT = [
-    Sought("conv5 channel 7", "HGG", ONES, (2 * ONES, np.ones((2, 2))), 3 * np.ones((2, 2)), (0.5, 0.25, 0.0123)),
-    Sought("conv5 channel 3", "LGG", ONES, (2 * ONES, np.ones((2, 2))), 3 * np.ones((2, 2)), (0.5, 0.25, 0.0123)),
+    Sought("U-Net conv5 channel 7", "HGG", ONES, (2 * ONES, np.ones((2, 2))), 3 * np.ones((2, 2)), (0.5, 0.25, 0.0123)),
+    Sought("U-Net conv5 channel 3", "LGG", ONES, (2 * ONES, np.ones((2, 2))), 3 * np.ones((2, 2)), (0.5, 0.25, 0.0123)),
 ]
 
 
@@ -49,7 +49,7 @@ def test_what_a_channel_looks_for_beside_real_and_synthetic(grids):
     assert [panel.image[0, 0] for panel in rows[1]] == [1, 2, 3]
     assert rows[0][1].heat.shape == (2, 2)
     assert figure.alt == (
-        "What maximises conv5 channel 7 and conv5 channel 3 of the U-Net, beside a real and a synthetic counterpart."
+        "What maximises U-Net conv5 channel 7 and U-Net conv5 channel 3, beside a real and a synthetic counterpart."
     )
     assert figure.caption.endswith("The discriminator has no class head to maximise.")
 

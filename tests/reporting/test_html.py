@@ -93,7 +93,9 @@ def test_patient_rows_come_before_slice_rows(text, page):
     "wanted",
     [
         *("0.818", "[0.480, 0.980]", "0.695", "[0.471, 0.890]", "\N{MINUS SIGN}0.250"),  # classification
-        *("0.569", "0.384", "0.524", "0.4765", "362 + 208"),  # the paper's Table 3
+        *("0.569", "0.384", "0.524", "0.4765", "362 + 208", "0.501 does", "7 HGG and 4 LGG"),  # the paper's Table 3
+        "0.76 (64 filters) and 0.823 (512 filters)",
+        "learnt to make features of each grade",
         *("0.152", "0.849", "[0.801, 0.893]", "paper (REMBRANDT)"),  # segmentation
         "95% interval \N{MINUS SIGN}0.110 to +0.180",
         *("1,768", "2,880", "1,234", "2.15.1", "conv5", "flair, t1", "1 patient without any tumour"),
@@ -101,6 +103,12 @@ def test_patient_rows_come_before_slice_rows(text, page):
 )
 def test_shows(page, wanted):
     assert wanted in page.text
+
+
+def test_a_generator_of_slices_is_not_said_to_make_features():
+    words = Page(html.render({**REPORT, "generator": {**REPORT["generator"], "kind": "image_acgan"}}, {})).text
+    assert "learnt to make slices of each grade, whose features" in words and "generated as slices help" in words
+    assert "A generated slice is kept" in words and "learnt to make features" not in words
 
 
 def test_loads_nothing_and_runs_nothing(text, page):

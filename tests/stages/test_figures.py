@@ -9,7 +9,7 @@ import tensorflow as tf
 from rembrandt_featgen import rundir
 from rembrandt_featgen.data import tensorlayer_npz
 from rembrandt_featgen.stages import figures
-from rembrandt_featgen.training.samples import Slices
+from rembrandt_featgen.training.samples import Points, Slices
 
 
 def test_a_run_without_sweeps_has_no_figures_of_them(tmp_path):
@@ -86,3 +86,27 @@ def test_pre_trained_weights_that_are_gone_are_said_to_be(before_and_after, tmp_
     assert list(predictions) == ["fine-tuned"] and len(titles) == 1
     assert not arrays
     assert "gone.npz is not there any more" in note
+
+
+def test_what_a_channel_of_crops_looks_for_is_sought_in_crops(monkeypatch):
+    """Crops of 16 pixels of slices of 32, maps of 4 x 4 on them, and means by the very network that is maximised."""
+    random = np.random.default_rng(0)
+    image = tf.keras.Input((16, 16, 1))
+    encoder = tf.keras.Model(image, tf.keras.layers.Conv2D(2, 4, 4, "valid", activation="relu")(image))
+    slices = Slices(random.uniform(0, 1, (2, 32, 32, 1)).astype(np.float32), np.zeros((2, 32, 32)), ["A", "B"], [1, 0])
+    cut = slices.images[:, 8:24, 8:24]
+    monkeypatch.setattr(figures.samples, "read_slices", lambda *_: slices)
+    values = np.array([[0.1, 0.9], [0.8, 0.2], [0.2, 0.9], [0.7, 0.1]])
+    points = Points(values, np.array([1, 0, 1, 0]), list("ABAB"), ["train"] * 4, np.arange(4))
+    run = SimpleNamespace(
+        points=points, tap="crop_cnn", folders={"slices": ""}, looked_at=lambda found: (encoder, cut, found.masks)
+    )
+    sought = figures._sought(run, 2)
+    maps = encoder(cut).numpy()
+    for i, (found, channel) in enumerate(zip(sought, (1, 0))):
+        assert found.channel == f"CNN of crops, channel {channel}"
+        np.testing.assert_array_equal(found.real[0], cut[i, ..., 0])
+        np.testing.assert_allclose(found.real[1], maps[i, ..., channel], atol=1e-6)
+        assert found.maximised.shape == (16, 16)
+        assert found.means[1] == pytest.approx(maps[i, ..., channel].mean(), abs=1e-6)
+        assert found.synthetic is None

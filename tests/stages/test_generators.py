@@ -4,11 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util import tensor_util
 
 from rembrandt_featgen import rundir
 from rembrandt_featgen.data.store import Store, Writer
 from rembrandt_featgen.errors import InputError
-from rembrandt_featgen.stages import arms, crossvalidate, generate, train_acgan
+from rembrandt_featgen.stages import arms, crossvalidate, fields, generate, train_acgan
 from rembrandt_featgen.training import callbacks, restore
 
 SHAPE = (4, 4, 2)
@@ -20,16 +23,16 @@ def settings(run_dir, *gans, **changes):
     return train_acgan.Config(run_dir=str(run_dir), gans=gans, **tiny)
 
 
-def write_features(run_dir):
-    """A finished features/ of 16 training and 4 validation slices; LGG fires the first channel, HGG the second."""
+def write_features(run_dir, training=(0, 1) * 8):
+    """A finished features/ of training slices of these labels, and 4 for validation; each fires its label's channel."""
     rng, folder = np.random.default_rng(0), run_dir / "features"
     folder.mkdir()
-    for split, count in (("train", 16), ("validation", 4)):
+    for split, labels in (("train", training), ("validation", (0, 1, 0, 1))):
         with Writer(folder, split, {"feature": (SHAPE, "float32")}) as writer:
-            for position in range(count):
+            for position, label in enumerate(labels):
                 feature = np.zeros(SHAPE, np.float32)
-                feature[..., position % 2] = rng.uniform(0.5, 1.5)
-                writer.write({"feature": feature}, f"{split}_{position // 2}", position, position % 2)
+                feature[..., label] = rng.uniform(0.5, 1.5)
+                writer.write({"feature": feature}, f"{split}_{position // 2}", position, label)
     record = {"config": {"store_dtype": "float16", "store_codec": "none"}, "figures": {"shape": SHAPE}, "inputs": {}}
     rundir.write_json(folder / rundir.RECORD, record)
 
@@ -76,6 +79,22 @@ def test_each_kind_is_a_stage_that_goes_on_alone(run, kind, resumed):
     assert gan.confirms == (kind == "acgan")
 
 
+def test_tensorboard_has_what_is_generated_and_how_much_is_confirmed(run):
+    for kind in ("acgan", "cgan"):
+        events = EventAccumulator(str(run / "tensorboard" / kind)).Reload()
+        images = {tag: events.Tensors(tag) for tag in events.Tags()["tensors"] if tag.startswith("generated")}
+        assert {tag: {event.step for event in found} for tag, found in images.items()} == {
+            "generated_LGG": {0, 1, 2},
+            "generated_HGG": {0, 1, 2},
+        }
+        png = images["generated_HGG"][0].tensor_proto.string_val
+        assert png[:2] == [b"8", b"4"]  # two maps of 4 x 4 side by side
+    events = EventAccumulator(str(run / "tensorboard" / "synthetic")).Reload()
+    (accuracy,) = events.Tensors("class_accuracy")
+    figures = rundir.read_json(run / "synthetic" / rundir.RECORD)["figures"]
+    assert tensor_util.make_ndarray(accuracy.tensor_proto) == pytest.approx(figures["class_accuracy"])
+
+
 def test_features_of_an_acgan_are_confirmed_and_those_of_a_cgan_are_all_kept(run):
     confirmed, plain = (rundir.read_json(run / name / rundir.RECORD) for name in ("synthetic", "synthetic_cgan"))
     assert confirmed["figures"]["class_accuracy"] > 0
@@ -89,6 +108,51 @@ def test_features_of_an_acgan_are_confirmed_and_those_of_a_cgan_are_all_kept(run
     wanted = gan.generate(gan.noise(8, [1, 1]), np.ones(8, np.int32))  # of seed 0, the first batch of HGG
     found = [record["feature"].numpy() for record in store.dataset()][1::2]
     np.testing.assert_allclose(found, wanted[:5], rtol=2e-3, atol=1e-4)  # float16
+
+
+@pytest.mark.parametrize("kind", ["acgan", "cgan"])
+def test_one_try_generates_what_is_wanted_and_no_more(run, tmp_path, kind):
+    """The paper's way: so many are generated, and those that are confirmed are kept."""
+    for name in ("features", kind):
+        (tmp_path / name).symlink_to(run / name)
+    generate.run(
+        generate.Config(str(tmp_path), gans=(kind,), synthetic_per_grade=5, generate_tries=1, generate_batch=3)
+    )
+    figures = rundir.read_json(tmp_path / fields.synthetic_folder(kind) / rundir.RECORD)["figures"]
+    assert figures["generated"] == 10
+    assert figures["synthetic"] == (10 if kind == "cgan" else round(10 * figures["class_accuracy"]))
+
+
+@pytest.mark.parametrize(("balanced", "sizes"), [(True, [6, 6, 6]), (False, [6, 6, 2])])
+def test_batches_are_balanced_or_hold_each_feature_once(tmp_path, monkeypatch, balanced, sizes):
+    """Ten HGG and four LGG features in batches of six."""
+    write_features(tmp_path, [1] * 10 + [0] * 4)
+    epochs = []
+    monkeypatch.setattr(train_acgan.loops, "fit", lambda gan, epoch, *_: epochs.append(epoch) or {"history": {}})
+    train_acgan.run(settings(tmp_path, "acgan", acgan_batch=6, acgan_balanced=balanced))
+    batches = list(epochs[0](tf.constant([0, 0], tf.int64)))
+    assert [len(label) for _, label in batches] == sizes
+    labels = np.concatenate([label for _, label in batches])
+    assert np.bincount(labels).tolist() == ([9, 9] if balanced else [4, 10])
+    features = {feature.numpy().tobytes() for batch, _ in batches for feature in batch}
+    assert len(features) == (13 if balanced else 14)
+
+
+def test_networks_of_the_origin_are_trained_restored_and_drawn_from(tmp_path):
+    write_features(tmp_path)
+    train_acgan.run(settings(tmp_path, "acgan", gan_networks="origin", acgan_epochs=1))
+    record = rundir.read_json(tmp_path / "acgan" / rundir.RECORD)
+    gan = restore.gan(tmp_path / "acgan", SHAPE, record["config"], "float32")
+    assert not [layer for layer in gan.discriminator.layers if "dropout" in layer.name or "spectral" in layer.name]
+    # each channel is 0 at its lowest: the ends of tanh are 0 and its maximum
+    found = np.stack([record["feature"] for record in Store(tmp_path / "features", "train").dataset()])
+    for code in (-1.0, 1.0):
+        gan.averaged = lambda *_, code=code, **__: np.full((1, *SHAPE), code, np.float32)
+        wanted = found.max((0, 1, 2)) if code == 1.0 else np.zeros(2)
+        np.testing.assert_allclose(gan.generate(None, None)[0, 0, 0], wanted, atol=1e-6)
+    del record["config"]["gan_networks"]
+    with pytest.raises(InputError, match="was made by a version without --gan_networks; delete it to redo it"):
+        restore.gan(tmp_path / "acgan", SHAPE, record["config"], "float32")
 
 
 def test_other_settings_are_refused(run):

@@ -15,6 +15,7 @@ from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models import pretrained
 from rembrandt_featgen.models import unet as unets
 from rembrandt_featgen.stages import finetune, prepare
+from rembrandt_featgen.stages import phantom as phantoms
 
 STILL = {"unet_width": 2, "unet_epochs": 1, "unet_batch": 16, "unet_learning_rate": 0.0, "augment": False}
 
@@ -83,6 +84,35 @@ def test_training_starts_from_the_checkpoint(run, tmp_path, caplog):
     np.savez(file, *others)
     finetune.run(config)
     for before, after in zip(others, weights(run / "unet" / "best.npz")):
+        np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize("initializer", unets.INITIALIZERS)
+def test_biases_of_the_origin_start_at_0(run, initializer, caplog):
+    """The head's is that of the tumour's share with the other initial weights."""
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        finetune.run(finetune.Config(str(run), unet_initializer=initializer, **STILL))
+    assert "starts from random weights at --unet_learning_rate=0, which is for fine-tuning; give" in caplog.text
+    found, share = weights(run / "unet" / "best.npz"), rundir.read_json(run / "slices" / "stage.json")["figures"]
+    start = np.log(share["tumour_prior"] / (1 - share["tumour_prior"])) if initializer == "he" else 0.0
+    assert found[-1].tolist() == pytest.approx([start], rel=1e-5)
+    assert not any(bias.any() for bias in found[1:-1:2])
+
+
+def test_pre_training_on_four_modalities_is_where_fine_tuning_on_flair_starts(run, tmp_path, caplog):
+    """The built-in phantom in BraTS' four, from NIfTI files on, as flags/pretrain_brats.flags has them."""
+    four, small = ("flair", "t1", "t1ce", "t2"), {"phantom_hgg": 3, "phantom_lgg": 3, "phantom_size": 32}
+    home, first = str(tmp_path / "brats"), {**STILL, "unet_learning_rate": 1e-4}
+    phantoms.run(phantoms.Config(home, modalities=four, phantom_slices=3, **small))
+    prepare.run(prepare.Config(home, modalities=four, image_size=32))
+    finetune.run(finetune.Config(home, **first))
+    (kernel, *others) = weights(tmp_path / "brats" / "unet" / "best.npz")
+    assert kernel.shape == (3, 3, 4, 2)
+    assert "random weights" not in caplog.text
+    finetune.run(finetune.Config(str(run), unet_weights=f"{home}/unet/best.npz", **STILL))
+    found = weights(run / "unet" / "best.npz")
+    np.testing.assert_array_equal(found[0], 2 * kernel[:, :, :1])
+    for before, after in zip(others, found[1:]):
         np.testing.assert_array_equal(after, before)
 
 

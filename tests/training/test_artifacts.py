@@ -74,6 +74,9 @@ def test_typical_feature(run, split, grade, value):
 
 def test_features_as_the_discriminator_sees_them(run):
     np.testing.assert_array_equal(run.scaled(np.ones(SHAPE, np.float32))[0, 0], [0.5, 0.0, 2.0])
+    np.save(run.folders["gan"] / "lowest.npy", np.array([2.0, 0.0, 0.5], np.float32))  # the origin's middle
+    np.testing.assert_array_equal(run.scaled(np.ones(SHAPE, np.float32))[0, 0], [-0.5, 0.0, 1.0])
+    (run.folders["gan"] / "lowest.npy").unlink()
 
 
 def test_tap_and_networks(run, monkeypatch):

@@ -124,7 +124,7 @@ def test_feature_that_maximises_a_grade_of_a_linear_head(monkeypatch):
     kernel = np.where(RNG.random((12, 2)) > 0.5, 1.0, -1.0) * (0.5 + RNG.random((12, 2)))
     head.get_layer("grade").set_weights([kernel, np.zeros(2)])
     for label in (0, 1):
-        found = attribution.maximise_grade(head, label, np.full((2, 2, 3), 2.0), 4.0, 30)
+        found = attribution.maximise_grade(head, label, np.full((2, 2, 3), 2.0), (0.0, 4.0), 30)
         toward = (kernel[:, label] - kernel[:, 1 - label]).reshape(2, 2, 3)
         np.testing.assert_allclose(found, np.where(toward > 0, 4.0, 0.0), atol=1e-5)
         odds = attribution.log_odds(head, found[None].astype(np.float32), label)

@@ -24,18 +24,21 @@ def began(initializer):
 @pytest.mark.parametrize("initializer", unets.INITIALIZERS)
 def test_random_weights_are_those_that_the_finetune_stage_began_with(initializer):
     datasets.set_seed(3)
-    network = unets.build_unet(1, 2, initializer, 0.02)
+    network = unets.build_unet(1, 2, initializer, 0.02 if initializer == "he" else None)
     tf.random.normal([3])  # whatever was drawn in between
     for x, y in zip(arrays(began(initializer)), arrays(network)):
         np.testing.assert_array_equal(x, y)
 
 
-@pytest.mark.parametrize(("share", "prior"), [(0.02, 0.02), (0.0, 1e-4), (0.9, 0.5)])
-def test_head_began_at_the_tumours_share(monkeypatch, share, prior):
+@pytest.mark.parametrize(
+    ("initializer", "share", "prior"),
+    [("he", 0.02, 0.02), ("he", 0.0, 1e-4), ("he", 0.9, 0.5), ("tensorlayer", 0.02, None)],
+)
+def test_head_began_at_the_tumours_share_but_for_the_origins(monkeypatch, initializer, share, prior):
     seen = []
     monkeypatch.setattr(initial.unets, "build_unet", lambda *args: seen.append(args))
-    initial.unet({**CONFIG, "unet_initializer": "he"}, {"modalities": ["flair", "t1"], "tumour_prior": share})
-    assert seen == [(2, 2, "he", prior)]
+    initial.unet({**CONFIG, "unet_initializer": initializer}, {"modalities": ["flair", "t1"], "tumour_prior": share})
+    assert seen == [(2, 2, initializer, prior)]
 
 
 def test_weights_of_a_checkpoint_are_adapted_to_the_modalities(monkeypatch):

@@ -31,6 +31,16 @@ def test_above_the_lowest_value_by_hand():
     assert scaling.root_mean_square(batches, found).tolist() == pytest.approx([2.5, 0.0])
 
 
+def test_range_by_hand():
+    """A channel from 0 to 3, one from -1 to 5 over both batches, one that is 2 everywhere and one that never fires."""
+    features = np.zeros((2, 1, 2, 4))
+    features[0, 0, :, 0], features[0, 0, :, 1], features[1, 0, :, 1] = (1, 3), (-1, 2), (5, 0)
+    features[..., 2] = 2
+    middle, half = scaling.range_of(records(features[:1], features[1:]))
+    assert middle.dtype == half.dtype == np.float32
+    assert (middle.tolist(), half.tolist()) == ([1.5, 2.0, 2.0, 0.0], [1.5, 3.0, 0.0, 0.0])
+
+
 @pytest.mark.parametrize("sizes", [[7], [3, 4], [1] * 7, [5, 2]])
 def test_batches_do_not_matter(sizes):
     features = np.random.default_rng(0).gamma(0.5, 3.0, (7, 3, 5, 4)).astype(np.float32)

@@ -17,6 +17,7 @@ from tensorboard.plugins.projector.projector_plugin import ProjectorPlugin
 from tensorboard.util import tensor_util
 from werkzeug.wrappers import Response
 
+from rembrandt_featgen import rundir
 from rembrandt_featgen.training import tensorboard
 
 VALUES = np.array([[0.0, 1.5, -2.25], [1e-7, 12345.0, 3.0]])
@@ -32,6 +33,17 @@ def png(width, height):
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     lines = b"".join(b"\0" + bytes(range(width)) for _ in range(height))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
+def test_every_number_of_a_finished_stage_is_a_scalar(tmp_path):
+    stage = rundir.Stage("unet", tmp_path, tmp_path / "logs", False, {"inputs": {}})
+    rows = [{"arm": "baseline", "unit": "slice", "accuracy": {"HGG": 0.5}, "mcc": np.nan, "ci95": {"mcc": [0, 1]}}]
+    table = {"test": {"iou": np.float32(0.25), "by_patient": {"A": 0.1}}}
+    tensorboard.complete(stage, epochs=3, done=True, tap="conv5", shape=(4, 4), segmentation=table, rows=rows)
+    assert stage.done and stage.record["figures"]["shape"] == [4, 4]
+    events = EventAccumulator(str(tmp_path / "logs")).Reload()
+    found = {tag: tensor_util.make_ndarray(events.Tensors(tag)[0].tensor_proto) for tag in events.Tags()["tensors"]}
+    assert found == {"epochs": 3, "segmentation/test/iou": 0.25, "rows/baseline_slice/accuracy/HGG": 0.5}
 
 
 def test_images_are_the_very_pngs(tmp_path):
