@@ -135,9 +135,11 @@ class GAN(tf.keras.Model):
         self._weight, self._class_term, self._seed = information_weight, CLASS_LOSSES[class_loss], seed
         self.build((None, *discriminator.input_shape[1:]))
 
-    def compile(self, generator_optimizer, discriminator_optimizer, precision: str = "float32"):
-        """Takes one optimizer each; both are wrapped for loss scaling in float16."""
-        super().compile()
+    def compile(
+        self, generator_optimizer, discriminator_optimizer, precision: str = "float32", steps_per_execution: int = 1
+    ):
+        """Takes one optimizer each, both wrapped for loss scaling in float16, and how many steps a graph's run takes."""
+        super().compile(steps_per_execution=steps_per_execution)
         self.g_optimizer = precisions.scaled(generator_optimizer, precision)
         self.d_optimizer = precisions.scaled(discriminator_optimizer, precision)
         names = ["d_loss", "g_loss", "real_source", "fake_source"]

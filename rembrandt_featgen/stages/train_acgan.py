@@ -20,6 +20,7 @@ from rembrandt_featgen.training import callbacks, datasets, loops, scaling, tens
 from rembrandt_featgen.training.features import open_features
 
 SHOWN = 8  # maps of a generated feature in TensorBoard
+STEPS_PER_EXECUTION = 8  # those of small networks are short: a tenth to a fifth faster than one by one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +127,7 @@ def _train(config: Config) -> None:
             precisions.adam(config.acgan_learning_rate, config.acgan_beta1),
             precisions.adam(config.acgan_learning_rate, config.acgan_beta1),
             config.precision,
+            STEPS_PER_EXECUTION,
         )
         steps = datasets.steps_per_epoch(len(training), config.acgan_batch)
         epochs = datasets.labelled_features([(features, "train", len(training))], config.acgan_batch)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from rembrandt_featgen.data import orders
 from rembrandt_featgen.data.augmentations import AUGMENTATIONS
 from rembrandt_featgen.data.store import Store, untuned
-from rembrandt_featgen.training.features import open_features
+from rembrandt_featgen.training.features import in_float32, open_features
 
 _FOREVER = 2**40  # epochs
 
@@ -85,7 +85,7 @@ def balanced_features(folder: Path, batch: int) -> Callable[[tf.Tensor], tf.data
     def make_epoch(key):
         grades = [tf.constant(np.flatnonzero(features.labels == label)) for label in np.unique(features.labels)]
         order = orders.balanced(grades, length, key[0], key[1])
-        return features.dataset(order).map(_feature_and_label).batch(batch, drop_remainder=True)
+        return features.dataset(order).batch(batch, drop_remainder=True).map(_feature_and_label, num_parallel_calls=2)
 
     return make_epoch
 
@@ -108,16 +108,18 @@ def labelled_features(
     def make_epoch(key):
         turns, numbers = orders.mixed(counts, key)
         parts = [features.dataset(tf.gather(own, order)) for features, own, order in zip(found, records, numbers)]
+        if len({part.element_spec["feature"].dtype for part in parts}) > 1:
+            parts = [part.map(in_float32, num_parallel_calls=2) for part in parts]
         # each source is read on its own, ahead of its turns
         merged = tf.data.Dataset.choose_from_datasets(parts, tf.data.Dataset.from_tensor_slices(turns))
-        return merged.map(_feature_and_label).batch(batch)
+        return merged.batch(batch).map(_feature_and_label, num_parallel_calls=2)
 
     return make_epoch
 
 
 def features(folder: Path, split: str, batch: int) -> tf.data.Dataset:
     """The features of a split in the order of writing, as batches of whole records, float32."""
-    return open_features(folder, split).dataset().batch(batch).prefetch(2)
+    return open_features(folder, split).dataset().batch(batch).map(in_float32, num_parallel_calls=2).prefetch(2)
 
 
 def feature_pairs(folder: Path, split: str, batch: int) -> tf.data.Dataset:
@@ -163,5 +165,5 @@ def _image_and_mask(records):
     return records["image"], records["mask"]
 
 
-def _feature_and_label(record):
-    return record["feature"], record["label"]
+def _feature_and_label(records):
+    return tf.cast(records["feature"], tf.float32), records["label"]

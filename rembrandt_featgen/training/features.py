@@ -27,8 +27,9 @@ class Features:
       shape: (height, width, channels) of each.
       patients: id of each one's patient, in the order of the slices.
       labels: [n] int8: 0 = LGG, 1 = HGG.
-      dataset: from an order, see `Store.dataset`, to a dataset of dictionaries: "feature" [*shape] float32, "patient"
-        (string), "slice" (int64), "label" (int32).
+      dataset: from an order, see `Store.dataset`, to a dataset of dictionaries: "feature" [*shape] of the type on disk,
+        "patient" (string), "slice" (int64), "label" (int32). `in_float32` is for batches of them, which are quicker to
+        gather before than after.
     """
 
     shape: tuple[int, ...]
@@ -56,17 +57,20 @@ def open_features(folder: Path, split: str) -> Features:
 def _stored(folder: Path, split: str) -> Features:
     store = Store(folder, split)
     name = "feature" if "feature" in store.tensors else "image"
-    shape, dtype = store.tensors[name]
 
-    def in_float32(record):
-        keys = {key: record[key] for key in ("patient", "slice", "label")}
-        return {**keys, "feature": tf.cast(record[name], tf.float32)}
+    def of_image(record):
+        return {key: record[key] for key in ("patient", "slice", "label")} | {"feature": record["image"]}
 
     def dataset(order=None):
         records = store.dataset(order)
-        return records if (name, dtype) == ("feature", "float32") else records.map(in_float32, num_parallel_calls=2)
+        return records if name == "feature" else records.map(of_image)
 
-    return Features(shape, store.patients, store.labels, dataset)
+    return Features(store.tensors[name][0], store.patients, store.labels, dataset)
+
+
+def in_float32(record: dict) -> dict:
+    """A record, or a batch of them, with "feature" in float32."""
+    return record | {"feature": tf.cast(record["feature"], tf.float32)}
 
 
 def _computed(folder: Path, split: str) -> Features:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from rembrandt_featgen.data import augment
 from rembrandt_featgen.data.augmentations import AUGMENTATIONS
 from rembrandt_featgen.data.store import Store
-from rembrandt_featgen.training.features import open_features
+from rembrandt_featgen.training.features import in_float32, open_features
 
 
 class Slices(NamedTuple):
@@ -151,7 +151,11 @@ def pooled(sources: Sequence[tuple[Path, str]], most: int, seed: int) -> Points:
         if not len(features):  # a generator of which none was confirmed
             continue
         numbers = np.sort(random.permutation(len(features))[: max(1, int(len(features) * share))])
-        means = features.dataset(numbers).map(lambda record: tf.reduce_mean(record["feature"], (0, 1))).batch(64)
+        means = (
+            features.dataset(numbers)
+            .map(lambda record: tf.reduce_mean(tf.cast(record["feature"], tf.float32), (0, 1)))
+            .batch(64)
+        )
         names = [features.patients[number] for number in numbers]
         values = np.concatenate(list(means.as_numpy_iterator()))
         parts.append((values, features.labels[numbers], names, [split] * len(names), numbers))
@@ -189,4 +193,4 @@ def telling_channels(points: Points) -> list[int]:
 
 def read_feature(folder: Path, split: str, number: int) -> np.ndarray:
     """One feature, [height, width, channels]."""
-    return next(iter(open_features(folder, split).dataset([number])))["feature"].numpy()
+    return next(iter(open_features(folder, split).dataset([number]).map(in_float32)))["feature"].numpy()

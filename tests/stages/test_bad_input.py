@@ -316,7 +316,7 @@ def test_predict_never_replaces_a_file_unasked(cohort, tmp_path, monkeypatch, ca
         (["--synthetic_per_grade=5", "--synthetic_added=11"], ["--synthetic_added=11", "take 10"]),
         (["--tap=crop_cnn", "--image_size=64"], ["--crop_size=96", "take 64"]),
         (["--tap=crop_cnn", "--crop_folds=1"], ["--crop_folds=1", "0 for no"]),
-        (["--sweep_taps=conv9"], ["--sweep_taps: conv9"]),
+        (["--sweep_taps=conv9"], ["--sweep_taps=conv9", "uconv4"]),
         (["--sweep_filters=x"], ["--sweep_filters=x", "64,256,512"]),
         (["--classifier_kinds=typo"], ["--classifier_kinds", "typo"]),
         (["--unet_weights=/nowhere.npz"], ["--unet_weights=/nowhere.npz", "No such file"]),

@@ -1,8 +1,8 @@
 """The sides of `paper`: stages of the run of a flagfile, at its full sizes but on a phantom cohort of a few steps.
 
-Each side runs the stage's own `run` and watches: the batches of its `fit`, its calls of `predict_on_batch`, its draws
-from a generator. Only what says how long a run takes is changed: the cohort, epochs, and how many features are drawn.
-All features that are drawn are kept.
+Each side runs the stage's own `run` and watches: the batches of its `fit`, its runs of a network, its draws from a
+generator. Only what says how long a run takes is changed: the cohort, epochs, and how many features are drawn. All
+features that are drawn are kept, and a GAN's steps are taken one by one, so that each can be timed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import tensorflow as tf
 
 from benchmarks import turns
 from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.models import gans
-from rembrandt_featgen.stages import fields, pipeline
+from rembrandt_featgen.models import gans, inference
+from rembrandt_featgen.stages import fields, pipeline, train_acgan
 from rembrandt_featgen.training import callbacks, initial, weights
 from rembrandt_featgen.training.sweeps import CLASSIFIER
 
@@ -188,20 +188,25 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
         if last in clocks and clocks[last].full:
             raise _Enough
 
-    watching, predict, confirmed = callbacks.watching, tf.keras.Model.predict_on_batch, gans.GAN.confirmed
+    watching, runner, confirmed = callbacks.watching, inference.runner, gans.GAN.confirmed
 
     @functools.wraps(watching)
     def watched_fit(logs, title, *given):
         name = title.split()[0] if stage_name == "classify" else stage_name  # "cnn augmented"
         return [*watching(logs, title, *given), _Batches(clock(name), ended)]
 
-    @functools.wraps(predict)
-    def watched_predict(model, batch):
-        found = predict(model, batch)
-        # from the end of one to the end of the next: what is done with it, and the wait for the next
-        clock("evaluate" if stage_name == "finetune" else stage_name, 0).mark()
-        ended()
-        return found
+    @functools.wraps(runner)
+    def watched_runner(network):
+        run = runner(network)
+
+        def watched(batch):
+            found = run(batch)
+            # from the end of one to the end of the next: what is done with it, and the wait for the next
+            clock("evaluate" if stage_name == "finetune" else stage_name, 0).mark()
+            ended()
+            return found
+
+        return watched
 
     @functools.wraps(confirmed)
     def watched_draw(gan, features, labels):
@@ -219,8 +224,9 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
     with contextlib.ExitStack() as stack:
         for owner, name, watched in (
             (callbacks, "watching", watched_fit),
-            (tf.keras.Model, "predict_on_batch", watched_predict),
+            (inference, "runner", watched_runner),
             (gans.GAN, "confirmed", watched_draw),
+            (train_acgan, "STEPS_PER_EXECUTION", 1),
         ):
             stack.enter_context(mock.patch.object(owner, name, watched))
         yield

@@ -41,8 +41,10 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
     speed = {name: config.store_samples / found[name].median for name in sides}
     peak = {name: found[f"from {name}"].peak_bytes / 1e9 for name in ("store", "large store")}
     many = TIMES * config.store_samples
+    speed["from large store"] = many / found["from large store"].median
     return [
         row("store_vs_memory_throughput", speed["from store"], "samples/s", speed["from memory"], "memory"),
+        row("store_10n_vs_memory_throughput", speed["from large store"], "samples/s", speed["from memory"], "memory"),
         row("store_peak_memory_10n_vs_n", peak["large store"], "GB", peak["store"], "n"),
         row("store_size_10n", gigabytes, "GB", peak["large store"], "peak memory"),
         row("store_write", many / seconds, "samples/s"),
