@@ -50,16 +50,16 @@ EXPECTED = {
         "augmentation_vs_fastest_peer": (8.0, 2.0, "torchio"),
     },
     "unet": {
-        "unet_train_float32_width_1": (2.0, None, None),
-        "unet_train_bfloat16_width_1": (4.0, 2.0, "float32"),
+        "unet_train_float32_width_1": (4.0, None, None),  # two steps of two slices in a round
+        "unet_train_bfloat16_width_1": (8.0, 2.0, "float32"),
         "unet_forward_bfloat16_width_1": (4.0, 2.0, "float32"),
-        "unet_train_vs_pytorch": (4.0, 4.0, "pytorch bfloat16"),
-        "unet_train_float32_vs_pytorch": (2.0, 1.5, "pytorch float32"),
+        "unet_train_vs_pytorch": (8.0, 8.0, "pytorch bfloat16"),  # which takes one step in a round
+        "unet_train_float32_vs_pytorch": (4.0, 3.0, "pytorch float32"),
         "unet_forward_vs_pytorch": (4.0, 4.0, "pytorch bfloat16"),
         "matmul_peak_bfloat16": (2e-9 * 8**3, None, None),
-        # 4 slices a second; 16 pixels a side take 301056 operations, 32 four times as many
-        "unet_train_vs_matmul_peak": (4e-9 * 4 * 301056, 4704.0, "matrix product bfloat16"),
-        "unet_train_float32_vs_matmul_peak": (2e-9 * 4 * 301056, 2352.0, "matrix product float32"),
+        # 8 slices a second; 16 pixels a side take 301056 operations, 32 four times as many
+        "unet_train_vs_matmul_peak": (8e-9 * 4 * 301056, 9408.0, "matrix product bfloat16"),
+        "unet_train_float32_vs_matmul_peak": (4e-9 * 4 * 301056, 4704.0, "matrix product float32"),
     },
     "extraction": {
         "extract_conv5": (6.0, None, None),
@@ -69,6 +69,7 @@ EXPECTED = {
     },
     "store": {
         "store_vs_memory_throughput": (6.4, 0.8, "memory"),
+        "store_10n_vs_memory_throughput": (80.0, 10.0, "memory"),
         "store_peak_memory_10n_vs_n": (3.0, 1.0, "n"),
         "store_read": (20.0, None, None),
     },

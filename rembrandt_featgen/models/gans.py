@@ -138,7 +138,7 @@ class GAN(tf.keras.Model):
     def compile(
         self, generator_optimizer, discriminator_optimizer, precision: str = "float32", steps_per_execution: int = 1
     ):
-        """Takes one optimizer each, both wrapped for loss scaling in float16, and how many steps a graph's run takes."""
+        """Takes one optimizer each, both wrapped for loss scaling in float16; a graph's run takes so many steps."""
         super().compile(steps_per_execution=steps_per_execution)
         self.g_optimizer = precisions.scaled(generator_optimizer, precision)
         self.d_optimizer = precisions.scaled(discriminator_optimizer, precision)
