@@ -61,7 +61,7 @@ class Config:
     store_dtype: str = cli.flag("bfloat16", "Type of features on disk.", choices=store.DTYPES)
     store_codec: str = cli.flag("none", "Compression of features on disk.", choices=store.CODECS)
     store_batch: int = cli.flag(8, "Stored features in a batch.", minimum=1)
-    store_filters: int = cli.flag(16, "Filters of the first convolution of the CNN that trains on them.", minimum=1)
+    store_filters: int = cli.flag(64, "Filters of the first convolution of the CNN that trains on them.", minimum=1)
     feature_size: int = cli.flag(15, "Height and width of features for ACGAN and classifier.", minimum=4)
     feature_channels: int = cli.flag(1024, "Their channels.", minimum=1)
     gan_filters: int = cli.flag(512, "Filters of the ACGAN's hidden layers.", minimum=1, source="paper 4.2.1")

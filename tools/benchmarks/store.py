@@ -87,11 +87,11 @@ def _training(options, make_epoch):
     network = classifiers.build_classifier("cnn", options["shape"], scale, options["filters"], options["units"])
     network.compile("adam", "binary_crossentropy")
     steps = datasets.steps_per_epoch(options["samples"], options["batch"])
-    batches = iter(datasets.endless(make_epoch, 0))
+    step, batches = network.make_train_function(), iter(datasets.endless(make_epoch, 0))  # what `fit` runs
 
     def epoch():
         for _ in range(steps):
-            network.train_on_batch(*next(batches))
+            step(batches)
 
     return turns.Work(epoch)
 

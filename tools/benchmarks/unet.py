@@ -28,10 +28,9 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
         for kind in ("train", "forward"):
             found = turns.take_turns(_sides(config, kind, width, peers, is_last and kind == "train"), config.rounds)
             turns.check_parameters(found)
+            steps = {name: STEPS if kind == "train" and name in config.precisions else 1 for name in found}
             speed = {
-                name: config.batch * one.facts.get("steps", 1) / one.median
-                for name, one in found.items()
-                if "matmul" not in name
+                name: config.batch * steps[name] / one.median for name, one in found.items() if "matmul" not in name
             }
             measured += rows.of_precisions(f"unet_{kind}_{{}}_width_{width}", speed, "slices/s", config.precisions)
             if is_last:
@@ -71,9 +70,7 @@ def train(options: dict) -> turns.Work:
     optimizer = precisions.scaled(precisions.adam(1e-3), options["precision"])
     unet.compile(optimizer, segmentation.batch_soft_dice_loss)
     batches = store.untuned(tf.data.Dataset.from_tensors((images, masks)).repeat().prefetch(2))
-    return turns.Work(
-        lambda: unet.fit(batches, steps_per_epoch=STEPS, verbose=0), {"parameters": unet.count_params(), "steps": STEPS}
-    )
+    return turns.Work(lambda: unet.fit(batches, steps_per_epoch=STEPS, verbose=0), {"parameters": unet.count_params()})
 
 
 def forward(options: dict) -> turns.Work:
