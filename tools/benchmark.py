@@ -41,7 +41,7 @@ class Config:
     )
     image_size: int = cli.flag(240, "Height and width of slices, a multiple of 16.", minimum=16)
     batch: int = cli.flag(10, "Slices in a batch.", minimum=1, source="paper 4.1")
-    slices: int = cli.flag(500, "Slices that we augment in a round.", minimum=1)
+    slices: int = cli.flag(2000, "Slices that we augment in a round.", minimum=1)
     peer_slices: int = cli.flag(40, "Slices that others augment in a round.", minimum=1)
     widths: tuple[str, ...] = cli.flag(
         ("8", "64"), "Widths of the U-Nets that are timed; the last one is that of ratios and of extraction."

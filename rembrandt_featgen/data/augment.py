@@ -217,11 +217,15 @@ def _apply(images, masks, parameters):
     return tf.cast(values, images.dtype), labels
 
 
-# XLA makes a few loops of many operations. It is given the two parts apart, and no background to take off:
-# one loop of all would compute the positions and the differences anew for each of the pixels that are read.
+# XLA makes a few loops of many operations. It is given the two parts apart, and no background to take off: one loop of
+# all would compute the positions and the differences anew for each of the pixels that are read. And it reads slice by
+# slice: what it needs of one stays in the cache.
 @tf.function(jit_compile=True)
 def _read(values, background, masks, x, y):
-    values, labels = geometry.read_with_mask(values, masks, x, y)
+    def read_one(parts):
+        return tuple(found[0] for found in geometry.read_with_mask(*(part[tf.newaxis] for part in parts)))
+
+    values, labels = tf.map_fn(read_one, (values, masks, x, y), fn_output_signature=(tf.float32, masks.dtype))
     return values + background, labels
 
 

@@ -42,13 +42,13 @@ def ours(options: dict) -> turns.Work:
     """A side: batches through tf.data, two at a time."""
     images, masks = slicewise.slices(options["batch"], options["size"])
     count = -(-options["slices"] // options["batch"])
-    batches = tf.data.Dataset.from_tensors((tf.constant(images), tf.constant(masks))).repeat(count).enumerate()
+    batches = tf.data.Dataset.from_tensors((tf.constant(images), tf.constant(masks))).repeat().enumerate()
     batches = batches.map(lambda i, batch: augment.augment(*batch, tf.stack([i, 0])), num_parallel_calls=2)
-    batches = store.untuned(batches.prefetch(2))
+    batches = iter(store.untuned(batches.prefetch(2)))  # one for all rounds, as a training has one for all epochs
 
     def work():
-        for _ in batches:
-            pass
+        for _ in range(count):
+            next(batches)
 
     return turns.Work(work)
 
