@@ -52,7 +52,7 @@ class Config:
         ("conv1", "conv2", "conv3", "conv4", "conv5", "uconv4", "uconv3", "uconv2", "uconv1"),
         "Blocks whose extraction is measured, besides conv5.",
     )
-    extract_slices: int = cli.flag(60, "Slices whose features are extracted in a round.", minimum=1)
+    extract_slices: int = cli.flag(160, "Slices whose features are extracted in a round.", minimum=1)
     store_samples: int = cli.flag(
         64, "Features in the small store, several batches at least; the large one has ten times as many.", minimum=8
     )

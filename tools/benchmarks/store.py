@@ -18,6 +18,7 @@ from benchmarks import turns
 from benchmarks.rows import row
 from rembrandt_featgen.data import orders, store
 from rembrandt_featgen.models import classifier as classifiers
+from rembrandt_featgen.models import precision as precisions
 from rembrandt_featgen.training import datasets
 
 TIMES = 10  # how much larger the large store is
@@ -85,7 +86,7 @@ def _training(options, make_epoch):
     datasets.set_seed(0)
     scale = np.ones(options["shape"][-1], np.float32)
     network = classifiers.build_classifier("cnn", options["shape"], scale, options["filters"], options["units"])
-    network.compile("adam", "binary_crossentropy")
+    network.compile(precisions.adam(1e-3), "binary_crossentropy")
     steps = datasets.steps_per_epoch(options["samples"], options["batch"])
     step, batches = network.make_train_function(), iter(datasets.endless(make_epoch, 0))  # what `fit` runs
 
