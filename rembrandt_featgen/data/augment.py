@@ -153,7 +153,7 @@ def elastic(noise: tf.Tensor, height: int, width: int, ranges: Ranges = TABLE_1)
 
 
 def apply(images: tf.Tensor, masks: tf.Tensor, parameters: Parameters) -> tuple[tf.Tensor, tf.Tensor]:
-    """Applies given parameters to images (bilinear) and masks (nearest), in one read each.
+    """Applies given parameters to images (bilinear) and masks (nearest), in one read.
 
     Args:
       images: [batch, height, width, channels] floats; the batch may be unknown while a graph is built, the rest not.

@@ -8,15 +8,15 @@ kernel, and those of what a wide convolution read on large maps as another convo
     30 x 30 x 512 -> 15 x 15 x 1024, batch 10      kernel   99 ->  25
     240 x 240 x 128 -> 64, kernel of 3, batch 10   input   149 ->  90
 
-Elsewhere, and on other devices, gradients are TensorFlow's.
+Elsewhere, in float16, and with a GPU, gradients are TensorFlow's.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-# Where each way was faster, of the shapes of U-Net, ACGAN and classifier.
-_SMALL, _LARGE = 30 * 30, 120 * 120  # positions
+# Where each way was faster or as fast, in bfloat16 and in float32, of the shapes of the U-Net and of the ACGAN.
+_SMALL, _LARGE = 30 * 30, 120 * 120  # positions that are made; with a stride of n, n^2 times as many count as small
 _WIDE_KERNEL, _WIDE_INPUT = 256, 64  # channels
 
 

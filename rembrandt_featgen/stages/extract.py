@@ -178,12 +178,12 @@ def of_tap(tap: tf.keras.Model) -> Callable[[dict], np.ndarray]:
 def _of_crops(config: Config, unet: tf.keras.Model, encoders: cropping.Encoders) -> Callable[[dict], np.ndarray]:
     """From a batch of slices to features of their crops."""
 
-    predict = inference.runner(unet)
+    predict, encode = inference.runner(unet), encoders.runner()
 
     def features(batch):
         where = crops.places(tf.constant(predict(batch["image"])), config.crop_size)
         images = crops.cut(batch["image"], where, config.crop_size).numpy()
-        return encoders.features(images, datasets.text(batch["patient"].numpy()))
+        return encode(images, datasets.text(batch["patient"].numpy()))
 
     return features
 

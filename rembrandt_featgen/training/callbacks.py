@@ -52,7 +52,13 @@ class Checkpointing(tf.keras.callbacks.Callback):
         path = folder / "history.json"
         self.history: dict[str, list[float]] = rundir.read_json(path) if path.exists() else {}
         if self.history:
-            self._checkpoint.restore(str(self._directory / f"epoch-{self.epochs_done}"))
+            path = str(self._directory / f"epoch-{self.epochs_done}")
+            if _is_of_newer_optimizers(path) and any(map(_is_legacy, vars(model).values())):
+                raise InputError(
+                    f"{path} was written by a version of this program that had another optimizer; delete {folder} to "
+                    "train anew"
+                )
+            self._checkpoint.restore(path)
             logging.info("resumed after epoch %d", self.epochs_done)
         self._saved_epochs = self.epochs_done
 
@@ -109,6 +115,15 @@ class Checkpointing(tf.keras.callbacks.Callback):
             for old in self._directory.glob(f"epoch-{self._saved_epochs}.*"):
                 old.unlink()
         self._saved_at, self._saved_epochs, self._best = time.monotonic(), self.epochs_done, None
+
+
+def _is_of_newer_optimizers(checkpoint: str) -> bool:
+    """Whether optimizers of Keras' newer kind wrote it, which list their memory; others would lose it."""
+    return any("/_variables/" in name for name, _ in tf.train.list_variables(checkpoint))
+
+
+def _is_legacy(value) -> bool:
+    return isinstance(value, tf.keras.optimizers.legacy.Optimizer)
 
 
 class CrossEntropyStart(tf.keras.callbacks.Callback):

@@ -11,6 +11,7 @@ fold's channels onto the channels of that one CNN is fitted on patients whom bot
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,15 +103,19 @@ class Encoders(NamedTuple):
     folds: list[tuple[tf.keras.Model, np.ndarray]]
     fold_of: dict[str, int]
 
-    def features(self, images: np.ndarray, patients: np.ndarray) -> np.ndarray:
-        """[n, h, w, channels] of crops; of training patients, by the CNN that never saw them."""
-        found = self.network.predict_on_batch(images)
-        numbers = np.array([self.fold_of.get(patient, -1) for patient in patients])
-        for number in np.unique(numbers[numbers >= 0]):
-            network, onto = self.folds[number]
-            here = numbers == number
-            found[here] = mapped(network.predict_on_batch(images[here]), onto)
-        return found
+    def runner(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """From crops and their patients to features; of training patients, by the CNN that never saw them."""
+        run, of_folds = inference.runner(self.network), [inference.runner(network) for network, _ in self.folds]
+
+        def features(images, patients):
+            found = np.array(run(images))
+            numbers = np.array([self.fold_of.get(patient, -1) for patient in patients])
+            for number in np.unique(numbers[numbers >= 0]):
+                here, (_, onto) = numbers == number, self.folds[number]
+                found[here] = mapped(of_folds[number](images[here]), onto)
+            return found
+
+        return features
 
 
 def fit(train: Crops, validation: Crops, settings: Settings, folder: Path, logs: Path) -> tuple[Encoders, dict]:

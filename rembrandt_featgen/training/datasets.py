@@ -119,7 +119,10 @@ def labelled_features(
 
 def features(folder: Path, split: str, batch: int) -> tf.data.Dataset:
     """The features of a split in the order of writing, as batches of whole records, float32."""
-    return open_features(folder, split).dataset().batch(batch).map(in_float32, num_parallel_calls=2).prefetch(2)
+    opened = open_features(folder, split)
+    # Keras asks how many there are, which features that are computed from slices do not tell.
+    records = opened.dataset().apply(tf.data.experimental.assert_cardinality(len(opened)))
+    return records.batch(batch).map(in_float32, num_parallel_calls=2).prefetch(2)
 
 
 def feature_pairs(folder: Path, split: str, batch: int) -> tf.data.Dataset:

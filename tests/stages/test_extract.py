@@ -9,7 +9,7 @@ from rembrandt_featgen import rundir
 from rembrandt_featgen.data.store import Store, Writer
 from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models import unet as unets
-from rembrandt_featgen.stages import extract
+from rembrandt_featgen.stages import extract, train_acgan
 from rembrandt_featgen.training import datasets, weights
 from rembrandt_featgen.training.features import open_features
 
@@ -97,6 +97,13 @@ def test_slices_and_store_train_alike(run_dir):
         np.testing.assert_array_equal(label, same)
     names = {path.name for path in (run_dir / "from_slices").iterdir()}
     assert names == {"encoder.json", "flags.txt", "stage.json"}  # nothing is stored
+
+
+def test_a_generator_learns_from_slices(run_dir):
+    extract.run(extract.Config(str(run_dir), features_from="slices"))
+    train_acgan.run(train_acgan.Config(str(run_dir), ndf=2, ngf=2, acgan_latent=3, acgan_epochs=1, acgan_batch=4))
+    history = rundir.read_json(run_dir / "acgan" / "history.json")
+    assert {"d_loss", "val_real_class_accuracy"} <= set(history)
 
 
 @pytest.mark.parametrize(("dtype", "codec", "digits"), [("float16", "zstd", 1e-3), ("bfloat16", "lz4", 1e-2)])

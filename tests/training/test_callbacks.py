@@ -149,6 +149,15 @@ def make_epoch(key):
     return samples().shuffle(12, seed=tf.reduce_sum(key)).batch(4)
 
 
+def test_what_another_optimizer_remembered_is_refused(tmp_path):
+    model = regression(0)
+    model.compile(tf.keras.optimizers.Adam(), "mse")
+    kept = callbacks.Checkpointing(tmp_path, model, None)
+    model.fit(samples().batch(4), epochs=1, verbose=0, callbacks=[kept])
+    with pytest.raises(InputError, match=f"another optimizer; delete {tmp_path} to train anew"):
+        callbacks.Checkpointing(tmp_path, regression(0), None)
+
+
 class KillAt(tf.keras.callbacks.Callback):
     """Kills the training at the end of the second batch of an epoch."""
 

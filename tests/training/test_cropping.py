@@ -78,7 +78,7 @@ def test_features_of_training_patients_come_from_the_network_that_never_saw_them
     train, _, encoders, _, _ = fitted
     chosen = [0, 6, 26, 12]
     images, patients = train.images[chosen], train.patients[chosen]
-    found = encoders.features(images, patients)
+    found = encoders.runner()(images, patients)
     assert found.shape == (4, 1, 1, 16)
     for image, patient, feature in zip(images, patients, found):
         network, kernel = encoders.folds[encoders.fold_of[patient]]
@@ -86,9 +86,9 @@ def test_features_of_training_patients_come_from_the_network_that_never_saw_them
         np.testing.assert_allclose(feature, wanted, rtol=1e-4, atol=1e-5)
     whole = encoders.network.predict_on_batch(images)
     assert np.abs(found - whole).max() > 1e-3
-    others = encoders.features(images, np.array(["test0", "v0", "test1", "test2"]))
+    others = encoders.runner()(images, np.array(["test0", "v0", "test1", "test2"]))
     np.testing.assert_allclose(others, whole, rtol=1e-5, atol=1e-6)
-    mixed = encoders.features(images[:2], np.array(["test0", patients[1]]))
+    mixed = encoders.runner()(images[:2], np.array(["test0", patients[1]]))
     np.testing.assert_allclose(mixed, [whole[0], found[1]], rtol=1e-4, atol=1e-5)
 
 
@@ -96,7 +96,7 @@ def test_folds_speak_the_language_of_the_whole(fitted):
     """Cross-fitted features lie much nearer to those of the CNN of all than those of its fold as they are."""
     train, _, encoders, _, _ = fitted
     wanted = encoders.network.predict_on_batch(train.images)
-    near = np.mean((encoders.features(train.images, train.patients) - wanted) ** 2)
+    near = np.mean((encoders.runner()(train.images, train.patients) - wanted) ** 2)
     folds = np.array([encoders.fold_of[patient] for patient in train.patients])
     raw = np.stack([network.predict_on_batch(train.images) for network, _ in encoders.folds])
     assert near < 0.5 * np.mean((raw[folds, np.arange(len(folds))] - wanted) ** 2)

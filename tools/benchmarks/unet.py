@@ -1,9 +1,10 @@
 """The U-Net at 240x240: training steps and forward passes, in slices per second, in each precision.
 
-A training step is forward, soft-dice loss, backward and Adam on one batch, as fine-tuning does it; its FLOP/s are those
-of `flops` over the time, and are compared with those of the matrix product that takes turns with it. PyTorch trains and
-runs the same network (the same shapes and number of parameters) with the same loss and optimizer, in the fastest of its
-settings: channels last or not, compiled or not; bfloat16 by autocast.
+A training step is forward, soft-dice loss, backward and Adam on one batch, as fine-tuning does it, two to a round of
+`fit`; its FLOP/s are those of `flops` over the time, and are compared with those of the matrix product that takes turns
+with it. PyTorch trains and runs the same network (the same shapes and number of parameters) with the same loss and
+optimizer, a step to a round, in the fastest of its settings: channels last or not, compiled or not; bfloat16 by
+autocast.
 """
 
 from __future__ import annotations
