@@ -230,7 +230,7 @@ def _added(config: Config, base: _Base) -> list[Point]:
         if receiver == "rarer":
             logging.info("--sweep_added_to=rarer: %d more features make the grades equal, where its curve ends", gap)
             numbers = {number for number in numbers if number < gap}
-        values = [*map(str, sorted(numbers)), *([ALL] if to_the_end and (receiver == "both" or gap) else [])]
+        values = [*map(str, sorted(numbers)), *([ALL] if to_the_end and (receiver != "rarer" or gap) else [])]
         for value in values:
             changes = {"synthetic_added": 0 if value == ALL else int(value), "synthetic_to": receiver}
             points.append(Point(_RECEIVERS[receiver], value, changes, ("augmented",)))

@@ -13,9 +13,9 @@ MODULES = {"unet": finetune, "features": extract, "acgan": train_acgan, "synthet
 
 @pytest.fixture
 def base(tmp_path):
-    """A finished run with 30 HGG and 20 LGG training slices, as far as a sweep reads it."""
+    """A finished run with 30 HGG and, unless told, 20 LGG training slices, as far as a sweep reads it."""
 
-    def make(**changes):
+    def make(lgg=20, **changes):
         (kind,) = changes.get("gans", ("acgan",))
         names = {"acgan": kind, "synthetic": fields.synthetic_folder(kind)}
         for name, module in MODULES.items():
@@ -27,7 +27,7 @@ def base(tmp_path):
             (tmp_path / name).mkdir(exist_ok=True)
             rundir.write_json(tmp_path / name / "stage.json", record)
         (tmp_path / "slices").mkdir(exist_ok=True)
-        slices = {"config": {}, "inputs": {}, "figures": {"split": {"train": {"slices": {"HGG": 30, "LGG": 20}}}}}
+        slices = {"config": {}, "inputs": {}, "figures": {"split": {"train": {"slices": {"HGG": 30, "LGG": lgg}}}}}
         rundir.write_json(tmp_path / "slices" / "stage.json", slices)
         return tmp_path
 
@@ -61,6 +61,13 @@ def test_curve_of_the_rarer_grade_ends_where_grades_are_equal(base):
     ]
     assert [point.arms for point in found] == [("baseline",), *[("augmented",)] * 7]
     assert found[-1].changes == {"synthetic_added": 0, "synthetic_to": "rarer"}
+
+
+def test_grades_that_are_equal_lack_nothing_but_can_be_given_all(base):
+    found = points(base(lgg=30, synthetic_added=0, synthetic_to="LGG"), sweep_added=("9",), sweep_added_to=("LGG",))
+    assert [point.name for point in found] == ["added=0", "added_LGG=9", "added_LGG=all"]  # all is the run's
+    found = points(base(lgg=30), sweep_added=("all",), sweep_added_to=("both", "rarer", "HGG", "LGG"))
+    assert [point.name for point in found] == ["added=0", "added=1158", "added=all", "added_HGG=all", "added_LGG=all"]
 
 
 def test_a_run_from_scratch_has_no_other_start(base):
