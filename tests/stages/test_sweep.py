@@ -35,7 +35,7 @@ def base(tmp_path):
 
 
 def points(run_dir, **flags):
-    return sweep._points(sweep.Config(run_dir=str(run_dir), **flags), sweep._base(str(run_dir)))
+    return sweep.find_points(sweep.Config(run_dir=str(run_dir), **flags), sweep.find_base(str(run_dir)))
 
 
 def test_axes_hold_the_runs_own_value_in_order(base):
@@ -114,7 +114,7 @@ def learn(run_dir, monkeypatch, learnt, **flags):
     """Learns the points of a sweep with stages that only note who is there; returns notes by point."""
     for name, module in sweep._MODULES.items():
         monkeypatch.setattr(module, "run", lambda config, name=name: learnt(name, config))
-    base = sweep._base(str(run_dir))
+    base = sweep.find_base(str(run_dir))
     return {point.name: sweep._learn(base, point) for point in points(run_dir, **flags)}
 
 
