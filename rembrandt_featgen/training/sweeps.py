@@ -24,7 +24,7 @@ from rembrandt_featgen.training import datasets
 FAMILIES = {name: name for name in ("start", "origin", "tap", "gan", "filters", "added")}
 FAMILIES |= dict.fromkeys(("balancing", "added_HGG", "added_LGG"), "added")
 # Flags that have a mode "origin", to what they are settings of.
-ORIGINS = {"augmentation": "unet", "gan_loss": "gan"}
+ORIGINS = {"augmentation": "unet", "gan_loss": "gan", "gan_networks": "gan"}
 CLASSIFIER = "cnn"
 CHOICE_RULE = (
     "Of the points that compete (of one axis and arm; all axes of added features are one) the one with the lowest "
@@ -63,14 +63,16 @@ def origin_points(records: Mapping[str, dict], asked: Iterable[str]) -> list[Poi
     for turned in ((), *((name,) for name in ORIGINS if name in asked)):
         modes = own.symmetric_difference(turned)
         changes = {name: "origin" if name in modes else "correct" for name in turned}
-        arms = ("augmented",) if turned == ("gan_loss",) else ("baseline", "augmented")
+        of_gan = [name for name in turned if ORIGINS[name] == "gan"]
+        arms = ("augmented",) if of_gan else ("baseline", "augmented")
         points.append(Point("origin", _origins_text(modes), changes, arms, not turned))
     return points
 
 
 def _origins(records: Mapping[str, dict]) -> set[str]:
     """Names of the flags of `ORIGINS` that are "origin" in the stages of a run, as far as it came."""
-    known = {name: records[learnt]["config"][name] for name, learnt in ORIGINS.items() if learnt in records}
+    # runs of before a flag did as its mode "correct" does
+    known = {name: records[learnt]["config"].get(name) for name, learnt in ORIGINS.items() if learnt in records}
     return {name for name, mode in known.items() if mode == "origin"}
 
 

@@ -40,13 +40,14 @@ def points(run_dir, **flags):
 
 def test_axes_hold_the_runs_own_value_in_order(base):
     run_dir = base(ndf=128, ngf=128, unet_weights="w.npz", gan_loss="origin")
-    flags = {"sweep_gans": ("cgan", "infogan"), "sweep_origin": ("gan_loss", "augmentation")}
+    flags = {"sweep_gans": ("cgan", "infogan"), "sweep_origin": ("gan_loss", "augmentation", "gan_networks")}
     flags |= {"sweep_filters": ("256", "64"), "sweep_taps": ("uconv1", "conv3"), "sweep_from_scratch": True}
     found = points(run_dir, **flags)
     assert [(point.name, point.reference) for point in found] == [
         ("start=pre-trained", False),
         ("start=scratch", True),
-        *(("origin=gan_loss", True), ("origin=augmentation+gan_loss", False), ("origin=correct", False)),
+        *(("origin=gan_loss", True), ("origin=augmentation+gan_loss", False)),
+        *(("origin=correct", False), ("origin=gan_loss+gan_networks", False)),
         *(("tap=conv3", False), ("tap=conv5", True), ("tap=uconv1", False)),
         *(("gan=acgan", True), ("gan=infogan", False), ("gan=cgan", False)),
         *(("filters=64", False), ("filters=128", True), ("filters=256", False)),
@@ -121,7 +122,7 @@ def learn(run_dir, monkeypatch, learnt, **flags):
 def test_points_learn_what_they_do_not_share(base, monkeypatch):
     run_dir, seen = base(ndf=64, ngf=64, synthetic_added=5, unet_weights="w.npz"), []
     flags = {"sweep_filters": ("64", "8"), "sweep_taps": ("conv3",), "sweep_added": ("5", "7")}
-    flags |= {"sweep_gans": ("infogan",), "sweep_origin": ("augmentation", "gan_loss")}
+    flags |= {"sweep_gans": ("infogan",), "sweep_origin": ("augmentation", "gan_loss", "gan_networks")}
     flags["sweep_added_to"] = ("both", "rarer", "LGG")
     notes = learn(run_dir, monkeypatch, lambda *args: seen.append(args), sweep_from_scratch=True, **flags)
     assert set(notes.values()) == {""}
@@ -132,6 +133,7 @@ def test_points_learn_what_they_do_not_share(base, monkeypatch):
         "start=scratch": ["finetune"],
         "origin=augmentation": ["finetune", "extract", "train_acgan", "generate", "classify"],
         "origin=gan_loss": ["train_acgan", "generate", "classify"],
+        "origin=gan_networks": ["train_acgan", "generate", "classify"],
         "tap=conv3": ["extract", "train_acgan", "generate", "classify"],
         "gan=infogan": ["train_acgan", "generate", "classify"],
         "filters=8": ["train_acgan", "generate", "classify"],
@@ -145,6 +147,8 @@ def test_points_learn_what_they_do_not_share(base, monkeypatch):
     assert by_name["finetune", "start=scratch"].unet_weights == ""
     assert by_name["finetune", "origin=augmentation"].augmentation == "origin"
     assert by_name["train_acgan", "origin=gan_loss"].gan_loss == "origin"
+    assert by_name["train_acgan", "origin=gan_networks"].gan_networks == "origin"
+    assert by_name["classify", "origin=gan_networks"].classifier_arms == ("augmented",)
     assert by_name["extract", "tap=conv3"].tap == "conv3"
     assert {by_name[stage, "gan=infogan"].gans for stage in ("train_acgan", "generate", "classify")} == {("infogan",)}
     gan, classifier = by_name["train_acgan", "filters=8"], by_name["classify", "filters=8"]
