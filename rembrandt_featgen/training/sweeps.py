@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 from scipy import stats
 
 from rembrandt_featgen import rundir
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.metrics import classification, statistics
 from rembrandt_featgen.models import crops
+from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.training import datasets
 
 # Axis to the family whose points compete; features can be added to both grades, to the rarer one, or to one alone.
@@ -58,15 +60,30 @@ class Point(NamedTuple):
 
 
 def origin_points(records: Mapping[str, dict], asked: Iterable[str]) -> list[Point]:
-    """A run as it is, and with each of the flags of `ORIGINS` that are `asked` for turned to its other mode, alone."""
-    own, points = _origins(records), []
-    for turned in ((), *((name,) for name in ORIGINS if name in asked)):
+    """A run as it is, and with each of the flags of `ORIGINS` that are `asked` for turned to its other mode, alone.
+
+    A flag that the run does not heed is left out, with a warning.
+    """
+    own, points, idle = _origins(records), [], _unheeded(records)
+    for name in sorted(idle.keys() & set(asked)):
+        logging.warning("--sweep_origin=%s: %s, so that it changes nothing; left out", name, idle[name])
+    for turned in ((), *((name,) for name in ORIGINS if name in asked and name not in idle)):
         modes = own.symmetric_difference(turned)
         changes = {name: "origin" if name in modes else "correct" for name in turned}
         of_gan = [name for name in turned if ORIGINS[name] == "gan"]
         arms = ("augmented",) if of_gan else ("baseline", "augmented")
         points.append(Point("origin", _origins_text(modes), changes, arms, not turned))
     return points
+
+
+def _unheeded(records: Mapping[str, dict]) -> dict[str, str]:
+    """Flags of `ORIGINS` that change nothing of a run, to why."""
+    found, kind = {}, records["gan"]["stage"]
+    if not records["unet"]["config"]["augment"]:
+        found["augmentation"] = "the run has --augment=false"
+    if not KINDS[kind].tells_grade:
+        found["gan_loss"] = f"the run's {kind} has no class term"
+    return found
 
 
 def _origins(records: Mapping[str, dict]) -> set[str]:

@@ -75,6 +75,14 @@ def test_a_run_from_scratch_has_no_other_start(base):
     assert points(base(), sweep_from_scratch=True) == []
 
 
+def test_modes_that_the_run_does_not_heed_are_left_out(base, caplog):
+    run_dir = base(augment=False, gans=("cgan",))
+    found = points(run_dir, sweep_origin=("augmentation", "gan_loss", "gan_networks"))
+    assert [point.name for point in found] == ["origin=correct", "origin=gan_networks"]
+    assert "--sweep_origin=augmentation: the run has --augment=false" in caplog.text
+    assert "--sweep_origin=gan_loss: the run's cgan has no class term" in caplog.text
+
+
 def test_without_axes_nothing_is_done(tmp_path):
     sweep.run(sweep.Config(run_dir=str(tmp_path / "none")))
     assert not (tmp_path / "none").exists()
