@@ -1,4 +1,6 @@
-"""Varies one thing at a time of a finished run, and compares: block of the U-Net, kind of GAN, filters, added features.
+"""Varies one thing at a time of a finished run, and compares.
+
+The axes: start of the U-Net, modes of the origin, source of features, kind of GAN, filters, and added features.
 
 Each point is a run of its own in RUN/sweeps/<axis>=<value>, with the settings of the base run but for the one. What it
 shares with the base run is linked to, not done again; what is its own is skipped, goes on or is done again like all
