@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rembrandt_featgen.errors import InputError
+
 TOOLS = Path(__file__).parent.parent / "tools"
 TINY = {
     "rounds": 3,
@@ -103,10 +105,14 @@ PAPER_FLAGS = """
 --classifier_units=2
 --classifier_epochs=5
 --classifier_batch=4
+--gans=acgan,cgan
 --sweep_from_scratch=true
+--sweep_origin=augmentation
+--sweep_gans=cgan
 --sweep_filters=2
 --sweep_taps=conv4
 --sweep_added=0,50,all
+--sweep_added_to=both,rarer,LGG
 """
 # Of its sides: seconds of the two steps of each clock.
 PAPER_SECONDS = {
@@ -117,7 +123,9 @@ PAPER_SECONDS = {
     "train_acgan": {"train_acgan": [0.9, 0.9]},
     "generate": {"generate": [4.0, 5.0]},
     "classify": {"cnn": [0.36, 0.36], "linear": [0.036, 0.036]},
+    "cgan": {"train_acgan": [3.6, 3.6], "generate": [36.0, 36.0]},
     "cohort of sweeps": {"prepare": [7.0, 7.0]},
+    "origin=augmentation": {"finetune": [18.0, 18.0]},
     "tap=conv4": {"extract": [3.6, 3.6], "train_acgan": [1.8, 1.8], "generate": [9.0, 9.0], "cnn": [0.72, 0.72]},
 }
 # name: value, ratio. A tenth of the patients validates: 6 of the 54 HGG, with 2712 / 9 = 301 slices, and 4 of the 36
@@ -132,17 +140,22 @@ PAPER_EXPECTED = {
     "paper_finetune_bfloat16_rate_2nd_vs_1st_half": (1 / 4.5, 1.0),
     "paper_evaluate_hours": ((3 * 126 + 1009 + 126 + 143) / 1000, None),
     "paper_extract_hours": (1278 / 2000, None),
-    "paper_train_acgan_hours": (2 * 1009 / 4000, None),
-    "paper_generate_hours": (2 * 16 / 800, None),  # 100 / 0.823 = 122 of a grade: 16 batches of 8
+    "paper_train_acgan_hours": (2 * 1009 / 4000 + 2 * 1009 / 1000, None),
+    # 100 / 0.823 = 122 of a grade: 16 batches of 8; a cgan confirms nothing, so it draws 100
+    "paper_generate_hours": (2 * 16 / 800 + 2 * 13 / 100, None),
     "paper_generate_rate_2nd_vs_1st_half": (0.2, 0.8),
     "paper_classify_hours": (5 * (1009 + 1022) * 0.396 / 3600, None),
-    "paper_total_hours": (11.562375, None),
+    "paper_total_hours": (13.840375, None),
     "paper_sweep_start_hours": (7.5675 + 1.656, None),
+    # steps of fine-tuning are its own; it evaluates, extracts, trains and draws like the run
+    "paper_sweep_origin_hours": (15.135 + 1.656 + 0.639 + 0.5045 + 0.04 + 5 * (1009 + 1022) / 10000, None),
+    "paper_sweep_gan_hours": (5 * 1022 / 10000, None),  # the run has a cgan, but no CNN of it
     "paper_sweep_tap_hours": (1278 / 1000 + 2018 / 2000 + 32 / 400 + 10155 / 5000, None),
     "paper_sweep_filters_hours": (0.0, None),  # the run's own
     "paper_sweep_added_hours": (5 * 1059 / 10000, None),  # all 200; 0 and 50 are the run's own
     "paper_sweep_balancing_hours": (5 * (1022 + 1034) / 10000, None),  # 50 and all 100
-    "paper_total_with_sweeps_hours": (26.741375, 26.741375 / 11.562375),
+    "paper_sweep_added_LGG_hours": (5 * (1022 + 1034) / 10000, None),  # 50 and all 100
+    "paper_total_with_sweeps_hours": (49.548375, 49.548375 / 13.840375),
 }
 
 
@@ -271,6 +284,54 @@ def test_hours_of_the_whole_run(benchmark, turns, tmp_path, monkeypatch):
         assert rows[name]["value"] == pytest.approx(value), name
         assert rows[name]["ratio"] == (ratio and pytest.approx(ratio)), name
     assert list(tmp_path.iterdir()) == [flagfile]
+
+
+@pytest.fixture
+def paper(tmp_path, monkeypatch):
+    """The module, its flags of a flagfile, and the file."""
+    monkeypatch.chdir(TOOLS.parent)  # flagfiles include one another from there
+    module, flagfile = importlib.import_module("benchmarks.paper"), tmp_path / "own.flags"
+
+    def check(*lines):
+        flagfile.write_text("\n".join(lines))
+        return module.check(str(flagfile))
+
+    return module, check, flagfile
+
+
+def test_hours_of_every_sweep_can_be_told(paper, tmp_path):
+    module, check, _ = paper
+    flags = check("--flagfile=flags/reproduce.flags", "--sweep_taps=conv3")
+    own = {point.name: own for point, own in module.sweep_points(flags, tmp_path / "base")}
+    assert own["start=scratch"] == ["unet"]
+    assert own["origin=gan_loss"] == own["filters=256"] == ["gan", "synthetic", "classifier"]
+    assert own["gan=image_acgan"] == own["added_HGG=all"] == ["classifier"]
+    assert own["added=0"] == own["added=200"] == []  # the run's own
+
+
+@pytest.mark.parametrize(("receiver", "samples"), [("both", 4036 + 4800), ("rarer", 4036 + 786), ("HGG", 4036 + 2400)])
+def test_all_that_can_be_added_is(paper, receiver, samples):
+    module, check, _ = paper
+    flags = check("--synthetic_per_grade=2400", "--synthetic_added=0", f"--synthetic_to={receiver}")
+    batches = -(-samples // flags.classifier_batch)
+    assert module.steps(flags, ("augmented",))["cnn"] == flags.classifier_epochs * batches
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--features_from=slices", "--features_from=slices is not measured"),
+        ("--tap=crop_cnn", "crop_cnn is not measured"),
+        ("--sweep_taps=conv3,crop_cnn", "crop_cnn is not measured"),
+        ("--classifier_kinds=linear", "without cnn it is not measured"),
+        ("--gans=gan", "--gans=gan: take some of"),
+    ],
+)
+def test_flags_without_a_clock_are_refused(paper, line, message):
+    _, check, flagfile = paper
+    with pytest.raises(InputError, match=message) as refused:
+        check(line)
+    assert "gans" in line or str(flagfile) in str(refused.value)
 
 
 def test_networks_with_other_numbers_of_parameters_are_not_compared(benchmark, turns, tmp_path, monkeypatch):

@@ -61,11 +61,10 @@ def build_gan(
     Args:
       kind: one of `KINDS`.
       shape: (height, width, channels) of a feature.
-      scale: [channels] root mean square of the training features; 0 marks a channel that never fires.
+      scale, information_weight, class_loss, seed, stabilisers, lowest: as for `GAN`.
       filters_generator, filters_discriminator: ngf and ndf.
       latent: length of the noise vector, without codes.
       codes: continuous codes of "infogan", appended to the noise.
-      information_weight, class_loss, seed, stabilisers, lowest: as for `GAN`.
       precision: one of `precision.PRECISIONS`.
       networks: one of `gan_networks.NETWORKS`; the origin's need `scaling.range_of` for scale and lowest.
 
@@ -91,7 +90,8 @@ class GAN(tf.keras.Model):
 
     Args:
       generator, discriminator: as of `gan_networks`; D's heads say which terms the losses have.
-      scale: [channels] root mean square of the training features; 0 marks a channel that never fires.
+      scale: [channels] root mean square of the training features, 0 for a channel that never fires; for the origin's
+        networks half of each channel's range, 0 for one that is constant.
       information_weight: InfoGAN's lambda, the weight of L_I.
       class_loss: one of `CLASS_LOSSES`.
       seed: of noise and flips, which are functions of it and of the step.

@@ -45,7 +45,7 @@ def compared(swept: Mapping) -> dict[str, list[dict]]:
     rows: dict[str, list[dict]] = {}
     for point in swept["points"]:
         if point["axis"] != "start":
-            paper = paper_tables.CLASS_ACCURACY.get(_equal_filters(point)) if point["axis"] == "filters" else None
+            paper = paper_tables.CLASS_ACCURACY.get(_papers_filters(point)) if point["axis"] == "filters" else None
             found = [{"point": point, "own": own, "paper": paper} for own in point["arms"] or [{}]]
             rows.setdefault(point["axis"], []).extend(found)
     return rows
@@ -111,9 +111,10 @@ def _filters(settings: Mapping) -> str:
     return f"{ndf}" if ndf == ngf else f"ndf {ndf}, ngf {ngf}"
 
 
-def _equal_filters(point: Mapping) -> int | None:
-    ndf, ngf = (point["settings"][name] for name in ("ndf", "ngf"))
-    return ndf if ndf == ngf else None
+def _papers_filters(point: Mapping) -> int | None:
+    """Filters of a GAN that is as the paper's but for their number: an ACGAN of conv5, ndf = ngf."""
+    gan, tap, ndf, ngf = (point["settings"][name] for name in ("gan", "tap", "ndf", "ngf"))
+    return ndf if (gan, tap, ndf) == ("acgan", "conv5", ngf) else None
 
 
 def _sweep_rows(swept: Mapping) -> list[dict]:

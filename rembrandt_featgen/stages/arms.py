@@ -26,7 +26,7 @@ from rembrandt_featgen.metrics import classification, generative
 from rembrandt_featgen.models import classifier as classifiers
 from rembrandt_featgen.models import inference
 from rembrandt_featgen.stages import fields
-from rembrandt_featgen.training import arms, datasets, oversampling, restore, scaling, study, trials
+from rembrandt_featgen.training import arms, datasets, oversampling, restore, scaling, study, tensorboard, trials
 from rembrandt_featgen.training.features import open_features
 
 FOLDER = "arms"
@@ -125,7 +125,7 @@ def run(config: Config) -> None:
             if figures["acceptance"] is not None:  # of a cgan
                 measured[name]["class_accuracy_own"] = figures["class_accuracy"]
                 measured[name]["acceptance"] = figures["acceptance"]
-        stage.complete(arms=choices, generators=measured, shape=train.features.shape[1:])
+        tensorboard.complete(stage, arms=choices, generators=measured, shape=train.features.shape[1:])
 
 
 def check_generators(chosen: Sequence[str], trained: Sequence[str]) -> None:

@@ -1,4 +1,6 @@
-"""Varies one thing at a time of a finished run, and compares: block of the U-Net, kind of GAN, filters, added features.
+"""Varies one thing at a time of a finished run, and compares.
+
+The axes: start of the U-Net, modes of the origin, source of features, kind of GAN, filters, and added features.
 
 Each point is a run of its own in RUN/sweeps/<axis>=<value>, with the settings of the base run but for the one. What it
 shares with the base run is linked to, not done again; what is its own is skipped, goes on or is done again like all
@@ -87,7 +89,7 @@ class Config:
     )
 
 
-class _Base(NamedTuple):
+class Base(NamedTuple):
     """The run that points differ from: its folder, and of each of its stages the folder's name and the record."""
 
     run_dir: Path
@@ -101,7 +103,7 @@ class _Base(NamedTuple):
         known = [field.name for field in dataclasses.fields(_MODULES[module].Config)]
         return _MODULES[module].Config(**{name: given[name] for name in known if name in given})
 
-    def of(self, point: Point) -> _Base:
+    def of(self, point: Point) -> Base:
         """What the point can share: of another kind of GAN, what the run has learnt of that (by --gans)."""
         (kind,) = point.changes.get("gans", (self.names["gan"],))
         places = _places(kind)
@@ -119,8 +121,8 @@ def run(config: Config) -> None:
         logging.info("sweep: none asked for")
         return
     check(config)
-    base = _base(config.run_dir)
-    points = _points(config, base)
+    base = find_base(config.run_dir)
+    points = find_points(config, base)
     notes = {}
     for point in tqdm(points, "sweeps", unit="point"):
         logging.info("sweep: %s", point.name)
@@ -175,15 +177,15 @@ def _places(kind: str) -> dict[str, tuple[str, str]]:
     }
 
 
-def _base(run_dir: str) -> _Base:
+def find_base(run_dir: str) -> Base:
     """Finds the stages that points start from; InputError where one is not finished."""
     (kind,) = rundir.find(run_dir, "classifier", "classify")[1]["config"]["gans"]
     places = _places(kind)
     records = {name: rundir.find(run_dir, *place)[1] for name, place in places.items()}
-    return _Base(Path(run_dir), {name: place[0] for name, place in places.items()}, records)
+    return Base(Path(run_dir), {name: place[0] for name, place in places.items()}, records)
 
 
-def _points(config: Config, base: _Base) -> list[Point]:
+def find_points(config: Config, base: Base) -> list[Point]:
     """The points of all axes that are asked for, those of the base run among them."""
     points = []
     if config.sweep_from_scratch:
@@ -217,7 +219,7 @@ def _points(config: Config, base: _Base) -> list[Point]:
     return points
 
 
-def _added(config: Config, base: _Base) -> list[Point]:
+def _added(config: Config, base: Base) -> list[Point]:
     """Points of the axes on which the number of added features varies."""
     asked = set(_numbers("sweep_added", [value for value in config.sweep_added if value != ALL], 0)) - {0}
     slices, settings = base.records["slices"]["figures"]["split"]["train"]["slices"], base.records["classifier"]
@@ -230,7 +232,7 @@ def _added(config: Config, base: _Base) -> list[Point]:
         if receiver == "rarer":
             logging.info("--sweep_added_to=rarer: %d more features make the grades equal, where its curve ends", gap)
             numbers = {number for number in numbers if number < gap}
-        values = [*map(str, sorted(numbers)), *([ALL] if to_the_end and (receiver == "both" or gap) else [])]
+        values = [*map(str, sorted(numbers)), *([ALL] if to_the_end and (receiver != "rarer" or gap) else [])]
         for value in values:
             changes = {"synthetic_added": 0 if value == ALL else int(value), "synthetic_to": receiver}
             points.append(Point(_RECEIVERS[receiver], value, changes, ("augmented",)))
@@ -247,30 +249,46 @@ def _numbers(name: str, texts, least: int) -> list[int]:
     return numbers
 
 
-def _home(base: _Base, point: Point) -> Path:
+def _home(base: Base, point: Point) -> Path:
     return base.run_dir / POINTS / point.name
 
 
-def _learn(base: _Base, point: Point) -> str:
-    """Links what a point shares with the base run and learns the rest; returns why it came no farther, or ""."""
-    home, own, shared = _home(base, point), set(), base.of(point)
+def own_stages(base: Base, point: Point) -> list[str]:
+    """What a point learns itself and does not share with the base run, in order, by what its folders stand for."""
+    shared, own = base.of(point), []
     sources = _SOURCES_OF_IMAGES if KINDS[shared.names["gan"]].of_images else _SOURCES
+    for name in _modules_of(point):
+        learnt, config = _LEARNT[name], base.config(name, **_changes(point))
+        if set(own).intersection(sources[learnt]) or not _holds(shared.records[learnt]["config"], config, point):
+            own.append(learnt)
+    return own
+
+
+def _modules_of(point: Point) -> list[str]:
+    return list(_LEARNT) if point.arms else ["finetune"]
+
+
+def _changes(point: Point) -> dict:
+    """Flags that differ from the base run's; the report's other classifiers and arms are that run's alone."""
+    return {**point.changes, "classifier_arms": point.arms, "classifier_kinds": (sweeps.CLASSIFIER,)}
+
+
+def _learn(base: Base, point: Point) -> str:
+    """Links what a point shares with the base run and learns the rest; returns why it came no farther, or ""."""
+    home, own, shared = _home(base, point), own_stages(base, point), base.of(point)
     rundir.make_folder(home, "--run_dir")
     _link(shared, home, "slices")
-    # the report's other classifiers and arms are the base run's alone
-    changes = {**point.changes, "classifier_arms": point.arms, "classifier_kinds": (sweeps.CLASSIFIER,)}
-    modules = list(_LEARNT) if point.arms else ["finetune"]
+    modules = _modules_of(point)
     for number, name in enumerate(modules):
-        config, learnt = base.config(name, run_dir=str(home), **changes), _LEARNT[name]
-        if not own.intersection(sources[learnt]) and _holds(shared.records[learnt]["config"], config, point):
+        learnt = _LEARNT[name]
+        if learnt not in own:
             _link(shared, home, learnt)
             continue
-        own.add(learnt)
         folder = home / shared.names[learnt]
         if folder.is_symlink():
             folder.unlink()
         try:
-            _MODULES[name].run(config)
+            _MODULES[name].run(base.config(name, run_dir=str(home), **_changes(point)))
         except SettingsError as error:  # it would be the same for all points
             raise SettingsError(f"{error} (of all points: {base.run_dir / POINTS})") from error
         except BusyError:
@@ -296,7 +314,7 @@ def _holds(base: Mapping, config, point: Point) -> bool:
     )
 
 
-def _link(base: _Base, home: Path, name: str) -> None:
+def _link(base: Base, home: Path, name: str) -> None:
     """Makes a stage's folder of the point one with the base run's."""
     folder = home / base.names[name]
     target = os.path.relpath(base.run_dir / base.names[name], home)
@@ -313,7 +331,7 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _found(base: _Base, point: Point) -> dict[str, tuple[Path, dict, str]]:
+def _found(base: Base, point: Point) -> dict[str, tuple[Path, dict, str]]:
     """Folder, record and digest of each finished stage of a point."""
     home, names = _home(base, point), base.of(point).names
     there = {name: folder for name, folder in names.items() if (home / folder / rundir.RECORD).is_file()}

@@ -195,7 +195,9 @@ class SegmentationImages(tf.keras.callbacks.Callback):
 
 
 class GeneratedMaps(tf.keras.callbacks.Callback):
-    """Shows a few maps of a generated feature of each grade in TensorBoard, ten times in a training, of the same noise.
+    """Shows a few maps of a generated feature of each grade in TensorBoard, always of the same noise.
+
+    It does so about ten times in a training, or after each epoch of fewer.
 
     Args:
       logs: folder of the events.

@@ -12,19 +12,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 from scipy import stats
 
 from rembrandt_featgen import rundir
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.metrics import classification, statistics
 from rembrandt_featgen.models import crops
+from rembrandt_featgen.models.gan_kinds import KINDS
 from rembrandt_featgen.training import datasets
 
 # Axis to the family whose points compete; features can be added to both grades, to the rarer one, or to one alone.
 FAMILIES = {name: name for name in ("start", "origin", "tap", "gan", "filters", "added")}
 FAMILIES |= dict.fromkeys(("balancing", "added_HGG", "added_LGG"), "added")
 # Flags that have a mode "origin", to what they are settings of.
-ORIGINS = {"augmentation": "unet", "gan_loss": "gan"}
+ORIGINS = {"augmentation": "unet", "gan_loss": "gan", "gan_networks": "gan"}
 CLASSIFIER = "cnn"
 CHOICE_RULE = (
     "Of the points that compete (of one axis and arm; all axes of added features are one) the one with the lowest "
@@ -58,19 +60,36 @@ class Point(NamedTuple):
 
 
 def origin_points(records: Mapping[str, dict], asked: Iterable[str]) -> list[Point]:
-    """A run as it is, and with each of the flags of `ORIGINS` that are `asked` for turned to its other mode, alone."""
-    own, points = _origins(records), []
-    for turned in ((), *((name,) for name in ORIGINS if name in asked)):
+    """A run as it is, and with each of the flags of `ORIGINS` that are `asked` for turned to its other mode, alone.
+
+    A flag that the run does not heed is left out, with a warning.
+    """
+    own, points, idle = _origins(records), [], _unheeded(records)
+    for name in sorted(idle.keys() & set(asked)):
+        logging.warning("--sweep_origin=%s: %s, so that it changes nothing; left out", name, idle[name])
+    for turned in ((), *((name,) for name in ORIGINS if name in asked and name not in idle)):
         modes = own.symmetric_difference(turned)
         changes = {name: "origin" if name in modes else "correct" for name in turned}
-        arms = ("augmented",) if turned == ("gan_loss",) else ("baseline", "augmented")
+        of_gan = [name for name in turned if ORIGINS[name] == "gan"]
+        arms = ("augmented",) if of_gan else ("baseline", "augmented")
         points.append(Point("origin", _origins_text(modes), changes, arms, not turned))
     return points
 
 
+def _unheeded(records: Mapping[str, dict]) -> dict[str, str]:
+    """Flags of `ORIGINS` that change nothing of a run, to why."""
+    found, kind = {}, records["gan"]["stage"]
+    if not records["unet"]["config"]["augment"]:
+        found["augmentation"] = "the run has --augment=false"
+    if not KINDS[kind].tells_grade:
+        found["gan_loss"] = f"the run's {kind} has no class term"
+    return found
+
+
 def _origins(records: Mapping[str, dict]) -> set[str]:
     """Names of the flags of `ORIGINS` that are "origin" in the stages of a run, as far as it came."""
-    known = {name: records[learnt]["config"][name] for name, learnt in ORIGINS.items() if learnt in records}
+    # runs of before a flag did as its mode "correct" does
+    known = {name: records[learnt]["config"].get(name) for name, learnt in ORIGINS.items() if learnt in records}
     return {name for name, mode in known.items() if mode == "origin"}
 
 

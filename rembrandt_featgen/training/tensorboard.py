@@ -18,7 +18,7 @@ _OF_EACH_PATIENT = "by_patient"  # too many to look at
 
 
 def complete(stage: rundir.Stage, **figures) -> None:
-    """`stage.complete`, and each number of the figures as a scalar, so that every stage shows in TensorBoard."""
+    """`stage.complete`, and each number of the figures as a scalar, so that TensorBoard shows what a stage measured."""
     found = stage.complete(**figures)["figures"]
     with tf.summary.create_file_writer(str(stage.logs)).as_default():
         for name, value in _numbers(found):
@@ -26,9 +26,11 @@ def complete(stage: rundir.Stage, **figures) -> None:
 
 
 def _numbers(value, name: str = "") -> Iterator[tuple[str, float]]:
-    """Path and value of each number in figures; rows of a table go by their words, and plain lists are left out."""
+    """Path and value of each number in figures; rows go by their words, and those without, and lists, are left out."""
     if isinstance(value, list):
-        value = {"_".join(v for v in row.values() if isinstance(v, str)): row for row in value if isinstance(row, dict)}
+        rows = [row for row in value if isinstance(row, dict)]
+        words = ["_".join(v for v in row.values() if isinstance(v, str)) for row in rows]
+        value = {word: row for word, row in zip(words, rows) if word}
     if isinstance(value, dict):
         for key, part in value.items():
             if key != _OF_EACH_PATIENT:

@@ -3,7 +3,7 @@ import csv
 import pytest
 
 from rembrandt_featgen.reporting import html, sweeps
-from tests.reporting.fake_sweep import SWEPT
+from tests.reporting.fake_sweep import SWEPT, point
 
 POINTS = SWEPT["points"]
 
@@ -37,6 +37,16 @@ def test_table_has_a_row_for_each_point_and_arm():
     assert (ten["added_HGG"], ten["added_LGG"], ten["class_accuracy_by_discriminator"]) == ("5", "5", "0.8")
     assert rows[7]["note"] == "there are <80> synthetic features"
     assert {name for name, value in rows[7].items() if name.startswith("test_") and value} == set()
+
+
+@pytest.mark.parametrize(
+    ("settings", "paper"),
+    [({}, 0.823), ({"gan": "infogan"}, None), ({"tap": "uconv1"}, None), ({"ngf": 64}, None), ({"gan": None}, None)],
+)
+def test_the_papers_class_accuracy_stands_beside_what_is_like_its_own(settings, paper):
+    filters = point("filters", "512", [], filters=512)
+    filters["settings"] |= settings
+    assert sweeps.compared({"points": [filters]})["filters"][0]["paper"] == paper
 
 
 def test_table_of_pretraining():

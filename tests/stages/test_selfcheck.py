@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rembrandt_featgen.cohort import layouts, splits
 
@@ -126,6 +127,12 @@ def test_each_patient_is_tested_once_by_a_fold_that_never_saw_it(checked):
     assert len(folds) == 2
     assert not tested[0] & tested[1]
     assert len(tested[0] | tested[1]) == 16
+
+
+def test_generators_of_a_fold_are_measured_in_tensorboard(checked):
+    fold = checked[0] / "run/selfcheck/random_labels/folds/repeat0_seed0_fold0"
+    tags = EventAccumulator(str(fold / "tensorboard" / "arms")).Reload().Tags()["tensors"]
+    assert {"arms/none/threshold", "generators/cgan/frechet_distance"} <= set(tags)
 
 
 def test_a_second_run_skips_what_is_done(checked):

@@ -13,9 +13,9 @@ MODULES = {"unet": finetune, "features": extract, "acgan": train_acgan, "synthet
 
 @pytest.fixture
 def base(tmp_path):
-    """A finished run with 30 HGG and 20 LGG training slices, as far as a sweep reads it."""
+    """A finished run with 30 HGG and, unless told, 20 LGG training slices, as far as a sweep reads it."""
 
-    def make(**changes):
+    def make(lgg=20, **changes):
         (kind,) = changes.get("gans", ("acgan",))
         names = {"acgan": kind, "synthetic": fields.synthetic_folder(kind)}
         for name, module in MODULES.items():
@@ -27,7 +27,7 @@ def base(tmp_path):
             (tmp_path / name).mkdir(exist_ok=True)
             rundir.write_json(tmp_path / name / "stage.json", record)
         (tmp_path / "slices").mkdir(exist_ok=True)
-        slices = {"config": {}, "inputs": {}, "figures": {"split": {"train": {"slices": {"HGG": 30, "LGG": 20}}}}}
+        slices = {"config": {}, "inputs": {}, "figures": {"split": {"train": {"slices": {"HGG": 30, "LGG": lgg}}}}}
         rundir.write_json(tmp_path / "slices" / "stage.json", slices)
         return tmp_path
 
@@ -35,18 +35,19 @@ def base(tmp_path):
 
 
 def points(run_dir, **flags):
-    return sweep._points(sweep.Config(run_dir=str(run_dir), **flags), sweep._base(str(run_dir)))
+    return sweep.find_points(sweep.Config(run_dir=str(run_dir), **flags), sweep.find_base(str(run_dir)))
 
 
 def test_axes_hold_the_runs_own_value_in_order(base):
     run_dir = base(ndf=128, ngf=128, unet_weights="w.npz", gan_loss="origin")
-    flags = {"sweep_gans": ("cgan", "infogan"), "sweep_origin": ("gan_loss", "augmentation")}
+    flags = {"sweep_gans": ("cgan", "infogan"), "sweep_origin": ("gan_loss", "augmentation", "gan_networks")}
     flags |= {"sweep_filters": ("256", "64"), "sweep_taps": ("uconv1", "conv3"), "sweep_from_scratch": True}
     found = points(run_dir, **flags)
     assert [(point.name, point.reference) for point in found] == [
         ("start=pre-trained", False),
         ("start=scratch", True),
-        *(("origin=gan_loss", True), ("origin=augmentation+gan_loss", False), ("origin=correct", False)),
+        *(("origin=gan_loss", True), ("origin=augmentation+gan_loss", False)),
+        *(("origin=correct", False), ("origin=gan_loss+gan_networks", False)),
         *(("tap=conv3", False), ("tap=conv5", True), ("tap=uconv1", False)),
         *(("gan=acgan", True), ("gan=infogan", False), ("gan=cgan", False)),
         *(("filters=64", False), ("filters=128", True), ("filters=256", False)),
@@ -63,8 +64,23 @@ def test_curve_of_the_rarer_grade_ends_where_grades_are_equal(base):
     assert found[-1].changes == {"synthetic_added": 0, "synthetic_to": "rarer"}
 
 
+def test_grades_that_are_equal_lack_nothing_but_can_be_given_all(base):
+    found = points(base(lgg=30, synthetic_added=0, synthetic_to="LGG"), sweep_added=("9",), sweep_added_to=("LGG",))
+    assert [point.name for point in found] == ["added=0", "added_LGG=9", "added_LGG=all"]  # all is the run's
+    found = points(base(lgg=30), sweep_added=("all",), sweep_added_to=("both", "rarer", "HGG", "LGG"))
+    assert [point.name for point in found] == ["added=0", "added=1158", "added=all", "added_HGG=all", "added_LGG=all"]
+
+
 def test_a_run_from_scratch_has_no_other_start(base):
     assert points(base(), sweep_from_scratch=True) == []
+
+
+def test_modes_that_the_run_does_not_heed_are_left_out(base, caplog):
+    run_dir = base(augment=False, gans=("cgan",))
+    found = points(run_dir, sweep_origin=("augmentation", "gan_loss", "gan_networks"))
+    assert [point.name for point in found] == ["origin=correct", "origin=gan_networks"]
+    assert "--sweep_origin=augmentation: the run has --augment=false" in caplog.text
+    assert "--sweep_origin=gan_loss: the run's cgan has no class term" in caplog.text
 
 
 def test_without_axes_nothing_is_done(tmp_path):
@@ -107,14 +123,14 @@ def learn(run_dir, monkeypatch, learnt, **flags):
     """Learns the points of a sweep with stages that only note who is there; returns notes by point."""
     for name, module in sweep._MODULES.items():
         monkeypatch.setattr(module, "run", lambda config, name=name: learnt(name, config))
-    base = sweep._base(str(run_dir))
+    base = sweep.find_base(str(run_dir))
     return {point.name: sweep._learn(base, point) for point in points(run_dir, **flags)}
 
 
 def test_points_learn_what_they_do_not_share(base, monkeypatch):
     run_dir, seen = base(ndf=64, ngf=64, synthetic_added=5, unet_weights="w.npz"), []
     flags = {"sweep_filters": ("64", "8"), "sweep_taps": ("conv3",), "sweep_added": ("5", "7")}
-    flags |= {"sweep_gans": ("infogan",), "sweep_origin": ("augmentation", "gan_loss")}
+    flags |= {"sweep_gans": ("infogan",), "sweep_origin": ("augmentation", "gan_loss", "gan_networks")}
     flags["sweep_added_to"] = ("both", "rarer", "LGG")
     notes = learn(run_dir, monkeypatch, lambda *args: seen.append(args), sweep_from_scratch=True, **flags)
     assert set(notes.values()) == {""}
@@ -125,6 +141,7 @@ def test_points_learn_what_they_do_not_share(base, monkeypatch):
         "start=scratch": ["finetune"],
         "origin=augmentation": ["finetune", "extract", "train_acgan", "generate", "classify"],
         "origin=gan_loss": ["train_acgan", "generate", "classify"],
+        "origin=gan_networks": ["train_acgan", "generate", "classify"],
         "tap=conv3": ["extract", "train_acgan", "generate", "classify"],
         "gan=infogan": ["train_acgan", "generate", "classify"],
         "filters=8": ["train_acgan", "generate", "classify"],
@@ -138,6 +155,8 @@ def test_points_learn_what_they_do_not_share(base, monkeypatch):
     assert by_name["finetune", "start=scratch"].unet_weights == ""
     assert by_name["finetune", "origin=augmentation"].augmentation == "origin"
     assert by_name["train_acgan", "origin=gan_loss"].gan_loss == "origin"
+    assert by_name["train_acgan", "origin=gan_networks"].gan_networks == "origin"
+    assert by_name["classify", "origin=gan_networks"].classifier_arms == ("augmented",)
     assert by_name["extract", "tap=conv3"].tap == "conv3"
     assert {by_name[stage, "gan=infogan"].gans for stage in ("train_acgan", "generate", "classify")} == {("infogan",)}
     gan, classifier = by_name["train_acgan", "filters=8"], by_name["classify", "filters=8"]

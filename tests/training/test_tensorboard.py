@@ -39,7 +39,9 @@ def test_every_number_of_a_finished_stage_is_a_scalar(tmp_path):
     stage = rundir.Stage("unet", tmp_path, tmp_path / "logs", False, {"inputs": {}})
     rows = [{"arm": "baseline", "unit": "slice", "accuracy": {"HGG": 0.5}, "mcc": np.nan, "ci95": {"mcc": [0, 1]}}]
     table = {"test": {"iou": np.float32(0.25), "by_patient": {"A": 0.1}}}
-    tensorboard.complete(stage, epochs=3, done=True, tap="conv5", shape=(4, 4), segmentation=table, rows=rows)
+    tensorboard.complete(
+        stage, epochs=3, done=True, tap="conv5", shape=(4, 4), segmentation=table, rows=rows, tried=[{"loss": 0.7}]
+    )
     assert stage.done and stage.record["figures"]["shape"] == [4, 4]
     events = EventAccumulator(str(tmp_path / "logs")).Reload()
     found = {tag: tensor_util.make_ndarray(events.Tensors(tag)[0].tensor_proto) for tag in events.Tags()["tensors"]}

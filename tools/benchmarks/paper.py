@@ -4,10 +4,11 @@ The settings are those of a flagfile (--paper_flags); the cohort's counts are th
 own that runs the stage's code on a small phantom cohort (`paper_sides`). Its seconds per step, times the steps of the
 whole run, are its hours; rate and peak memory after the second half of the steps stand beside those after the first.
 Fine-tuning is measured in --paper_precisions, too, in half as many steps. What the flagfile's sweeps would add comes
-from --paper_sweep_steps at each block and number of filters.
+from --paper_sweep_steps of each point whose steps are not as long as the run's.
 
 Epochs are counted in full: patience, where the flagfile has any, ends them earlier. Not counted are what comes once or
-once an epoch: starts, saves, the validation of GAN and classifier, tables, figures, export.
+once an epoch: starts, saves, the validation of GAN and classifier, tables, figures, export. What has no clock is
+refused: features of crops, whose CNN is trained by `extract`, and those that are computed anew in every epoch.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from pathlib import Path
 
 from benchmarks import paper_sides, turns
 from benchmarks.rows import row
-from rembrandt_featgen import stages
+from rembrandt_featgen import rundir, stages
 from rembrandt_featgen.cohort import layouts, splits
+from rembrandt_featgen.errors import InputError
 from rembrandt_featgen.models import classifier as classifiers
+from rembrandt_featgen.models import crops
 from rembrandt_featgen.models.gan_kinds import KINDS
-from rembrandt_featgen.stages import sweep
+from rembrandt_featgen.stages import extract, fields, sweep
 from rembrandt_featgen.training.datasets import steps_per_epoch
 from rembrandt_featgen.training.sweeps import CLASSIFIER, Point
 
@@ -59,15 +62,34 @@ OWN = {
 def measure(config, peers: bool) -> tuple[list[dict], dict]:
     """Rows and what each side took; no peer does this."""
     path = str(Path(config.paper_flags).resolve())
-    flags = paper_sides.read_flags(path)
-    points = sweep_points(flags)
-    with tempfile.TemporaryDirectory(dir=config.run_dir) as folder:
-        sides = _sides(config, path, flags, points, Path(folder).resolve())
+    flags = check(path)
+    with tempfile.TemporaryDirectory(dir=config.run_dir) as name:
+        folder = Path(name).resolve()
+        points = sweep_points(flags, folder / "base")
+        sides = _sides(config, path, flags, points, folder)
         found: dict = {}
         for name, side in sides.items():
             print(f"  {name} ...", flush=True)
             found |= turns.take_turns({name: side}, 0)  # one at a time, for some fill the memory
     return _rows(flags, points, found, config.paper_precisions), found
+
+
+def check(path: str):
+    """The flags of a flagfile; InputError for those whose hours cannot be told."""
+    flags = paper_sides.read_flags(path)
+    flags = dataclasses.replace(flags, gans=fields.check_gans(flags))
+    extract.check_tap(flags)
+    sweep.check(flags)
+    where = f"--paper_flags={path}"
+    if flags.features_from != "store":
+        raise InputError(
+            f"{where}: --features_from={flags.features_from} is not measured; take one with --features_from=store"
+        )
+    if crops.TAP in (flags.tap, *flags.sweep_taps):
+        raise InputError(f"{where}: {crops.TAP} is not measured; take one without it in --tap and --sweep_taps")
+    if CLASSIFIER not in flags.classifier_kinds:
+        raise InputError(f"{where}: without {CLASSIFIER} it is not measured; take one with it in --classifier_kinds")
+    return flags
 
 
 def slices(flags) -> dict[str, dict[str, int]]:
@@ -83,14 +105,15 @@ def slices(flags) -> dict[str, dict[str, int]]:
 
 
 def steps(flags, arms=("baseline", "augmented")) -> dict[str, int]:
-    """Steps of the whole run by clock; of the linear classifier, too. A step of `prepare` is a slice."""
+    """Steps of the whole run by clock, with the first GAN; of each classifier. A step of `prepare` is a slice."""
     counts = {split: sum(own.values()) for split, own in slices(flags).items()}
 
     def of_all(batch):
         return sum(steps_per_epoch(count, batch) for count in counts.values())
 
-    share = CONFIRMED if KINDS[flags.gans[0]].tells_grade else 1.0
-    draws = len(layouts.GRADES) * steps_per_epoch(round(flags.synthetic_per_grade / share), flags.generate_batch)
+    kind = KINDS[flags.gans[0]]
+    drawn = round(flags.synthetic_per_grade / (CONFIRMED if kind.tells_grade else 1.0))
+    batch = min(flags.generate_batch, flags.extract_batch) if kind.of_images else flags.generate_batch
     samples = [counts["train"] + (_added(flags) if arm == "augmented" else 0) for arm in arms]
     classify = flags.classifier_epochs * sum(steps_per_epoch(count, flags.classifier_batch) for count in samples)
     validation = flags.unet_epochs * steps_per_epoch(counts["validation"], flags.unet_batch)
@@ -100,48 +123,44 @@ def steps(flags, arms=("baseline", "augmented")) -> dict[str, int]:
         "evaluate": validation + of_all(flags.unet_batch),
         "extract": of_all(flags.extract_batch),
         "train_acgan": flags.acgan_epochs * steps_per_epoch(counts["train"], flags.acgan_batch),
-        "generate": draws,
+        "generate": len(layouts.GRADES) * steps_per_epoch(drawn, batch),
         **dict.fromkeys(flags.classifier_kinds, classify),
     }
 
 
-def sweep_points(flags) -> list[Point]:
-    """The points of the flagfile's sweeps, for a run from `WEIGHTS`."""
-    records = {
-        "slices": {"figures": {"split": {split: {"slices": own} for split, own in slices(flags).items()}}},
-        "unet": {"config": {"unet_weights": WEIGHTS}},
-        "features": {"figures": {"tap": flags.tap}},
-        "gan": {"config": {"ndf": flags.ndf, "ngf": flags.ngf}},
-        "classifier": {"config": {"synthetic_added": flags.synthetic_added, "synthetic_to": flags.synthetic_to}},
-    }
-    return sweep._points(stages.share(sweep, flags), sweep._Base(Path(), {}, records))
+def sweep_points(flags, folder: Path) -> list[tuple[Point, list[str]]]:
+    """The points of the flagfile's sweeps, for a run from `WEIGHTS`, and what each has of its own.
 
-
-def own_stages(flags, point: Point) -> list[str]:
-    """What a point does not share with the run, by its name in `sweep`."""
+    Args:
+      flags: of the flagfile.
+      folder: where the records of such a run are put, as far as a sweep reads them.
+    """
     flags = dataclasses.replace(flags, unet_weights=WEIGHTS)
-    changed = {name for name, value in point.changes.items() if getattr(flags, name) != value}
-    sources = sweep._SOURCES_OF_IMAGES if KINDS[flags.gans[0]].of_images else sweep._SOURCES
-    own: list[str] = []
-    for module, name in sweep._LEARNT.items():
-        known = {field.name for field in dataclasses.fields(stages.modules([module])[module].Config)}
-        if changed & known or set(own) & set(sources[name]):
-            own.append(name)
-    return own if point.arms else own[:1]
+    first = fields.with_first_gan(flags)
+    figures = {"split": {split: {"slices": own} for split, own in slices(flags).items()}, "tap": flags.tap}
+    made = {"slices": ("prepare", first), "unet": ("finetune", first), "features": ("extract", first)}
+    for kind in flags.gans:
+        own = dataclasses.replace(flags, gans=(kind,))
+        made |= {kind: ("train_acgan", own), fields.synthetic_folder(kind): ("generate", own)}
+    made["classifier"] = ("classify", first)
+    for name, (module, config) in made.items():
+        settings = dataclasses.asdict(stages.share(stages.modules([module])[module], config))
+        record = {"stage": name, "config": settings, "inputs": {}, "figures": figures}
+        (folder / name).mkdir(parents=True)
+        rundir.write_json(folder / name / rundir.RECORD, record)
+    base = sweep.find_base(str(folder))
+    return [(point, sweep.own_stages(base, point)) for point in sweep.find_points(stages.share(sweep, flags), base)]
 
 
 def _added(flags) -> int:
     """Features that the augmented arm adds."""
-    both = len(layouts.GRADES) * flags.synthetic_per_grade
+    if flags.synthetic_added:
+        return flags.synthetic_added
     if flags.synthetic_to == "both":
-        return flags.synthetic_added or both
+        return len(layouts.GRADES) * flags.synthetic_per_grade
     training = slices(flags)["train"]
-    return flags.synthetic_added or min(max(training.values()) - min(training.values()), flags.synthetic_per_grade)
-
-
-def _is_measured(flags, point: Point) -> bool:
-    """Whether a point's steps are not as long as the run's."""
-    return bool({"features", "gan"} & set(own_stages(flags, point)))
+    gap = max(training.values()) - min(training.values())
+    return min(gap, flags.synthetic_per_grade) if flags.synthetic_to == "rarer" else flags.synthetic_per_grade
 
 
 def _sides(config, path, flags, points, folder) -> dict[str, turns.Side]:
@@ -158,13 +177,20 @@ def _sides(config, path, flags, points, folder) -> dict[str, turns.Side]:
         half = max(config.paper_steps // 2, 2)
         changes = {"precision": name}
         sides[name] = side("finetune", name, half, cohort=run, last="finetune", changes=changes)
-    sides |= {name: side("stage", "run", config.paper_steps, stage=name) for name in paper_sides.AFTER_UNET}
-    measured = [point for point in points if _is_measured(flags, point)]
-    if measured:
-        sides["cohort of sweeps"] = side("prepare", "few", config.paper_sweep_steps)
-    for point in measured:
+    sides |= {name: side("some_stages", "run", config.paper_steps, stages=[name]) for name in paper_sides.AFTER_UNET}
+    for kind in flags.gans[1:]:
+        options = {"stages": paper_sides.OF_EACH_GAN, "changes": {"gans": (kind,)}}
+        sides[kind] = side("some_stages", "run", config.paper_steps, **options)
+    few = config.paper_sweep_steps
+    for point, own in points:
         options = {"cohort": str(folder / "few"), "changes": point.changes}
-        sides[point.name] = side("point", point.name, config.paper_sweep_steps, **options)
+        if "augmentation" in point.changes:
+            measured = {point.name: side("finetune", point.name, few, last="finetune", **options)}
+        elif {"features", "gan"} & set(own):
+            measured = {point.name: side("point", point.name, few, **options)}
+        else:  # its steps are as long as the run's
+            continue
+        sides |= {"cohort of sweeps": side("prepare", "few", few)} | measured
     return sides
 
 
@@ -175,6 +201,9 @@ def _rows(flags, points, found, precisions) -> list[dict]:
     wanted, rows, total = steps(flags), [], 0.0
     for name, parts in STAGES.items():
         hours = sum(_hours(clocks, part, wanted) for part in parts if part in wanted)
+        if name in paper_sides.OF_EACH_GAN:
+            others = {kind: steps(dataclasses.replace(flags, gans=(kind,))) for kind in flags.gans[1:]}
+            hours += sum(_hours(found[kind].facts, name, own) for kind, own in others.items())
         total += hours
         rows += [row(f"paper_{name}_hours", hours, "h"), *_halves(f"paper_{name}", clocks, parts[0])]
         if name == "finetune":
@@ -186,12 +215,12 @@ def _rows(flags, points, found, precisions) -> list[dict]:
                 rows += _halves(f"paper_{name}_{precision}", own, name)
     rows.append(row("paper_total_hours", total, "h"))
     swept: dict[str, float] = {}
-    for point in points:
-        own = clocks | (found[point.name].facts if point.name in found else {})
+    for point, own in points:
+        timed = clocks | (found[point.name].facts if point.name in found else {})
         wanted = steps(dataclasses.replace(flags, **point.changes), point.arms)
-        parts = [part for name in own_stages(flags, point) for part in OWN[name]]
+        parts = [part for name in own for part in OWN[name]]
         swept.setdefault(point.axis, 0.0)
-        swept[point.axis] += sum(_hours(own, part, wanted) for part in parts)
+        swept[point.axis] += sum(_hours(timed, part, wanted) for part in parts)
     rows += [row(f"paper_sweep_{axis}_hours", hours, "h") for axis, hours in swept.items()]
     whole = total + sum(swept.values())
     return [*rows, row("paper_total_with_sweeps_hours", whole, "h", total, "without sweeps")]

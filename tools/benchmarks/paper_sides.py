@@ -27,12 +27,12 @@ from rembrandt_featgen.training.sweeps import CLASSIFIER
 
 SLICES = 5  # of a phantom patient: 21 batches of 10 are 21 patients of each grade, and none is left over
 AFTER_UNET = ("extract", "train_acgan", "generate", "classify")
+OF_EACH_GAN = ("train_acgan", "generate")
 
 
 def read_flags(path: str, run_dir: str = "."):
-    """The pipeline's config of a flagfile, with the first of --gans alone, as a run takes it for its classifier."""
-    given = [f"--flagfile={path}", f"--run_dir={run_dir}"]
-    return fields.with_first_gan(cli.parse(pipeline.Config, given, stages.all_flags))
+    """The pipeline's config of a flagfile."""
+    return cli.parse(pipeline.Config, [f"--flagfile={path}", f"--run_dir={run_dir}"], stages.all_flags)
 
 
 def prepare(options: dict) -> turns.Work:
@@ -60,9 +60,9 @@ def finetune(options: dict) -> turns.Work:
     return _work(config, ["finetune"], options["steps"], options["last"])
 
 
-def stage(options: dict) -> turns.Work:
-    """A side: the stage `options["stage"]`."""
-    return _work(_trial(options), [options["stage"]], options["steps"])
+def some_stages(options: dict) -> turns.Work:
+    """A side: the stages `options["stages"]`, after those that they need."""
+    return _work(_trial(options), options["stages"], options["steps"])
 
 
 def point(options: dict) -> turns.Work:
@@ -135,8 +135,9 @@ class _Batches(tf.keras.callbacks.Callback):
 
 
 def _trial(options: dict):
-    """The flagfile's config but for `options["changes"]` and what says how long a run takes."""
-    config = dataclasses.replace(read_flags(options["flags"], options["folder"]), **options.get("changes", {}))
+    """The flagfile's config of one GAN, but for `options["changes"]` and what says how long a run takes."""
+    config = fields.with_first_gan(read_flags(options["flags"], options["folder"]))
+    config = dataclasses.replace(config, **options.get("changes", {}))
     steps = options["steps"]
     training, members = patients(config, steps)
     drawn = -(-(steps + 2) // 2) * config.generate_batch  # of each grade
