@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 LEFT_OPEN = {"run_dir", "cohort", "layout", "unet_weights", "unet_weights_modalities", "split_file", "seed"}
 LEFT_OPEN |= {"test_fraction", "infogan_codes", "infogan_weight", "generate_batch", "extract_batch"}
 LEFT_OPEN |= {"classifier_arms", "classifier_kinds", "export_classifier", "bootstrap_draws", "projector_points"}
-LEFT_OPEN |= {"maximisation_steps", "report_title", "last_stage"}
+LEFT_OPEN |= {"maximisation_steps", "report_title", "last_stage", "sweep_gans", "sweep_origin"}
 
 
 def read(name):
