@@ -83,6 +83,19 @@ def test_half_precision(every_way, dtype):
     np.testing.assert_allclose(tf.cast(found[2], tf.float32), kernel_gradient, atol=0.15)
 
 
+def test_kernels_larger_than_the_map_in_bfloat16():
+    """oneDNN leaves their gradient as the memory was where no position reaches; NaN shows it."""
+    x, kernel = drawn([8, 1, 1, 8], 0, tf.bfloat16), drawn([3, 3, 8, 8], 1, tf.bfloat16)
+    for _ in range(30):
+        used = [tf.cast(tf.fill([2**n], float("nan")), tf.bfloat16) for n in range(4, 17)]
+        del used
+        _, _, gradient = with_gradients(lambda x, kernel: convolutions.conv2d(x, kernel, 2), x, kernel)
+        gradient = tf.cast(gradient, tf.float32).numpy()
+        assert np.any(gradient[1, 1])
+        gradient[1, 1] = 0.0
+        np.testing.assert_array_equal(gradient, 0.0)
+
+
 def test_unknown_sizes(every_way):
     signature = [tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([3, 3, 3, 4])]
     x, kernel = drawn([2, 6, 5, 3], 0), drawn([3, 3, 3, 4], 1)
