@@ -179,10 +179,19 @@ def main(config_class: type, run: Callable, about: str, known_elsewhere: Callabl
         _end_progress_bars()
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not _is_interrupt(error):
+            raise
         _end_progress_bars()
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(_INTERRUPTED)
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether it is Ctrl-C, or what came of it: TensorFlow's contexts may end in errors of their own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _end_progress_bars() -> None:

@@ -268,9 +268,26 @@ def test_main_ends_with_one_line_and_a_status(error, code, wanted, monkeypatch, 
     assert capsys.readouterr().err == wanted
 
 
+def test_what_comes_of_an_interrupt_is_one(monkeypatch, capsys):
+    def run(config):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("Exiting device scope without proper scope nesting")
+
+    monkeypatch.setattr("sys.argv", ["binary"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main(Config, run, "")
+    assert stop.value.code == 130
+    assert capsys.readouterr().err.startswith("interrupted; ")
+
+
 def test_main_does_not_hide_defects(monkeypatch):
     def run(config):
-        raise ZeroDivisionError("a bug")
+        try:
+            raise ValueError("another")
+        except ValueError:
+            raise ZeroDivisionError("a bug")  # noqa: B904
 
     monkeypatch.setattr("sys.argv", ["binary"])
     with pytest.raises(ZeroDivisionError):

@@ -117,10 +117,10 @@ class Base(NamedTuple):
 def run(config: Config) -> None:
     """Learns the points and writes run_dir/sweep: sweep.json, sweep.csv, pretraining.csv, and TensorBoard's HParams."""
     axes = (config.sweep_origin, config.sweep_taps, config.sweep_gans, config.sweep_filters, config.sweep_added)
-    if not (any(axes) or config.sweep_from_scratch):
-        logging.info("sweep: none asked for")
-        return
     check(config)
+    if not (any(axes) or config.sweep_from_scratch):
+        logging.info("sweep: none asked for; name values by --sweep_filters, --sweep_taps, --sweep_added, ...")
+        return
     base = find_base(config.run_dir)
     points = find_points(config, base)
     notes = {}
