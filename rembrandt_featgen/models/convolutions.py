@@ -8,8 +8,8 @@ kernel, and those of what a wide convolution read on large maps as another convo
     30 x 30 x 512 -> 15 x 15 x 1024, batch 10      kernel   99 ->  25
     240 x 240 x 128 -> 64, kernel of 3, batch 10   input   149 ->  90
 
-Elsewhere, in float16, and with a GPU, gradients are TensorFlow's; but not those of kernels larger than the map, which
-oneDNN gets wrong in bfloat16.
+Elsewhere, in float16, and with a GPU, gradients are TensorFlow's; but not those of kernels larger than the map in
+bfloat16, which oneDNN gets wrong.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ def _of_kernel(x, upstream, shape, stride):
     is_worth_it = height * width <= _SMALL * stride**2 and min(inputs, outputs) >= _WIDE_KERNEL
     # Of a kernel that reaches beyond the map at every position (3 x 3 on 1 x 1), oneDNN's gradient in bfloat16 has
     # whatever was in memory, NaN at times, where it should have zeros.
-    if not is_worth_it and max(rows, columns) <= min(x.shape[1:3]):
+    is_wrong = x.dtype == tf.bfloat16 and max(rows, columns) > min(x.shape[1:3])
+    if not (is_worth_it or is_wrong):
         return tf.raw_ops.Conv2DBackpropFilter(
             input=x, filter_sizes=shape, out_backprop=upstream, strides=[1, stride, stride, 1], padding="SAME"
         )
