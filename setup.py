@@ -6,10 +6,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-BINARIES = [
-    *("phantom", "prepare", "finetune", "extract", "train_acgan", "generate", "classify", "export", "figures"),
-    *("report", "sweep", "folds", "arms", "study", "pipeline", "crossvalidate", "selfcheck", "predict"),
-]
+STAGES = (HERE / "rembrandt_featgen/stages").glob("*.py")
+BINARIES = sorted(path.stem for path in STAGES if path.stem not in ("__init__", "shared_flags"))
 
 setup(
     name="rembrandt_featgen",

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.core.errors import InputError
 
 TOOLS = Path(__file__).parent.parent / "tools"
 TINY = {

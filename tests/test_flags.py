@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rembrandt_featgen import cli, stages
+from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.layouts import Patient
-from rembrandt_featgen.stages import crossvalidate, pipeline, prepare
+from rembrandt_featgen.core import cli
+from rembrandt_featgen.stages import crossvalidate, pipeline, prepare_slices
 
 ROOT = Path(__file__).parent.parent
 
@@ -60,7 +61,7 @@ def test_split_of_the_papers_cohort(monkeypatch):
     patients = [
         Patient(f"{grade}{n}", grade, {}, Path()) for grade, count in (("HGG", 61), ("LGG", 40)) for n in range(count)
     ]
-    split = prepare._assignment(stages.share(prepare, read("paper")), patients)
+    split = prepare_slices._assignment(stages.share(prepare_slices, read("paper")), patients)
     counts = Counter((split[patient.id], patient.grade) for patient in patients)
     assert counts == {
         **{("test", "HGG"): 7, ("validation", "HGG"): 6, ("train", "HGG"): 48},

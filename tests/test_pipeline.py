@@ -22,13 +22,16 @@ from google.protobuf import text_format
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins import projector
 
-from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.cohort import layouts, nifti
-from rembrandt_featgen.data import slices as slicing
+from rembrandt_featgen import stages
+from rembrandt_featgen.classification import classifier_export
+from rembrandt_featgen.cohort import layouts, volumes
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.data import slicing
 from rembrandt_featgen.data.store import Store
-from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.generation import gan_export
+from rembrandt_featgen.segmentation import unet_export
+from rembrandt_featgen.segmentation.unet import tap_model
 from rembrandt_featgen.stages import pipeline, predict
-from rembrandt_featgen.training import restore
 
 ROOT = Path(__file__).parent.parent
 TINY = ROOT / "flags" / "reproduce_tiny.flags"
@@ -249,7 +252,7 @@ def test_slices_are_normalised_by_training_patients_alone(run):
     assert train.std() == pytest.approx(1.0, abs=1e-4)
     patients = {patient.id: patient for patient in layouts.find_patients(run_dir / "phantom" / "cohort")}
     ids = sorted(set(Store(run_dir / "slices", "train").patients))
-    raw = [slicing.as_displayed(nifti.read_volume(patients[i].images["flair"]).voxels)[4:-4, 4:-4] for i in ids]
+    raw = [slicing.as_displayed(volumes.read_volume(patients[i].images["flair"]).voxels)[4:-4, 4:-4] for i in ids]
     found = figures(run_dir, "slices")
     assert found["mean"][0] == pytest.approx(np.mean(raw), rel=1e-5)
     assert found["deviation"][0] == pytest.approx(np.std(raw), rel=1e-5)
@@ -258,10 +261,10 @@ def test_slices_are_normalised_by_training_patients_alone(run):
 def test_features_are_those_of_the_trained_unet(run):
     run_dir, _ = run
     records = {name: rundir.read_json(run_dir / name / "stage.json") for name in ("slices", "unet")}
-    unet = restore.unet(run_dir / "unet", records["unet"]["config"], records["slices"], "float32")
+    unet = unet_export.restore_unet(run_dir / "unet", records["unet"]["config"], records["slices"], "float32")
     image = next(iter(Store(run_dir / "slices", "test").dataset().batch(3)))["image"]
     feature = next(iter(Store(run_dir / "features", "test").dataset().batch(3)))["feature"]
-    np.testing.assert_allclose(unets.tap_model(unet, "conv5")(image), feature, atol=1e-4)
+    np.testing.assert_allclose(tap_model(unet, "conv5")(image), feature, atol=1e-4)
 
 
 def test_weights_are_those_of_the_best_epoch(run):
@@ -335,17 +338,19 @@ np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], hgg=grade["probability_
     }
     slices = records["slices"]["figures"]
     normalised = (raw[:, 5:69, 1:65] - slices["mean"][0]) / slices["deviation"][0]
-    unet = restore.unet(run_dir / "unet", records["unet"]["config"], records["slices"], "float32")
+    unet = unet_export.restore_unet(run_dir / "unet", records["unet"]["config"], records["slices"], "float32")
     np.testing.assert_allclose(found["probability"][:, 5:69, 1:65], unet(normalised), atol=1e-5)
     assert not found["mask"][:, :5].any()
-    feature = unets.tap_model(unet, "conv5")(normalised)
+    feature = tap_model(unet, "conv5")(normalised)
     np.testing.assert_allclose(found["feature"], feature, atol=1e-4)
     shape = tuple(records["acgan"]["figures"]["shape"])
     chosen = records["export"]["figures"]["classifier"]
-    network = restore.classifier(run_dir / "classifier", chosen, shape, records["classifier"]["config"])
+    network = classifier_export.restore_classifier(
+        run_dir / "classifier", chosen, shape, records["classifier"]["config"]
+    )
     np.testing.assert_allclose(found["hgg"], network(feature)[:, 0], atol=1e-5)
     assert [name.decode() for name in found["grades"]] == ["LGG", "HGG"]
-    gan = restore.gan(run_dir / "acgan", shape, records["acgan"]["config"], "float32")
+    gan = gan_export.restore_gan(run_dir / "acgan", shape, records["acgan"]["config"], "float32")
     noise = tf.random.stateless_normal([3, gan.latent], [1, 2])
     np.testing.assert_allclose(found["drawn"], gan.generate(noise, tf.constant([1, 1, 1])), atol=1e-4)
 

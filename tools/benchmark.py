@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from benchmarks import rows, turns  # noqa: E402
 
-from rembrandt_featgen import cli, rundir  # noqa: E402
-from rembrandt_featgen.data import store  # noqa: E402
-from rembrandt_featgen.errors import InputError  # noqa: E402
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import store
 
 SUBJECTS = ("augmentation", "unet", "dice", "extraction", "store", "acgan", "classifier", "paper")
 LONG = ("paper",)  # measured only where they are asked for

@@ -1,83 +1,98 @@
-"""Fails on an import that points up or sideways between the floors of DESIGN.md, or that leaves its one module.
+"""Fails on an import that points down or sideways between the rooms of DESIGN.md, or that leaves its one module.
 
 tools/check_floors.py [package folder]
 """
 
+from __future__ import annotations
+
 import ast
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = "rembrandt_featgen"
-# The longest prefix that fits a module decides.
-FLOORS = {
-    "errors": 0,
-    "cli": 0,
-    "rundir": 0,
-    "geometry": 1,
-    "metrics": 1,
-    "models.losses": 1,
-    "models.precision": 1,
-    "cohort": 2,
-    "data": 2,
-    "models": 2,
-    "training": 3,
-    "reporting": 3,
-    "stages.fields": 3,
-    "stages": 4,
-    "": 0,
-}
-# Rooms of one floor whose modules may import each other; the stages may not, but for those that run others.
-ONE_ROOM = ("cohort", "data", "models", "training", "reporting", "metrics")
+# In the order of the data: a room imports itself and those before it.
+ROOMS = (
+    "core",
+    "measures",
+    "cohort",
+    "data",
+    "nn",
+    "segmentation",
+    "features",
+    "generation",
+    "classification",
+    "evaluation",
+    "interpretation",
+    "reporting",
+    "stages",
+)
+# A stage imports no other stage, but for those that run others; all import what is not a stage.
 RUNNERS = ("stages.pipeline", "stages.crossvalidate", "stages.selfcheck")
+SHARED = ("stages", "stages.shared_flags")
+# Libraries that one file each stands before, so that a successor can replace them there.
 ALONE = {
-    "absl.flags": ["cli"],
-    "tensorlayer": ["models.unet"],
-    "tensorflow_addons": ["models.gan_networks"],
-    "nibabel": ["cohort.nifti"],
-    "tf_keras_vis": ["training.attribution"],
+    "absl.flags": "core.cli",
+    "tensorlayer": "segmentation.unet",
+    "tensorflow_addons": "generation.gan_networks",
+    "nibabel": "cohort.volumes",
+    "tf_keras_vis": "interpretation.attribution",
 }
 
 
-def floor(module: str) -> int:
-    """Floor of a module named within the package."""
-    fitting = [prefix for prefix in FLOORS if module == prefix or module.startswith(prefix + ".") or not prefix]
-    return FLOORS[max(fitting, key=len)]
-
-
-def imports(tree: ast.AST):
-    """(line, dotted name) of everything that a module imports."""
+def imports(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
+    """(line, dotted name, alias or "") of everything that a module imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            yield from ((node.lineno, name.name, name.asname or "") for name in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+            yield from ((node.lineno, f"{node.module}.{name.name}", name.asname or "") for name in node.names)
 
 
-def faults(root: Path):
-    """One line for each import that breaks a rule."""
+def faults(root: Path) -> Iterator[str]:
+    """One line for each import that breaks a rule, and for each file whose name another has, too."""
     modules = {
         ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
         for path in root.rglob("*.py")
     }
+    files = [name for name in sorted(modules) if modules[name].name != "__init__.py"]
+    names: dict[str, str] = {}
+    for module in files:
+        first = names.setdefault(module.rpartition(".")[2], module)
+        if first != module:
+            yield f"{modules[module]}:1: {first} has the same name, so that one of them needs an alias; rename one"
     for module, path in sorted(modules.items()):
-        for line, name in imports(ast.parse(path.read_text())):
-            for package, allowed in ALONE.items():
-                if (name == package or name.startswith(package + ".")) and module not in allowed:
-                    yield f"{path}:{line}: {package} is imported outside {', '.join(allowed)}"
+        for line, name, alias in imports(ast.parse(path.read_text())):
+            for library, allowed in ALONE.items():
+                if (name == library or name.startswith(library + ".")) and module != allowed:
+                    yield f"{path}:{line}: {library} is imported outside {allowed}"
             if not name.startswith(PACKAGE + "."):
                 continue
             target = name.removeprefix(PACKAGE + ".")
+            if alias and alias != target.rpartition(".")[2]:
+                yield f"{path}:{line}: {target} is imported as {alias}; rename the one that is in the way"
             while target and target not in modules:  # the last part may be a name inside the module
                 target = target.rpartition(".")[0]
-            same_room = module.split(".")[0] == target.split(".")[0] and target.split(".")[0] in ONE_ROOM
-            lazy_index = target == "stages"  # lists the stages by name, imports none
-            if floor(target) > floor(module) or (
-                floor(target) == floor(module) > 0 and not (same_room or lazy_index or module in RUNNERS)
-            ):
-                yield f"{path}:{line}: {module} (floor {floor(module)}) imports {target} (floor {floor(target)})"
+            fault = _fault(module, target)
+            if fault:
+                yield f"{path}:{line}: {fault}"
+
+
+def _fault(module: str, target: str) -> str:
+    """What is wrong with the import of `target` by `module`; "" if nothing."""
+    own, other = module.partition(".")[0], target.partition(".")[0]
+    if not module or not target:
+        return ""
+    for room in (own, other):
+        if room not in ROOMS:
+            return f"{room} is no room of tools/check_floors.py"
+    if ROOMS.index(other) > ROOMS.index(own):
+        return f"{module} imports {target}, and {other} stands below {own}"
+    sideways = own == other == "stages" and target not in SHARED and module not in RUNNERS
+    return f"{module} imports the stage {target}, which only {', '.join(RUNNERS)} may" if sideways else ""
 
 
 if __name__ == "__main__":
     found = list(faults(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / PACKAGE)))
-    print("\n".join(found) or "floors: every import points down")
+    print("\n".join(found) or "floors: every import points up the list of rooms")
     sys.exit(bool(found))

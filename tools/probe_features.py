@@ -17,11 +17,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from rembrandt_featgen import cli, rundir
 from rembrandt_featgen.cohort import splits
-from rembrandt_featgen.metrics import classification
-from rembrandt_featgen.models import unet as unets
-from rembrandt_featgen.training import datasets, restore
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.measures import classification
+from rembrandt_featgen.segmentation import unet_export
+from rembrandt_featgen.segmentation.unet import TAPS
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse regularisation
 
@@ -35,7 +36,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Prints a Markdown table, and writes it to run_dir/probe.md and probe.json."""
-    _, record, _ = rundir.find(config.run_dir, "splits", "folds")
+    _, record, _ = rundir.find(config.run_dir, "splits", "assign_folds")
     first = record["figures"]["folds"][0]
     chosen = [f for f in record["figures"]["folds"] if (f["repeat"], f["seed"]) == (first["repeat"], first["seed"])]
     scores: dict[tuple[str, str], dict[str, list]] = {}
@@ -72,18 +73,18 @@ def run(config: Config) -> None:
 def _features(home: Path):
     """Split to ({(tap, pooling): [slices, d]}, labels, patients) of one fold."""
     records = {name: rundir.read_json(home / name / rundir.RECORD) for name in ("slices", "unet")}
-    unet = restore.unet(home / "unet", records["unet"]["config"], records["slices"], "float32")
-    outputs = {tap: unet.get_layer(f"{tap}_2").output for tap in unets.TAPS}
+    unet = unet_export.restore_unet(home / "unet", records["unet"]["config"], records["slices"], "float32")
+    outputs = {tap: unet.get_layer(f"{tap}_2").output for tap in TAPS}
     network = tf.keras.Model(unet.input, {**outputs, "tumour": unet.output})
     found = {}
     for split in splits.SPLITS:
         columns, labels, patients = {}, [], []
-        for batch in datasets.slices(home / "slices", split, 16):
+        for batch in pipelines.slices(home / "slices", split, 16):
             maps = network(batch["image"], training=False)
             tumour = maps["tumour"]  # [batch, height, width, 1]
             area = tf.reduce_mean(tumour, (1, 2))
             columns.setdefault(("tumour area", "slice"), []).append(tf.math.log(area + 1e-6).numpy())
-            for tap in unets.TAPS:
+            for tap in TAPS:
                 feature = maps[tap]
                 weight = tf.image.resize(tumour, feature.shape[1:3], "area") + 1e-6
                 inside = tf.reduce_sum(feature * weight, (1, 2)) / tf.reduce_sum(weight, (1, 2))

@@ -1,1 +1,1 @@
-"""Cohorts of patients as NIfTI files: finding, reading, splitting, and a synthetic one (the phantom)."""
+"""Cohorts of patients: finding, reading, classes, splits, duplicates, and a synthetic one (the phantom)."""

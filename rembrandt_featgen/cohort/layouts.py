@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.core.errors import InputError
 
 GRADES = ("LGG", "HGG")  # a grade's label is its index
 LAYOUTS = ("auto", "brats2017", "brats2020", "manifest")

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rembrandt_featgen.cohort import nifti
+from rembrandt_featgen.cohort import volumes
 from rembrandt_featgen.cohort.layouts import GRADES
-from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.core.errors import InputError
 
 # Each parameter goes from the first value, typical of LGG, to the second, typical of HGG.
 LOOKS = {
@@ -98,8 +98,8 @@ def write_phantom(
             home = part / GRADES[label] / name
             home.mkdir(parents=True)
             for modality, image in images.items():
-                nifti.write_new(home / f"{name}_{modality}.nii.gz", image, affine)
-            nifti.write_new(home / f"{name}_seg.nii.gz", mask, affine)
+                volumes.write_new(home / f"{name}_{modality}.nii.gz", image, affine)
+            volumes.write_new(home / f"{name}_seg.nii.gz", mask, affine)
             patients[name] = {"grade": GRADES[label], **{key: round(value, 4) for key, value in drawn.items()}}
     cohort = {"hgg": hgg, "lgg": lgg, "size": size, "slices": slices, "difficulty": difficulty, "seed": seed}
     cohort["modalities"] = list(modalities)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rembrandt_featgen.cohort.layouts import GRADES, Patient
-from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.core.errors import InputError
 
 SPLITS = ("train", "validation", "test")
 

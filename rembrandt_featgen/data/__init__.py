@@ -1,1 +1,1 @@
-"""Shards on disk, the datasets read from them, and augmentation on the graph."""
+"""Samples on disk, the order in which they are read, slices, tf.data pipelines, and augmentation."""

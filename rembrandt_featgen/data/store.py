@@ -23,7 +23,7 @@ import numcodecs
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.core.errors import InputError
 
 DTYPES = ("float32", "float16", "bfloat16")
 _CODECS = {"none": None, "lz4": numcodecs.LZ4(), "zstd": numcodecs.Zstd(1)}

@@ -1,1 +1,1 @@
-"""Figures and the self-contained HTML report, drawn from plain arrays and dictionaries."""
+"""Pages, figures and tables, drawn from records and plain arrays; computes nothing."""

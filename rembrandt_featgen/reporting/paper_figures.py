@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from rembrandt_featgen.reporting import figures
+from rembrandt_featgen.reporting import run_figures
 from rembrandt_featgen.reporting.drawing import Figure, mosaic
 from rembrandt_featgen.reporting.panels import Panel, grid
 
@@ -77,7 +77,7 @@ def unet_curves(history: Mapping[str, Sequence[float]], best_epoch: int) -> Figu
     titles = {"soft_dice_loss": "Soft-dice loss", "hard_dice": "Hard dice", "iou": "IOU"}
     panels = {title: {"training": history[k], "validation": history[f"val_{k}"]} for k, title in titles.items()}
     return Figure(
-        figures.training_curves(panels, best_epoch),
+        run_figures.training_curves(panels, best_epoch),
         "Soft-dice loss, hard dice and IOU of the U-Net on training and validation slices over "
         f"{len(history['iou'])} epochs, with a line at the best epoch, {best_epoch + 1}.",
         "Fig. 6: training of the U-Net; the vertical line marks the epoch whose weights are used.",
@@ -143,7 +143,7 @@ def feature_maps(real: np.ndarray, synthetic: np.ndarray, grade: str) -> Figure:
     channels = liveliest_channels(real, MAPS)
     maps = (np.moveaxis(feature[..., channels], -1, 0) for feature in (real, synthetic))
     return Figure(
-        figures.feature_maps(*maps, grade),
+        run_figures.feature_maps(*maps, grade),
         f"Two mosaics of the same {len(channels)} channels, of a real {grade} feature and of a synthetic one.",
         f"Fig. {_NUMBERS[grade]}: the same channels of a real and a synthetic {grade} feature; a channel has the same "
         "colours in both.",
@@ -192,7 +192,7 @@ def gan_curves(history: Mapping[str, Sequence[float]], kind: str) -> Figure:
     }
     known = _known(panels, history)
     return Figure(
-        figures.training_curves(known),
+        run_figures.training_curves(known),
         f"Training curves of the {kind} over {len(history['d_loss'])} epochs: {listed(known)}.",
         f"Fig. 11: training of generator and discriminator ({kind}).",
     )
@@ -214,7 +214,7 @@ def gan_sweep(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
         for key, title in titles.items()
     }
     return Figure(
-        figures.training_curves({title: series for title, series in panels.items() if series}),
+        run_figures.training_curves({title: series for title, series in panels.items() if series}),
         "Losses of discriminator and generator and class accuracy of synthetic features over epochs, a line for each "
         f"of {listed(histories)}.",
         "Fig. 11: training of generator and discriminator with different numbers of filters (ndf = ngf).",

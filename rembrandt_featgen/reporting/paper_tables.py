@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from rembrandt_featgen.data.augment import Ranges
-from rembrandt_featgen.reporting.tables import csv_text
+from rembrandt_featgen.data.augmentation import Ranges
+from rembrandt_featgen.reporting.study_tables import csv_text
 
 # Technique, parameter, the paper's value, and the field of `Ranges` that holds ours.
 _TABLE_1 = (

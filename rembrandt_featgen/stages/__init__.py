@@ -6,16 +6,25 @@ import dataclasses
 import importlib
 from collections.abc import Iterable
 
-from rembrandt_featgen import cli
+from rembrandt_featgen.core import cli
 
 # One run: one split, with and without synthetic features.
 RUN = (
-    *("phantom", "prepare", "finetune", "extract", "train_acgan", "generate", "classify"),
-    *("export", "sweep", "figures", "report"),
+    "make_phantom",
+    "prepare_slices",
+    "train_unet",
+    "extract_features",
+    "train_generators",
+    "generate_synthetic",
+    "train_classifiers",
+    "export_models",
+    "run_sweep",
+    "draw_figures",
+    "write_report",
 )
 # A study: cross-validation, in each of whose folds every arm is trained.
-FOLD = ("prepare", "finetune", "extract", "train_acgan", "generate", "arms")
-STUDY = ("phantom", "folds", *FOLD, "study")
+FOLD = ("prepare_slices", "train_unet", "extract_features", "train_generators", "generate_synthetic", "train_arms")
+STUDY = ("make_phantom", "assign_folds", *FOLD, "write_study_report")
 
 
 def modules(names: Iterable[str] = RUN) -> dict:

@@ -18,13 +18,22 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
-from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.stages import arms, extract, fields, finetune, folds, phantom, study
+from rembrandt_featgen import stages
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.stages import (
+    assign_folds,
+    extract_features,
+    make_phantom,
+    shared_flags,
+    train_arms,
+    train_unet,
+    write_study_report,
+)
 
 FOLDS = "folds"
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 _FOLD = stages.modules(stages.FOLD)
-_OF_GENERATORS = ("train_acgan", "generate")  # nobody waits for a generator that no arm draws from
+_OF_GENERATORS = ("train_generators", "generate_synthetic")  # nobody waits for a generator that no arm draws from
 _OWN = [
     ("cv_workers", int, cli.flag(1, "Folds that are learnt at the same time, each in a process.", minimum=1)),
 ]
@@ -33,7 +42,7 @@ Config = dataclasses.make_dataclass(
     "Config",
     [
         field
-        for field in [*stages.all_fields([phantom, folds, *_FOLD.values(), study]), *_OWN]
+        for field in [*stages.all_fields([make_phantom, assign_folds, *_FOLD.values(), write_study_report]), *_OWN]
         if field[0] not in _GIVEN_BY_FOLD
     ],
     frozen=True,
@@ -43,19 +52,19 @@ Config = dataclasses.make_dataclass(
 def run(config) -> None:
     """Deals the folds, learns each, and gathers them into report/; ends with the report's path and its verdict."""
     # now rather than after the first fold's networks
-    chosen = arms.chosen_arms(config)
-    fields.check_gans(config)
-    extract.check_tap(config)
-    extract.check_crops(config, config.image_size)
-    arms.check_generators(chosen, config.gans)
-    finetune.read_weights(config)
-    arms.chosen_amounts(config)
+    chosen = train_arms.chosen_arms(config)
+    shared_flags.check_gans(config)
+    extract_features.check_tap(config)
+    extract_features.check_crops(config, config.image_size)
+    train_arms.check_generators(chosen, config.gans)
+    train_unet.read_weights(config)
+    train_arms.chosen_amounts(config)
     run_dir = Path(config.run_dir)
     rundir.make_folder(run_dir, "--run_dir")
-    phantom.run(stages.share(phantom, config))
-    folds.run(stages.share(folds, config))
-    folder, record, _ = rundir.find(config.run_dir, folds.FOLDER, "folds")
-    cohort = folds.cohort_path(config)
+    make_phantom.run(stages.share(make_phantom, config))
+    assign_folds.run(stages.share(assign_folds, config))
+    folder, record, _ = rundir.find(config.run_dir, assign_folds.FOLDER, "assign_folds")
+    cohort = assign_folds.cohort_path(config)
     gans = tuple(kind for kind in config.gans if kind in chosen)
     for kind in set(config.gans) - set(gans):
         logging.warning("--gans: %s is in no arm of --arms, so it is not trained", kind)
@@ -75,9 +84,9 @@ def run(config) -> None:
     logging.info("watch with: tensorboard --logdir %s; each fold's log is log.txt in its folder", run_dir / FOLDS)
     learn_folds(jobs, config.cv_workers)
     (run_dir / "flags.txt").write_text(cli.flagfile_text(config))
-    study.run(stages.share(study, config))
-    found = rundir.read_json(run_dir / study.FOLDER / "report.json")
-    print(f"report: {run_dir / study.FOLDER / 'index.html'}\nverdict: {found['verdict']}")
+    write_study_report.run(stages.share(write_study_report, config))
+    found = rundir.read_json(run_dir / write_study_report.FOLDER / "report.json")
+    print(f"report: {run_dir / write_study_report.FOLDER / 'index.html'}\nverdict: {found['verdict']}")
 
 
 def learn_folds(jobs: list[list[tuple[str, object]]], workers: int) -> None:

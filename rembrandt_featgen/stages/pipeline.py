@@ -9,18 +9,28 @@ from pathlib import Path
 import tensorflow as tf
 from absl import logging
 
-from rembrandt_featgen import cli, rundir, stages
+from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.layouts import GRADES
-from rembrandt_featgen.errors import InputError
-from rembrandt_featgen.models import crops
-from rembrandt_featgen.stages import classify, extract, fields, finetune, report, sweep
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.features import crops
+from rembrandt_featgen.stages import (
+    extract_features,
+    run_sweep,
+    shared_flags,
+    train_classifiers,
+    train_unet,
+    write_report,
+)
 
 _MODULES = stages.modules()
 _OWN = [
     (
         "last_stage",
         str,
-        cli.flag("report", "Stage to end with: 'finetune' pre-trains a U-Net for another run.", choices=stages.RUN),
+        cli.flag(
+            "write_report", "Stage to end with: 'train_unet' pre-trains a U-Net for another run.", choices=stages.RUN
+        ),
     ),
 ]
 Config = dataclasses.make_dataclass("Config", [*stages.all_fields(_MODULES.values()), *_OWN], frozen=True)
@@ -42,23 +52,23 @@ def run(config) -> None:
         logging.info("[%d/%d] %s: %.0f s", number, len(names), name, time.time() - start)
     # once all stages agreed to these settings: a re-runnable flagfile of the whole run
     (run_dir / "flags.txt").write_text(cli.flagfile_text(config))
-    if config.last_stage != "report":
+    if config.last_stage != "write_report":
         print(f"ended with {config.last_stage}, as --last_stage says: {run_dir}")
         return
-    found = rundir.read_json(run_dir / report.FOLDER / "report.json")
-    print(f"report: {run_dir / report.FOLDER / 'index.html'}\nverdict: {found['verdict']}")
+    found = rundir.read_json(run_dir / write_report.FOLDER / "report.json")
+    print(f"report: {run_dir / write_report.FOLDER / 'index.html'}\nverdict: {found['verdict']}")
 
 
 def _check(config) -> None:
     """InputError for what a late stage would refuse: now rather than after hours of training."""
-    fields.check_gans(config)
-    extract.check_tap(config)
-    extract.check_crops(config, config.image_size)
-    classify.check(config)
-    finetune.read_weights(config)
-    sweep.check(config)
+    shared_flags.check_gans(config)
+    extract_features.check_tap(config)
+    extract_features.check_crops(config, config.image_size)
+    train_classifiers.check(config)
+    train_unet.read_weights(config)
+    run_sweep.check(config)
     if crops.TAP in config.sweep_taps:
-        extract.check_crops(dataclasses.replace(config, tap=crops.TAP), config.image_size)
+        extract_features.check_crops(dataclasses.replace(config, tap=crops.TAP), config.image_size)
     grades = len(GRADES) if config.synthetic_to == "both" else 1
     most = grades * config.synthetic_per_grade
     if config.synthetic_added > most:

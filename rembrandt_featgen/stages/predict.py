@@ -10,11 +10,11 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
-from rembrandt_featgen import cli, rundir
-from rembrandt_featgen.cohort import nifti
-from rembrandt_featgen.data import slices as slicing
-from rembrandt_featgen.errors import InputError
-from rembrandt_featgen.metrics import classification
+from rembrandt_featgen.cohort.volumes import read_volume, write_like
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import slicing
+from rembrandt_featgen.measures import classification
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,14 +41,14 @@ def run(config: Config) -> dict:
         raise InputError(f"--mask={config.mask} must end in .nii or .nii.gz")
     _check_outputs(config)
     unet, classifier = (_load(config.model_dir, name) for name in ("unet", "classifier"))
-    segment, classify = unet.signatures["segment"], classifier.signatures["classify"]
+    segment, classify = unet.signatures["segment"], classifier.signatures["train_classifiers"]
     channels = segment.structured_input_signature[1]["image"].shape[-1]
     if len(config.image) != channels:
         raise InputError(
             f"--image={','.join(config.image)}: {len(config.image)} volumes given, the model takes {channels} "
             "(one for each modality of its training, separated by commas)"
         )
-    volumes = [nifti.read_volume(path, "--image") for path in config.image]
+    volumes = [read_volume(path, "--image") for path in config.image]
     for path, volume in zip(config.image, volumes):
         if volume.voxels.shape != volumes[0].voxels.shape:
             raise InputError(
@@ -67,7 +67,7 @@ def run(config: Config) -> dict:
     mask = slicing.as_stored(np.moveaxis(np.concatenate(masks), 0, 2))
     per_slice = np.concatenate(probabilities)
     patient = classification.by_patient(np.zeros(len(per_slice)), np.zeros(len(per_slice)), per_slice)[2][0]
-    nifti.write_like(config.mask, mask, volumes[0])
+    write_like(config.mask, mask, volumes[0])
     result = {
         "image": list(config.image),
         "mask": config.mask,

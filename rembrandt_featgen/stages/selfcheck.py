@@ -12,11 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
-from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.cohort import layouts, nifti, splits
-from rembrandt_featgen.errors import InputError
-from rembrandt_featgen.metrics import generative, statistics
-from rembrandt_featgen.stages import arms, crossvalidate, folds, phantom, prepare, study
+from rembrandt_featgen import stages
+from rembrandt_featgen.cohort import layouts, splits, volumes
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.measures import generative, resampling
+from rembrandt_featgen.stages import (
+    assign_folds,
+    crossvalidate,
+    make_phantom,
+    prepare_slices,
+    train_arms,
+    write_study_report,
+)
 
 CHECKS = ("random_labels", "planted_leak", "planted_signal")
 _LEVEL = 0.05
@@ -55,7 +63,7 @@ def run(config) -> list[Finding]:
     if "planted_signal" in config.checks:
         finding, power = planted_signal(config, home)
         findings.append(finding)
-    path = Path(config.run_dir) / study.SELF_CHECKS
+    path = Path(config.run_dir) / write_study_report.SELF_CHECKS
     before = rundir.read_json(path) if path.exists() else {"self_checks": [], "power": []}
     checks = {entry["check"]: entry for entry in before["self_checks"]}
     checks |= {finding.check: dataclasses.asdict(finding) for finding in findings}
@@ -69,9 +77,9 @@ def random_labels(config, home: Path) -> Finding:
     """Deals the grades anew at random: whatever an arm then seems to know would come from a leak or from luck."""
     folder = home / "random_labels"
     _random_study(config, folder)
-    report = rundir.read_json(folder / study.FOLDER / "report.json")
+    report = rundir.read_json(folder / write_study_report.FOLDER / "report.json")
     rows = [row for row in report["arms"] if row["unit"] == "patient"]
-    adjusted = statistics.holm([row["p_against_chance"] for row in rows])
+    adjusted = resampling.holm([row["p_against_chance"] for row in rows])
     beyond = [row["arm"] for row, p in zip(rows, adjusted) if p < _LEVEL]
     low, high = rows[0]["ci95"]["balanced_accuracy"]
     return Finding(
@@ -85,8 +93,8 @@ def random_labels(config, home: Path) -> Finding:
 
 def _random_study(config, folder: Path) -> None:
     """A study of the cohort whose grades were dealt anew among its patients."""
-    phantom.run(stages.share(phantom, config))
-    patients = layouts.find_patients(folds.cohort_path(config), config.layout, config.modalities)
+    make_phantom.run(stages.share(make_phantom, config))
+    patients = layouts.find_patients(assign_folds.cohort_path(config), config.layout, config.modalities)
     grades = np.random.default_rng(config.seed).permutation([patient.grade for patient in patients])
     folder.mkdir(parents=True, exist_ok=True)
     changed = [dataclasses.replace(patient, grade=str(grade)) for patient, grade in zip(patients, grades)]
@@ -111,18 +119,18 @@ def planted_leak(config, home: Path) -> Finding:
 
 def _two_names(config, folder: Path) -> str:
     """Adds a patient's volume again, brighter and under another name; returns what `prepare` says of it."""
-    patients = layouts.find_patients(folds.cohort_path(config), config.layout, config.modalities)
+    patients = layouts.find_patients(assign_folds.cohort_path(config), config.layout, config.modalities)
     victim, images = patients[0], {}
     for modality, path in patients[0].images.items():
-        volume = nifti.read_volume(path)
+        volume = volumes.read_volume(path)
         images[modality] = folder / f"alias_{modality}.nii.gz"
-        nifti.write_new(images[modality], (1.5 * volume.voxels + 10).astype(np.float32), volume.affine)
+        volumes.write_new(images[modality], (1.5 * volume.voxels + 10).astype(np.float32), volume.affine)
     alias = dataclasses.replace(victim, id=f"{victim.id}_ALIAS", images=images)
     manifest = _write_manifest(folder / "cohort.csv", [*patients, alias], config)
     changes = {"run_dir": str(folder / "run"), "cohort": str(manifest), "layout": "manifest", "test_fraction": 0.2}
-    settings = stages.share(prepare, config, **changes)
+    settings = stages.share(prepare_slices, config, **changes)
     try:
-        prepare.run(settings)
+        prepare_slices.run(settings)
     except InputError as error:
         return "caught" if victim.id in str(error) and alias.id in str(error) else ""
     return ""
@@ -143,7 +151,7 @@ def _two_splits(folder: Path) -> str:
 def _copies(home: Path) -> str:
     """Audits a generator that adds 1% of noise to what it has seen, on the features of the first fold."""
     features = sorted(home.iterdir())[0] / "features"
-    train, test = (arms.load(features, split) for split in ("train", "test"))
+    train, test = (train_arms.load(features, split) for split in ("train", "test"))
     pooled = [part.features.mean(axis=(1, 2)) for part in (train, test)]
     noise = 0.01 * pooled[0].std(axis=0) * np.random.default_rng(0).standard_normal(pooled[0].shape)
     audit = generative.memorisation(pooled[0], train.patients, pooled[1], test.patients, pooled[0] + noise)
@@ -175,7 +183,7 @@ def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
                 cv_grouping="patient",
             )
         )
-        report = rundir.read_json(folder / study.FOLDER / "report.json")
+        report = rundir.read_json(folder / write_study_report.FOLDER / "report.json")
         row = next(row for row in report["arms"] if row["unit"] == "patient")
         rows.append(
             {

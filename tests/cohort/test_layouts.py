@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from rembrandt_featgen.cohort import layouts, nifti
-from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.cohort import layouts, volumes
+from rembrandt_featgen.core.errors import InputError
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data/tcga_lgg_brats_layout"
 
@@ -195,6 +195,6 @@ def test_real_cohort():
     patients = layouts.find_patients(REAL)
     assert len(patients) == 40
     assert sum(patient.grade == "HGG" for patient in patients) == 20
-    volume = nifti.read_volume(patients[0].images["flair"])
+    volume = volumes.read_volume(patients[0].images["flair"])
     assert volume.voxels.shape[:2] == (256, 256)
-    assert 0 < nifti.read_mask(patients[0].mask, volume.voxels.shape, volume).mean() < 0.2
+    assert 0 < volumes.read_mask(patients[0].mask, volume.voxels.shape, volume).mean() < 0.2

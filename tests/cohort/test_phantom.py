@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rembrandt_featgen.cohort import layouts, nifti, phantom
-from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.cohort import layouts, phantom, volumes
+from rembrandt_featgen.core.errors import InputError
 
 SMALL = {"size": 64, "slices": 6}
 
@@ -15,8 +15,8 @@ def _files(folder):
 
 
 def _read(patient):
-    image = nifti.read_volume(patient.images["flair"])
-    return image.voxels, nifti.read_mask(patient.mask, image.voxels.shape, image)
+    image = volumes.read_volume(patient.images["flair"])
+    return image.voxels, volumes.read_mask(patient.mask, image.voxels.shape, image)
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +124,8 @@ def test_modalities_of_brats(tmp_path):
     del alone["phantom.json"]
     assert alone.items() <= _files(folder).items()
     for patient in layouts.find_patients(folder, modalities=names):
-        images = {name: nifti.read_volume(patient.images[name]).voxels for name in names}
-        lesion, flair = nifti.read_mask(patient.mask, (64, 64, 6)) > 0, images["flair"]
+        images = {name: volumes.read_volume(patient.images[name]).voxels for name in names}
+        lesion, flair = volumes.read_mask(patient.mask, (64, 64, 6)) > 0, images["flair"]
         brain = flair > 0
         white, fluid = (
             brain & ~lesion & (flair > np.median(flair[brain])),

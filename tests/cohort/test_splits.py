@@ -6,7 +6,7 @@ import pytest
 
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.layouts import Patient
-from rembrandt_featgen.errors import InputError
+from rembrandt_featgen.core.errors import InputError
 
 
 def _cohort(hgg, lgg):

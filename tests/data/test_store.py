@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rembrandt_featgen.core.errors import InputError, carried_by
 from rembrandt_featgen.data import store
 from rembrandt_featgen.data.store import Store, Writer
-from rembrandt_featgen.errors import InputError, carried_by
 
 TENSORS = {"image": ((2, 3, 1), "float32"), "mask": ((2, 3), "uint8")}
 COUNT, PER_SHARD = 45, 8  # six shards, the last of five records

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rembrandt_featgen.reporting import figures, paper_figures
+from rembrandt_featgen.reporting import paper_figures, run_figures
 
 RNG = np.random.default_rng(0)
 IMAGES, MASKS = RNG.normal(size=(4, 8, 8)), RNG.integers(0, 2, (4, 8, 8))
@@ -24,7 +24,7 @@ def curves(monkeypatch):
     """Panels and best epoch of all curves that are drawn."""
     seen = []
     draw = lambda panels, best_epoch=None: seen.append((panels, best_epoch)) or b"png"  # noqa: E731
-    monkeypatch.setattr(figures, "training_curves", draw)
+    monkeypatch.setattr(run_figures, "training_curves", draw)
     return seen
 
 
@@ -136,7 +136,7 @@ def test_blocks_show_the_nine_liveliest_channels_brightest_first(grids):
 @pytest.mark.parametrize(("grade", "number"), [("HGG", 9), ("LGG", 10)])
 def test_feature_maps_are_25_of_the_same_channels(monkeypatch, grade, number):
     seen = []
-    monkeypatch.setattr(figures, "feature_maps", lambda *args: seen.append(args) or b"png")
+    monkeypatch.setattr(run_figures, "feature_maps", lambda *args: seen.append(args) or b"png")
     real, synthetic = RNG.random((3, 3, 40)), RNG.random((3, 3, 40))
     figure = paper_figures.feature_maps(real, synthetic, grade)
     ((shown, beside, named),) = seen

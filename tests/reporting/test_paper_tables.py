@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from rembrandt_featgen.data.augment import TABLE_1
+from rembrandt_featgen.data.augmentation import TABLE_1
 from rembrandt_featgen.reporting import paper_tables
 
 

@@ -9,10 +9,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen import rundir
 from rembrandt_featgen.cohort import phantom
+from rembrandt_featgen.core import rundir
 from rembrandt_featgen.data import store
-from rembrandt_featgen.stages import classify, crossvalidate, export, extract, finetune, pipeline, predict, prepare
+from rembrandt_featgen.stages import (
+    crossvalidate,
+    export_models,
+    extract_features,
+    pipeline,
+    predict,
+    prepare_slices,
+    train_classifiers,
+    train_unet,
+)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +89,12 @@ def test_damaged_file(damage, cohort, tmp_path, monkeypatch, capsys):
     path = image if kind == "flair" else mask
     act(path)
     line = fails(
-        prepare.main, monkeypatch, capsys, f"--run_dir={tmp_path / 'run'}", f"--cohort={cohort}", "--image_size=32"
+        prepare_slices.main,
+        monkeypatch,
+        capsys,
+        f"--run_dir={tmp_path / 'run'}",
+        f"--cohort={cohort}",
+        "--image_size=32",
     )
     assert folder.name in line
     assert word in line
@@ -95,7 +109,7 @@ def test_images_of_one_patient_on_different_grids(cohort, tmp_path, monkeypatch,
     folder, image, _ = a_patient(cohort)
     rewrite(folder / f"{folder.name}_t1.nii.gz", lambda v: v[:, :-2])
     arguments = [f"--run_dir={tmp_path / 'run'}", f"--cohort={cohort}", "--modalities=flair,t1", "--image_size=32"]
-    line = fails(prepare.main, monkeypatch, capsys, *arguments)
+    line = fails(prepare_slices.main, monkeypatch, capsys, *arguments)
     assert f"{folder.name}_t1.nii.gz" in line
     assert "--modalities" in line
 
@@ -109,7 +123,12 @@ def test_planted_leak_of_one_patient_under_two_names(cohort, tmp_path, monkeypat
     shutil.copy(mask, alias / "ALIAS_seg.nii.gz")
     rewrite(alias / "ALIAS_flair.nii.gz", lambda v: 2 * v + 10)
     line = fails(
-        prepare.main, monkeypatch, capsys, f"--run_dir={tmp_path / 'run'}", f"--cohort={cohort}", "--image_size=32"
+        prepare_slices.main,
+        monkeypatch,
+        capsys,
+        f"--run_dir={tmp_path / 'run'}",
+        f"--cohort={cohort}",
+        "--image_size=32",
     )
     for word in ("ALIAS", folder.name, "same volume", "--cohort"):
         assert word in line
@@ -118,15 +137,15 @@ def test_planted_leak_of_one_patient_under_two_names(cohort, tmp_path, monkeypat
 
 def test_split_file_of_another_cohort(cohort, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
-    prepare.run(prepare.Config(str(run), str(cohort), image_size=32))
+    prepare_slices.run(prepare_slices.Config(str(run), str(cohort), image_size=32))
     split = run / "slices" / "split.json"
     again = tmp_path / "again"
-    prepare.run(prepare.Config(str(again), str(cohort), image_size=32, split_file=str(split), seed=5))
+    prepare_slices.run(prepare_slices.Config(str(again), str(cohort), image_size=32, split_file=str(split), seed=5))
     assert (again / "slices" / "split.json").read_text() == split.read_text()
     folder, _, _ = a_patient(cohort)
     shutil.rmtree(folder)
     arguments = [f"--run_dir={tmp_path / 'third'}", f"--cohort={cohort}", "--image_size=32", f"--split_file={split}"]
-    line = fails(prepare.main, monkeypatch, capsys, *arguments)
+    line = fails(prepare_slices.main, monkeypatch, capsys, *arguments)
     assert f"--split_file={split}" in line
     assert folder.name in line
 
@@ -158,7 +177,7 @@ def manifest(cohort, tmp_path, edit):
 def test_bad_manifest(edit, words, cohort, tmp_path, monkeypatch, capsys):
     path = manifest(cohort, tmp_path, edit)
     arguments = [f"--run_dir={tmp_path / 'run'}", f"--cohort={path}", "--image_size=32"]
-    line = fails(prepare.main, monkeypatch, capsys, *arguments)
+    line = fails(prepare_slices.main, monkeypatch, capsys, *arguments)
     for word in words:
         assert word in line
     assert not list((tmp_path / "run").glob("slices*"))
@@ -180,7 +199,7 @@ def test_bad_manifest(edit, words, cohort, tmp_path, monkeypatch, capsys):
 )
 def test_bad_flag(arguments, words, cohort, tmp_path, monkeypatch, capsys):
     line = fails(
-        prepare.main,
+        prepare_slices.main,
         monkeypatch,
         capsys,
         f"--run_dir={tmp_path / 'run'}",
@@ -193,33 +212,39 @@ def test_bad_flag(arguments, words, cohort, tmp_path, monkeypatch, capsys):
 
 
 def test_no_run_dir(monkeypatch, capsys):
-    assert "--run_dir" in fails(prepare.main, monkeypatch, capsys)
+    assert "--run_dir" in fails(prepare_slices.main, monkeypatch, capsys)
 
 
 def test_run_dir_that_cannot_be_made(cohort, tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("")
     arguments = [f"--run_dir={tmp_path / 'file' / 'run'}", f"--cohort={cohort}", "--image_size=32"]
-    assert "--run_dir" in fails(prepare.main, monkeypatch, capsys, *arguments)
+    assert "--run_dir" in fails(prepare_slices.main, monkeypatch, capsys, *arguments)
 
 
 def test_run_dir_made_by_other_settings(cohort, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
-    prepare.run(prepare.Config(str(run), str(cohort), image_size=32))
+    prepare_slices.run(prepare_slices.Config(str(run), str(cohort), image_size=32))
     before = (run / "slices" / "stage.json").read_bytes()
-    line = fails(prepare.main, monkeypatch, capsys, f"--run_dir={run}", f"--cohort={cohort}", "--image_size=64")
+    line = fails(prepare_slices.main, monkeypatch, capsys, f"--run_dir={run}", f"--cohort={cohort}", "--image_size=64")
     for word in ("--image_size=32 (now 64)", "delete", str(run / "slices"), "--run_dir"):
         assert word in line
     assert (run / "slices" / "stage.json").read_bytes() == before
 
 
 def test_unknown_tap(tmp_path, monkeypatch, capsys):
-    line = fails(extract.main, monkeypatch, capsys, f"--run_dir={tmp_path}", "--tap=conv6")
+    line = fails(extract_features.main, monkeypatch, capsys, f"--run_dir={tmp_path}", "--tap=conv6")
     assert "--tap=conv6" in line
     assert "conv1, conv2" in line
 
 
 @pytest.mark.parametrize(
-    ("stage", "missing"), [(finetune, "prepare"), (extract, "prepare"), (classify, "extract"), (export, "prepare")]
+    ("stage", "missing"),
+    [
+        (train_unet, "prepare"),
+        (extract_features, "prepare"),
+        (train_classifiers, "extract"),
+        (export_models, "prepare"),
+    ],
 )
 def test_stage_before_it_is_missing(stage, missing, tmp_path, monkeypatch, capsys):
     line = fails(stage.main, monkeypatch, capsys, f"--run_dir={tmp_path}")
@@ -228,10 +253,10 @@ def test_stage_before_it_is_missing(stage, missing, tmp_path, monkeypatch, capsy
 
 def test_truncated_shard(cohort, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
-    prepare.run(prepare.Config(str(run), str(cohort), image_size=32))
+    prepare_slices.run(prepare_slices.Config(str(run), str(cohort), image_size=32))
     shard = run / "slices" / "train-00000.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-7])
-    line = fails(finetune.main, monkeypatch, capsys, f"--run_dir={run}", "--unet_width=2", "--unet_epochs=1")
+    line = fails(train_unet.main, monkeypatch, capsys, f"--run_dir={run}", "--unet_width=2", "--unet_epochs=1")
     assert str(shard) in line
     assert "delete" in line
     assert not list(run.glob("unet*"))
@@ -243,7 +268,7 @@ def test_more_synthetic_features_wanted_than_there_are(tmp_path, monkeypatch, ca
         with store.Writer(tmp_path / name, split, {"feature": ((1, 1, 1), "float32")}) as writer:
             writer.write({"feature": np.zeros((1, 1, 1))}, "A", 0, 1)
         rundir.write_json(tmp_path / name / "stage.json", {"figures": {"shape": [1, 1, 1]}})
-    line = fails(classify.main, monkeypatch, capsys, f"--run_dir={tmp_path}", "--synthetic_added=5")
+    line = fails(train_classifiers.main, monkeypatch, capsys, f"--run_dir={tmp_path}", "--synthetic_added=5")
     assert "--synthetic_added=5" in line
     assert "--synthetic_per_grade" in line
     assert not list(tmp_path.glob("classifier*"))
@@ -251,9 +276,9 @@ def test_more_synthetic_features_wanted_than_there_are(tmp_path, monkeypatch, ca
 
 def test_training_that_diverges(cohort, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
-    prepare.run(prepare.Config(str(run), str(cohort), image_size=32))
-    monkeypatch.setitem(finetune._DICE, "batch", lambda truth, probability: tf.reduce_sum(probability) * np.nan)
-    line = fails(finetune.main, monkeypatch, capsys, f"--run_dir={run}", "--unet_width=2", "--unet_epochs=3")
+    prepare_slices.run(prepare_slices.Config(str(run), str(cohort), image_size=32))
+    monkeypatch.setitem(train_unet._DICE, "batch", lambda truth, probability: tf.reduce_sum(probability) * np.nan)
+    line = fails(train_unet.main, monkeypatch, capsys, f"--run_dir={run}", "--unet_width=2", "--unet_epochs=3")
     assert "loss is nan" in line
     assert "learning rate" in line
     assert not list(run.glob("unet*"))
@@ -263,7 +288,7 @@ def test_empty_masks_are_legal_and_counted(cohort, tmp_path, caplog):
     folder, _, mask = a_patient(cohort)
     rewrite(mask, np.zeros_like, np.uint8)
     with caplog.at_level(logging.WARNING, logger="absl"):
-        prepare.run(prepare.Config(str(tmp_path / "run"), str(cohort), image_size=32))
+        prepare_slices.run(prepare_slices.Config(str(tmp_path / "run"), str(cohort), image_size=32))
     assert f"1 patients have an empty mask, which is legal: {folder.name}" in caplog.text
     figures = json.loads((tmp_path / "run" / "slices" / "stage.json").read_text())["figures"]
     assert figures["empty_mask_patients"] == [folder.name]

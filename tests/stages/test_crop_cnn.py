@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen import rundir
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.data.store import Store, Writer
-from rembrandt_featgen.errors import InputError
-from rembrandt_featgen.models import crops, exported
-from rembrandt_featgen.stages import extract
-from rembrandt_featgen.training import datasets, restore, weights
+from rembrandt_featgen.features import crops, encoders, streams
+from rembrandt_featgen.nn import weights
+from rembrandt_featgen.segmentation import unet_export
+from rembrandt_featgen.stages import extract_features
 
 SIZE, CROP = 32, 16
 TINY = {"tap": crops.TAP, "crop_size": CROP, "crop_filters": 2, "crop_epochs": 2, "crop_batch": 8, "extract_batch": 5}
@@ -47,7 +49,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def run_dir(made, monkeypatch):
     """That run without features, whose U-Net finds the squares."""
-    monkeypatch.setattr(restore, "unet", thresholding_unet)
+    monkeypatch.setattr(unet_export, "restore_unet", thresholding_unet)
     if (made / "features").exists():
         (made / "features").rename(made / f"features_{len(list(made.iterdir()))}")
     return made
@@ -59,7 +61,7 @@ def stored(run_dir, split):
 
 def test_the_store_holds_features_of_crops(run_dir, caplog):
     with caplog.at_level(logging.INFO, logger="absl"):
-        extract.run(extract.Config(str(run_dir), **TINY, crop_folds=2))
+        extract_features.run(extract_features.Config(str(run_dir), **TINY, crop_folds=2))
     assert "crops of train: tumour is predicted in 6 of 12 slices; of the other 6, the centre is cut" in caplog.text
     figures = rundir.read_json(run_dir / "features" / rundir.RECORD)["figures"]
     assert (figures["tap"], figures["shape"]) == ("crop_cnn", [1, 1, 16])
@@ -71,20 +73,20 @@ def test_the_store_holds_features_of_crops(run_dir, caplog):
     # centre of the square: row 7.5, column 21.5; of the slice: 15.5
     wanted = [image[8:24, 8:24] if number % 2 else image[0:16, 14:30] for number, image in enumerate(images)]
     np.testing.assert_allclose(stored(run_dir, "test"), crops.of_crops(cnn)(np.stack(wanted)), rtol=1e-4, atol=1e-5)
-    encoder = restore.encoder_of_run(run_dir, "float32")
+    encoder = encoders.encoder_of_run(run_dir, "float32")
     np.testing.assert_allclose(stored(run_dir, "validation"), encoded(run_dir, encoder, "validation"), atol=1e-5)
     assert np.abs(stored(run_dir, "train") - encoded(run_dir, encoder, "train")).max() > 1e-3  # by networks of folds
 
 
 def encoded(run_dir, encoder, split):
-    return np.concatenate([encoder(batch["image"]) for batch in datasets.slices(run_dir / "slices", split, 5)])
+    return np.concatenate([encoder(batch["image"]) for batch in pipelines.slices(run_dir / "slices", split, 5)])
 
 
 def test_what_is_exported_cuts_its_own_crops(run_dir, tmp_path):
-    extract.run(extract.Config(str(run_dir), **TINY, crop_folds=0))
+    extract_features.run(extract_features.Config(str(run_dir), **TINY, crop_folds=0))
     unet = thresholding_unet()
-    encoder = restore.encoder(unet, run_dir / "features")
-    module, signatures = exported.segmenter(unet, encoder, [0.0], [1.0], SIZE, ["flair"])
+    encoder = encoders.encoder(unet, run_dir / "features")
+    module, signatures = unet_export.segmenter(unet, encoder, [0.0], [1.0], SIZE, ["flair"])
     tf.saved_model.save(module, str(tmp_path / "unet"), signatures)
     images = np.stack([record["image"] for record in Store(run_dir / "slices", "test").dataset().as_numpy_iterator()])
     found = tf.saved_model.load(str(tmp_path / "unet")).signatures["segment"](image=tf.constant(images))
@@ -92,13 +94,13 @@ def test_what_is_exported_cuts_its_own_crops(run_dir, tmp_path):
 
 
 def test_without_folds_they_can_be_computed_as_they_are_needed(run_dir):
-    extract.run(extract.Config(str(run_dir), **TINY, crop_folds=0, features_from="slices"))
+    extract_features.run(extract_features.Config(str(run_dir), **TINY, crop_folds=0, features_from="slices"))
     assert rundir.read_json(run_dir / "features" / rundir.RECORD)["figures"]["accuracy"].keys() == {
         "train",
         "validation",
     }
-    found = np.concatenate([batch["feature"] for batch in datasets.features(run_dir / "features", "train", 5)])
-    encoder = restore.encoder_of_run(run_dir, "float32")
+    found = np.concatenate([batch["feature"] for batch in streams.features(run_dir / "features", "train", 5)])
+    encoder = encoders.encoder_of_run(run_dir, "float32")
     np.testing.assert_allclose(found, encoded(run_dir, encoder, "train"), rtol=1e-4, atol=1e-5)
 
 
@@ -113,5 +115,5 @@ def test_without_folds_they_can_be_computed_as_they_are_needed(run_dir):
 )
 def test_what_cannot_be_had_is_one_line(run_dir, changes, message):
     with pytest.raises(InputError, match=message):
-        extract.run(extract.Config(str(run_dir), **{**TINY, **changes}))
+        extract_features.run(extract_features.Config(str(run_dir), **{**TINY, **changes}))
     assert not list(run_dir.glob("features"))

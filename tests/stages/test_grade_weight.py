@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen import rundir
 from rembrandt_featgen.cohort import phantom
-from rembrandt_featgen.data import tensorlayer_npz
-from rembrandt_featgen.errors import InputError
-from rembrandt_featgen.metrics import segmentation
-from rembrandt_featgen.models import precision as precisions
-from rembrandt_featgen.models import pretrained
-from rembrandt_featgen.models import unet as unets
-from rembrandt_featgen.stages import finetune, prepare
-from rembrandt_featgen.training import callbacks, datasets, restore
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.nn import mixed_precision
+from rembrandt_featgen.segmentation import losses, pretrained, tensorlayer_files, unet_callbacks, unet_export
+from rembrandt_featgen.segmentation.unet import build_unet
+from rembrandt_featgen.stages import prepare_slices, train_unet
 
 EPOCHS, BATCH = 3, 8
 SMALL = {"unet_width": 2, "unet_epochs": EPOCHS, "unet_batch": BATCH, "seed": 5, "augment": False}
@@ -31,7 +29,7 @@ def prepared(tmp_path_factory):
     """A run folder with slices."""
     folder = tmp_path_factory.mktemp("prepared")
     cohort = phantom.write_phantom(folder / "cohort", hgg=5, lgg=4, size=32, slices=3)
-    prepare.run(prepare.Config(str(folder / "run"), str(cohort), image_size=32))
+    prepare_slices.run(prepare_slices.Config(str(folder / "run"), str(cohort), image_size=32))
     return folder / "run"
 
 
@@ -39,7 +37,7 @@ def finetuned(prepared, folder, **changes):
     """The run folder `folder` with the slices of `prepared` and a trained U-Net."""
     if not folder.exists():
         shutil.copytree(prepared, folder)
-    finetune.run(finetune.Config(str(folder), **{**SMALL, **changes}))
+    train_unet.run(train_unet.Config(str(folder), **{**SMALL, **changes}))
     return folder
 
 
@@ -58,7 +56,7 @@ def history(run):
 
 
 def best(run):
-    return tensorlayer_npz.read(run / "unet" / "best.npz").arrays
+    return tensorlayer_files.read(run / "unet" / "best.npz").arrays
 
 
 def assert_equal(arrays, others):
@@ -70,13 +68,13 @@ def assert_equal(arrays, others):
 def test_without_the_flag_the_unet_is_trained_as_by_keras_alone(plain, prepared):
     """To the last bit; the reference is written out, with neither the stage nor its callbacks."""
     figures = rundir.read_json(prepared / "slices" / "stage.json")["figures"]
-    datasets.set_seed(5)
-    unet = unets.build_unet(1, 2, "he", figures["tumour_prior"])
+    pipelines.set_seed(5)
+    unet = build_unet(1, 2, "he", figures["tumour_prior"])
     steps = -(-sum(figures["split"]["train"]["slices"].values()) // BATCH)
     rate = tf.keras.optimizers.schedules.CosineDecay(1e-3, steps * EPOCHS)
-    unet.compile(precisions.adam(rate), segmentation.batch_soft_dice_loss, [segmentation.iou])
-    training = datasets.endless(datasets.training_slices(prepared / "slices", BATCH, None), 5)
-    pairs = datasets.slice_pairs(prepared / "slices", "validation", BATCH)
+    unet.compile(mixed_precision.adam(rate), losses.batch_soft_dice_loss, [losses.iou])
+    training = pipelines.endless(pipelines.training_slices(prepared / "slices", BATCH, None), 5)
+    pairs = pipelines.slice_pairs(prepared / "slices", "validation", BATCH)
     epochs = []
     keep = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: epochs.append(unet.get_weights()))
     logs = unet.fit(training, epochs=EPOCHS, steps_per_epoch=steps, validation_data=pairs, verbose=0, callbacks=[keep])
@@ -92,7 +90,7 @@ def test_logs_of_segmentation_keep_their_names(graded, plain):
     assert all(len(values) == EPOCHS for values in found.values())
     figures = rundir.read_json(graded / "unet" / "stage.json")["figures"]
     assert figures["best_epoch"] == int(np.argmax(found["val_iou"]))
-    assert figures["parameters"] == unets.build_unet(1, 2).count_params()
+    assert figures["parameters"] == build_unet(1, 2).count_params()
 
 
 def test_tensorboard_has_the_grade_on_validation_patients(graded):
@@ -104,12 +102,12 @@ def test_tensorboard_has_the_grade_on_validation_patients(graded):
 
 def test_best_npz_holds_the_unet_alone_in_the_origins_order(graded):
     record, slices = (rundir.read_json(graded / name / "stage.json") for name in ("unet", "slices"))
-    unet = restore.unet(graded / "unet", record["config"], slices, "float32")
+    unet = unet_export.restore_unet(graded / "unet", record["config"], slices, "float32")
     assert_equal(best(graded), [variable.numpy() for variable in pretrained.variables(unet)])
     found = record["figures"]["segmentation"]["validation"]["soft_dice_loss"]  # another one in each epoch
     assert found == pytest.approx(history(graded)["val_soft_dice_loss"][record["figures"]["best_epoch"]], rel=1e-6)
-    batches = datasets.slice_pairs(graded / "slices", "validation", BATCH)
-    of_slices = [segmentation.soft_dice_loss(masks, unet(images)) for images, masks in batches]
+    batches = pipelines.slice_pairs(graded / "slices", "validation", BATCH)
+    of_slices = [losses.soft_dice_loss(masks, unet(images)) for images, masks in batches]
     assert found == pytest.approx(np.concatenate(of_slices).mean(), rel=1e-6)
 
 
@@ -120,7 +118,7 @@ def test_grade_reaches_the_encoder(graded, plain):
 
 
 def test_resumed_training_is_the_unbroken_one(graded, prepared, tmp_path, monkeypatch):
-    show = callbacks.SegmentationImages.on_epoch_end
+    show = unet_callbacks.SegmentationImages.on_epoch_end
 
     def show_or_die(self, epoch, logs=None):
         if epoch == 1:
@@ -128,7 +126,7 @@ def test_resumed_training_is_the_unbroken_one(graded, prepared, tmp_path, monkey
         show(self, epoch, logs)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(callbacks.SegmentationImages, "on_epoch_end", show_or_die)
+        patch.setattr(unet_callbacks.SegmentationImages, "on_epoch_end", show_or_die)
         finetuned(prepared, tmp_path / "run", grade_weight=0.5)
     assert len(rundir.read_json(tmp_path / "run" / "unet.part" / "history.json")["loss"]) == 1
     run = finetuned(prepared, tmp_path / "run", grade_weight=0.5)
@@ -138,12 +136,12 @@ def test_resumed_training_is_the_unbroken_one(graded, prepared, tmp_path, monkey
 
 
 def test_class_weights_count_training_slices_with_tumour(prepared, monkeypatch):
-    monkeypatch.setattr(datasets, "tumour_slices", lambda folder, split: np.array([30, 10]))
-    np.testing.assert_allclose(finetune._class_weights(prepared, finetune.Config(grade_weight=1.0)), [2 / 3, 2.0])
+    monkeypatch.setattr(pipelines, "tumour_slices", lambda folder, split: np.array([30, 10]))
+    np.testing.assert_allclose(train_unet._class_weights(prepared, train_unet.Config(grade_weight=1.0)), [2 / 3, 2.0])
 
 
 def test_grade_without_tumour_is_said(prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "tumour_slices", lambda folder, split: np.array([0, 7]))
+    monkeypatch.setattr(pipelines, "tumour_slices", lambda folder, split: np.array([0, 7]))
     with pytest.raises(InputError, match=r"--grade_weight=0\.5 .*none of LGG; take --grade_weight=0"):
         finetuned(prepared, tmp_path / "run", grade_weight=0.5)
     assert not list((tmp_path / "run").glob("unet*"))

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen import rundir
+from rembrandt_featgen.core import rundir
 from rembrandt_featgen.data.store import Store, Writer
-from rembrandt_featgen.models import exported
-from rembrandt_featgen.models import unet as unets
-from rembrandt_featgen.models.image_gans import EncodedGAN
-from rembrandt_featgen.stages import extract, fields, generate, train_acgan
-from rembrandt_featgen.training import restore, weights
+from rembrandt_featgen.features import encoders
+from rembrandt_featgen.generation import gan_export
+from rembrandt_featgen.generation.encoded_gan import EncodedGAN
+from rembrandt_featgen.nn import weights
+from rembrandt_featgen.segmentation import unet_export
+from rembrandt_featgen.segmentation.unet import build_unet, tap_model
+from rembrandt_featgen.stages import extract_features, generate_synthetic, shared_flags, train_generators
 
 SIZE, WIDTH, KIND = 32, 2, "image_acgan"
 BACKGROUND = -0.5  # of normalised slices
@@ -23,7 +25,7 @@ def finish(folder, config, **figures):
 
 def config(run_dir):
     tiny = {"ndf": 8, "ngf": 8, "acgan_latent": 3, "acgan_epochs": 2, "acgan_batch": 4}
-    return train_acgan.Config(run_dir=str(run_dir), gans=(KIND,), **tiny)
+    return train_generators.Config(run_dir=str(run_dir), gans=(KIND,), **tiny)
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +44,19 @@ def run(tmp_path_factory):
                 writer.write({"image": image, "mask": image > 0}, f"{split}_{i}", i, i % 2)
     finish(run_dir / "slices", {"image_size": SIZE}, modalities=["flair"])
     tf.keras.utils.set_random_seed(1)
-    weights.save(unets.build_unet(1, WIDTH).get_weights(), run_dir / "unet" / "best.npz")
+    weights.save(build_unet(1, WIDTH).get_weights(), run_dir / "unet" / "best.npz")
     finish(run_dir / "unet", {"unet_width": WIDTH})
-    train_acgan.run(config(run_dir))  # before there are features: it needs none
-    extract.run(extract.Config(str(run_dir), tap="conv3", extract_batch=5, store_dtype="float16"))
-    generate.run(generate.Config(run_dir=str(run_dir), gans=(KIND,), synthetic_per_grade=WANTED, generate_tries=100))
+    train_generators.run(config(run_dir))  # before there are features: it needs none
+    extract_features.run(extract_features.Config(str(run_dir), tap="conv3", extract_batch=5, store_dtype="float16"))
+    generate_synthetic.run(
+        generate_synthetic.Config(run_dir=str(run_dir), gans=(KIND,), synthetic_per_grade=WANTED, generate_tries=100)
+    )
     return run_dir
 
 
 def gan_of(run_dir):
     record = rundir.read_json(run_dir / KIND / rundir.RECORD)
-    return restore.gan(run_dir / KIND, (SIZE, SIZE, 1), record["config"], "float32"), record
+    return gan_export.restore_gan(run_dir / KIND, (SIZE, SIZE, 1), record["config"], "float32"), record
 
 
 def test_it_learns_from_training_slices_alone(run):
@@ -74,7 +78,7 @@ def test_generated_slices_are_from_the_background_on(run):
 
 def test_features_are_the_u_nets_of_confirmed_slices(run):
     gan, _ = gan_of(run)
-    folder = run / fields.synthetic_folder(KIND)
+    folder = run / shared_flags.synthetic_folder(KIND)
     record = rundir.read_json(folder / rundir.RECORD)
     assert folder.name == "synthetic_image_acgan"
     assert record["inputs"].keys() == {KIND, "features"}
@@ -86,8 +90,8 @@ def test_features_are_the_u_nets_of_confirmed_slices(run):
     images = tf.concat(images, 0)
     images = tf.boolean_mask(images, gan.confirmed(images, tf.fill([15], label)))
     slices = rundir.read_json(run / "slices" / rundir.RECORD)
-    unet = restore.unet(run / "unet", {"unet_width": WIDTH}, slices, "float32")
-    wanted = unets.tap_model(unet, "conv3")(images).numpy()
+    unet = unet_export.restore_unet(run / "unet", {"unet_width": WIDTH}, slices, "float32")
+    wanted = tap_model(unet, "conv3")(images).numpy()
     found = np.stack([entry["feature"] for entry in store.dataset().as_numpy_iterator() if entry["label"] == label])
     count = min(len(found), len(wanted))
     assert count
@@ -96,8 +100,8 @@ def test_features_are_the_u_nets_of_confirmed_slices(run):
 
 def test_the_exported_generator_gives_features(run, tmp_path):
     gan, _ = gan_of(run)
-    encoded = EncodedGAN(gan, restore.encoder_of_run(run, "float32"))
-    module, signatures = exported.generator(encoded, ("LGG", "HGG"))
+    encoded = EncodedGAN(gan, encoders.encoder_of_run(run, "float32"))
+    module, signatures = gan_export.generator(encoded, ("LGG", "HGG"))
     tf.saved_model.save(module, str(tmp_path / "generator"), signatures)
     generated = tf.saved_model.load(str(tmp_path / "generator")).signatures["generate"]
     noise, labels = gan.noise(3, [5, 6]), tf.constant([0, 1, 1])

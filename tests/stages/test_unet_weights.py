@@ -8,14 +8,11 @@ import shutil
 import numpy as np
 import pytest
 
-from rembrandt_featgen import rundir
 from rembrandt_featgen.cohort import phantom
-from rembrandt_featgen.data import tensorlayer_npz
-from rembrandt_featgen.errors import InputError
-from rembrandt_featgen.models import pretrained
-from rembrandt_featgen.models import unet as unets
-from rembrandt_featgen.stages import finetune, prepare
-from rembrandt_featgen.stages import phantom as phantoms
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.segmentation import pretrained, tensorlayer_files, unet
+from rembrandt_featgen.stages import make_phantom, prepare_slices, train_unet
 
 STILL = {"unet_width": 2, "unet_epochs": 1, "unet_batch": 16, "unet_learning_rate": 0.0, "augment": False}
 
@@ -25,7 +22,7 @@ def prepared(tmp_path_factory):
     """A run folder with slices."""
     folder = tmp_path_factory.mktemp("prepared")
     cohort = phantom.write_phantom(folder / "cohort", hgg=4, lgg=4, size=32, slices=3)
-    prepare.run(prepare.Config(str(folder / "run"), str(cohort), image_size=32))
+    prepare_slices.run(prepare_slices.Config(str(folder / "run"), str(cohort), image_size=32))
     return folder / "run"
 
 
@@ -36,7 +33,7 @@ def run(prepared, tmp_path):
 
 @functools.lru_cache
 def shapes(channels, width):
-    return [variable.shape for variable in pretrained.variables(unets.build_unet(channels, width))]
+    return [variable.shape for variable in pretrained.variables(unet.build_unet(channels, width))]
 
 
 def arrays_of(channels, width=2, seed=0):
@@ -45,7 +42,7 @@ def arrays_of(channels, width=2, seed=0):
 
 
 def weights(path):
-    return tensorlayer_npz.read(path).arrays
+    return tensorlayer_files.read(path).arrays
 
 
 def fails(run, file, monkeypatch, capsys, *arguments):
@@ -53,7 +50,7 @@ def fails(run, file, monkeypatch, capsys, *arguments):
     arguments = [f"--run_dir={run}", f"--unet_weights={file}", "--unet_width=2", "--unet_epochs=1", *arguments]
     monkeypatch.setattr("sys.argv", ["finetune", *arguments])
     with pytest.raises(SystemExit) as stop:
-        finetune.main()
+        train_unet.main()
     captured = capsys.readouterr()
     (line,) = [line for line in captured.err.splitlines() if line.startswith("error: ")]
     assert stop.value.code == 1
@@ -66,10 +63,10 @@ def fails(run, file, monkeypatch, capsys, *arguments):
 def test_training_starts_from_the_checkpoint(run, tmp_path, caplog):
     """With learning rate 0 the best epoch's weights are those of the start, here BraTS' four channels cut to FLAIR."""
     file, arrays = tmp_path / "w.npz", arrays_of(4)
-    config = finetune.Config(str(run), unet_weights=str(file), **STILL)
-    tensorlayer_npz.write(file, arrays)
+    config = train_unet.Config(str(run), unet_weights=str(file), **STILL)
+    tensorlayer_files.write(file, arrays)
     with caplog.at_level(logging.INFO, logger="absl"):
-        finetune.run(config)
+        train_unet.run(config)
     assert f"starts from the weights of {file}, the first layer's channels flair of flair,t1,t1ce,t2" in caplog.text
     assert set(rundir.read_json(run / "unet" / "stage.json")["inputs"]) == {"slices", "unet_weights"}
     found = weights(run / "unet" / "best.npz")
@@ -77,21 +74,21 @@ def test_training_starts_from_the_checkpoint(run, tmp_path, caplog):
     for before, after in zip(arrays[1:], found[1:]):
         np.testing.assert_array_equal(after, before)
     with caplog.at_level(logging.INFO, logger="absl"):
-        finetune.run(config)
+        train_unet.run(config)
     assert "unet: done before, skipped" in caplog.text
     # other content under the same name, now in the format of this program's best.npz
     others = arrays_of(1, seed=1)
     np.savez(file, *others)
-    finetune.run(config)
+    train_unet.run(config)
     for before, after in zip(others, weights(run / "unet" / "best.npz")):
         np.testing.assert_array_equal(after, before)
 
 
-@pytest.mark.parametrize("initializer", unets.INITIALIZERS)
+@pytest.mark.parametrize("initializer", unet.INITIALIZERS)
 def test_biases_of_the_origin_start_at_0(run, initializer, caplog):
     """The head's is that of the tumour's share with the other initial weights."""
     with caplog.at_level(logging.WARNING, logger="absl"):
-        finetune.run(finetune.Config(str(run), unet_initializer=initializer, **STILL))
+        train_unet.run(train_unet.Config(str(run), unet_initializer=initializer, **STILL))
     assert "starts from random weights at --unet_learning_rate=0, which is for fine-tuning; give" in caplog.text
     found, share = weights(run / "unet" / "best.npz"), rundir.read_json(run / "slices" / "stage.json")["figures"]
     start = np.log(share["tumour_prior"] / (1 - share["tumour_prior"])) if initializer == "he" else 0.0
@@ -103,13 +100,13 @@ def test_pre_training_on_four_modalities_is_where_fine_tuning_on_flair_starts(ru
     """The built-in phantom in BraTS' four, from NIfTI files on, as flags/pretrain_brats.flags has them."""
     four, small = ("flair", "t1", "t1ce", "t2"), {"phantom_hgg": 3, "phantom_lgg": 3, "phantom_size": 32}
     home, first = str(tmp_path / "brats"), {**STILL, "unet_learning_rate": 1e-4}
-    phantoms.run(phantoms.Config(home, modalities=four, phantom_slices=3, **small))
-    prepare.run(prepare.Config(home, modalities=four, image_size=32))
-    finetune.run(finetune.Config(home, **first))
+    make_phantom.run(make_phantom.Config(home, modalities=four, phantom_slices=3, **small))
+    prepare_slices.run(prepare_slices.Config(home, modalities=four, image_size=32))
+    train_unet.run(train_unet.Config(home, **first))
     (kernel, *others) = weights(tmp_path / "brats" / "unet" / "best.npz")
     assert kernel.shape == (3, 3, 4, 2)
     assert "random weights" not in caplog.text
-    finetune.run(finetune.Config(str(run), unet_weights=f"{home}/unet/best.npz", **STILL))
+    train_unet.run(train_unet.Config(str(run), unet_weights=f"{home}/unet/best.npz", **STILL))
     found = weights(run / "unet" / "best.npz")
     np.testing.assert_array_equal(found[0], 2 * kernel[:, :, :1])
     for before, after in zip(others, found[1:]):
@@ -140,7 +137,7 @@ def test_malicious_file_runs_nothing(run, tmp_path, monkeypatch, capsys):
         (lambda path: path.mkdir(), ["directory"]),
         (lambda path: path.write_bytes(b"hello"), ["zip"]),
         (lambda path: np.savez(path, other=np.ones(3)), ["other.npy"]),
-        (lambda path: tensorlayer_npz.write(path, arrays_of(1, 4)), ["conv1_1/kernel", "--unet_width=4"]),
+        (lambda path: tensorlayer_files.write(path, arrays_of(1, 4)), ["conv1_1/kernel", "--unet_width=4"]),
     ],
     ids=["missing", "folder", "not zip", "other key", "width"],
 )
@@ -152,11 +149,11 @@ def test_bad_file(write, words, run, tmp_path, monkeypatch, capsys):
 
 
 def test_named_channels_lack_one(run, tmp_path, monkeypatch, capsys):
-    tensorlayer_npz.write(tmp_path / "w.npz", arrays_of(2))
+    tensorlayer_files.write(tmp_path / "w.npz", arrays_of(2))
     line = fails(run, tmp_path / "w.npz", monkeypatch, capsys, "--unet_weights_modalities=t1,t2")
     assert "trained on t1,t2, not on flair" in line
 
 
 def test_channels_of_no_file(run):
     with pytest.raises(InputError, match="--unet_weights_modalities=t1 .*--unet_weights, which is not given"):
-        finetune.run(finetune.Config(str(run), unet_weights_modalities=("t1",), **STILL))
+        train_unet.run(train_unet.Config(str(run), unet_weights_modalities=("t1",), **STILL))

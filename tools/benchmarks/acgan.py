@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from benchmarks import rows, turns
 from rembrandt_featgen.data import store
-from rembrandt_featgen.models import precision as precisions
-from rembrandt_featgen.models.gans import Stabilisers, build_gan
+from rembrandt_featgen.generation.gan import Stabilisers, build_gan
+from rembrandt_featgen.nn import mixed_precision
 
 
 def measure(config, peers: bool) -> tuple[list[dict], dict]:
@@ -46,7 +46,7 @@ def train(options: dict) -> turns.Work:
         precision=options["precision"],
         stabilisers=Stabilisers(average=0.0, flip=False, batch_deviation=False),  # which peers do not have
     )
-    gan.compile(precisions.adam(2e-4, 0.5), precisions.adam(2e-4, 0.5), options["precision"])
+    gan.compile(mixed_precision.adam(2e-4, 0.5), mixed_precision.adam(2e-4, 0.5), options["precision"])
     features = tf.nn.relu(tf.random.stateless_normal([batch, *shape], [0, 0]) - 1.0)
     batches = store.untuned(tf.data.Dataset.from_tensors((features, tf.range(batch) % 2)).repeat().prefetch(2))
     networks = (gan.generator, gan.discriminator)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from benchmarks import turns
 from benchmarks.peers import slicewise
 from benchmarks.rows import row
-from rembrandt_featgen.data import augment, store
+from rembrandt_featgen.data import augmentation, store
 
 PEERS = ("monai", "torchio", "batchgenerators", "albumentations")
 
@@ -43,7 +43,7 @@ def ours(options: dict) -> turns.Work:
     images, masks = slicewise.slices(options["batch"], options["size"])
     count = -(-options["slices"] // options["batch"])
     batches = tf.data.Dataset.from_tensors((tf.constant(images), tf.constant(masks))).repeat().enumerate()
-    batches = batches.map(lambda i, batch: augment.augment(*batch, tf.stack([i, 0])), num_parallel_calls=2)
+    batches = batches.map(lambda i, batch: augmentation.augment(*batch, tf.stack([i, 0])), num_parallel_calls=2)
     batches = iter(store.untuned(batches.prefetch(2)))  # one for all rounds, as a training has one for all epochs
 
     def work():

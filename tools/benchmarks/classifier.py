@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import rows, turns
-from rembrandt_featgen.training import fitting
+from rembrandt_featgen.classification import fitting
 
 
 def measure(config, peers: bool) -> tuple[list[dict], dict]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import turns
 from benchmarks.rows import row
-from rembrandt_featgen.stages import finetune, phantom, prepare
+from rembrandt_featgen.stages import make_phantom, prepare_slices, train_unet
 
 
 def measure(config, peers: bool) -> tuple[list[dict], dict]:
@@ -39,9 +39,9 @@ def train(options: dict) -> turns.Work:
     def work():
         folder = options["folder"]
         shutil.rmtree(folder, ignore_errors=True)
-        phantom.run(phantom.Config(folder, phantom_hgg=61, phantom_lgg=40, phantom_slices=5))
-        prepare.run(prepare.Config(folder, test_fraction=0.3, validation_fraction=0.15))
+        make_phantom.run(make_phantom.Config(folder, phantom_hgg=61, phantom_lgg=40, phantom_slices=5))
+        prepare_slices.run(prepare_slices.Config(folder, test_fraction=0.3, validation_fraction=0.15))
         settings = {"unet_width": options["width"], "unet_epochs": options["epochs"]}
-        finetune.run(finetune.Config(folder, precision=options["precision"], **settings))
+        train_unet.run(train_unet.Config(folder, precision=options["precision"], **settings))
 
     return turns.Work(work)

@@ -15,9 +15,9 @@ from benchmarks import turns
 from benchmarks.peers import slicewise
 from benchmarks.rows import row
 from rembrandt_featgen.data import store
-from rembrandt_featgen.models import inference
-from rembrandt_featgen.models import unet as unets
-from rembrandt_featgen.stages import extract as stage
+from rembrandt_featgen.nn import inference
+from rembrandt_featgen.segmentation.unet import build_unet, tap_model
+from rembrandt_featgen.stages import extract_features
 
 
 def measure(config, peers: bool) -> tuple[list[dict], dict]:
@@ -31,11 +31,11 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
             return {f"{kind} {tap}": turns.Side(f"{__name__}:{kind}", {**options, "tap": tap}) for tap in taps}
 
         found = turns.take_turns(
-            {**sides("extract", ["conv5"]), **sides("run", ["conv5", "everything"])}, config.rounds
+            {**sides("extract_features", ["conv5"]), **sides("run", ["conv5", "everything"])}, config.rounds
         )
         for tap in config.taps:
             if tap != "conv5":
-                found |= turns.take_turns(sides("extract", [tap]), config.rounds)
+                found |= turns.take_turns(sides("extract_features", [tap]), config.rounds)
     speed = {name: config.extract_slices / one.median for name, one in found.items()}
     rows = []
     for tap in dict.fromkeys(("conv5", *config.taps)):
@@ -50,13 +50,15 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
 
 def extract(options: dict) -> turns.Work:
     """A side: all of extraction, into an empty folder."""
-    tap = unets.tap_model(_unet(options), options["tap"])
-    config = stage.Config(tap=options["tap"], precision=options["precision"], extract_batch=options["batch"])
+    tap = tap_model(_unet(options), options["tap"])
+    config = extract_features.Config(tap=options["tap"], precision=options["precision"], extract_batch=options["batch"])
     shape = tuple(tap.compute_output_shape((1, options["size"], options["size"], 1))[1:])
 
     def work():
         with tempfile.TemporaryDirectory(dir=options["folder"]) as folder:
-            stage.extract_split(config, stage.of_tap(tap), shape, Path(options["folder"]), "train", Path(folder))
+            extract_features.extract_split(
+                config, extract_features.of_tap(tap), shape, Path(options["folder"]), "train", Path(folder)
+            )
 
     return turns.Work(work)
 
@@ -64,7 +66,7 @@ def extract(options: dict) -> turns.Work:
 def run(options: dict) -> turns.Work:
     """A side: the U-Net up to a tap, or "everything", on slices in memory."""
     unet = _unet(options)
-    predict = inference.runner(unet if options["tap"] == "everything" else unets.tap_model(unet, options["tap"]))
+    predict = inference.runner(unet if options["tap"] == "everything" else tap_model(unet, options["tap"]))
     images, _ = slicewise.slices(options["slices"], options["size"])
     starts = range(0, options["slices"], options["batch"])
 
@@ -77,7 +79,7 @@ def run(options: dict) -> turns.Work:
 
 def _unet(options):
     tf.keras.utils.set_random_seed(0)
-    return unets.build_unet(1, options["width"], precision=options["precision"])
+    return build_unet(1, options["width"], precision=options["precision"])
 
 
 def _write_slices(options):

@@ -21,15 +21,16 @@ from pathlib import Path
 
 from benchmarks import paper_sides, turns
 from benchmarks.rows import row
-from rembrandt_featgen import rundir, stages
+from rembrandt_featgen import stages
+from rembrandt_featgen.classification import classifiers
 from rembrandt_featgen.cohort import layouts, splits
-from rembrandt_featgen.errors import InputError
-from rembrandt_featgen.models import classifier as classifiers
-from rembrandt_featgen.models import crops
-from rembrandt_featgen.models.gan_kinds import KINDS
-from rembrandt_featgen.stages import extract, fields, sweep
-from rembrandt_featgen.training.datasets import steps_per_epoch
-from rembrandt_featgen.training.sweeps import CLASSIFIER, Point
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data.pipelines import steps_per_epoch
+from rembrandt_featgen.evaluation.sweep_points import CLASSIFIER, Point
+from rembrandt_featgen.features import crops
+from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.stages import extract_features, run_sweep, shared_flags
 
 # The paper's cohort (3.4, 3.5): patients, those of them who are tested, slices for training and for the test.
 PATIENTS = {"HGG": 61, "LGG": 40}
@@ -41,20 +42,20 @@ WEIGHTS = "BraTS"  # stands for the file of weights that the paper fine-tunes (4
 
 # Rows of the run, in its order, to the clocks whose hours they sum; the first one's rate and memory are shown.
 STAGES = {
-    "prepare": ("prepare",),
-    "finetune": ("finetune",),
+    "prepare_slices": ("prepare_slices",),
+    "train_unet": ("train_unet",),
     "evaluate": ("evaluate",),
-    "extract": ("extract",),
-    "train_acgan": ("train_acgan",),
-    "generate": ("generate",),
-    "classify": classifiers.KINDS,
+    "extract_features": ("extract_features",),
+    "train_generators": ("train_generators",),
+    "generate_synthetic": ("generate_synthetic",),
+    "train_classifiers": classifiers.KINDS,
 }
 # Clocks of what a point of a sweep may have of its own, by its name in `sweep`.
 OWN = {
-    "unet": ("finetune", "evaluate"),
-    "features": ("extract",),
-    "gan": ("train_acgan",),
-    "synthetic": ("generate",),
+    "unet": ("train_unet", "evaluate"),
+    "features": ("extract_features",),
+    "gan": ("train_generators",),
+    "synthetic": ("generate_synthetic",),
     "classifier": (CLASSIFIER,),
 }
 
@@ -77,9 +78,9 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
 def check(path: str):
     """The flags of a flagfile; InputError for those whose hours cannot be told."""
     flags = paper_sides.read_flags(path)
-    flags = dataclasses.replace(flags, gans=fields.check_gans(flags))
-    extract.check_tap(flags)
-    sweep.check(flags)
+    flags = dataclasses.replace(flags, gans=shared_flags.check_gans(flags))
+    extract_features.check_tap(flags)
+    run_sweep.check(flags)
     where = f"--paper_flags={path}"
     if flags.features_from != "store":
         raise InputError(
@@ -118,12 +119,12 @@ def steps(flags, arms=("baseline", "augmented")) -> dict[str, int]:
     classify = flags.classifier_epochs * sum(steps_per_epoch(count, flags.classifier_batch) for count in samples)
     validation = flags.unet_epochs * steps_per_epoch(counts["validation"], flags.unet_batch)
     return {
-        "prepare": sum(counts.values()),
-        "finetune": flags.unet_epochs * steps_per_epoch(counts["train"], flags.unet_batch),
+        "prepare_slices": sum(counts.values()),
+        "train_unet": flags.unet_epochs * steps_per_epoch(counts["train"], flags.unet_batch),
         "evaluate": validation + of_all(flags.unet_batch),
-        "extract": of_all(flags.extract_batch),
-        "train_acgan": flags.acgan_epochs * steps_per_epoch(counts["train"], flags.acgan_batch),
-        "generate": len(layouts.GRADES) * steps_per_epoch(drawn, batch),
+        "extract_features": of_all(flags.extract_batch),
+        "train_generators": flags.acgan_epochs * steps_per_epoch(counts["train"], flags.acgan_batch),
+        "generate_synthetic": len(layouts.GRADES) * steps_per_epoch(drawn, batch),
         **dict.fromkeys(flags.classifier_kinds, classify),
     }
 
@@ -136,20 +137,23 @@ def sweep_points(flags, folder: Path) -> list[tuple[Point, list[str]]]:
       folder: where the records of such a run are put, as far as a sweep reads them.
     """
     flags = dataclasses.replace(flags, unet_weights=WEIGHTS)
-    first = fields.with_first_gan(flags)
+    first = shared_flags.with_first_gan(flags)
     figures = {"split": {split: {"slices": own} for split, own in slices(flags).items()}, "tap": flags.tap}
-    made = {"slices": ("prepare", first), "unet": ("finetune", first), "features": ("extract", first)}
+    made = {"slices": ("prepare_slices", first), "unet": ("train_unet", first), "features": ("extract_features", first)}
     for kind in flags.gans:
         own = dataclasses.replace(flags, gans=(kind,))
-        made |= {kind: ("train_acgan", own), fields.synthetic_folder(kind): ("generate", own)}
-    made["classifier"] = ("classify", first)
+        made |= {kind: ("train_generators", own), shared_flags.synthetic_folder(kind): ("generate_synthetic", own)}
+    made["classifier"] = ("train_classifiers", first)
     for name, (module, config) in made.items():
         settings = dataclasses.asdict(stages.share(stages.modules([module])[module], config))
         record = {"stage": name, "config": settings, "inputs": {}, "figures": figures}
         (folder / name).mkdir(parents=True)
         rundir.write_json(folder / name / rundir.RECORD, record)
-    base = sweep.find_base(str(folder))
-    return [(point, sweep.own_stages(base, point)) for point in sweep.find_points(stages.share(sweep, flags), base)]
+    base = run_sweep.find_base(str(folder))
+    return [
+        (point, run_sweep.own_stages(base, point))
+        for point in run_sweep.find_points(stages.share(run_sweep, flags), base)
+    ]
 
 
 def _added(flags) -> int:
@@ -171,12 +175,12 @@ def _sides(config, path, flags, points, folder) -> dict[str, turns.Side]:
         return turns.Side(f"{paper_sides.__name__}:{function}", options)
 
     run = str(folder / "run")
-    sides = {"prepare": side("prepare", "run", config.paper_steps)}
-    sides["finetune"] = side("finetune", "finetune", config.paper_steps, cohort=run, last="evaluate")
+    sides = {"prepare_slices": side("prepare_slices", "run", config.paper_steps)}
+    sides["train_unet"] = side("train_unet", "train_unet", config.paper_steps, cohort=run, last="evaluate")
     for name in config.paper_precisions:
         half = max(config.paper_steps // 2, 2)
         changes = {"precision": name}
-        sides[name] = side("finetune", name, half, cohort=run, last="finetune", changes=changes)
+        sides[name] = side("train_unet", name, half, cohort=run, last="train_unet", changes=changes)
     sides |= {name: side("some_stages", "run", config.paper_steps, stages=[name]) for name in paper_sides.AFTER_UNET}
     for kind in flags.gans[1:]:
         options = {"stages": paper_sides.OF_EACH_GAN, "changes": {"gans": (kind,)}}
@@ -185,18 +189,18 @@ def _sides(config, path, flags, points, folder) -> dict[str, turns.Side]:
     for point, own in points:
         options = {"cohort": str(folder / "few"), "changes": point.changes}
         if "augmentation" in point.changes:
-            measured = {point.name: side("finetune", point.name, few, last="finetune", **options)}
+            measured = {point.name: side("train_unet", point.name, few, last="train_unet", **options)}
         elif {"features", "gan"} & set(own):
             measured = {point.name: side("point", point.name, few, **options)}
         else:  # its steps are as long as the run's
             continue
-        sides |= {"cohort of sweeps": side("prepare", "few", few)} | measured
+        sides |= {"cohort of sweeps": side("prepare_slices", "few", few)} | measured
     return sides
 
 
 def _rows(flags, points, found, precisions) -> list[dict]:
     clocks: dict = {}
-    for name in ("prepare", "finetune", *paper_sides.AFTER_UNET):
+    for name in ("prepare_slices", "train_unet", *paper_sides.AFTER_UNET):
         clocks |= found[name].facts
     wanted, rows, total = steps(flags), [], 0.0
     for name, parts in STAGES.items():
@@ -206,7 +210,7 @@ def _rows(flags, points, found, precisions) -> list[dict]:
             hours += sum(_hours(found[kind].facts, name, own) for kind, own in others.items())
         total += hours
         rows += [row(f"paper_{name}_hours", hours, "h"), *_halves(f"paper_{name}", clocks, parts[0])]
-        if name == "finetune":
+        if name == "train_unet":
             for precision in precisions:
                 own = found[precision].facts
                 rows.append(
@@ -235,7 +239,7 @@ def _halves(name: str, clocks: Mapping, clock: str) -> list[dict]:
     seconds, (before, after) = clocks[clock]["seconds"], clocks[clock]["peak_bytes"]
     half = len(seconds) // 2
     first, second = (1 / statistics.fmean(part) for part in (seconds[:half], seconds[half:]))
-    unit = "slices/s" if clock == "prepare" else "steps/s"
+    unit = "slices/s" if clock == "prepare_slices" else "steps/s"
     return [
         row(f"{name}_rate_2nd_vs_1st_half", second, unit, first, "first half"),
         row(f"{name}_memory_2nd_vs_1st_half", after / 1e9, "GB", before / 1e9, "first half"),

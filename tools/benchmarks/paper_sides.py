@@ -19,15 +19,17 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import turns
-from rembrandt_featgen import cli, rundir, stages
-from rembrandt_featgen.models import gans, inference
-from rembrandt_featgen.stages import fields, pipeline, train_acgan
-from rembrandt_featgen.training import callbacks, initial, weights
-from rembrandt_featgen.training.sweeps import CLASSIFIER
+from rembrandt_featgen import stages
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.evaluation.sweep_points import CLASSIFIER
+from rembrandt_featgen.generation.gan import GAN
+from rembrandt_featgen.nn import inference, resumable_fit, weights
+from rembrandt_featgen.segmentation import initial
+from rembrandt_featgen.stages import pipeline, shared_flags, train_generators
 
 SLICES = 5  # of a phantom patient: 21 batches of 10 are 21 patients of each grade, and none is left over
-AFTER_UNET = ("extract", "train_acgan", "generate", "classify")
-OF_EACH_GAN = ("train_acgan", "generate")
+AFTER_UNET = ("extract_features", "train_generators", "generate_synthetic", "train_classifiers")
+OF_EACH_GAN = ("train_generators", "generate_synthetic")
 
 
 def read_flags(path: str, run_dir: str = "."):
@@ -41,23 +43,23 @@ def prepare(options: dict) -> turns.Work:
     clock = _Clock(2, per=2 * SLICES * patients(config, options["steps"])[1])
 
     def work():
-        modules = stages.modules(["phantom", "prepare"])
-        modules["phantom"].run(stages.share(modules["phantom"], config))
+        modules = stages.modules(["make_phantom", "prepare_slices"])
+        modules["make_phantom"].run(stages.share(modules["make_phantom"], config))
         for _ in range(3):
             shutil.rmtree(Path(config.run_dir) / "slices", ignore_errors=True)
             clock.start()
-            modules["prepare"].run(stages.share(modules["prepare"], config))
+            modules["prepare_slices"].run(stages.share(modules["prepare_slices"], config))
             clock.stop()
         _write_unet(config)
 
-    return turns.Work(work, {"prepare": clock.facts})
+    return turns.Work(work, {"prepare_slices": clock.facts})
 
 
 def finetune(options: dict) -> turns.Work:
     """A side: fine-tuning on the cohort in `options["cohort"]`, until the clock `options["last"]` is full."""
     config = _trial(options)
     _link(Path(options["cohort"]), Path(config.run_dir), ["slices"])
-    return _work(config, ["finetune"], options["steps"], options["last"])
+    return _work(config, ["train_unet"], options["steps"], options["last"])
 
 
 def some_stages(options: dict) -> turns.Work:
@@ -136,7 +138,7 @@ class _Batches(tf.keras.callbacks.Callback):
 
 def _trial(options: dict):
     """The flagfile's config of one GAN, but for `options["changes"]` and what says how long a run takes."""
-    config = fields.with_first_gan(read_flags(options["flags"], options["folder"]))
+    config = shared_flags.with_first_gan(read_flags(options["flags"], options["folder"]))
     config = dataclasses.replace(config, **options.get("changes", {}))
     steps = options["steps"]
     training, members = patients(config, steps)
@@ -189,11 +191,11 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
         if last in clocks and clocks[last].full:
             raise _Enough
 
-    watching, runner, confirmed = callbacks.watching, inference.runner, gans.GAN.confirmed
+    watching, runner, confirmed = resumable_fit.watching, inference.runner, GAN.confirmed
 
     @functools.wraps(watching)
     def watched_fit(logs, title, *given):
-        name = title.split()[0] if stage_name == "classify" else stage_name  # "cnn augmented"
+        name = title.split()[0] if stage_name == "train_classifiers" else stage_name  # "cnn augmented"
         return [*watching(logs, title, *given), _Batches(clock(name), ended)]
 
     @functools.wraps(runner)
@@ -203,7 +205,7 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
         def watched(batch):
             found = run(batch)
             # from the end of one to the end of the next: what is done with it, and the wait for the next
-            clock("evaluate" if stage_name == "finetune" else stage_name, 0).mark()
+            clock("evaluate" if stage_name == "train_unet" else stage_name, 0).mark()
             ended()
             return found
 
@@ -211,7 +213,7 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
 
     @functools.wraps(confirmed)
     def watched_draw(gan, features, labels):
-        drawn = clock("generate")
+        drawn = clock("generate_synthetic")
 
         def keep_all(found):
             drawn.mark()
@@ -224,10 +226,10 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
 
     with contextlib.ExitStack() as stack:
         for owner, name, watched in (
-            (callbacks, "watching", watched_fit),
+            (resumable_fit, "watching", watched_fit),
             (inference, "runner", watched_runner),
-            (gans.GAN, "confirmed", watched_draw),
-            (train_acgan, "STEPS_PER_EXECUTION", 1),
+            (GAN, "confirmed", watched_draw),
+            (train_generators, "STEPS_PER_EXECUTION", 1),
         ):
             stack.enter_context(mock.patch.object(owner, name, watched))
         yield
@@ -235,8 +237,8 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
 
 def _write_unet(config) -> None:
     """The U-Net as its training begins, in the folder of a trained one."""
-    module = stages.modules(["finetune"])["finetune"]
-    _, record, digest = rundir.find(config.run_dir, "slices", "prepare")
+    module = stages.modules(["train_unet"])["train_unet"]
+    _, record, digest = rundir.find(config.run_dir, "slices", "prepare_slices")
     config = stages.share(module, config)
     with rundir.open_stage(config, module.FOLDER, {"slices": digest}) as stage:
         unet = initial.unet(dataclasses.asdict(config), record["figures"])

@@ -16,10 +16,10 @@ import tensorflow as tf
 
 from benchmarks import turns
 from benchmarks.rows import row
-from rembrandt_featgen.data import orders, store
-from rembrandt_featgen.models import classifier as classifiers
-from rembrandt_featgen.models import precision as precisions
-from rembrandt_featgen.training import datasets
+from rembrandt_featgen.classification import classifiers
+from rembrandt_featgen.data import pipelines, sampling_order, store
+from rembrandt_featgen.features import streams
+from rembrandt_featgen.nn import mixed_precision
 
 TIMES = 10  # how much larger the large store is
 
@@ -56,16 +56,16 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
 def from_store(options: dict) -> turns.Work:
     """A side: an epoch on a store, in random order."""
     sources = [(options["folder"], options["split"], options["samples"])]
-    return _training(options, datasets.labelled_features(sources, options["batch"]))
+    return _training(options, streams.labelled_features(sources, options["batch"]))
 
 
 def from_memory(options: dict) -> turns.Work:
     """A side: the same on features that were read into memory."""
-    found = list(datasets.feature_pairs(options["folder"], options["split"], options["batch"]))
+    found = list(streams.feature_pairs(options["folder"], options["split"], options["batch"]))
     features, labels = (tf.concat(parts, 0) for parts in zip(*found))
 
     def make_epoch(key):
-        order = tf.data.Dataset.from_tensor_slices(orders.permutation(options["samples"], key))
+        order = tf.data.Dataset.from_tensor_slices(sampling_order.permutation(options["samples"], key))
         rows = order.batch(options["batch"])
         return rows.map(lambda row: (tf.gather(features, row), tf.gather(labels, row)), num_parallel_calls=2)
 
@@ -76,19 +76,19 @@ def read(options: dict) -> turns.Work:
     """A side: reading all, in the order of writing."""
 
     def work():
-        for _ in datasets.features(options["folder"], options["split"], options["batch"]):
+        for _ in streams.features(options["folder"], options["split"], options["batch"]):
             pass
 
     return turns.Work(work)
 
 
 def _training(options, make_epoch):
-    datasets.set_seed(0)
+    pipelines.set_seed(0)
     scale = np.ones(options["shape"][-1], np.float32)
     network = classifiers.build_classifier("cnn", options["shape"], scale, options["filters"], options["units"])
-    network.compile(precisions.adam(1e-3), "binary_crossentropy")
-    steps = datasets.steps_per_epoch(options["samples"], options["batch"])
-    step, batches = network.make_train_function(), iter(datasets.endless(make_epoch, 0))  # what `fit` runs
+    network.compile(mixed_precision.adam(1e-3), "binary_crossentropy")
+    steps = pipelines.steps_per_epoch(options["samples"], options["batch"])
+    step, batches = network.make_train_function(), iter(pipelines.endless(make_epoch, 0))  # what `fit` runs
 
     def epoch():
         for _ in range(steps):

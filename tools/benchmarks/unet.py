@@ -13,10 +13,9 @@ import tensorflow as tf
 
 from benchmarks import matmul, rows, turns
 from rembrandt_featgen.data import store
-from rembrandt_featgen.metrics import segmentation
-from rembrandt_featgen.models import inference
-from rembrandt_featgen.models import precision as precisions
-from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.nn import inference, mixed_precision
+from rembrandt_featgen.segmentation import losses
+from rembrandt_featgen.segmentation.unet import build_unet
 
 STEPS = 2  # of training in a round: what begins and ends a `fit` is shared
 
@@ -67,9 +66,9 @@ def flops(width: int, size: int, channels: int = 1, training: bool = True) -> fl
 def train(options: dict) -> turns.Work:
     """A side: a training step on the same batch."""
     images, masks = _batch(options)
-    unet = unets.build_unet(1, options["width"], precision=options["precision"])
-    optimizer = precisions.scaled(precisions.adam(1e-3), options["precision"])
-    unet.compile(optimizer, segmentation.batch_soft_dice_loss)
+    unet = build_unet(1, options["width"], precision=options["precision"])
+    optimizer = mixed_precision.scaled(mixed_precision.adam(1e-3), options["precision"])
+    unet.compile(optimizer, losses.batch_soft_dice_loss)
     batches = store.untuned(tf.data.Dataset.from_tensors((images, masks)).repeat().prefetch(2))
     return turns.Work(lambda: unet.fit(batches, steps_per_epoch=STEPS, verbose=0), {"parameters": unet.count_params()})
 
@@ -77,7 +76,7 @@ def train(options: dict) -> turns.Work:
 def forward(options: dict) -> turns.Work:
     """A side: probabilities of the same batch."""
     images, _ = _batch(options)
-    unet = unets.build_unet(1, options["width"], precision=options["precision"])
+    unet = build_unet(1, options["width"], precision=options["precision"])
     predict = inference.runner(unet)
     return turns.Work(lambda: predict(images), {"parameters": unet.count_params()})
 

@@ -1,0 +1,1 @@
+"""Classifiers of features, ways to train them, and their export."""

@@ -1,0 +1,239 @@
+"""Training of a classifier on features in memory, made for many hundreds of trainings on one core.
+
+A network and its epoch are traced once for each architecture and used again by every later training: what differs
+between arms (samples, class weights, focusing, mixing) goes in as tensors, weights and optimizer are set back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+
+import numpy as np
+import tensorflow as tf
+from scipy import special
+
+from rembrandt_featgen.classification import classifiers
+from rembrandt_featgen.nn import mixed_precision
+
+_CHUNK = 128  # features that are predicted at a time
+# Fixed, for Keras' dynamic one cannot be set back; gradients of a mean loss stay far below 65504 / 1024.
+_FLOAT16_LOSS_SCALE = 1024.0
+NOWHERE = -1  # block before which a step that mixes nothing mixes
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """What an epoch is traced for.
+
+    Attributes:
+      kind, shape, filters, units, precision: as for `classifier.build_blocks`.
+    """
+
+    kind: str
+    shape: tuple[int, int, int]
+    filters: int
+    units: int
+    precision: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """Loss of a training.
+
+    Attributes:
+      class_weights: of LGG and HGG.
+      focusing: gamma of the focal loss; 0 is cross-entropy.
+    """
+
+    class_weights: tuple[float, float] = (1.0, 1.0)
+    focusing: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixing:
+    """Where and how pairs of samples are mixed.
+
+    Attributes:
+      places: blocks, from 0, whose inputs may be mixed; each step draws one. () mixes nothing.
+      alpha: of the Beta(alpha, alpha) from which each step's share is drawn.
+    """
+
+    places: tuple[int, ...] = ()
+    alpha: float = 1.0
+
+
+def weighted_focal_loss(logits: tf.Tensor, targets: tf.Tensor, class_weights: tf.Tensor, focusing) -> tf.Tensor:
+    """Mean of -w_t (1 - p_t)^gamma log p_t, where p_t is the probability of the true grade.
+
+    Args:
+      logits: [batch] float32, of HGG.
+      targets: [batch] in [0, 1], the share of HGG: 0 or 1 but for mixed samples.
+      class_weights: [2] of LGG and HGG.
+      focusing: gamma, from 0; 0 leaves weighted cross-entropy.
+
+    Returns:
+      float32 scalar.
+
+    Reference: Lin et al., Focal Loss for Dense Object Detection, 2017, eq. (4); without alpha.
+    """
+    hgg, lgg = tf.math.softplus(-logits), tf.math.softplus(logits)  # -log p and -log(1 - p), so that 1 - p = e^-lgg
+    hgg, lgg = hgg * tf.exp(-focusing * lgg), lgg * tf.exp(-focusing * hgg)
+    return tf.reduce_mean(class_weights[1] * targets * hgg + class_weights[0] * (1.0 - targets) * lgg)
+
+
+def mix(x: tf.Tensor, share) -> tf.Tensor:
+    """Mixes each sample of a batch with the one before it: share * own + (1 - share) * other's.
+
+    In a batch in random order that is a random partner, as in mixup (Zhang et al. 2018), never the sample itself.
+    """
+    share = tf.cast(share, x.dtype)
+    return share * x + (1 - share) * tf.roll(x, 1, 0)
+
+
+@functools.lru_cache(maxsize=4)
+def fitter(architecture: Architecture) -> Fitter:
+    """The one `Fitter` of an architecture."""
+    return Fitter(architecture)
+
+
+class Fitter:
+    """A network on scaled features, its optimizer and its traced epoch.
+
+    It is lent to one training after another: `reset`, then `epoch` as often as wanted.
+    """
+
+    def __init__(self, architecture: Architecture):
+        a = architecture
+        self._blocks = classifiers.build_blocks(a.kind, a.shape, a.filters, a.units, a.precision)
+        self.places = tuple(range(len(self._blocks)))
+        layers = list(itertools.chain(*self._blocks))
+        x = tf.zeros((1, *a.shape))
+        for layer in layers:
+            x = layer(x)
+        self._weights = [weight for layer in layers for weight in layer.weights]
+        self._trainable = [weight for layer in layers for weight in layer.trainable_weights]
+        self._initial = [weight.numpy() for weight in self._weights]
+        self._loss_scale = _FLOAT16_LOSS_SCALE if a.precision == "float16" else 1.0
+        self._optimizer = mixed_precision.adam(1e-3)  # `reset` sets the rate
+        self._optimizer.apply_gradients([(tf.zeros_like(weight), weight) for weight in self._trainable])
+        features = tf.TensorSpec([None, *a.shape], tf.float32)
+        floats, integers = tf.TensorSpec([None], tf.float32), tf.TensorSpec([None], tf.int32)
+        scalar = tf.TensorSpec([], tf.float32)
+        self._epoch = tf.function(
+            self._run_epoch,
+            [features, floats, integers, floats, integers, tf.TensorSpec([], tf.int32), floats, scalar],
+        )
+        self._predict = tf.function(lambda x: self._forward(x), [features])
+
+    def reset(self, seed: int, learning_rate: float) -> None:
+        """Sets weights to the draw of `seed`, and the optimizer to its start."""
+        self.set_weights(self.initial_weights(seed))
+        for variable in self._optimizer.variables():
+            variable.assign(tf.zeros_like(variable))
+        self._optimizer.learning_rate = learning_rate
+
+    def initial_weights(self, seed: int) -> list[np.ndarray]:
+        """Weights before training: kernels after Glorot and Bengio (2010), all else as Keras has it."""
+        return [
+            tf.keras.initializers.GlorotUniform(1000 * seed + number)(value.shape).numpy() if value.ndim > 1 else value
+            for number, value in enumerate(self._initial)
+        ]
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of the weights, in the order of `classifier.build_classifier`'s."""
+        return [weight.numpy() for weight in self._weights]
+
+    def set_weights(self, values) -> None:
+        """Takes what `get_weights` gave."""
+        for weight, value in zip(self._weights, values):
+            weight.assign(value)
+
+    def epoch(
+        self,
+        features: tf.Tensor,
+        labels: tf.Tensor,
+        batch: int,
+        objective: Objective,
+        mixing: Mixing,
+        random: np.random.Generator,
+    ) -> float:
+        """Sees each sample once, in batches of at most `batch` and of nearly the same size.
+
+        Args:
+          features: [n, *shape] float32, scaled.
+          labels: [n] float32 in {0, 1}.
+          batch: samples in a batch.
+          objective, mixing: of the training.
+          random: draws order, dropout and mixing.
+
+        Returns:
+          Mean of the batches' losses.
+        """
+        steps = -(-len(labels) // batch)
+        shares, places = np.ones(steps), np.full(steps, NOWHERE)
+        order, seed = random.permutation(len(labels)), random.integers(2**31 - 1)
+        if mixing.places:
+            shares, places = random.beta(mixing.alpha, mixing.alpha, steps), random.choice(mixing.places, steps)
+        return float(
+            self._epoch(
+                features,
+                labels,
+                tf.constant(order, tf.int32),
+                tf.constant(shares, tf.float32),
+                tf.constant(places, tf.int32),
+                tf.constant(seed, tf.int32),
+                tf.constant(objective.class_weights, tf.float32),
+                tf.constant(objective.focusing, tf.float32),
+            )
+        )
+
+    def probabilities(self, features: tf.Tensor) -> np.ndarray:
+        """[n] float64 probabilities of HGG with the weights as they are, for scaled features [n, *shape]."""
+        logits = [self._predict(features[i : i + _CHUNK]).numpy() for i in range(0, len(features), _CHUNK)]
+        return special.expit(np.concatenate([np.zeros(0, np.float64), *logits]))
+
+    def _run_epoch(self, features, labels, order, shares, places, seed, class_weights, focusing):
+        steps, n, total = tf.shape(shares)[0], tf.shape(order)[0], 0.0
+        for step in tf.range(steps):
+            rows = order[step * n // steps : (step + 1) * n // steps]
+            total += self._step(
+                tf.gather(features, rows),
+                mix(tf.gather(labels, rows), shares[step]),
+                shares[step],
+                places[step],
+                tf.stack([seed, step]),
+                class_weights,
+                focusing,
+            )
+        return total / tf.cast(steps, tf.float32)
+
+    def _step(self, x, targets, share, place, seed, class_weights, focusing):
+        """One step down the gradient; returns the loss."""
+        with tf.GradientTape() as tape:
+            logits = self._forward(x, share, place, seed)
+            loss = weighted_focal_loss(logits, targets, class_weights, focusing)
+            scaled = loss * self._loss_scale
+        gradients = [gradient / self._loss_scale for gradient in tape.gradient(scaled, self._trainable)]
+        self._optimizer.apply_gradients(zip(gradients, self._trainable))
+        return loss
+
+    def _forward(self, x, share=1.0, place=NOWHERE, seed=None):
+        """Logits [batch]; in training mode if there is a seed."""
+        training = seed is not None
+        for number, block in enumerate(self._blocks):
+            if training:
+                x = _mix_if(tf.equal(place, number), x, share)
+            for layer in block:
+                if not isinstance(layer, tf.keras.layers.Dropout):
+                    x = layer(x, training=training)
+                elif training:
+                    # Keras' dropout goes on from where the last training left its state.
+                    seed = seed + (0, 1_000_003)
+                    x = tf.nn.experimental.stateless_dropout(x, layer.rate, seed)
+        return x[:, 0]
+
+
+def _mix_if(here, x, share):
+    return tf.cond(here, lambda: mix(x, share), lambda: x)

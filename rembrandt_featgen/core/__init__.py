@@ -1,0 +1,1 @@
+"""Plumbing: flags, the run's folder, the registry of stages, errors; knows nothing of the field."""

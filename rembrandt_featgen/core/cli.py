@@ -1,0 +1,211 @@
+"""From a frozen `Config` dataclass to absl flags to one call: the only module that knows of `absl.flags`.
+
+A flag is a field made by `flag(...)`; the name of the field is the name of the flag. Flags are defined inside `main`
+on a `FlagValues` of its own, so that any number of binaries can be imported into one process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import textwrap
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from absl import flags, logging
+from tqdm import tqdm
+
+from rembrandt_featgen.core.errors import InputError
+
+_INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+
+
+def flag(default, help, *, choices=None, minimum=None, maximum=None, required=False, source=""):
+    """Declares one flag as a dataclass field.
+
+    Args:
+      default: the default; its annotation (str, int, float, bool or tuple[str, ...]) gives the flag's type.
+      help: one sentence or two for `--help`.
+      choices: the allowed strings.
+      minimum, maximum: inclusive bounds of a number.
+      required: whether the user must give it.
+      source: where the default comes from, such as "paper 4.1".
+    """
+    metadata = {
+        "help": help,
+        "choices": choices,
+        "minimum": minimum,
+        "maximum": maximum,
+        "required": required,
+        "source": source,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def define(config_class: type) -> flags.FlagValues:
+    """Defines a flag for each field of `config_class` on new `FlagValues`."""
+    values = flags.FlagValues()
+    types = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        meta, kind = field.metadata, types[field.name]
+        default: typing.Any = field.default
+        common = {"name": field.name, "default": default, "help": meta["help"], "flag_values": values}
+        bounds = {"lower_bound": meta["minimum"], "upper_bound": meta["maximum"]}
+        if kind is bool:
+            flags.DEFINE_boolean(**common)
+        elif kind is int:
+            flags.DEFINE_integer(**common, **bounds)
+        elif kind is float:
+            flags.DEFINE_float(**common, **bounds)
+        elif meta["choices"] and kind is str:
+            flags.DEFINE_enum(**common, enum_values=list(meta["choices"]))
+        elif kind is str:
+            flags.DEFINE_string(**common)
+        else:
+            flags.DEFINE_list(**{**common, "default": list(default)})
+    return values
+
+
+def parse(config_class: type, argv: Sequence[str], known_elsewhere: Callable[[], set[str]] = set):
+    """Reads command-line arguments into a `config_class`.
+
+    Args:
+      config_class: a dataclass whose fields were made by `flag`.
+      argv: the arguments, without the program's name. `--flagfile=FILE` is replaced by the file's flags.
+      known_elsewhere: returns the flags of the other stages: they may stand in a flagfile, which serves all
+        stages, but not on this command line, where they would do nothing.
+
+    Raises:
+      InputError: for an unknown flag, a bad value, a missing required flag or an unreadable flagfile.
+    """
+    values = define(config_class)
+    try:
+        rest = values(["program", *_expand_flagfiles(values, argv, known_elsewhere)])[1:]
+    except flags.Error as error:
+        told = " ".join(str(error).split())
+        named = {argument.lstrip("-").partition("=")[0] for argument in argv if argument.startswith("-")}
+        elsewhere = sorted(name for name in named & known_elsewhere() if f"'{name}'" in told)
+        if elsewhere:
+            raise InputError(
+                f"--{elsewhere[0]} is a flag of another binary, and would do nothing here; leave it out"
+            ) from error
+        raise InputError(f"{told}; --help lists the flags") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"a --flagfile is not a text file ({error}); write it as UTF-8, one flag on a line") from error
+    if rest:
+        raise InputError(f"unexpected argument {rest[0]!r}: flags are written --name=value; --help lists them")
+    read: dict[str, typing.Any] = {}
+    for field in dataclasses.fields(config_class):
+        value: typing.Any = values[field.name].value
+        if field.metadata["required"] and not value:
+            raise InputError(f"--{field.name} is required: {field.metadata['help']}")
+        if isinstance(value, float) and not math.isfinite(value):  # NaN is within all of absl's bounds
+            raise InputError(f"--{field.name}={value} must be a finite number; --help tells more")
+        read[field.name] = tuple(value) if isinstance(value, list) else value
+    return config_class(**read)
+
+
+def _expand_flagfiles(values, argv, known_elsewhere):
+    """Replaces each --flagfile by its flags, less those that only other stages have."""
+    expanded, arguments = [], list(argv)
+    while arguments:
+        argument = arguments.pop(0)
+        name, _, path = argument.lstrip("-").partition("=")
+        if not argument.startswith("-") or name != "flagfile":
+            expanded.append(argument)
+            continue
+        path = path or (arguments.pop(0) if arguments else "")
+        if not Path(path).expanduser().is_file():
+            raise InputError(f"--flagfile={path}: there is no such file")
+        for line in values.read_flags_from_files([f"--flagfile={path}"], force_gnu=False):
+            name = line.lstrip("-").partition("=")[0]
+            names = {name, name[2:]} if name.startswith("no") else {name}
+            if names & set(values) or not names & known_elsewhere():
+                expanded.append(line)
+    return expanded
+
+
+def flagfile_text(config) -> str:
+    """`config` as the text of a flagfile that gives it back."""
+    lines = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value is not None:
+            if isinstance(value, tuple):
+                value = flags.CsvListSerializer(",").serialize(list(value))  # quotes an item that has a comma
+            elif isinstance(value, bool):
+                value = str(value).lower()
+            lines.append(f"--{field.name}={value}")
+    return "\n".join(lines) + "\n"
+
+
+def help_text(config_class: type, program: str, about: str) -> str:
+    """What `--help` prints: what the binary does, then each flag with its type, default and source."""
+    lines = [f"usage: {program} [--flagfile=FILE] [--flag=value ...]", "", about.strip(), "", "flags:"]
+    types = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        meta, kind = field.metadata, types[field.name]
+        if meta["choices"]:
+            kind_text = "|".join(meta["choices"])
+        else:
+            kind_text = {bool: "true|false", int: "INTEGER", float: "NUMBER", str: "TEXT"}.get(kind, "LIST")
+        default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+        shown = "required" if meta["required"] else f"default: {default}" if default not in (None, "") else "optional"
+        notes = f"{meta['help']} ({shown}{'; ' + meta['source'] if meta['source'] else ''})"
+        lines.append(f"  --{field.name}={kind_text}")
+        lines.extend(textwrap.wrap(notes, 100, initial_indent=" " * 6, subsequent_indent=" " * 6))
+    lines += [
+        "  --flagfile=FILE",
+        "      Flags from a file, one on a line; a flagfile may name another, and later flags win.",
+    ]
+    return "\n".join(lines)
+
+
+def main(config_class: type, run: Callable, about: str, known_elsewhere: Callable[[], set[str]] = set) -> None:
+    """Runs a binary: parses `sys.argv`, calls `run(config)`, and exits with 0, or with 1 and one line of error."""
+    program, arguments = Path(sys.argv[0]).name, sys.argv[1:]
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None:
+        program = f"python -m {spec.name}"
+    if any(argument in ("--help", "-help", "-h", "--helpfull", "--helpshort") for argument in arguments):
+        print(help_text(config_class, program, about))
+        sys.exit(0)
+    start_logging()
+    try:
+        run(parse(config_class, arguments, known_elsewhere))
+    except InputError as error:
+        _end_progress_bars()
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(1)
+    except BaseException as error:
+        if not _is_interrupt(error):
+            raise
+        _end_progress_bars()
+        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether it is Ctrl-C, or what came of it: TensorFlow's contexts may end in errors of their own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
+def _end_progress_bars() -> None:
+    """Moves past unfinished bars, so that what is said next has a line of its own."""
+    for bar in list(getattr(tqdm, "_instances", ())):
+        bar.close()
+
+
+def start_logging() -> None:
+    """Makes absl's log lines plain sentences on stderr, from INFO up, and lets progress bars stay whole."""
+    import logging as standard
+
+    flags.FLAGS.mark_as_parsed()
+    standard.getLogger("tensorflow").setLevel(standard.ERROR)  # retracing hints and the like are no news to users
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().setFormatter(standard.Formatter("%(message)s"))

@@ -1,0 +1,235 @@
+"""A run's folder: one subfolder a stage, each complete or absent, resumable, and tied to its inputs by digests."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from absl import logging
+
+from rembrandt_featgen.core import cli
+from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError, carried_by
+
+RECORD = "stage.json"
+SETTINGS = "settings.json"  # of a stage at work
+_PACKAGES = (
+    *("tensorflow", "keras", "tensorlayer", "tensorflow-addons", "nibabel", "numpy", "scipy", "scikit-learn"),
+    "tf-keras-vis",
+)
+
+
+@dataclasses.dataclass
+class Stage:
+    """A stage at work.
+
+    Attributes:
+      name: name of the stage's folder.
+      path: where to write: a temporary sibling while the stage runs, the final folder when it is `done`.
+      logs: the folder of the stage's TensorBoard events.
+      done: whether a finished stage with the same config and inputs was found.
+      record: what stage.json holds; once the stage is complete, also its figures.
+    """
+
+    name: str
+    path: Path
+    logs: Path
+    done: bool
+    record: dict
+
+    def complete(self, **figures) -> dict:
+        """Says that everything is written; `figures` (JSON values) go into stage.json."""
+        self.record["figures"] = plain(figures)
+        self.done = True
+        return self.record
+
+
+@contextlib.contextmanager
+def open_stage(config, name: str, inputs: Mapping[str, str]) -> Iterator[Stage]:
+    """Opens the stage folder `config.run_dir/name` for writing, or finds it finished.
+
+    The body writes into `stage.path` and ends with `stage.complete(...)`; the folder is then renamed into place,
+    stage.json last. A body that is killed leaves `name.part`, in which the next run goes on.
+
+    Args:
+      config: the stage's config; all its fields but run_dir must agree with those of what is found.
+      name: the folder.
+      inputs: digest of each thing that the stage reads.
+
+    Raises:
+      InputError: what is found was made with other settings, or another process is at work on it.
+    """
+    run_dir = Path(config.run_dir)
+    final, work = run_dir / name, run_dir / f"{name}.part"
+    settings = plain({k: v for k, v in dataclasses.asdict(config).items() if k != "run_dir"})
+    record = {"stage": name, "config": settings, "inputs": dict(inputs)}
+    logs = run_dir / "tensorboard" / name
+    make_folder(run_dir, "--run_dir")
+    with _lock(run_dir / f".{name}.lock", final):
+        if final.exists():
+            found = read_json(final / RECORD)
+            _check_settings(final, found, settings)
+            if found["inputs"] == record["inputs"]:
+                _drop_scaffolding(final)
+                logging.info("%s: done before, skipped (delete %s to do it again)", name, final)
+                yield Stage(name, final, logs, True, found)
+                return
+            logging.info("%s: its inputs have changed, so it is done again", name)
+            shutil.rmtree(final)
+        resumed = (work / SETTINGS).exists()
+        if resumed:
+            found = read_json(work / SETTINGS)
+            _check_settings(work, found, settings)
+            resumed = found["inputs"] == record["inputs"]
+        if not resumed:
+            for stale in (work, logs):
+                shutil.rmtree(stale, ignore_errors=True)
+        work.mkdir(exist_ok=True)
+        write_json(work / SETTINGS, record)
+        (work / "flags.txt").write_text(cli.flagfile_text(config))
+        stage, start = Stage(name, work, logs, False, record), time.time()
+        try:
+            yield stage
+        except Exception as error:
+            told = carried_by(error)
+            if told is None:
+                raise
+            if not resumed and not any(work.rglob("checkpoints")):
+                shutil.rmtree(work)
+            if told is error:
+                raise
+            raise told from error
+        if not stage.done:
+            raise RuntimeError(f"stage {name} ended without stage.complete()")
+        record |= {"seconds": round(time.time() - start, 1), "resumed": resumed, "versions": versions()}
+        record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S")
+        write_json(work / RECORD, record)
+        work.rename(final)
+        _drop_scaffolding(final)
+        stage.path = final
+
+
+def find(run_dir: str, name: str, stage_module: str) -> tuple[Path, dict, str]:
+    """Finds a finished stage.
+
+    Returns:
+      Its folder, its stage.json, and the digest that stands for its content.
+
+    Raises:
+      InputError: it is not there, or was made from other inputs than the run's folder holds now.
+    """
+    folder = Path(run_dir) / name
+    if not (folder / RECORD).is_file():
+        raise InputError(
+            f"--run_dir={run_dir}: there is no finished {name}/ in it; run it first with "
+            f"python -m rembrandt_featgen.stages.{stage_module} --run_dir={run_dir}"
+        )
+    record = read_json(folder / RECORD)
+    for before, digest in record.get("inputs", {}).items():
+        path = Path(run_dir) / before / RECORD
+        if path.is_file() and _digest(path) != digest:
+            raise InputError(
+                f"--run_dir={run_dir}: {name}/ was made from another {before}/ than is there now; make it again with "
+                f"python -m rembrandt_featgen.stages.{stage_module} --run_dir={run_dir}"
+            )
+    return folder, record, _digest(folder / RECORD)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _drop_scaffolding(folder: Path) -> None:
+    """Deletes what only a stage at work needs; after the renaming, for a kill in between must not leave half of it."""
+    for checkpoints in [*folder.rglob("checkpoints")]:
+        shutil.rmtree(checkpoints)
+    (folder / SETTINGS).unlink(missing_ok=True)
+
+
+def _check_settings(folder: Path, found: Mapping, settings: Mapping) -> None:
+    before = found["config"]
+    names = sorted(k for k in {*before, *settings} if before.get(k) != settings.get(k))
+    if names:
+        changes = ", ".join(_change(k, before, settings) for k in names)
+        raise SettingsError(
+            f"{folder} was made by other settings: {changes}; "
+            f"give those again, delete {folder} to redo it and what follows, or choose another --run_dir"
+        )
+
+
+def _change(name: str, before: Mapping, now: Mapping) -> str:
+    if name not in before:
+        return f"by a version without --{name} (now {_shown(now[name])})"
+    if name not in now:
+        return f"by a version with --{name}={_shown(before[name])}"
+    return f"--{name}={_shown(before[name])} (now {_shown(now[name])})"
+
+
+def _shown(value) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@contextlib.contextmanager
+def _lock(path: Path, folder: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BusyError(
+                f"another process is at work on {folder}; wait for it or choose another --run_dir"
+            ) from error
+        yield
+
+
+def make_folder(path: Path, flag: str) -> None:
+    """Makes a folder and its parents, or says in one line why that cannot be (InputError naming `flag`)."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{flag}={path}: cannot make this folder ({error.strerror}); choose one that you may write"
+        ) from error
+
+
+def plain(value):
+    """Numbers, lists and dictionaries that JSON can hold: arrays become lists, NaN and infinities None."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if hasattr(value, "tolist"):  # a numpy scalar or array
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def write_json(path: Path, value) -> None:
+    """Writes JSON whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+    temporary.replace(path)
+
+
+def read_json(path: Path):
+    """Reads JSON; InputError when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} is missing or damaged ({' '.join(str(error).split())}); "
+            f"delete the folder {path.parent} if this program made it, or choose another --run_dir"
+        ) from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that figures depend on."""
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}

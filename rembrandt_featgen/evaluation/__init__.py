@@ -1,0 +1,1 @@
+"""Plans, arms, trials and what follows from their predictions."""

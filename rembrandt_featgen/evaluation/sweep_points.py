@@ -1,0 +1,246 @@
+"""The points of a sweep: what each changes of its base run, what came of it, and how the points compare.
+
+Of the points of one axis that with the lowest log loss per validation patient is chosen. Test patients are predicted
+once by each network, after its training; nothing is chosen by them.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+from scipy import stats
+
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.features import crops
+from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.measures import classification, resampling
+
+# Axis to the family whose points compete; features can be added to both grades, to the rarer one, or to one alone.
+FAMILIES = {name: name for name in ("start", "origin", "tap", "gan", "filters", "added")}
+FAMILIES |= dict.fromkeys(("balancing", "added_HGG", "added_LGG"), "added")
+# Flags that have a mode "origin", to what they are settings of.
+ORIGINS = {"augmentation": "unet", "gan_loss": "gan", "gan_networks": "gan"}
+CLASSIFIER = "cnn"
+CHOICE_RULE = (
+    "Of the points that compete (of one axis and arm; all axes of added features are one) the one with the lowest "
+    "log loss per validation patient is chosen, grades counting the same. Test patients were predicted once by each "
+    "network, after its training; nothing was chosen by them. As many points were tested on the same patients, go by "
+    "the chosen one; p is adjusted by Holm over them."
+)
+
+
+class Point(NamedTuple):
+    """One run of a sweep.
+
+    Attributes:
+      axis: a key of `FAMILIES`.
+      value: on the axis, as people read it.
+      changes: flags that differ from those of the base run.
+      arms: of the classifier; a point without any ends with its U-Net.
+      reference: whether the others of its family are compared with it.
+    """
+
+    axis: str
+    value: str
+    changes: Mapping[str, object]
+    arms: tuple[str, ...]
+    reference: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"{self.axis}={self.value}"
+
+
+def origin_points(records: Mapping[str, dict], asked: Iterable[str]) -> list[Point]:
+    """A run as it is, and with each of the flags of `ORIGINS` that are `asked` for turned to its other mode, alone.
+
+    A flag that the run does not heed is left out, with a warning.
+    """
+    own, points, idle = _origins(records), [], _unheeded(records)
+    for name in sorted(idle.keys() & set(asked)):
+        logging.warning("--sweep_origin=%s: %s, so that it changes nothing; left out", name, idle[name])
+    for turned in ((), *((name,) for name in ORIGINS if name in asked and name not in idle)):
+        modes = own.symmetric_difference(turned)
+        changes = {name: "origin" if name in modes else "correct" for name in turned}
+        of_gan = [name for name in turned if ORIGINS[name] == "gan"]
+        arms = ("augmented",) if of_gan else ("baseline", "augmented")
+        points.append(Point("origin", _origins_text(modes), changes, arms, not turned))
+    return points
+
+
+def _unheeded(records: Mapping[str, dict]) -> dict[str, str]:
+    """Flags of `ORIGINS` that change nothing of a run, to why."""
+    found, kind = {}, records["gan"]["stage"]
+    if not records["unet"]["config"]["augment"]:
+        found["augmentation"] = "the run has --augment=false"
+    if not KINDS[kind].tells_grade:
+        found["gan_loss"] = f"the run's {kind} has no class term"
+    return found
+
+
+def _origins(records: Mapping[str, dict]) -> set[str]:
+    """Names of the flags of `ORIGINS` that are "origin" in the stages of a run, as far as it came."""
+    # runs of before a flag did as its mode "correct" does
+    known = {name: records[learnt]["config"].get(name) for name, learnt in ORIGINS.items() if learnt in records}
+    return {name for name, mode in known.items() if mode == "origin"}
+
+
+def _origins_text(names: Iterable[str]) -> str:
+    return "+".join(sorted(names)) or "correct"
+
+
+def found(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path], note: str) -> dict:
+    """What the stages of a point left.
+
+    Args:
+      point: the point.
+      records: stage.json of "slices", and, as far as the point came, of "unet", "features", "gan", "synthetic" and
+        "classifier".
+      folders: where those are.
+      note: why it came no farther; "" where it did.
+
+    Returns:
+      What sweep.json holds of a point, before `compare`.
+    """
+    if not point.arms:
+        return _of_start(point, records, folders, note)
+    figures = {name: record["figures"] for name, record in records.items()}
+    settings = {
+        "tap": figures.get("features", {}).get("tap", point.changes.get("tap")),
+        **{name: records["gan"]["config"][name] if "gan" in records else None for name in ("ndf", "ngf")},
+        "origin": _origins_text(_origins(records)),
+        "gan": records["gan"]["stage"] if "gan" in records else None,
+    }
+    segmentation = figures.get("unet", {}).get("segmentation", {})
+    segmented = {split: {name: row[name] for name in ("hard_dice", "iou")} for split, row in segmentation.items()}
+    if settings["tap"] == crops.TAP and "classifier" in records:
+        note = "validation patients chose this CNN's epoch as well, so that their numbers are a little too good"
+    generator, history = None, {}
+    if "gan" in records:
+        history = rundir.read_json(folders["gan"] / "history.json")
+        generator = {"kind": records["gan"]["stage"], **{name: values[-1] for name, values in history.items()}}
+    if "synthetic" in records:
+        names = ("generated", "synthetic", "kept", "class_accuracy", "acceptance")
+        generator |= {name: figures["synthetic"][name] for name in names}
+        missing = [grade for grade, kept in figures["synthetic"]["kept"].items() if not kept]
+        if missing:
+            note = "; ".join(filter(None, [note, f"no synthetic {' and no '.join(missing)} feature was confirmed"]))
+    arms = []
+    for arm in point.arms if "classifier" in records else ():
+        key = f"{arm}_{CLASSIFIER}"
+        if key not in figures["classifier"]["patient_log_loss"]:
+            continue
+        own = {"arm": arm, "classifier": CLASSIFIER, "patient_log_loss": figures["classifier"]["patient_log_loss"][key]}
+        own["added"] = figures["classifier"]["added"] if arm == "augmented" else dict.fromkeys(GRADES, 0)
+        for split, name in (("validation", "validation"), ("test", "classification")):
+            rows = figures["classifier"][name]
+            own[split] = {row["unit"]: row for row in rows if row["arm"] == arm and row["classifier"] == CLASSIFIER}
+        own["_scores"] = read_scores(folders["classifier"] / "predictions.csv", arm, CLASSIFIER)
+        arms.append(own)
+    learnt = {"settings": settings, "segmentation": segmented, "generator": generator, "arms": arms}
+    return {**_head(point, note), **learnt, "history": history}
+
+
+def _head(point: Point, note: str) -> dict:
+    return {"axis": point.axis, "value": point.value, "reference": point.reference, "note": note}
+
+
+def _of_start(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path], note: str) -> dict:
+    """A point of another start of the U-Net."""
+    if "unet" not in records:
+        return {**_head(point, note), "segmentation": None}
+    slices, record = records["slices"]["figures"]["split"]["train"]["slices"], records["unet"]
+    steps = pipelines.steps_per_epoch(sum(slices.values()), record["config"]["unet_batch"])
+    return {
+        **_head(point, note),
+        "segmentation": record["figures"]["segmentation"],
+        "epochs": record["figures"]["epochs"],
+        "steps": steps * record["figures"]["epochs"],
+        "best_epoch": record["figures"]["best_epoch"],
+        "history": rundir.read_json(folders["unet"] / "history.json"),
+    }
+
+
+def read_scores(path: Path, arm: str, classifier: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labels [patients] and probabilities of HGG [patients] by one network, from predictions.csv; patients by id."""
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["arm"], row["classifier"]) == (arm, classifier)]
+    patients = np.array([row["patient"] for row in rows])
+    labels = np.array([GRADES.index(row["grade"]) for row in rows])
+    return classification.by_patient(patients, labels, np.array([float(row["probability_hgg"]) for row in rows]))[1:]
+
+
+def compare(points: Sequence[dict], draws: int, seed: int) -> None:
+    """Says in each point of `found` whether it is chosen, and its paired difference to its family's reference.
+
+    Args:
+      points: changed in place: "chosen" and "difference" (None of a reference, and where there is none) are set of each
+        arm, and of each start "difference" alone.
+      draws, seed: of the bootstrap over patients.
+    """
+    families: dict[tuple, list[tuple[dict, dict]]] = {}
+    for point in points:
+        family = FAMILIES[point["axis"]]
+        for own in point.get("arms", ()):
+            # what is added competes with adding nothing; elsewhere an arm competes with its own kind
+            families.setdefault((family, "" if family == "added" else own["arm"]), []).append((point, own))
+    for members in families.values():
+        least = min(own["patient_log_loss"] for _, own in members)
+        chosen = next(own for _, own in members if own["patient_log_loss"] == least)
+        for _, own in members:
+            own["chosen"], own["difference"] = own is chosen, None
+        reference = next((own for point, own in members if point["reference"]), None)
+        others = [(point, own) for point, own in members if own is not reference]
+        if reference is not None and others:
+            _compare_with(reference, others, draws, seed)
+        for _, own in members:
+            del own["_scores"]
+    _compare_starts([point for point in points if point["axis"] == "start" and point["segmentation"]])
+
+
+def _compare_with(reference: dict, others: Sequence[tuple[dict, dict]], draws: int, seed: int) -> None:
+    labels, before = reference["_scores"]
+    arms = {"reference": resampling.Arm(before[None])}
+    arms |= {str(number): resampling.Arm(own["_scores"][1][None]) for number, (_, own) in enumerate(others)}
+    differences = resampling.bootstrap_arms(labels, arms, "reference", draws, seed).differences
+    tests = [
+        resampling.paired_permutation(labels, arms["reference"], arms[str(number)], seed=seed).p_value
+        for number in range(len(others))
+    ]
+    for number, ((_, own), p, adjusted) in enumerate(zip(others, tests, resampling.holm(tests))):
+        estimate = differences[str(number)]["balanced_accuracy"]
+        own["difference"] = {
+            "difference": estimate.value,
+            "ci95": estimate[1:],
+            "p_value": p,
+            "p_adjusted": float(adjusted),
+        }
+
+
+def _compare_starts(points: Sequence[dict]) -> None:
+    """Paired t interval of hard dice of test patients with tumour, less that of the reference."""
+    reference = next((point for point in points if point["reference"]), None)
+    for point in points:
+        point["difference"] = None
+        if reference is None or point is reference:
+            continue
+        before, after = (p["segmentation"]["test"]["by_patient"] for p in (reference, point))
+        gaps = np.array([after[name] - before[name] for name in before if before[name] is not None])
+        low, high, p_value = np.nan, np.nan, np.nan
+        if len(gaps) > 1 and np.ptp(gaps) > 0:
+            test = stats.ttest_1samp(gaps, 0.0)
+            (low, high), p_value = test.confidence_interval(0.95), test.pvalue
+        point["difference"] = {
+            "difference": float(gaps.mean()) if len(gaps) else np.nan,
+            "ci95": (float(low), float(high)),
+            "p_value": float(p_value),
+            "patients": len(gaps),
+        }

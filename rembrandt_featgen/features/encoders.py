@@ -1,0 +1,44 @@
+"""What makes features of slices, from the folders of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.features import crops
+from rembrandt_featgen.nn import weights
+from rembrandt_featgen.segmentation.unet import tap_model
+from rembrandt_featgen.segmentation.unet_export import restore_unet
+
+
+def encoder(unet: tf.keras.Model, folder: Path) -> tf.keras.Model:
+    """What makes features of slices, sharing its weights with `unet`.
+
+    Args:
+      unet: the U-Net of the finetune stage.
+      folder: run_dir/features, finished.
+
+    Returns:
+      Model from normalised slices [batch, height, width, channels] to features, float32; of crops by the CNN that saw
+      all training patients.
+    """
+    record = rundir.read_json(folder / rundir.RECORD)
+    tap, config = record["figures"]["tap"], record["config"]
+    if tap != crops.TAP:
+        return tap_model(unet, tap)
+    cnn = crops.build_cnn(config["crop_size"], unet.input_shape[-1], config["crop_filters"])
+    weights.load(cnn, folder / "cnn" / "best.npz")
+    return crops.encoder(unet, cnn)
+
+
+def encoder_of_run(run_dir: Path, precision: str) -> tf.keras.Model:
+    """`encoder` of a run whose extract stage is done, with a U-Net of its own.
+
+    Args:
+      run_dir: of the run.
+      precision: in which it computes from now on.
+    """
+    slices, config = (rundir.read_json(run_dir / name / rundir.RECORD) for name in ("slices", "unet"))
+    return encoder(restore_unet(run_dir / "unet", config["config"], slices, precision), run_dir / "features")

@@ -1,0 +1,72 @@
+"""tf.data pipelines of features; the order of an epoch is exact, and a function of (seed, epoch) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from rembrandt_featgen.data import pipelines, sampling_order
+from rembrandt_featgen.features.reading import in_float32, open_features
+
+
+def balanced_features(folder: Path, batch: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
+    """One epoch of training features as full (feature, label) batches with both grades equally often, for `endless`.
+
+    The rarer grade is repeated. Over the epochs, each feature of a grade comes once before any of it comes twice.
+    """
+    features = open_features(folder, "train")
+    length = pipelines.steps_per_epoch(len(features), batch) * batch
+
+    def make_epoch(key):
+        grades = [tf.constant(np.flatnonzero(features.labels == label)) for label in np.unique(features.labels)]
+        order = sampling_order.balanced(grades, length, key[0], key[1])
+        return features.dataset(order).batch(batch, drop_remainder=True).map(_feature_and_label, num_parallel_calls=2)
+
+    return make_epoch
+
+
+def labelled_features(
+    sources: Sequence[tuple[Path, str, int | np.ndarray]], batch: int
+) -> Callable[[tf.Tensor], tf.data.Dataset]:
+    """One epoch of features from several sources, each feature once, as (feature, label) batches, for `endless`.
+
+    Args:
+      sources: (folder, split, how many of its first records, or the numbers of its records), such as real training
+        features and synthetic ones.
+      batch: features in a batch.
+    """
+    numbered = [np.arange(own) if np.ndim(own) == 0 else np.asarray(own) for _, _, own in sources]
+    found = [open_features(folder, split) for (folder, split, _), own in zip(sources, numbered) if len(own)]
+    records = [tf.constant(own, tf.int64) for own in numbered if len(own)]
+    counts = [len(own) for own in records]
+
+    def make_epoch(key):
+        turns, numbers = sampling_order.mixed(counts, key)
+        parts = [features.dataset(tf.gather(own, order)) for features, own, order in zip(found, records, numbers)]
+        if len({part.element_spec["feature"].dtype for part in parts}) > 1:
+            parts = [part.map(in_float32, num_parallel_calls=2) for part in parts]
+        # each source is read on its own, ahead of its turns
+        merged = tf.data.Dataset.choose_from_datasets(parts, tf.data.Dataset.from_tensor_slices(turns))
+        return merged.batch(batch).map(_feature_and_label, num_parallel_calls=2)
+
+    return make_epoch
+
+
+def features(folder: Path, split: str, batch: int) -> tf.data.Dataset:
+    """The features of a split in the order of writing, as batches of whole records, float32."""
+    opened = open_features(folder, split)
+    # Keras asks how many there are, which features that are computed from slices do not tell.
+    records = opened.dataset().apply(tf.data.experimental.assert_cardinality(len(opened)))
+    return records.batch(batch).map(in_float32, num_parallel_calls=2).prefetch(2)
+
+
+def feature_pairs(folder: Path, split: str, batch: int) -> tf.data.Dataset:
+    """The features of a split in the order of writing, as (feature, label) batches."""
+    return features(folder, split, batch).map(_feature_and_label)
+
+
+def _feature_and_label(records):
+    return tf.cast(records["feature"], tf.float32), records["label"]

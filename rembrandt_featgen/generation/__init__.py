@@ -1,0 +1,1 @@
+"""What makes samples: classical resamplers and GANs, with their networks, losses and export."""

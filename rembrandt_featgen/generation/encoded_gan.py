@@ -1,0 +1,32 @@
+"""A generator of slices that draws features: what it makes goes through the encoder that real slices go through."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from rembrandt_featgen.generation.gan import GAN
+
+
+class EncodedGAN:
+    """A GAN of slices before an encoder, with what drawing from the other kinds needs.
+
+    The discriminator confirms slices, before they are encoded: it has never seen a feature.
+
+    Args:
+      gan: of a kind `of_images`.
+      encoder: frozen, from normalised slices [batch, height, width, channels] to features [batch, h, w, filters].
+
+    Attributes:
+      latent, codes, confirms, noise: those of the GAN.
+      weights: of all three networks.
+    """
+
+    def __init__(self, gan: GAN, encoder: tf.keras.Model):
+        self._gan, self._encoder = gan, encoder
+        self.latent, self.codes, self.confirms, self.noise = gan.latent, gan.codes, gan.confirms, gan.noise
+        self.weights = [*gan.weights, *encoder.weights]
+
+    def draw(self, noise: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Features [batch, h, w, filters] of generated slices, and whether D sees the wanted grade in these."""
+        images = self._gan.generate(noise, labels)
+        return self._encoder(images, training=False), self._gan.confirmed(images, labels)

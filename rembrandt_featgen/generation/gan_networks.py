@@ -1,0 +1,165 @@
+"""Generator and discriminator of U-Net features, of which the kinds of GAN in `models/gans.py` are made: paper 4.2.
+
+They work on features divided by a scale for each channel, the root mean square over training features, so that they are
+of order one; they stay sparse and non-negative as ReLU made them, and the generator ends in a ReLU, whose range they
+have. (The origin's tanh generator cannot produce unbounded features, nor exact zeros: for it, each channel's range over
+training features is mapped onto -1 to 1.)
+
+Networks of whole slices are deeper: each hidden layer but one doubles or halves the sides, so that the smallest is a
+sixteenth of a slice (15 x 15 of 240, 6 x 6 of 96), as at the U-Net's 5th block, and filters halve as sides double, as
+in DCGAN (Radford et al. 2016): with ngf = 64, at 240 x 240, they are 64, 32, 16, 8 and 4. Training at 240 x 240 in
+batches of 16 took 1.8 GiB in all with 512 filters, 0.7 GiB with 64 (float32, two cores: 3.8 s and 0.7 s a step).
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import tensorflow as tf
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # a page on its end of life, at each start
+    import tensorflow_addons as tfa
+
+from rembrandt_featgen.nn import convolutions, mixed_precision
+
+CLASSES = 2
+NETWORKS = ("correct", "origin")
+_MOMENTUM = 0.9  # of batch norm: small cohorts have too few steps for Keras' 0.99 to settle
+_INIT = tf.keras.initializers.RandomNormal  # of deviation 0.02, as in the implementation that the paper followed
+_LEAST_FILTERS = 4  # of a hidden layer of slices
+_LEAST_DEVIATION = 0.05  # of a code by Q: a generator can make codes certain, and the bound would grow without end
+
+
+def hidden_filters(filters: int, of_images: bool) -> list[int]:
+    """Filters of the hidden layers, from the smallest map to the largest.
+
+    Args:
+      filters: ndf or ngf, of the smallest map.
+      of_images: whether the networks are of slices: five layers, halving; else three, all alike (paper 4.2).
+    """
+    return [max(_LEAST_FILTERS, filters // 2**level) for level in range(5)] if of_images else [filters] * 3
+
+
+def build_generator(
+    shape,
+    filters: int = 512,
+    latent: int = 100,
+    precision: str = "float32",
+    of_images: bool = False,
+    networks: str = "correct",
+) -> tf.keras.Model:
+    """Builds G: hidden layers, a dense one and two deconvolutions (of slices: four), with batch norm and ReLU.
+
+    Args:
+      shape: (height, width, channels) of a feature.
+      filters: ngf, the paper's 64, 256 or 512 (4.2.1).
+      latent: length of the noise vector, InfoGAN's codes included.
+      precision: one of `precision.PRECISIONS`.
+      of_images: whether it is for slices, see `hidden_filters`.
+      networks: one of `NETWORKS`: "origin" ends in tanh.
+
+    Returns:
+      Model from noise [batch, latent] and labels [batch] int to scaled features [batch, *shape], float32: from 0 on, or
+      the origin's in (-1, 1).
+    """
+    height, width, channels = shape
+    policy = mixed_precision.policy(precision)
+    smallest, *larger = hidden_filters(filters, of_images)
+    times = 2 ** len(larger)
+    rows, columns = -(-height // times), -(-width // times)  # doublings reach or pass the feature's size
+
+    def activate(x):
+        return tf.keras.layers.ReLU(dtype=policy)(
+            tf.keras.layers.BatchNormalization(momentum=_MOMENTUM, dtype=policy)(x)
+        )
+
+    noise = tf.keras.Input((latent,), name="noise")
+    labels = tf.keras.Input((), dtype=tf.int32, name="label")
+    one_hot = tf.keras.layers.CategoryEncoding(CLASSES, output_mode="one_hot")(labels)
+    x = tf.keras.layers.Concatenate(dtype=policy)([noise, one_hot])
+    x = tf.keras.layers.Dense(
+        rows * columns * smallest, use_bias=False, kernel_initializer=_INIT(0.0, 0.02), dtype=policy
+    )(x)
+    x = activate(tf.keras.layers.Reshape((rows, columns, smallest), dtype=policy)(x))
+    for count in larger:  # rows x columns -> twice -> four times ...
+        deconvolution = convolutions.Conv2DTranspose(
+            count, 4, 2, "same", use_bias=False, kernel_initializer=_INIT(0.0, 0.02), dtype=policy
+        )
+        x = activate(deconvolution(x))
+    x = tf.keras.layers.Cropping2D(((0, times * rows - height), (0, times * columns - width)), dtype=policy)(x)
+    x = convolutions.Conv2D(channels, 3, padding="same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)(x)
+    end = tf.keras.layers.Activation("tanh" if networks == "origin" else "relu", dtype="float32")
+    return tf.keras.Model([noise, labels], end(x), name="generator")
+
+
+def build_discriminator(
+    shape,
+    filters: int = 512,
+    tells_grade: bool = True,
+    is_told_grade: bool = False,
+    codes: int = 0,
+    precision: str = "float32",
+    batch_deviation: bool = False,
+    of_images: bool = False,
+    networks: str = "correct",
+) -> tf.keras.Model:
+    """Builds D: three hidden convolutions (of slices: five) of stride 2 with leaky ReLU, and linear heads on them.
+
+    The convolutions are spectrally normalised (Miyato et al. 2018), with dropout: else D wins at once on small cohorts.
+
+    Args:
+      shape: (height, width, channels) of a feature.
+      filters: ndf, the paper's 64, 256 or 512 (4.2.1).
+      tells_grade: adds the head "grade", of an auxiliary classifier (Odena et al. 2017).
+      is_told_grade: makes "source" conditional by projection (Miyato and Koyama 2018): the inner product of the hidden
+        feature with a learnt vector of the grade is added to the logit.
+      codes: adds the heads "code_mean" and "code_deviation", InfoGAN's Q, for so many codes.
+      precision: one of `precision.PRECISIONS`.
+      batch_deviation: hands "source" the deviations of what is found within the batch, too (Karras et al. 2018). The
+        other heads judge each feature for itself.
+      of_images: whether it is for slices, see `hidden_filters`.
+      networks: one of `NETWORKS`: "origin" has neither spectral normalisation nor dropout.
+
+    Returns:
+      Model from scaled features [batch, *shape] to a dictionary of float32: "source", logits of "real" [batch, 1], or
+      [batch, 2] where it is told the grade, one under each; "grade", logits of the class [batch, 2]; "code_mean" and
+      "code_deviation", [batch, codes].
+    """
+    policy = mixed_precision.policy(precision)
+    x = feature = tf.keras.Input(shape, name="feature")
+    for count in reversed(hidden_filters(filters, of_images)):
+        convolution = convolutions.Conv2D(count, 3, 2, "same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)
+        if networks != "origin":
+            # float32: the wrapper writes the normalised kernel back, which would round the variable in half precision
+            convolution = tfa.layers.SpectralNormalization(convolution, dtype="float32")
+        x = tf.keras.layers.LeakyReLU(0.2, dtype=policy)(convolution(x))
+        if networks != "origin":
+            x = tf.keras.layers.Dropout(0.25, dtype=policy)(x)
+    x = tf.keras.layers.Flatten(dtype=policy)(x)
+
+    def head(name, units, found=x, **settings):
+        return tf.keras.layers.Dense(units, name=name, dtype="float32", **settings)(found)
+
+    of_batch = tf.keras.layers.Lambda(_with_deviation, name="batch_deviation", dtype="float32")
+    heads = {"source": head("source", 1, of_batch(x) if batch_deviation else x)}
+    if is_told_grade:
+        projection = head("projection", CLASSES, use_bias=False)  # a column of the kernel is the vector of a grade
+        heads["source"] = tf.keras.layers.Add(dtype="float32")([heads["source"], projection])
+    if tells_grade:
+        heads["grade"] = head("grade", CLASSES)
+    if codes:
+        heads["code_mean"] = head("code_mean", codes)
+        heads["code_deviation"] = head("code_deviation", codes, activation=_deviation)
+    return tf.keras.Model(feature, heads, name="discriminator")
+
+
+def _with_deviation(x):
+    """[batch, n] to [batch, 2 n]: beside each sample the deviations within the batch."""
+    variance = tf.math.reduce_variance(x, 0, keepdims=True)
+    # not 0: there the root has no gradient
+    return tf.concat([x, tf.repeat(tf.sqrt(variance + 1e-6), tf.shape(x)[0], 0)], -1)
+
+
+def _deviation(x):
+    return tf.math.softplus(x) + _LEAST_DEVIATION

@@ -1,0 +1,119 @@
+"""What a finished run left, for the figures that show it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from rembrandt_featgen.classification import classifier_export
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.cohort.splits import SPLITS
+from rembrandt_featgen.features import crops, encoders
+from rembrandt_featgen.generation import gan_export
+from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.interpretation import attribution, samples
+from rembrandt_featgen.segmentation import unet_export
+
+SYNTHETIC = "synthetic"  # split of the generated features
+PATIENTS = 3  # of each grade whose slices are shown
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifacts:
+    """Networks, slices and features of a run, each read when it is first asked for.
+
+    Attributes:
+      folders, records: of slices, unet, features, gan, synthetic, classifier and export; records as stage.json holds
+        them.
+      most: features that are pooled to points at most.
+      seed: of their choice.
+    """
+
+    folders: Mapping[str, Path]
+    records: Mapping[str, dict]
+    most: int
+    seed: int
+    _slices: dict[str, samples.Slices] = dataclasses.field(default_factory=dict, init=False)
+
+    @property
+    def tap(self) -> str:
+        """Block of the U-Net whose features were generated and classified."""
+        return self.records["features"]["figures"]["tap"]
+
+    @functools.cached_property
+    def unet(self) -> tf.keras.Model:
+        """The fine-tuned U-Net."""
+        return unet_export.restore_unet(
+            self.folders["unet"], self.records["unet"]["config"], self.records["slices"], "float32"
+        )
+
+    @functools.cached_property
+    def encoder(self) -> tf.keras.Model:
+        """What makes features of slices, sharing its weights with `unet`."""
+        return encoders.encoder(self.unet, self.folders["features"])
+
+    def looked_at(self, found: samples.Slices) -> tuple[tf.keras.Model, np.ndarray, np.ndarray]:
+        """What the classifier's features of slices are made of: slices, or the crops that are cut of them.
+
+        Returns:
+          Model from these to features; images [n, height, width, channels]; masks [n, height, width].
+        """
+        if self.tap != crops.TAP:
+            return self.encoder, found.images, found.masks
+        of_crops = self.encoder.get_layer("crop_features")
+        size = of_crops.input_shape[1]
+        where = crops.places(tf.constant(self.unet.predict(found.images, batch_size=4, verbose=0)), size)
+        images, masks = (crops.cut(tf.constant(part), where, size) for part in (found.images, found.masks[..., None]))
+        return of_crops, images.numpy(), masks.numpy()[..., 0]
+
+    @functools.cached_property
+    def points(self) -> samples.Points:
+        """Real and synthetic features, pooled."""
+        sources = [(self.folders["features"], split) for split in SPLITS]
+        return samples.pooled([*sources, (self.folders[SYNTHETIC], SYNTHETIC)], self.most, self.seed)
+
+    def slices(self, split: str, most: int = PATIENTS) -> samples.Slices:
+        """The slice with most tumour of `most` patients of each grade, at most `PATIENTS`, HGG first."""
+        if split not in self._slices:
+            folder = self.folders["slices"]
+            names = [name for label in (1, 0) for name in samples.patients(folder, split, label, PATIENTS)]
+            self._slices[split] = samples.largest_tumours(folder, split, names)
+        found = self._slices[split]
+        return found.take([n for label in (1, 0) for n in np.flatnonzero(found.labels == label)[:most]])
+
+    def feature(self, split: str, number: int) -> np.ndarray:
+        """A feature by its number in its split, [h, w, channels]."""
+        folder = self.folders[SYNTHETIC if split == SYNTHETIC else "features"]
+        return samples.read_feature(folder, split, number)
+
+    def typical(self, split: str, grade: str) -> np.ndarray | None:
+        """The feature of a grade whose mean is the median; None where there is none of that grade."""
+        number = samples.typical(self.points, split, GRADES.index(grade))
+        return None if number is None else self.feature(split, number)
+
+    def classifier(self) -> tf.keras.Model:
+        """The classifier that was exported."""
+        record = self.records["classifier"]
+        name, shape = self.records["export"]["figures"]["classifier"], tuple(record["figures"]["shape"])
+        return classifier_export.restore_classifier(self.folders["classifier"], name, shape, record["config"])
+
+    def class_head(self) -> tf.keras.Model | None:
+        """The discriminator up to its class head, from scaled features; None where it has none, or sees slices."""
+        record = self.records["gan"]
+        if KINDS[record["config"]["gans"][0]].of_images:
+            return None
+        gan = gan_export.restore_gan(
+            self.folders["gan"], tuple(record["figures"]["shape"]), record["config"], "float32"
+        )
+        return attribution.class_head(gan.discriminator)
+
+    def scaled(self, feature: np.ndarray) -> np.ndarray:
+        """A feature as the discriminator sees it."""
+        scale, lowest = np.load(self.folders["gan"] / "scale.npy"), self.folders["gan"] / "lowest.npy"
+        above = feature - np.load(lowest) if lowest.exists() else feature
+        return np.divide(above, scale, out=np.zeros_like(feature), where=scale > 0)

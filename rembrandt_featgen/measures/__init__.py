@@ -1,0 +1,1 @@
+"""Measures and their statistics: arrays in, numbers out; no files, no networks."""

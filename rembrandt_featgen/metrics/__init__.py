@@ -1,1 +1,0 @@
-"""Measures and their statistics: tensors or arrays in, numbers out; no paths, no state."""

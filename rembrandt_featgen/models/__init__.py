@@ -1,1 +1,0 @@
-"""Networks and their losses: no files, no flags."""

@@ -1,0 +1,1 @@
+"""What every network here needs: convolutions, precision, resumable fit, TensorBoard; no network of this field."""

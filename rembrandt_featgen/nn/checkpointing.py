@@ -1,0 +1,123 @@
+"""Keeps what training needs to resume, and the best epoch; refuses numbers that are not finite."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import tensorflow as tf
+from absl import logging
+
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.nn import weights
+
+SAVE_SECONDS = 15.0  # between saves of trainings whose epochs are short
+
+
+class Checkpointing(tf.keras.callbacks.Callback):
+    """Keeps the last epoch to go on from, the best epoch to use, and stops when the best is long past.
+
+    `history.json` is the one record of what was done: best epoch and patience are derived from it, so a resumed
+    training stops where an unbroken one would have.
+
+    Args:
+      folder: where `history.json`, `best.npz` and `checkpoints/` go.
+      model: what is trained; its optimizers must be its attributes.
+      monitor: the log whose best epoch is kept; None keeps the last one.
+      mode: "max" or "min".
+      patience: epochs without a better one after which training stops; 0 never stops.
+      seconds: least time between two saves, where epochs are shorter than it takes to save them; a kill costs the
+        epochs since the last one. 0 saves each epoch.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        model: tf.keras.Model,
+        monitor: str | None,
+        mode: str = "max",
+        patience: int = 0,
+        seconds: float = 0.0,
+    ):
+        super().__init__()
+        self._seconds, self._saved_at, self._saved_epochs, self._best = seconds, time.monotonic(), 0, None
+        self._folder, self._monitor, self._mode, self._patience = folder, monitor, mode, patience
+        self._checkpoint = tf.train.Checkpoint(model=model)
+        self._directory = folder / "checkpoints"
+        path = folder / "history.json"
+        self.history: dict[str, list[float]] = rundir.read_json(path) if path.exists() else {}
+        if self.history:
+            path = str(self._directory / f"epoch-{self.epochs_done}")
+            if _is_of_newer_optimizers(path) and any(map(_is_legacy, vars(model).values())):
+                raise InputError(
+                    f"{path} was written by a version of this program that had another optimizer; delete {folder} to "
+                    "train anew"
+                )
+            self._checkpoint.restore(path)
+            logging.info("resumed after epoch %d", self.epochs_done)
+        self._saved_epochs = self.epochs_done
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs that the history holds."""
+        return len(next(iter(self.history.values()), []))
+
+    @property
+    def best_epoch(self) -> int:
+        """Index of the best epoch, from 0."""
+        if self._monitor is None:
+            return self.epochs_done - 1
+        values = self.history[self._monitor]
+        return values.index(max(values) if self._mode == "max" else min(values))
+
+    @property
+    def best_weights(self) -> Path:
+        """Weights of the best epoch."""
+        return self._folder / "best.npz"
+
+    @property
+    def finished(self) -> bool:
+        """Whether patience has run out."""
+        return bool(self.history and self._patience and self.epochs_done - 1 - self.best_epoch >= self._patience)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Notes the epoch, and saves it when it is time."""
+        for name, value in logs.items():
+            if not math.isfinite(float(value)):
+                raise InputError(
+                    f"training stopped in epoch {epoch + 1}: {name} is {float(value)}; lower the learning rate or take "
+                    f"--precision=float32 (epochs that were saved before are kept in {self._folder})"
+                )
+            self.history.setdefault(name, []).append(float(value))
+        if self.best_epoch == epoch:
+            self._best = self.model.get_weights()
+        if time.monotonic() - self._saved_at >= self._seconds:
+            self._save()
+        self.model.stop_training = self.finished
+
+    def on_train_end(self, logs=None):
+        """Saves what was not."""
+        if self._saved_epochs < self.epochs_done:
+            self._save()
+
+    def _save(self):
+        """Writes the last epoch, then the history: a kill in between repeats the epochs since the last save."""
+        if self._best is not None:
+            weights.save(self._best, self.best_weights)
+        self._checkpoint.write(str(self._directory / f"epoch-{self.epochs_done}"))
+        rundir.write_json(self._folder / "history.json", self.history)
+        if self._saved_epochs:
+            for old in self._directory.glob(f"epoch-{self._saved_epochs}.*"):
+                old.unlink()
+        self._saved_at, self._saved_epochs, self._best = time.monotonic(), self.epochs_done, None
+
+
+def _is_of_newer_optimizers(checkpoint: str) -> bool:
+    """Whether optimizers of Keras' newer kind wrote it, which list their memory; others would lose it."""
+    return any("/_variables/" in name for name, _ in tf.train.list_variables(checkpoint))
+
+
+def _is_legacy(value) -> bool:
+    return isinstance(value, tf.keras.optimizers.legacy.Optimizer)

@@ -1,0 +1,74 @@
+"""Training to the end from wherever it was left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow as tf
+from tqdm.keras import TqdmCallback
+
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.nn import weights
+from rembrandt_featgen.nn.checkpointing import Checkpointing
+
+
+def watching(logs: Path, title: str, epochs: int, done: int) -> list[tf.keras.callbacks.Callback]:
+    """A progress bar and TensorBoard scalars.
+
+    Args:
+      logs: folder of the events.
+      title: of the bar.
+      epochs: in all.
+      done: epochs done before.
+    """
+    bar = TqdmCallback(epochs=epochs, verbose=0, desc=title, initial=done)
+    return [tf.keras.callbacks.TensorBoard(str(logs), write_graph=False, update_freq="epoch"), bar]
+
+
+def fit(
+    model: tf.keras.Model,
+    make_epoch,
+    steps: int,
+    epochs: int,
+    validation: tf.data.Dataset | None,
+    checkpointing: Checkpointing,
+    logs: Path,
+    title: str,
+    seed: int,
+    extra: Sequence[tf.keras.callbacks.Callback] = (),
+) -> dict:
+    """Trains a compiled model up to `epochs` epochs in all, and loads the weights of its best epoch.
+
+    Args:
+      model: compiled.
+      make_epoch: the dataset of one epoch from its seed, see `datasets.endless`.
+      steps: batches of an epoch.
+      epochs: in all, those before an interruption included.
+      validation: batches; None to have the monitor come from training logs.
+      checkpointing: knows what was done before.
+      logs: TensorBoard folder.
+      title: of the progress bar.
+      seed: of the data's order.
+      extra: more callbacks.
+
+    Returns:
+      {"history": log name to values by epoch, "best_epoch": index from 0, "epochs": number}.
+    """
+    done = checkpointing.epochs_done
+    if done < epochs and not checkpointing.finished:
+        model.fit(
+            pipelines.endless(make_epoch, seed, done),
+            epochs=epochs,
+            initial_epoch=done,
+            steps_per_epoch=steps,
+            validation_data=validation,
+            callbacks=[*extra, checkpointing, *watching(logs, title, epochs, done)],
+            verbose=0,
+        )
+    weights.load(model, checkpointing.best_weights)
+    return {
+        "history": checkpointing.history,
+        "best_epoch": checkpointing.best_epoch,
+        "epochs": checkpointing.epochs_done,
+    }

@@ -1,0 +1,115 @@
+"""The report of one run as a self-contained HTML page: dictionaries and PNG bytes in, text out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from rembrandt_featgen.reporting import page, paper_tables, sweep_figures
+from rembrandt_featgen.reporting.drawing import Figure
+from rembrandt_featgen.reporting.page import Place
+
+ONE_CLASS = "not defined: only one class among the test patients"
+UNREPORTED = "not reported by the paper"
+SPLITS = ("train", "validation", "test")
+UNITS = ("patient", "slice")
+# Settings that a reader asks for first; the rest stand under "Methods & provenance".
+KEY_SETTINGS = (
+    *("cohort", "image_size", "test_fraction", "seed", "unet_width", "unet_epochs", "tap", "ndf", "ngf"),
+    *("acgan_epochs", "synthetic_per_grade", "synthetic_added", "classifier_epochs", "bootstrap_draws"),
+)
+_PLACES = {
+    "forest": Place(
+        "classification",
+        "Balanced accuracy per patient of each arm, with its interval, against a dashed line at chance.",
+        "Balanced accuracy per test patient with its 95% interval; the dashed line is chance.",
+    ),
+    "strip": Place(
+        "classification",
+        "Strip of dots for each arm: the probability of HGG of each test patient, coloured by its true grade.",
+        "Each dot is a test patient. A good arm has round dots right of the dashed line, diamonds left of it.",
+    ),
+    "classifier": Place("classification", "Training curves of the classifiers.", "Training of the classifiers."),
+    "overlays": Place(
+        "segmentation",
+        "FLAIR slices of test patients with the contours of the true and of the predicted tumour.",
+        "A few test slices, chosen for showing: the table, not this figure, says how good the U-Net is.",
+    ),
+    "unet": Place(
+        "segmentation",
+        "Training and validation curves of the U-Net over epochs, with the best epoch marked.",
+        "Training of the U-Net; the vertical line marks the epoch whose weights are used.",
+    ),
+    "feature_maps": Place(
+        "generator",
+        "Two mosaics of the same 25 channels, of a real feature and of a synthetic one",
+        "The same channels of a real and a synthetic feature; a channel has the same colour scale in both",
+    ),
+    "acgan": Place(
+        "generator",
+        "Training curves of the ACGAN: losses, class accuracy and probability of being real, over epochs.",
+        "Training of the ACGAN.",
+    ),
+    "figure_11_run": Place("generator", "Training curves of the run's own GAN.", ""),
+    "figure_sweep": Place("sweeps", "Points of a sweep.", ""),
+    "figure_pretraining": Place("sweeps", "Starts of the U-Net.", ""),
+    "figure": Place("paper", "A figure of the paper.", ""),
+}
+
+
+def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapping | None = None) -> str:
+    """The report's page, without any reference to the network and without scripts.
+
+    Args:
+      report: what report.json holds (DESIGN.md lists the keys); any key may be missing.
+      figures: name to figure, or to its PNG, which then gets the house's words. The start of the name ("forest",
+        "strip", "classifier", "overlays", "unet", "feature_maps", "acgan", "figure") says the section; others come
+        last.
+      context: "title", name of the run; "date", by default today; "links", label to path relative to the page, of
+        files beside those of the stages.
+
+    Returns:
+      HTML text.
+    """
+    settings = report.get("settings") or {}
+    split = (report.get("cohort") or {}).get("split") or {}
+    context = context or {}
+    return page.render(
+        "report.html.j2",
+        report,
+        figures,
+        _PLACES,
+        {**context, "links": {**_links(report), **context.get("links", {})}},
+        tone=_tone(report),
+        swept=sweep_figures.compared(report["sweep"]) if report.get("sweep") else {},
+        axes=sweep_figures.AXES,
+        curves=sweep_figures.CURVES,
+        rows=_by_unit(report.get("classification") or []),
+        splits=[*(name for name in SPLITS if name in split), *(name for name in split if name not in SPLITS)],
+        key_settings={key: settings[key] for key in KEY_SETTINGS if key in settings},
+        ONE_CLASS=ONE_CLASS,
+        UNREPORTED=UNREPORTED,
+        paper=paper_tables,
+        NAN=math.nan,
+    )
+
+
+def _tone(report: Mapping) -> str:
+    """Colour of the verdict's box, by where the interval of the difference lies."""
+    bounds = (report.get("comparison") or {}).get("ci95")
+    if not page.interval(bounds) or bounds[0] <= 0 <= bounds[1]:
+        return "open"
+    return "helped" if bounds[0] > 0 else "harmed"
+
+
+def _by_unit(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
+    """Rows of the classification table by what they count, patients first."""
+    units = dict.fromkeys([*UNITS, *(row.get("unit", "unknown unit") for row in rows)])
+    grouped = {unit: [row for row in rows if row.get("unit", "unknown unit") == unit] for unit in units}
+    return {unit: members for unit, members in grouped.items() if members}
+
+
+def _links(report: Mapping) -> dict[str, str]:
+    """The run's files that stand beside the page: report.json and each stage's record."""
+    stages = [name for name in report.get("stages") or {} if name != "report"]
+    return {"report.json": "report.json", **{f"{name}/stage.json": f"../{name}/stage.json" for name in stages}}

@@ -1,0 +1,1 @@
+"""The U-Net: network, weights, losses, training, scoring, export."""

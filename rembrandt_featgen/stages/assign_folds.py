@@ -1,0 +1,84 @@
+"""Deals the patients of a study into the folds of its cross-validation, and writes down who is where."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+from absl import logging
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.cohort import layouts, splits
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.stages import shared_flags
+
+FOLDER = "splits"
+GROUPINGS = ("patient", "site")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = shared_flags.run_dir()
+    cohort: str = shared_flags.cohort()
+    layout: str = shared_flags.layout()
+    modalities: tuple[str, ...] = shared_flags.modalities()
+    validation_fraction: float = shared_flags.validation_fraction()
+    seed: int = shared_flags.seed()
+    cv_folds: int = cli.flag(5, "Outer folds; each patient is tested in one of them.", minimum=2)
+    cv_repeats: int = cli.flag(1, "Times that the patients are dealt into folds.", minimum=1)
+    cv_seeds: int = cli.flag(3, "Times that each fold is learnt anew with another seed.", minimum=1)
+    cv_grouping: str = cli.flag(
+        "patient", "What a fold tests: a share of the patients, or all those of one site.", choices=GROUPINGS
+    )
+    site_pattern: str = cli.flag(
+        "", "Regular expression whose first group finds the site in a patient's id, such as TCGA_([A-Z]+)_."
+    )
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/splits: <fold>.json for each fold, and in stage.json the folds' names, seeds and sites."""
+    if config.cv_grouping == "site" and not config.site_pattern:
+        raise InputError("--cv_grouping=site needs --site_pattern, such as --site_pattern='TCGA_([A-Z]+)_'")
+    patients = layouts.find_patients(cohort_path(config), config.layout, config.modalities)
+    listed = hashlib.sha256(repr(sorted((p.id, p.grade) for p in patients)).encode()).hexdigest()
+    with rundir.open_stage(config, FOLDER, {"patients": listed}) as stage:
+        if stage.done:
+            return
+        records = []
+        for repeat in range(config.cv_repeats):
+            dealt = _deal(config, patients, repeat)
+            for seed in range(config.cv_seeds):
+                for part, assignment in dealt.items():
+                    name = f"repeat{repeat}_seed{seed}_{part}"
+                    splits.write_split(stage.path / f"{name}.json", assignment, patients)
+                    records.append({"name": name, "repeat": repeat, "seed": config.seed + seed, "fold": part})
+        sites = {patient.id: splits.site_of(patient.id, config.site_pattern) for patient in patients}
+        stage.complete(folds=records, sites=sites if any(sites.values()) else {})
+        logging.info("folds: %d, of %d patients", len(records), len(patients))
+
+
+def cohort_path(config) -> str:
+    """Where the cohort is: what --cohort names, or the phantom in the run's folder."""
+    if config.cohort != "phantom":
+        return config.cohort
+    return str(rundir.find(config.run_dir, "phantom", "make_phantom")[0] / "cohort")
+
+
+def _deal(config: Config, patients, repeat: int) -> dict[str, dict[str, str]]:
+    """Name of each fold of a repeat to its assignment."""
+    if config.cv_grouping == "site":
+        return splits.site_folds(patients, config.site_pattern, config.validation_fraction, config.seed, repeat)
+    dealt = splits.fold_patients(patients, config.cv_folds, config.validation_fraction, config.seed, repeat)
+    return {f"fold{number}": assignment for number, assignment in enumerate(dealt)}
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Exports U-Net, generator and classifier as SavedModels that TensorFlow alone can load.
+
+TensorLayer's checkpoint of the U-Net stands beside them, for exchange.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+from absl import logging
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.classification import classifier_export
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.features import encoders
+from rembrandt_featgen.generation import gan_export
+from rembrandt_featgen.generation.encoded_gan import EncodedGAN
+from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.segmentation import pretrained, tensorlayer_files, unet_export
+from rembrandt_featgen.stages import shared_flags
+
+FOLDER = "export"
+CHOICES = ("auto", "baseline_cnn", "augmented_cnn", "baseline_linear", "augmented_linear")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = shared_flags.run_dir()
+    gans: tuple[str, ...] = shared_flags.gans()
+    export_classifier: str = cli.flag(
+        "auto", "Classifier to ship; 'auto' takes the one with the lowest validation loss.", choices=CHOICES
+    )
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/export: unet/, generator/ and classifier/, which compute in float32, and unet_tensorlayer.npz."""
+    config = shared_flags.with_first_gan(config)
+    (kind,) = config.gans
+    names = {
+        "slices": "prepare_slices",
+        "unet": "train_unet",
+        "features": "extract_features",
+        kind: "train_generators",
+        "classifier": "train_classifiers",
+    }
+    found = {name: rundir.find(config.run_dir, name, module) for name, module in names.items()}
+    folders, records, digests = ({name: entry[i] for name, entry in found.items()} for i in range(3))
+    with rundir.open_stage(config, FOLDER, digests) as stage:
+        if stage.done:
+            return
+        slices, shape = records["slices"]["figures"], tuple(records["features"]["figures"]["shape"])
+        unet = unet_export.restore_unet(folders["unet"], records["unet"]["config"], records["slices"], "float32")
+        encoder = encoders.encoder(unet, folders["features"])
+        made = tuple(records[kind]["figures"]["shape"])
+        gan = gan_export.restore_gan(folders[kind], made, records[kind]["config"], "float32")
+        gan = EncodedGAN(gan, encoder) if KINDS[kind].of_images else gan
+        losses = records["classifier"]["figures"]["validation_loss"]
+        chosen = min(losses, key=losses.get) if config.export_classifier == "auto" else config.export_classifier
+        classifier = classifier_export.restore_classifier(
+            folders["classifier"], chosen, shape, records["classifier"]["config"]
+        )
+        models = {
+            "unet": unet_export.segmenter(
+                unet,
+                encoder,
+                slices["mean"],
+                slices["deviation"],
+                records["slices"]["config"]["image_size"],
+                slices["modalities"],
+            ),
+            "generator": gan_export.generator(gan, GRADES),
+            "classifier": classifier_export.classifier(classifier, GRADES),
+        }
+        logging.set_verbosity(logging.ERROR)  # TensorFlow logs each file that it writes
+        for name, (module, signatures) in models.items():
+            tf.saved_model.save(module, str(stage.path / name), signatures)
+        logging.set_verbosity(logging.INFO)
+        weights = [variable.numpy() for variable in pretrained.variables(unet)]
+        tensorlayer_files.write(stage.path / "unet_tensorlayer.npz", weights)
+        stage.complete(classifier=chosen, tap=records["features"]["figures"]["tap"], grades=GRADES)
+        logging.info("export: unet, generator and classifier (%s) in %s", chosen, config.run_dir + "/" + FOLDER)
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

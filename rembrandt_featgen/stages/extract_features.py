@@ -1,0 +1,215 @@
+"""Runs the trained U-Net up to one block and stores that block's features of all slices.
+
+With --features_from=slices nothing is stored: the stages that follow compute the features anew whenever they need them.
+
+With --tap=crop_cnn (the paper's future work) the features are not the U-Net's: each slice is cropped around the tumour
+that the U-Net predicts, and a small CNN, trained on the training patients' grades, makes them. Three things to know:
+
+- The CNN knows its training patients' grades by heart. So that generator and classifier do not learn from that, the
+  features of each training patient come from a CNN that never saw it (--crop_folds). With 0 folds, the classifier
+  trains on features that tell more than those of any other patient will.
+- Features of the arm image_augmentation, and of slices by an image_acgan, come from the CNN that saw all training
+  patients: for that arm, training is easier than the test.
+- The validation patients choose the CNN's epoch, and later amounts and thresholds, too: what they say is a little too
+  good. Test patients choose nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from tqdm import tqdm
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import pipelines, store
+from rembrandt_featgen.features import crop_cnn, crops
+from rembrandt_featgen.features.reading import ENCODER
+from rembrandt_featgen.nn import inference, tensorboard
+from rembrandt_featgen.segmentation import unet_export
+from rembrandt_featgen.segmentation.unet import TAPS, tap_model
+from rembrandt_featgen.stages import shared_flags
+
+FOLDER = "features"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = shared_flags.run_dir()
+    precision: str = shared_flags.precision()
+    seed: int = shared_flags.seed()
+    tap: str = cli.flag(
+        "conv5",
+        f"Block whose features are taken: one of {', '.join(TAPS)}; or {crops.TAP}, features of a CNN that "
+        "learns the grade from crops around the predicted tumour.",
+        source="paper 4.1",
+    )
+    crop_size: int = cli.flag(
+        96, f"With --tap={crops.TAP}: pixels along each side of a crop; a multiple of 16.", minimum=16
+    )
+    crop_filters: int = cli.flag(
+        8, "Filters of that CNN's first block; each of the three deeper ones doubles them.", minimum=1
+    )
+    crop_epochs: int = cli.flag(60, "Its epochs at most.", minimum=1)
+    crop_patience: int = cli.flag(
+        15, "Its epochs without a lower validation loss before stopping; 0 never stops.", minimum=0
+    )
+    crop_batch: int = cli.flag(16, "Crops in a batch of its training.", minimum=1)
+    crop_learning_rate: float = cli.flag(1e-3, "Adam's learning rate of its training.", minimum=0.0)
+    crop_folds: int = cli.flag(
+        4,
+        "Folds of the training patients, each of whose features come from a CNN that did not see them; 0 takes them "
+        "from the one that was trained on them.",
+        minimum=0,
+    )
+    extract_batch: int = cli.flag(10, "Slices in a batch.", minimum=1)
+    features_from: str = cli.flag(
+        "store",
+        "Where later stages get features from: 'store' computes each once and keeps it on disk; 'slices' keeps none, "
+        "and runs the U-Net in every epoch.",
+        choices=("store", "slices"),
+    )
+    store_dtype: str = cli.flag(
+        "float32", "Type of features on disk, real and synthetic: the 16-bit ones halve it.", choices=store.DTYPES
+    )
+    store_codec: str = cli.flag(
+        "none",
+        "Compression of features on disk: lz4 is nearly free and halves wide blocks; zstd is smaller and slower.",
+        choices=store.CODECS,
+    )
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/features: a store of [h, w, filters] features after ReLU for each split, or encoder.json alone."""
+    check_tap(config)
+    slices, slices_record, slices_digest = rundir.find(config.run_dir, "slices", "prepare_slices")
+    folder, record, digest = rundir.find(config.run_dir, "unet", "train_unet")
+    with rundir.open_stage(config, FOLDER, {"slices": slices_digest, "unet": digest}) as stage:
+        if stage.done:
+            return
+        size = slices_record["config"]["image_size"]
+        unet = unet_export.restore_unet(folder, record["config"], slices_record, config.precision)
+        measured: dict = {}
+        if config.tap == crops.TAP:
+            check_crops(config, size)
+            encoders, measured["accuracy"] = _learn_crops(config, unet, slices, stage)
+            tap, features = crops.encoder(unet, encoders.network), _of_crops(config, unet, encoders)
+        else:
+            tap = tap_model(unet, config.tap)
+            features = of_tap(tap)
+        shape = tuple(tap.compute_output_shape((1, size, size, tap.input_shape[-1]))[1:])
+        counts = {split: len(store.Store(slices, split)) for split in splits.SPLITS}
+        if config.features_from == "slices":
+            encoder = {"tap": config.tap, "precision": config.precision, "batch": config.extract_batch}
+            rundir.write_json(stage.path / ENCODER, encoder)
+        else:
+            for split in splits.SPLITS:
+                extract_split(config, features, shape, slices, split, stage.path)
+        tensorboard.complete(stage, tap=config.tap, shape=shape, features=counts, **measured)
+        logging.info("features: %s at %s, %s", "x".join(map(str, shape)), config.tap, counts)
+
+
+def check_tap(config) -> None:
+    """InputError where --tap is none."""
+    known = (*TAPS, crops.TAP)
+    if config.tap not in known:
+        raise InputError(
+            f"--tap={config.tap} is no block of the U-Net, nor {crops.TAP}; take one of {', '.join(known)}"
+        )
+
+
+def check_crops(config, size: int) -> None:
+    """InputError where crops of that size cannot be cut, or cross-fitted features not be computed anew."""
+    if config.tap != crops.TAP:
+        return
+    if config.crop_folds == 1:
+        raise InputError("--crop_folds=1 leaves nobody out; take 2 or more, or 0 for no cross-fitting")
+    if config.crop_size % 2**crops.HALVINGS or config.crop_size > size:
+        raise InputError(
+            f"--crop_size={config.crop_size} must be a multiple of 16, and at most --image_size={size}; take "
+            f"{min(max(config.crop_size // 16, 1) * 16, size)}"
+        )
+    if config.features_from == "slices" and config.crop_folds:
+        raise InputError(
+            f"--features_from=slices cannot be had with --tap={crops.TAP} --crop_folds={config.crop_folds}, by which "
+            "each training patient has its own network; take --features_from=store or --crop_folds=0"
+        )
+
+
+def _learn_crops(config: Config, unet: tf.keras.Model, slices, stage) -> tuple[crop_cnn.Encoders, dict]:
+    """Trains the CNN on crops of training patients."""
+    train, validation = (
+        crop_cnn.cut(unet, slices, split, config.crop_size, config.extract_batch) for split in ("train", "validation")
+    )
+    settings = crop_cnn.Settings(
+        config.crop_size,
+        config.crop_filters,
+        config.crop_epochs,
+        config.crop_patience,
+        config.crop_batch,
+        config.crop_learning_rate,
+        config.crop_folds,
+        config.seed,
+    )
+    encoders, accuracy = crop_cnn.fit(train, validation, settings, stage.path, stage.logs)
+    if config.crop_folds and not encoders.folds:
+        logging.warning(
+            "%s: a grade has one training patient only, so features of training patients come from the CNN that saw "
+            "them, and tell more than they should",
+            crops.TAP,
+        )
+    told = ", ".join(f"{name} {value:.3f}" for name, value in accuracy.items())
+    logging.info("%s: balanced accuracy per slice: %s", crops.TAP, told)
+    return encoders, accuracy
+
+
+def of_tap(tap: tf.keras.Model) -> Callable[[dict], np.ndarray]:
+    """From a batch of slices to features at a block."""
+    run = inference.runner(tap)
+    return lambda batch: run(batch["image"])
+
+
+def _of_crops(config: Config, unet: tf.keras.Model, encoders: crop_cnn.Encoders) -> Callable[[dict], np.ndarray]:
+    """From a batch of slices to features of their crops."""
+
+    predict, encode = inference.runner(unet), encoders.runner()
+
+    def features(batch):
+        where = crops.places(tf.constant(predict(batch["image"])), config.crop_size)
+        images = crops.cut(batch["image"], where, config.crop_size).numpy()
+        return encode(images, pipelines.text(batch["patient"].numpy()))
+
+    return features
+
+
+def extract_split(config: Config, features_of, shape, slices, split: str, folder) -> None:
+    """Writes the features of one split, or what a run that was killed left of it."""
+    tensors = {"feature": (shape, config.store_dtype)}
+    with store.Writer(folder, split, tensors, config.store_codec, resume=True) as writer:
+        done, total = len(writer), len(store.Store(slices, split))
+        if done:
+            logging.info("%s of %s: goes on after %d of %d features", config.tap, split, done, total)
+        with tqdm(total=total, initial=done, desc=f"{config.tap} of {split}", unit="slice") as bar:
+            for batch in pipelines.slices(slices, split, config.extract_batch, done):
+                features = features_of(batch)
+                keys = [batch[name].numpy() for name in ("patient", "slice", "label")]
+                for feature, patient, position, label in zip(features, *keys):
+                    writer.write({"feature": feature}, patient.decode(), position, label)
+                bar.update(len(features))
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

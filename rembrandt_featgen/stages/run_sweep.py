@@ -1,0 +1,353 @@
+"""Varies one thing at a time of a finished run, and compares.
+
+The axes: start of the U-Net, modes of the origin, source of features, kind of GAN, filters, and added features.
+
+Each point is a run of its own in RUN/sweeps/<axis>=<value>, with the settings of the base run but for the one. What it
+shares with the base run is linked to, not done again; what is its own is skipped, goes on or is done again like all
+stages. Every axis holds the base run's own value. Nothing is done without one of the --sweep_ flags.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+from absl import logging
+from tqdm import tqdm
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError
+from rembrandt_featgen.evaluation import sweep_points
+from rembrandt_featgen.evaluation.sweep_points import Point
+from rembrandt_featgen.features import crops
+from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.nn import tensorboard
+from rembrandt_featgen.reporting import sweep_figures
+from rembrandt_featgen.segmentation import unet
+from rembrandt_featgen.stages import shared_flags
+
+FOLDER = "sweep"
+POINTS = "sweeps"
+ALL = "all"
+# Who is given synthetic features, to the axis.
+_RECEIVERS = {"both": "added", "rarer": "balancing", **{grade: f"added_{grade}" for grade in GRADES}}
+# Stages of a point that may be its own, in order, to what their folders stand for.
+_LEARNT = {
+    "train_unet": "unet",
+    "extract_features": "features",
+    "train_generators": "gan",
+    "generate_synthetic": "synthetic",
+    "train_classifiers": "classifier",
+}
+_MODULES = stages.modules(_LEARNT)
+# What each of them is made from, of those before it.
+_SOURCES = {
+    "unet": (),
+    "features": ("unet",),
+    "gan": ("features",),
+    "synthetic": ("gan",),
+    "classifier": ("features", "synthetic"),
+}
+_SOURCES_OF_IMAGES = {**_SOURCES, "gan": (), "synthetic": ("gan", "features")}
+_TAPS = (*unet.TAPS, crops.TAP)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = shared_flags.run_dir()
+    sweep_origin: tuple[str, ...] = cli.flag(
+        (),
+        f"Modes to compare as 'origin' and as 'correct', each alone: some of {', '.join(sweep_points.ORIGINS)}; "
+        "'augmentation' trains the U-Net again.",
+    )
+    sweep_gans: tuple[str, ...] = cli.flag(
+        (), f"Generators to compare: some of {', '.join(KINDS)}. Those of --gans are not trained again."
+    )
+    sweep_filters: tuple[str, ...] = cli.flag(
+        (), "Filters of the GAN (ndf = ngf) to compare.", source="paper 4.2.1: 64, 256, 512"
+    )
+    sweep_taps: tuple[str, ...] = cli.flag(
+        (), f"Sources of features to compare, see --tap: some of {', '.join(_TAPS)}."
+    )
+    sweep_added: tuple[str, ...] = cli.flag(
+        (), f"Numbers of synthetic features that are added, to compare, such as 0,100,500,{ALL}."
+    )
+    sweep_added_to: tuple[str, ...] = cli.flag(
+        ("both", "rarer"),
+        f"Who gets those of --sweep_added, see --synthetic_to: some of {', '.join(_RECEIVERS)}, a curve each.",
+    )
+    sweep_from_scratch: bool = cli.flag(
+        False, "Whether the U-Net is also trained from random weights, at equal steps, where there are --unet_weights."
+    )
+
+
+class Base(NamedTuple):
+    """The run that points differ from: its folder, and of each of its stages the folder's name and the record."""
+
+    run_dir: Path
+    names: dict[str, str]
+    records: dict[str, dict]
+
+    def config(self, module, **changes):
+        """Its config of a stage, but for `changes`; those that the stage does not have are left out."""
+        given = {**self.records[_LEARNT[module]]["config"], **changes}
+        given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        known = [field.name for field in dataclasses.fields(_MODULES[module].Config)]
+        return _MODULES[module].Config(**{name: given[name] for name in known if name in given})
+
+    def of(self, point: Point) -> Base:
+        """What the point can share: of another kind of GAN, what the run has learnt of that (by --gans)."""
+        (kind,) = point.changes.get("gans", (self.names["gan"],))
+        places = _places(kind)
+        names, records = {name: place[0] for name, place in places.items()}, dict(self.records)
+        for name in ("gan", "synthetic"):
+            with contextlib.suppress(InputError):  # it has none, or of other features; then the point learns its own
+                records[name] = rundir.find(str(self.run_dir), *places[name])[1]
+        return self._replace(names=names, records=records)
+
+
+def run(config: Config) -> None:
+    """Learns the points and writes run_dir/sweep: sweep.json, sweep.csv, pretraining.csv, and TensorBoard's HParams."""
+    axes = (config.sweep_origin, config.sweep_taps, config.sweep_gans, config.sweep_filters, config.sweep_added)
+    check(config)
+    if not (any(axes) or config.sweep_from_scratch):
+        logging.info("sweep: none asked for; name values by --sweep_filters, --sweep_taps, --sweep_added, ...")
+        return
+    base = find_base(config.run_dir)
+    points = find_points(config, base)
+    notes = {}
+    for point in tqdm(points, "sweeps", unit="point"):
+        logging.info("sweep: %s", point.name)
+        notes[point.name] = _learn(base, point)
+    found = {point.name: _found(base, point) for point in points}
+    stages_found = [entry for entries in found.values() for entry in entries.values()]
+    inputs = {str(folder.relative_to(base.run_dir)): digest for folder, _, digest in stages_found}
+    # points are inputs: axes and values may be added without harm
+    bare = dataclasses.replace(Config(), run_dir=config.run_dir)
+    with rundir.open_stage(bare, FOLDER, inputs) as stage:
+        if stage.done:
+            return
+        learnt = []
+        for point in points:
+            folders, records = ({k: entry[i] for k, entry in found[point.name].items()} for i in range(2))
+            learnt.append(sweep_points.found(point, records, folders, notes[point.name]))
+        settings = base.records["classifier"]["config"]
+        sweep_points.compare(learnt, settings["bootstrap_draws"], settings["seed"])
+        swept = rundir.plain({"points": learnt, "choice_rule": sweep_points.CHOICE_RULE})
+        rundir.write_json(stage.path / "sweep.json", swept)
+        for name, text in sweep_figures.tables(swept).items():
+            (stage.path / f"{name}.csv").write_text(text, encoding="utf-8")
+        tensorboard.write_trials(stage.logs, sweep_figures.trials(swept))
+        stage.complete(points=[point.name for point in points], notes=[p["note"] for p in learnt if p["note"]])
+        logging.info("sweep: %d points, compared in %s", len(points), Path(config.run_dir) / FOLDER / "sweep.csv")
+
+
+def check(config) -> None:
+    """InputError for values that no point can have."""
+    _known("sweep_origin", config.sweep_origin, sweep_points.ORIGINS)
+    _known("sweep_taps", config.sweep_taps, _TAPS)
+    _known("sweep_gans", config.sweep_gans, KINDS)
+    _numbers("sweep_filters", config.sweep_filters, 1)
+    _numbers("sweep_added", [value for value in config.sweep_added if value != ALL], 0)
+    _known("sweep_added_to", config.sweep_added_to, _RECEIVERS)
+    if config.sweep_added and not config.sweep_added_to:
+        raise InputError(f"--sweep_added_to=: take some of {', '.join(_RECEIVERS)}")
+
+
+def _known(name: str, given, known) -> None:
+    unknown = [value for value in given if value not in known]
+    if unknown:
+        raise InputError(f"--{name}={','.join(given)}: {unknown[0]!r} is not known; take some of {', '.join(known)}")
+
+
+def _places(kind: str) -> dict[str, tuple[str, str]]:
+    """Folder and module of each stage of a run that points may share, by what it stands for."""
+    return {
+        **{
+            "slices": ("slices", "prepare_slices"),
+            "unet": ("unet", "train_unet"),
+            "features": ("features", "extract_features"),
+        },
+        **{"gan": (kind, "train_generators"), "synthetic": (shared_flags.synthetic_folder(kind), "generate_synthetic")},
+        "classifier": ("classifier", "train_classifiers"),
+    }
+
+
+def find_base(run_dir: str) -> Base:
+    """Finds the stages that points start from; InputError where one is not finished."""
+    (kind,) = rundir.find(run_dir, "classifier", "train_classifiers")[1]["config"]["gans"]
+    places = _places(kind)
+    records = {name: rundir.find(run_dir, *place)[1] for name, place in places.items()}
+    return Base(Path(run_dir), {name: place[0] for name, place in places.items()}, records)
+
+
+def find_points(config: Config, base: Base) -> list[Point]:
+    """The points of all axes that are asked for, those of the base run among them."""
+    points = []
+    if config.sweep_from_scratch:
+        weights = base.records["unet"]["config"]["unet_weights"]
+        if weights:
+            changes = {"unet_weights": "", "unet_weights_modalities": ()}
+            points += [Point("start", "pre-trained", {}, ()), Point("start", "scratch", changes, (), True)]
+        else:
+            logging.warning("--sweep_from_scratch: the run has no --unet_weights, so that it is from scratch itself")
+    if config.sweep_origin:
+        points += sweep_points.origin_points(base.records, config.sweep_origin)
+    if config.sweep_taps:
+        own = base.records["features"]["figures"]["tap"]
+        for tap in _TAPS:
+            if tap in {own, *config.sweep_taps}:
+                points.append(Point("tap", tap, {"tap": tap}, ("baseline", "augmented"), tap == own))
+    if config.sweep_gans:
+        own = base.names["gan"]
+        for kind in KINDS:
+            if kind in {own, *config.sweep_gans}:
+                points.append(Point("gan", kind, {"gans": (kind,)}, ("augmented",), kind == own))
+    if config.sweep_filters:
+        settings = base.records["gan"]["config"]
+        own = (settings["ndf"], settings["ngf"])
+        for ndf, ngf in sorted({own, *((n, n) for n in _numbers("sweep_filters", config.sweep_filters, 1))}):
+            value = f"{ndf}" if ndf == ngf else f"{ndf},{ngf}"
+            changes = {"ndf": ndf, "ngf": ngf}
+            points.append(Point("filters", value, changes, ("augmented",), (ndf, ngf) == own))
+    if config.sweep_added:
+        points += _added(config, base)
+    return points
+
+
+def _added(config: Config, base: Base) -> list[Point]:
+    """Points of the axes on which the number of added features varies."""
+    asked = set(_numbers("sweep_added", [value for value in config.sweep_added if value != ALL], 0)) - {0}
+    slices, settings = base.records["slices"]["figures"]["split"]["train"]["slices"], base.records["classifier"]
+    gap = abs(slices[GRADES[0]] - slices[GRADES[1]])
+    own, own_receiver = (settings["config"].get(name) for name in ("synthetic_added", "synthetic_to"))
+    points = [Point("added", "0", {}, ("baseline",), True)]
+    for receiver in config.sweep_added_to:
+        numbers = asked | ({own} - {0} if receiver == own_receiver else set())
+        to_the_end = ALL in config.sweep_added or (receiver == own_receiver and own == 0)
+        if receiver == "rarer":
+            logging.info("--sweep_added_to=rarer: %d more features make the grades equal, where its curve ends", gap)
+            numbers = {number for number in numbers if number < gap}
+        values = [*map(str, sorted(numbers)), *([ALL] if to_the_end and (receiver != "rarer" or gap) else [])]
+        for value in values:
+            changes = {"synthetic_added": 0 if value == ALL else int(value), "synthetic_to": receiver}
+            points.append(Point(_RECEIVERS[receiver], value, changes, ("augmented",)))
+    return points
+
+
+def _numbers(name: str, texts, least: int) -> list[int]:
+    try:
+        numbers = [int(text) for text in texts]
+    except ValueError as error:
+        raise InputError(f"--{name}={','.join(texts)}: write whole numbers, such as 64,256,512") from error
+    if numbers and min(numbers) < least:
+        raise InputError(f"--{name}={','.join(texts)}: each must be from {least} on")
+    return numbers
+
+
+def _home(base: Base, point: Point) -> Path:
+    return base.run_dir / POINTS / point.name
+
+
+def own_stages(base: Base, point: Point) -> list[str]:
+    """What a point learns itself and does not share with the base run, in order, by what its folders stand for."""
+    shared, own = base.of(point), []
+    sources = _SOURCES_OF_IMAGES if KINDS[shared.names["gan"]].of_images else _SOURCES
+    for name in _modules_of(point):
+        learnt, config = _LEARNT[name], base.config(name, **_changes(point))
+        if set(own).intersection(sources[learnt]) or not _holds(shared.records[learnt]["config"], config, point):
+            own.append(learnt)
+    return own
+
+
+def _modules_of(point: Point) -> list[str]:
+    return list(_LEARNT) if point.arms else ["train_unet"]
+
+
+def _changes(point: Point) -> dict:
+    """Flags that differ from the base run's; the report's other classifiers and arms are that run's alone."""
+    return {**point.changes, "classifier_arms": point.arms, "classifier_kinds": (sweep_points.CLASSIFIER,)}
+
+
+def _learn(base: Base, point: Point) -> str:
+    """Links what a point shares with the base run and learns the rest; returns why it came no farther, or ""."""
+    home, own, shared = _home(base, point), own_stages(base, point), base.of(point)
+    rundir.make_folder(home, "--run_dir")
+    _link(shared, home, "slices")
+    modules = _modules_of(point)
+    for number, name in enumerate(modules):
+        learnt = _LEARNT[name]
+        if learnt not in own:
+            _link(shared, home, learnt)
+            continue
+        folder = home / shared.names[learnt]
+        if folder.is_symlink():
+            folder.unlink()
+        try:
+            _MODULES[name].run(base.config(name, run_dir=str(home), **_changes(point)))
+        except SettingsError as error:  # it would be the same for all points
+            raise SettingsError(f"{error} (of all points: {base.run_dir / POINTS})") from error
+        except BusyError:
+            raise
+        except (InputError, OSError, tf.errors.ResourceExhaustedError) as error:  # such as a disk that is full
+            for later in modules[number:]:  # of other inputs
+                _remove(home / shared.names[_LEARNT[later]])
+            logging.warning("sweep: %s failed: %s", point.name, error)
+            return f"{name}: {' '.join(str(error).split())[:300]}"
+        tf.keras.backend.clear_session()
+    return ""
+
+
+def _holds(base: Mapping, config, point: Point) -> bool:
+    """Whether the base run's stage of that config has what a point's stage would make."""
+    wanted = rundir.plain(dataclasses.asdict(config))
+    several = [name for name in ("classifier_arms", "classifier_kinds") if name in wanted]
+    free = {"run_dir", *several}
+    if several and point.arms == ("baseline",):  # to which nothing is added
+        free |= {"synthetic_added", "synthetic_to"}
+    return all(set(wanted[name]) <= set(base.get(name, ())) for name in several) and all(
+        base.get(name) == value for name, value in wanted.items() if name not in free
+    )
+
+
+def _link(base: Base, home: Path, name: str) -> None:
+    """Makes a stage's folder of the point one with the base run's."""
+    folder = home / base.names[name]
+    target = os.path.relpath(base.run_dir / base.names[name], home)
+    if folder.is_symlink() and str(folder.readlink()) == target:
+        return
+    _remove(folder)
+    folder.symlink_to(target)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.is_dir():
+        shutil.rmtree(folder)
+
+
+def _found(base: Base, point: Point) -> dict[str, tuple[Path, dict, str]]:
+    """Folder, record and digest of each finished stage of a point."""
+    home, names = _home(base, point), base.of(point).names
+    there = {name: folder for name, folder in names.items() if (home / folder / rundir.RECORD).is_file()}
+    return {name: rundir.find(str(home), folder, FOLDER) for name, folder in there.items()}
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Flags that several stages share."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rembrandt_featgen.cohort import layouts
+from rembrandt_featgen.core import cli
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data.augmentation_modes import AUGMENTATIONS
+from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.nn import mixed_precision
+
+
+def run_dir():
+    """--run_dir."""
+    return cli.flag("", "Folder of the run; each stage writes into a folder of its own inside.", required=True)
+
+
+def seed():
+    """--seed."""
+    return cli.flag(
+        0, "Seed of everything random: the split, initial weights, augmentation, noise.", minimum=0, maximum=2**30
+    )
+
+
+def precision():
+    """--precision."""
+    return cli.flag(
+        "float32",
+        "Type in which networks compute; variables stay float32. bfloat16 is faster on recent CPUs and GPUs, float16 "
+        "on GPUs (with loss scaling).",
+        choices=mixed_precision.PRECISIONS,
+    )
+
+
+def cohort():
+    """--cohort."""
+    return cli.flag("phantom", "Folder or manifest CSV of your cohort; 'phantom' makes or takes the synthetic one.")
+
+
+def layout():
+    """--layout."""
+    return cli.flag("auto", "How the cohort is laid out.", choices=layouts.LAYOUTS)
+
+
+def modalities():
+    """--modalities."""
+    return cli.flag(("flair",), "Modalities that become channels, in order.", source="paper 3.4")
+
+
+def validation_fraction():
+    """--validation_fraction."""
+    return cli.flag(
+        0.1,
+        "Share of each grade's patients for choosing epochs (and, in a study, amounts and thresholds); of a fold, the "
+        "share of those not tested. The paper had none.",
+        minimum=0.01,
+        maximum=0.9,
+    )
+
+
+def augmentation():
+    """--augmentation."""
+    return cli.flag(
+        "correct",
+        "How Table 1 is applied: 'origin' keeps the quirks of the TensorLayer original, which data/augment_origin.py "
+        "lists (five blurring resamplings, soft masks, one elastic field for a batch, vertical shear, ...); 'correct' "
+        "has none of them.",
+        choices=tuple(AUGMENTATIONS),
+    )
+
+
+def gans():
+    """--gans."""
+    return cli.flag(
+        ("acgan",),
+        f"Generators, of {', '.join(KINDS)}: each is trained and drawn from; classify, export and report take the "
+        "first, the arms of a study those that --arms names, and --sweep_gans compares.",
+    )
+
+
+def check_gans(config) -> tuple[str, ...]:
+    """The kinds of --gans, each once; InputError where there are none or one is not known."""
+    unknown = [kind for kind in config.gans if kind not in KINDS]
+    if unknown or not config.gans:
+        raise InputError(f"--gans={','.join(config.gans)}: take some of {', '.join(KINDS)}")
+    return tuple(dict.fromkeys(config.gans))
+
+
+def with_first_gan(config):
+    """`config` with the first of --gans alone: others may be added without harm."""
+    return dataclasses.replace(config, gans=check_gans(config)[:1])
+
+
+def synthetic_folder(kind: str) -> str:
+    """Name of the folder of a kind's generated features; its networks are in the folder that is named like it."""
+    return "synthetic" if kind == "acgan" else f"synthetic_{kind}"
+
+
+def classifier_filters():
+    """--classifier_filters."""
+    return cli.flag(64, "Filters of the CNN's first convolution; the second has twice as many.", minimum=1)
+
+
+def classifier_units():
+    """--classifier_units."""
+    return cli.flag(128, "Units of the CNN's first dense layer.", minimum=1)
+
+
+def classifier_epochs():
+    """--classifier_epochs."""
+    return cli.flag(50, "Epochs at most.", minimum=1)
+
+
+def classifier_batch():
+    """--classifier_batch."""
+    return cli.flag(16, "Features in a batch.", minimum=1)
+
+
+def classifier_learning_rate():
+    """--classifier_learning_rate."""
+    return cli.flag(1e-4, "Adam's learning rate.", minimum=0.0)
+
+
+def classifier_patience():
+    """--classifier_patience."""
+    return cli.flag(10, "Epochs without a lower validation loss before stopping; 0 never stops.", minimum=0)
+
+
+def bootstrap_draws():
+    """--bootstrap_draws."""
+    return cli.flag(2000, "Resamples of patients behind each interval.", minimum=100)
+
+
+def report_title():
+    """--report_title."""
+    return cli.flag("", "Title of the report; by default the name of the run's folder.")

@@ -1,0 +1,188 @@
+"""Trains classifiers of grade on real features, and on real + synthetic ones; tests them on real features only."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.classification import classifiers
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.evaluation import comparison, trials
+from rembrandt_featgen.features import scaling, streams
+from rembrandt_featgen.features.reading import open_features
+from rembrandt_featgen.generation import adding
+from rembrandt_featgen.nn import checkpointing, mixed_precision, resumable_fit, tensorboard
+from rembrandt_featgen.stages import shared_flags
+
+FOLDER = "classifier"
+ARMS = ("baseline", "augmented")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = shared_flags.run_dir()
+    seed: int = shared_flags.seed()
+    precision: str = shared_flags.precision()
+    gans: tuple[str, ...] = shared_flags.gans()
+    synthetic_added: int = cli.flag(
+        1158,
+        "Synthetic features in the augmented arm, half of each grade (see --synthetic_to); 0 takes all.",
+        minimum=0,
+        source="paper, Table 3",
+    )
+    synthetic_to: str = cli.flag(
+        "both",
+        "Who gets --synthetic_added: 'both' grades, one half each; 'HGG' or 'LGG' alone; or the 'rarer' one alone, at "
+        "most until the grades are equal, which is then what 0 adds.",
+        choices=adding.RECEIVERS,
+    )
+    classifier_arms: tuple[str, ...] = cli.flag(
+        ARMS, "Arms that are trained; a report compares both, a point of a sweep may need one."
+    )
+    classifier_kinds: tuple[str, ...] = cli.flag(
+        classifiers.KINDS, f"Classifiers that are trained, of {', '.join(classifiers.KINDS)}; a report needs all."
+    )
+    classifier_filters: int = shared_flags.classifier_filters()
+    classifier_units: int = shared_flags.classifier_units()
+    classifier_epochs: int = shared_flags.classifier_epochs()
+    classifier_batch: int = shared_flags.classifier_batch()
+    classifier_learning_rate: float = shared_flags.classifier_learning_rate()
+    classifier_patience: int = shared_flags.classifier_patience()
+    bootstrap_draws: int = shared_flags.bootstrap_draws()
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/classifier: a folder for each arm and kind, predictions.csv, and Table 3 in stage.json."""
+    check(config)
+    features, record, digest = rundir.find(config.run_dir, "features", "extract_features")
+    config = shared_flags.with_first_gan(config)
+    folder = shared_flags.synthetic_folder(*config.gans)
+    synthetic, _, synthetic_digest = rundir.find(config.run_dir, folder, "generate_synthetic")
+    with rundir.open_stage(config, FOLDER, {"features": digest, folder: synthetic_digest}) as stage:
+        if stage.done:
+            return
+        real, drawn = open_features(features, "train").labels, open_features(synthetic, "synthetic").labels
+        try:
+            numbers = adding.numbers(drawn, real, config.synthetic_added, config.synthetic_to)
+        except ValueError as error:
+            raise InputError(
+                f"--synthetic_added={config.synthetic_added} --synthetic_to={config.synthetic_to}: {error} in "
+                f"{synthetic}; lower it (0 takes all) or raise --synthetic_per_grade and delete that folder"
+            ) from error
+        sources = {"baseline": [(features, "train", np.arange(len(real)))]}
+        sources["augmented"] = [*sources["baseline"], (synthetic, "synthetic", numbers)]
+        scale = scaling.root_mean_square(streams.features(features, "train", config.classifier_batch))
+        np.save(stage.path / "scale.npy", scale)
+        keys = {split: _keys(features, split) for split in ("validation", "test")}
+        rows, probabilities, losses, patient_losses = {split: [] for split in keys}, {}, {}, {}
+        for kind in config.classifier_kinds:
+            for arm in config.classifier_arms:
+                network, losses[f"{arm}_{kind}"] = _train(
+                    config, stage, kind, arm, sources[arm], features, tuple(record["figures"]["shape"]), scale
+                )
+                named = {"arm": arm, "classifier": kind, "synthetic": len(numbers) if arm == "augmented" else 0}
+                for split, own in keys.items():
+                    scores = network.predict(streams.feature_pairs(features, split, 64), verbose=0)[:, 0]
+                    rows[split] += comparison.table_rows(named, *own, scores, config.bootstrap_draws, config.seed)
+                    if split == "test":
+                        probabilities[arm, kind] = scores
+                    else:
+                        patient_losses[f"{arm}_{kind}"] = trials.patient_log_loss(*own, scores)
+        differences = {
+            kind: comparison.difference(
+                *keys["test"], *(probabilities[arm, kind] for arm in ARMS), config.bootstrap_draws, config.seed
+            )
+            for kind in config.classifier_kinds
+            if set(ARMS) <= set(config.classifier_arms)
+        }
+        _write_predictions(stage.path / "predictions.csv", *keys["test"], probabilities)
+        tensorboard.complete(
+            stage,
+            classification=rows["test"],
+            validation=rows["validation"],
+            comparison=differences,
+            validation_loss=losses,
+            patient_log_loss=patient_losses,  # of validation patients
+            shape=record["figures"]["shape"],
+            added={grade: int(np.sum(drawn[numbers] == label)) for label, grade in enumerate(GRADES)},
+        )
+        for row in rows["test"]:
+            logging.info(
+                "%-9s %-6s per %-7s balanced accuracy %.3f",
+                row["arm"],
+                row["classifier"],
+                row["unit"],
+                row["balanced_accuracy"],
+            )
+
+
+def check(config) -> None:
+    """InputError for arms or classifiers that are not known."""
+    _check("classifier_arms", config.classifier_arms, ARMS)
+    _check("classifier_kinds", config.classifier_kinds, classifiers.KINDS)
+
+
+def _check(name: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
+    if not given or not set(given) <= set(known):
+        raise InputError(f"--{name}={','.join(given)}: take some of {', '.join(known)}")
+
+
+def _train(config, stage, kind, arm, sources, features, shape, scale):
+    """Trains one classifier; returns it with its best epoch's weights, and its best validation loss."""
+    pipelines.set_seed(config.seed)
+    folder, count = stage.path / f"{arm}_{kind}", sum(len(numbers) for _, _, numbers in sources)
+    folder.mkdir(exist_ok=True)
+    network = classifiers.build_classifier(
+        kind, shape, scale, config.classifier_filters, config.classifier_units, config.precision
+    )
+    optimizer = mixed_precision.scaled(mixed_precision.adam(config.classifier_learning_rate), config.precision)
+    network.compile(optimizer, "binary_crossentropy", ["accuracy", tf.keras.metrics.AUC(name="auroc")])
+    trained = resumable_fit.fit(
+        network,
+        streams.labelled_features(sources, config.classifier_batch),
+        pipelines.steps_per_epoch(count, config.classifier_batch),
+        config.classifier_epochs,
+        streams.feature_pairs(features, "validation", config.classifier_batch),
+        checkpointing.Checkpointing(
+            folder, network, "val_loss", "min", config.classifier_patience, checkpointing.SAVE_SECONDS
+        ),
+        stage.logs / folder.name,
+        f"{kind} {arm}",
+        config.seed,
+    )
+    return network, min(trained["history"]["val_loss"])
+
+
+def _keys(folder, split):
+    """Patients and labels of each feature of a split."""
+    found = open_features(folder, split)
+    return np.array(found.patients), found.labels.astype(int)
+
+
+def _write_predictions(path, patients, labels, probabilities):
+    """One line for each test slice, arm and classifier."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["patient", "grade", "arm", "classifier", "probability_hgg"])
+        for (arm, kind), scores in probabilities.items():
+            for patient, label, score in zip(patients, labels, scores):
+                writer.writerow([patient, GRADES[label], arm, kind, f"{score:.6f}"])
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Trains the ACGAN, or other generators of features of each grade, on the training patients' features.
+
+An "image_acgan" is trained on their slices, and needs no features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from absl import logging
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.features import scaling, streams
+from rembrandt_featgen.features.reading import open_features
+from rembrandt_featgen.generation import gan_callbacks
+from rembrandt_featgen.generation.gan import CLASS_LOSSES, Stabilisers, build_gan
+from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.generation.gan_networks import NETWORKS
+from rembrandt_featgen.nn import checkpointing, mixed_precision, resumable_fit, tensorboard
+from rembrandt_featgen.stages import shared_flags
+
+SHOWN = 8  # maps of a generated feature in TensorBoard
+STEPS_PER_EXECUTION = 8  # those of small networks are short: a tenth to a fifth faster than one by one
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = shared_flags.run_dir()
+    seed: int = shared_flags.seed()
+    precision: str = shared_flags.precision()
+    gans: tuple[str, ...] = shared_flags.gans()
+    gan_loss: str = cli.flag(
+        "correct",
+        "'origin' has the defect of the implementation that the paper followed, which fed softmax instead of "
+        "log-softmax to the class term of both networks: they minimise -P(class) in place of -log P(class). A cgan has "
+        "no class term.",
+        choices=tuple(CLASS_LOSSES),
+    )
+    gan_networks: str = cli.flag(
+        "correct",
+        "'origin' has a plain discriminator, and a generator that ends in tanh, for which each channel's range over "
+        "training features is mapped onto -1 to 1 (how the paper scaled them it does not say); 'correct' has spectral "
+        "normalisation and dropout in the discriminator, and a generator that ends in ReLU.",
+        choices=NETWORKS,
+    )
+    infogan_codes: int = cli.flag(
+        2, "Continuous codes of an infogan, uniform in (-1, 1), beside its noise.", minimum=1, source="Chen et al. 2016"
+    )
+    infogan_weight: float = cli.flag(
+        1.0, "Weight (lambda) of the bound on the codes' mutual information with the feature.", minimum=0.0
+    )
+    ndf: int = cli.flag(
+        512,
+        "Filters of each hidden layer of the discriminator; of an image_acgan, of the deepest of five, each shallower "
+        "one having half.",
+        minimum=1,
+        source="paper 4.2.1",
+    )
+    ngf: int = cli.flag(512, "The same of the generator.", minimum=1, source="paper 4.2.1")
+    acgan_latent: int = cli.flag(100, "Length of the noise vector.", minimum=1)
+    acgan_epochs: int = cli.flag(50, "Epochs.", minimum=1, source="paper 4.2")
+    acgan_batch: int = cli.flag(16, "Features in a batch.", minimum=2, source="paper 4.2")
+    acgan_balanced: bool = cli.flag(
+        True,
+        "Whether real batches hold both grades equally often, as generated ones do, the rarer one's features being "
+        "repeated; false takes each feature once an epoch (the paper says nothing of balance).",
+    )
+    acgan_learning_rate: float = cli.flag(
+        2e-4, "Adam's learning rate for both networks; the paper takes 0.002.", minimum=0.0
+    )
+    gan_average: float = cli.flag(
+        0.999,
+        "Decay of the running average of the generator's weights, from which features are drawn; 0 draws from the last "
+        "step's, as the paper does.",
+        minimum=0.0,
+        maximum=0.99999,
+    )
+    gan_flip: bool = cli.flag(
+        True, "Whether the discriminator sees features mirrored at random; false as in the paper."
+    )
+    gan_batch_deviation: bool = cli.flag(
+        True, "Whether the discriminator sees the deviations within a batch; false as in the paper."
+    )
+    acgan_beta1: float = cli.flag(0.5, "Adam's beta1, as in the implementation that the paper followed.", minimum=0.0)
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/acgan, or a folder named like the kind: best.npz (the last epoch's), history.json, scale.npy.
+
+    A kind of slices has their background in lowest.npy; with the origin's networks, each has the middle of the range.
+
+    Each kind is a stage of its own: it is skipped, goes on or is done again whatever became of the others.
+    """
+    for kind in shared_flags.check_gans(config):
+        _train(dataclasses.replace(config, gans=(kind,)))
+
+
+def _train(config: Config) -> None:
+    """Trains the one kind that `config` names."""
+    (kind,) = config.gans
+    source, module = ("slices", "prepare_slices") if KINDS[kind].of_images else ("features", "extract_features")
+    features, _, digest = rundir.find(config.run_dir, source, module)
+    with rundir.open_stage(config, kind, {source: digest}) as stage:
+        if stage.done:
+            return
+        pipelines.set_seed(config.seed)
+        batches, lowest = streams.features(features, "train", config.acgan_batch), 0.0
+        if config.gan_networks == "origin":
+            lowest, scale = scaling.range_of(batches)
+        else:
+            lowest = scaling.lowest(batches) if KINDS[kind].of_images else 0.0
+            scale = scaling.root_mean_square(batches, lowest)
+        if np.any(lowest):
+            np.save(stage.path / "lowest.npy", lowest)
+        np.save(stage.path / "scale.npy", scale)
+        training = open_features(features, "train")
+        shape = training.shape
+        gan = build_gan(
+            *(kind, shape, scale, config.ngf, config.ndf, config.acgan_latent, config.infogan_codes),
+            *(config.infogan_weight, config.gan_loss, config.precision, config.seed),
+            Stabilisers(config.gan_average, config.gan_flip, config.gan_batch_deviation),
+            *(lowest, config.gan_networks),
+        )
+        gan.compile(
+            mixed_precision.adam(config.acgan_learning_rate, config.acgan_beta1),
+            mixed_precision.adam(config.acgan_learning_rate, config.acgan_beta1),
+            config.precision,
+            STEPS_PER_EXECUTION,
+        )
+        steps = pipelines.steps_per_epoch(len(training), config.acgan_batch)
+        epochs = streams.labelled_features([(features, "train", len(training))], config.acgan_batch)
+        if config.acgan_balanced:
+            epochs = streams.balanced_features(features, config.acgan_batch)
+        trained = resumable_fit.fit(
+            gan,
+            epochs,
+            steps,
+            config.acgan_epochs,
+            streams.feature_pairs(features, "validation", config.acgan_batch),
+            checkpointing.Checkpointing(stage.path, gan, None, seconds=checkpointing.SAVE_SECONDS),
+            stage.logs,
+            kind,
+            config.seed,
+            [gan_callbacks.GeneratedMaps(stage.logs, np.argsort(scale)[::-1][:SHOWN], config.acgan_epochs)],
+        )
+        last = ", ".join(f"{name} {values[-1]:.3f}" for name, values in trained["history"].items())
+        tensorboard.complete(
+            stage,
+            shape=shape,
+            generator=gan.generator.count_params(),
+            discriminator=gan.discriminator.count_params(),
+            **trained,
+        )
+        logging.info("%s: last epoch: %s", kind, last)
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""Trains the U-Net to segment the tumour, with soft-dice loss and the augmentations of the paper's Table 1.
+
+The best epoch by validation IOU is kept. A run that was killed goes on from its last epoch. Training starts from random
+weights, or from those of a checkpoint (--unet_weights), such as the paper's from BraTS.
+
+With --grade_weight the U-Net learns the training patients' grades, too. The best epoch is still that of the masks: the
+grades of validation patients are to choose amounts and thresholds in later stages, which they could not fairly do had
+they chosen the features as well; and runs with and without the flag stay comparable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.interpretation import samples
+from rembrandt_featgen.nn import inference, mixed_precision, resumable_fit, tensorboard
+from rembrandt_featgen.nn.checkpointing import Checkpointing
+from rembrandt_featgen.segmentation import (
+    class_aware,
+    initial,
+    losses,
+    pretrained,
+    scoring,
+    tensorlayer_files,
+    unet_callbacks,
+)
+from rembrandt_featgen.segmentation.unet import INITIALIZERS, build_unet
+from rembrandt_featgen.stages import shared_flags
+
+FOLDER = "unet"
+_DICE = {"batch": losses.batch_soft_dice_loss, "slice": losses.soft_dice_loss}
+_MEASURES = [losses.soft_dice_loss, losses.hard_dice, losses.iou, losses.sensitivity]
+PRETRAINING_RATE = 1e-4  # paper 4.1
+SHOWN = 6  # slices in the report's overlays
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = shared_flags.run_dir()
+    seed: int = shared_flags.seed()
+    precision: str = shared_flags.precision()
+    unet_width: int = cli.flag(
+        64, "Filters of the first block; each deeper one doubles them.", minimum=1, source="paper 3.1"
+    )
+    unet_initializer: str = cli.flag(
+        "he",
+        "Initial weights: 'tensorlayer' is the origin's, whose signal dies out below width 64; 'he' keeps variance, "
+        "and the head starts at the tumour's share of the pixels.",
+        choices=INITIALIZERS,
+    )
+    unet_weights: str = cli.flag(
+        "",
+        "Weights to start from: a TensorLayer checkpoint (.npz) of the same --unet_width, or the unet/best.npz of "
+        "another run. Without it, training starts from random ones.",
+        source="paper 4.1 fine-tunes weights from BraTS",
+    )
+    unet_weights_modalities: tuple[str, ...] = cli.flag(
+        (),
+        "Input channels of --unet_weights in their order; those of --modalities are taken from it by name. Without it, "
+        "four channels are those of BraTS (flair,t1,t1ce,t2), any other number those of --modalities.",
+    )
+    unet_epochs: int = cli.flag(30, "Epochs at most.", minimum=1, source="paper 4.1")
+    unet_batch: int = cli.flag(10, "Slices in a batch.", minimum=1, source="paper 4.1")
+    unet_learning_rate: float = cli.flag(
+        1e-3, "Adam's learning rate; the paper takes 1e-5 to fine-tune, 1e-4 to pre-train.", minimum=0.0
+    )
+    dice_over: str = cli.flag(
+        "batch",
+        "What eq. (3) counts its pixels over: each slice, as the origin does, or the batch, which cannot be won by "
+        "predicting no tumour where many slices have none.",
+        choices=tuple(_DICE),
+    )
+    unet_schedule: str = cli.flag(
+        "cosine",
+        "How the learning rate falls over --unet_epochs: 'cosine' to zero, or 'constant' as in the paper.",
+        choices=("cosine", "constant"),
+    )
+    unet_patience: int = cli.flag(
+        10, "Epochs without a better validation IOU before stopping; 0 never stops.", minimum=0
+    )
+    unet_warmup_steps: int = cli.flag(
+        300,
+        "Steps over which a cross-entropy term fades out, so that soft dice cannot stick at 1; 0 for none.",
+        minimum=0,
+    )
+    augment: bool = cli.flag(True, "Whether training slices are augmented.", source="paper, Table 1")
+    augmentation: str = shared_flags.augmentation()
+    grade_weight: float = cli.flag(
+        0.0,
+        "Weight of the grade's cross-entropy beside soft dice: above 0, a head on conv5 learns the grade as well, so "
+        "that features tell the grades apart (0.3 is a start); 0 is segmentation alone.",
+        minimum=0.0,
+        source="paper 4.1",
+    )
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/unet: best.npz, history.json, overlays.npz, and Table 2 in stage.json."""
+    slices, record, digest = rundir.find(config.run_dir, "slices", "prepare_slices")
+    inputs, checkpoint = {"slices": digest}, read_weights(config)
+    if checkpoint:
+        inputs["unet_weights"] = checkpoint.digest
+    with rundir.open_stage(config, FOLDER, inputs) as stage:
+        if stage.done:
+            return
+        pipelines.set_seed(config.seed)
+        unet = build_unet(
+            len(record["figures"]["modalities"]),
+            config.unet_width,
+            config.unet_initializer,
+            initial.head_prior(config.unet_initializer, record["figures"]),
+            config.precision,
+        )
+        if not checkpoint and config.unet_learning_rate < PRETRAINING_RATE:
+            logging.warning(
+                "U-Net: starts from random weights at --unet_learning_rate=%g, which is for fine-tuning; give "
+                "--unet_weights, or %g (the paper's to pre-train) or more",
+                config.unet_learning_rate,
+                PRETRAINING_RATE,
+            )
+        if checkpoint:
+            _start_from(checkpoint, unet, record["figures"]["modalities"], config)
+        start = unet_callbacks.CrossEntropyStart(_DICE[config.dice_over], config.unet_warmup_steps)
+        steps = pipelines.steps_per_epoch(
+            sum(record["figures"]["split"]["train"]["slices"].values()), config.unet_batch
+        )
+        rate = config.unet_learning_rate
+        if config.unet_schedule == "cosine":
+            rate = tf.keras.optimizers.schedules.CosineDecay(rate, steps * config.unet_epochs)
+        optimizer = mixed_precision.scaled(mixed_precision.adam(rate), config.precision)
+        network, training, pairs = unet, pipelines.training_slices, pipelines.slice_pairs
+        if config.grade_weight > 0.0:
+            weights = _class_weights(slices, config)
+            network = class_aware.GradeAware(unet, config.grade_weight, weights, config.seed)
+            training, pairs = pipelines.graded_training_slices, pipelines.graded_slice_pairs
+        network.compile(optimizer, start.loss, _MEASURES)
+        shown = _with_tumour(slices, "validation")
+        checkpointing = Checkpointing(stage.path, network, "val_iou", "max", config.unet_patience)
+        start.resume(steps * checkpointing.epochs_done)
+        trained = resumable_fit.fit(
+            network,
+            training(slices, config.unet_batch, config.augmentation if config.augment else None),
+            steps,
+            config.unet_epochs,
+            pairs(slices, "validation", config.unet_batch),
+            checkpointing,
+            stage.logs,
+            "U-Net",
+            config.seed,
+            [start, unet_callbacks.SegmentationImages(stage.logs, shown.images, shown.masks[..., np.newaxis])],
+        )
+        predict = inference.runner(unet)
+        table = {
+            split: scoring.evaluate(predict, pipelines.slices(slices, split, config.unet_batch))
+            for split in ("train", "validation", "test")
+        }
+        _save_overlays(stage.path / "overlays.npz", unet, slices)
+        tensorboard.complete(stage, segmentation=table, parameters=unet.count_params(), **trained)
+        logging.info("U-Net: best epoch %d, test hard dice %.3f", trained["best_epoch"] + 1, table["test"]["hard_dice"])
+
+
+def read_weights(config) -> tensorlayer_files.Checkpoint | None:
+    """What --unet_weights holds, None without it; InputError where it cannot be used."""
+    if config.unet_weights:
+        return tensorlayer_files.read(Path(config.unet_weights).expanduser())
+    if config.unet_weights_modalities:
+        raise InputError(
+            f"--unet_weights_modalities={','.join(config.unet_weights_modalities)} names the channels of "
+            "--unet_weights, which is not given; give both or neither"
+        )
+    return None
+
+
+def _start_from(checkpoint, unet, modalities, config) -> None:
+    """Gives the U-Net the checkpoint's weights, and says what was adapted."""
+    try:
+        adapted = pretrained.assign(unet, checkpoint.arrays, modalities, config.unet_weights_modalities)
+    except ValueError as error:
+        raise InputError(f"--unet_weights={config.unet_weights}: {error}") from error
+    logging.info("U-Net: starts from the weights of %s, %s", config.unet_weights, adapted)
+
+
+def _class_weights(slices, config) -> np.ndarray:
+    """Weights of LGG and HGG that make them equal over the training slices with tumour, whose mean weight is 1."""
+    counts = pipelines.tumour_slices(slices, "train")
+    if not counts.all():
+        raise InputError(
+            f"--grade_weight={config.grade_weight:g} needs training slices with tumour of both grades, but there are "
+            f"none of {GRADES[int(counts.argmin())]}; take --grade_weight=0"
+        )
+    return counts.sum() / (2.0 * counts)
+
+
+def _with_tumour(slices, split):
+    """The slice with most tumour of each of the split's first patients."""
+    names = dict.fromkeys(Store(slices, split).patients)
+    return samples.largest_tumours(slices, split, list(names)[:SHOWN])
+
+
+def _save_overlays(path, unet, slices):
+    """Keeps a few test slices with truth and prediction for the report."""
+    shown = _with_tumour(slices, "test")
+    predictions = unet(shown.images, training=False)
+    np.savez_compressed(
+        path,
+        images=shown.images[..., 0],
+        truths=shown.masks,
+        predictions=predictions.numpy()[..., 0],
+        dice=losses.hard_dice(tf.constant(shown.masks[..., np.newaxis]), predictions).numpy(),
+        patients=np.array(shown.patients),
+        labels=shown.labels,
+    )
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Gathers what the stages found into report.json and a self-contained index.html with a verdict."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.classification import classifiers
+from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import comparison
+from rembrandt_featgen.features import crop_cnn, crops
+from rembrandt_featgen.measures import classification
+from rembrandt_featgen.reporting import run_figures, run_page
+from rembrandt_featgen.stages import shared_flags
+
+FOLDER = "report"
+SWEEP = "sweep"
+_STAGES = {
+    "slices": "prepare_slices",
+    "unet": "train_unet",
+    "features": "extract_features",
+    "acgan": "train_generators",
+    "synthetic": "generate_synthetic",
+    "classifier": "train_classifiers",
+    "export": "export_models",
+    "figures": "draw_figures",
+}
+# Figures of the paper that stand in a section of the page, by the names of its places; the others come together.
+_IN_SECTIONS = {
+    "figure_06": "unet_curves",
+    "figure_09": "feature_maps_HGG",
+    "figure_10": "feature_maps_LGG",
+    "figure_11": "acgan_curves",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = shared_flags.run_dir()
+    gans: tuple[str, ...] = shared_flags.gans()
+    report_title: str = shared_flags.report_title()
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/report: report.json, index.html, and copies of the figures and tables beside it."""
+    config = shared_flags.with_first_gan(config)
+    (kind,) = config.gans
+    named = {"acgan": kind, "synthetic": shared_flags.synthetic_folder(kind)}
+    found = {name: rundir.find(config.run_dir, named.get(name, name), module) for name, module in _STAGES.items()}
+    if (Path(config.run_dir) / SWEEP / rundir.RECORD).is_file():
+        found[SWEEP] = rundir.find(config.run_dir, SWEEP, "run_sweep")
+    folders, records, digests = ({name: entry[i] for name, entry in found.items()} for i in range(3))
+    if set(found["classifier"][1]["figures"]["comparison"]) != set(classifiers.KINDS):
+        raise InputError(
+            f"--run_dir={config.run_dir}: its classifier/ has not all arms and classifiers that a report compares; "
+            f"leave out --classifier_arms and --classifier_kinds, and delete {folders['classifier']}"
+        )
+    with rundir.open_stage(config, FOLDER, digests) as stage:
+        if stage.done:
+            return
+        report = _report(records)
+        if SWEEP in found:
+            swept = rundir.read_json(folders[SWEEP] / f"{SWEEP}.json")
+            report[SWEEP] = {**swept, "points": [{**point, "history": None} for point in swept["points"]]}
+        rundir.write_json(stage.path / "report.json", report)
+        title = config.report_title or Path(config.run_dir).resolve().name
+        context = {"title": title, "links": _copy(folders["figures"], stage.path)}
+        page = run_page.render(report, _figures(folders, records, report), context)
+        (stage.path / "index.html").write_text(page, encoding="utf-8")
+        stage.complete(verdict=report["verdict"])
+        logging.info("report: %s", Path(config.run_dir) / FOLDER / "index.html")
+
+
+def _copy(drawn: Path, folder: Path) -> dict[str, str]:
+    """Copies the drawn figures and tables into `folder`/figures and `folder`/tables; returns links to the tables."""
+    for kind, ending in (("figures", "png"), ("tables", "csv")):
+        (folder / kind).mkdir(exist_ok=True)
+        for path in sorted(drawn.glob(f"*.{ending}")):
+            shutil.copyfile(path, folder / kind / path.name)
+    return {f"tables/{path.name}": f"tables/{path.name}" for path in sorted(drawn.glob("*.csv"))}
+
+
+def _report(records) -> dict:
+    """What report.json holds; DESIGN.md lists the keys."""
+    figures = {name: record["figures"] for name, record in records.items()}
+    slices, found = figures["slices"], figures["classifier"]
+    difference = found["comparison"]["cnn"]
+    settings = {
+        key: value for record in records.values() if record["stage"] != SWEEP for key, value in record["config"].items()
+    }
+    return rundir.plain(
+        {
+            "cohort": {
+                "patients": slices["patients"],
+                "slices": slices["slices"],
+                "split": slices["split"],
+                "source": slices["source"],
+                "empty_mask_patients": len(slices["empty_mask_patients"]),
+            },
+            "segmentation": figures["unet"]["segmentation"],
+            "generator": {
+                "kind": records["acgan"]["stage"],
+                **{
+                    key: figures["synthetic"][key] for key in ("synthetic", "generated", "acceptance", "class_accuracy")
+                },
+                "tap": figures["features"]["tap"],
+                "feature_shape": figures["features"]["shape"],
+            },
+            "classification": found["classification"],
+            "comparison": difference,
+            "verdict": comparison.verdict(found["classification"], difference),
+            "verdict_rule": comparison.VERDICT_RULE,
+            "warnings": _warnings(records, figures),
+            "stages": {record["stage"]: {"seconds": record["seconds"]} for record in records.values()},
+            "versions": records["unet"]["versions"],
+            "settings": settings,
+        }
+    )
+
+
+def _warnings(records, figures) -> list[str]:
+    """What a careful reader should know before the numbers."""
+    lines = []
+    for grade, count in figures["slices"]["split"]["test"]["patients"].items():
+        if count < 20:
+            lines.append(
+                f"Only {count} test patients are {grade}: intervals are wide, and one patient more or less right moves "
+                f"the accuracy of {grade} by {1 / max(count, 1):.2f}."
+            )
+    lines.append("One split and one seed: another of either can give another answer.")
+    if figures["features"].get("tap") == crops.TAP:
+        lines.append(crop_cnn.WARNING)
+    dice = figures["unet"]["segmentation"]["test"]["hard_dice"]
+    if dice < 0.5:
+        lines.append(
+            f"The U-Net segments poorly (test hard dice {dice:.2f}), so its features may tell little of the tumour."
+        )
+    if figures["unet"]["best_epoch"] + 1 == records["unet"]["config"]["unet_epochs"]:
+        lines.append("The U-Net's last epoch was its best: with more --unet_epochs it may become better.")
+    wanted = records["synthetic"]["config"]["synthetic_per_grade"]
+    for grade, kept in figures["synthetic"]["kept"].items():
+        if kept < wanted:
+            lines.append(f"Only {kept} of {wanted} wanted synthetic {grade} features were confirmed.")
+    if figures["slices"]["tumour_cut_off"]:
+        lines.append(f"--image_size cuts off tumour of {', '.join(figures['slices']['tumour_cut_off'])}.")
+    return lines
+
+
+def _figures(folders, records, report) -> dict[str, run_figures.Figure | bytes]:
+    """The report's figures by name."""
+    overlays = np.load(folders["unet"] / "overlays.npz")
+    titles = [
+        f"{patient}, {GRADES[label]}, dice {dice:.2f}"
+        for patient, label, dice in zip(overlays["patients"], overlays["labels"], overlays["dice"])
+    ]
+    shown = {
+        "overlays": run_figures.Figure(
+            run_figures.segmentation_overlays(overlays["images"], overlays["truths"], overlays["predictions"], titles),
+            "FLAIR slices of test patients with the contours of the true and of the predicted tumour.",
+            "The slice with most tumour of the first test patients; how good the U-Net is, the table says.",
+        )
+    }
+    for name, words in records["figures"]["figures"]["figures"].items():
+        png = (folders["figures"] / f"{name}.png").read_bytes()
+        shown[_IN_SECTIONS.get(name, name)] = run_figures.Figure(png, words["alt"], words["caption"])
+    patients = [row for row in report["classification"] if row["unit"] == "patient"]
+    shown["forest"] = run_figures.forest(
+        [
+            (f"{row['arm']}, {row['classifier']}", row["balanced_accuracy"], *row["ci95"]["balanced_accuracy"])
+            for row in patients
+        ],
+        "Balanced accuracy per patient, 95% interval",
+        0.5,
+    )
+    shown["strip"] = run_figures.probability_strip(*_patient_probabilities(folders["classifier"] / "predictions.csv"))
+    return shown
+
+
+def _patient_probabilities(path: Path):
+    """Probability of HGG of each test patient by arm, and the patients' grades."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    by_arm, truth = {}, None
+    for arm in dict.fromkeys((row["arm"], row["classifier"]) for row in rows):
+        own = [row for row in rows if (row["arm"], row["classifier"]) == arm]
+        columns = [np.array([row[name] for row in own]) for name in ("patient", "grade", "probability_hgg")]
+        labels = np.array([GRADES.index(grade) for grade in columns[1]])
+        _, truth, by_arm[", ".join(arm)] = classification.by_patient(columns[0], labels, columns[2].astype(float))
+    return by_arm, [GRADES[label] for label in truth]
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, __doc__, stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen.classification import fitting
+from rembrandt_featgen.classification.fitting import Architecture, Mixing, Objective
+
+SHAPE = (6, 6, 3)
+CNN = Architecture("cnn", SHAPE, 4, 8, "float32")
+LINEAR = Architecture("linear", SHAPE, 4, 8, "float32")
+
+
+class _Given:
+    """Random numbers as the test wants them: samples in their order, one share, one place."""
+
+    def __init__(self, share=1.0, place=fitting.NOWHERE, seed=1):
+        self._share, self._place, self._seed = share, place, seed
+
+    def permutation(self, n):
+        return np.arange(n)
+
+    def integers(self, high):
+        return self._seed
+
+    def beta(self, a, b, n):
+        return np.full(n, self._share)
+
+    def choice(self, values, n):
+        return np.full(n, self._place)
+
+
+def _samples(n=12, seed=0):
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.arange(n) % 3 == 0).astype(np.float32)
+    return tf.constant(random.uniform(0, 2, (n, *SHAPE)), tf.float32), tf.constant(labels)
+
+
+def _loss(probabilities, targets, class_weights=(1.0, 1.0), focusing=0.0):
+    """Written as in the papers, in float64."""
+    p, t = np.asarray(probabilities, np.float64), np.asarray(targets, np.float64)
+    of_hgg = -class_weights[1] * (1 - p) ** focusing * np.log(p)
+    of_lgg = -class_weights[0] * p**focusing * np.log(1 - p)
+    return np.mean(t * of_hgg + (1 - t) * of_lgg)
+
+
+def _fitter(architecture, learning_rate=0.0, seed=0):
+    fitter = fitting.fitter(architecture)
+    fitter.reset(seed, learning_rate)
+    return fitter
+
+
+@pytest.mark.parametrize(
+    ("probability", "target", "class_weights", "focusing", "expected"),
+    [
+        (0.9, 1, (1.0, 1.0), 0.0, -math.log(0.9)),
+        (0.9, 0, (1.0, 1.0), 0.0, -math.log(0.1)),
+        (0.9, 1, (1.0, 1.0), 2.0, -0.01 * math.log(0.9)),  # (1 - 0.9)^2: an easy sample hardly counts
+        (0.9, 0, (1.0, 1.0), 2.0, -0.81 * math.log(0.1)),
+        (0.5, 1, (1.0, 1.0), 2.0, 0.25 * math.log(2.0)),
+        (0.8, 1, (0.5, 3.0), 0.0, -3.0 * math.log(0.8)),
+        (0.8, 0, (0.5, 3.0), 1.0, -0.5 * 0.8 * math.log(0.2)),
+        (0.8, 0.3, (1.0, 1.0), 0.0, -0.3 * math.log(0.8) - 0.7 * math.log(0.2)),  # mixed
+    ],
+)
+def test_weighted_focal_loss(probability, target, class_weights, focusing, expected):
+    logit = math.log(probability / (1 - probability))
+    found = fitting.weighted_focal_loss(
+        tf.constant([logit]), tf.constant([float(target)]), tf.constant(class_weights), focusing
+    )
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("focusing", [0.0, 2.0])
+def test_certain_and_wrong_keeps_its_gradient(focusing):
+    logits = tf.constant([-200.0, 200.0, 200.0, 0.0])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = fitting.weighted_focal_loss(logits, tf.constant([1.0, 0.0, 1.0, 1.0]), tf.ones(2), focusing)
+    gradient = tape.gradient(loss, logits).numpy()
+    assert float(loss) == pytest.approx((200 + 200 + 0 + math.log(2) / (4 if focusing else 1)) / 4)
+    np.testing.assert_allclose(gradient[:3], [-0.25, 0.25, 0.0], atol=1e-6)
+
+
+def test_mix_takes_the_sample_before():
+    x = tf.constant([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]])
+    np.testing.assert_allclose(fitting.mix(x, 0.75), [[1.75, 17.5], [1.75, 17.5], [3.5, 35.0]])
+
+
+@pytest.mark.parametrize("batch", [12, 4, 5])  # 5: three batches of four
+@pytest.mark.parametrize("objective", [Objective(), Objective((0.75, 1.5)), Objective(focusing=2.0)])
+def test_an_epoch_sees_every_sample_once(batch, objective):
+    features, labels = _samples()
+    fitter = _fitter(LINEAR)
+    found = fitter.epoch(features, labels, batch, objective, Mixing(), np.random.default_rng(0))
+    expected = _loss(fitter.probabilities(features), labels, objective.class_weights, objective.focusing)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_input_mixing_mixes_features_and_labels():
+    features, labels = _samples()
+    fitter = _fitter(LINEAR)
+    found = fitter.epoch(features, labels, 12, Objective(), Mixing((0,), 0.2), _Given(0.3, 0))
+    x, y = features.numpy(), labels.numpy()
+    mixed = 0.3 * x + 0.7 * np.roll(x, 1, axis=0)
+    targets = 0.3 * y + 0.7 * np.roll(y, 1)
+    assert found == pytest.approx(_loss(fitter.probabilities(tf.constant(mixed)), targets), rel=1e-5)
+
+
+def test_mixing_happens_at_the_drawn_block():
+    features, labels = _samples()
+    fitter = _fitter(CNN)
+    assert fitter.places == (0, 1, 2)
+
+    def loss(share, place):
+        fitter.reset(0, 0.0)
+        return fitter.epoch(features, labels, 12, Objective(), Mixing(fitter.places, 2.0), _Given(share, place))
+
+    nowhere = loss(1.0, fitting.NOWHERE)
+    assert [loss(1.0, place) for place in fitter.places] == pytest.approx([nowhere] * 3)
+    assert len({round(loss(0.3, place), 5) for place in (fitting.NOWHERE, 0, 1, 2)}) == 4
+
+
+def test_mixing_is_drawn_from_its_beta_and_its_places(monkeypatch):
+    fitter = _fitter(CNN)
+    seen = []
+    monkeypatch.setattr(fitter, "_epoch", lambda *args: seen.append((args[3].numpy(), args[4].numpy())) or 0.0)
+    features, labels = _samples(400)
+    fitter.epoch(features, labels, 1, Objective(), Mixing((0, 2), 0.2), np.random.default_rng(0))
+    fitter.epoch(features, labels, 1, Objective(), Mixing(), np.random.default_rng(0))
+    (shares, places), (no_shares, nowhere) = seen
+    # of Beta(a, a): mean 1/2, variance 1 / (4 (2a + 1))
+    assert shares.mean() == pytest.approx(0.5, abs=0.06)
+    assert shares.var() == pytest.approx(1 / (4 * 1.4), abs=0.02)
+    assert set(places) == {0, 2}
+    assert (no_shares == 1.0).all()
+    assert (nowhere == fitting.NOWHERE).all()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_a_step_moves_every_weight(precision):
+    architecture = Architecture("cnn", SHAPE, 4, 8, precision)
+    features, labels = _samples()
+    fitter = _fitter(architecture, 1e-2)
+    before = fitter.get_weights()
+    loss = fitter.epoch(features, labels, 12, Objective(), Mixing(), np.random.default_rng(0))
+    after = fitter.get_weights()
+    assert math.isfinite(loss)
+    assert len(after) == 14  # two convolutions, four of each batch norm, two dense layers with bias
+    for old, new in zip(before, after):  # moving statistics among them: batch norm trains
+        assert np.abs(new - old).max() > 1e-4
+
+
+def test_a_training_leaves_nothing_behind():
+    features, labels = _samples()
+
+    def run(seed):
+        fitter = _fitter(CNN, 1e-2, seed)
+        random = np.random.default_rng(seed)
+        losses = [fitter.epoch(features, labels, 5, Objective(), Mixing(fitter.places, 1.0), random) for _ in range(3)]
+        return losses, fitter.get_weights()
+
+    losses, weights = run(0)
+    other_losses, _ = run(1)
+    again_losses, again_weights = run(0)
+    assert losses == again_losses
+    assert losses != other_losses
+    for first, second in zip(weights, again_weights):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_adams_first_step_is_the_learning_rate():
+    features, labels = _samples()
+    for _ in range(2):  # the second time after a training, whose moments must be gone
+        fitter = _fitter(LINEAR, 1e-3)
+        before = fitter.get_weights()
+        fitter.epoch(features, labels, 12, Objective(), Mixing(), np.random.default_rng(0))
+        for old, new in zip(before, fitter.get_weights()):
+            np.testing.assert_allclose(np.abs(new - old), 1e-3, rtol=1e-2)
+        fitter.epoch(features, labels, 2, Objective(), Mixing(), np.random.default_rng(0))
+
+
+def test_dropout_draws_anew_in_each_epoch_and_only_in_training():
+    features, labels = _samples()
+    losses = set()
+    for seed in (1, 2):
+        fitter = _fitter(CNN)
+        losses.add(fitter.epoch(features, labels, 12, Objective(), Mixing(), _Given(seed=seed)))
+    assert len(losses) == 2
+    np.testing.assert_array_equal(fitter.probabilities(features), fitter.probabilities(features))
+
+
+def test_initial_weights_are_glorots():
+    weights = _fitter(Architecture("cnn", SHAPE, 32, 64, "float32")).initial_weights(7)
+    kernel = weights[0]  # [3, 3, 3, 32]: uniform below sqrt(6 / (fan in + fan out)), fans 9 * 3 and 9 * 32
+    limit = math.sqrt(6 / (9 * 3 + 9 * 32))
+    assert np.abs(kernel).max() == pytest.approx(limit, rel=0.02)
+    assert kernel.std() == pytest.approx(limit / math.sqrt(3), rel=0.05)
+    np.testing.assert_array_equal(np.stack(weights[1:5]), [[1] * 32, [0] * 32, [0] * 32, [1] * 32])
+    assert np.abs(weights[5].std() - kernel.std()) > 1e-3
+
+
+def test_more_features_than_a_chunk_are_predicted_alike():
+    features, _ = _samples(150)
+    fitter = _fitter(CNN)
+    whole = fitter.probabilities(features)
+    assert whole.shape == (150,)
+    np.testing.assert_allclose(whole[130:], fitter.probabilities(features[130:]), rtol=1e-5)
+    assert fitter.probabilities(features[:0]).shape == (0,)

@@ -1,0 +1,299 @@
+import dataclasses
+import re
+
+import pytest
+from absl import flags
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.core import cli
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.stages import extract_features, generate_synthetic, pipeline, predict
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    folder: str = cli.flag("here", "Where it goes.")
+    count: int = cli.flag(3, "How many.", minimum=1, maximum=9, source="paper 3.1")
+    rate: float = cli.flag(0.5, "How fast.", minimum=0.0, maximum=1.0)
+    free: float = cli.flag(1.0, "Any number.")
+    augment: bool = cli.flag(True, "Whether to.")
+    kind: str = cli.flag("he", "Which.", choices=("he", "she"))
+    names: tuple[str, ...] = cli.flag(("flair",), "Which ones.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Needy:
+    image: tuple[str, ...] = cli.flag((), "What to read.", required=True)
+    mask: str = cli.flag("", "What to write.", required=True)
+
+
+def flagfile(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def elsewhere():
+    return {"other", "unused"}
+
+
+@pytest.mark.parametrize(
+    ("argument", "field", "wanted"),
+    [
+        ("--folder=a=b, c", "folder", "a=b, c"),
+        ("--folder=", "folder", ""),
+        ("-folder=x", "folder", "x"),
+        ("--count=9", "count", 9),
+        ("--count=1", "count", 1),
+        ("--rate=0", "rate", 0.0),
+        ("--rate=1e-3", "rate", 1e-3),
+        ("--free=-2", "free", -2.0),
+        ("--augment=false", "augment", False),
+        ("--noaugment", "augment", False),
+        ("--augment", "augment", True),
+        ("--kind=she", "kind", "she"),
+        ("--names=", "names", ()),
+        ("--names=t1", "names", ("t1",)),
+        ("--names=t1, t2,t1ce", "names", ("t1", "t2", "t1ce")),
+        ('--names="a,b",c', "names", ("a,b", "c")),
+    ],
+)
+def test_one_flag_changes_one_field(argument, field, wanted):
+    config = cli.parse(Config, [argument])
+    assert config == dataclasses.replace(Config(), **{field: wanted})
+    assert type(getattr(config, field)) is type(wanted)
+
+
+def test_no_flags_give_the_defaults():
+    assert cli.parse(Config, []) == Config("here", 3, 0.5, 1.0, True, "he", ("flair",))
+
+
+def test_a_value_may_be_the_next_argument():
+    assert cli.parse(Config, ["--count", "4", "--folder", "x"]) == Config("x", 4)
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("--count=0", ["count", "0", "[1, 9]"]),
+        ("--count=10", ["count", "10", "[1, 9]"]),
+        ("--count=2.5", ["count", "2.5"]),
+        ("--count=many", ["count", "many"]),
+        ("--count", ["count"]),
+        ("--rate=-0.1", ["rate", "-0.1"]),
+        ("--rate=1.1", ["rate", "1.1"]),
+        ("--rate=nan", ["--rate=nan", "finite"]),
+        ("--free=inf", ["--free=inf", "finite"]),
+        ("--free=fast", ["free", "fast"]),
+        ("--augment=maybe", ["augment", "maybe"]),
+        ("--kind=it", ["kind", "it", "he|she"]),
+        ("--kind=He", ["kind", "He"]),
+        ("--nokind", ["kind"]),
+        ('--names="a', ["names", '"a']),
+        ("--unheard_of=1", ["unheard_of"]),
+        ("stray", ["'stray'", "--name=value"]),
+        ("--flagfile=/nowhere.flags", ["--flagfile=/nowhere.flags", "no such file"]),
+        ("--flagfile=/", ["--flagfile=/", "no such file"]),
+        ("--flagfile", ["--flagfile"]),
+    ],
+)
+def test_bad_argument_is_quoted_in_one_line(argument, words):
+    with pytest.raises(InputError) as caught:
+        cli.parse(Config, [argument])
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["image", "mask"])
+def test_required_flag(missing):
+    arguments = {"image": "--image=a.nii", "mask": "--mask=b.nii"}
+    assert cli.parse(Needy, list(arguments.values())) == Needy(("a.nii",), "b.nii")
+    arguments.pop(missing)
+    with pytest.raises(InputError, match=f"--{missing} is required: What to"):
+        cli.parse(Needy, list(arguments.values()))
+    with pytest.raises(InputError, match=f"--{missing} is required"):
+        cli.parse(Needy, [*arguments.values(), f"--{missing}="])
+
+
+def test_flagfile_holds_flags_comments_and_blank_lines(tmp_path):
+    path = flagfile(tmp_path, "a.flags", "# how many\n--count=5\n\n// which\n  --folder=my folder  \n--noaugment\n")
+    assert cli.parse(Config, [f"--flagfile={path}"]) == Config("my folder", 5, augment=False)
+    assert cli.parse(Config, ["--flagfile", str(path)]) == Config("my folder", 5, augment=False)
+
+
+def test_later_flags_win(tmp_path):
+    path = flagfile(tmp_path, "a.flags", "--count=5\n--count=6\n--names=t1\n")
+    assert cli.parse(Config, ["--count=2", f"--flagfile={path}"]).count == 6
+    assert cli.parse(Config, [f"--flagfile={path}", "--count=2", "--names=t2"]) == Config(count=2, names=("t2",))
+    other = flagfile(tmp_path, "b.flags", "--count=7\n--augment=false\n")
+    assert cli.parse(Config, [f"--flagfile={path}", f"--flagfile={other}", "--augment"]) == Config(
+        count=7, names=("t1",)
+    )
+
+
+def test_flagfile_includes_another_where_it_names_it(tmp_path):
+    inner = flagfile(tmp_path, "inner.flags", "--count=5\n--folder=inner\n--rate=0.25\n--other=1\n")
+    outer = flagfile(tmp_path, "outer.flags", f"--count=2\n--flagfile={inner}\n--folder=outer\n")
+    assert cli.parse(Config, [f"--flagfile={outer}"], elsewhere) == Config("outer", 5, 0.25)
+
+
+def test_flagfiles_that_include_each_other_are_read_once(tmp_path):
+    first = flagfile(tmp_path, "first.flags", f"--count=5\n--flagfile={tmp_path}/second.flags\n")
+    flagfile(tmp_path, "second.flags", f"--folder=x\n--flagfile={first}\n")
+    assert cli.parse(Config, [f"--flagfile={first}"]) == Config("x", 5)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"--flagfile=/nowhere/inner.flags\n", ["/nowhere/inner.flags"]),
+        (b"--count=99\n", ["count", "99"]),
+        (b"--cuont=2\n", ["cuont"]),
+        (b"count=2\n", ["'count=2'"]),
+        (b"--folder=\xff\xfe\n", ["flagfile", "UTF-8"]),
+    ],
+)
+def test_bad_flagfile(content, words, tmp_path):
+    path = tmp_path / "bad.flags"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        cli.parse(Config, [f"--flagfile={path}"], elsewhere)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["--other=1", "--other", "--noother"])
+def test_flags_of_other_stages_may_stand_in_a_flagfile_only(line, tmp_path):
+    path = flagfile(tmp_path, "all.flags", f"{line}\n--count=5\n")
+    assert cli.parse(Config, [f"--flagfile={path}"], elsewhere) == Config(count=5)
+    with pytest.raises(InputError, match="other"):
+        cli.parse(Config, [f"--flagfile={path}"])  # known nowhere
+    with pytest.raises(InputError, match="other"):
+        cli.parse(Config, [line], elsewhere)
+
+
+TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs"))).map(str.strip)
+ITEMS = TEXT.filter(bool)
+
+
+@settings(deadline=None)
+@given(
+    st.builds(
+        Config,
+        folder=TEXT,
+        count=st.integers(1, 9),
+        rate=st.floats(0, 1),
+        free=st.floats(allow_nan=False, allow_infinity=False),
+        augment=st.booleans(),
+        kind=st.sampled_from(["he", "she"]),
+        names=st.lists(ITEMS, max_size=3).map(tuple),
+    )
+)
+def test_flagfile_text_gives_the_config_back(tmp_path_factory, config):
+    path = tmp_path_factory.getbasetemp() / "round_trip.flags"
+    path.write_text(cli.flagfile_text(config), encoding="utf-8")
+    assert cli.parse(Config, [f"--flagfile={path}"]) == config
+
+
+def test_flagfile_text_by_hand():
+    config = Config("", 3, 0.5, 1.0, False, "she", ())
+    assert cli.flagfile_text(config) == (
+        "--folder=\n--count=3\n--rate=0.5\n--free=1.0\n--augment=false\n--kind=she\n--names=\n"
+    )
+    assert cli.flagfile_text(Needy(("a,b.nii", "c.nii"), "m")) == '--image="a,b.nii",c.nii\n--mask=m\n'
+
+
+def test_help_tells_type_default_and_source():
+    text = cli.help_text(Config, "python -m thing", "Does things.\n")
+    assert text.startswith("usage: python -m thing [--flagfile=FILE] [--flag=value ...]\n\nDoes things.\n")
+    for lines in (
+        "  --folder=TEXT\n      Where it goes. (default: here)",
+        "  --count=INTEGER\n      How many. (default: 3; paper 3.1)",
+        "  --rate=NUMBER\n      How fast. (default: 0.5)",
+        "  --augment=true|false\n      Whether to. (default: True)",
+        "  --kind=he|she\n      Which. (default: he)",
+        "  --names=LIST\n      Which ones. (default: flair)",
+        "  --flagfile=FILE\n",
+    ):
+        assert lines in text
+    assert "  --image=LIST\n      What to read. (required)" in cli.help_text(Needy, "p", "")
+
+
+@pytest.mark.parametrize("module", [*stages.modules().values(), pipeline, predict], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("asked", ["--help", "-h"])
+def test_help_lists_every_flag(module, asked, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["binary", asked])
+    with pytest.raises(SystemExit) as stop:
+        module.main()
+    assert stop.value.code == 0
+    listed = re.findall(r"^  --(\w+)=", capsys.readouterr().out, re.MULTILINE)
+    assert listed == [*(field.name for field in dataclasses.fields(module.Config)), "flagfile"]
+
+
+def test_two_binaries_in_one_process_do_not_clash(monkeypatch):
+    """Both define --run_dir, --seed and more; each sees its own values."""
+    seen = []
+    for module, argument in (
+        (extract_features, "--tap=conv1"),
+        (generate_synthetic, "--generate_tries=7"),
+        (extract_features, "--tap=conv2"),
+    ):
+        monkeypatch.setattr("sys.argv", ["binary", "--run_dir=x", argument])
+        cli.main(module.Config, seen.append, "")
+    assert seen == [
+        extract_features.Config("x", tap="conv1"),
+        generate_synthetic.Config("x", generate_tries=7),
+        extract_features.Config("x", tap="conv2"),
+    ]
+
+
+def test_importing_the_stages_defines_no_global_flag():
+    fields = {field.name for module in (pipeline, predict) for field in dataclasses.fields(module.Config)}
+    assert not fields & set(flags.FLAGS)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "wanted"),
+    [
+        (InputError("file.nii is\n  truncated"), 1, "error: file.nii is truncated\n"),
+        (KeyboardInterrupt(), 130, "interrupted; the same command goes on from the last checkpoint\n"),
+    ],
+)
+def test_main_ends_with_one_line_and_a_status(error, code, wanted, monkeypatch, capsys):
+    def run(config):
+        raise error
+
+    monkeypatch.setattr("sys.argv", ["binary"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main(Config, run, "")
+    assert stop.value.code == code
+    assert capsys.readouterr().err == wanted
+
+
+def test_what_comes_of_an_interrupt_is_one(monkeypatch, capsys):
+    def run(config):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("Exiting device scope without proper scope nesting")
+
+    monkeypatch.setattr("sys.argv", ["binary"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main(Config, run, "")
+    assert stop.value.code == 130
+    assert capsys.readouterr().err.startswith("interrupted; ")
+
+
+def test_main_does_not_hide_defects(monkeypatch):
+    def run(config):
+        try:
+            raise ValueError("another")
+        except ValueError:
+            raise ZeroDivisionError("a bug")  # noqa: B904
+
+    monkeypatch.setattr("sys.argv", ["binary"])
+    with pytest.raises(ZeroDivisionError):
+        cli.main(Config, run, "")

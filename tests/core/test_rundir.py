@@ -1,0 +1,307 @@
+import dataclasses
+import json
+import logging
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    run_dir: str = cli.flag("", "Folder.", required=True)
+    width: int = cli.flag(4, "Width.")
+    names: tuple[str, ...] = cli.flag(("a", "b"), "Names.")
+
+
+@pytest.fixture
+def run(tmp_path):
+    return tmp_path / "run"
+
+
+def do(run, inputs=None, body=lambda stage: None, **settings):
+    """Opens the stage `work`; returns whether its body had to work, and the stage."""
+    with rundir.open_stage(Config(str(run), **settings), "work", inputs or {"before": "d1"}) as stage:
+        if stage.done:
+            return False, stage
+        body(stage)
+        (stage.path / "result.txt").write_text("result")
+        stage.complete(score=0.5, bad=np.float32("nan"), where=Path("a/b"), counts=np.arange(2))
+    return True, stage
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the package handles it."""
+
+
+def kill(stage):
+    (stage.path / "half.txt").write_text("half")
+    raise Killed
+
+
+def test_complete_stage_is_one_folder_with_its_record(run):
+    worked, stage = do(run)
+    assert worked
+    assert stage.path == run / "work"
+    assert sorted(path.name for path in run.iterdir()) == [".work.lock", "work"]
+    assert sorted(path.name for path in (run / "work").iterdir()) == ["flags.txt", "result.txt", "stage.json"]
+    record = json.loads((run / "work" / "stage.json").read_text())
+    assert record["stage"] == "work"
+    assert record["config"] == {"width": 4, "names": ["a", "b"]}
+    assert record["inputs"] == {"before": "d1"}
+    assert record["figures"] == {"score": 0.5, "bad": None, "where": "a/b", "counts": [0, 1]}
+    assert record["resumed"] is False
+    assert record["seconds"] >= 0
+    assert record["versions"]["numpy"] == np.__version__
+    assert cli.parse(Config, [f"--flagfile={run / 'work' / 'flags.txt'}"]) == Config(str(run))
+
+
+def test_done_stage_is_skipped(run, caplog):
+    do(run)
+    before = (run / "work" / "stage.json").read_bytes()
+    with caplog.at_level(logging.INFO, logger="absl"):
+        worked, stage = do(run)
+    assert not worked
+    assert stage.path == run / "work"
+    assert stage.record["figures"]["score"] == 0.5
+    assert (run / "work" / "stage.json").read_bytes() == before
+    assert f"work: done before, skipped (delete {run / 'work'} to do it again)" in caplog.text
+
+
+def test_run_dir_may_be_moved(run, tmp_path):
+    do(run)
+    run.rename(tmp_path / "moved")
+    assert do(tmp_path / "moved")[0] is False
+
+
+def test_changed_inputs_redo_the_stage(run):
+    do(run, {"before": "d1"}, lambda stage: (stage.path / "stale.txt").write_text(""))
+    worked, _ = do(run, {"before": "d2"})
+    assert worked
+    assert not (run / "work" / "stale.txt").exists()
+    assert rundir.read_json(run / "work" / "stage.json")["inputs"] == {"before": "d2"}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_changed_settings_are_refused_with_the_flags_named(run, killed):
+    if killed:
+        with pytest.raises(Killed):
+            do(run, body=kill)
+    else:
+        do(run)
+    folder = run / ("work.part" if killed else "work")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(InputError) as caught:
+        do(run, width=8, names=("a", "c"))
+    assert str(caught.value) == (
+        f"{folder} was made by other settings: --names=a,b (now a,c), --width=4 (now 8); give those again, "
+        f"delete {folder} to redo it and what follows, or choose another --run_dir"
+    )
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_setting_that_older_versions_lacked_is_refused_too(run):
+    do(run)
+    record = rundir.read_json(run / "work" / "stage.json")
+    del record["config"]["width"]
+    rundir.write_json(run / "work" / "stage.json", record)
+    with pytest.raises(InputError, match=re.escape("by a version without --width (now 4)")):
+        do(run)
+
+
+def test_killed_body_goes_on_in_what_it_left(run):
+    with pytest.raises(Killed):
+        do(run, body=kill)
+    assert not (run / "work").exists()
+    assert (run / "work.part" / "half.txt").read_text() == "half"
+    (run / "tensorboard" / "work").mkdir(parents=True)
+    seen = []
+    worked, _ = do(run, body=lambda stage: seen.append((stage.path / "half.txt").read_text()))
+    assert worked
+    assert seen == ["half"]
+    assert rundir.read_json(run / "work" / "stage.json")["resumed"] is True
+    assert not (run / "work.part").exists()
+    assert not (run / "work" / "settings.json").exists()
+    assert (run / "tensorboard" / "work").exists()  # the curves go on, too
+
+
+def test_killed_body_with_other_inputs_starts_anew(run):
+    with pytest.raises(Killed):
+        do(run, {"before": "d1"}, kill)
+    (run / "tensorboard" / "work").mkdir(parents=True)
+    do(run, {"before": "d2"})
+    assert not (run / "work" / "half.txt").exists()
+    assert not (run / "tensorboard" / "work").exists()
+    assert rundir.read_json(run / "work" / "stage.json")["resumed"] is False
+
+
+def test_what_is_left_without_its_settings_is_not_trusted(run):
+    with pytest.raises(Killed):
+        do(run, body=kill)
+    (run / "work.part" / "settings.json").unlink()
+    do(run, width=8)
+    assert not (run / "work" / "half.txt").exists()
+
+
+def die(*arguments, **keywords):
+    raise Killed
+
+
+def train(stage):
+    """Leaves what a training leaves."""
+    (stage.path / "checkpoints").mkdir(exist_ok=True)
+    (stage.path / "checkpoints" / "epoch-9").write_text("")
+
+
+def test_kill_before_the_renaming_keeps_the_checkpoints(run, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Path, "rename", die)
+        do(run, body=train)
+    seen = []
+    worked, _ = do(run, body=lambda stage: seen.append((stage.path / "checkpoints" / "epoch-9").exists()))
+    assert worked
+    assert seen == [True]
+    assert not list(run.rglob("checkpoints"))
+
+
+def test_kill_after_the_renaming_leaves_a_whole_stage(run, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        do(run, body=lambda stage: (train(stage), patch.setattr(rundir.shutil, "rmtree", die)))
+    worked, _ = do(run)
+    assert not worked
+    assert not list(run.rglob("checkpoints"))
+    assert not list(run.rglob("settings.json"))
+
+
+def test_real_sigkill_leaves_the_part_and_frees_the_lock(run):
+    script = f"""
+    import sys
+    sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
+    from tests.test_rundir import Config
+    from rembrandt_featgen import rundir
+    with rundir.open_stage(Config({str(run)!r}), "work", {{"before": "d1"}}) as stage:
+        (stage.path / "half.txt").write_text("half")
+        print("at work", flush=True)
+        sys.stdin.read()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "at work\n"
+        with pytest.raises(InputError) as caught:
+            do(run)
+        assert str(caught.value) == (
+            f"another process is at work on {run / 'work'}; wait for it or choose another --run_dir"
+        )
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+    assert (run / "work.part" / "half.txt").exists()
+    assert do(run)[0] is True
+
+
+def bad_input(stage):
+    (stage.path / "half.txt").write_text("half")
+    raise InputError("a.nii is truncated")
+
+
+def test_input_error_in_a_fresh_stage_leaves_nothing(run):
+    with pytest.raises(InputError, match="truncated"):
+        do(run, body=bad_input)
+    assert [path.name for path in run.iterdir()] == [".work.lock"]
+    assert do(run, width=8)[0] is True  # with other settings: nothing remembers the first
+
+
+def test_input_error_after_a_checkpoint_or_a_kill_keeps_the_work(run):
+    def diverge(stage):
+        (stage.path / "checkpoints").mkdir()
+        bad_input(stage)
+
+    with pytest.raises(InputError):
+        do(run, body=diverge)
+    assert (run / "work.part" / "checkpoints").exists()
+    rundir.shutil.rmtree(run / "work.part" / "checkpoints")
+    with pytest.raises(InputError):
+        do(run, body=bad_input)
+    assert (run / "work.part" / "half.txt").exists()
+
+
+def test_body_that_does_not_complete_is_a_defect(run):
+    with pytest.raises(RuntimeError, match="work ended without"), rundir.open_stage(Config(str(run)), "work", {}):
+        pass
+    assert not (run / "work").exists()
+
+
+@pytest.mark.parametrize("text", ["", '{"config": {', None])
+def test_damaged_record_says_the_mend(run, text):
+    do(run)
+    record = run / "work" / "stage.json"
+    record.unlink() if text is None else record.write_text(text)
+    with pytest.raises(InputError) as caught:
+        do(run)
+    for word in (str(record), "missing or damaged", "delete", "--run_dir"):
+        assert word in str(caught.value)
+
+
+def test_find_gives_a_digest_of_the_record(run):
+    with pytest.raises(InputError) as caught:
+        rundir.find(str(run), "work", "prepare")
+    assert f"python -m rembrandt_featgen.stages.prepare --run_dir={run}" in str(caught.value)
+    do(run)
+    folder, record, digest = rundir.find(str(run), "work", "prepare")
+    assert folder == run / "work"
+    assert record["figures"]["score"] == 0.5
+    assert rundir.find(str(run), "work", "prepare")[2] == digest
+    rundir.write_json(folder / "stage.json", {**record, "figures": {"score": 0.6}})
+    assert rundir.find(str(run), "work", "prepare")[2] != digest
+
+
+def test_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=re.escape(f"--run_dir={tmp_path / 'file' / 'run'}: cannot make")):
+        do(tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        (float("nan"), None),
+        (float("-inf"), None),
+        (np.float32("nan"), None),
+        (np.float32(0.5), 0.5),
+        (np.int64(3), 3),
+        (np.bool_(True), True),
+        (np.array([[1.0, np.nan]]), [[1.0, None]]),
+        (np.array(["a"]), ["a"]),
+        ((1, (2.5, None)), [1, [2.5, None]]),
+        ({1: (np.inf, "x"), "p": Path("a/b")}, {"1": [None, "x"], "p": "a/b"}),
+        (True, True),
+        ("nan", "nan"),
+    ],
+)
+def test_plain(value, wanted):
+    found = rundir.plain(value)
+    assert found == wanted
+    assert type(found) is type(wanted)
+    assert json.loads(json.dumps(found, allow_nan=False)) == wanted
+
+
+@pytest.mark.parametrize("value", [{"a": object()}, {"a": 2}])
+def test_write_json_is_whole_or_not_at_all(value, tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    rundir.write_json(path, {"a": (1, np.nan)})
+    assert rundir.read_json(path) == {"a": [1, None]}
+    monkeypatch.setattr(Path, "replace", die)
+    with pytest.raises((Killed, TypeError)):
+        rundir.write_json(path, value)
+    assert rundir.read_json(path) == {"a": [1, None]}

@@ -1,0 +1,131 @@
+"""The CNN of crops, and that no training patient's features come from a network that saw the patient."""
+
+import numpy as np
+import pytest
+
+from rembrandt_featgen.features import crop_cnn, crops
+from rembrandt_featgen.features.crop_cnn import Crops
+from rembrandt_featgen.nn import weights
+
+PER_PATIENT = 3
+SETTINGS = crop_cnn.Settings(16, 2, epochs=12, patience=0, batch=8, learning_rate=1e-2, folds=2, seed=1)
+
+
+def make(name, hgg, lgg, missing=0):
+    """Crops of patients whose HGG are bright; in the last `missing`, no tumour is predicted."""
+    random = np.random.default_rng(len(name))
+    labels = np.repeat([1] * hgg + [0] * lgg, PER_PATIENT)
+    patients = np.repeat([f"{name}{i}" for i in range(hgg + lgg)], PER_PATIENT)
+    images = random.normal(size=(len(labels), 16, 16, 1)) + 2.0 * labels[:, None, None, None]
+    found = np.arange(len(labels)) < len(labels) - missing
+    return Crops(images.astype(np.float32), labels, patients, found)
+
+
+def test_patients_are_dealt_by_grade():
+    train = make("P", 6, 5)
+    dealt = crop_cnn.deal(train, 3, 0)
+    assert set(dealt) == set(train.patients)
+    for grade in (range(6), range(6, 11)):
+        counts = np.bincount([dealt[f"P{i}"] for i in grade], minlength=3)
+        assert counts.max() - counts.min() <= 1
+    assert dealt == crop_cnn.deal(train, 3, 0) != crop_cnn.deal(train, 3, 1)
+    assert set(crop_cnn.deal(make("P", 6, 2), 4, 0).values()) == {0, 1}  # each fold leaves an LGG patient to learn from
+    for folds, lgg in ((0, 5), (1, 5), (4, 1)):
+        assert crop_cnn.deal(make("P", 6, lgg), folds, 0) == {}
+
+
+def test_a_map_of_channels_is_found_again():
+    random = np.random.default_rng(0)
+    features, kernel, more = random.random((20, 2, 2, 3)), random.normal(size=(3, 3)), np.array([5.0, 6.0, 7.0])
+    found = crop_cnn.onto(features, features @ kernel + more)
+    np.testing.assert_allclose(found, np.concatenate([kernel, more[None]]), rtol=2e-2, atol=2e-2)
+    silent = np.concatenate([features, np.zeros((20, 2, 2, 1))], -1)  # a channel that never fires
+    assert np.isfinite(crop_cnn.onto(silent, silent)).all()
+    made = crop_cnn.mapped(np.array([[[[1.0, 2.0]]]]), np.array([[1.0, -1.0], [1.0, -1.0], [0.5, 0.5]]))
+    assert (made.dtype, made.tolist()) == (np.float32, [[[[3.5, 0.0]]]])
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """(train crops, what each network was trained on, encoders, accuracies, folder)."""
+    folder, seen = tmp_path_factory.mktemp("features"), {}
+    train, original = make("train", 5, 4, missing=2), crop_cnn._train
+
+    def watched(part, validation, settings, path, logs):
+        seen[path.name] = part, validation
+        return original(part, validation, settings, path, logs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crop_cnn, "_train", watched)
+        encoders, accuracy = crop_cnn.fit(train, make("v", 2, 2), SETTINGS, folder, folder / "logs")
+    return train, seen, encoders, accuracy, folder
+
+
+def test_no_network_of_a_fold_saw_its_patients(fitted):
+    train, seen, encoders, _, _ = fitted
+    assert set(seen) == {"cnn", "cnn_fold0", "cnn_fold1"}
+    assert set(seen["cnn"][0].patients) == set(train.patients) == set(encoders.fold_of)
+    for number in range(2):
+        own = {patient for patient, fold in encoders.fold_of.items() if fold == number}
+        assert own
+        assert set(seen[f"cnn_fold{number}"][0].patients) == set(train.patients) - own
+    for part, validation in seen.values():
+        assert part.found.all()  # slices without predicted tumour teach nothing
+        assert set(validation.patients) == {"v0", "v1", "v2", "v3"}
+
+
+def test_features_of_training_patients_come_from_the_network_that_never_saw_them(fitted):
+    train, _, encoders, _, _ = fitted
+    chosen = [0, 6, 26, 12]
+    images, patients = train.images[chosen], train.patients[chosen]
+    found = encoders.runner()(images, patients)
+    assert found.shape == (4, 1, 1, 16)
+    for image, patient, feature in zip(images, patients, found):
+        network, kernel = encoders.folds[encoders.fold_of[patient]]
+        wanted = crop_cnn.mapped(network.predict_on_batch(image[None]), kernel)[0]
+        np.testing.assert_allclose(feature, wanted, rtol=1e-4, atol=1e-5)
+    whole = encoders.network.predict_on_batch(images)
+    assert np.abs(found - whole).max() > 1e-3
+    others = encoders.runner()(images, np.array(["test0", "v0", "test1", "test2"]))
+    np.testing.assert_allclose(others, whole, rtol=1e-5, atol=1e-6)
+    mixed = encoders.runner()(images[:2], np.array(["test0", patients[1]]))
+    np.testing.assert_allclose(mixed, [whole[0], found[1]], rtol=1e-4, atol=1e-5)
+
+
+def test_folds_speak_the_language_of_the_whole(fitted):
+    """Cross-fitted features lie much nearer to those of the CNN of all than those of its fold as they are."""
+    train, _, encoders, _, _ = fitted
+    wanted = encoders.network.predict_on_batch(train.images)
+    near = np.mean((encoders.runner()(train.images, train.patients) - wanted) ** 2)
+    folds = np.array([encoders.fold_of[patient] for patient in train.patients])
+    raw = np.stack([network.predict_on_batch(train.images) for network, _ in encoders.folds])
+    assert near < 0.5 * np.mean((raw[folds, np.arange(len(folds))] - wanted) ** 2)
+
+
+def test_what_can_be_learnt_is_learnt_and_kept(fitted):
+    train, _, encoders, accuracy, folder = fitted
+    assert set(accuracy) == {"train", "validation", "cross_fitted"}
+    assert min(accuracy.values()) > 0.9
+    restored = crops.build_cnn(16, 1, 2)
+    weights.load(restored, folder / "cnn" / "best.npz")
+    found = crops.of_crops(restored).predict_on_batch(train.images)
+    np.testing.assert_allclose(found, encoders.network.predict_on_batch(train.images), rtol=1e-5, atol=1e-6)
+
+
+def test_grades_dealt_at_random_are_learnt_by_heart_and_not_cross_fitted(tmp_path):
+    """A patient is known by a pattern of its own: what was seen is told, what was not is guessed."""
+    random = np.random.default_rng(3)
+    patterns = random.normal(size=(12, 1, 16, 16, 1))
+    images = (patterns + 0.05 * random.normal(size=(12, 3, 16, 16, 1))).reshape(-1, 16, 16, 1).astype(np.float32)
+    labels, patients = np.repeat([0, 1] * 6, 3), np.repeat([f"p{i}" for i in range(12)], 3)
+    train = Crops(images, labels, patients, np.ones(36, bool))
+    settings = crop_cnn.Settings(16, 4, epochs=15, patience=0, batch=12, learning_rate=1e-2, folds=2, seed=0)
+    accuracy = crop_cnn.fit(train, train, settings, tmp_path, tmp_path / "logs")[1]
+    assert accuracy["train"] > 0.9
+    assert accuracy["cross_fitted"] < 0.75
+
+
+def test_slices_without_predicted_tumour_are_learnt_from_where_a_grade_has_no_others():
+    part = make("P", 2, 2, missing=6)  # all of LGG
+    assert crop_cnn._useful(part).all()
+    assert crop_cnn._useful(make("P", 2, 2, missing=5)).sum() == 7

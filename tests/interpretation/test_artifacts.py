@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen.data.store import Writer
+from rembrandt_featgen.features import crops
+from rembrandt_featgen.interpretation import artifacts, samples
+from rembrandt_featgen.interpretation.artifacts import Artifacts
+
+SHAPE = (2, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Four HGG and one LGG patient of two slices each, features of them and synthetic ones of HGG alone."""
+    root = tmp_path_factory.mktemp("run")
+    for name in ("slices", "features", "synthetic", "acgan"):
+        (root / name).mkdir()
+    tensors = {"image": ((4, 4, 1), "float32"), "mask": ((4, 4, 1), "uint8")}
+    patients = ["H1", "H2", "L1", "H3", "H4"]
+    for split in ("train", "validation", "test"):
+        with (
+            Writer(root / "slices", split, tensors) as slices,
+            Writer(root / "features", split, {"feature": (SHAPE, "float32")}) as features,
+        ):
+            for number, patient in enumerate(patients):
+                for position in range(2):
+                    image, label = np.full((4, 4, 1), 10 * number + position), int(patient[0] == "H")
+                    mask = np.zeros((4, 4, 1))
+                    mask[: 1 + position] = 1
+                    slices.write({"image": image, "mask": mask}, patient, position, label)
+                    features.write({"feature": np.full(SHAPE, 10 * number + position)}, patient, position, label)
+    with Writer(root / "synthetic", "synthetic", {"feature": (SHAPE, "float32")}) as synthetic:
+        for value in (3, 1, 2):
+            synthetic.write({"feature": np.full(SHAPE, value)}, "synthetic_HGG", 0, 1)
+    np.save(root / "acgan" / "scale.npy", np.array([2.0, 0.0, 0.5], np.float32))
+    folders = {"gan": root / "acgan", **{name: root / name for name in ("slices", "features", "synthetic")}}
+    return Artifacts(folders, {"features": {"figures": {"tap": "conv4"}}}, 1000, 0)
+
+
+@pytest.mark.parametrize(
+    ("most", "wanted"), [(1, ["H1", "L1"]), (2, ["H1", "H2", "L1"]), (3, ["H1", "H2", "H3", "L1"])]
+)
+def test_slices_of_some_patients_of_each_grade_hgg_first(run, most, wanted):
+    found = run.slices("test", most)
+    assert found.patients == wanted
+    assert found.labels.tolist() == [1] * (len(wanted) - 1) + [0]
+    assert (found.images[:, 0, 0, 0] % 10).tolist() == [1] * len(wanted)  # the slice with more tumour
+
+
+def test_slices_are_read_once(run, monkeypatch):
+    run.slices("train")
+    monkeypatch.setattr(artifacts.samples, "largest_tumours", None)
+    assert run.slices("train", 1).patients == ["H1", "L1"]
+
+
+def test_points_are_of_all_splits_and_synthetic(run):
+    assert {split: int(run.points.of(split).sum()) for split in ("train", "validation", "test", "synthetic")} == {
+        "train": 10,
+        "validation": 10,
+        "test": 10,
+        "synthetic": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("split", "grade", "value"),
+    [("train", "HGG", 30), ("train", "LGG", 21), ("synthetic", "HGG", 2), ("synthetic", "LGG", None)],
+)
+def test_typical_feature(run, split, grade, value):
+    found = run.typical(split, grade)
+    assert found is value is None or found.tolist() == np.full(SHAPE, value).tolist()
+
+
+def test_features_as_the_discriminator_sees_them(run):
+    np.testing.assert_array_equal(run.scaled(np.ones(SHAPE, np.float32))[0, 0], [0.5, 0.0, 2.0])
+    np.save(run.folders["gan"] / "lowest.npy", np.array([2.0, 0.0, 0.5], np.float32))  # the origin's middle
+    np.testing.assert_array_equal(run.scaled(np.ones(SHAPE, np.float32))[0, 0], [-0.5, 0.0, 1.0])
+    (run.folders["gan"] / "lowest.npy").unlink()
+
+
+def test_tap_and_networks(run, monkeypatch):
+    """Each network is restored from its own folder and record."""
+    seen = []
+    heads = tf.keras.Sequential([tf.keras.layers.Dense(2, name="grade", input_shape=(3,))])
+
+    class Gan:
+        discriminator = heads
+
+    monkeypatch.setattr(artifacts.restore, "classifier", lambda *args: seen.append(args))
+    monkeypatch.setattr(artifacts.restore, "gan", lambda *args: seen.append(args) or Gan)
+    records = {
+        "classifier": {"config": {"a": 1}, "figures": {"shape": [2, 2, 3]}},
+        "export": {"figures": {"classifier": "baseline_cnn"}},
+        "gan": {"config": {"gans": ["acgan"]}, "figures": {"shape": [2, 2, 3]}},
+    }
+    other = Artifacts({"classifier": "c/", "gan": "g/"}, records, 1, 0)
+    other.classifier()
+    assert other.class_head().output_shape == (None, 2)
+    assert seen == [("c/", "baseline_cnn", SHAPE, {"a": 1}), ("g/", SHAPE, {"gans": ["acgan"]}, "float32")]
+    assert run.tap == "conv4"
+    of_slices = {"gan": {"config": {"gans": ["image_acgan"]}, "figures": {"shape": [4, 4, 1]}}}
+    assert Artifacts({"gan": "g/"}, of_slices, 1, 0).class_head() is None  # it sees no features
+
+
+def test_features_of_crops_are_explained_on_the_crops():
+    """The slice and its mask for a block of the U-Net; what is cut of both around the predicted tumour for crops."""
+    image = tf.keras.Input((None, None, 1))
+    unet = tf.keras.Model(image, tf.keras.layers.Lambda(lambda x: tf.sigmoid(10.0 * (x - 1.0)))(image))
+    encoder = crops.encoder(unet, crops.build_cnn(16, 1, 2))
+    images, masks = np.zeros((1, 32, 32, 1), np.float32), np.zeros((1, 32, 32), np.uint8)
+    images[0, 4:8, 20:24], masks[0, 5:8, 20:25] = 2.0, 1  # centre 5.5, 21.5: from row 0 and column 14 on
+    found = samples.Slices(images, masks, ["A"], np.array([1]))
+    run = Artifacts({}, {"features": {"figures": {"tap": "crop_cnn"}}}, 1, 0)
+    run.__dict__.update(unet=unet, encoder=encoder)
+    network, cut, cut_masks = run.looked_at(found)
+    np.testing.assert_array_equal(cut, images[:, :16, 14:30])
+    np.testing.assert_array_equal(cut_masks, masks[:, :16, 14:30])
+    np.testing.assert_allclose(network(cut), encoder(images), rtol=1e-5, atol=1e-6)
+    run.records["features"]["figures"]["tap"] = "conv2"
+    assert all(a is b for a, b in zip(run.looked_at(found), (encoder, found.images, found.masks)))

@@ -1,0 +1,379 @@
+import json
+import logging
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from rembrandt_featgen.training import callbacks
+
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.nn import mixed_precision, resumable_fit, weights
+from rembrandt_featgen.nn.checkpointing import Checkpointing
+from rembrandt_featgen.segmentation import losses, unet_callbacks
+from rembrandt_featgen.segmentation.unet import build_unet
+
+STEPS = 3  # batches of an epoch
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+def one_weight(value=0.0):
+    """A model of the one weight `value`."""
+    model = tf.keras.Sequential([tf.keras.Input((1,)), tf.keras.layers.Dense(1, use_bias=False)])
+    model.set_weights([np.array([[value]])])
+    model.compile("sgd", "mse")
+    return model
+
+
+def log(folder, values, monitor="val_iou", mode="max", patience=0):
+    """Lets a callback see epochs whose monitored log is `values` and whose weight is the epoch's index."""
+    model = one_weight()
+    callback = Checkpointing(folder, model, monitor, mode, patience)
+    callback.set_model(model)
+    stopped = []
+    for epoch, value in enumerate(values, callback.epochs_done):
+        model.set_weights([np.array([[float(epoch)]])])
+        callback.on_epoch_end(epoch, {"loss": 0.5, "val_iou": value})
+        stopped.append(model.stop_training)
+    return callback, stopped
+
+
+def best_weight(callback):
+    model = one_weight(-1.0)
+    weights.load(model, callback.best_weights)
+    return model.get_weights()[0].item()
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode", "values", "best"),
+    [
+        ("val_iou", "max", [0.1, 0.7, 0.3, 0.6], 1),
+        ("val_iou", "min", [0.5, 0.7, 0.3, 0.6], 2),
+        ("val_iou", "max", [0.4, 0.4, 0.4], 0),  # the first of equals
+        ("val_iou", "min", [0.4, 0.4, 0.2, 0.2], 2),
+        ("val_iou", "max", [-0.3, -0.1], 1),
+        (None, "max", [0.9, 0.1, 0.2], 2),  # the last
+    ],
+)
+def test_best_epoch_and_its_weights_are_kept(tmp_path, monitor, mode, values, best):
+    callback, _ = log(tmp_path, values, monitor, mode)
+    assert callback.best_epoch == best
+    assert best_weight(callback) == best
+    assert json.loads((tmp_path / "history.json").read_text()) == {"loss": [0.5] * len(values), "val_iou": values}
+
+
+@pytest.mark.parametrize(
+    ("patience", "mode", "stopped"),
+    [
+        (0, "max", [False] * 6),
+        (1, "max", [False, False, True, True, True, True]),
+        (2, "max", [False, False, False, True, True, True]),
+        (4, "max", [False] * 5 + [True]),
+        (5, "max", [False] * 6),
+        (2, "min", [False, False, True, False, False, True]),
+    ],
+)
+def test_patience_counts_from_the_best_epoch(tmp_path, patience, mode, stopped):
+    callback, found = log(tmp_path, [0.3, 0.5, 0.4, 0.2, 0.5, 0.5], mode=mode, patience=patience)
+    assert found == stopped
+    assert callback.finished == stopped[-1]
+
+
+def test_patience_and_best_epoch_go_on_after_a_resume(tmp_path):
+    log(tmp_path, [0.3, 0.5], patience=3)
+    callback, stopped = log(tmp_path, [0.4, 0.2, 0.5], patience=3)
+    assert callback.best_epoch == 1
+    assert stopped == [False, False, True]
+    assert best_weight(callback) == 1.0
+
+
+def test_only_the_last_checkpoint_is_kept(tmp_path):
+    log(tmp_path, [0.1, 0.2, 0.3])
+    assert {path.name.partition(".")[0] for path in (tmp_path / "checkpoints").iterdir()} == {"epoch-3"}
+
+
+def test_short_epochs_are_saved_when_it_is_time(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    model = one_weight()
+    callback = Checkpointing(tmp_path, model, "val_iou", seconds=15.0)
+    callback.set_model(model)
+    for epoch, (second, value) in enumerate([(105, 0.5), (114, 0.9), (116, 0.2), (125, 0.3), (130, 0.1)]):
+        now[0] = second
+        model.set_weights([np.array([[float(epoch)]])])
+        callback.on_epoch_end(epoch, {"val_iou": value})
+        saved = Checkpointing(tmp_path, one_weight(), "val_iou").epochs_done
+        assert saved == (0 if second < 115 else 3)
+    assert best_weight(callback) == 1.0  # of the best epoch, not of the one at which it was saved
+    callback.on_train_end()
+    resumed = one_weight()
+    assert Checkpointing(tmp_path, resumed, "val_iou").history == {"val_iou": [0.5, 0.9, 0.2, 0.3, 0.1]}
+    assert resumed.get_weights()[0].item() == 4.0
+    assert {path.name.partition(".")[0] for path in (tmp_path / "checkpoints").iterdir()} == {"epoch-5"}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, np.float32("nan")])
+@pytest.mark.parametrize("name", ["loss", "d_loss", "val_iou"])
+def test_number_that_is_not_finite_stops_training_and_is_named(tmp_path, name, value):
+    model = one_weight()
+    callback = Checkpointing(tmp_path, model, "val_iou")
+    callback.set_model(model)
+    good = {"loss": 0.5, "d_loss": 0.5, "val_iou": 0.5}
+    callback.on_epoch_end(0, good)
+    with pytest.raises(InputError) as caught:
+        callback.on_epoch_end(1, {**good, name: value})
+    for word in ("epoch 2", f"{name} is {float(value)}", "learning rate", "--precision=float32", str(tmp_path)):
+        assert word in str(caught.value)
+    again = Checkpointing(tmp_path, model, "val_iou")
+    assert again.history == {key: [0.5] for key in good}  # what was before is kept, and nothing of this epoch
+
+
+def regression(initial):
+    """A small network that has a batch norm, and an optimizer with a memory."""
+    pipelines.set_seed(1)  # of the data's order, too; beside 0, tf.data refuses seeds that are computed on the graph
+    kernel = tf.keras.initializers.GlorotUniform(initial)
+    layers = [tf.keras.layers.Dense(4, "tanh", kernel_initializer=kernel), tf.keras.layers.BatchNormalization()]
+    model = tf.keras.Sequential([tf.keras.Input((3,)), *layers, tf.keras.layers.Dense(1, kernel_initializer=kernel)])
+    model.compile(mixed_precision.adam(tf.keras.optimizers.schedules.CosineDecay(0.05, 5 * STEPS)), "mse", ["mae"])
+    return model
+
+
+def samples():
+    x = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+    return tf.data.Dataset.from_tensor_slices((x, np.sin(x).sum(1, keepdims=True)))
+
+
+def make_epoch(key):
+    return samples().shuffle(12, seed=tf.reduce_sum(key)).batch(4)
+
+
+def test_what_another_optimizer_remembered_is_refused(tmp_path):
+    model = regression(0)
+    model.compile(tf.keras.optimizers.Adam(), "mse")
+    kept = Checkpointing(tmp_path, model, None)
+    model.fit(samples().batch(4), epochs=1, verbose=0, callbacks=[kept])
+    with pytest.raises(InputError, match=f"another optimizer; delete {tmp_path} to train anew"):
+        Checkpointing(tmp_path, regression(0), None)
+
+
+class KillAt(tf.keras.callbacks.Callback):
+    """Kills the training at the end of the second batch of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self._epoch, self._now = epoch, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._now = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self._now, batch) == (self._epoch, 1):
+            raise Killed
+
+
+def train(folder, initial, epochs=5, extra=(), patience=0):
+    """Trains in `folder` from wherever it was left; only a fresh start shows the seed of its initial weights."""
+    folder.mkdir(exist_ok=True)
+    model = regression(initial)
+    checkpointing = Checkpointing(folder, model, "val_loss", "min", patience)
+    logs = folder / "logs"
+    validation = samples().batch(4)
+    result = resumable_fit.fit(model, make_epoch, STEPS, epochs, validation, checkpointing, logs, "test", 0, extra)
+    return model, result
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """(model, what was found, folder) of a training of five epochs at one go."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    return (*train(folder, initial=1), folder)
+
+
+def assert_same(found, model, unbroken):
+    wanted_model, wanted, _ = unbroken
+    assert found == wanted  # every number of the history, exactly
+    for a, b in zip(model.get_weights(), wanted_model.get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_unbroken_training_learns_and_ends_with_its_best_weights(unbroken):
+    model, found, folder = unbroken
+    assert found["epochs"] == 5
+    assert set(found["history"]) == {"loss", "mae", "val_loss", "val_mae"}
+    assert found["history"] == json.loads((folder / "history.json").read_text())
+    assert found["history"]["loss"][-1] < found["history"]["loss"][0]
+    loss = model.evaluate(samples().batch(4), verbose=0)[0]
+    assert loss == pytest.approx(min(found["history"]["val_loss"]), rel=1e-5)
+
+
+@pytest.mark.parametrize("kills", [[0], [1, 3]])
+def test_resumed_training_is_the_unbroken_one(tmp_path, unbroken, kills):
+    for number, epoch in enumerate(kills):
+        with pytest.raises(Killed):
+            train(tmp_path / "run", initial=1 if number == 0 else 7, extra=[KillAt(epoch)])
+    # other initial weights than at first: all must come from the checkpoint
+    model, found = train(tmp_path / "run", initial=1 if kills == [0] else 8)
+    assert_same(found, model, unbroken)
+
+
+def test_kill_between_checkpoint_and_history_repeats_the_epoch(tmp_path, unbroken, monkeypatch):
+    write = rundir.write_json
+
+    def write_or_die(path, value):
+        if len(value["loss"]) == 3:
+            raise Killed
+        write(path, value)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(rundir, "write_json", write_or_die)
+        train(tmp_path / "run", initial=1)
+    model, found = train(tmp_path / "run", initial=7)
+    assert_same(found, model, unbroken)
+
+
+def test_more_epochs_go_on_where_fewer_ended(tmp_path, unbroken):
+    train(tmp_path / "run", initial=1, epochs=2)
+    model, found = train(tmp_path / "run", initial=7)
+    assert_same(found, model, unbroken)
+
+
+def test_finished_training_is_not_trained_again(tmp_path, unbroken):
+    folder = tmp_path / "run"
+    _, first = train(folder, initial=1)
+    model, found = train(folder, initial=7, extra=[KillAt(epoch) for epoch in range(9)])
+    assert found == first
+    assert_same(found, model, unbroken)
+
+
+def test_training_whose_patience_ran_out_is_not_trained_again(tmp_path):
+    log(tmp_path, [0.5, 0.4, 0.3], patience=2)
+    model = one_weight()
+    checkpointing = Checkpointing(tmp_path, model, "val_iou", "max", 2)
+    found = resumable_fit.fit(model, None, STEPS, 99, None, checkpointing, tmp_path, "test", 0)
+    assert (found["epochs"], found["best_epoch"]) == (3, 0)
+    assert model.get_weights()[0].item() == 0.0
+
+
+def test_watching_writes_every_epochs_scalars(unbroken):
+    _, found, folder = unbroken
+    values = {"train": [], "validation": []}
+    for part, seen in values.items():
+        (path,) = (folder / "logs" / part).glob("events.out.tfevents.*")
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            seen += [float(tf.make_ndarray(v.tensor)) for v in event.summary.value if v.tag == "epoch_loss"]
+    assert values["train"] == pytest.approx(found["history"]["loss"])
+    assert values["validation"] == pytest.approx(found["history"]["val_loss"])
+
+
+def pure(truth, probability):
+    """A loss of 2 whatever is predicted."""
+    return 2.0 + 0.0 * tf.reduce_sum(probability)
+
+
+TRUTH = tf.constant([1.0, 0.0, 1.0, 0.0])[None, None, :, None]
+PROBABILITY = tf.constant([0.5, 0.25, 0.25, 0.5])[None, None, :, None]
+CROSS_ENTROPY = (np.log(2) + np.log(4 / 3) + np.log(4) + np.log(2)) / 4  # by hand
+
+
+@pytest.mark.parametrize(("done", "weight"), [(0, 1.0), (1, 0.75), (3, 0.25), (4, 0.0), (9, 0.0)])
+def test_cross_entropy_fades_to_nothing(done, weight):
+    start = unet_callbacks.CrossEntropyStart(pure, 4)
+    for batch in range(done):
+        start.on_train_batch_end(batch)
+    assert float(start.loss(TRUTH, PROBABILITY)) == pytest.approx(2.0 + weight * CROSS_ENTROPY, rel=1e-6)
+    resumed = unet_callbacks.CrossEntropyStart(pure, 4)
+    resumed.resume(done)
+    assert float(resumed.loss(TRUTH, PROBABILITY)) == pytest.approx(2.0 + weight * CROSS_ENTROPY, rel=1e-6)
+
+
+def test_loss_of_each_slice_gets_the_same_help():
+    start = unet_callbacks.CrossEntropyStart(losses.soft_dice_loss, 4)
+    truth, probability = tf.repeat(TRUTH, 3, 0), tf.concat([PROBABILITY, TRUTH, 1 - TRUTH], 0)
+    probability = tf.clip_by_value(probability, 0.01, 0.99)
+    entropy = -np.mean(np.log(np.where(truth == 1, probability, 1 - probability)))
+    wanted = losses.soft_dice_loss(truth, probability) + entropy
+    np.testing.assert_allclose(start.loss(tf.cast(truth, tf.uint8), probability), wanted, rtol=1e-5)
+
+
+def test_no_steps_are_the_papers_pure_dice():
+    start = unet_callbacks.CrossEntropyStart(pure, 0)
+    start.on_train_batch_end(0)
+    start.on_epoch_end(0, {"sensitivity": 0.0})
+    start.resume(5)
+    assert float(start.loss(TRUTH, PROBABILITY)) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("done", "sensitivity", "weight", "warned"),
+    [(4, 0.009, 1.0, True), (4, 0.011, 0.0, False), (4, 1.0, 0.0, False), (3, 0.0, 0.25, False), (0, 0.0, 1.0, False)],
+)
+def test_help_starts_anew_where_training_sticks(caplog, done, sensitivity, weight, warned):
+    start = unet_callbacks.CrossEntropyStart(pure, 4)
+    start.resume(done)
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        start.on_epoch_end(6, {"sensitivity": sensitivity})
+    assert float(start.loss(TRUTH, PROBABILITY)) == pytest.approx(2.0 + weight * CROSS_ENTROPY, rel=1e-6)
+    assert ("epoch 7: stuck, 0.9% of the tumour's pixels are found" in caplog.text) == warned
+
+
+def test_help_fades_inside_a_compiled_training():
+    """The weight must be read at each step, not when the step is traced."""
+    model = tf.keras.Sequential([tf.keras.Input((1, 4, 1)), tf.keras.layers.Conv2D(1, 1, activation="sigmoid")])
+    start = unet_callbacks.CrossEntropyStart(pure, 4)
+    model.compile(tf.keras.optimizers.SGD(0.0), start.loss, [losses.sensitivity])
+    model.set_weights([np.zeros((1, 1, 1, 1)), np.array([-1.0])])  # probability 0.27: no tumour is found
+    batches = tf.data.Dataset.from_tensors((TRUTH, TRUTH)).repeat()
+    history = model.fit(batches, epochs=4, steps_per_epoch=2, callbacks=[start], verbose=0).history["loss"]
+    entropy = (np.log1p(np.exp(1)) + np.log1p(np.exp(-1))) / 2
+    wanted = [(1 + 0.75) / 2, (0.5 + 0.25) / 2, (1 + 0.75) / 2, (0.5 + 0.25) / 2]  # stuck after the second epoch
+    assert history == pytest.approx([2 + weight * entropy for weight in wanted], rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def unet():
+    pipelines.set_seed(0)
+    return build_unet(1, 2)
+
+
+@pytest.mark.parametrize("dice", [losses.soft_dice_loss, losses.batch_soft_dice_loss])
+@pytest.mark.parametrize("bias", [-20.0, -60.0])
+def test_unet_that_predicts_nothing_gets_a_gradient(unet, dice, bias):
+    head = unet.get_layer("uconv1")
+    head.set_weights([head.get_weights()[0], np.array([bias])])
+    generator = np.random.default_rng(0)
+    images = tf.constant(generator.normal(size=(2, 16, 16, 1)), tf.float32)
+    masks = tf.constant(generator.random((2, 16, 16, 1)) < 0.2, tf.float32)
+    with tf.GradientTape(persistent=True) as tape:
+        probability = unet(images, training=True)
+        alone = tf.reduce_mean(dice(masks, probability))
+        helped = tf.reduce_mean(unet_callbacks.CrossEntropyStart(dice, 10).loss(masks, probability))
+    assert float(tf.reduce_max(probability)) < 1e-6
+    trap, way_out = (tape.gradient(loss, unet.trainable_weights) for loss in (alone, helped))
+    assert max(float(tf.norm(gradient)) for gradient in trap) < 1e-6
+    assert min(float(tf.norm(gradient)) for gradient in way_out) > 1e-5  # in every layer
+    # of cross-entropy by the head's bias: mean(probability - truth), towards more tumour
+    assert way_out[-1].numpy() == pytest.approx(-np.mean(masks), rel=1e-3)
+
+
+def test_images_show_slice_truth_and_prediction(tmp_path):
+    images = tf.random.stateless_normal([2, 8, 8, 1], [1, 2])
+    model = tf.keras.Sequential([tf.keras.Input((8, 8, 1)), tf.keras.layers.Activation("sigmoid")])
+    callback = unet_callbacks.SegmentationImages(tmp_path, images, tf.ones([2, 8, 8, 1], tf.uint8))
+    callback.set_model(model)
+    callback.on_epoch_end(3)
+    callback._writer.close()
+    (path,) = tmp_path.glob("events.out.tfevents.*")
+    values = [(e.step, v) for e in tf.compat.v1.train.summary_iterator(str(path)) for v in e.summary.value]
+    ((step, value),) = values
+    assert (step, value.tag) == (3, "image_truth_prediction")
+    width, height, first, _ = tf.make_ndarray(value.tensor)
+    assert (int(width), int(height)) == (24, 8)
+    shown = tf.io.decode_png(first).numpy()[..., 0] / 255
+    grey = (images[0] - tf.reduce_min(images[0])) / (tf.reduce_max(images[0]) - tf.reduce_min(images[0]))
+    np.testing.assert_allclose(shown[:, :8], grey[..., 0], atol=1 / 255)
+    np.testing.assert_array_equal(shown[:, 8:16], 1.0)
+    np.testing.assert_allclose(shown[:, 16:], tf.sigmoid(images[0])[..., 0], atol=1 / 255)

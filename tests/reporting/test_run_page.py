@@ -1,0 +1,216 @@
+import copy
+import re
+
+import pytest
+
+from rembrandt_featgen.reporting import run_figures, run_page
+from rembrandt_featgen.reporting.page import MISSING
+from tests.reporting.pages import EVIL, Page, leaves, measure, needs_browser
+
+PNG = run_figures.forest([("a", 0.5, 0.4, 0.6)])
+
+
+def row(arm, unit, **changes):
+    return {
+        "arm": arm,
+        "classifier": "cnn",
+        "synthetic": 300 if arm != "baseline" else 0,
+        "unit": unit,
+        "n": {"HGG": 11, "LGG": 7},
+        "accuracy": {"HGG": 0.8181818, "LGG": 0.571, "total": 0.722},
+        "balanced_accuracy": 0.695,
+        "mcc": -0.25,
+        "auroc": 0.77,
+        "ci95": {"balanced_accuracy": [0.4711, 0.8899], "accuracy_HGG": [0.48, 0.98], "mcc": [None, None]},
+        **changes,
+    }
+
+
+REPORT = {
+    "cohort": {
+        "patients": {"HGG": 36, "LGG": 24},
+        "slices": {"HGG": 2880, "LGG": 1920},
+        "split": {"test": {"patients": {"HGG": 11, "LGG": 7}, "slices": {"HGG": 880, "LGG": 560}, "empty_masks": 3}},
+        "source": EVIL,
+        "empty_mask_patients": 1,
+    },
+    "segmentation": {
+        "test": {
+            "soft_dice_loss": 0.1524,
+            "hard_dice": 0.852,
+            "iou": 0.766,
+            "patient_hard_dice": 0.849,
+            "patient_hard_dice_ci95": [0.801, 0.893],
+        }
+    },
+    "generator": {"synthetic": 600, "generated": 1768, "acceptance": {"HGG": 0.9, "LGG": 0.8}, "class_accuracy": 0.85},
+    "classification": [row(arm, unit) for unit in ("slice", "patient") for arm in ("baseline", "augmented")],
+    "comparison": {"measure": "balanced_accuracy", "unit": "patient", "difference": 0.03, "ci95": [-0.11, 0.18]},
+    "verdict": "No evidence that it helped & more.",
+    "verdict_rule": "The rule.",
+    "warnings": ["Only 7 test patients.", EVIL],
+    "stages": {"unet": {"seconds": 1234.5}},
+    "versions": {"tensorflow": "2.15.1"},
+    "settings": {"seed": 3, "tap": "conv5", "modalities": ["flair", "t1"], "augment": True, "dir": EVIL},
+}
+FIGURES = {"forest": PNG, "mystery": PNG, "overlays": run_figures.Figure(PNG, EVIL, f"caption {EVIL}")}
+
+
+@pytest.fixture(scope="module")
+def text():
+    return run_page.render(REPORT, FIGURES, {"title": f"run {EVIL}", "date": "2024-01-02"})
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_says_the_verdict_before_all_else(page):
+    words = page.text
+    assert words.index("No evidence that it helped & more.") < words.index("The rule.") < words.index("What was done")
+    assert "2024-01-02" in words and "2 warnings" in words
+
+
+def test_sections_in_order(text):
+    places = [
+        text.index(f'id="{name}"') for name in ("cohort", "classification", "segmentation", "generator", "methods")
+    ]
+    assert places == sorted(places)
+
+
+def test_patient_rows_come_before_slice_rows(text, page):
+    assert (
+        text.index('<tbody class="patient">')
+        < text.index('<tbody class="slice">')
+        < text.index('<tbody class="paper">')
+    )
+    assert page.text.index("Per patient") < page.text.index("Per slice") < page.text.index("Paper (REMBRANDT)")
+    assert page.text.count("11 + 7") == 4
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *("0.818", "[0.480, 0.980]", "0.695", "[0.471, 0.890]", "\N{MINUS SIGN}0.250"),  # classification
+        *("0.569", "0.384", "0.524", "0.4765", "362 + 208", "0.501 does", "7 HGG and 4 LGG"),  # the paper's Table 3
+        "0.76 (64 filters) and 0.823 (512 filters)",
+        "learnt to make features of each grade",
+        *("0.152", "0.849", "[0.801, 0.893]", "paper (REMBRANDT)"),  # segmentation
+        "95% interval \N{MINUS SIGN}0.110 to +0.180",
+        *("1,768", "2,880", "1,234", "2.15.1", "conv5", "flair, t1", "1 patient without any tumour"),
+    ],
+)
+def test_shows(page, wanted):
+    assert wanted in page.text
+
+
+def test_a_generator_of_slices_is_not_said_to_make_features():
+    words = Page(run_page.render({**REPORT, "generator": {**REPORT["generator"], "kind": "image_acgan"}}, {})).text
+    assert "learnt to make slices of each grade, whose features" in words and "generated as slices help" in words
+    assert "A generated slice is kept" in words and "learnt to make features" not in words
+
+
+def test_loads_nothing_and_runs_nothing(text, page):
+    assert not re.search("https?://", text)
+    assert "script" not in page.tags
+    for tag, name, value in page.attributes:
+        if name in ("src", "href"):
+            assert value.startswith(("data:", "#") if tag != "a" else ("#", "../", "report.json")), (tag, value)
+    assert not re.search(r"url\(|@import", text)
+
+
+def test_escapes_what_it_is_given(text, page):
+    assert EVIL not in text
+    assert page.text.count(EVIL) == 6  # title twice, source, caption, warning, setting
+    assert ("img", "alt", EVIL) in page.attributes
+
+
+def test_figures_stand_in_their_sections(text, page):
+    assert page.tags.count("img") == 3
+    assert all(value for _, name, value in page.attributes if name == "alt")
+    assert text.index('id="classification"') < text.index('alt="Balanced') < text.index('id="segmentation"')
+    assert text.index('id="methods"') < text.index('alt="mystery"')
+
+
+def test_the_papers_figures_fold_away_behind_the_sections():
+    figure = run_figures.Figure(PNG, "slices of each grade", "Fig. 3")
+    text = run_page.render(REPORT, {"figure_03": figure, "figure_grad_cam": PNG, "feature_maps_HGG": PNG})
+    generator, section, fold, methods = (
+        text.index(f"<{at}")
+        for at in ('section id="generator"', 'section id="figures"', "details", 'section id="methods"')
+    )
+    assert (
+        generator < text.index('alt="Two mosaics') < section < fold < text.index('alt="slices of each grade"') < methods
+    )
+    assert text.index("Show 2 more") > fold
+    assert '<a href="#figures">' in text
+    assert 'id="figures"' not in run_page.render(REPORT, FIGURES)
+
+
+def test_links_given_come_after_those_of_the_stages():
+    page = Page(run_page.render(REPORT, {}, {"links": {"Table 1": "tables/table_1.csv"}}))
+    links = [
+        value for tag, name, value in page.attributes if (tag, name) == ("a", "href") and not value.startswith("#")
+    ]
+    assert links == ["report.json", "../unet/stage.json", "tables/table_1.csv"]
+
+
+def test_many_arms_are_all_there():
+    report = {**REPORT, "classification": [row(f"arm{i}", unit) for i in range(12) for unit in ("slice", "patient")]}
+    words = Page(run_page.render(report, {})).text
+    assert all(words.count(f" arm{i} cnn") == 2 for i in range(12))
+
+
+def test_undefined_numbers_are_dashes_that_explain_themselves():
+    rows = [row("baseline", "patient", auroc=float("nan"), mcc=None, balanced_accuracy=None)]
+    del rows[0]["accuracy"]["total"]
+    page = Page(run_page.render({"classification": rows}, {}))
+    titles = [value for tag, name, value in page.attributes if (tag, name) == ("abbr", "title")]
+    assert titles.count(run_page.ONE_CLASS) == 3
+    assert MISSING in titles
+
+
+@pytest.mark.parametrize(
+    ("bounds", "tone"),
+    [([0.1, 0.2], "helped"), ([-0.2, -0.1], "harmed"), ([-0.1, 0.1], "open"), ([None, None], "open"), (None, "open")],
+)
+def test_box_agrees_with_the_interval(bounds, tone):
+    assert f'class="verdict {tone}"' in run_page.render({"comparison": {"difference": 0.1, "ci95": bounds}}, {})
+
+
+@pytest.mark.parametrize("missing", REPORT)
+def test_renders_without_a_key(missing):
+    report = {key: value for key, value in REPORT.items() if key != missing}
+    Page(run_page.render(report, FIGURES))
+    Page(run_page.render({**report, missing: None}, FIGURES))
+
+
+@pytest.mark.parametrize("path", [path for path in leaves(REPORT) if len(path) > 1], ids=str)
+def test_renders_without_any_inner_key(path):
+    report = copy.deepcopy(REPORT)
+    inner = report
+    for key in path[:-1]:
+        inner = inner[key]
+    del inner[path[-1]]
+    Page(run_page.render(report, {}))
+
+
+def test_renders_nothing_at_all():
+    assert "No verdict" in Page(run_page.render({}, {})).text
+
+
+@pytest.mark.parametrize("path", ["https://evil.example/x", "//evil.example/x", "javascript:alert(1)", "/etc/passwd"])
+def test_links_stay_beside_the_page(path):
+    links = [
+        value for tag, name, value in Page(run_page.render({}, {}, {"links": {"x": path}})).attributes if name == "href"
+    ]
+    assert not re.match(r"[a-z]+:(?!,)|/", links[-1])
+
+
+@needs_browser
+def test_fits_a_phone_and_asks_for_nothing(text, tmp_path):
+    for found in measure([(text, 360), (text, 1280)], tmp_path):
+        assert found["scroll"] <= found["width"] and found["out"] == []
+        assert found["shown"] == found["images"] == 3
+        assert found["requests"] == []

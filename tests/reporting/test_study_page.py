@@ -1,0 +1,172 @@
+import re
+import struct
+
+import pytest
+
+from rembrandt_featgen.reporting import run_figures, study_figures, study_page
+from tests.reporting import fake_study
+from tests.reporting.pages import EVIL, Page, browse, damaged, measure, needs_browser
+
+PNG = run_figures.forest([("a", 0.5, 0.4, 0.6)])
+CONTEXT = {"title": "my_study", "date": "2024-01-02"}
+
+
+@pytest.fixture(scope="module")
+def text():
+    report = fake_study.make({"infogan": 0.12})
+    maps = {"feature_maps_HGG": run_figures.Figure(PNG, "maps")}
+    return study_page.render(report, {**study_figures.draw(report), **maps}, CONTEXT)
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+def test_says_verdict_rule_and_first_numbers_before_all_else(page):
+    words = page.text
+    order = ["my_study", "2024-01-02", "No generative arm helped", "Helped only if", "2 warnings", "0.702", "0.795"]
+    order += ["+0.093 [+0.043, +0.143]", "Holm-adjusted p 0.003", "What was done"]
+    places = [words.index(part) for part in order]
+    assert places == sorted(places)
+
+
+def test_sections_in_order_and_all_linked(text, page):
+    names = ["cohort", "arms", "calibration", "generators", "trust", "segmentation", "checklists", "methods"]
+    places = [text.index(f'<section id="{name}">') for name in names]
+    assert places == sorted(places)
+    assert [value[1:] for tag, key, value in page.attributes if key == "href" and value.startswith("#")] == [
+        "warnings",
+        *names,
+    ]
+
+
+def test_patients_come_before_slices_and_rows_say_what_they_count(page):
+    words = page.text
+    assert words.index("Per patient: what the verdict rests on") < words.index("All measures, per slice")
+    assert words.count("108 + 62") == 15 and words.count("2,160 + 1,240") == 15
+    assert "Each row counts patients." in words and "Each row counts slices" in words
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *("170", "3,400", "TCGA-GBM and TCGA-LGG, FLAIR", "FG 33", "all slices of a patient", "69 + 39"),  # cohort
+        *("smote : best balanced accuracy of the arms", "0.012", "balance: 9, 1.0: 6", "\N{MINUS SIGN}0.082"),  # arms
+        *("Sensitivity at specificity 0.8", "Brier score", "(lower is better)"),
+        *("Kernel distance", "Trained on generated, tested on real", "independent classifier", "\N{PLUS-MINUS SIGN}"),
+        *("Memorises training features?", "TCGA-CS-4941: 41", "in 13 of 15 runs", "0.310"),  # generators
+        *("labels shuffled passed", "planted copy is found failed", "the audit missed 1 of 5"),  # checks
+        *("[0.790, 0.843]", "0.741"),  # segmentation
+        *("CLAIM", "TRIPOD+AI", "Tejani et al.", "Collins et al.", "to be filled in by the authors:"),  # checklists
+        *("Only 62 patients are LGG", "12,187", "2.15.1", "arms.tex", "checklist_claim.csv"),  # methods
+    ],
+)
+def test_shows(page, wanted):
+    assert wanted in page.text
+
+
+def test_only_the_arm_that_meets_the_rule_is_said_to_have_helped(page):
+    helped = re.findall(r"(\w+) 108 \+ 62 [^a-z]*? (yes|no) balance", page.text)
+    assert [arm for arm, said in helped if said == "yes"] == ["infogan"]
+    assert len(helped) == 7
+
+
+@pytest.mark.parametrize(("gains", "tone"), [({"vae": 0.2}, "helped"), ({}, "open"), ("all", "harmed")])
+def test_box_agrees_with_the_rule(gains, tone):
+    gains = dict.fromkeys(fake_study.ARMS["generative"], -0.1) if gains == "all" else gains
+    assert f'class="verdict {tone}"' in study_page.render(fake_study.make(gains), {})
+
+
+def test_figures_have_words_and_stand_in_their_sections(text, page):
+    assert page.tags.count("img") == 6
+    assert all(value for tag, name, value in page.attributes if (tag, name) == ("img", "alt"))
+    order = ['id="arms"', 'alt="Forest', 'alt="A strip', 'alt="Curves', 'id="calibration"', 'alt="Reliability']
+    order += ['id="generators"', 'alt="maps"', 'id="trust"', 'alt="Share', 'id="segmentation"']
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+
+
+def test_tables_have_captions_and_scopes(text, page):
+    assert page.tags.count("table") == page.tags.count("caption") + 1  # the stages' times, below their heading
+    heads = re.findall(r"<th\b[^>]*>", text)
+    assert len(heads) > 100
+    assert all("scope=" in head for head in heads)
+
+
+def test_loads_nothing_and_runs_nothing(text, page):
+    assert not re.search("https?://", text)
+    assert "script" not in page.tags
+    for tag, name, value in page.attributes:
+        if name in ("src", "href") and not value.startswith(("data:", "#")):
+            assert (tag, name) == ("a", "href") and re.fullmatch(r"[\w.]+", value)
+    assert not re.search(r"url\(|@import", text)
+
+
+def poisoned(value, word):
+    """The value with every text in it replaced by `word`, but for units and kinds."""
+    if isinstance(value, dict):
+        return {key: poisoned(inner, word) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [poisoned(inner, word) for inner in value]
+    return word if isinstance(value, str) and value not in ("patient", "slice", *fake_study.ARMS) else value
+
+
+def test_escapes_what_it_is_given():
+    report = poisoned(fake_study.thin(), EVIL)
+    text = study_page.render(report, study_figures.draw(report), {"title": EVIL, "links": {EVIL: EVIL}})
+    assert EVIL not in text and "<script" not in text
+    assert Page(text).text.count(EVIL) > 20
+
+
+@pytest.mark.parametrize("change", ["missing", None, float("nan")])
+def test_bears_whatever_is_missing(change):
+    for path, report in damaged(fake_study.thin(), change):
+        try:
+            text = study_page.render(report, {})
+        except Exception as error:
+            raise AssertionError(f"fails without {path}") from error
+        for tag in ("div", "section", "details", "table", "tbody", "tr", "td", "th", "span", "small", "p"):
+            assert len(re.findall(rf"<{tag}[ >]", text)) == text.count(f"</{tag}>"), (tag, path)
+
+
+def test_renders_nothing_at_all():
+    words = Page(study_page.render({}, {})).text
+    assert "No verdict" in words and "No arm was tested" in words and "ran no checks" in words
+
+
+def test_png_alone_gets_words():
+    page = Page(study_page.render({}, {"forest": PNG, "mystery": PNG}))
+    assert [value for tag, name, value in page.attributes if name == "alt"] == ["Forest plot of the arms.", "mystery"]
+
+
+@needs_browser
+def test_fits_phones_and_desks_and_asks_for_nothing(text, tmp_path):
+    word = "w" * 90
+    long_words = poisoned(fake_study.thin(), word)
+    long_text = study_page.render(long_words, {"forest": PNG}, {"title": word, "links": {word: word}})
+    pages = [
+        (text, 360),
+        (text, 768),
+        (text, 1280),
+        (study_page.render({}, {}), 360),
+        (long_text, 360),
+        (long_text, 1280),
+    ]
+    for found in measure(pages, tmp_path):
+        assert found["scroll"] <= found["width"] and found["out"] == []
+        assert found["shown"] == found["images"]
+        assert found["requests"] == []
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "height"), [(360, 800), (1280, 900)])
+def test_browser_paints_it(text, tmp_path, width, height):
+    from matplotlib import image
+
+    (tmp_path / "page.html").write_text(text)
+    shot = tmp_path / "shot.png"
+    browse(f"--window-size={width},{height}", f"--screenshot={shot}", (tmp_path / "page.html").as_uri())
+    assert struct.unpack(">II", shot.read_bytes()[16:24]) == (width, height)
+    pixels = (image.imread(shot)[..., :3] * 255).round().astype(int)
+    assert (pixels == (0x00, 0x78, 0x5A)).all(-1).sum() > 500  # border of the verdict that something helped

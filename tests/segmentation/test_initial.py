@@ -1,0 +1,53 @@
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.segmentation import initial, pretrained, unet
+
+CONFIG = {"seed": 3, "unet_width": 2, "unet_weights_modalities": []}
+SLICES = {"modalities": ["flair"], "tumour_prior": 0.02}
+
+
+def arrays(network):
+    return [variable.numpy() for variable in pretrained.variables(network)]
+
+
+@functools.lru_cache
+def began(initializer):
+    return initial.unet({**CONFIG, "unet_initializer": initializer}, SLICES)
+
+
+@pytest.mark.parametrize("initializer", unet.INITIALIZERS)
+def test_random_weights_are_those_that_the_finetune_stage_began_with(initializer):
+    pipelines.set_seed(3)
+    network = unet.build_unet(1, 2, initializer, 0.02 if initializer == "he" else None)
+    tf.random.normal([3])  # whatever was drawn in between
+    for x, y in zip(arrays(began(initializer)), arrays(network)):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize(
+    ("initializer", "share", "prior"),
+    [("he", 0.02, 0.02), ("he", 0.0, 1e-4), ("he", 0.9, 0.5), ("tensorlayer", 0.02, None)],
+)
+def test_head_began_at_the_tumours_share_but_for_the_origins(monkeypatch, initializer, share, prior):
+    seen = []
+    monkeypatch.setattr(initial.unets, "build_unet", lambda *args: seen.append(args))
+    initial.unet({**CONFIG, "unet_initializer": initializer}, {"modalities": ["flair", "t1"], "tumour_prior": share})
+    assert seen == [(2, 2, initializer, prior)]
+
+
+def test_weights_of_a_checkpoint_are_adapted_to_the_modalities(monkeypatch):
+    """FLAIR of BraTS' four channels: its filters times sqrt(4 / 1)."""
+    given = [array + 0.5 for array in arrays(began("he"))]
+    given[0] = np.concatenate([given[0], *[np.full_like(given[0], 9.0)] * 3], axis=2)
+    network, before = began("he"), began("he").get_weights()
+    monkeypatch.setattr(initial.unets, "build_unet", lambda *args: network)
+    found = arrays(initial.unet({**CONFIG, "unet_initializer": "he"}, SLICES, given))
+    network.set_weights(before)
+    np.testing.assert_allclose(found[0], 2 * given[0][:, :, :1])
+    for x, y in zip(found[1:], given[1:]):
+        np.testing.assert_array_equal(x, y)

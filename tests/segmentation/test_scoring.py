@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from rembrandt_featgen.nn import inference
+from rembrandt_featgen.segmentation import scoring
+
+SIZE = 6
+EPSILON = 1e-5
+
+
+def batches(images, masks, patients, size):
+    records = {"image": images.astype(np.float32), "mask": masks.astype(np.uint8), "patient": np.array(patients)}
+    return tf.data.Dataset.from_tensor_slices(records).batch(size)
+
+
+@pytest.fixture
+def data():
+    """Seven slices of three patients, in no order; slices 1 and 6 have no tumour, and all of "c" has none."""
+    generator = np.random.default_rng(0)
+    masks = generator.random((7, SIZE, SIZE, 1)) < 0.4
+    masks[[1, 4, 6]] = False
+    probabilities = np.clip(0.6 * masks + generator.uniform(0, 0.5, masks.shape), 0, 1)
+    probabilities[6] = 0.1
+    return probabilities, masks, ["b", "a", "a", "b", "c", "b", "c"]
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_agrees_with_numpy(data, size):
+    probabilities, masks, patients = data
+    found = scoring.evaluate(np.asarray, batches(*data, size))
+    soft, hard, iou = [], [], []
+    for probability, mask in zip(probabilities, masks):
+        predicted = probability > 0.5
+        both = (predicted & mask).sum()
+        soft.append(1 - (2 * probability[mask].sum() + EPSILON) / (probability.sum() + mask.sum() + EPSILON))
+        hard.append((2 * both + EPSILON) / (predicted.sum() + mask.sum() + EPSILON))
+        iou.append((both + EPSILON) / ((predicted | mask).sum() + EPSILON))
+    assert found["soft_dice_loss"] == pytest.approx(np.mean(soft), abs=1e-6)
+    assert found["hard_dice"] == pytest.approx(np.mean(hard), abs=1e-6)
+    assert found["iou"] == pytest.approx(np.mean(iou), abs=1e-6)
+    dice = {}
+    for patient in "ab":
+        own = [i for i, name in enumerate(patients) if name == patient]
+        predicted, mask = probabilities[own] > 0.5, masks[own]
+        dice[patient] = 2 * (predicted & mask).sum() / (predicted.sum() + mask.sum())
+    assert list(found["by_patient"]) == ["a", "b", "c"]
+    assert {name: found["by_patient"][name] for name in "ab"} == pytest.approx(dice)
+    assert np.isnan(found["by_patient"]["c"])  # nothing to find
+    assert found["patient_hard_dice"] == pytest.approx(np.mean(list(dice.values())))
+    assert found["patient_hard_dice_ci95"] == pytest.approx(scoring.mean_interval(np.array([*dice.values()])))
+    assert (found["slices"], found["patients"]) == (7, 3)
+
+
+def test_by_hand():
+    # patient "a": 4 of 4 pixels found beside 2 false ones in slice 0; 0 of 4 found in slice 1
+    masks, images = np.zeros((2, 2, 4, 1)), np.zeros((2, 2, 4, 1))
+    masks[:, 0] = 1
+    images[0, 0], images[0, 1, :2] = 1, 1
+    found = scoring.evaluate(np.asarray, batches(images, masks, ["a", "a"], 2))
+    assert found["hard_dice"] == pytest.approx((0.8 + 0.0) / 2, abs=1e-5)
+    assert found["soft_dice_loss"] == pytest.approx((0.2 + 1.0) / 2, abs=1e-5)
+    assert found["iou"] == pytest.approx((4 / 6 + 0.0) / 2, abs=1e-5)
+    assert found["by_patient"] == {"a": pytest.approx(2 * 4 / (8 + 6))}  # over the volume, not the slices' mean
+    assert found["patient_hard_dice"] == pytest.approx(4 / 7)
+    assert np.isnan(found["patient_hard_dice_ci95"]).all()  # one patient has no spread
+
+
+def test_no_tumour_anywhere():
+    found = scoring.evaluate(np.asarray, batches(np.zeros((2, 2, 2, 1)), np.zeros((2, 2, 2, 1)), ["a", "b"], 2))
+    assert found["hard_dice"] == found["iou"] == 1.0  # nothing is wrong
+    assert np.isnan(found["patient_hard_dice"])
+    assert np.isnan(found["patient_hard_dice_ci95"]).all()
+    assert np.isnan(list(found["by_patient"].values())).all()
+
+
+def test_of_nothing():
+    assert scoring.evaluate(np.asarray, []) == {}
+
+
+def test_of_a_keras_network(data):
+    network = tf.keras.Sequential([tf.keras.Input((SIZE, SIZE, 1)), tf.keras.layers.Activation("linear")])
+    predictions = (inference.runner(network), np.asarray)  # the same images
+    found, wanted = (scoring.evaluate(predict, batches(*data, 3)) for predict in predictions)
+    assert found["iou"] == pytest.approx(wanted["iou"], abs=1e-6)
+    assert found["patient_hard_dice"] == wanted["patient_hard_dice"]
+
+
+@pytest.mark.parametrize("values", [[0.5, 0.7], [0.4, 0.5, 0.6, 0.45], [0.61] * 2 + [0.6] * 30])
+def test_mean_interval_is_scipys(values):
+    values = np.array(values)
+    sem = stats.sem(values)
+    wanted = np.clip(stats.t.interval(0.95, len(values) - 1, values.mean(), sem), 0, 1)
+    assert scoring.mean_interval(values) == pytest.approx(tuple(wanted))
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ([0.5, 0.5, 0.5], (0.5, 0.5)),
+        ([0.0, 1.0], (0.0, 1.0)),  # 0.5 +- 6.4, cut to what dice can be
+        # sem of (0.4, 0.5, 0.6) is 0.1 / sqrt(3), t quantile 4.3027
+        ([0.4, 0.5, 0.6], (0.5 - 4.302653 * 0.1 / np.sqrt(3), 0.5 + 4.302653 * 0.1 / np.sqrt(3))),
+    ],
+)
+def test_mean_interval_by_hand(values, wanted):
+    assert scoring.mean_interval(np.array(values)) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("values", [[], [0.5]])
+def test_mean_interval_needs_two_values(values):
+    assert np.isnan(scoring.mean_interval(np.array(values))).all()

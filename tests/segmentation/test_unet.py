@@ -1,0 +1,209 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen.segmentation.unet import TAPS, build_unet, tap_model
+
+
+def plain_keras_unet(channels, width):
+    """The same network from Keras layers alone, written apart from the package."""
+    layers = tf.keras.layers
+    x = image = tf.keras.Input((None, None, channels))
+    skips = []
+    for level in range(5):
+        for _ in range(2):
+            x = layers.Conv2D(width << level, 3, padding="same", activation="relu")(x)
+        if level < 4:
+            skips.append(x)
+            x = layers.MaxPooling2D()(x)
+    for level in (3, 2, 1, 0):
+        x = layers.Conv2DTranspose(width << level, 3, strides=2, padding="same")(x)
+        x = layers.concatenate([x, skips[level]])
+        for _ in range(2):
+            x = layers.Conv2D(width << level, 3, padding="same", activation="relu")(x)
+    return tf.keras.Model(image, layers.Conv2D(1, 1, activation="sigmoid")(x))
+
+
+def pixels_and_masks(count=4, size=32):
+    """Noise, with tumour in half of the pixels."""
+    rng = np.random.default_rng(0)
+    shape = (count, size, size, 1)
+    return rng.normal(size=shape).astype(np.float32), (rng.random(shape) > 0.5).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def narrow():
+    """A U-Net of width 4, which no test trains."""
+    tf.keras.utils.set_random_seed(0)
+    return build_unet(1, 4)
+
+
+@pytest.fixture(scope="module")
+def paper():
+    """The paper's U-Net for FLAIR, which no test trains."""
+    tf.keras.utils.set_random_seed(1)
+    return build_unet(1)
+
+
+def assert_equals_plain_keras(unet, width):
+    plain = plain_keras_unet(unet.input_shape[-1], width)
+    plain.set_weights(unet.get_weights())
+    images = tf.random.normal((1, 240, 240, unet.input_shape[-1]))
+    wanted = plain(images)
+    assert np.ptp(wanted) > 0.01  # otherwise equality would say nothing
+    assert np.abs(unet(images) - wanted).max() <= 1e-4
+
+
+def test_full_width_equals_plain_keras_and_has_the_papers_weights(paper):
+    assert len(paper.weights) == len(paper.trainable_weights) == 46
+    assert paper.count_params() == 34_512_193
+    assert_equals_plain_keras(paper, 64)
+
+
+def test_four_channels_equal_plain_keras():
+    assert_equals_plain_keras(build_unet(4, 8), 8)
+
+
+def test_four_channels_have_the_papers_weights():
+    unet = build_unet(4)
+    assert len(unet.weights) == 46
+    assert unet.count_params() == 34_513_921
+
+
+def test_weights_stand_in_the_origins_order(narrow):
+    encoder = [f"conv{level}_{i}" for level in range(1, 6) for i in (1, 2)]
+    decoder = [name for level in (4, 3, 2, 1) for name in (f"deconv{level}", f"uconv{level}_1", f"uconv{level}_2")]
+    names = [weight.name.split("/")[0] for weight in narrow.weights]
+    assert names[::2] == names[1::2] == [*encoder, *decoder, "uconv1"]
+    assert {weight.shape.rank for weight in narrow.weights[::2]} == {4}
+    assert {weight.shape.rank for weight in narrow.weights[1::2]} == {1}
+    assert narrow.get_layer("deconv4").weights[0].shape == (3, 3, 32, 64)  # height, width, out, in
+
+
+@pytest.mark.parametrize(
+    ("tap", "shape", "convolutions", "deconvolutions"),
+    [
+        ("conv1", (240, 240, 4), 2, 0),
+        ("conv2", (120, 120, 8), 4, 0),
+        ("conv3", (60, 60, 16), 6, 0),
+        ("conv4", (30, 30, 32), 8, 0),
+        ("conv5", (15, 15, 64), 10, 0),
+        ("uconv4", (30, 30, 32), 12, 1),
+        ("uconv3", (60, 60, 16), 14, 2),
+        ("uconv2", (120, 120, 8), 16, 3),
+        ("uconv1", (240, 240, 4), 18, 4),
+    ],
+)
+def test_tap_gives_features_after_relu_and_computes_no_deeper(narrow, tap, shape, convolutions, deconvolutions):
+    network = tap_model(narrow, tap)
+    compute = tf.function(network).get_concrete_function(tf.TensorSpec((2, 240, 240, 1)))
+    features = compute(tf.random.normal((2, 240, 240, 1)))
+    assert features.shape == (2, *shape)
+    assert features.dtype == tf.float32
+    assert float(tf.reduce_min(features)) == 0.0 < float(tf.reduce_max(features))
+    operations = [operation.type for operation in compute.graph.get_operations()]
+    assert operations.count("Conv2D") == convolutions
+    assert operations.count("Conv2DBackpropInput") == deconvolutions
+    assert len(network.weights) == 2 * (convolutions + deconvolutions)
+
+
+def test_taps_are_every_block():
+    assert TAPS == ("conv1", "conv2", "conv3", "conv4", "conv5", "uconv4", "uconv3", "uconv2", "uconv1")
+
+
+def test_unknown_tap_lists_the_known(narrow):
+    with pytest.raises(ValueError, match="conv1, conv2.*received 'conv9'"):
+        tap_model(narrow, "conv9")
+
+
+def test_bfloat16_stays_near_float32(narrow):
+    half = build_unet(1, 4, precision="bfloat16")
+    half.set_weights(narrow.get_weights())
+    images = tf.random.normal((1, 64, 64, 1))
+    wanted = narrow(images)
+    assert np.ptp(wanted) > 0.1
+    np.testing.assert_allclose(half(images), wanted, atol=0.03)
+
+
+def test_prior_is_what_the_head_starts_with():
+    unet = build_unet(1, 4, prior=0.02)
+    bias = unet.get_layer("uconv1").weights[1]
+    np.testing.assert_allclose(tf.sigmoid(bias), [0.02], rtol=1e-5)
+
+
+@pytest.mark.parametrize("initializer", ["he", "tensorlayer"])
+def test_initializer_keeps_the_signal_or_not(initializer):
+    tf.keras.utils.set_random_seed(0)
+    unet = build_unet(1, 8, initializer)
+    kernel = unet.get_layer("conv5_1").weights[0].numpy()
+    # truncated at two deviations, the origin's keeps 0.88 of its nominal 0.02
+    wanted = np.sqrt(2.0 / (9 * 64)) if initializer == "he" else 0.02 * 0.8796
+    assert kernel.std() == pytest.approx(wanted, rel=0.02)
+    assert not unet.get_layer("conv5_1").weights[1].numpy().any()
+    signal = np.std(tap_model(unet, "uconv1")(tf.random.normal((1, 64, 64, 1))))
+    # in a network so narrow, the origin's signal dies out
+    assert signal > 0.1 if initializer == "he" else signal < 1e-4
+
+
+@pytest.mark.parametrize(("argument", "value"), [("initializer", "glorot"), ("prior", 1.0), ("precision", "int8")])
+def test_bad_arguments_are_quoted(argument, value):
+    with pytest.raises(ValueError, match=f"{argument}.*{value}"):
+        build_unet(1, 4, **{argument: value})
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_step_in_precision_moves_every_weight(precision):
+    tf.keras.utils.set_random_seed(0)
+    unet = build_unet(1, 4, precision=precision)
+    for name in ("conv3_1", "pool2", "deconv2", "concat2"):
+        assert unet.get_layer(name).output.dtype == precision
+    assert {weight.dtype for weight in unet.weights} == {unet.output.dtype} == {tf.float32}
+    unet.compile(tf.keras.optimizers.Adam(1e-2), "binary_crossentropy")
+    before = unet.get_weights()
+    loss = unet.fit(*pixels_and_masks(), batch_size=4, verbose=0).history["loss"]
+    assert np.isfinite(loss).all()
+    stuck = [weight.name for old, weight in zip(before, unet.weights) if not np.any(old != weight)]
+    assert not stuck
+
+
+# A process of its own: TensorFlow divides a CPU into two devices only before TensorLayer is imported.
+TWO_REPLICAS = """
+import numpy as np
+import tensorflow as tf
+
+halves = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
+from rembrandt_featgen.models import unet as unets
+
+rng = np.random.default_rng(0)
+images = rng.normal(size=(4, 32, 32, 1)).astype("float32")
+masks = (rng.random((4, 32, 32, 1)) > 0.5).astype("float32")
+tf.keras.utils.set_random_seed(0)
+weights = []
+for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])):
+    with strategy.scope():
+        unet = unets.build_unet(1, 4)
+        unet.compile(tf.keras.optimizers.SGD(0.1), "binary_crossentropy")
+    weights = weights or [unet.get_weights()]
+    unet.set_weights(weights[0])
+    unet.fit(images, masks, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    weights.append(unet.get_weights())
+moved = min(np.abs(old - one).max() for old, one in zip(weights[0], weights[1]))
+apart = max(np.abs(one - two).max() for one, two in zip(weights[1], weights[2]))
+print(strategy.num_replicas_in_sync, moved > 1e-6, apart < 1e-6)
+"""
+
+
+def test_two_mirrored_replicas_train_like_one():
+    done = subprocess.run([sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True)
+    assert done.stdout.split() == ["2", "True", "True"], done.stderr[-2000:]
+
+
+def test_saved_model_equals_the_live_model(narrow, tmp_path):
+    tf.saved_model.save(narrow, str(tmp_path))
+    images = tf.random.normal((2, 48, 64, 1))
+    found = tf.saved_model.load(str(tmp_path)).signatures["serving_default"](image=images)["uconv1"]
+    np.testing.assert_allclose(found, narrow(images), atol=1e-6)

@@ -1,0 +1,168 @@
+import json
+import logging
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.data.store import Store, Writer
+from rembrandt_featgen.features import streams
+from rembrandt_featgen.features.reading import open_features
+from rembrandt_featgen.nn import weights
+from rembrandt_featgen.segmentation.unet import build_unet, tap_model
+from rembrandt_featgen.stages import extract_features, train_generators
+
+SIZE, WIDTH = 32, 2
+COUNTS = {"train": 7, "validation": 2, "test": 3}
+
+
+def finish(folder, config, **figures):
+    rundir.write_json(folder / "stage.json", {"config": config, "figures": figures, "inputs": {}})
+
+
+@pytest.fixture(scope="module")
+def unet():
+    tf.keras.utils.set_random_seed(1)
+    return build_unet(1, WIDTH)
+
+
+@pytest.fixture
+def run_dir(unet, tmp_path):
+    """A run that has slices and a U-Net."""
+    (tmp_path / "slices").mkdir()
+    random = np.random.default_rng(0)
+    for split, count in COUNTS.items():
+        with Writer(tmp_path / "slices", split, {"image": ((SIZE, SIZE, 1), "float32")}, per_shard=2) as writer:
+            for i in range(count):
+                writer.write({"image": random.normal(size=(SIZE, SIZE, 1))}, f"{split} {i // 2}", i, i % 2)
+    finish(tmp_path / "slices", {"image_size": SIZE}, modalities=["flair"])
+    (tmp_path / "unet").mkdir()
+    weights.save(unet.get_weights(), tmp_path / "unet" / "best.npz")
+    finish(tmp_path / "unet", {"unet_width": WIDTH})
+    return tmp_path
+
+
+def wanted(unet, run_dir, split, tap):
+    images = [record["image"] for record in Store(run_dir / "slices", split).dataset()]
+    return tap_model(unet, tap)(tf.stack(images)).numpy()
+
+
+def everything(folder, split):
+    """All records of a split, one array for each key."""
+    batches = list(streams.features(folder, split, 2).as_numpy_iterator())
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+CONV2, CONV5 = (16, 16, 2 * WIDTH), (2, 2, 16 * WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("features_from", "tap", "shape"),
+    [("store", "conv5", CONV5), ("store", "conv2", CONV2), ("slices", "conv2", CONV2)],
+)
+def test_features_of_each_slice(features_from, tap, shape, unet, run_dir):
+    extract_features.run(extract_features.Config(str(run_dir), tap=tap, extract_batch=3, features_from=features_from))
+    figures = rundir.read_json(run_dir / "features" / "stage.json")["figures"]
+    assert figures == {"tap": tap, "shape": list(shape), "features": COUNTS}
+    for split, count in [*COUNTS.items()][: 1 if features_from == "slices" else 3]:
+        found, features = everything(run_dir / "features", split), open_features(run_dir / "features", split)
+        assert features.shape == shape
+        assert features.patients == [f"{split} {i // 2}" for i in range(count)]
+        assert features.labels.tolist() == [i % 2 for i in range(count)]
+        np.testing.assert_allclose(found["feature"], wanted(unet, run_dir, split, tap), rtol=1e-4, atol=1e-5)
+        assert found["patient"].astype(str).tolist() == features.patients
+        assert found["slice"].tolist() == list(range(count))
+        assert found["label"].tolist() == features.labels.tolist()
+
+
+def test_slices_and_store_train_alike(run_dir):
+    """The same batches in the same order, balanced and mixed with features that are stored."""
+    found = {}
+    for features_from in ("store", "slices"):
+        extract_features.run(extract_features.Config(str(run_dir), features_from=features_from))
+        folder = run_dir / "features"
+        sources = [(folder, "train", 7), (run_dir / "stored", "train", 2)]
+        if not sources[1][0].exists():
+            (run_dir / "stored").mkdir()
+            with Writer(run_dir / "stored", "train", {"feature": ((2, 2, 16 * WIDTH), "float32")}) as writer:
+                for i in range(2):
+                    writer.write({"feature": np.full((2, 2, 16 * WIDTH), i)}, "synthetic", i, i)
+        makers = streams.balanced_features(folder, 4), streams.labelled_features(sources, 4)
+        found[features_from] = [pair for make in makers for pair in pipelines.endless(make, 5).take(4)]
+        folder.rename(run_dir / f"from_{features_from}")
+    assert [len(label) for _, label in found["store"]] == [4, 4, 4, 4, 4, 4, 1, 4]
+    for (feature, label), (other, same) in zip(found["store"], found["slices"]):
+        np.testing.assert_allclose(feature, other, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(label, same)
+    names = {path.name for path in (run_dir / "from_slices").iterdir()}
+    assert names == {"encoder.json", "flags.txt", "stage.json"}  # nothing is stored
+
+
+def test_a_generator_learns_from_slices(run_dir):
+    extract_features.run(extract_features.Config(str(run_dir), features_from="slices"))
+    train_generators.run(
+        train_generators.Config(str(run_dir), ndf=2, ngf=2, acgan_latent=3, acgan_epochs=1, acgan_batch=4)
+    )
+    history = rundir.read_json(run_dir / "acgan" / "history.json")
+    assert {"d_loss", "val_real_class_accuracy"} <= set(history)
+
+
+@pytest.mark.parametrize(("dtype", "codec", "digits"), [("float16", "zstd", 1e-3), ("bfloat16", "lz4", 1e-2)])
+def test_type_and_codec_on_disk(dtype, codec, digits, unet, run_dir):
+    extract_features.run(extract_features.Config(str(run_dir), tap="conv2", store_dtype=dtype, store_codec=codec))
+    header = json.loads((run_dir / "features" / "train.jsonl").read_text().splitlines()[0])
+    assert header == {"tensors": {"feature": [[16, 16, 2 * WIDTH], dtype]}, "codec": codec}
+    found = everything(run_dir / "features", "train")["feature"]
+    np.testing.assert_allclose(found, wanted(unet, run_dir, "train", "conv2"), rtol=digits, atol=1e-5)
+
+
+def test_killed_extraction_goes_on_after_the_last_whole_shard(unet, run_dir, monkeypatch, caplog):
+    monkeypatch.setattr("rembrandt_featgen.data.store._SHARD_BYTES", 2 * 2 * 2 * 16 * WIDTH * 4)  # two features
+    config = extract_features.Config(str(run_dir), extract_batch=1)
+
+    class Killed(BaseException):
+        """Stands for SIGKILL: nothing in the package handles it."""
+
+    write = Writer.write
+
+    def write_five(self, *arguments):
+        if self._split == "train" and len(self) == 5:
+            raise Killed
+        write(self, *arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Writer, "write", write_five)
+        extract_features.run(config)
+    assert not (run_dir / "features").exists()
+    kept = sorted((run_dir / "features.part").glob("*.tfrecord"))
+    times = {path.name: path.stat().st_mtime_ns for path in kept}
+    assert list(times) == ["train-00000.tfrecord", "train-00001.tfrecord"]
+    with caplog.at_level(logging.INFO, logger="absl"):
+        extract_features.run(config)
+    assert "conv5 of train: goes on after 4 of 7 features" in caplog.text
+    assert {name: (run_dir / "features" / name).stat().st_mtime_ns for name in times} == times
+    found = everything(run_dir / "features", "train")
+    assert found["slice"].tolist() == list(range(7))
+    np.testing.assert_allclose(found["feature"], wanted(unet, run_dir, "train", "conv5"), rtol=1e-4, atol=1e-5)
+
+
+def test_store_of_another_unet_is_refused(run_dir):
+    extract_features.run(extract_features.Config(str(run_dir)))
+    rundir.find(str(run_dir), "features", "extract")
+    finish(run_dir / "unet", {"unet_width": WIDTH}, trained="again")
+    with pytest.raises(InputError, match=r"features/ was made from another unet/.*python -m .*stages\.extract"):
+        rundir.find(str(run_dir), "features", "extract")
+
+
+def test_damage_among_the_slices_is_one_line(run_dir):
+    path = run_dir / "slices" / "train-00001.tfrecord"
+    content = bytearray(path.read_bytes())
+    content[200] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        extract_features.run(extract_features.Config(str(run_dir)))
+    assert str(caught.value) == f"{path} is damaged; delete {run_dir / 'slices'} so that its stage is done again"
+    assert not list(run_dir.glob("features*"))

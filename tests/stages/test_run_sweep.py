@@ -1,0 +1,243 @@
+"""Which points a sweep has, and what they share with the base run; tests/test_pipeline.py says that they are learnt."""
+
+import dataclasses
+
+import pytest
+
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError
+from rembrandt_featgen.stages import (
+    extract_features,
+    generate_synthetic,
+    run_sweep,
+    shared_flags,
+    train_classifiers,
+    train_generators,
+    train_unet,
+)
+
+MODULES = {
+    "unet": train_unet,
+    "features": extract_features,
+    "acgan": train_generators,
+    "synthetic": generate_synthetic,
+    "classifier": train_classifiers,
+}
+
+
+@pytest.fixture
+def base(tmp_path):
+    """A finished run with 30 HGG and, unless told, 20 LGG training slices, as far as a sweep reads it."""
+
+    def make(lgg=20, **changes):
+        (kind,) = changes.get("gans", ("acgan",))
+        names = {"acgan": kind, "synthetic": shared_flags.synthetic_folder(kind)}
+        for name, module in MODULES.items():
+            name = names.get(name, name)
+            known = {field.name for field in dataclasses.fields(module.Config)}
+            config = module.Config(run_dir="", **{key: value for key, value in changes.items() if key in known})
+            config = {key: value for key, value in dataclasses.asdict(config).items() if key != "run_dir"}
+            record = {"stage": name, "config": config, "inputs": {}, "figures": {"tap": "conv5", "epochs": 1}}
+            (tmp_path / name).mkdir(exist_ok=True)
+            rundir.write_json(tmp_path / name / "stage.json", record)
+        (tmp_path / "slices").mkdir(exist_ok=True)
+        slices = {"config": {}, "inputs": {}, "figures": {"split": {"train": {"slices": {"HGG": 30, "LGG": lgg}}}}}
+        rundir.write_json(tmp_path / "slices" / "stage.json", slices)
+        return tmp_path
+
+    return make
+
+
+def points(run_dir, **flags):
+    return run_sweep.find_points(run_sweep.Config(run_dir=str(run_dir), **flags), run_sweep.find_base(str(run_dir)))
+
+
+def test_axes_hold_the_runs_own_value_in_order(base):
+    run_dir = base(ndf=128, ngf=128, unet_weights="w.npz", gan_loss="origin")
+    flags = {"sweep_gans": ("cgan", "infogan"), "sweep_origin": ("gan_loss", "augmentation", "gan_networks")}
+    flags |= {"sweep_filters": ("256", "64"), "sweep_taps": ("uconv1", "conv3"), "sweep_from_scratch": True}
+    found = points(run_dir, **flags)
+    assert [(point.name, point.reference) for point in found] == [
+        ("start=pre-trained", False),
+        ("start=scratch", True),
+        *(("origin=gan_loss", True), ("origin=augmentation+gan_loss", False)),
+        *(("origin=correct", False), ("origin=gan_loss+gan_networks", False)),
+        *(("tap=conv3", False), ("tap=conv5", True), ("tap=uconv1", False)),
+        *(("gan=acgan", True), ("gan=infogan", False), ("gan=cgan", False)),
+        *(("filters=64", False), ("filters=128", True), ("filters=256", False)),
+    ]
+
+
+def test_curve_of_the_rarer_grade_ends_where_grades_are_equal(base):
+    found = points(base(synthetic_added=25), sweep_added=("0", "9", "10", "50", "all"))
+    assert [point.name for point in found] == [
+        *("added=0", "added=9", "added=10", "added=25", "added=50", "added=all"),  # 25 is the run's
+        *("balancing=9", "balancing=all"),  # 10 is all
+    ]
+    assert [point.arms for point in found] == [("baseline",), *[("augmented",)] * 7]
+    assert found[-1].changes == {"synthetic_added": 0, "synthetic_to": "rarer"}
+
+
+def test_grades_that_are_equal_lack_nothing_but_can_be_given_all(base):
+    found = points(base(lgg=30, synthetic_added=0, synthetic_to="LGG"), sweep_added=("9",), sweep_added_to=("LGG",))
+    assert [point.name for point in found] == ["added=0", "added_LGG=9", "added_LGG=all"]  # all is the run's
+    found = points(base(lgg=30), sweep_added=("all",), sweep_added_to=("both", "rarer", "HGG", "LGG"))
+    assert [point.name for point in found] == ["added=0", "added=1158", "added=all", "added_HGG=all", "added_LGG=all"]
+
+
+def test_a_run_from_scratch_has_no_other_start(base):
+    assert points(base(), sweep_from_scratch=True) == []
+
+
+def test_modes_that_the_run_does_not_heed_are_left_out(base, caplog):
+    run_dir = base(augment=False, gans=("cgan",))
+    found = points(run_dir, sweep_origin=("augmentation", "gan_loss", "gan_networks"))
+    assert [point.name for point in found] == ["origin=correct", "origin=gan_networks"]
+    assert "--sweep_origin=augmentation: the run has --augment=false" in caplog.text
+    assert "--sweep_origin=gan_loss: the run's cgan has no class term" in caplog.text
+
+
+def test_without_axes_nothing_is_done(tmp_path):
+    run_sweep.run(run_sweep.Config(run_dir=str(tmp_path / "none")))
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"sweep_taps": ("conv6",)}, "--sweep_taps=conv6: 'conv6' is not known; take some of conv1"),
+        ({"sweep_gans": ("acgan", "gan")}, "--sweep_gans=acgan,gan: 'gan' is not known"),
+        ({"sweep_origin": ("unet",)}, "--sweep_origin=unet: 'unet' is not known; take some of augmentation, gan_loss"),
+        ({"sweep_filters": ("64", "many")}, "--sweep_filters=64,many: write whole numbers"),
+        ({"sweep_filters": ("0",)}, "--sweep_filters=0: each must be from 1 on"),
+        ({"sweep_added": ("-1",)}, "--sweep_added=-1: each must be from 0 on"),
+        ({"sweep_added": ("1",), "sweep_added_to": ("lgg",)}, "--sweep_added_to=lgg: 'lgg' is not known"),
+        ({"sweep_added": ("1",), "sweep_added_to": ()}, "--sweep_added_to=: take some of both, rarer, LGG, HGG"),
+    ],
+)
+def test_bad_values_are_refused(flags, message):
+    with pytest.raises(InputError, match=message):
+        run_sweep.run(run_sweep.Config(run_dir="never looked at", **flags))
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), BusyError("another process is at work")])
+def test_a_full_disk_fails_a_point_and_another_process_stops_the_sweep(base, monkeypatch, error):
+    def learnt(name, config):
+        raise error
+
+    if isinstance(error, BusyError):
+        with pytest.raises(BusyError):
+            learn(base(), monkeypatch, learnt, sweep_filters=("5",))
+    else:
+        notes = learn(base(), monkeypatch, learnt, sweep_filters=("5",))
+        assert "No space left" in notes["filters=5"]
+
+
+def learn(run_dir, monkeypatch, learnt, **flags):
+    """Learns the points of a sweep with stages that only note who is there; returns notes by point."""
+    for name, module in run_sweep._MODULES.items():
+        monkeypatch.setattr(module, "run", lambda config, name=name: learnt(name, config))
+    base = run_sweep.find_base(str(run_dir))
+    return {point.name: run_sweep._learn(base, point) for point in points(run_dir, **flags)}
+
+
+def test_points_learn_what_they_do_not_share(base, monkeypatch):
+    run_dir, seen = base(ndf=64, ngf=64, synthetic_added=5, unet_weights="w.npz"), []
+    flags = {"sweep_filters": ("64", "8"), "sweep_taps": ("conv3",), "sweep_added": ("5", "7")}
+    flags |= {"sweep_gans": ("infogan",), "sweep_origin": ("augmentation", "gan_loss", "gan_networks")}
+    flags["sweep_added_to"] = ("both", "rarer", "LGG")
+    notes = learn(run_dir, monkeypatch, lambda *args: seen.append(args), sweep_from_scratch=True, **flags)
+    assert set(notes.values()) == {""}
+    found = {}
+    for name, config in seen:
+        found.setdefault(config.run_dir.rpartition("/")[2], []).append(name)
+    assert found == {
+        "start=scratch": ["finetune"],
+        "origin=augmentation": ["finetune", "extract", "train_acgan", "generate", "classify"],
+        "origin=gan_loss": ["train_acgan", "generate", "classify"],
+        "origin=gan_networks": ["train_acgan", "generate", "classify"],
+        "tap=conv3": ["extract", "train_acgan", "generate", "classify"],
+        "gan=infogan": ["train_acgan", "generate", "classify"],
+        "filters=8": ["train_acgan", "generate", "classify"],
+        "added=7": ["classify"],
+        "balancing=5": ["classify"],
+        "balancing=7": ["classify"],
+        "added_LGG=5": ["classify"],
+        "added_LGG=7": ["classify"],
+    }
+    by_name = {(name, config.run_dir.rpartition("/")[2]): config for name, config in seen}
+    assert by_name["finetune", "start=scratch"].unet_weights == ""
+    assert by_name["finetune", "origin=augmentation"].augmentation == "origin"
+    assert by_name["train_acgan", "origin=gan_loss"].gan_loss == "origin"
+    assert by_name["train_acgan", "origin=gan_networks"].gan_networks == "origin"
+    assert by_name["classify", "origin=gan_networks"].classifier_arms == ("augmented",)
+    assert by_name["extract", "tap=conv3"].tap == "conv3"
+    assert {by_name[stage, "gan=infogan"].gans for stage in ("train_acgan", "generate", "classify")} == {("infogan",)}
+    gan, classifier = by_name["train_acgan", "filters=8"], by_name["classify", "filters=8"]
+    assert (gan.ndf, gan.ngf, gan.gans) == (8, 8, ("acgan",))
+    assert (classifier.classifier_arms, classifier.classifier_kinds) == (("augmented",), ("cnn",))
+    assert classifier.synthetic_added == 5
+    home = run_dir / "sweeps" / "filters=8"
+    assert (home / "features").resolve() == run_dir / "features" and not (home / "acgan").exists()
+
+
+def test_what_the_run_has_of_another_gan_is_shared_while_it_fits(base, monkeypatch):
+    """As --gans=acgan,cgan leaves it."""
+    base(gans=("cgan",))
+    run_dir, seen = base(), []
+    home = run_dir / "sweeps" / "gan=cgan"
+    learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_gans=("cgan",))
+    assert seen == ["classify"]
+    assert {path.name for path in home.iterdir()} == {"slices", "unet", "features", "cgan", "synthetic_cgan"}
+    record = rundir.read_json(run_dir / "cgan" / "stage.json")
+    rundir.write_json(run_dir / "cgan" / "stage.json", {**record, "inputs": {"features": "others"}})
+    learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_gans=("cgan",))
+    assert seen[1:] == ["train_acgan", "generate", "classify"]
+    assert not (home / "cgan").exists()
+
+
+def test_a_gan_of_slices_is_shared_by_all_taps(base, monkeypatch):
+    seen = []
+    run_dir = base(gans=("image_acgan",))
+    learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_taps=("crop_cnn",))
+    assert seen == ["extract", "generate", "classify"]
+    assert (run_dir / "sweeps" / "tap=crop_cnn" / "image_acgan").is_symlink()
+
+
+def test_a_point_that_fails_says_why_and_leaves_nothing_stale(base, monkeypatch):
+    run_dir = base()
+    stale = run_dir / "sweeps" / "filters=8" / "classifier"
+    stale.mkdir(parents=True)
+
+    def fails(name, config):
+        if name == "generate":
+            raise InputError("it is all NaN")
+
+    notes = learn(run_dir, monkeypatch, fails, sweep_filters=("8",))
+    assert notes == {"filters=8": "generate: it is all NaN", "filters=512": ""}
+    assert not stale.exists()
+
+
+def test_points_made_by_other_settings_stop_the_sweep(base, monkeypatch):
+    def refuses(name, config):
+        raise SettingsError("made by other settings")
+
+    with pytest.raises(SettingsError):
+        learn(base(), monkeypatch, refuses, sweep_filters=("8",))
+
+
+def test_what_a_point_comes_to_share_is_linked(base, monkeypatch):
+    """Its own folder gives way once the base run has the same, and the link once it has not."""
+    run_dir = base()
+    learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
+    own = run_dir / "sweeps" / "tap=conv5" / "classifier"
+    assert own.is_symlink()
+    own.unlink()
+    own.mkdir()
+    learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
+    assert own.is_symlink()
+    record = rundir.read_json(run_dir / "classifier" / "stage.json")
+    record["config"]["classifier_kinds"] = ["linear"]
+    rundir.write_json(run_dir / "classifier" / "stage.json", record)
+    learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
+    assert not own.exists() and not own.is_symlink()

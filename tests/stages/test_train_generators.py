@@ -1,0 +1,190 @@
+"""Several generators in one run: each a stage of its own, one after the other."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util import tensor_util
+
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data.store import Store, Writer
+from rembrandt_featgen.generation import gan_export
+from rembrandt_featgen.nn import checkpointing
+from rembrandt_featgen.stages import crossvalidate, generate_synthetic, shared_flags, train_arms, train_generators
+
+SHAPE = (4, 4, 2)
+
+
+def settings(run_dir, *gans, **changes):
+    """Those of a training of three epochs of two steps."""
+    tiny = {"ndf": 4, "ngf": 4, "acgan_latent": 3, "acgan_epochs": 3, "acgan_batch": 8, **changes}
+    return train_generators.Config(run_dir=str(run_dir), gans=gans, **tiny)
+
+
+def write_features(run_dir, training=(0, 1) * 8):
+    """A finished features/ of training slices of these labels, and 4 for validation; each fires its label's channel."""
+    rng, folder = np.random.default_rng(0), run_dir / "features"
+    folder.mkdir()
+    for split, labels in (("train", training), ("validation", (0, 1, 0, 1))):
+        with Writer(folder, split, {"feature": (SHAPE, "float32")}) as writer:
+            for position, label in enumerate(labels):
+                feature = np.zeros(SHAPE, np.float32)
+                feature[..., label] = rng.uniform(0.5, 1.5)
+                writer.write({"feature": feature}, f"{split}_{position // 2}", position, label)
+    record = {"config": {"store_dtype": "float16", "store_codec": "none"}, "figures": {"shape": SHAPE}, "inputs": {}}
+    rundir.write_json(folder / rundir.RECORD, record)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run whose second kind was killed in its second epoch, and then went on."""
+    run_dir = tmp_path_factory.mktemp("run")
+    write_features(run_dir)
+    save = checkpointing.Checkpointing.on_epoch_end
+
+    def killed(self, epoch, logs=None):
+        if self.model.confirms or epoch == 0:
+            save(self, epoch, logs)
+        else:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpointing.Checkpointing, "on_epoch_end", killed)
+        patch.setattr(checkpointing, "SAVE_SECONDS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            train_generators.run(settings(run_dir, "acgan", "cgan"))
+    assert (run_dir / "acgan" / rundir.RECORD).exists()
+    assert len(rundir.read_json(run_dir / "cgan.part" / "history.json")["d_loss"]) == 1
+    before = (run_dir / "acgan" / rundir.RECORD).stat().st_mtime_ns
+    train_generators.run(settings(run_dir, "acgan", "cgan"))
+    assert (run_dir / "acgan" / rundir.RECORD).stat().st_mtime_ns == before
+    generate_synthetic.run(
+        generate_synthetic.Config(
+            run_dir=str(run_dir), gans=("acgan", "cgan"), synthetic_per_grade=5, generate_tries=400, generate_batch=8
+        )
+    )
+    return run_dir
+
+
+@pytest.mark.parametrize(("kind", "resumed"), [("acgan", False), ("cgan", True)])
+def test_each_kind_is_a_stage_that_goes_on_alone(run, kind, resumed):
+    record = rundir.read_json(run / kind / rundir.RECORD)
+    assert (record["stage"], record["config"]["gans"], record["resumed"]) == (kind, [kind], resumed)
+    history = rundir.read_json(run / kind / "history.json")
+    assert {len(values) for values in history.values()} == {3}
+    assert ("fake_class_accuracy" in history, "val_real_source" in history) == (kind == "acgan", True)
+    gan = gan_export.restore_gan(run / kind, SHAPE, record["config"], "float32")
+    assert gan.confirms == (kind == "acgan")
+
+
+def test_tensorboard_has_what_is_generated_and_how_much_is_confirmed(run):
+    for kind in ("acgan", "cgan"):
+        events = EventAccumulator(str(run / "tensorboard" / kind)).Reload()
+        images = {tag: events.Tensors(tag) for tag in events.Tags()["tensors"] if tag.startswith("generated")}
+        assert {tag: {event.step for event in found} for tag, found in images.items()} == {
+            "generated_LGG": {0, 1, 2},
+            "generated_HGG": {0, 1, 2},
+        }
+        png = images["generated_HGG"][0].tensor_proto.string_val
+        assert png[:2] == [b"8", b"4"]  # two maps of 4 x 4 side by side
+    events = EventAccumulator(str(run / "tensorboard" / "synthetic")).Reload()
+    (accuracy,) = events.Tensors("class_accuracy")
+    figures = rundir.read_json(run / "synthetic" / rundir.RECORD)["figures"]
+    assert tensor_util.make_ndarray(accuracy.tensor_proto) == pytest.approx(figures["class_accuracy"])
+
+
+def test_features_of_an_acgan_are_confirmed_and_those_of_a_cgan_are_all_kept(run):
+    confirmed, plain = (rundir.read_json(run / name / rundir.RECORD) for name in ("synthetic", "synthetic_cgan"))
+    assert confirmed["figures"]["class_accuracy"] > 0
+    assert set(confirmed["figures"]["acceptance"]) == {"LGG", "HGG"}
+    assert plain["inputs"].keys() == {"cgan"}
+    assert (plain["figures"]["class_accuracy"], plain["figures"]["acceptance"]) == (None, None)
+    assert plain["figures"]["kept"] == {"LGG": 5, "HGG": 5}
+    store = Store(run / "synthetic_cgan", "synthetic")
+    assert store.labels.tolist() == [0, 1] * 5
+    gan = gan_export.restore_gan(
+        run / "cgan", SHAPE, rundir.read_json(run / "cgan" / rundir.RECORD)["config"], "float32"
+    )
+    wanted = gan.generate(gan.noise(8, [1, 1]), np.ones(8, np.int32))  # of seed 0, the first batch of HGG
+    found = [record["feature"].numpy() for record in store.dataset()][1::2]
+    np.testing.assert_allclose(found, wanted[:5], rtol=2e-3, atol=1e-4)  # float16
+
+
+@pytest.mark.parametrize("kind", ["acgan", "cgan"])
+def test_one_try_generates_what_is_wanted_and_no_more(run, tmp_path, kind):
+    """The paper's way: so many are generated, and those that are confirmed are kept."""
+    for name in ("features", kind):
+        (tmp_path / name).symlink_to(run / name)
+    generate_synthetic.run(
+        generate_synthetic.Config(
+            str(tmp_path), gans=(kind,), synthetic_per_grade=5, generate_tries=1, generate_batch=3
+        )
+    )
+    figures = rundir.read_json(tmp_path / shared_flags.synthetic_folder(kind) / rundir.RECORD)["figures"]
+    assert figures["generated"] == 10
+    assert figures["synthetic"] == (10 if kind == "cgan" else round(10 * figures["class_accuracy"]))
+
+
+@pytest.mark.parametrize(("balanced", "sizes"), [(True, [6, 6, 6]), (False, [6, 6, 2])])
+def test_batches_are_balanced_or_hold_each_feature_once(tmp_path, monkeypatch, balanced, sizes):
+    """Ten HGG and four LGG features in batches of six."""
+    write_features(tmp_path, [1] * 10 + [0] * 4)
+    epochs = []
+    monkeypatch.setattr(train_generators.loops, "fit", lambda gan, epoch, *_: epochs.append(epoch) or {"history": {}})
+    train_generators.run(settings(tmp_path, "acgan", acgan_batch=6, acgan_balanced=balanced))
+    batches = list(epochs[0](tf.constant([0, 0], tf.int64)))
+    assert [len(label) for _, label in batches] == sizes
+    labels = np.concatenate([label for _, label in batches])
+    assert np.bincount(labels).tolist() == ([9, 9] if balanced else [4, 10])
+    features = {feature.numpy().tobytes() for batch, _ in batches for feature in batch}
+    assert len(features) == (13 if balanced else 14)
+
+
+def test_networks_of_the_origin_are_trained_restored_and_drawn_from(tmp_path):
+    write_features(tmp_path)
+    train_generators.run(settings(tmp_path, "acgan", gan_networks="origin", acgan_epochs=1))
+    record = rundir.read_json(tmp_path / "acgan" / rundir.RECORD)
+    gan = gan_export.restore_gan(tmp_path / "acgan", SHAPE, record["config"], "float32")
+    assert not [layer for layer in gan.discriminator.layers if "dropout" in layer.name or "spectral" in layer.name]
+    # each channel is 0 at its lowest: the ends of tanh are 0 and its maximum
+    found = np.stack([record["feature"] for record in Store(tmp_path / "features", "train").dataset()])
+    for code in (-1.0, 1.0):
+        gan.averaged = lambda *_, code=code, **__: np.full((1, *SHAPE), code, np.float32)
+        wanted = found.max((0, 1, 2)) if code == 1.0 else np.zeros(2)
+        np.testing.assert_allclose(gan.generate(None, None)[0, 0, 0], wanted, atol=1e-6)
+    del record["config"]["gan_networks"]
+    with pytest.raises(InputError, match="was made by a version without --gan_networks; delete it to redo it"):
+        gan_export.restore_gan(tmp_path / "acgan", SHAPE, record["config"], "float32")
+
+
+def test_other_settings_are_refused(run):
+    with pytest.raises(InputError, match="--gan_loss=correct .now origin."):
+        train_generators.run(settings(run, "cgan", gan_loss="origin"))
+
+
+@pytest.mark.parametrize("gans", [(), ("acgan", "wgan")])
+def test_unknown_kinds_are_refused(run, gans):
+    with pytest.raises(InputError, match="take some of acgan, infogan, cgan"):
+        train_generators.run(settings(run, *gans))
+
+
+def test_arm_without_its_generator_is_refused(run):
+    """At once, in a study and in one run; the features of those that were trained are found."""
+    message = "there are no features by infogan; add it to --gans"
+    names = ("none", "acgan", "infogan", "cgan")
+    with pytest.raises(InputError, match=message):
+        train_arms.run(train_arms.Config(run_dir=str(run), arms=names))
+    study = crossvalidate.Config(run_dir=str(run / "study"), arms=names, gans=("cgan", "acgan"))
+    with pytest.raises(InputError, match=message):
+        crossvalidate.run(study)
+    assert not (run / "study").exists()
+    train_arms.check_generators(names, ("acgan", "infogan", "cgan"))
+
+
+def test_a_study_asks_for_no_generator_that_is_not_trained_by_default():
+    default = {field.name: field.default for field in dataclasses.fields(crossvalidate.Config)}
+    train_arms.check_generators(default["arms"], default["gans"])
+    assert "acgan" in default["arms"]
