@@ -96,19 +96,19 @@ PAPER_FLAGS = """
 --extract_batch=4
 --ndf=2
 --ngf=2
---acgan_epochs=2
---acgan_batch=4
---synthetic_per_grade=100
+--gan_epochs=2
+--gan_batch=4
+--synthetic_per_class=100
 --generate_batch=8
 --synthetic_added=50
 --classifier_filters=2
 --classifier_units=2
 --classifier_epochs=5
 --classifier_batch=4
---gans=acgan,cgan
+--generators=acgan,cgan
 --sweep_from_scratch=true
---sweep_origin=augmentation
---sweep_gans=cgan
+--sweep_reference=augmentation
+--sweep_generators=cgan
 --sweep_filters=2
 --sweep_taps=conv4
 --sweep_added=0,50,all
@@ -116,17 +116,22 @@ PAPER_FLAGS = """
 """
 # Of its sides: seconds of the two steps of each clock.
 PAPER_SECONDS = {
-    "prepare": {"prepare": [0.036, 0.018]},
-    "finetune": {"finetune": [8.0, 10.0], "evaluate": [3.6, 3.6]},
-    "bfloat16": {"finetune": [4.5, 4.5]},
-    "extract": {"extract": [1.8, 1.8]},
-    "train_acgan": {"train_acgan": [0.9, 0.9]},
-    "generate": {"generate": [4.0, 5.0]},
-    "classify": {"cnn": [0.36, 0.36], "linear": [0.036, 0.036]},
-    "cgan": {"train_acgan": [3.6, 3.6], "generate": [36.0, 36.0]},
-    "cohort of sweeps": {"prepare": [7.0, 7.0]},
-    "origin=augmentation": {"finetune": [18.0, 18.0]},
-    "tap=conv4": {"extract": [3.6, 3.6], "train_acgan": [1.8, 1.8], "generate": [9.0, 9.0], "cnn": [0.72, 0.72]},
+    "prepare_slices": {"prepare_slices": [0.036, 0.018]},
+    "train_unet": {"train_unet": [8.0, 10.0], "evaluate": [3.6, 3.6]},
+    "bfloat16": {"train_unet": [4.5, 4.5]},
+    "extract_features": {"extract_features": [1.8, 1.8]},
+    "train_generators": {"train_generators": [0.9, 0.9]},
+    "generate_synthetic": {"generate_synthetic": [4.0, 5.0]},
+    "train_classifiers": {"cnn": [0.36, 0.36], "linear": [0.036, 0.036]},
+    "cgan": {"train_generators": [3.6, 3.6], "generate_synthetic": [36.0, 36.0]},
+    "cohort of sweeps": {"prepare_slices": [7.0, 7.0]},
+    "implementation=augmentation": {"train_unet": [18.0, 18.0]},
+    "tap=conv4": {
+        "extract_features": [3.6, 3.6],
+        "train_generators": [1.8, 1.8],
+        "generate_synthetic": [9.0, 9.0],
+        "cnn": [0.72, 0.72],
+    },
 }
 # name: value, ratio. A tenth of the patients validates: 6 of the 54 HGG, with 2712 / 9 = 301 slices, and 4 of the 36
 # LGG, with 203. So 4036 slices train, 504 validate, 570 test: 1009, 126 and 143 batches of 4.
@@ -304,7 +309,7 @@ def test_hours_of_every_sweep_can_be_told(paper, tmp_path):
     flags = check("--flagfile=flags/reproduce.flags", "--sweep_taps=conv3")
     own = {point.name: own for point, own in module.sweep_points(flags, tmp_path / "base")}
     assert own["start=scratch"] == ["unet"]
-    assert own["origin=gan_loss"] == own["filters=256"] == ["gan", "synthetic", "classifier"]
+    assert own["implementation=gan_loss"] == own["filters=256"] == ["gan", "synthetic", "classifier"]
     assert own["gan=image_acgan"] == own["added_HGG=all"] == ["classifier"]
     assert own["added=0"] == own["added=200"] == []  # the run's own
 
@@ -312,7 +317,7 @@ def test_hours_of_every_sweep_can_be_told(paper, tmp_path):
 @pytest.mark.parametrize(("receiver", "samples"), [("both", 4036 + 4800), ("rarer", 4036 + 786), ("HGG", 4036 + 2400)])
 def test_all_that_can_be_added_is(paper, receiver, samples):
     module, check, _ = paper
-    flags = check("--synthetic_per_grade=2400", "--synthetic_added=0", f"--synthetic_to={receiver}")
+    flags = check("--synthetic_per_class=2400", "--synthetic_added=0", f"--synthetic_to={receiver}")
     batches = -(-samples // flags.classifier_batch)
     assert module.steps(flags, ("augmented",))["cnn"] == flags.classifier_epochs * batches
 
@@ -324,14 +329,14 @@ def test_all_that_can_be_added_is(paper, receiver, samples):
         ("--tap=crop_cnn", "crop_cnn is not measured"),
         ("--sweep_taps=conv3,crop_cnn", "crop_cnn is not measured"),
         ("--classifier_kinds=linear", "without cnn it is not measured"),
-        ("--gans=gan", "--gans=gan: take some of"),
+        ("--generators=gan", "--generators=gan: take some of"),
     ],
 )
 def test_flags_without_a_clock_are_refused(paper, line, message):
     _, check, flagfile = paper
     with pytest.raises(InputError, match=message) as refused:
         check(line)
-    assert "gans" in line or str(flagfile) in str(refused.value)
+    assert "generators" in line or str(flagfile) in str(refused.value)
 
 
 def test_networks_with_other_numbers_of_parameters_are_not_compared(benchmark, turns, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 LEFT_OPEN = {"run_dir", "cohort", "layout", "unet_weights", "unet_weights_modalities", "split_file", "seed"}
 LEFT_OPEN |= {"test_fraction", "infogan_codes", "infogan_weight", "generate_batch", "extract_batch"}
 LEFT_OPEN |= {"classifier_arms", "classifier_kinds", "export_classifier", "bootstrap_draws", "projector_points"}
-LEFT_OPEN |= {"maximisation_steps", "report_title", "last_stage", "sweep_gans", "sweep_origin"}
+LEFT_OPEN |= {"maximisation_steps", "report_title", "last_stage", "sweep_generators", "sweep_reference"}
 
 
 def read(name):
@@ -40,11 +40,11 @@ def test_flagfile_is_understood(path, binary, monkeypatch):
 def test_recommended_departs_from_the_paper(monkeypatch):
     monkeypatch.chdir(ROOT)
     paper, ours = read("paper"), read("recommended")
-    assert (paper.ndf, paper.unet_width, paper.acgan_learning_rate, paper.gan_average) == (512, 64, 0.002, 0)
-    assert (paper.gan_networks, paper.generate_tries, paper.acgan_balanced) == ("origin", 1, False)
-    assert (ours.test_counts, ours.dice_over, ours.gan_average) == ((), "batch", 0.999)
-    assert (ours.gan_networks, ours.generate_tries, ours.acgan_balanced) == ("correct", 10, True)
-    assert ours.synthetic_per_grade == paper.synthetic_per_grade == 2400  # what ours does not name is the paper's
+    assert (paper.ndf, paper.unet_width, paper.gan_learning_rate, paper.gan_ema_decay) == (512, 64, 0.002, 0)
+    assert (paper.gan_networks, paper.generate_tries, paper.gan_balanced) == ("reference", 1, False)
+    assert (ours.test_counts, ours.dice_over, ours.gan_ema_decay) == ((), "batch", 0.999)
+    assert (ours.gan_networks, ours.generate_tries, ours.gan_balanced) == ("correct", 10, True)
+    assert ours.synthetic_per_class == paper.synthetic_per_class == 2400  # what ours does not name is the paper's
 
 
 def test_the_papers_flags_leave_no_setting_to_a_default():

@@ -63,13 +63,13 @@ def run_pipeline(run_dir, *arguments):
 OWN = {
     "start=pre-trained": set(),
     "start=scratch": {"unet"},
-    "origin=correct": set(),
-    "origin=augmentation": {"unet", "features", "acgan", "synthetic", "classifier"},
-    "origin=gan_loss": {"acgan", "synthetic", "classifier"},
+    "implementation=correct": set(),
+    "implementation=augmentation": {"unet", "features", "acgan", "synthetic", "classifier"},
+    "implementation=gan_loss": {"acgan", "synthetic", "classifier"},
     "tap=conv5": set(),
     "tap=uconv4": {"features", "acgan", "synthetic", "classifier"},
     "gan=acgan": set(),
-    "gan=cgan": {"classifier"},  # the run has trained it, by --gans
+    "gan=cgan": {"classifier"},  # the run has trained it, by --generators
     "filters=4": {"acgan", "synthetic", "classifier"},
     "filters=8": set(),
     "added=0": set(),
@@ -101,7 +101,7 @@ def test_says_what_runs_and_ends_with_report_and_verdict(run):
         assert f"[{number}/{len(stages.RUN)}] {name}: " in done.stderr
     assert f"tensorboard --logdir {run_dir / 'tensorboard'}" in done.stderr
     pretraining, report, verdict = done.stdout.strip().splitlines()
-    assert pretraining == f"ended with finetune, as --last_stage says: {run_dir / 'pretraining'}"
+    assert pretraining == f"ended with train_unet, as --last_stage says: {run_dir / 'pretraining'}"
     assert report == f"report: {run_dir / 'report' / 'index.html'}"
     assert len(verdict) > len("verdict: ")
 
@@ -216,7 +216,7 @@ def test_figures_and_features_are_in_tensorboard(run):
     known = list(csv.DictReader((folder / cloud.metadata_path).read_text().splitlines(), delimiter="\t"))
     kept = figures(run_dir, "synthetic")["synthetic"]
     assert points.shape == (13 * 4 + kept, 64)
-    assert Counter(row["origin"] for row in known) == {"real": 13 * 4, "synthetic": kept}
+    assert Counter(row["source"] for row in known) == {"real": 13 * 4, "synthetic": kept}
     feature = next(iter(Store(run_dir / "features", "validation").dataset().batch(1)))
     (first, *_) = [number for number, row in enumerate(known) if row["split"] == "validation"]
     assert known[first]["patient"] == feature["patient"][0].numpy().decode()
@@ -324,7 +324,7 @@ unet, generator, classifier = (
 )
 raw = tf.constant(np.load("{tmp_path}/raw.npy"))
 found = unet.signatures["segment"](image=raw)
-grade = classifier.signatures["classify"](feature=found["feature"])
+grade = classifier.signatures["train_classifiers"](feature=found["feature"])
 drawn = generator.signatures["sample"](count=tf.constant(3), label=tf.constant(1), seed=tf.constant([1, 2], tf.int64))
 assert not [name for name in ("tensorlayer", "tensorflow_addons", "rembrandt_featgen") if name in sys.modules]
 np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], hgg=grade["probability_hgg"], grades=grade["grades"], **found)
@@ -389,7 +389,7 @@ def test_killed_training_goes_on(run, tmp_path):
     """SIGKILL in the middle of the U-Net's training; the next run continues after the last whole epoch."""
     (tmp_path / "run").mkdir()
     shutil.copytree(run[0] / "slices", tmp_path / "run" / "slices")
-    command = [sys.executable, "-m", "rembrandt_featgen.stages.finetune", f"--flagfile={TINY}"]
+    command = [sys.executable, "-m", "rembrandt_featgen.stages.train_unet", f"--flagfile={TINY}"]
     command += [f"--run_dir={tmp_path / 'run'}", "--unet_epochs=40", "--unet_patience=0"]
     history = tmp_path / "run" / "unet.part" / "history.json"
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -426,7 +426,7 @@ def test_table_of_sweeps_tells_every_point_and_what_failed(run):
     assert text == (run_dir / "sweep" / "sweep.csv").read_text()
     rows = {(f"{row['axis']}={row['value']}", row["arm"]): row for row in csv.DictReader(text.splitlines())}
     arms = {name: ("baseline", "augmented") if name.startswith("tap") else ("augmented",) for name in OWN}
-    arms |= {"origin=correct": arms["tap=conv5"], "origin=augmentation": arms["tap=conv5"]}
+    arms |= {"implementation=correct": arms["tap=conv5"], "implementation=augmentation": arms["tap=conv5"]}
     arms |= {"added=0": ("baseline",), "added=100": ("",)}
     assert set(rows) == {(name, arm) for name in OWN if not name.startswith("start") for arm in arms[name]}
     failed = rows["added=100", ""]
@@ -438,10 +438,10 @@ def test_table_of_sweeps_tells_every_point_and_what_failed(run):
     gans = [rows[f"gan={kind}", "augmented"] for kind in ("acgan", "cgan")]
     assert [row["gan"] for row in gans] == ["acgan", "cgan"]
     assert gans[0]["class_accuracy_by_discriminator"] and not gans[1]["class_accuracy_by_discriminator"]
-    assert rows["origin=augmentation", "baseline"]["origin"] == "augmentation"
-    dice = {row["unet_test_hard_dice"] for (point, _), row in rows.items() if point != "origin=augmentation"}
+    assert rows["implementation=augmentation", "baseline"]["implementation"] == "augmentation"
+    dice = {row["unet_test_hard_dice"] for (point, _), row in rows.items() if point != "implementation=augmentation"}
     assert {float(each) for each in dice} == {figures(run_dir, "unet")["segmentation"]["test"]["hard_dice"]}
-    assert rows["origin=augmentation", "baseline"]["unet_test_hard_dice"] not in dice
+    assert rows["implementation=augmentation", "baseline"]["unet_test_hard_dice"] not in dice
     added = [row for (point, _), row in rows.items() if point.startswith(("added", "balancing"))]
     assert sum(row["chosen"] == "True" for row in added) == 1
     losses = {row["validation_patient_log_loss"]: row["chosen"] for row in added if row["chosen"]}

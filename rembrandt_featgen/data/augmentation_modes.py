@@ -2,4 +2,4 @@
 
 from rembrandt_featgen.data import augmentation, reference_augmentation
 
-AUGMENTATIONS = {"correct": augmentation, "origin": reference_augmentation}
+AUGMENTATIONS = {"correct": augmentation, "reference": reference_augmentation}

@@ -23,9 +23,9 @@ from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.measures import classification, resampling
 
 # Axis to the family whose points compete; features can be added to both grades, to the rarer one, or to one alone.
-FAMILIES = {name: name for name in ("start", "origin", "tap", "gan", "filters", "added")}
+FAMILIES = {name: name for name in ("start", "implementation", "tap", "gan", "filters", "added")}
 FAMILIES |= dict.fromkeys(("balancing", "added_HGG", "added_LGG"), "added")
-# Flags that have a mode "origin", to what they are settings of.
+# Flags that have a mode "reference", to what they are settings of.
 ORIGINS = {"augmentation": "unet", "gan_loss": "gan", "gan_networks": "gan"}
 CLASSIFIER = "cnn"
 CHOICE_RULE = (
@@ -66,13 +66,13 @@ def origin_points(records: Mapping[str, dict], asked: Iterable[str]) -> list[Poi
     """
     own, points, idle = _origins(records), [], _unheeded(records)
     for name in sorted(idle.keys() & set(asked)):
-        logging.warning("--sweep_origin=%s: %s, so that it changes nothing; left out", name, idle[name])
+        logging.warning("--sweep_reference=%s: %s, so that it changes nothing; left out", name, idle[name])
     for turned in ((), *((name,) for name in ORIGINS if name in asked and name not in idle)):
         modes = own.symmetric_difference(turned)
-        changes = {name: "origin" if name in modes else "correct" for name in turned}
+        changes = {name: "reference" if name in modes else "correct" for name in turned}
         of_gan = [name for name in turned if ORIGINS[name] == "gan"]
         arms = ("augmented",) if of_gan else ("baseline", "augmented")
-        points.append(Point("origin", _origins_text(modes), changes, arms, not turned))
+        points.append(Point("implementation", _origins_text(modes), changes, arms, not turned))
     return points
 
 
@@ -87,10 +87,10 @@ def _unheeded(records: Mapping[str, dict]) -> dict[str, str]:
 
 
 def _origins(records: Mapping[str, dict]) -> set[str]:
-    """Names of the flags of `ORIGINS` that are "origin" in the stages of a run, as far as it came."""
+    """Names of the flags of `ORIGINS` that are "reference" in the stages of a run, as far as it came."""
     # runs of before a flag did as its mode "correct" does
     known = {name: records[learnt]["config"].get(name) for name, learnt in ORIGINS.items() if learnt in records}
-    return {name for name, mode in known.items() if mode == "origin"}
+    return {name for name, mode in known.items() if mode == "reference"}
 
 
 def _origins_text(names: Iterable[str]) -> str:
@@ -116,7 +116,7 @@ def found(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path]
     settings = {
         "tap": figures.get("features", {}).get("tap", point.changes.get("tap")),
         **{name: records["gan"]["config"][name] if "gan" in records else None for name in ("ndf", "ngf")},
-        "origin": _origins_text(_origins(records)),
+        "implementation": _origins_text(_origins(records)),
         "gan": records["gan"]["stage"] if "gan" in records else None,
     }
     segmentation = figures.get("unet", {}).get("segmentation", {})

@@ -9,8 +9,8 @@ import tensorflow as tf
 from rembrandt_featgen.core import rundir
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.nn import weights
+from rembrandt_featgen.segmentation import unet_export
 from rembrandt_featgen.segmentation.unet import tap_model
-from rembrandt_featgen.segmentation.unet_export import restore_unet
 
 
 def encoder(unet: tf.keras.Model, folder: Path) -> tf.keras.Model:
@@ -41,4 +41,6 @@ def encoder_of_run(run_dir: Path, precision: str) -> tf.keras.Model:
       precision: in which it computes from now on.
     """
     slices, config = (rundir.read_json(run_dir / name / rundir.RECORD) for name in ("slices", "unet"))
-    return encoder(restore_unet(run_dir / "unet", config["config"], slices, precision), run_dir / "features")
+    return encoder(
+        unet_export.restore_unet(run_dir / "unet", config["config"], slices, precision), run_dir / "features"
+    )

@@ -15,7 +15,7 @@ from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.generation.gan_networks import CLASSES, NETWORKS
 from rembrandt_featgen.nn import mixed_precision
 
-CLASS_LOSSES = {"correct": gan_losses.class_term, "origin": gan_losses.origin_class_term}
+CLASS_LOSSES = {"correct": gan_losses.class_term, "reference": gan_losses.origin_class_term}
 
 
 class Stabilisers(NamedTuple):

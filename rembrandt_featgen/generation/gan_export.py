@@ -22,15 +22,15 @@ def restore_gan(folder: Path, shape: tuple[int, int, int], config: Mapping, prec
       config: its stage.json's config.
       precision: in which it computes from now on.
     """
-    for flag in ("gan_average", "gan_networks"):
+    for flag in ("gan_ema_decay", "gan_networks"):
         if flag not in config:
             raise InputError(f"{folder} was made by a version without --{flag}; delete it to redo it")
     scale, lowest = np.load(folder / "scale.npy"), folder / "lowest.npy"
     network = build_gan(
-        *(config["gans"][0], shape, scale, config["ngf"], config["ndf"], config["acgan_latent"]),
+        *(config["generators"][0], shape, scale, config["ngf"], config["ndf"], config["gan_latent"]),
         codes=config["infogan_codes"],
         precision=precision,
-        stabilisers=Stabilisers(config["gan_average"], config["gan_flip"], config["gan_batch_deviation"]),
+        stabilisers=Stabilisers(config["gan_ema_decay"], config["gan_flip"], config["gan_minibatch_stddev"]),
         lowest=np.load(lowest) if lowest.exists() else 0.0,
         networks=config["gan_networks"],
     )

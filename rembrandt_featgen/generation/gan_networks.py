@@ -24,7 +24,7 @@ with warnings.catch_warnings():
 from rembrandt_featgen.nn import convolutions, mixed_precision
 
 CLASSES = 2
-NETWORKS = ("correct", "origin")
+NETWORKS = ("correct", "reference")
 _MOMENTUM = 0.9  # of batch norm: small cohorts have too few steps for Keras' 0.99 to settle
 _INIT = tf.keras.initializers.RandomNormal  # of deviation 0.02, as in the implementation that the paper followed
 _LEAST_FILTERS = 4  # of a hidden layer of slices
@@ -57,7 +57,7 @@ def build_generator(
       latent: length of the noise vector, InfoGAN's codes included.
       precision: one of `precision.PRECISIONS`.
       of_images: whether it is for slices, see `hidden_filters`.
-      networks: one of `NETWORKS`: "origin" ends in tanh.
+      networks: one of `NETWORKS`: "reference" ends in tanh.
 
     Returns:
       Model from noise [batch, latent] and labels [batch] int to scaled features [batch, *shape], float32: from 0 on, or
@@ -89,7 +89,7 @@ def build_generator(
         x = activate(deconvolution(x))
     x = tf.keras.layers.Cropping2D(((0, times * rows - height), (0, times * columns - width)), dtype=policy)(x)
     x = convolutions.Conv2D(channels, 3, padding="same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)(x)
-    end = tf.keras.layers.Activation("tanh" if networks == "origin" else "relu", dtype="float32")
+    end = tf.keras.layers.Activation("tanh" if networks == "reference" else "relu", dtype="float32")
     return tf.keras.Model([noise, labels], end(x), name="generator")
 
 
@@ -119,7 +119,7 @@ def build_discriminator(
       batch_deviation: hands "source" the deviations of what is found within the batch, too (Karras et al. 2018). The
         other heads judge each feature for itself.
       of_images: whether it is for slices, see `hidden_filters`.
-      networks: one of `NETWORKS`: "origin" has neither spectral normalisation nor dropout.
+      networks: one of `NETWORKS`: "reference" has neither spectral normalisation nor dropout.
 
     Returns:
       Model from scaled features [batch, *shape] to a dictionary of float32: "source", logits of "real" [batch, 1], or
@@ -130,11 +130,11 @@ def build_discriminator(
     x = feature = tf.keras.Input(shape, name="feature")
     for count in reversed(hidden_filters(filters, of_images)):
         convolution = convolutions.Conv2D(count, 3, 2, "same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)
-        if networks != "origin":
+        if networks != "reference":
             # float32: the wrapper writes the normalised kernel back, which would round the variable in half precision
             convolution = tfa.layers.SpectralNormalization(convolution, dtype="float32")
         x = tf.keras.layers.LeakyReLU(0.2, dtype=policy)(convolution(x))
-        if networks != "origin":
+        if networks != "reference":
             x = tf.keras.layers.Dropout(0.25, dtype=policy)(x)
     x = tf.keras.layers.Flatten(dtype=policy)(x)
 

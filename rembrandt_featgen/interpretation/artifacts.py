@@ -105,7 +105,7 @@ class Artifacts:
     def class_head(self) -> tf.keras.Model | None:
         """The discriminator up to its class head, from scaled features; None where it has none, or sees slices."""
         record = self.records["gan"]
-        if KINDS[record["config"]["gans"][0]].of_images:
+        if KINDS[record["config"]["generators"][0]].of_images:
             return None
         gan = gan_export.restore_gan(
             self.folders["gan"], tuple(record["figures"]["shape"]), record["config"], "float32"

@@ -57,7 +57,7 @@ def augmentations(images: np.ndarray, masks: np.ndarray, names: Sequence[str], i
     """
     panels = [Panel(image, name, mask) for image, name, mask in zip(images, names, masks)]
     half = -(-len(panels) // 2)
-    how = " They have the quirks of the original (--augmentation=origin)." if origin else ""
+    how = " They have the quirks of the original (--augmentation=reference)." if origin else ""
     used = "" if in_use else " This run trained without (--augment=false)."
     return Figure(
         grid([panels[:half], panels[half:]]),

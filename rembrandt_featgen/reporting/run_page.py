@@ -16,7 +16,7 @@ UNITS = ("patient", "slice")
 # Settings that a reader asks for first; the rest stand under "Methods & provenance".
 KEY_SETTINGS = (
     *("cohort", "image_size", "test_fraction", "seed", "unet_width", "unet_epochs", "tap", "ndf", "ngf"),
-    *("acgan_epochs", "synthetic_per_grade", "synthetic_added", "classifier_epochs", "bootstrap_draws"),
+    *("gan_epochs", "synthetic_per_class", "synthetic_added", "classifier_epochs", "bootstrap_draws"),
 )
 _PLACES = {
     "forest": Place(

@@ -12,7 +12,7 @@ from rembrandt_featgen.reporting.drawing import BLUE, GRADES, GREEN, GREY, Figur
 from rembrandt_featgen.reporting.study_tables import csv_text
 
 AXES = {
-    "origin": "Modes of the origin",
+    "implementation": "Modes of the origin",
     "tap": "Source of features",
     "gan": "Kind of GAN",
     "filters": "Filters of the GAN (ndf = ngf)",
@@ -24,7 +24,10 @@ AXES = {
 CURVES = ("added", "balancing", "added_HGG", "added_LGG")
 # Axes of a figure each: what it asks, and what its lines are.
 _FORESTS = {
-    "origin": ("What do the origin's quirks do?", "with the modes named as in the original, the others correct"),
+    "implementation": (
+        "What do the origin's quirks do?",
+        "with the modes named as in the original, the others correct",
+    ),
     "tap": ("Does the decoder give better features?", "on the features of blocks of the U-Net, or of crops"),
     "gan": ("Which generator is better?", "with features by each kind of GAN"),
 }
@@ -69,7 +72,7 @@ def drawn(swept: Mapping) -> dict[str, Figure]:
 def trials(swept: Mapping) -> dict[str, tuple[dict, dict, Mapping]]:
     """Name of each trained point (and arm) to its settings, metrics and curves (of GAN or U-Net) for TensorBoard."""
     found = {}
-    texts = ("axis", "start", "origin", "tap", "gan", "filters", "arm")
+    texts = ("axis", "start", "implementation", "tap", "gan", "filters", "arm")
     blank = {**dict.fromkeys(texts, ""), "added_HGG": 0, "added_LGG": 0}
     for point in swept["points"]:
         name = f"{point['axis']}={point['value']}"
@@ -86,7 +89,7 @@ def trials(swept: Mapping) -> dict[str, tuple[dict, dict, Mapping]]:
         for own in point["arms"]:
             settings = point["settings"]
             given = {"axis": point["axis"], "filters": _filters(settings), "arm": own["arm"]}
-            given |= {name: settings[name] for name in ("origin", "tap", "gan")}
+            given |= {name: settings[name] for name in ("implementation", "tap", "gan")}
             given |= {f"added_{grade}": own["added"][grade] for grade in GRADES}
             measured = {
                 f"{split}/balanced_accuracy_per_{unit}": own[split][unit]["balanced_accuracy"]
@@ -125,7 +128,7 @@ def _sweep_rows(swept: Mapping) -> list[dict]:
             point, own = member["point"], member["own"]
             generator = point["generator"] or {}
             row = {"axis": axis, "value": point["value"], "arm": own.get("arm"), "classifier": own.get("classifier")}
-            row |= {name: point["settings"][name] for name in ("origin", "tap", "gan", "ndf", "ngf")}
+            row |= {name: point["settings"][name] for name in ("implementation", "tap", "gan", "ndf", "ngf")}
             row |= {f"added_{grade}": (own.get("added") or {}).get(grade) for grade in GRADES}
             row |= {"generated": generator.get("generated"), "confirmed": generator.get("synthetic")}
             row |= {"class_accuracy_by_discriminator": generator.get("class_accuracy")}

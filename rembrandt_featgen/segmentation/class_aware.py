@@ -20,7 +20,7 @@ _EPSILON = 1e-6  # weight of a position where no tumour is seen at all
 
 
 class GradeAware(tf.keras.Model):
-    """A U-Net with the training step of L = L_S + grade_weight * L_G; a Keras model only because `fit` needs one.
+    """A U-Net with the training step of L = L_S + unet_class_weight * L_G; a Keras model only because `fit` needs one.
 
     L_S is the loss that it is compiled with, soft dice (paper eq. 3); the logs "loss" and those of the compiled metrics
     are of segmentation alone, as without a head. L_G is `grade_loss`, logged as "grade_loss" beside "grade_accuracy",
@@ -30,13 +30,13 @@ class GradeAware(tf.keras.Model):
 
     Args:
       unet: of `unet.build_unet`.
-      grade_weight: weight of L_G, from 0.
+      unet_class_weight: weight of L_G, from 0.
       class_weights: of the slices of LGG and HGG.
       seed: of the head's initial weights and of the dropout, which is a function of it and of the step, so that a
         resumed training repeats.
     """
 
-    def __init__(self, unet: tf.keras.Model, grade_weight: float, class_weights: Sequence[float], seed: int = 0):
+    def __init__(self, unet: tf.keras.Model, unet_class_weight: float, class_weights: Sequence[float], seed: int = 0):
         super().__init__(name="grade_aware")
         features = unet.get_layer("conv5_2").output
         self.unet = unet
@@ -47,7 +47,7 @@ class GradeAware(tf.keras.Model):
         )
         for layer in (self.norm, self.head):  # now, so that a checkpoint finds their weights
             layer.build((None, features.shape[-1]))
-        self._grade_weight, self._seed = grade_weight, seed
+        self._grade_weight, self._seed = unet_class_weight, seed
         self._class_weights = tf.constant(class_weights, tf.float32)
         self._grade_loss = tf.keras.metrics.Mean("grade_loss")
         self._grade_accuracy = tf.keras.metrics.Mean("grade_accuracy")
@@ -62,7 +62,7 @@ class GradeAware(tf.keras.Model):
         return self.unet(images, training=training)
 
     def train_step(self, data):
-        """One step down L = L_S + grade_weight * L_G."""
+        """One step down L = L_S + unet_class_weight * L_G."""
         images, (masks, labels) = data
         with tf.GradientTape() as tape:
             features, tumour = self._block_and_tumour(images, training=True)

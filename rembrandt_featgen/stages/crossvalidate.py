@@ -56,7 +56,7 @@ def run(config) -> None:
     shared_flags.check_gans(config)
     extract_features.check_tap(config)
     extract_features.check_crops(config, config.image_size)
-    train_arms.check_generators(chosen, config.gans)
+    train_arms.check_generators(chosen, config.generators)
     train_unet.read_weights(config)
     train_arms.chosen_amounts(config)
     run_dir = Path(config.run_dir)
@@ -65,9 +65,9 @@ def run(config) -> None:
     assign_folds.run(stages.share(assign_folds, config))
     folder, record, _ = rundir.find(config.run_dir, assign_folds.FOLDER, "assign_folds")
     cohort = assign_folds.cohort_path(config)
-    gans = tuple(kind for kind in config.gans if kind in chosen)
-    for kind in set(config.gans) - set(gans):
-        logging.warning("--gans: %s is in no arm of --arms, so it is not trained", kind)
+    gans = tuple(kind for kind in config.generators if kind in chosen)
+    for kind in set(config.generators) - set(gans):
+        logging.warning("--generators: %s is in no arm of --arms, so it is not trained", kind)
     fitted = {name: module for name, module in _FOLD.items() if gans or name not in _OF_GENERATORS}
     jobs = []
     for fold in record["figures"]["folds"]:
@@ -76,7 +76,7 @@ def run(config) -> None:
             "cohort": cohort,
             "split_file": str(folder / f"{fold['name']}.json"),
             "seed": fold["seed"],
-            "gans": gans,
+            "generators": gans,
         }
         jobs.append(
             [(name, stages.share(module, config, **_fitting(module, changes))) for name, module in fitted.items()]

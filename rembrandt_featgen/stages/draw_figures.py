@@ -45,7 +45,7 @@ class Config:
 
     run_dir: str = shared_flags.run_dir()
     seed: int = shared_flags.seed()
-    gans: tuple[str, ...] = shared_flags.gans()
+    generators: tuple[str, ...] = shared_flags.generators()
     projector_points: int = cli.flag(2000, "Features, real and synthetic, in TensorBoard's projector.", minimum=10)
     maximisation_steps: int = cli.flag(100, "Steps of gradient ascent in activation maximisation.", minimum=1)
 
@@ -54,7 +54,7 @@ def run(config: Config) -> None:
     """Writes run_dir/figures: a PNG for each figure, a CSV for each table; and TensorBoard's images and projector."""
     of_images = [name for name in shared_flags.check_gans(config) if KINDS[name].of_images]
     config = shared_flags.with_first_gan(config)
-    (kind,) = config.gans
+    (kind,) = config.generators
     places = {
         "slices": ("slices", "prepare_slices"),
         "unet": ("unet", "train_unet"),
@@ -93,7 +93,7 @@ def run(config: Config) -> None:
         trained = records["unet"]["config"]
         tables = {
             "table_1": paper_tables.table_1(
-                augmentation.TABLE_1 if trained["augment"] else None, trained["augmentation"] == "origin"
+                augmentation.TABLE_1 if trained["augment"] else None, trained["augmentation"] == "reference"
             ),
             "table_2": paper_tables.table_2(records["unet"]["figures"]["segmentation"]),
             "table_3": paper_tables.table_3(records["classifier"]["figures"]["classification"]),
@@ -145,7 +145,7 @@ def _augmentations(run: Artifacts) -> Figure:
     images, masks, names = samples.augmented(
         found.images[0], found.masks[0], run.seed, augmentation=trained["augmentation"]
     )
-    origin = trained["augmentation"] == "origin"
+    origin = trained["augmentation"] == "reference"
     return paper_figures.augmentations(images[..., 0], masks, names, trained["augment"], origin)
 
 
@@ -285,7 +285,7 @@ def _write_projector(points: samples.Points, folder: Path) -> None:
         (GRADES[label], "synthetic" if split == SYNTHETIC else "real", split, patient)
         for label, split, patient in zip(points.labels, points.splits, points.patients)
     ]
-    tensorboard.write_points(folder, "features", points.values, ("grade", "origin", "split", "patient"), rows)
+    tensorboard.write_points(folder, "features", points.values, ("grade", "source", "split", "patient"), rows)
 
 
 _FIGURES = {

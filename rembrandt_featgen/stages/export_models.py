@@ -30,7 +30,7 @@ class Config:
     """Flags of the stage."""
 
     run_dir: str = shared_flags.run_dir()
-    gans: tuple[str, ...] = shared_flags.gans()
+    generators: tuple[str, ...] = shared_flags.generators()
     export_classifier: str = cli.flag(
         "auto", "Classifier to ship; 'auto' takes the one with the lowest validation loss.", choices=CHOICES
     )
@@ -39,7 +39,7 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/export: unet/, generator/ and classifier/, which compute in float32, and unet_tensorlayer.npz."""
     config = shared_flags.with_first_gan(config)
-    (kind,) = config.gans
+    (kind,) = config.generators
     names = {
         "slices": "prepare_slices",
         "unet": "train_unet",

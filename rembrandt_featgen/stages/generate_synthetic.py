@@ -36,13 +36,13 @@ class Config:
     run_dir: str = shared_flags.run_dir()
     seed: int = shared_flags.seed()
     precision: str = shared_flags.precision()
-    gans: tuple[str, ...] = shared_flags.gans()
-    synthetic_per_grade: int = cli.flag(
+    generators: tuple[str, ...] = shared_flags.generators()
+    synthetic_per_class: int = cli.flag(
         2400, "Features wanted of each grade.", minimum=1, source="paper 4.2.2: 4800 in all"
     )
     generate_tries: int = cli.flag(
         10,
-        "Times --synthetic_per_grade that are generated at most; 1 generates that many and keeps those of them that "
+        "Times --synthetic_per_class that are generated at most; 1 generates that many and keeps those of them that "
         "are confirmed, as the paper does.",
         minimum=1,
     )
@@ -52,12 +52,12 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/synthetic: a store of confirmed features, the grades alternating, of --store_dtype and codec."""
     for kind in shared_flags.check_gans(config):
-        _generate(dataclasses.replace(config, gans=(kind,)))
+        _generate(dataclasses.replace(config, generators=(kind,)))
 
 
 def _generate(config: Config) -> None:
     """Draws from the one kind that `config` names."""
-    (kind,) = config.gans
+    (kind,) = config.generators
     folder, record, digest = rundir.find(config.run_dir, kind, "train_generators")
     _, features, features_digest = rundir.find(config.run_dir, "features", "extract_features")
     inputs = {kind: digest, **({"features": features_digest} if KINDS[kind].of_images else {})}
@@ -71,11 +71,11 @@ def _generate(config: Config) -> None:
             batch = min(batch, features["config"]["extract_batch"])
         tallies = [_Tally() for _ in GRADES]
         draws = [_confirmed(gan, label, batch, config, tally) for label, tally in enumerate(tallies)]
-        bar = tqdm(total=config.synthetic_per_grade * len(GRADES), desc=f"features by {kind}", unit="feature")
+        bar = tqdm(total=config.synthetic_per_class * len(GRADES), desc=f"features by {kind}", unit="feature")
         kept_as = features["config"]
         tensors = {"feature": (shape, kept_as["store_dtype"])}
         with store.Writer(stage.path, SPLIT, tensors, kept_as["store_codec"]) as writer:
-            for position in range(config.synthetic_per_grade):
+            for position in range(config.synthetic_per_class):
                 for label in range(len(GRADES)):
                     feature = next(draws[label], None)
                     if feature is not None:
@@ -84,12 +84,12 @@ def _generate(config: Config) -> None:
                         bar.update()
         bar.close()
         for grade, tally in zip(GRADES, tallies):
-            if tally.kept < config.synthetic_per_grade:
+            if tally.kept < config.synthetic_per_class:
                 logging.warning(
                     "only %d of %d wanted %s features were confirmed in %d tries: train the %s longer "
-                    "(--acgan_epochs) or raise --generate_tries",
+                    "(--gan_epochs) or raise --generate_tries",
                     tally.kept,
-                    config.synthetic_per_grade,
+                    config.synthetic_per_class,
                     grade,
                     tally.tried,
                     kind,
@@ -125,7 +125,7 @@ def _confirmed(gan: GAN | EncodedGAN, label: int, batch: int, config: Config, ta
         noise = gan.noise(batch, [config.seed + 1, step * len(GRADES) + label])
         return gan.draw(noise, tf.fill([batch], label))
 
-    most = config.synthetic_per_grade * config.generate_tries
+    most = config.synthetic_per_class * config.generate_tries
     for step in range(-(-most // batch)):
         features, confirmed = (tensor.numpy()[: most - tally.tried] for tensor in draw(tf.constant(step)))
         tally.tried += len(confirmed)

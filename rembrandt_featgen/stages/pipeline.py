@@ -70,11 +70,11 @@ def _check(config) -> None:
     if crops.TAP in config.sweep_taps:
         extract_features.check_crops(dataclasses.replace(config, tap=crops.TAP), config.image_size)
     grades = len(GRADES) if config.synthetic_to == "both" else 1
-    most = grades * config.synthetic_per_grade
+    most = grades * config.synthetic_per_class
     if config.synthetic_added > most:
         raise InputError(
             f"--synthetic_added={config.synthetic_added} is more than {grades} grades of "
-            f"--synthetic_per_grade={config.synthetic_per_grade} can give; take {most} at most, or generate more"
+            f"--synthetic_per_class={config.synthetic_per_class} can give; take {most} at most, or generate more"
         )
 
 

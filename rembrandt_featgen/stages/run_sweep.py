@@ -65,13 +65,13 @@ class Config:
     """Flags of the stage."""
 
     run_dir: str = shared_flags.run_dir()
-    sweep_origin: tuple[str, ...] = cli.flag(
+    sweep_reference: tuple[str, ...] = cli.flag(
         (),
-        f"Modes to compare as 'origin' and as 'correct', each alone: some of {', '.join(sweep_points.ORIGINS)}; "
+        f"Modes to compare as 'reference' and as 'correct', each alone: some of {', '.join(sweep_points.ORIGINS)}; "
         "'augmentation' trains the U-Net again.",
     )
-    sweep_gans: tuple[str, ...] = cli.flag(
-        (), f"Generators to compare: some of {', '.join(KINDS)}. Those of --gans are not trained again."
+    sweep_generators: tuple[str, ...] = cli.flag(
+        (), f"Generators to compare: some of {', '.join(KINDS)}. Those of --generators are not trained again."
     )
     sweep_filters: tuple[str, ...] = cli.flag(
         (), "Filters of the GAN (ndf = ngf) to compare.", source="paper 4.2.1: 64, 256, 512"
@@ -106,8 +106,8 @@ class Base(NamedTuple):
         return _MODULES[module].Config(**{name: given[name] for name in known if name in given})
 
     def of(self, point: Point) -> Base:
-        """What the point can share: of another kind of GAN, what the run has learnt of that (by --gans)."""
-        (kind,) = point.changes.get("gans", (self.names["gan"],))
+        """What the point can share: of another kind of GAN, what the run has learnt of that (by --generators)."""
+        (kind,) = point.changes.get("generators", (self.names["gan"],))
         places = _places(kind)
         names, records = {name: place[0] for name, place in places.items()}, dict(self.records)
         for name in ("gan", "synthetic"):
@@ -118,7 +118,13 @@ class Base(NamedTuple):
 
 def run(config: Config) -> None:
     """Learns the points and writes run_dir/sweep: sweep.json, sweep.csv, pretraining.csv, and TensorBoard's HParams."""
-    axes = (config.sweep_origin, config.sweep_taps, config.sweep_gans, config.sweep_filters, config.sweep_added)
+    axes = (
+        config.sweep_reference,
+        config.sweep_taps,
+        config.sweep_generators,
+        config.sweep_filters,
+        config.sweep_added,
+    )
     check(config)
     if not (any(axes) or config.sweep_from_scratch):
         logging.info("sweep: none asked for; name values by --sweep_filters, --sweep_taps, --sweep_added, ...")
@@ -154,9 +160,9 @@ def run(config: Config) -> None:
 
 def check(config) -> None:
     """InputError for values that no point can have."""
-    _known("sweep_origin", config.sweep_origin, sweep_points.ORIGINS)
+    _known("sweep_reference", config.sweep_reference, sweep_points.ORIGINS)
     _known("sweep_taps", config.sweep_taps, _TAPS)
-    _known("sweep_gans", config.sweep_gans, KINDS)
+    _known("sweep_generators", config.sweep_generators, KINDS)
     _numbers("sweep_filters", config.sweep_filters, 1)
     _numbers("sweep_added", [value for value in config.sweep_added if value != ALL], 0)
     _known("sweep_added_to", config.sweep_added_to, _RECEIVERS)
@@ -185,7 +191,7 @@ def _places(kind: str) -> dict[str, tuple[str, str]]:
 
 def find_base(run_dir: str) -> Base:
     """Finds the stages that points start from; InputError where one is not finished."""
-    (kind,) = rundir.find(run_dir, "classifier", "train_classifiers")[1]["config"]["gans"]
+    (kind,) = rundir.find(run_dir, "classifier", "train_classifiers")[1]["config"]["generators"]
     places = _places(kind)
     records = {name: rundir.find(run_dir, *place)[1] for name, place in places.items()}
     return Base(Path(run_dir), {name: place[0] for name, place in places.items()}, records)
@@ -201,18 +207,18 @@ def find_points(config: Config, base: Base) -> list[Point]:
             points += [Point("start", "pre-trained", {}, ()), Point("start", "scratch", changes, (), True)]
         else:
             logging.warning("--sweep_from_scratch: the run has no --unet_weights, so that it is from scratch itself")
-    if config.sweep_origin:
-        points += sweep_points.origin_points(base.records, config.sweep_origin)
+    if config.sweep_reference:
+        points += sweep_points.origin_points(base.records, config.sweep_reference)
     if config.sweep_taps:
         own = base.records["features"]["figures"]["tap"]
         for tap in _TAPS:
             if tap in {own, *config.sweep_taps}:
                 points.append(Point("tap", tap, {"tap": tap}, ("baseline", "augmented"), tap == own))
-    if config.sweep_gans:
+    if config.sweep_generators:
         own = base.names["gan"]
         for kind in KINDS:
-            if kind in {own, *config.sweep_gans}:
-                points.append(Point("gan", kind, {"gans": (kind,)}, ("augmented",), kind == own))
+            if kind in {own, *config.sweep_generators}:
+                points.append(Point("gan", kind, {"generators": (kind,)}, ("augmented",), kind == own))
     if config.sweep_filters:
         settings = base.records["gan"]["config"]
         own = (settings["ndf"], settings["ngf"])

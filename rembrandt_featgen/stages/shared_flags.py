@@ -64,33 +64,33 @@ def augmentation():
     """--augmentation."""
     return cli.flag(
         "correct",
-        "How Table 1 is applied: 'origin' keeps the quirks of the TensorLayer original, which data/augment_origin.py "
+        "How Table 1 is applied: 'reference' keeps the quirks of the TensorLayer original, which data/augment_origin.py "
         "lists (five blurring resamplings, soft masks, one elastic field for a batch, vertical shear, ...); 'correct' "
         "has none of them.",
         choices=tuple(AUGMENTATIONS),
     )
 
 
-def gans():
-    """--gans."""
+def generators():
+    """--generators."""
     return cli.flag(
         ("acgan",),
         f"Generators, of {', '.join(KINDS)}: each is trained and drawn from; classify, export and report take the "
-        "first, the arms of a study those that --arms names, and --sweep_gans compares.",
+        "first, the arms of a study those that --arms names, and --sweep_generators compares.",
     )
 
 
 def check_gans(config) -> tuple[str, ...]:
-    """The kinds of --gans, each once; InputError where there are none or one is not known."""
-    unknown = [kind for kind in config.gans if kind not in KINDS]
-    if unknown or not config.gans:
-        raise InputError(f"--gans={','.join(config.gans)}: take some of {', '.join(KINDS)}")
-    return tuple(dict.fromkeys(config.gans))
+    """The kinds of --generators, each once; InputError where there are none or one is not known."""
+    unknown = [kind for kind in config.generators if kind not in KINDS]
+    if unknown or not config.generators:
+        raise InputError(f"--generators={','.join(config.generators)}: take some of {', '.join(KINDS)}")
+    return tuple(dict.fromkeys(config.generators))
 
 
 def with_first_gan(config):
-    """`config` with the first of --gans alone: others may be added without harm."""
-    return dataclasses.replace(config, gans=check_gans(config)[:1])
+    """`config` with the first of --generators alone: others may be added without harm."""
+    return dataclasses.replace(config, generators=check_gans(config)[:1])
 
 
 def synthetic_folder(kind: str) -> str:

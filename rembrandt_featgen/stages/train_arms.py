@@ -48,7 +48,7 @@ class Config:
     precision: str = shared_flags.precision()
     arms: tuple[str, ...] = cli.flag(
         tuple(name for name, arm in ARMS.items() if arm.kind != "generative" or name == "acgan"),
-        f"Arms that compete, of {', '.join(ARMS)}; generators among them must be in --gans.",
+        f"Arms that compete, of {', '.join(ARMS)}; generators among them must be in --generators.",
     )
     arm_amounts: tuple[str, ...] = cli.flag(
         ("0", "1", "4"),
@@ -139,7 +139,7 @@ def check_generators(chosen: Sequence[str], trained: Sequence[str]) -> None:
     missing = [name for name in missing if name not in trained]
     if missing:
         raise InputError(
-            f"--arms={','.join(chosen)}: there are no features by {', '.join(missing)}; add it to --gans and run "
+            f"--arms={','.join(chosen)}: there are no features by {', '.join(missing)}; add it to --generators and run "
             f"train_acgan and generate, or leave it out of --arms"
         )
 

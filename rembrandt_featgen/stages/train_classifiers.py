@@ -33,7 +33,7 @@ class Config:
     run_dir: str = shared_flags.run_dir()
     seed: int = shared_flags.seed()
     precision: str = shared_flags.precision()
-    gans: tuple[str, ...] = shared_flags.gans()
+    generators: tuple[str, ...] = shared_flags.generators()
     synthetic_added: int = cli.flag(
         1158,
         "Synthetic features in the augmented arm, half of each grade (see --synthetic_to); 0 takes all.",
@@ -66,7 +66,7 @@ def run(config: Config) -> None:
     check(config)
     features, record, digest = rundir.find(config.run_dir, "features", "extract_features")
     config = shared_flags.with_first_gan(config)
-    folder = shared_flags.synthetic_folder(*config.gans)
+    folder = shared_flags.synthetic_folder(*config.generators)
     synthetic, _, synthetic_digest = rundir.find(config.run_dir, folder, "generate_synthetic")
     with rundir.open_stage(config, FOLDER, {"features": digest, folder: synthetic_digest}) as stage:
         if stage.done:
@@ -77,7 +77,7 @@ def run(config: Config) -> None:
         except ValueError as error:
             raise InputError(
                 f"--synthetic_added={config.synthetic_added} --synthetic_to={config.synthetic_to}: {error} in "
-                f"{synthetic}; lower it (0 takes all) or raise --synthetic_per_grade and delete that folder"
+                f"{synthetic}; lower it (0 takes all) or raise --synthetic_per_class and delete that folder"
             ) from error
         sources = {"baseline": [(features, "train", np.arange(len(real)))]}
         sources["augmented"] = [*sources["baseline"], (synthetic, "synthetic", numbers)]

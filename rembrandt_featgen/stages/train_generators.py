@@ -33,17 +33,17 @@ class Config:
     run_dir: str = shared_flags.run_dir()
     seed: int = shared_flags.seed()
     precision: str = shared_flags.precision()
-    gans: tuple[str, ...] = shared_flags.gans()
+    generators: tuple[str, ...] = shared_flags.generators()
     gan_loss: str = cli.flag(
         "correct",
-        "'origin' has the defect of the implementation that the paper followed, which fed softmax instead of "
+        "'reference' has the defect of the implementation that the paper followed, which fed softmax instead of "
         "log-softmax to the class term of both networks: they minimise -P(class) in place of -log P(class). A cgan has "
         "no class term.",
         choices=tuple(CLASS_LOSSES),
     )
     gan_networks: str = cli.flag(
         "correct",
-        "'origin' has a plain discriminator, and a generator that ends in tanh, for which each channel's range over "
+        "'reference' has a plain discriminator, and a generator that ends in tanh, for which each channel's range over "
         "training features is mapped onto -1 to 1 (how the paper scaled them it does not say); 'correct' has spectral "
         "normalisation and dropout in the discriminator, and a generator that ends in ReLU.",
         choices=NETWORKS,
@@ -62,18 +62,18 @@ class Config:
         source="paper 4.2.1",
     )
     ngf: int = cli.flag(512, "The same of the generator.", minimum=1, source="paper 4.2.1")
-    acgan_latent: int = cli.flag(100, "Length of the noise vector.", minimum=1)
-    acgan_epochs: int = cli.flag(50, "Epochs.", minimum=1, source="paper 4.2")
-    acgan_batch: int = cli.flag(16, "Features in a batch.", minimum=2, source="paper 4.2")
-    acgan_balanced: bool = cli.flag(
+    gan_latent: int = cli.flag(100, "Length of the noise vector.", minimum=1)
+    gan_epochs: int = cli.flag(50, "Epochs.", minimum=1, source="paper 4.2")
+    gan_batch: int = cli.flag(16, "Features in a batch.", minimum=2, source="paper 4.2")
+    gan_balanced: bool = cli.flag(
         True,
         "Whether real batches hold both grades equally often, as generated ones do, the rarer one's features being "
         "repeated; false takes each feature once an epoch (the paper says nothing of balance).",
     )
-    acgan_learning_rate: float = cli.flag(
+    gan_learning_rate: float = cli.flag(
         2e-4, "Adam's learning rate for both networks; the paper takes 0.002.", minimum=0.0
     )
-    gan_average: float = cli.flag(
+    gan_ema_decay: float = cli.flag(
         0.999,
         "Decay of the running average of the generator's weights, from which features are drawn; 0 draws from the last "
         "step's, as the paper does.",
@@ -83,10 +83,10 @@ class Config:
     gan_flip: bool = cli.flag(
         True, "Whether the discriminator sees features mirrored at random; false as in the paper."
     )
-    gan_batch_deviation: bool = cli.flag(
+    gan_minibatch_stddev: bool = cli.flag(
         True, "Whether the discriminator sees the deviations within a batch; false as in the paper."
     )
-    acgan_beta1: float = cli.flag(0.5, "Adam's beta1, as in the implementation that the paper followed.", minimum=0.0)
+    gan_beta1: float = cli.flag(0.5, "Adam's beta1, as in the implementation that the paper followed.", minimum=0.0)
 
 
 def run(config: Config) -> None:
@@ -97,20 +97,20 @@ def run(config: Config) -> None:
     Each kind is a stage of its own: it is skipped, goes on or is done again whatever became of the others.
     """
     for kind in shared_flags.check_gans(config):
-        _train(dataclasses.replace(config, gans=(kind,)))
+        _train(dataclasses.replace(config, generators=(kind,)))
 
 
 def _train(config: Config) -> None:
     """Trains the one kind that `config` names."""
-    (kind,) = config.gans
+    (kind,) = config.generators
     source, module = ("slices", "prepare_slices") if KINDS[kind].of_images else ("features", "extract_features")
     features, _, digest = rundir.find(config.run_dir, source, module)
     with rundir.open_stage(config, kind, {source: digest}) as stage:
         if stage.done:
             return
         pipelines.set_seed(config.seed)
-        batches, lowest = streams.features(features, "train", config.acgan_batch), 0.0
-        if config.gan_networks == "origin":
+        batches, lowest = streams.features(features, "train", config.gan_batch), 0.0
+        if config.gan_networks == "reference":
             lowest, scale = scaling.range_of(batches)
         else:
             lowest = scaling.lowest(batches) if KINDS[kind].of_images else 0.0
@@ -121,32 +121,32 @@ def _train(config: Config) -> None:
         training = open_features(features, "train")
         shape = training.shape
         gan = build_gan(
-            *(kind, shape, scale, config.ngf, config.ndf, config.acgan_latent, config.infogan_codes),
+            *(kind, shape, scale, config.ngf, config.ndf, config.gan_latent, config.infogan_codes),
             *(config.infogan_weight, config.gan_loss, config.precision, config.seed),
-            Stabilisers(config.gan_average, config.gan_flip, config.gan_batch_deviation),
+            Stabilisers(config.gan_ema_decay, config.gan_flip, config.gan_minibatch_stddev),
             *(lowest, config.gan_networks),
         )
         gan.compile(
-            mixed_precision.adam(config.acgan_learning_rate, config.acgan_beta1),
-            mixed_precision.adam(config.acgan_learning_rate, config.acgan_beta1),
+            mixed_precision.adam(config.gan_learning_rate, config.gan_beta1),
+            mixed_precision.adam(config.gan_learning_rate, config.gan_beta1),
             config.precision,
             STEPS_PER_EXECUTION,
         )
-        steps = pipelines.steps_per_epoch(len(training), config.acgan_batch)
-        epochs = streams.labelled_features([(features, "train", len(training))], config.acgan_batch)
-        if config.acgan_balanced:
-            epochs = streams.balanced_features(features, config.acgan_batch)
+        steps = pipelines.steps_per_epoch(len(training), config.gan_batch)
+        epochs = streams.labelled_features([(features, "train", len(training))], config.gan_batch)
+        if config.gan_balanced:
+            epochs = streams.balanced_features(features, config.gan_batch)
         trained = resumable_fit.fit(
             gan,
             epochs,
             steps,
-            config.acgan_epochs,
-            streams.feature_pairs(features, "validation", config.acgan_batch),
+            config.gan_epochs,
+            streams.feature_pairs(features, "validation", config.gan_batch),
             checkpointing.Checkpointing(stage.path, gan, None, seconds=checkpointing.SAVE_SECONDS),
             stage.logs,
             kind,
             config.seed,
-            [gan_callbacks.GeneratedMaps(stage.logs, np.argsort(scale)[::-1][:SHOWN], config.acgan_epochs)],
+            [gan_callbacks.GeneratedMaps(stage.logs, np.argsort(scale)[::-1][:SHOWN], config.gan_epochs)],
         )
         last = ", ".join(f"{name} {values[-1]:.3f}" for name, values in trained["history"].items())
         tensorboard.complete(

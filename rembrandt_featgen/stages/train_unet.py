@@ -3,7 +3,7 @@
 The best epoch by validation IOU is kept. A run that was killed goes on from its last epoch. Training starts from random
 weights, or from those of a checkpoint (--unet_weights), such as the paper's from BraTS.
 
-With --grade_weight the U-Net learns the training patients' grades, too. The best epoch is still that of the masks: the
+With --unet_class_weight the U-Net learns the training patients' grades, too. The best epoch is still that of the masks: the
 grades of validation patients are to choose amounts and thresholds in later stages, which they could not fairly do had
 they chosen the features as well; and runs with and without the flag stay comparable.
 """
@@ -98,7 +98,7 @@ class Config:
     )
     augment: bool = cli.flag(True, "Whether training slices are augmented.", source="paper, Table 1")
     augmentation: str = shared_flags.augmentation()
-    grade_weight: float = cli.flag(
+    unet_class_weight: float = cli.flag(
         0.0,
         "Weight of the grade's cross-entropy beside soft dice: above 0, a head on conv5 learns the grade as well, so "
         "that features tell the grades apart (0.3 is a start); 0 is segmentation alone.",
@@ -142,9 +142,9 @@ def run(config: Config) -> None:
             rate = tf.keras.optimizers.schedules.CosineDecay(rate, steps * config.unet_epochs)
         optimizer = mixed_precision.scaled(mixed_precision.adam(rate), config.precision)
         network, training, pairs = unet, pipelines.training_slices, pipelines.slice_pairs
-        if config.grade_weight > 0.0:
+        if config.unet_class_weight > 0.0:
             weights = _class_weights(slices, config)
-            network = class_aware.GradeAware(unet, config.grade_weight, weights, config.seed)
+            network = class_aware.GradeAware(unet, config.unet_class_weight, weights, config.seed)
             training, pairs = pipelines.graded_training_slices, pipelines.graded_slice_pairs
         network.compile(optimizer, start.loss, _MEASURES)
         shown = _with_tumour(slices, "validation")
@@ -198,8 +198,8 @@ def _class_weights(slices, config) -> np.ndarray:
     counts = pipelines.tumour_slices(slices, "train")
     if not counts.all():
         raise InputError(
-            f"--grade_weight={config.grade_weight:g} needs training slices with tumour of both grades, but there are "
-            f"none of {GRADES[int(counts.argmin())]}; take --grade_weight=0"
+            f"--unet_class_weight={config.unet_class_weight:g} needs training slices with tumour of both grades, but there are "
+            f"none of {GRADES[int(counts.argmin())]}; take --unet_class_weight=0"
         )
     return counts.sum() / (2.0 * counts)
 

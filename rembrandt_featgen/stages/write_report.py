@@ -47,14 +47,14 @@ class Config:
     """Flags of the stage."""
 
     run_dir: str = shared_flags.run_dir()
-    gans: tuple[str, ...] = shared_flags.gans()
+    generators: tuple[str, ...] = shared_flags.generators()
     report_title: str = shared_flags.report_title()
 
 
 def run(config: Config) -> None:
     """Writes run_dir/report: report.json, index.html, and copies of the figures and tables beside it."""
     config = shared_flags.with_first_gan(config)
-    (kind,) = config.gans
+    (kind,) = config.generators
     named = {"acgan": kind, "synthetic": shared_flags.synthetic_folder(kind)}
     found = {name: rundir.find(config.run_dir, named.get(name, name), module) for name, module in _STAGES.items()}
     if (Path(config.run_dir) / SWEEP / rundir.RECORD).is_file():
@@ -147,7 +147,7 @@ def _warnings(records, figures) -> list[str]:
         )
     if figures["unet"]["best_epoch"] + 1 == records["unet"]["config"]["unet_epochs"]:
         lines.append("The U-Net's last epoch was its best: with more --unet_epochs it may become better.")
-    wanted = records["synthetic"]["config"]["synthetic_per_grade"]
+    wanted = records["synthetic"]["config"]["synthetic_per_class"]
     for grade, kept in figures["synthetic"]["kept"].items():
         if kept < wanted:
             lines.append(f"Only {kept} of {wanted} wanted synthetic {grade} features were confirmed.")

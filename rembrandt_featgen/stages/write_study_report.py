@@ -162,7 +162,7 @@ def _report(config: Config, record: dict, learnt: Sequence[Fold], checks: dict) 
             for key, value in entry["config"].items()
             if key not in ("split_file", "test_fraction", "test_counts")
         }
-        | {"gans": [kind for kind in KINDS if kind in learnt[0].records]},
+        | {"generators": [kind for kind in KINDS if kind in learnt[0].records]},
     }
 
 

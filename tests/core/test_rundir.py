@@ -184,7 +184,7 @@ def test_kill_after_the_renaming_leaves_a_whole_stage(run, monkeypatch):
 def test_real_sigkill_leaves_the_part_and_frees_the_lock(run):
     script = f"""
     import sys
-    sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
+    sys.path.insert(0, {str(Path(__file__).parents[2])!r})
     from tests.test_rundir import Config
     from rembrandt_featgen import rundir
     with rundir.open_stage(Config({str(run)!r}), "work", {{"before": "d1"}}) as stage:
@@ -255,15 +255,15 @@ def test_damaged_record_says_the_mend(run, text):
 
 def test_find_gives_a_digest_of_the_record(run):
     with pytest.raises(InputError) as caught:
-        rundir.find(str(run), "work", "prepare")
-    assert f"python -m rembrandt_featgen.stages.prepare --run_dir={run}" in str(caught.value)
+        rundir.find(str(run), "work", "prepare_slices")
+    assert f"python -m rembrandt_featgen.stages.prepare_slices --run_dir={run}" in str(caught.value)
     do(run)
-    folder, record, digest = rundir.find(str(run), "work", "prepare")
+    folder, record, digest = rundir.find(str(run), "work", "prepare_slices")
     assert folder == run / "work"
     assert record["figures"]["score"] == 0.5
-    assert rundir.find(str(run), "work", "prepare")[2] == digest
+    assert rundir.find(str(run), "work", "prepare_slices")[2] == digest
     rundir.write_json(folder / "stage.json", {**record, "figures": {"score": 0.6}})
-    assert rundir.find(str(run), "work", "prepare")[2] != digest
+    assert rundir.find(str(run), "work", "prepare_slices")[2] != digest
 
 
 def test_folder_that_cannot_be_made(tmp_path):

@@ -77,7 +77,7 @@ def test_a_start_that_failed_is_compared_with_nothing():
 def test_features_of_crops_are_noted_and_modes_of_the_origin_named():
     records = {
         "unet": {
-            "config": {"augmentation": "origin"},
+            "config": {"augmentation": "reference"},
             "figures": {"segmentation": {"test": {"hard_dice": 1, "iou": 2}}},
         },
         "features": {"figures": {"tap": "crop_cnn"}},
@@ -85,7 +85,13 @@ def test_features_of_crops_are_noted_and_modes_of_the_origin_named():
     }
     found = sweep_points.found(sweep_points.Point("tap", "crop_cnn", {}, ("baseline",)), records, {}, "")
     assert found["note"].startswith("validation patients chose")
-    assert found["settings"] == {"tap": "crop_cnn", "ndf": None, "ngf": None, "origin": "augmentation", "gan": None}
+    assert found["settings"] == {
+        "tap": "crop_cnn",
+        "ndf": None,
+        "ngf": None,
+        "implementation": "augmentation",
+        "gan": None,
+    }
     assert found["segmentation"] == {"test": {"hard_dice": 1, "iou": 2}}
 
 

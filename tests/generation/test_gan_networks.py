@@ -72,7 +72,7 @@ def test_networks_of_the_origin(of_images):
     """G ends in tanh; D is convolutions and leaky ReLU alone, and so the same in training."""
     tf.keras.utils.set_random_seed(0)
     generator, network = (
-        build(SHAPE, 4, of_images=of_images, networks="origin")
+        build(SHAPE, 4, of_images=of_images, networks="reference")
         for build in (gan_networks.build_generator, gan_networks.build_discriminator)
     )
     features = generator([1000 * tf.random.normal((16, 100)), tf.constant([0, 1] * 8)], training=True).numpy()

@@ -99,7 +99,7 @@ def descend(loss, weights, names):
 
 
 @pytest.mark.parametrize(
-    ("kind", "class_loss"), [("acgan", "correct"), ("acgan", "origin"), ("infogan", "correct"), ("cgan", "correct")]
+    ("kind", "class_loss"), [("acgan", "correct"), ("acgan", "reference"), ("infogan", "correct"), ("cgan", "correct")]
 )
 def test_step_descends_the_kinds_losses(kind, class_loss):
     """D maximises L_S + L_C + w L_I, then G maximises E[log P(real | fake)] + L_C + w L_I against the new D."""

@@ -4,12 +4,11 @@ import logging
 import numpy as np
 import pytest
 import tensorflow as tf
-from rembrandt_featgen.training import callbacks
 
 from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
-from rembrandt_featgen.nn import mixed_precision, resumable_fit, weights
+from rembrandt_featgen.nn import checkpointing, mixed_precision, resumable_fit, weights
 from rembrandt_featgen.nn.checkpointing import Checkpointing
 from rembrandt_featgen.segmentation import losses, unet_callbacks
 from rembrandt_featgen.segmentation.unet import build_unet
@@ -98,7 +97,7 @@ def test_only_the_last_checkpoint_is_kept(tmp_path):
 
 def test_short_epochs_are_saved_when_it_is_time(tmp_path, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpointing.time, "monotonic", lambda: now[0])
     model = one_weight()
     callback = Checkpointing(tmp_path, model, "val_iou", seconds=15.0)
     callback.set_model(model)

@@ -66,7 +66,7 @@ def test_images_are_the_very_pngs(tmp_path):
 def projector(tmp_path):
     """Asks TensorBoard's projector for a route and its arguments."""
     folder = tmp_path / "logs" / "projector"
-    tensorboard.write_points(folder, "features", VALUES, ("grade", "origin", "patient"), ROWS)
+    tensorboard.write_points(folder, "features", VALUES, ("grade", "source", "patient"), ROWS)
     multiplexer = EventMultiplexer().AddRunsFromDirectory(str(tmp_path / "logs"))
     multiplexer.Reload()
     logs = str(tmp_path / "logs")

@@ -202,7 +202,7 @@ def make(gains=(), **changes) -> dict:
             "modalities": ["flair"],
             "augment": True,
             "unet_epochs": 30,
-            "acgan_epochs": 50,
+            "gan_epochs": 50,
             "classifier_epochs": 60,
             "bootstrap_draws": 2000,
             "cohort": "/data/tcga",

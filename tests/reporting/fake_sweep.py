@@ -30,7 +30,7 @@ def arm(name, added, loss, hgg, lgg, chosen=False, difference=None):
 def point(axis, value, arms, reference=False, note="", tap="conv5", filters=64, gan="acgan"):
     """A point of features."""
     history = {"d_loss": [2.0, 1.5], "g_loss": [1.0, 1.1], "fake_class_accuracy": [0.5, 0.8]}
-    settings = {"tap": tap, "ndf": filters, "ngf": filters, "origin": "correct", "gan": gan}
+    settings = {"tap": tap, "ndf": filters, "ngf": filters, "implementation": "correct", "gan": gan}
     return {
         "axis": axis,
         "value": value,
@@ -62,7 +62,7 @@ SWEPT = {
     "points": [
         start("pre-trained", 0.7, 0.1),
         start("scratch", 0.6),
-        point("origin", "augmentation", [arm("baseline", (0, 0), 0.6, 0.7, 0.5)]),
+        point("implementation", "augmentation", [arm("baseline", (0, 0), 0.6, 0.7, 0.5)]),
         point("tap", "conv5", [arm("baseline", (0, 0), 0.6, 0.7, 0.5, True)], True),
         point("tap", "uconv1", [arm("baseline", (0, 0), 0.7, 0.6, 0.5, False, -0.05)], tap="uconv1"),
         point("gan", "cgan", [arm("augmented", (5, 5), 0.5, 0.7, 0.7, True)], gan="cgan"),

@@ -57,7 +57,7 @@ def test_volumes_are_a_row_each(grids):
     assert figure.caption.startswith("Fig. 4: ")
 
 
-@pytest.mark.parametrize(("in_use", "origin"), [(True, False), (True, True), (False, False)])
+@pytest.mark.parametrize(("in_use", "reference"), [(True, False), (True, True), (False, False)])
 def test_augmentations_in_two_rows(grids, in_use, origin):
     names = ["as it is", *(f"technique {i}" for i in range(7)), "all together", "all, another draw"]
     figure = paper_figures.augmentations(np.zeros((10, 8, 8)), np.zeros((10, 8, 8)), names, in_use, origin)
@@ -67,7 +67,7 @@ def test_augmentations_in_two_rows(grids, in_use, origin):
     assert all(name in figure.alt for name in names)
     assert figure.caption.startswith("Fig. 5: ")
     assert ("--augment=false" in figure.caption) == (not in_use)
-    assert ("--augmentation=origin" in figure.caption) == origin
+    assert ("--augmentation=reference" in figure.caption) == origin
 
 
 def test_generated_slices_below_real_ones(grids):

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from rembrandt_featgen.reporting import run_figures, run_page
+from rembrandt_featgen.reporting import drawing, run_figures, run_page
 from rembrandt_featgen.reporting.page import MISSING
 from tests.reporting.pages import EVIL, Page, leaves, measure, needs_browser
 
@@ -53,7 +53,7 @@ REPORT = {
     "versions": {"tensorflow": "2.15.1"},
     "settings": {"seed": 3, "tap": "conv5", "modalities": ["flair", "t1"], "augment": True, "dir": EVIL},
 }
-FIGURES = {"forest": PNG, "mystery": PNG, "overlays": run_figures.Figure(PNG, EVIL, f"caption {EVIL}")}
+FIGURES = {"forest": PNG, "mystery": PNG, "overlays": drawing.Figure(PNG, EVIL, f"caption {EVIL}")}
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_figures_stand_in_their_sections(text, page):
 
 
 def test_the_papers_figures_fold_away_behind_the_sections():
-    figure = run_figures.Figure(PNG, "slices of each grade", "Fig. 3")
+    figure = drawing.Figure(PNG, "slices of each grade", "Fig. 3")
     text = run_page.render(REPORT, {"figure_03": figure, "figure_grad_cam": PNG, "feature_maps_HGG": PNG})
     generator, section, fold, methods = (
         text.index(f"<{at}")

@@ -3,7 +3,7 @@ import struct
 
 import pytest
 
-from rembrandt_featgen.reporting import run_figures, study_figures, study_page
+from rembrandt_featgen.reporting import drawing, run_figures, study_figures, study_page
 from tests.reporting import fake_study
 from tests.reporting.pages import EVIL, Page, browse, damaged, measure, needs_browser
 
@@ -14,7 +14,7 @@ CONTEXT = {"title": "my_study", "date": "2024-01-02"}
 @pytest.fixture(scope="module")
 def text():
     report = fake_study.make({"infogan": 0.12})
-    maps = {"feature_maps_HGG": run_figures.Figure(PNG, "maps")}
+    maps = {"feature_maps_HGG": drawing.Figure(PNG, "maps")}
     return study_page.render(report, {**study_figures.draw(report), **maps}, CONTEXT)
 
 

@@ -15,7 +15,7 @@ def read(name):
 def test_table_has_a_row_for_each_point_and_arm():
     rows = read("sweep")
     assert [(row["axis"], row["value"], row["arm"]) for row in rows] == [
-        ("origin", "augmentation", "baseline"),
+        ("implementation", "augmentation", "baseline"),
         ("tap", "conv5", "baseline"),
         ("tap", "uconv1", "baseline"),
         ("gan", "cgan", "augmented"),
@@ -101,7 +101,7 @@ def test_trials_have_the_same_settings_and_the_metrics_that_were_measured():
         *(
             "start=pre-trained",
             "start=scratch",
-            "origin=augmentation/baseline",
+            "implementation=augmentation/baseline",
             "tap=conv5/baseline",
             "tap=uconv1/baseline",
             "gan=cgan/augmented",
@@ -112,7 +112,14 @@ def test_trials_have_the_same_settings_and_the_metrics_that_were_measured():
     assert len({tuple(settings) for settings, *_ in found.values()}) == 1
     settings, measured, curves = found["balancing=4/augmented"]
     assert settings == {
-        **{"axis": "balancing", "start": "", "origin": "correct", "tap": "conv5", "gan": "acgan", "filters": "64"},
+        **{
+            "axis": "balancing",
+            "start": "",
+            "implementation": "correct",
+            "tap": "conv5",
+            "gan": "acgan",
+            "filters": "64",
+        },
         "arm": "augmented",
         **{"added_HGG": 0, "added_LGG": 4},
     }

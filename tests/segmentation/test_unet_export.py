@@ -71,7 +71,7 @@ def raw_images(height, width, count=2):
 
 @pytest.mark.parametrize(
     ("name", "signatures"),
-    [("unet", {"segment"}), ("generator", {"generate", "sample"}), ("classifier", {"classify"})],
+    [("unet", {"segment"}), ("generator", {"generate_synthetic", "sample"}), ("classifier", {"train_classifiers"})],
 )
 def test_signatures(loaded, name, signatures):
     assert set(loaded[name].signatures) == signatures | {"serving_default"}
@@ -141,7 +141,7 @@ def test_channel_of_deviation_0_is_shifted_alone(loaded):
 
 def test_generator_equals_live_networks(loaded, acgan):
     noise, labels = tf.random.stateless_normal((64, 3), [1, 2]), tf.constant([0, 1] * 32)
-    found = loaded["generator"].signatures["generate"](noise=noise, label=labels)
+    found = loaded["generator"].signatures["generate_synthetic"](noise=noise, label=labels)
     feature = acgan.generate(noise, labels)
     assert float(tf.reduce_max(feature)) > 0
     np.testing.assert_allclose(found["feature"], feature, rtol=1e-5, atol=1e-7)
@@ -178,14 +178,14 @@ def test_other_generators_have_the_same_signatures(tmp_path, kind, latent, outpu
     noise = gan.noise(5, [3, 4])
     assert noise.shape == (5, latent)
     np.testing.assert_allclose(found["feature"], gan.generate(noise, labels), rtol=1e-5, atol=1e-7)
-    again = signatures["generate"](noise=noise, label=labels)
+    again = signatures["generate_synthetic"](noise=noise, label=labels)
     np.testing.assert_allclose(again["feature"], found["feature"], rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("count", [1, 7])
 def test_classifier_equals_live_network(loaded, classifier, count):
     features = np.random.default_rng(0).random((count, *SHAPE)).astype(np.float32)
-    found = loaded["classifier"].signatures["classify"](feature=tf.constant(features))
+    found = loaded["classifier"].signatures["train_classifiers"](feature=tf.constant(features))
     assert found["probability_hgg"].shape == (count,)
     np.testing.assert_allclose(found["probability_hgg"], classifier(features)[:, 0], rtol=1e-5)
     assert found["grades"].numpy().tolist() == [b"LGG", b"HGG"]

@@ -240,10 +240,10 @@ def test_unknown_tap(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("stage", "missing"),
     [
-        (train_unet, "prepare"),
-        (extract_features, "prepare"),
-        (train_classifiers, "extract"),
-        (export_models, "prepare"),
+        (train_unet, "prepare_slices"),
+        (extract_features, "prepare_slices"),
+        (train_classifiers, "extract_features"),
+        (export_models, "prepare_slices"),
     ],
 )
 def test_stage_before_it_is_missing(stage, missing, tmp_path, monkeypatch, capsys):
@@ -270,7 +270,7 @@ def test_more_synthetic_features_wanted_than_there_are(tmp_path, monkeypatch, ca
         rundir.write_json(tmp_path / name / "stage.json", {"figures": {"shape": [1, 1, 1]}})
     line = fails(train_classifiers.main, monkeypatch, capsys, f"--run_dir={tmp_path}", "--synthetic_added=5")
     assert "--synthetic_added=5" in line
-    assert "--synthetic_per_grade" in line
+    assert "--synthetic_per_class" in line
     assert not list(tmp_path.glob("classifier*"))
 
 
@@ -337,8 +337,8 @@ def test_predict_never_replaces_a_file_unasked(cohort, tmp_path, monkeypatch, ca
     ("arguments", "words"),
     [
         (["--tap=conv9"], ["--tap=conv9", "conv5"]),
-        (["--gans=wgan"], ["--gans=wgan", "acgan"]),
-        (["--synthetic_per_grade=5", "--synthetic_added=11"], ["--synthetic_added=11", "take 10"]),
+        (["--generators=wgan"], ["--generators=wgan", "acgan"]),
+        (["--synthetic_per_class=5", "--synthetic_added=11"], ["--synthetic_added=11", "take 10"]),
         (["--tap=crop_cnn", "--image_size=64"], ["--crop_size=96", "take 64"]),
         (["--tap=crop_cnn", "--crop_folds=1"], ["--crop_folds=1", "0 for no"]),
         (["--sweep_taps=conv9"], ["--sweep_taps=conv9", "uconv4"]),

@@ -103,9 +103,7 @@ def test_slices_and_store_train_alike(run_dir):
 
 def test_a_generator_learns_from_slices(run_dir):
     extract_features.run(extract_features.Config(str(run_dir), features_from="slices"))
-    train_generators.run(
-        train_generators.Config(str(run_dir), ndf=2, ngf=2, acgan_latent=3, acgan_epochs=1, acgan_batch=4)
-    )
+    train_generators.run(train_generators.Config(str(run_dir), ndf=2, ngf=2, gan_latent=3, gan_epochs=1, gan_batch=4))
     history = rundir.read_json(run_dir / "acgan" / "history.json")
     assert {"d_loss", "val_real_class_accuracy"} <= set(history)
 
@@ -151,10 +149,10 @@ def test_killed_extraction_goes_on_after_the_last_whole_shard(unet, run_dir, mon
 
 def test_store_of_another_unet_is_refused(run_dir):
     extract_features.run(extract_features.Config(str(run_dir)))
-    rundir.find(str(run_dir), "features", "extract")
+    rundir.find(str(run_dir), "features", "extract_features")
     finish(run_dir / "unet", {"unet_width": WIDTH}, trained="again")
     with pytest.raises(InputError, match=r"features/ was made from another unet/.*python -m .*stages\.extract"):
-        rundir.find(str(run_dir), "features", "extract")
+        rundir.find(str(run_dir), "features", "extract_features")
 
 
 def test_damage_among_the_slices_is_one_line(run_dir):

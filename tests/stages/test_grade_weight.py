@@ -1,4 +1,4 @@
-"""--grade_weight through the finetune stage: without it nothing changes, with it the grade is learnt and kept apart."""
+"""--unet_class_weight through the finetune stage: without it nothing changes, with it the grade is learnt and kept apart."""
 
 import shutil
 
@@ -48,7 +48,7 @@ def plain(prepared, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def graded(prepared, tmp_path_factory):
-    return finetuned(prepared, tmp_path_factory.mktemp("graded") / "run", grade_weight=0.5)
+    return finetuned(prepared, tmp_path_factory.mktemp("graded") / "run", unet_class_weight=0.5)
 
 
 def history(run):
@@ -127,9 +127,9 @@ def test_resumed_training_is_the_unbroken_one(graded, prepared, tmp_path, monkey
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(unet_callbacks.SegmentationImages, "on_epoch_end", show_or_die)
-        finetuned(prepared, tmp_path / "run", grade_weight=0.5)
+        finetuned(prepared, tmp_path / "run", unet_class_weight=0.5)
     assert len(rundir.read_json(tmp_path / "run" / "unet.part" / "history.json")["loss"]) == 1
-    run = finetuned(prepared, tmp_path / "run", grade_weight=0.5)
+    run = finetuned(prepared, tmp_path / "run", unet_class_weight=0.5)
     assert rundir.read_json(run / "unet" / "stage.json")["resumed"]
     assert history(run) == history(graded)
     assert_equal(best(run), best(graded))
@@ -137,11 +137,13 @@ def test_resumed_training_is_the_unbroken_one(graded, prepared, tmp_path, monkey
 
 def test_class_weights_count_training_slices_with_tumour(prepared, monkeypatch):
     monkeypatch.setattr(pipelines, "tumour_slices", lambda folder, split: np.array([30, 10]))
-    np.testing.assert_allclose(train_unet._class_weights(prepared, train_unet.Config(grade_weight=1.0)), [2 / 3, 2.0])
+    np.testing.assert_allclose(
+        train_unet._class_weights(prepared, train_unet.Config(unet_class_weight=1.0)), [2 / 3, 2.0]
+    )
 
 
 def test_grade_without_tumour_is_said(prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(pipelines, "tumour_slices", lambda folder, split: np.array([0, 7]))
-    with pytest.raises(InputError, match=r"--grade_weight=0\.5 .*none of LGG; take --grade_weight=0"):
-        finetuned(prepared, tmp_path / "run", grade_weight=0.5)
+    with pytest.raises(InputError, match=r"--unet_class_weight=0\.5 .*none of LGG; take --unet_class_weight=0"):
+        finetuned(prepared, tmp_path / "run", unet_class_weight=0.5)
     assert not list((tmp_path / "run").glob("unet*"))

@@ -24,8 +24,8 @@ def finish(folder, config, **figures):
 
 
 def config(run_dir):
-    tiny = {"ndf": 8, "ngf": 8, "acgan_latent": 3, "acgan_epochs": 2, "acgan_batch": 4}
-    return train_generators.Config(run_dir=str(run_dir), gans=(KIND,), **tiny)
+    tiny = {"ndf": 8, "ngf": 8, "gan_latent": 3, "gan_epochs": 2, "gan_batch": 4}
+    return train_generators.Config(run_dir=str(run_dir), generators=(KIND,), **tiny)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,9 @@ def run(tmp_path_factory):
     train_generators.run(config(run_dir))  # before there are features: it needs none
     extract_features.run(extract_features.Config(str(run_dir), tap="conv3", extract_batch=5, store_dtype="float16"))
     generate_synthetic.run(
-        generate_synthetic.Config(run_dir=str(run_dir), gans=(KIND,), synthetic_per_grade=WANTED, generate_tries=100)
+        generate_synthetic.Config(
+            run_dir=str(run_dir), generators=(KIND,), synthetic_per_class=WANTED, generate_tries=100
+        )
     )
     return run_dir
 
@@ -103,7 +105,7 @@ def test_the_exported_generator_gives_features(run, tmp_path):
     encoded = EncodedGAN(gan, encoders.encoder_of_run(run, "float32"))
     module, signatures = gan_export.generator(encoded, ("LGG", "HGG"))
     tf.saved_model.save(module, str(tmp_path / "generator"), signatures)
-    generated = tf.saved_model.load(str(tmp_path / "generator")).signatures["generate"]
+    generated = tf.saved_model.load(str(tmp_path / "generator")).signatures["generate_synthetic"]
     noise, labels = gan.noise(3, [5, 6]), tf.constant([0, 1, 1])
     found = generated(noise=noise, label=labels)
     wanted, confirmed = encoded.draw(noise, labels)

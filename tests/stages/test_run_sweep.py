@@ -30,7 +30,7 @@ def base(tmp_path):
     """A finished run with 30 HGG and, unless told, 20 LGG training slices, as far as a sweep reads it."""
 
     def make(lgg=20, **changes):
-        (kind,) = changes.get("gans", ("acgan",))
+        (kind,) = changes.get("generators", ("acgan",))
         names = {"acgan": kind, "synthetic": shared_flags.synthetic_folder(kind)}
         for name, module in MODULES.items():
             name = names.get(name, name)
@@ -53,15 +53,15 @@ def points(run_dir, **flags):
 
 
 def test_axes_hold_the_runs_own_value_in_order(base):
-    run_dir = base(ndf=128, ngf=128, unet_weights="w.npz", gan_loss="origin")
-    flags = {"sweep_gans": ("cgan", "infogan"), "sweep_origin": ("gan_loss", "augmentation", "gan_networks")}
+    run_dir = base(ndf=128, ngf=128, unet_weights="w.npz", gan_loss="reference")
+    flags = {"sweep_generators": ("cgan", "infogan"), "sweep_reference": ("gan_loss", "augmentation", "gan_networks")}
     flags |= {"sweep_filters": ("256", "64"), "sweep_taps": ("uconv1", "conv3"), "sweep_from_scratch": True}
     found = points(run_dir, **flags)
     assert [(point.name, point.reference) for point in found] == [
         ("start=pre-trained", False),
         ("start=scratch", True),
-        *(("origin=gan_loss", True), ("origin=augmentation+gan_loss", False)),
-        *(("origin=correct", False), ("origin=gan_loss+gan_networks", False)),
+        *(("implementation=gan_loss", True), ("implementation=augmentation+gan_loss", False)),
+        *(("implementation=correct", False), ("implementation=gan_loss+gan_networks", False)),
         *(("tap=conv3", False), ("tap=conv5", True), ("tap=uconv1", False)),
         *(("gan=acgan", True), ("gan=infogan", False), ("gan=cgan", False)),
         *(("filters=64", False), ("filters=128", True), ("filters=256", False)),
@@ -90,11 +90,11 @@ def test_a_run_from_scratch_has_no_other_start(base):
 
 
 def test_modes_that_the_run_does_not_heed_are_left_out(base, caplog):
-    run_dir = base(augment=False, gans=("cgan",))
-    found = points(run_dir, sweep_origin=("augmentation", "gan_loss", "gan_networks"))
-    assert [point.name for point in found] == ["origin=correct", "origin=gan_networks"]
-    assert "--sweep_origin=augmentation: the run has --augment=false" in caplog.text
-    assert "--sweep_origin=gan_loss: the run's cgan has no class term" in caplog.text
+    run_dir = base(augment=False, generators=("cgan",))
+    found = points(run_dir, sweep_reference=("augmentation", "gan_loss", "gan_networks"))
+    assert [point.name for point in found] == ["implementation=correct", "implementation=gan_networks"]
+    assert "--sweep_reference=augmentation: the run has --augment=false" in caplog.text
+    assert "--sweep_reference=gan_loss: the run's cgan has no class term" in caplog.text
 
 
 def test_without_axes_nothing_is_done(tmp_path):
@@ -106,8 +106,11 @@ def test_without_axes_nothing_is_done(tmp_path):
     ("flags", "message"),
     [
         ({"sweep_taps": ("conv6",)}, "--sweep_taps=conv6: 'conv6' is not known; take some of conv1"),
-        ({"sweep_gans": ("acgan", "gan")}, "--sweep_gans=acgan,gan: 'gan' is not known"),
-        ({"sweep_origin": ("unet",)}, "--sweep_origin=unet: 'unet' is not known; take some of augmentation, gan_loss"),
+        ({"sweep_generators": ("acgan", "gan")}, "--sweep_generators=acgan,gan: 'gan' is not known"),
+        (
+            {"sweep_reference": ("unet",)},
+            "--sweep_reference=unet: 'unet' is not known; take some of augmentation, gan_loss",
+        ),
         ({"sweep_filters": ("64", "many")}, "--sweep_filters=64,many: write whole numbers"),
         ({"sweep_filters": ("0",)}, "--sweep_filters=0: each must be from 1 on"),
         ({"sweep_added": ("-1",)}, "--sweep_added=-1: each must be from 0 on"),
@@ -144,7 +147,7 @@ def learn(run_dir, monkeypatch, learnt, **flags):
 def test_points_learn_what_they_do_not_share(base, monkeypatch):
     run_dir, seen = base(ndf=64, ngf=64, synthetic_added=5, unet_weights="w.npz"), []
     flags = {"sweep_filters": ("64", "8"), "sweep_taps": ("conv3",), "sweep_added": ("5", "7")}
-    flags |= {"sweep_gans": ("infogan",), "sweep_origin": ("augmentation", "gan_loss", "gan_networks")}
+    flags |= {"sweep_generators": ("infogan",), "sweep_reference": ("augmentation", "gan_loss", "gan_networks")}
     flags["sweep_added_to"] = ("both", "rarer", "LGG")
     notes = learn(run_dir, monkeypatch, lambda *args: seen.append(args), sweep_from_scratch=True, **flags)
     assert set(notes.values()) == {""}
@@ -152,29 +155,38 @@ def test_points_learn_what_they_do_not_share(base, monkeypatch):
     for name, config in seen:
         found.setdefault(config.run_dir.rpartition("/")[2], []).append(name)
     assert found == {
-        "start=scratch": ["finetune"],
-        "origin=augmentation": ["finetune", "extract", "train_acgan", "generate", "classify"],
-        "origin=gan_loss": ["train_acgan", "generate", "classify"],
-        "origin=gan_networks": ["train_acgan", "generate", "classify"],
-        "tap=conv3": ["extract", "train_acgan", "generate", "classify"],
-        "gan=infogan": ["train_acgan", "generate", "classify"],
-        "filters=8": ["train_acgan", "generate", "classify"],
-        "added=7": ["classify"],
-        "balancing=5": ["classify"],
-        "balancing=7": ["classify"],
-        "added_LGG=5": ["classify"],
-        "added_LGG=7": ["classify"],
+        "start=scratch": ["train_unet"],
+        "implementation=augmentation": [
+            "train_unet",
+            "extract_features",
+            "train_generators",
+            "generate_synthetic",
+            "train_classifiers",
+        ],
+        "implementation=gan_loss": ["train_generators", "generate_synthetic", "train_classifiers"],
+        "implementation=gan_networks": ["train_generators", "generate_synthetic", "train_classifiers"],
+        "tap=conv3": ["extract_features", "train_generators", "generate_synthetic", "train_classifiers"],
+        "gan=infogan": ["train_generators", "generate_synthetic", "train_classifiers"],
+        "filters=8": ["train_generators", "generate_synthetic", "train_classifiers"],
+        "added=7": ["train_classifiers"],
+        "balancing=5": ["train_classifiers"],
+        "balancing=7": ["train_classifiers"],
+        "added_LGG=5": ["train_classifiers"],
+        "added_LGG=7": ["train_classifiers"],
     }
     by_name = {(name, config.run_dir.rpartition("/")[2]): config for name, config in seen}
-    assert by_name["finetune", "start=scratch"].unet_weights == ""
-    assert by_name["finetune", "origin=augmentation"].augmentation == "origin"
-    assert by_name["train_acgan", "origin=gan_loss"].gan_loss == "origin"
-    assert by_name["train_acgan", "origin=gan_networks"].gan_networks == "origin"
-    assert by_name["classify", "origin=gan_networks"].classifier_arms == ("augmented",)
-    assert by_name["extract", "tap=conv3"].tap == "conv3"
-    assert {by_name[stage, "gan=infogan"].gans for stage in ("train_acgan", "generate", "classify")} == {("infogan",)}
-    gan, classifier = by_name["train_acgan", "filters=8"], by_name["classify", "filters=8"]
-    assert (gan.ndf, gan.ngf, gan.gans) == (8, 8, ("acgan",))
+    assert by_name["train_unet", "start=scratch"].unet_weights == ""
+    assert by_name["train_unet", "implementation=augmentation"].augmentation == "reference"
+    assert by_name["train_generators", "implementation=gan_loss"].gan_loss == "reference"
+    assert by_name["train_generators", "implementation=gan_networks"].gan_networks == "reference"
+    assert by_name["train_classifiers", "implementation=gan_networks"].classifier_arms == ("augmented",)
+    assert by_name["extract_features", "tap=conv3"].tap == "conv3"
+    assert {
+        by_name[stage, "gan=infogan"].generators
+        for stage in ("train_generators", "generate_synthetic", "train_classifiers")
+    } == {("infogan",)}
+    gan, classifier = by_name["train_generators", "filters=8"], by_name["train_classifiers", "filters=8"]
+    assert (gan.ndf, gan.ngf, gan.generators) == (8, 8, ("acgan",))
     assert (classifier.classifier_arms, classifier.classifier_kinds) == (("augmented",), ("cnn",))
     assert classifier.synthetic_added == 5
     home = run_dir / "sweeps" / "filters=8"
@@ -182,25 +194,25 @@ def test_points_learn_what_they_do_not_share(base, monkeypatch):
 
 
 def test_what_the_run_has_of_another_gan_is_shared_while_it_fits(base, monkeypatch):
-    """As --gans=acgan,cgan leaves it."""
-    base(gans=("cgan",))
+    """As --generators=acgan,cgan leaves it."""
+    base(generators=("cgan",))
     run_dir, seen = base(), []
     home = run_dir / "sweeps" / "gan=cgan"
-    learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_gans=("cgan",))
-    assert seen == ["classify"]
+    learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_generators=("cgan",))
+    assert seen == ["train_classifiers"]
     assert {path.name for path in home.iterdir()} == {"slices", "unet", "features", "cgan", "synthetic_cgan"}
     record = rundir.read_json(run_dir / "cgan" / "stage.json")
     rundir.write_json(run_dir / "cgan" / "stage.json", {**record, "inputs": {"features": "others"}})
-    learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_gans=("cgan",))
-    assert seen[1:] == ["train_acgan", "generate", "classify"]
+    learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_generators=("cgan",))
+    assert seen[1:] == ["train_generators", "generate_synthetic", "train_classifiers"]
     assert not (home / "cgan").exists()
 
 
 def test_a_gan_of_slices_is_shared_by_all_taps(base, monkeypatch):
     seen = []
-    run_dir = base(gans=("image_acgan",))
+    run_dir = base(generators=("image_acgan",))
     learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_taps=("crop_cnn",))
-    assert seen == ["extract", "generate", "classify"]
+    assert seen == ["extract_features", "generate_synthetic", "train_classifiers"]
     assert (run_dir / "sweeps" / "tap=crop_cnn" / "image_acgan").is_symlink()
 
 
@@ -210,7 +222,7 @@ def test_a_point_that_fails_says_why_and_leaves_nothing_stale(base, monkeypatch)
     stale.mkdir(parents=True)
 
     def fails(name, config):
-        if name == "generate":
+        if name == "generate_synthetic":
             raise InputError("it is all NaN")
 
     notes = learn(run_dir, monkeypatch, fails, sweep_filters=("8",))

@@ -28,11 +28,11 @@ FLAGS = """
 --unet_batch=8
 --ndf=4
 --ngf=4
---acgan_epochs=2
---acgan_batch=8
---synthetic_per_grade=20
+--gan_epochs=2
+--gan_batch=8
+--synthetic_per_class=20
 --generate_tries=200
---gans=acgan,cgan
+--generators=acgan,cgan
 --arms=none,class_weights,smote,image_augmentation,acgan,cgan
 --arm_amounts=0,1
 --classifier_filters=4
@@ -112,7 +112,7 @@ def test_report_holds_every_arm_by_patient_and_by_slice(report):
         assert {"class_accuracy_independent", "coverage", "memorisation"} <= set(row)
         assert ("acceptance" in row) == ("class_accuracy_own" in row) == (row["arm"] == "acgan")
     assert {point["arm"] for point in report["amount_curve"]} == {"smote", "image_augmentation", "acgan", "cgan"}
-    assert report["settings"]["gans"] == ["acgan", "cgan"]
+    assert report["settings"]["generators"] == ["acgan", "cgan"]
     assert {"acgan", "cgan"} <= set(report["stages"])
 
 

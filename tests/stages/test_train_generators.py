@@ -20,8 +20,8 @@ SHAPE = (4, 4, 2)
 
 def settings(run_dir, *gans, **changes):
     """Those of a training of three epochs of two steps."""
-    tiny = {"ndf": 4, "ngf": 4, "acgan_latent": 3, "acgan_epochs": 3, "acgan_batch": 8, **changes}
-    return train_generators.Config(run_dir=str(run_dir), gans=gans, **tiny)
+    tiny = {"ndf": 4, "ngf": 4, "gan_latent": 3, "gan_epochs": 3, "gan_batch": 8, **changes}
+    return train_generators.Config(run_dir=str(run_dir), generators=gans, **tiny)
 
 
 def write_features(run_dir, training=(0, 1) * 8):
@@ -63,7 +63,11 @@ def run(tmp_path_factory):
     assert (run_dir / "acgan" / rundir.RECORD).stat().st_mtime_ns == before
     generate_synthetic.run(
         generate_synthetic.Config(
-            run_dir=str(run_dir), gans=("acgan", "cgan"), synthetic_per_grade=5, generate_tries=400, generate_batch=8
+            run_dir=str(run_dir),
+            generators=("acgan", "cgan"),
+            synthetic_per_class=5,
+            generate_tries=400,
+            generate_batch=8,
         )
     )
     return run_dir
@@ -72,7 +76,7 @@ def run(tmp_path_factory):
 @pytest.mark.parametrize(("kind", "resumed"), [("acgan", False), ("cgan", True)])
 def test_each_kind_is_a_stage_that_goes_on_alone(run, kind, resumed):
     record = rundir.read_json(run / kind / rundir.RECORD)
-    assert (record["stage"], record["config"]["gans"], record["resumed"]) == (kind, [kind], resumed)
+    assert (record["stage"], record["config"]["generators"], record["resumed"]) == (kind, [kind], resumed)
     history = rundir.read_json(run / kind / "history.json")
     assert {len(values) for values in history.values()} == {3}
     assert ("fake_class_accuracy" in history, "val_real_source" in history) == (kind == "acgan", True)
@@ -120,7 +124,7 @@ def test_one_try_generates_what_is_wanted_and_no_more(run, tmp_path, kind):
         (tmp_path / name).symlink_to(run / name)
     generate_synthetic.run(
         generate_synthetic.Config(
-            str(tmp_path), gans=(kind,), synthetic_per_grade=5, generate_tries=1, generate_batch=3
+            str(tmp_path), generators=(kind,), synthetic_per_class=5, generate_tries=1, generate_batch=3
         )
     )
     figures = rundir.read_json(tmp_path / shared_flags.synthetic_folder(kind) / rundir.RECORD)["figures"]
@@ -133,8 +137,10 @@ def test_batches_are_balanced_or_hold_each_feature_once(tmp_path, monkeypatch, b
     """Ten HGG and four LGG features in batches of six."""
     write_features(tmp_path, [1] * 10 + [0] * 4)
     epochs = []
-    monkeypatch.setattr(train_generators.loops, "fit", lambda gan, epoch, *_: epochs.append(epoch) or {"history": {}})
-    train_generators.run(settings(tmp_path, "acgan", acgan_batch=6, acgan_balanced=balanced))
+    monkeypatch.setattr(
+        train_generators.resumable_fit, "fit", lambda gan, epoch, *_: epochs.append(epoch) or {"history": {}}
+    )
+    train_generators.run(settings(tmp_path, "acgan", gan_batch=6, gan_balanced=balanced))
     batches = list(epochs[0](tf.constant([0, 0], tf.int64)))
     assert [len(label) for _, label in batches] == sizes
     labels = np.concatenate([label for _, label in batches])
@@ -145,7 +151,7 @@ def test_batches_are_balanced_or_hold_each_feature_once(tmp_path, monkeypatch, b
 
 def test_networks_of_the_origin_are_trained_restored_and_drawn_from(tmp_path):
     write_features(tmp_path)
-    train_generators.run(settings(tmp_path, "acgan", gan_networks="origin", acgan_epochs=1))
+    train_generators.run(settings(tmp_path, "acgan", gan_networks="reference", gan_epochs=1))
     record = rundir.read_json(tmp_path / "acgan" / rundir.RECORD)
     gan = gan_export.restore_gan(tmp_path / "acgan", SHAPE, record["config"], "float32")
     assert not [layer for layer in gan.discriminator.layers if "dropout" in layer.name or "spectral" in layer.name]
@@ -162,10 +168,10 @@ def test_networks_of_the_origin_are_trained_restored_and_drawn_from(tmp_path):
 
 def test_other_settings_are_refused(run):
     with pytest.raises(InputError, match="--gan_loss=correct .now origin."):
-        train_generators.run(settings(run, "cgan", gan_loss="origin"))
+        train_generators.run(settings(run, "cgan", gan_loss="reference"))
 
 
-@pytest.mark.parametrize("gans", [(), ("acgan", "wgan")])
+@pytest.mark.parametrize("generators", [(), ("acgan", "wgan")])
 def test_unknown_kinds_are_refused(run, gans):
     with pytest.raises(InputError, match="take some of acgan, infogan, cgan"):
         train_generators.run(settings(run, *gans))
@@ -173,11 +179,11 @@ def test_unknown_kinds_are_refused(run, gans):
 
 def test_arm_without_its_generator_is_refused(run):
     """At once, in a study and in one run; the features of those that were trained are found."""
-    message = "there are no features by infogan; add it to --gans"
+    message = "there are no features by infogan; add it to --generators"
     names = ("none", "acgan", "infogan", "cgan")
     with pytest.raises(InputError, match=message):
         train_arms.run(train_arms.Config(run_dir=str(run), arms=names))
-    study = crossvalidate.Config(run_dir=str(run / "study"), arms=names, gans=("cgan", "acgan"))
+    study = crossvalidate.Config(run_dir=str(run / "study"), arms=names, generators=("cgan", "acgan"))
     with pytest.raises(InputError, match=message):
         crossvalidate.run(study)
     assert not (run / "study").exists()
@@ -186,5 +192,5 @@ def test_arm_without_its_generator_is_refused(run):
 
 def test_a_study_asks_for_no_generator_that_is_not_trained_by_default():
     default = {field.name: field.default for field in dataclasses.fields(crossvalidate.Config)}
-    train_arms.check_generators(default["arms"], default["gans"])
+    train_arms.check_generators(default["arms"], default["generators"])
     assert "acgan" in default["arms"]

@@ -48,7 +48,7 @@ def weights(path):
 def fails(run, file, monkeypatch, capsys, *arguments):
     """Runs the binary, which must end with one line and status 1, and leave no unet folder."""
     arguments = [f"--run_dir={run}", f"--unet_weights={file}", "--unet_width=2", "--unet_epochs=1", *arguments]
-    monkeypatch.setattr("sys.argv", ["finetune", *arguments])
+    monkeypatch.setattr("sys.argv", ["train_unet", *arguments])
     with pytest.raises(SystemExit) as stop:
         train_unet.main()
     captured = capsys.readouterr()

@@ -78,7 +78,7 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
 def check(path: str):
     """The flags of a flagfile; InputError for those whose hours cannot be told."""
     flags = paper_sides.read_flags(path)
-    flags = dataclasses.replace(flags, gans=shared_flags.check_gans(flags))
+    flags = dataclasses.replace(flags, generators=shared_flags.check_gans(flags))
     extract_features.check_tap(flags)
     run_sweep.check(flags)
     where = f"--paper_flags={path}"
@@ -112,8 +112,8 @@ def steps(flags, arms=("baseline", "augmented")) -> dict[str, int]:
     def of_all(batch):
         return sum(steps_per_epoch(count, batch) for count in counts.values())
 
-    kind = KINDS[flags.gans[0]]
-    drawn = round(flags.synthetic_per_grade / (CONFIRMED if kind.tells_grade else 1.0))
+    kind = KINDS[flags.generators[0]]
+    drawn = round(flags.synthetic_per_class / (CONFIRMED if kind.tells_grade else 1.0))
     batch = min(flags.generate_batch, flags.extract_batch) if kind.of_images else flags.generate_batch
     samples = [counts["train"] + (_added(flags) if arm == "augmented" else 0) for arm in arms]
     classify = flags.classifier_epochs * sum(steps_per_epoch(count, flags.classifier_batch) for count in samples)
@@ -123,7 +123,7 @@ def steps(flags, arms=("baseline", "augmented")) -> dict[str, int]:
         "train_unet": flags.unet_epochs * steps_per_epoch(counts["train"], flags.unet_batch),
         "evaluate": validation + of_all(flags.unet_batch),
         "extract_features": of_all(flags.extract_batch),
-        "train_generators": flags.acgan_epochs * steps_per_epoch(counts["train"], flags.acgan_batch),
+        "train_generators": flags.gan_epochs * steps_per_epoch(counts["train"], flags.gan_batch),
         "generate_synthetic": len(layouts.GRADES) * steps_per_epoch(drawn, batch),
         **dict.fromkeys(flags.classifier_kinds, classify),
     }
@@ -140,8 +140,8 @@ def sweep_points(flags, folder: Path) -> list[tuple[Point, list[str]]]:
     first = shared_flags.with_first_gan(flags)
     figures = {"split": {split: {"slices": own} for split, own in slices(flags).items()}, "tap": flags.tap}
     made = {"slices": ("prepare_slices", first), "unet": ("train_unet", first), "features": ("extract_features", first)}
-    for kind in flags.gans:
-        own = dataclasses.replace(flags, gans=(kind,))
+    for kind in flags.generators:
+        own = dataclasses.replace(flags, generators=(kind,))
         made |= {kind: ("train_generators", own), shared_flags.synthetic_folder(kind): ("generate_synthetic", own)}
     made["classifier"] = ("train_classifiers", first)
     for name, (module, config) in made.items():
@@ -161,10 +161,10 @@ def _added(flags) -> int:
     if flags.synthetic_added:
         return flags.synthetic_added
     if flags.synthetic_to == "both":
-        return len(layouts.GRADES) * flags.synthetic_per_grade
+        return len(layouts.GRADES) * flags.synthetic_per_class
     training = slices(flags)["train"]
     gap = max(training.values()) - min(training.values())
-    return min(gap, flags.synthetic_per_grade) if flags.synthetic_to == "rarer" else flags.synthetic_per_grade
+    return min(gap, flags.synthetic_per_class) if flags.synthetic_to == "rarer" else flags.synthetic_per_class
 
 
 def _sides(config, path, flags, points, folder) -> dict[str, turns.Side]:
@@ -182,8 +182,8 @@ def _sides(config, path, flags, points, folder) -> dict[str, turns.Side]:
         changes = {"precision": name}
         sides[name] = side("train_unet", name, half, cohort=run, last="train_unet", changes=changes)
     sides |= {name: side("some_stages", "run", config.paper_steps, stages=[name]) for name in paper_sides.AFTER_UNET}
-    for kind in flags.gans[1:]:
-        options = {"stages": paper_sides.OF_EACH_GAN, "changes": {"gans": (kind,)}}
+    for kind in flags.generators[1:]:
+        options = {"stages": paper_sides.OF_EACH_GAN, "changes": {"generators": (kind,)}}
         sides[kind] = side("some_stages", "run", config.paper_steps, **options)
     few = config.paper_sweep_steps
     for point, own in points:
@@ -206,7 +206,7 @@ def _rows(flags, points, found, precisions) -> list[dict]:
     for name, parts in STAGES.items():
         hours = sum(_hours(clocks, part, wanted) for part in parts if part in wanted)
         if name in paper_sides.OF_EACH_GAN:
-            others = {kind: steps(dataclasses.replace(flags, gans=(kind,))) for kind in flags.gans[1:]}
+            others = {kind: steps(dataclasses.replace(flags, generators=(kind,))) for kind in flags.generators[1:]}
             hours += sum(_hours(found[kind].facts, name, own) for kind, own in others.items())
         total += hours
         rows += [row(f"paper_{name}_hours", hours, "h"), *_halves(f"paper_{name}", clocks, parts[0])]

@@ -76,7 +76,7 @@ def point(options: dict) -> turns.Work:
 
 def patients(config, steps: int) -> tuple[int, int]:
     """Training patients of each grade whose slices make one batch more than `steps`; all of each grade."""
-    needed = max((steps + 1) * max(config.unet_batch, config.extract_batch), config.acgan_batch)
+    needed = max((steps + 1) * max(config.unet_batch, config.extract_batch), config.gan_batch)
     training = -(-needed // (2 * SLICES))
     return training, training + 2  # one validates, one is tested
 
@@ -148,8 +148,8 @@ def _trial(options: dict):
     changes |= {"phantom_hgg": members, "phantom_lgg": members, "phantom_slices": SLICES}
     changes |= {"test_counts": ("HGG:1", "LGG:1"), "validation_fraction": 1 / members}
     changes |= {"unet_weights": "", "unet_weights_modalities": (), "unet_epochs": 1}
-    changes["acgan_epochs"] = _epochs(steps, 2 * SLICES * training, config.acgan_batch)
-    changes |= {"synthetic_per_grade": drawn, "generate_tries": 1}
+    changes["gan_epochs"] = _epochs(steps, 2 * SLICES * training, config.gan_batch)
+    changes |= {"synthetic_per_class": drawn, "generate_tries": 1}
     changes |= {"synthetic_added": added, "synthetic_to": "both", "classifier_arms": ("augmented",)}
     changes["classifier_epochs"] = _epochs(steps, 2 * SLICES * training + added, config.classifier_batch)
     return dataclasses.replace(config, **changes, bootstrap_draws=100)
