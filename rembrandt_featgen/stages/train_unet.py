@@ -3,8 +3,8 @@
 The best epoch by validation IOU is kept. A run that was killed goes on from its last epoch. Training starts from random
 weights, or from those of a checkpoint (--unet_weights), such as the paper's from BraTS.
 
-With --unet_class_weight the U-Net learns the training patients' grades, too. The best epoch is still that of the masks: the
-grades of validation patients are to choose amounts and thresholds in later stages, which they could not fairly do had
+With --unet_class_weight the U-Net learns the training patients' classes, too. The best epoch is still that of the
+masks: the classes of validation patients are to choose amounts and thresholds in later stages, which they could not fairly do had
 they chosen the features as well; and runs with and without the flag stay comparable.
 """
 
@@ -198,8 +198,8 @@ def _class_weights(slices, config) -> np.ndarray:
     counts = pipelines.tumour_slices(slices, "train")
     if not counts.all():
         raise InputError(
-            f"--unet_class_weight={config.unet_class_weight:g} needs training slices with tumour of both grades, but there are "
-            f"none of {GRADES[int(counts.argmin())]}; take --unet_class_weight=0"
+            f"--unet_class_weight={config.unet_class_weight:g} needs training slices with tumour of both grades, but "
+            f"there are none of {GRADES[int(counts.argmin())]}; take --unet_class_weight=0"
         )
     return counts.sum() / (2.0 * counts)
 

@@ -1,4 +1,4 @@
-"""--unet_class_weight through the finetune stage: without it nothing changes, with it the grade is learnt and kept apart."""
+"""--unet_class_weight through its stage: without it nothing changes, with it the class is learnt and kept apart."""
 
 import shutil
 
