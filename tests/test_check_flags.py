@@ -10,7 +10,7 @@ import pytest
 TOOL = Path(__file__).parent.parent / "tools" / "check_flags.py"
 HEAD = """
 import dataclasses
-from rembrandt_featgen import cli, rundir
+from rembrandt_featgen.core import cli, rundir
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -173,10 +173,10 @@ def test_every_flag_of_the_package_is_read():
 
 def test_a_flag_that_no_longer_is_read_in_the_package_is_found(check_flags, tmp_path):
     """The check bites on the real stages: without its one reading, each field but run_dir is a fault."""
-    source = (TOOL.parent.parent / "rembrandt_featgen" / "stages" / "extract.py").read_text()
+    source = (TOOL.parent.parent / "rembrandt_featgen" / "stages" / "extract_features.py").read_text()
     names = [name for name in check_flags.fields(ast.parse(source)) if name != "run_dir"]
     assert "tap" in names
     for name in names:
-        stage(tmp_path, "", "extract.py", source.replace(f"config.{name}", "None"))
+        stage(tmp_path, "", "extract_features.py", source.replace(f"config.{name}", "None"))
         (fault,) = check_flags.faults(tmp_path)
         assert f"--{name} does nothing" in fault

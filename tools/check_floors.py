@@ -1,6 +1,10 @@
-"""Fails on an import that points down or sideways between the rooms of DESIGN.md, or that leaves its one module.
+"""Fails on an import that breaks a rule of how the package is laid out.
 
 tools/check_floors.py [package folder]
+
+A room imports only itself and the rooms before it in `ROOMS`; a stage imports no other stage, but for those that run
+others; a library of `ALONE` is imported by its one file; no two files have the same name, and none is imported under
+another; imports give whole names.
 """
 
 from __future__ import annotations
@@ -46,7 +50,8 @@ def imports(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, name.name, name.asname or "") for name in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from ((node.lineno, f"{node.module}.{name.name}", name.asname or "") for name in node.names)
+            module = "." * node.level + (node.module or "")
+            yield from ((node.lineno, f"{module}.{name.name}", name.asname or "") for name in node.names)
 
 
 def faults(root: Path) -> Iterator[str]:
@@ -60,12 +65,14 @@ def faults(root: Path) -> Iterator[str]:
     for module in files:
         first = names.setdefault(module.rpartition(".")[2], module)
         if first != module:
-            yield f"{modules[module]}:1: {first} has the same name, so that one of them needs an alias; rename one"
+            yield f"{modules[module]}:1: {module} has the name of {first}: one would need an alias; rename one of them"
     for module, path in sorted(modules.items()):
         for line, name, alias in imports(ast.parse(path.read_text())):
             for library, allowed in ALONE.items():
                 if (name == library or name.startswith(library + ".")) and module != allowed:
                     yield f"{path}:{line}: {library} is imported outside {allowed}"
+            if name.startswith("."):
+                yield f"{path}:{line}: a relative import; write the whole name, from {PACKAGE} on"
             if not name.startswith(PACKAGE + "."):
                 continue
             target = name.removeprefix(PACKAGE + ".")
@@ -80,19 +87,19 @@ def faults(root: Path) -> Iterator[str]:
 
 def _fault(module: str, target: str) -> str:
     """What is wrong with the import of `target` by `module`; "" if nothing."""
-    own, other = module.partition(".")[0], target.partition(".")[0]
+    importing, imported = module.partition(".")[0], target.partition(".")[0]
     if not module or not target:
         return ""
-    for room in (own, other):
+    for room in (importing, imported):
         if room not in ROOMS:
             return f"{room} is no room of tools/check_floors.py"
-    if ROOMS.index(other) > ROOMS.index(own):
-        return f"{module} imports {target}, and {other} stands below {own}"
-    sideways = own == other == "stages" and target not in SHARED and module not in RUNNERS
+    if ROOMS.index(imported) > ROOMS.index(importing):
+        return f"{module} imports {target}, and {imported} comes after {importing}"
+    sideways = importing == imported == "stages" and target not in SHARED and module not in RUNNERS
     return f"{module} imports the stage {target}, which only {', '.join(RUNNERS)} may" if sideways else ""
 
 
 if __name__ == "__main__":
     found = list(faults(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / PACKAGE)))
-    print("\n".join(found) or "floors: every import points up the list of rooms")
+    print("\n".join(found) or "floors: every import keeps to the order of the rooms")
     sys.exit(bool(found))
