@@ -65,8 +65,8 @@ def augmentation():
     return cli.flag(
         "correct",
         "How Table 1 is applied: 'reference' keeps the quirks of the TensorLayer original, which "
-        "data/reference_augmentation.py lists (five blurring resamplings, soft masks, one elastic field for a batch, vertical shear, ...); 'correct' "
-        "has none of them.",
+        "data/reference_augmentation.py lists (five blurring resamplings, soft masks, one elastic field for a batch, "
+        "vertical shear, ...); 'correct' has none of them.",
         choices=tuple(AUGMENTATIONS),
     )
 

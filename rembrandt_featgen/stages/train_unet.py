@@ -4,8 +4,8 @@ The best epoch by validation IOU is kept. A run that was killed goes on from its
 weights, or from those of a checkpoint (--unet_weights), such as the paper's from BraTS.
 
 With --unet_class_weight the U-Net learns the training patients' classes, too. The best epoch is still that of the
-masks: the classes of validation patients are to choose amounts and thresholds in later stages, which they could not fairly do had
-they chosen the features as well; and runs with and without the flag stay comparable.
+masks: the classes of validation patients are to choose amounts and thresholds in later stages, which they could not
+fairly do had they chosen the features as well; and runs with and without the flag stay comparable.
 """
 
 from __future__ import annotations
