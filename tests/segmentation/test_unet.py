@@ -176,7 +176,7 @@ import tensorflow as tf
 
 halves = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
-from rembrandt_featgen.models import unet as unets
+from rembrandt_featgen.segmentation.unet import build_unet
 
 rng = np.random.default_rng(0)
 images = rng.normal(size=(4, 32, 32, 1)).astype("float32")
@@ -185,7 +185,7 @@ tf.keras.utils.set_random_seed(0)
 weights = []
 for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])):
     with strategy.scope():
-        unet = unets.build_unet(1, 4)
+        unet = build_unet(1, 4)
         unet.compile(tf.keras.optimizers.SGD(0.1), "binary_crossentropy")
     weights = weights or [unet.get_weights()]
     unet.set_weights(weights[0])

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen.generation import gan_export
+from rembrandt_featgen.generation.gan import build_gan
+
+GRADES = ("LGG", "HGG")
+SHAPE = (2, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def acgan():
+    """An ACGAN, untrained: its discriminator confirms some of its features, not others."""
+    tf.keras.utils.set_random_seed(1)
+    return build_gan("acgan", SHAPE, np.array([2.0, 0.0, 0.5]), 4, 4, 3)
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory, acgan):
+    """What `tf.saved_model.load` gives of the generator as the export stage saves it."""
+    path = str(tmp_path_factory.mktemp("export") / "generator")
+    module, signatures = gan_export.generator(acgan, GRADES)
+    tf.saved_model.save(module, path, signatures)
+    return tf.saved_model.load(path)
+
+
+def test_signatures(loaded):
+    assert set(loaded.signatures) == {"generate", "sample", "serving_default"}
+
+
+def test_default_signature_names_inputs_and_outputs(loaded):
+    signature = loaded.signatures["serving_default"]
+    inputs = {key: spec.shape.as_list() for key, spec in signature.structured_input_signature[1].items()}
+    assert inputs == {"noise": [None, 3], "label": [None]}
+    outputs = {key: spec.dtype.name for key, spec in signature.structured_outputs.items()}
+    assert outputs == {"feature": "float32", "confirmed": "bool", "grades": "string"}
+
+
+def test_generator_equals_live_networks(loaded, acgan):
+    noise, labels = tf.random.stateless_normal((64, 3), [1, 2]), tf.constant([0, 1] * 32)
+    found = loaded.signatures["generate"](noise=noise, label=labels)
+    feature = acgan.generate(noise, labels)
+    assert float(tf.reduce_max(feature)) > 0
+    np.testing.assert_allclose(found["feature"], feature, rtol=1e-5, atol=1e-7)
+    seen = np.argmax(acgan(feature)["grade"], -1)
+    np.testing.assert_array_equal(found["confirmed"], seen == labels)
+    assert len(np.unique(found["confirmed"])) == 2
+    assert found["grades"].numpy().tolist() == [b"LGG", b"HGG"]
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_samples_are_draws_by_seed(loaded, acgan, label):
+    sample = loaded.signatures["sample"]
+
+    def draw(seed):
+        seed = tf.constant(seed, tf.int64)
+        return sample(count=tf.constant(5), label=tf.constant(label), seed=seed)["feature"].numpy()
+
+    wanted = acgan.generate(tf.random.stateless_normal((5, 3), [3, 4]), tf.fill([5], label))
+    np.testing.assert_allclose(draw([3, 4]), wanted, rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(draw([3, 4]), draw([3, 4]))
+    assert np.any(draw([3, 4]) != draw([3, 5]))
+
+
+@pytest.mark.parametrize(("kind", "latent", "outputs"), [("infogan", 5, {"confirmed"}), ("cgan", 3, set())])
+def test_other_generators_have_the_same_signatures(tmp_path, kind, latent, outputs):
+    tf.keras.utils.set_random_seed(1)
+    gan = build_gan(kind, SHAPE, np.array([2.0, 0.0, 0.5]), 4, 4, 3, 2)
+    module, signatures = gan_export.generator(gan, GRADES)
+    tf.saved_model.save(module, str(tmp_path / kind), signatures)
+    signatures = tf.saved_model.load(str(tmp_path / kind)).signatures
+    seed, labels = tf.constant([3, 4], tf.int64), tf.fill([5], 1)
+    found = signatures["sample"](count=tf.constant(5), label=tf.constant(1), seed=seed)
+    assert set(found) == {"feature", "grades"} | outputs
+    noise = gan.noise(5, [3, 4])
+    assert noise.shape == (5, latent)
+    np.testing.assert_allclose(found["feature"], gan.generate(noise, labels), rtol=1e-5, atol=1e-7)
+    again = signatures["generate"](noise=noise, label=labels)
+    np.testing.assert_allclose(again["feature"], found["feature"], rtol=1e-5, atol=1e-7)
