@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from rembrandt_featgen.core.errors import InputError
 
 # Pairs of names that need no flag, the positive one last.
 KNOWN_PAIRS = (("LGG", "HGG"), ("benign", "malignant"), ("control", "case"), ("0", "1"))
+# Names of classes become keys of tables beside these, and names of folders and columns.
+_RESERVED = ("all", "minority", "total")
+_NAME = re.compile(r"[^\W_][\w .+-]*")
 
 
-class Classes(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Classes:
     """Names of the classes of a run; a label is the index of a name.
 
     Attributes:
       names: in order of their labels, from 0 on.
-      positive: the one whose probability figures and tables show, where there are two; the last.
+      positive: the one whose probability figures and tables show where there are two; the last.
     """
 
     names: tuple[str, ...]
@@ -24,9 +29,13 @@ class Classes(NamedTuple):
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Classes:
-        """Classes of these names, the last being the positive one; ValueError for fewer than two or one given twice."""
+        """Classes of these names, the last being the positive one.
+
+        Raises:
+          ValueError: fewer than two names, or two that differ in their case alone.
+        """
         names = tuple(names)
-        if len(names) < 2 or len(set(names)) < len(names):
+        if len(names) < 2 or len({name.casefold() for name in names}) < len(names):
             raise ValueError(f"classes need two or more names, each once; received {', '.join(names) or 'none'}")
         return cls(names, names[-1])
 
@@ -46,44 +55,69 @@ class Classes(NamedTuple):
         return len(self.names)
 
     def label(self, name: str) -> int:
-        """Label of a class; ValueError where there is none of that name."""
+        """Label of a class, given by its exact name; ValueError where there is none of that name."""
         if name not in self.names:
             raise ValueError(f"class must be one of {', '.join(self.names)}, received {name!r}")
         return self.names.index(name)
+
+    def match(self, text: str) -> str:
+        """The name of the class that a text gives in any case, spaces around it aside; "" where there is none."""
+        wanted = text.strip().casefold()
+        return next((name for name in self.names if name.casefold() == wanted), "")
 
 
 def infer(given: Sequence[str], written: Iterable[str], where: str) -> Classes:
     """The classes of a cohort.
 
     Args:
-      given: the names of --classes, in any case; none to take a known pair.
-      written: the classes of all patients, as the cohort names them.
+      given: the names of --classes, the positive one last; none to take a known pair.
+      written: the classes of all patients as the cohort names them, in any case.
       where: names the cohort in messages.
 
+    Returns:
+      The classes, named as in `given` or in the known pair.
+
     Raises:
-      InputError: `given` and `written` do not fit, there are not two classes, or they are no known pair.
+      InputError: a name of `given` cannot be used, `given` and `written` do not fit, or there is no `given` and
+        `written` is no known pair.
     """
-    found = sorted(set(written))
+    texts = sorted({text.strip().casefold(): text.strip() for text in written}.values())
+    listed = ", ".join(texts) or "none"
     if given:
-        if len(set(given)) < 2 or len(set(given)) < len(given):
-            raise InputError(f"--classes={','.join(given)}: give each class once, the positive one last")
-        unknown = [name for name in found if name not in given]
-        if unknown:
-            raise InputError(
-                f"{where} has patients of class {unknown[0]!r}, which --classes={','.join(given)} does not name; add "
-                "it, or leave those patients out"
-            )
-        missing = [name for name in given if name not in found]
-        if missing:
-            raise InputError(
-                f"--classes={','.join(given)}: {where} has no patient of class {missing[0]!r} (found "
-                f"{', '.join(found) or 'none'}); leave it out, or add such patients"
-            )
-        return Classes.of(given)
+        return _given(tuple(name.strip() for name in given), texts, where)
     for pair in KNOWN_PAIRS:
-        if set(found) <= set(pair):
-            return Classes.of(pair)
+        classes = Classes.of(pair)
+        if texts and all(classes.match(text) for text in texts):
+            return classes
     raise InputError(
-        f"{where} has the classes {', '.join(found) or 'none'}, and which is the positive one is not known; name them "
-        f"with --classes, the positive one last, such as --classes={','.join(found) or 'control,case'}"
+        f"{where} has patients of class {listed}, and which class is the positive one is not known; name all classes "
+        f"with --classes, the positive one last, such as --classes={','.join(texts) if texts[1:] else 'control,case'}"
     )
+
+
+def _given(names: tuple[str, ...], texts: Sequence[str], where: str) -> Classes:
+    """The classes of --classes, if the texts of a cohort are all of them."""
+    flag = f"--classes={','.join(names)}"
+    bad = [name for name in names if not _NAME.fullmatch(name) or name.casefold() in _RESERVED]
+    if bad:
+        raise InputError(
+            f"{flag}: {bad[0]!r} cannot be the name of a class; use letters, digits, spaces, '.', '+', '-' and '_', a "
+            f"letter or digit first, and none of {', '.join(_RESERVED)}"
+        )
+    try:
+        classes = Classes.of(names)
+    except ValueError as error:
+        raise InputError(f"{flag}: give two names or more, each once, the positive one last") from error
+    unknown = [text for text in texts if not classes.match(text)]
+    if unknown:
+        raise InputError(
+            f"{where} has patients of class {unknown[0]!r}, which {flag} does not name; add it there, or leave those "
+            "patients out of --cohort"
+        )
+    missing = sorted(set(names) - {classes.match(text) for text in texts})
+    if missing:
+        raise InputError(
+            f"{flag}: {where} has no patient of class {missing[0]!r}, only of {', '.join(texts) or 'none'}; correct "
+            "the name, or add such patients to --cohort"
+        )
+    return classes
