@@ -22,10 +22,9 @@ from google.protobuf import text_format
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins import projector
 
-from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifier_export
 from rembrandt_featgen.cohort import layouts, volumes
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.data import slicing
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.generation import gan_export
@@ -97,8 +96,8 @@ def figures(run_dir, stage):
 
 def test_says_what_runs_and_ends_with_report_and_verdict(run):
     run_dir, done = run
-    for number, name in enumerate(stages.RUN, 1):
-        assert f"[{number}/{len(stages.RUN)}] {name}: " in done.stderr
+    for number, name in enumerate(registry.RUN, 1):
+        assert f"[{number}/{len(registry.RUN)}] {name}: " in done.stderr
     assert f"tensorboard --logdir {run_dir / 'tensorboard'}" in done.stderr
     pretraining, report, verdict = done.stdout.strip().splitlines()
     assert pretraining == f"ended with train_unet, as --last_stage says: {run_dir / 'pretraining'}"
@@ -350,7 +349,7 @@ np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], hgg=grade["probability_
     )
     np.testing.assert_allclose(found["hgg"], network(feature)[:, 0], atol=1e-5)
     assert [name.decode() for name in found["grades"]] == ["LGG", "HGG"]
-    gan = gan_export.restore_gan(run_dir / "acgan", shape, records["acgan"]["config"], "float32")
+    gan = gan_export.restore_gan(run_dir / "generator_acgan", shape, records["acgan"]["config"], "float32")
     noise = tf.random.stateless_normal([3, gan.latent], [1, 2])
     np.testing.assert_allclose(found["drawn"], gan.generate(noise, tf.constant([1, 1, 1])), atol=1e-4)
 

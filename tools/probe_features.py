@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from rembrandt_featgen.cohort import splits
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.measures import classification
 from rembrandt_featgen.segmentation import unet_export
@@ -36,12 +36,12 @@ class Config:
 
 def run(config: Config) -> None:
     """Prints a Markdown table, and writes it to run_dir/probe.md and probe.json."""
-    _, record, _ = rundir.find(config.run_dir, "splits", "assign_folds")
+    _, record, _ = rundir.find(config.run_dir, "assign_folds")
     first = record["figures"]["folds"][0]
     chosen = [f for f in record["figures"]["folds"] if (f["repeat"], f["seed"]) == (first["repeat"], first["seed"])]
     scores: dict[tuple[str, str], dict[str, list]] = {}
     for fold in tqdm(chosen, "folds", unit="fold"):
-        data = _features(Path(config.run_dir) / "folds" / fold["name"])
+        data = _features(Path(config.run_dir) / registry.FOLD_RUNS / fold["name"])
         for source in data["train"][0]:
             parts = scores.setdefault(source, {"validation": [], "test": []})
             network = _fit(data, source)

@@ -11,12 +11,13 @@ import math
 import sys
 import textwrap
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from absl import flags, logging
 from tqdm import tqdm
 
+from rembrandt_featgen.core import registry
 from rembrandt_featgen.core.errors import InputError
 
 _INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
@@ -85,6 +86,10 @@ def parse(config_class: type, argv: Sequence[str], known_elsewhere: Callable[[],
         rest = values(["program", *_expand_flagfiles(values, argv, known_elsewhere)])[1:]
     except flags.Error as error:
         told = " ".join(str(error).split())
+        renamed = [name for name in registry.RENAMED_FLAGS if f"'{name}'" in told or f"'no{name}'" in told]
+        if "Unknown" in told and renamed:
+            now = registry.RENAMED_FLAGS[renamed[0]]
+            raise InputError(f"--{renamed[0]} was a flag of version 0.1; it is now --{now}, see --help") from error
         named = {argument.lstrip("-").partition("=")[0] for argument in argv if argument.startswith("-")}
         elsewhere = sorted(name for name in named & known_elsewhere() if f"'{name}'" in told)
         if elsewhere:
@@ -125,6 +130,28 @@ def _expand_flagfiles(values, argv, known_elsewhere):
             if names & set(values) or not names & known_elsewhere():
                 expanded.append(line)
     return expanded
+
+
+def some_of(name: str, given: Sequence[str], known: Iterable[str], *, at_least: int = 1) -> tuple[str, ...]:
+    """The values of a flag that takes some of a list, each once, in the order given.
+
+    Args:
+      name: of the flag.
+      given: its values.
+      known: what it takes.
+      at_least: how many it needs.
+
+    Raises:
+      InputError: a value is not known, or there are too few.
+    """
+    known = list(known)
+    unknown = [value for value in given if value not in known]
+    fix = f"take some of {', '.join(known)}"
+    if unknown:
+        raise InputError(f"--{name}={','.join(given)}: {unknown[0]!r} is not known; {fix}")
+    if len(given) < at_least:
+        raise InputError(f"--{name}={','.join(given)} names none; {fix}")
+    return tuple(dict.fromkeys(given))
 
 
 def flagfile_text(config) -> str:
@@ -183,7 +210,7 @@ def main(config_class: type, run: Callable, about: str, known_elsewhere: Callabl
         if not _is_interrupt(error):
             raise
         _end_progress_bars()
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print("interrupted; the same command resumes from the last checkpoint", file=sys.stderr)
         sys.exit(_INTERRUPTED)
 
 

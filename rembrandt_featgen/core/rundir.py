@@ -6,25 +6,21 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
-import importlib.metadata
 import json
 import math
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import logging
 
-from rembrandt_featgen.core import cli
+from rembrandt_featgen.core import cli, provenance, registry
 from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError, carried_by
 
 RECORD = "stage.json"
 SETTINGS = "settings.json"  # of a stage at work
-_PACKAGES = (
-    *("tensorflow", "keras", "tensorlayer", "tensorflow-addons", "nibabel", "numpy", "scipy", "scikit-learn"),
-    "tf-keras-vis",
-)
 
 
 @dataclasses.dataclass
@@ -52,37 +48,69 @@ class Stage:
         return self.record
 
 
+class Found(NamedTuple):
+    """A finished stage.
+
+    Attributes:
+      folder: where it is.
+      record: its stage.json.
+      digest: stands for its content.
+    """
+
+    folder: Path
+    record: dict
+    digest: str
+
+
 @contextlib.contextmanager
-def open_stage(config, name: str, inputs: Mapping[str, str]) -> Iterator[Stage]:
-    """Opens the stage folder `config.run_dir/name` for writing, or finds it finished.
+def open_stage(
+    config,
+    name: str,
+    inputs: Sequence[Found] = (),
+    *,
+    digests: Mapping[str, str] | None = None,
+    kind: str = "",
+    classes: Mapping | None = None,
+) -> Iterator[Stage]:
+    """Opens the folder of a stage in `config.run_dir` for writing, or finds it finished.
 
     The body writes into `stage.path` and ends with `stage.complete(...)`; the folder is then renamed into place,
-    stage.json last. A body that is killed leaves `name.part`, in which the next run goes on.
+    stage.json last. A body that is killed leaves `<folder>.part`, in which the next run resumes.
 
     Args:
       config: the stage's config; all its fields but run_dir must agree with those of what is found.
-      name: the folder.
-      inputs: digest of each thing that the stage reads.
+      name: of the stage in `registry.STAGES`.
+      inputs: the finished stages that it reads, each of which must be in `config.run_dir`.
+      digests: digest of each other thing that it reads, by name.
+      kind: of generator, for the stages that have a folder for each.
+      classes: the record of the classes of this run, which stage.json keeps; None takes it from the inputs.
 
     Raises:
-      InputError: what is found was made with other settings, or another process is at work on it.
+      InputError: what is found was made with other settings or by version 0.1, or another process is at work on it.
     """
-    run_dir = Path(config.run_dir)
-    final, work = run_dir / name, run_dir / f"{name}.part"
+    run_dir, folder = Path(config.run_dir), registry.folder(name, kind)
+    final, work = run_dir / folder, run_dir / f"{folder}.part"
     settings = plain({k: v for k, v in dataclasses.asdict(config).items() if k != "run_dir"})
-    record = {"stage": name, "config": settings, "inputs": dict(inputs)}
-    logs = run_dir / "tensorboard" / name
+    read = {entry.folder.name: entry.digest for entry in inputs} | dict(digests or {})
+    record: dict = {"stage": name, "config": settings, "inputs": read}
+    carried = [entry for entry in (classes, *(found.record.get("classes") for found in inputs)) if entry]
+    if carried:
+        record["classes"] = carried[0]
+    if kind:
+        record["kind"] = kind
+    logs = run_dir / "tensorboard" / folder
     make_folder(run_dir, "--run_dir")
-    with _lock(run_dir / f".{name}.lock", final):
+    with _lock(run_dir / f".{folder}.lock", final):
         if final.exists():
             found = read_json(final / RECORD)
+            _refuse_before(final, found)
             _check_settings(final, found, settings)
             if found["inputs"] == record["inputs"]:
                 _drop_scaffolding(final)
-                logging.info("%s: done before, skipped (delete %s to do it again)", name, final)
-                yield Stage(name, final, logs, True, found)
+                logging.info("%s: done before, skipped (delete %s to redo it)", folder, final)
+                yield Stage(folder, final, logs, True, found)
                 return
-            logging.info("%s: its inputs have changed, so it is done again", name)
+            logging.info("%s: its inputs have changed, so it is done again", folder)
             shutil.rmtree(final)
         resumed = (work / SETTINGS).exists()
         if resumed:
@@ -95,7 +123,7 @@ def open_stage(config, name: str, inputs: Mapping[str, str]) -> Iterator[Stage]:
         work.mkdir(exist_ok=True)
         write_json(work / SETTINGS, record)
         (work / "flags.txt").write_text(cli.flagfile_text(config))
-        stage, start = Stage(name, work, logs, False, record), time.time()
+        stage, start = Stage(folder, work, logs, False, record), time.time()
         try:
             yield stage
         except Exception as error:
@@ -109,7 +137,8 @@ def open_stage(config, name: str, inputs: Mapping[str, str]) -> Iterator[Stage]:
             raise told from error
         if not stage.done:
             raise RuntimeError(f"stage {name} ended without stage.complete()")
-        record |= {"seconds": round(time.time() - start, 1), "resumed": resumed, "versions": versions()}
+        record |= {"seconds": round(time.time() - start, 1), "resumed": resumed}
+        record |= {"versions": provenance.versions(), "commit": provenance.commit()}
         record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S")
         write_json(work / RECORD, record)
         work.rename(final)
@@ -117,30 +146,64 @@ def open_stage(config, name: str, inputs: Mapping[str, str]) -> Iterator[Stage]:
         stage.path = final
 
 
-def find(run_dir: str, name: str, stage_module: str) -> tuple[Path, dict, str]:
+def find(run_dir: str | Path, name: str, kind: str = "") -> Found:
     """Finds a finished stage.
 
-    Returns:
-      Its folder, its stage.json, and the digest that stands for its content.
+    Args:
+      run_dir: folder of the run.
+      name: of the stage in `registry.STAGES`.
+      kind: of generator, for the stages that have a folder for each.
 
     Raises:
-      InputError: it is not there, or was made from other inputs than the run's folder holds now.
+      InputError: it is not there, was made from other inputs than the run's folder holds now, or by version 0.1.
     """
-    folder = Path(run_dir) / name
+    folder = Path(run_dir) / registry.folder(name, kind)
+    command = f"python -m {registry.STAGES[name].module} --run_dir={run_dir}"
     if not (folder / RECORD).is_file():
-        raise InputError(
-            f"--run_dir={run_dir}: there is no finished {name}/ in it; run it first with "
-            f"python -m rembrandt_featgen.stages.{stage_module} --run_dir={run_dir}"
-        )
+        raise InputError(f"--run_dir={run_dir}: there is no finished {folder.name}/ in it; run it first with {command}")
     record = read_json(folder / RECORD)
+    _refuse_before(folder, record)
     for before, digest in record.get("inputs", {}).items():
         path = Path(run_dir) / before / RECORD
         if path.is_file() and _digest(path) != digest:
             raise InputError(
-                f"--run_dir={run_dir}: {name}/ was made from another {before}/ than is there now; make it again with "
-                f"python -m rembrandt_featgen.stages.{stage_module} --run_dir={run_dir}"
+                f"--run_dir={run_dir}: {folder.name}/ was made from another {before}/ than is there now; make it again "
+                f"with {command}"
             )
-    return folder, record, _digest(folder / RECORD)
+    return Found(folder, record, _digest(folder / RECORD))
+
+
+def find_inputs(run_dir: str | Path, name: str, kind: str = "", optional: Sequence[str] = ()) -> dict[str, Found]:
+    """Finds the finished stages that a stage reads, as `registry` declares them.
+
+    Args:
+      run_dir: folder of the run.
+      name: of the stage that reads them.
+      kind: of generator; "" leaves out the stages that have a folder for each.
+      optional: names of those that may be missing.
+
+    Returns:
+      Name of each stage to what was found.
+
+    Raises:
+      InputError: as by `find`.
+    """
+    names = [one for one in registry.STAGES[name].inputs if kind or not registry.STAGES[one].has_kinds]
+    names = [one for one in names if one not in optional or is_done(run_dir, one, kind)]
+    return {one: find(run_dir, one, kind) for one in names}
+
+
+def is_done(run_dir: str | Path, name: str, kind: str = "") -> bool:
+    """Whether the folder of a finished stage is there."""
+    return (Path(run_dir) / registry.folder(name, kind) / RECORD).is_file()
+
+
+def _refuse_before(folder: Path, record: Mapping) -> None:
+    if provenance.is_of_before(record):
+        raise InputError(
+            f"{folder} was made by version 0.1 of this program, whose folders and flags had other names; choose "
+            f"another --run_dir, or delete {folder.parent}"
+        )
 
 
 def _digest(path: Path) -> str:
@@ -228,8 +291,3 @@ def read_json(path: Path):
             f"{path} is missing or damaged ({' '.join(str(error).split())}); "
             f"delete the folder {path.parent} if this program made it, or choose another --run_dir"
         ) from error
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that figures depend on."""
-    return {name: importlib.metadata.version(name) for name in _PACKAGES}

@@ -26,7 +26,7 @@ from rembrandt_featgen.measures import classification, resampling
 FAMILIES = {name: name for name in ("start", "implementation", "tap", "gan", "filters", "added")}
 FAMILIES |= dict.fromkeys(("balancing", "added_HGG", "added_LGG"), "added")
 # Flags that have a mode "reference", to what they are settings of.
-ORIGINS = {"augmentation": "unet", "gan_loss": "gan", "gan_networks": "gan"}
+ORIGINS = {"augmentation": "train_unet", "gan_loss": "train_generators", "gan_networks": "train_generators"}
 CLASSIFIER = "cnn"
 CHOICE_RULE = (
     "Of the points that compete (of one axis and arm; all axes of added features are one) the one with the lowest "
@@ -70,7 +70,7 @@ def origin_points(records: Mapping[str, dict], asked: Iterable[str]) -> list[Poi
     for turned in ((), *((name,) for name in ORIGINS if name in asked and name not in idle)):
         modes = own.symmetric_difference(turned)
         changes = {name: "reference" if name in modes else "correct" for name in turned}
-        of_gan = [name for name in turned if ORIGINS[name] == "gan"]
+        of_gan = [name for name in turned if ORIGINS[name] == "train_generators"]
         arms = ("augmented",) if of_gan else ("baseline", "augmented")
         points.append(Point("implementation", _origins_text(modes), changes, arms, not turned))
     return points
@@ -78,8 +78,8 @@ def origin_points(records: Mapping[str, dict], asked: Iterable[str]) -> list[Poi
 
 def _unheeded(records: Mapping[str, dict]) -> dict[str, str]:
     """Flags of `ORIGINS` that change nothing of a run, to why."""
-    found, kind = {}, records["gan"]["stage"]
-    if not records["unet"]["config"]["augment"]:
+    found, kind = {}, records["train_generators"]["kind"]
+    if not records["train_unet"]["config"]["augment"]:
         found["augmentation"] = "the run has --augment=false"
     if not KINDS[kind].tells_grade:
         found["gan_loss"] = f"the run's {kind} has no class term"
@@ -102,8 +102,8 @@ def found(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path]
 
     Args:
       point: the point.
-      records: stage.json of "slices", and, as far as the point came, of "unet", "features", "gan", "synthetic" and
-        "classifier".
+      records: stage.json of prepare_slices, and, as far as the point came, of the stages up to train_classifiers, by
+        name.
       folders: where those are.
       note: why it came no farther; "" where it did.
 
@@ -114,36 +114,46 @@ def found(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path]
         return _of_start(point, records, folders, note)
     figures = {name: record["figures"] for name, record in records.items()}
     settings = {
-        "tap": figures.get("features", {}).get("tap", point.changes.get("tap")),
-        **{name: records["gan"]["config"][name] if "gan" in records else None for name in ("ndf", "ngf")},
+        "tap": figures.get("extract_features", {}).get("tap", point.changes.get("tap")),
+        **{
+            name: records["train_generators"]["config"][name] if "train_generators" in records else None
+            for name in ("ndf", "ngf")
+        },
         "implementation": _origins_text(_origins(records)),
-        "gan": records["gan"]["stage"] if "gan" in records else None,
+        "gan": records["train_generators"]["kind"] if "train_generators" in records else None,
     }
-    segmentation = figures.get("unet", {}).get("segmentation", {})
+    segmentation = figures.get("train_unet", {}).get("segmentation", {})
     segmented = {split: {name: row[name] for name in ("hard_dice", "iou")} for split, row in segmentation.items()}
-    if settings["tap"] == crops.TAP and "classifier" in records:
+    if settings["tap"] == crops.TAP and "train_classifiers" in records:
         note = "validation patients chose this CNN's epoch as well, so that their numbers are a little too good"
     generator, history = None, {}
-    if "gan" in records:
-        history = rundir.read_json(folders["gan"] / "history.json")
-        generator = {"kind": records["gan"]["stage"], **{name: values[-1] for name, values in history.items()}}
-    if "synthetic" in records:
+    if "train_generators" in records:
+        history = rundir.read_json(folders["train_generators"] / "history.json")
+        generator = {
+            "kind": records["train_generators"]["kind"],
+            **{name: values[-1] for name, values in history.items()},
+        }
+    if "generate_synthetic" in records:
         names = ("generated", "synthetic", "kept", "class_accuracy", "acceptance")
-        generator |= {name: figures["synthetic"][name] for name in names}
-        missing = [grade for grade, kept in figures["synthetic"]["kept"].items() if not kept]
+        generator |= {name: figures["generate_synthetic"][name] for name in names}
+        missing = [grade for grade, kept in figures["generate_synthetic"]["kept"].items() if not kept]
         if missing:
             note = "; ".join(filter(None, [note, f"no synthetic {' and no '.join(missing)} feature was confirmed"]))
     arms = []
-    for arm in point.arms if "classifier" in records else ():
+    for arm in point.arms if "train_classifiers" in records else ():
         key = f"{arm}_{CLASSIFIER}"
-        if key not in figures["classifier"]["patient_log_loss"]:
+        if key not in figures["train_classifiers"]["patient_log_loss"]:
             continue
-        own = {"arm": arm, "classifier": CLASSIFIER, "patient_log_loss": figures["classifier"]["patient_log_loss"][key]}
-        own["added"] = figures["classifier"]["added"] if arm == "augmented" else dict.fromkeys(GRADES, 0)
+        own = {
+            "arm": arm,
+            "classifier": CLASSIFIER,
+            "patient_log_loss": figures["train_classifiers"]["patient_log_loss"][key],
+        }
+        own["added"] = figures["train_classifiers"]["added"] if arm == "augmented" else dict.fromkeys(GRADES, 0)
         for split, name in (("validation", "validation"), ("test", "classification")):
-            rows = figures["classifier"][name]
+            rows = figures["train_classifiers"][name]
             own[split] = {row["unit"]: row for row in rows if row["arm"] == arm and row["classifier"] == CLASSIFIER}
-        own["_scores"] = read_scores(folders["classifier"] / "predictions.csv", arm, CLASSIFIER)
+        own["_scores"] = read_scores(folders["train_classifiers"] / "predictions.csv", arm, CLASSIFIER)
         arms.append(own)
     learnt = {"settings": settings, "segmentation": segmented, "generator": generator, "arms": arms}
     return {**_head(point, note), **learnt, "history": history}
@@ -155,9 +165,9 @@ def _head(point: Point, note: str) -> dict:
 
 def _of_start(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path], note: str) -> dict:
     """A point of another start of the U-Net."""
-    if "unet" not in records:
+    if "train_unet" not in records:
         return {**_head(point, note), "segmentation": None}
-    slices, record = records["slices"]["figures"]["split"]["train"]["slices"], records["unet"]
+    slices, record = records["prepare_slices"]["figures"]["split"]["train"]["slices"], records["train_unet"]
     steps = pipelines.steps_per_epoch(sum(slices.values()), record["config"]["unet_batch"])
     return {
         **_head(point, note),
@@ -165,7 +175,7 @@ def _of_start(point: Point, records: Mapping[str, dict], folders: Mapping[str, P
         "epochs": record["figures"]["epochs"],
         "steps": steps * record["figures"]["epochs"],
         "best_epoch": record["figures"]["best_epoch"],
-        "history": rundir.read_json(folders["unet"] / "history.json"),
+        "history": rundir.read_json(folders["train_unet"] / "history.json"),
     }
 
 

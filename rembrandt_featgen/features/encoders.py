@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.nn import weights
 from rembrandt_featgen.segmentation import unet_export
@@ -40,7 +40,11 @@ def encoder_of_run(run_dir: Path, precision: str) -> tf.keras.Model:
       run_dir: of the run.
       precision: in which it computes from now on.
     """
-    slices, config = (rundir.read_json(run_dir / name / rundir.RECORD) for name in ("slices", "unet"))
+    slices, config = (
+        rundir.read_json(run_dir / name / rundir.RECORD)
+        for name in map(registry.folder, ("prepare_slices", "train_unet"))
+    )
     return encoder(
-        unet_export.restore_unet(run_dir / "unet", config["config"], slices, precision), run_dir / "features"
+        unet_export.restore_unet(run_dir / registry.folder("train_unet"), config["config"], slices, precision),
+        run_dir / registry.folder("extract_features"),
     )

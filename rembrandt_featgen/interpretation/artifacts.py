@@ -28,7 +28,7 @@ class Artifacts:
     """Networks, slices and features of a run, each read when it is first asked for.
 
     Attributes:
-      folders, records: of slices, unet, features, gan, synthetic, classifier and export; records as stage.json holds
+      folders, records: by name of stage, those that `draw_figures` reads; records as stage.json holds
         them.
       most: features that are pooled to points at most.
       seed: of their choice.
@@ -43,19 +43,19 @@ class Artifacts:
     @property
     def tap(self) -> str:
         """Block of the U-Net whose features were generated and classified."""
-        return self.records["features"]["figures"]["tap"]
+        return self.records["extract_features"]["figures"]["tap"]
 
     @functools.cached_property
     def unet(self) -> tf.keras.Model:
         """The fine-tuned U-Net."""
         return unet_export.restore_unet(
-            self.folders["unet"], self.records["unet"]["config"], self.records["slices"], "float32"
+            self.folders["train_unet"], self.records["train_unet"]["config"], self.records["prepare_slices"], "float32"
         )
 
     @functools.cached_property
     def encoder(self) -> tf.keras.Model:
         """What makes features of slices, sharing its weights with `unet`."""
-        return encoders.encoder(self.unet, self.folders["features"])
+        return encoders.encoder(self.unet, self.folders["extract_features"])
 
     def looked_at(self, found: samples.Slices) -> tuple[tf.keras.Model, np.ndarray, np.ndarray]:
         """What the classifier's features of slices are made of: slices, or the crops that are cut of them.
@@ -74,13 +74,13 @@ class Artifacts:
     @functools.cached_property
     def points(self) -> samples.Points:
         """Real and synthetic features, pooled."""
-        sources = [(self.folders["features"], split) for split in SPLITS]
-        return samples.pooled([*sources, (self.folders[SYNTHETIC], SYNTHETIC)], self.most, self.seed)
+        sources = [(self.folders["extract_features"], split) for split in SPLITS]
+        return samples.pooled([*sources, (self.folders["generate_synthetic"], SYNTHETIC)], self.most, self.seed)
 
     def slices(self, split: str, most: int = PATIENTS) -> samples.Slices:
         """The slice with most tumour of `most` patients of each grade, at most `PATIENTS`, HGG first."""
         if split not in self._slices:
-            folder = self.folders["slices"]
+            folder = self.folders["prepare_slices"]
             names = [name for label in (1, 0) for name in samples.patients(folder, split, label, PATIENTS)]
             self._slices[split] = samples.largest_tumours(folder, split, names)
         found = self._slices[split]
@@ -88,7 +88,7 @@ class Artifacts:
 
     def feature(self, split: str, number: int) -> np.ndarray:
         """A feature by its number in its split, [h, w, channels]."""
-        folder = self.folders[SYNTHETIC if split == SYNTHETIC else "features"]
+        folder = self.folders["generate_synthetic" if split == SYNTHETIC else "extract_features"]
         return samples.read_feature(folder, split, number)
 
     def typical(self, split: str, grade: str) -> np.ndarray | None:
@@ -98,22 +98,25 @@ class Artifacts:
 
     def classifier(self) -> tf.keras.Model:
         """The classifier that was exported."""
-        record = self.records["classifier"]
+        record = self.records["train_classifiers"]
         name, shape = self.records["export"]["figures"]["classifier"], tuple(record["figures"]["shape"])
-        return classifier_export.restore_classifier(self.folders["classifier"], name, shape, record["config"])
+        return classifier_export.restore_classifier(self.folders["train_classifiers"], name, shape, record["config"])
 
     def class_head(self) -> tf.keras.Model | None:
         """The discriminator up to its class head, from scaled features; None where it has none, or sees slices."""
-        record = self.records["gan"]
+        record = self.records["train_generators"]
         if KINDS[record["config"]["generators"][0]].of_images:
             return None
         gan = gan_export.restore_gan(
-            self.folders["gan"], tuple(record["figures"]["shape"]), record["config"], "float32"
+            self.folders["train_generators"], tuple(record["figures"]["shape"]), record["config"], "float32"
         )
         return attribution.class_head(gan.discriminator)
 
     def scaled(self, feature: np.ndarray) -> np.ndarray:
         """A feature as the discriminator sees it."""
-        scale, lowest = np.load(self.folders["gan"] / "scale.npy"), self.folders["gan"] / "lowest.npy"
+        scale, lowest = (
+            np.load(self.folders["train_generators"] / "scale.npy"),
+            self.folders["train_generators"] / "lowest.npy",
+        )
         above = feature - np.load(lowest) if lowest.exists() else feature
         return np.divide(above, scale, out=np.zeros_like(feature), where=scale > 0)

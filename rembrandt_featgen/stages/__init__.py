@@ -7,29 +7,12 @@ import importlib
 from collections.abc import Iterable
 
 from rembrandt_featgen.core import cli
-
-# One run: one split, with and without synthetic features.
-RUN = (
-    "make_phantom",
-    "prepare_slices",
-    "train_unet",
-    "extract_features",
-    "train_generators",
-    "generate_synthetic",
-    "train_classifiers",
-    "export_models",
-    "run_sweep",
-    "draw_figures",
-    "write_report",
-)
-# A study: cross-validation, in each of whose folds every arm is trained.
-FOLD = ("prepare_slices", "train_unet", "extract_features", "train_generators", "generate_synthetic", "train_arms")
-STUDY = ("make_phantom", "assign_folds", *FOLD, "write_study_report")
+from rembrandt_featgen.core.registry import PACKAGE, RUN, STUDY
 
 
 def modules(names: Iterable[str] = RUN) -> dict:
     """Name to module of each stage, in the order in which they run."""
-    return {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+    return {name: importlib.import_module(f"{PACKAGE}.{name}") for name in names}
 
 
 def all_flags() -> set[str]:

@@ -8,12 +8,11 @@ import hashlib
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import layouts, splits
+from rembrandt_featgen.cohort import classes, layouts, splits
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.stages import shared_flags
 
-FOLDER = "splits"
 GROUPINGS = ("patient", "site")
 
 
@@ -24,6 +23,7 @@ class Config:
     run_dir: str = shared_flags.run_dir()
     cohort: str = shared_flags.cohort()
     layout: str = shared_flags.layout()
+    classes: tuple[str, ...] = shared_flags.classes()
     modalities: tuple[str, ...] = shared_flags.modalities()
     validation_fraction: float = shared_flags.validation_fraction()
     seed: int = shared_flags.seed()
@@ -39,12 +39,13 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/splits: <fold>.json for each fold, and in stage.json the folds' names, seeds and sites."""
+    """Writes run_dir/folds: <fold>.json for each fold, and in stage.json the folds' names, seeds and sites."""
     if config.cv_grouping == "site" and not config.site_pattern:
         raise InputError("--cv_grouping=site needs --site_pattern, such as --site_pattern='TCGA_([A-Z]+)_'")
     patients = layouts.find_patients(cohort_path(config), config.layout, config.modalities)
+    names = classes.infer(config.classes, (patient.grade for patient in patients), f"--cohort={config.cohort}")
     listed = hashlib.sha256(repr(sorted((p.id, p.grade) for p in patients)).encode()).hexdigest()
-    with rundir.open_stage(config, FOLDER, {"patients": listed}) as stage:
+    with rundir.open_stage(config, "assign_folds", digests={"patients": listed}, classes=names.record) as stage:
         if stage.done:
             return
         records = []
@@ -64,7 +65,7 @@ def cohort_path(config) -> str:
     """Where the cohort is: what --cohort names, or the phantom in the run's folder."""
     if config.cohort != "phantom":
         return config.cohort
-    return str(rundir.find(config.run_dir, "phantom", "make_phantom")[0] / "cohort")
+    return str(rundir.find(config.run_dir, "make_phantom").folder / "cohort")
 
 
 def _deal(config: Config, patients, repeat: int) -> dict[str, dict[str, str]]:

@@ -19,7 +19,7 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.stages import (
     assign_folds,
     extract_features,
@@ -30,9 +30,8 @@ from rembrandt_featgen.stages import (
     write_study_report,
 )
 
-FOLDS = "folds"
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-_FOLD = stages.modules(stages.FOLD)
+_FOLD = stages.modules(registry.FOLD)
 _OF_GENERATORS = ("train_generators", "generate_synthetic")  # nobody waits for a generator that no arm draws from
 _OWN = [
     ("cv_workers", int, cli.flag(1, "Folds that are learnt at the same time, each in a process.", minimum=1)),
@@ -53,7 +52,7 @@ def run(config) -> None:
     """Deals the folds, learns each, and gathers them into report/; ends with the report's path and its verdict."""
     # now rather than after the first fold's networks
     chosen = train_arms.chosen_arms(config)
-    shared_flags.check_gans(config)
+    shared_flags.check_generators(config)
     extract_features.check_tap(config)
     extract_features.check_crops(config, config.image_size)
     train_arms.check_generators(chosen, config.generators)
@@ -63,7 +62,7 @@ def run(config) -> None:
     rundir.make_folder(run_dir, "--run_dir")
     make_phantom.run(stages.share(make_phantom, config))
     assign_folds.run(stages.share(assign_folds, config))
-    folder, record, _ = rundir.find(config.run_dir, assign_folds.FOLDER, "assign_folds")
+    folder, record, _ = rundir.find(config.run_dir, "assign_folds")
     cohort = assign_folds.cohort_path(config)
     gans = tuple(kind for kind in config.generators if kind in chosen)
     for kind in set(config.generators) - set(gans):
@@ -72,7 +71,7 @@ def run(config) -> None:
     jobs = []
     for fold in record["figures"]["folds"]:
         changes = {
-            "run_dir": str(run_dir / FOLDS / fold["name"]),
+            "run_dir": str(run_dir / registry.FOLD_RUNS / fold["name"]),
             "cohort": cohort,
             "split_file": str(folder / f"{fold['name']}.json"),
             "seed": fold["seed"],
@@ -81,12 +80,14 @@ def run(config) -> None:
         jobs.append(
             [(name, stages.share(module, config, **_fitting(module, changes))) for name, module in fitted.items()]
         )
-    logging.info("watch with: tensorboard --logdir %s; each fold's log is log.txt in its folder", run_dir / FOLDS)
+    logging.info(
+        "watch with: tensorboard --logdir %s; each fold's log is log.txt in its folder", run_dir / registry.FOLD_RUNS
+    )
     learn_folds(jobs, config.cv_workers)
     (run_dir / "flags.txt").write_text(cli.flagfile_text(config))
     write_study_report.run(stages.share(write_study_report, config))
-    found = rundir.read_json(run_dir / write_study_report.FOLDER / "report.json")
-    print(f"report: {run_dir / write_study_report.FOLDER / 'index.html'}\nverdict: {found['verdict']}")
+    found = rundir.read_json(run_dir / registry.folder("write_study_report") / "report.json")
+    print(f"report: {run_dir / registry.folder('write_study_report') / 'index.html'}\nverdict: {found['verdict']}")
 
 
 def learn_folds(jobs: list[list[tuple[str, object]]], workers: int) -> None:

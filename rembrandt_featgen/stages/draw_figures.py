@@ -32,8 +32,6 @@ from rembrandt_featgen.reporting.panels import grid
 from rembrandt_featgen.segmentation import initial, losses, tensorlayer_files, unet
 from rembrandt_featgen.stages import shared_flags
 
-FOLDER = "figures"
-SWEEP = "sweep"
 _OF_A_VOLUME = 6  # slices
 _DRAWN = 5  # slices of each grade by a generator of these
 _GRADES = ("HGG", "LGG")  # in the order of the figures
@@ -52,25 +50,16 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/figures: a PNG for each figure, a CSV for each table; and TensorBoard's images and projector."""
-    of_images = [name for name in shared_flags.check_gans(config) if KINDS[name].of_images]
-    config = shared_flags.with_first_gan(config)
+    of_images = [name for name in shared_flags.check_generators(config) if KINDS[name].of_images]
+    config = shared_flags.with_first_generator(config)
     (kind,) = config.generators
-    places = {
-        "slices": ("slices", "prepare_slices"),
-        "unet": ("unet", "train_unet"),
-        "features": ("features", "extract_features"),
-        "gan": (kind, "train_generators"),
-        "synthetic": (shared_flags.synthetic_folder(kind), "generate_synthetic"),
-        "classifier": ("classifier", "train_classifiers"),
-        "export": ("export", "export_models"),
-    }
-    found = {name: rundir.find(config.run_dir, *place) for name, place in places.items()}
-    folders, records = ({name: entry[i] for name, entry in found.items()} for i in range(2))
-    digests = {places[name][0]: digest for name, (_, _, digest) in found.items()}
-    swept, others = _sweep(config.run_dir)
-    makers = {name: rundir.find(config.run_dir, name, "train_generators") for name in of_images}
-    others |= {name: digest for name, (_, _, digest) in makers.items()}
-    with rundir.open_stage(config, FOLDER, {**digests, **others}) as stage:
+    found = rundir.find_inputs(config.run_dir, "draw_figures", kind, optional=["run_sweep"])
+    folders = {name: entry.folder for name, entry in found.items()}
+    records = {name: entry.record for name, entry in found.items()}
+    swept = _sweep(folders.get("run_sweep"))
+    makers = {name: rundir.find(config.run_dir, "train_generators", name) for name in of_images}
+    inputs = {entry.folder: entry for entry in [*found.values(), *makers.values()]}
+    with rundir.open_stage(config, "draw_figures", list(inputs.values())) as stage:
         if stage.done:
             return
         pipelines.set_seed(config.seed)
@@ -90,13 +79,13 @@ def run(config: Config) -> None:
         drawn |= of_sweep
         for name, figure in drawn.items():
             (stage.path / f"{name}.png").write_bytes(figure.png)
-        trained = records["unet"]["config"]
+        trained = records["train_unet"]["config"]
         tables = {
             "table_1": paper_tables.table_1(
                 augmentation.TABLE_1 if trained["augment"] else None, trained["augmentation"] == "reference"
             ),
-            "table_2": paper_tables.table_2(records["unet"]["figures"]["segmentation"]),
-            "table_3": paper_tables.table_3(records["classifier"]["figures"]["classification"]),
+            "table_2": paper_tables.table_2(records["train_unet"]["figures"]["segmentation"]),
+            "table_3": paper_tables.table_3(records["train_classifiers"]["figures"]["classification"]),
             **sweep_figures.tables(swept),
         }
         for name, text in tables.items():
@@ -114,12 +103,9 @@ def run(config: Config) -> None:
         logging.info("figures: %d figures and %d tables", len(drawn), len(tables))
 
 
-def _sweep(run_dir: str) -> tuple[dict, dict[str, str]]:
-    """What sweep.json holds, if the run has one, and its digest by its name."""
-    if not (Path(run_dir) / SWEEP / rundir.RECORD).is_file():
-        return {"points": []}, {}
-    folder, _, digest = rundir.find(run_dir, SWEEP, "run_sweep")
-    return rundir.read_json(folder / f"{SWEEP}.json"), {SWEEP: digest}
+def _sweep(folder: Path | None) -> dict:
+    """What sweep.json holds, if the run has one."""
+    return {"points": []} if folder is None else rundir.read_json(folder / "sweep.json")
 
 
 def _sample_slices(run: Artifacts) -> Figure:
@@ -131,17 +117,17 @@ def _sample_slices(run: Artifacts) -> Figure:
 def _volumes(run: Artifacts) -> Figure:
     images, masks = {}, {}
     for grade in _GRADES:
-        for patient in samples.patients(run.folders["slices"], "train", GRADES.index(grade), 1):
-            found = samples.volume(run.folders["slices"], "train", patient)
+        for patient in samples.patients(run.folders["prepare_slices"], "train", GRADES.index(grade), 1):
+            found = samples.volume(run.folders["prepare_slices"], "train", patient)
             spaced = np.unique(np.linspace(0, len(found.patients) - 1, _OF_A_VOLUME).astype(int))
-            for channel, modality in enumerate(run.records["slices"]["figures"]["modalities"]):
+            for channel, modality in enumerate(run.records["prepare_slices"]["figures"]["modalities"]):
                 name = f"{grade}, {patient}, {modality}"
                 images[name], masks[name] = found.images[spaced, ..., channel], found.masks[spaced]
     return paper_figures.volumes(images, masks)
 
 
 def _augmentations(run: Artifacts) -> Figure:
-    found, trained = run.slices("train", 1), run.records["unet"]["config"]
+    found, trained = run.slices("train", 1), run.records["train_unet"]["config"]
     images, masks, names = samples.augmented(
         found.images[0], found.masks[0], run.seed, augmentation=trained["augmentation"]
     )
@@ -150,22 +136,24 @@ def _augmentations(run: Artifacts) -> Figure:
 
 
 def _unet_curves(run: Artifacts) -> Figure:
-    history = rundir.read_json(run.folders["unet"] / "history.json")
-    return paper_figures.unet_curves(history, run.records["unet"]["figures"]["best_epoch"])
+    history = rundir.read_json(run.folders["train_unet"] / "history.json")
+    return paper_figures.unet_curves(history, run.records["train_unet"]["figures"]["best_epoch"])
 
 
 def _before_and_after(run: Artifacts) -> Figure:
-    found, record = run.slices("test"), run.records["unet"]
+    found, record = run.slices("test"), run.records["train_unet"]
     path, networks = record["config"]["unet_weights"], {}
     note = "No --unet_weights was given: the initial weights are random."
     if not path:
-        networks["initial"] = initial.unet(record["config"], run.records["slices"]["figures"])
+        networks["initial"] = initial.unet(record["config"], run.records["prepare_slices"]["figures"])
     elif not Path(path).expanduser().is_file():
         note = f"The pre-trained weights are not shown, for {path} is not there any more."
         logging.warning("figure_07: %s", note)
     else:
         checkpoint = tensorlayer_files.read(Path(path).expanduser())
-        networks["pre-trained"] = initial.unet(record["config"], run.records["slices"]["figures"], checkpoint.arrays)
+        networks["pre-trained"] = initial.unet(
+            record["config"], run.records["prepare_slices"]["figures"], checkpoint.arrays
+        )
         changed = checkpoint.digest != record["inputs"]["unet_weights"]
         note = f"Pre-trained weights: {path}" + (", which has changed since." if changed else ".")
     predictions, titles = {}, []
@@ -192,7 +180,9 @@ def _feature_maps(run: Artifacts, grade: str) -> Figure:
 
 
 def _gan_curves(run: Artifacts) -> Figure:
-    return paper_figures.gan_curves(rundir.read_json(run.folders["gan"] / "history.json"), run.records["gan"]["stage"])
+    return paper_figures.gan_curves(
+        rundir.read_json(run.folders["train_generators"] / "history.json"), run.records["train_generators"]["kind"]
+    )
 
 
 def _grad_cam(run: Artifacts) -> Figure:
@@ -226,7 +216,7 @@ def _sought(run: Artifacts, steps: int) -> list[attribution_figures.Sought]:
     by_label = samples.telling_channels(run.points)
     channels = [by_label[GRADES.index(grade)] for grade in _GRADES]
     numbers = [samples.strongest(run.points, "train", channel) for channel in channels]
-    encoder, real, _ = run.looked_at(samples.read_slices(run.folders["slices"], "train", numbers))
+    encoder, real, _ = run.looked_at(samples.read_slices(run.folders["prepare_slices"], "train", numbers))
     bounds = float(real.min()), float(np.percentile(real, 99.9))
     maximised, means = attribution.maximise_channel(encoder, channels, real, bounds, steps)
     features = encoder.predict(real, verbose=0)  # those that are kept of crops are by other networks, each of a fold
@@ -272,7 +262,7 @@ def _generated_slices(run: Artifacts, folder: Path, record: dict) -> Figure:
         made, confirmed = (part.numpy() for part in gan.draw(noise, labels))
         rows[f"real {grade}"] = found.images[found.labels == label][..., 0], None
         rows[f"synthetic {grade}"] = made[..., 0], confirmed
-    return paper_figures.generated_slices(rows, record["stage"])
+    return paper_figures.generated_slices(rows, record["kind"])
 
 
 def _nothing(why: str) -> Figure:

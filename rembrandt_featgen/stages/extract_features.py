@@ -36,8 +36,6 @@ from rembrandt_featgen.segmentation import unet_export
 from rembrandt_featgen.segmentation.unet import TAPS, tap_model
 from rembrandt_featgen.stages import shared_flags
 
-FOLDER = "features"
-
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -90,9 +88,9 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/features: a store of [h, w, filters] features after ReLU for each split, or encoder.json alone."""
     check_tap(config)
-    slices, slices_record, slices_digest = rundir.find(config.run_dir, "slices", "prepare_slices")
-    folder, record, digest = rundir.find(config.run_dir, "unet", "train_unet")
-    with rundir.open_stage(config, FOLDER, {"slices": slices_digest, "unet": digest}) as stage:
+    prepared, trained = rundir.find(config.run_dir, "prepare_slices"), rundir.find(config.run_dir, "train_unet")
+    slices, slices_record, folder, record = prepared.folder, prepared.record, trained.folder, trained.record
+    with rundir.open_stage(config, "extract_features", [prepared, trained]) as stage:
         if stage.done:
             return
         size = slices_record["config"]["image_size"]

@@ -50,18 +50,19 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/synthetic: a store of confirmed features, the grades alternating, of --store_dtype and codec."""
-    for kind in shared_flags.check_gans(config):
+    """Writes run_dir/synthetic_<kind>: a store of confirmed features, the classes alternating."""
+    for kind in shared_flags.check_generators(config):
         _generate(dataclasses.replace(config, generators=(kind,)))
 
 
 def _generate(config: Config) -> None:
     """Draws from the one kind that `config` names."""
     (kind,) = config.generators
-    folder, record, digest = rundir.find(config.run_dir, kind, "train_generators")
-    _, features, features_digest = rundir.find(config.run_dir, "features", "extract_features")
-    inputs = {kind: digest, **({"features": features_digest} if KINDS[kind].of_images else {})}
-    with rundir.open_stage(config, shared_flags.synthetic_folder(kind), inputs) as stage:
+    trained = rundir.find(config.run_dir, "train_generators", kind)
+    extracted = rundir.find(config.run_dir, "extract_features")
+    folder, record, features = trained.folder, trained.record, extracted.record
+    inputs = [trained, extracted] if KINDS[kind].of_images else [trained]
+    with rundir.open_stage(config, "generate_synthetic", inputs, kind=kind) as stage:
         if stage.done:
             return
         gan = gan_export.restore_gan(folder, tuple(record["figures"]["shape"]), record["config"], config.precision)

@@ -15,7 +15,7 @@ from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.stages import shared_flags
 
-FOLDER = "phantom"
+PHANTOM = "phantom"  # of --cohort
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/phantom, a cohort in BraTS 2017 layout, unless --cohort names another."""
-    if config.cohort != FOLDER:
+    if config.cohort != PHANTOM:
         logging.info("phantom: not needed, --cohort=%s", config.cohort)
         return
-    with rundir.open_stage(config, FOLDER, {}) as stage:
+    with rundir.open_stage(config, "make_phantom") as stage:
         if stage.done:
             return
         phantom.write_phantom(

@@ -11,7 +11,7 @@ from absl import logging
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.layouts import GRADES
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.stages import (
@@ -20,7 +20,6 @@ from rembrandt_featgen.stages import (
     shared_flags,
     train_classifiers,
     train_unet,
-    write_report,
 )
 
 _MODULES = stages.modules()
@@ -29,7 +28,7 @@ _OWN = [
         "last_stage",
         str,
         cli.flag(
-            "write_report", "Stage to end with: 'train_unet' pre-trains a U-Net for another run.", choices=stages.RUN
+            "write_report", "Stage to end with: 'train_unet' pre-trains a U-Net for another run.", choices=registry.RUN
         ),
     ),
 ]
@@ -42,7 +41,7 @@ def run(config) -> None:
     run_dir = Path(config.run_dir)
     rundir.make_folder(run_dir, "--run_dir")
     logging.info("watch with: tensorboard --logdir %s", run_dir / "tensorboard")
-    names = stages.RUN[: stages.RUN.index(config.last_stage) + 1]
+    names = registry.RUN[: registry.RUN.index(config.last_stage) + 1]
     for number, name in enumerate(names, 1):
         module = _MODULES[name]
         logging.info("[%d/%d] %s: %s", number, len(names), name, module.__doc__.splitlines()[0])
@@ -55,13 +54,13 @@ def run(config) -> None:
     if config.last_stage != "write_report":
         print(f"ended with {config.last_stage}, as --last_stage says: {run_dir}")
         return
-    found = rundir.read_json(run_dir / write_report.FOLDER / "report.json")
-    print(f"report: {run_dir / write_report.FOLDER / 'index.html'}\nverdict: {found['verdict']}")
+    found = rundir.read_json(run_dir / registry.folder("write_report") / "report.json")
+    print(f"report: {run_dir / registry.folder('write_report') / 'index.html'}\nverdict: {found['verdict']}")
 
 
 def _check(config) -> None:
     """InputError for what a late stage would refuse: now rather than after hours of training."""
-    shared_flags.check_gans(config)
+    shared_flags.check_generators(config)
     extract_features.check_tap(config)
     extract_features.check_crops(config, config.image_size)
     train_classifiers.check(config)

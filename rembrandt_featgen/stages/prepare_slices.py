@@ -16,15 +16,13 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import duplicates, layouts, splits
+from rembrandt_featgen.cohort import classes, duplicates, layouts, splits
 from rembrandt_featgen.cohort.volumes import read_mask, read_volume
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import slicing, store
 from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.stages import shared_flags
-
-FOLDER = "slices"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +32,7 @@ class Config:
     run_dir: str = shared_flags.run_dir()
     cohort: str = shared_flags.cohort()
     layout: str = shared_flags.layout()
+    classes: tuple[str, ...] = shared_flags.classes()
     modalities: tuple[str, ...] = shared_flags.modalities()
     image_size: int = cli.flag(
         240, "Pixels along each side of a slice; a multiple of 16.", minimum=32, source="paper 3.5"
@@ -60,11 +59,14 @@ def run(config: Config) -> None:
         )
     cohort = config.cohort
     if cohort == "phantom":
-        cohort = str(rundir.find(config.run_dir, "phantom", "make_phantom")[0] / "cohort")
+        cohort = str(rundir.find(config.run_dir, "make_phantom").folder / "cohort")
     patients = layouts.find_patients(cohort, config.layout, config.modalities)
+    names = classes.infer(config.classes, (patient.grade for patient in patients), f"--cohort={config.cohort}")
     assignment = _assignment(config, patients)
     split = hashlib.sha256(repr(sorted(assignment.items())).encode()).hexdigest()
-    with rundir.open_stage(config, FOLDER, {"cohort": _digest(patients), "split": split}) as stage:
+    with rundir.open_stage(
+        config, "prepare_slices", digests={"cohort": _digest(patients), "split": split}, classes=names.record
+    ) as stage:
         if stage.done:
             return
         moments = slicing.Moments(len(config.modalities))

@@ -2,9 +2,9 @@
 
 The axes: start of the U-Net, modes of the origin, source of features, kind of GAN, filters, and added features.
 
-Each point is a run of its own in RUN/sweeps/<axis>=<value>, with the settings of the base run but for the one. What it
-shares with the base run is linked to, not done again; what is its own is skipped, goes on or is done again like all
-stages. Every axis holds the base run's own value. Nothing is done without one of the --sweep_ flags.
+Each point is a run of its own in RUN/sweep_points/<axis>=<value>, with the settings of the base run but for the one.
+What it shares with the base run is linked to, not done again; what is its own is skipped, resumed or done again like
+all stages. Every axis holds the base run's own value. Nothing is done without one of the --sweep_ flags.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.layouts import GRADES
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError
 from rembrandt_featgen.evaluation import sweep_points
 from rembrandt_featgen.evaluation.sweep_points import Point
@@ -34,29 +34,25 @@ from rembrandt_featgen.reporting import sweep_figures
 from rembrandt_featgen.segmentation import unet
 from rembrandt_featgen.stages import shared_flags
 
-FOLDER = "sweep"
-POINTS = "sweeps"
 ALL = "all"
 # Who is given synthetic features, to the axis.
 _RECEIVERS = {"both": "added", "rarer": "balancing", **{grade: f"added_{grade}" for grade in GRADES}}
-# Stages of a point that may be its own, in order, to what their folders stand for.
-_LEARNT = {
-    "train_unet": "unet",
-    "extract_features": "features",
-    "train_generators": "gan",
-    "generate_synthetic": "synthetic",
-    "train_classifiers": "classifier",
-}
+# Stages of a point that may be its own, in order.
+_LEARNT = ("train_unet", "extract_features", "train_generators", "generate_synthetic", "train_classifiers")
 _MODULES = stages.modules(_LEARNT)
-# What each of them is made from, of those before it.
+# Of the inputs of each, those of before it that a point may have made anew.
 _SOURCES = {
-    "unet": (),
-    "features": ("unet",),
-    "gan": ("features",),
-    "synthetic": ("gan",),
-    "classifier": ("features", "synthetic"),
+    "train_unet": (),
+    "extract_features": ("train_unet",),
+    "train_generators": ("extract_features",),
+    "generate_synthetic": ("train_generators",),
+    "train_classifiers": ("extract_features", "generate_synthetic"),
 }
-_SOURCES_OF_IMAGES = {**_SOURCES, "gan": (), "synthetic": ("gan", "features")}
+_SOURCES_OF_IMAGES = {
+    **_SOURCES,
+    "train_generators": (),
+    "generate_synthetic": ("train_generators", "extract_features"),
+}
 _TAPS = (*unet.TAPS, crops.TAP)
 
 
@@ -92,28 +88,31 @@ class Config:
 
 
 class Base(NamedTuple):
-    """The run that points differ from: its folder, and of each of its stages the folder's name and the record."""
+    """The run that points differ from: its folder, the kind of its generator, and the record of each of its stages."""
 
     run_dir: Path
-    names: dict[str, str]
+    kind: str
     records: dict[str, dict]
 
     def config(self, module, **changes):
         """Its config of a stage, but for `changes`; those that the stage does not have are left out."""
-        given = {**self.records[_LEARNT[module]]["config"], **changes}
+        given = {**self.records[module]["config"], **changes}
         given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
         known = [field.name for field in dataclasses.fields(_MODULES[module].Config)]
         return _MODULES[module].Config(**{name: given[name] for name in known if name in given})
 
+    def folder(self, name: str) -> str:
+        """Name of the folder of one of its stages."""
+        return registry.folder(name, self.kind)
+
     def of(self, point: Point) -> Base:
         """What the point can share: of another kind of GAN, what the run has learnt of that (by --generators)."""
-        (kind,) = point.changes.get("generators", (self.names["gan"],))
-        places = _places(kind)
-        names, records = {name: place[0] for name, place in places.items()}, dict(self.records)
-        for name in ("gan", "synthetic"):
+        (kind,) = point.changes.get("generators", (self.kind,))
+        records = dict(self.records)
+        for name in ("train_generators", "generate_synthetic"):
             with contextlib.suppress(InputError):  # it has none, or of other features; then the point learns its own
-                records[name] = rundir.find(str(self.run_dir), *places[name])[1]
-        return self._replace(names=names, records=records)
+                records[name] = rundir.find(self.run_dir, name, kind).record
+        return self._replace(kind=kind, records=records)
 
 
 def run(config: Config) -> None:
@@ -137,17 +136,20 @@ def run(config: Config) -> None:
         notes[point.name] = _learn(base, point)
     found = {point.name: _found(base, point) for point in points}
     stages_found = [entry for entries in found.values() for entry in entries.values()]
-    inputs = {str(folder.relative_to(base.run_dir)): digest for folder, _, digest in stages_found}
+    inputs = {str(entry.folder.relative_to(base.run_dir)): entry.digest for entry in stages_found}
     # points are inputs: axes and values may be added without harm
     bare = dataclasses.replace(Config(), run_dir=config.run_dir)
-    with rundir.open_stage(bare, FOLDER, inputs) as stage:
+    with rundir.open_stage(
+        bare, "run_sweep", digests=inputs, classes=base.records["prepare_slices"].get("classes")
+    ) as stage:
         if stage.done:
             return
         learnt = []
         for point in points:
-            folders, records = ({k: entry[i] for k, entry in found[point.name].items()} for i in range(2))
+            folders = {name: entry.folder for name, entry in found[point.name].items()}
+            records = {name: entry.record for name, entry in found[point.name].items()}
             learnt.append(sweep_points.found(point, records, folders, notes[point.name]))
-        settings = base.records["classifier"]["config"]
+        settings = base.records["train_classifiers"]["config"]
         sweep_points.compare(learnt, settings["bootstrap_draws"], settings["seed"])
         swept = rundir.plain({"points": learnt, "choice_rule": sweep_points.CHOICE_RULE})
         rundir.write_json(stage.path / "sweep.json", swept)
@@ -155,53 +157,31 @@ def run(config: Config) -> None:
             (stage.path / f"{name}.csv").write_text(text, encoding="utf-8")
         tensorboard.write_trials(stage.logs, sweep_figures.trials(swept))
         stage.complete(points=[point.name for point in points], notes=[p["note"] for p in learnt if p["note"]])
-        logging.info("sweep: %d points, compared in %s", len(points), Path(config.run_dir) / FOLDER / "sweep.csv")
+        logging.info("sweep: %d points, compared in %s", len(points), stage.path / "sweep.csv")
 
 
 def check(config) -> None:
     """InputError for values that no point can have."""
-    _known("sweep_reference", config.sweep_reference, sweep_points.ORIGINS)
-    _known("sweep_taps", config.sweep_taps, _TAPS)
-    _known("sweep_generators", config.sweep_generators, KINDS)
+    cli.some_of("sweep_reference", config.sweep_reference, sweep_points.ORIGINS, at_least=0)
+    cli.some_of("sweep_taps", config.sweep_taps, _TAPS, at_least=0)
+    cli.some_of("sweep_generators", config.sweep_generators, KINDS, at_least=0)
     _numbers("sweep_filters", config.sweep_filters, 1)
     _numbers("sweep_added", [value for value in config.sweep_added if value != ALL], 0)
-    _known("sweep_added_to", config.sweep_added_to, _RECEIVERS)
-    if config.sweep_added and not config.sweep_added_to:
-        raise InputError(f"--sweep_added_to=: take some of {', '.join(_RECEIVERS)}")
-
-
-def _known(name: str, given, known) -> None:
-    unknown = [value for value in given if value not in known]
-    if unknown:
-        raise InputError(f"--{name}={','.join(given)}: {unknown[0]!r} is not known; take some of {', '.join(known)}")
-
-
-def _places(kind: str) -> dict[str, tuple[str, str]]:
-    """Folder and module of each stage of a run that points may share, by what it stands for."""
-    return {
-        **{
-            "slices": ("slices", "prepare_slices"),
-            "unet": ("unet", "train_unet"),
-            "features": ("features", "extract_features"),
-        },
-        **{"gan": (kind, "train_generators"), "synthetic": (shared_flags.synthetic_folder(kind), "generate_synthetic")},
-        "classifier": ("classifier", "train_classifiers"),
-    }
+    cli.some_of("sweep_added_to", config.sweep_added_to, _RECEIVERS, at_least=1 if config.sweep_added else 0)
 
 
 def find_base(run_dir: str) -> Base:
     """Finds the stages that points start from; InputError where one is not finished."""
-    (kind,) = rundir.find(run_dir, "classifier", "train_classifiers")[1]["config"]["generators"]
-    places = _places(kind)
-    records = {name: rundir.find(run_dir, *place)[1] for name, place in places.items()}
-    return Base(Path(run_dir), {name: place[0] for name, place in places.items()}, records)
+    (kind,) = rundir.find(run_dir, "train_classifiers").record["config"]["generators"]
+    found = rundir.find_inputs(run_dir, "run_sweep", kind)
+    return Base(Path(run_dir), kind, {name: entry.record for name, entry in found.items()})
 
 
 def find_points(config: Config, base: Base) -> list[Point]:
     """The points of all axes that are asked for, those of the base run among them."""
     points = []
     if config.sweep_from_scratch:
-        weights = base.records["unet"]["config"]["unet_weights"]
+        weights = base.records["train_unet"]["config"]["unet_weights"]
         if weights:
             changes = {"unet_weights": "", "unet_weights_modalities": ()}
             points += [Point("start", "pre-trained", {}, ()), Point("start", "scratch", changes, (), True)]
@@ -210,17 +190,17 @@ def find_points(config: Config, base: Base) -> list[Point]:
     if config.sweep_reference:
         points += sweep_points.origin_points(base.records, config.sweep_reference)
     if config.sweep_taps:
-        own = base.records["features"]["figures"]["tap"]
+        own = base.records["extract_features"]["figures"]["tap"]
         for tap in _TAPS:
             if tap in {own, *config.sweep_taps}:
                 points.append(Point("tap", tap, {"tap": tap}, ("baseline", "augmented"), tap == own))
     if config.sweep_generators:
-        own = base.names["gan"]
+        own = base.kind
         for kind in KINDS:
             if kind in {own, *config.sweep_generators}:
                 points.append(Point("gan", kind, {"generators": (kind,)}, ("augmented",), kind == own))
     if config.sweep_filters:
-        settings = base.records["gan"]["config"]
+        settings = base.records["train_generators"]["config"]
         own = (settings["ndf"], settings["ngf"])
         for ndf, ngf in sorted({own, *((n, n) for n in _numbers("sweep_filters", config.sweep_filters, 1))}):
             value = f"{ndf}" if ndf == ngf else f"{ndf},{ngf}"
@@ -234,7 +214,10 @@ def find_points(config: Config, base: Base) -> list[Point]:
 def _added(config: Config, base: Base) -> list[Point]:
     """Points of the axes on which the number of added features varies."""
     asked = set(_numbers("sweep_added", [value for value in config.sweep_added if value != ALL], 0)) - {0}
-    slices, settings = base.records["slices"]["figures"]["split"]["train"]["slices"], base.records["classifier"]
+    slices, settings = (
+        base.records["prepare_slices"]["figures"]["split"]["train"]["slices"],
+        base.records["train_classifiers"],
+    )
     gap = abs(slices[GRADES[0]] - slices[GRADES[1]])
     own, own_receiver = (settings["config"].get(name) for name in ("synthetic_added", "synthetic_to"))
     points = [Point("added", "0", {}, ("baseline",), True)]
@@ -262,17 +245,17 @@ def _numbers(name: str, texts, least: int) -> list[int]:
 
 
 def _home(base: Base, point: Point) -> Path:
-    return base.run_dir / POINTS / point.name
+    return base.run_dir / registry.SWEEP_POINTS / point.name
 
 
 def own_stages(base: Base, point: Point) -> list[str]:
-    """What a point learns itself and does not share with the base run, in order, by what its folders stand for."""
+    """What a point learns itself and does not share with the base run, in order."""
     shared, own = base.of(point), []
-    sources = _SOURCES_OF_IMAGES if KINDS[shared.names["gan"]].of_images else _SOURCES
+    sources = _SOURCES_OF_IMAGES if KINDS[shared.kind].of_images else _SOURCES
     for name in _modules_of(point):
-        learnt, config = _LEARNT[name], base.config(name, **_changes(point))
-        if set(own).intersection(sources[learnt]) or not _holds(shared.records[learnt]["config"], config, point):
-            own.append(learnt)
+        config = base.config(name, **_changes(point))
+        if set(own).intersection(sources[name]) or not _holds(shared.records[name]["config"], config, point):
+            own.append(name)
     return own
 
 
@@ -289,25 +272,24 @@ def _learn(base: Base, point: Point) -> str:
     """Links what a point shares with the base run and learns the rest; returns why it came no farther, or ""."""
     home, own, shared = _home(base, point), own_stages(base, point), base.of(point)
     rundir.make_folder(home, "--run_dir")
-    _link(shared, home, "slices")
+    _link(shared, home, "prepare_slices")
     modules = _modules_of(point)
     for number, name in enumerate(modules):
-        learnt = _LEARNT[name]
-        if learnt not in own:
-            _link(shared, home, learnt)
+        if name not in own:
+            _link(shared, home, name)
             continue
-        folder = home / shared.names[learnt]
+        folder = home / shared.folder(name)
         if folder.is_symlink():
             folder.unlink()
         try:
             _MODULES[name].run(base.config(name, run_dir=str(home), **_changes(point)))
         except SettingsError as error:  # it would be the same for all points
-            raise SettingsError(f"{error} (of all points: {base.run_dir / POINTS})") from error
+            raise SettingsError(f"{error} (of all points: {base.run_dir / registry.SWEEP_POINTS})") from error
         except BusyError:
             raise
         except (InputError, OSError, tf.errors.ResourceExhaustedError) as error:  # such as a disk that is full
             for later in modules[number:]:  # of other inputs
-                _remove(home / shared.names[_LEARNT[later]])
+                _remove(home / shared.folder(later))
             logging.warning("sweep: %s failed: %s", point.name, error)
             return f"{name}: {' '.join(str(error).split())[:300]}"
         tf.keras.backend.clear_session()
@@ -328,8 +310,8 @@ def _holds(base: Mapping, config, point: Point) -> bool:
 
 def _link(base: Base, home: Path, name: str) -> None:
     """Makes a stage's folder of the point one with the base run's."""
-    folder = home / base.names[name]
-    target = os.path.relpath(base.run_dir / base.names[name], home)
+    folder = home / base.folder(name)
+    target = os.path.relpath(base.run_dir / base.folder(name), home)
     if folder.is_symlink() and str(folder.readlink()) == target:
         return
     _remove(folder)
@@ -343,11 +325,11 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _found(base: Base, point: Point) -> dict[str, tuple[Path, dict, str]]:
-    """Folder, record and digest of each finished stage of a point."""
-    home, names = _home(base, point), base.of(point).names
-    there = {name: folder for name, folder in names.items() if (home / folder / rundir.RECORD).is_file()}
-    return {name: rundir.find(str(home), folder, FOLDER) for name, folder in there.items()}
+def _found(base: Base, point: Point) -> dict[str, rundir.Found]:
+    """Each finished stage of a point, by name."""
+    home, kind = _home(base, point), base.of(point).kind
+    names = [name for name in base.records if rundir.is_done(home, name, kind)]
+    return {name: rundir.find(home, name, kind) for name in names}
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import layouts, splits, volumes
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.measures import generative, resampling
 from rembrandt_featgen.stages import (
@@ -77,7 +77,7 @@ def random_labels(config, home: Path) -> Finding:
     """Deals the grades anew at random: whatever an arm then seems to know would come from a leak or from luck."""
     folder = home / "random_labels"
     _random_study(config, folder)
-    report = rundir.read_json(folder / write_study_report.FOLDER / "report.json")
+    report = rundir.read_json(folder / registry.folder("write_study_report") / "report.json")
     rows = [row for row in report["arms"] if row["unit"] == "patient"]
     adjusted = resampling.holm([row["p_against_chance"] for row in rows])
     beyond = [row["arm"] for row, p in zip(rows, adjusted) if p < _LEVEL]
@@ -110,7 +110,7 @@ def planted_leak(config, home: Path) -> Finding:
     caught = {
         "a patient under two names": _two_names(config, folder),
         "a patient in two splits": _two_splits(folder),
-        "a generator that gives back its training samples": _copies(home / "random_labels" / crossvalidate.FOLDS),
+        "a generator that gives back its training samples": _copies(home / "random_labels" / registry.FOLD_RUNS),
     }
     missed = [leak for leak, found in caught.items() if not found]
     told = "; ".join(f"{leak}: {found or 'NOT caught'}" for leak, found in caught.items())
@@ -150,7 +150,7 @@ def _two_splits(folder: Path) -> str:
 
 def _copies(home: Path) -> str:
     """Audits a generator that adds 1% of noise to what it has seen, on the features of the first fold."""
-    features = sorted(home.iterdir())[0] / "features"
+    features = sorted(home.iterdir())[0] / registry.folder("extract_features")
     train, test = (train_arms.load(features, split) for split in ("train", "test"))
     pooled = [part.features.mean(axis=(1, 2)) for part in (train, test)]
     noise = 0.01 * pooled[0].std(axis=0) * np.random.default_rng(0).standard_normal(pooled[0].shape)
@@ -183,7 +183,7 @@ def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
                 cv_grouping="patient",
             )
         )
-        report = rundir.read_json(folder / write_study_report.FOLDER / "report.json")
+        report = rundir.read_json(folder / registry.folder("write_study_report") / "report.json")
         row = next(row for row in report["arms"] if row["unit"] == "patient")
         rows.append(
             {

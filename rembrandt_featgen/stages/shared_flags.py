@@ -6,7 +6,6 @@ import dataclasses
 
 from rembrandt_featgen.cohort import layouts
 from rembrandt_featgen.core import cli
-from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.augmentation_modes import AUGMENTATIONS
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.nn import mixed_precision
@@ -37,6 +36,15 @@ def precision():
 def cohort():
     """--cohort."""
     return cli.flag("phantom", "Folder or manifest CSV of your cohort; 'phantom' makes or takes the synthetic one.")
+
+
+def classes():
+    """--classes."""
+    return cli.flag(
+        (),
+        "Names of the classes as the cohort has them, the positive one last; the pairs LGG,HGG, benign,malignant, "
+        "control,case and 0,1 need not be named.",
+    )
 
 
 def layout():
@@ -80,22 +88,14 @@ def generators():
     )
 
 
-def check_gans(config) -> tuple[str, ...]:
+def check_generators(config) -> tuple[str, ...]:
     """The kinds of --generators, each once; InputError where there are none or one is not known."""
-    unknown = [kind for kind in config.generators if kind not in KINDS]
-    if unknown or not config.generators:
-        raise InputError(f"--generators={','.join(config.generators)}: take some of {', '.join(KINDS)}")
-    return tuple(dict.fromkeys(config.generators))
+    return cli.some_of("generators", config.generators, KINDS)
 
 
-def with_first_gan(config):
+def with_first_generator(config):
     """`config` with the first of --generators alone: others may be added without harm."""
-    return dataclasses.replace(config, generators=check_gans(config)[:1])
-
-
-def synthetic_folder(kind: str) -> str:
-    """Name of the folder of a kind's generated features; its networks are in the folder that is named like it."""
-    return "synthetic" if kind == "acgan" else f"synthetic_{kind}"
+    return dataclasses.replace(config, generators=check_generators(config)[:1])
 
 
 def classifier_filters():

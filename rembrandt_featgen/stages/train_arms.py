@@ -7,7 +7,7 @@ the training patients are held in memory.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +34,6 @@ from rembrandt_featgen.measures import classification, generative
 from rembrandt_featgen.nn import inference, tensorboard
 from rembrandt_featgen.stages import shared_flags
 
-FOLDER = "arms"
 _BATCH = 16  # slices that are augmented at a time
 _MEASURED = 1.0  # amount of a generator's features that is measured
 
@@ -77,18 +76,19 @@ class Split(NamedTuple):
 def run(config: Config) -> None:
     """Writes run_dir/arms: predictions.csv of the test slices by each arm and amount, and in stage.json the choices."""
     chosen, amounts = chosen_arms(config), chosen_amounts(config)
-    generators = {name: shared_flags.synthetic_folder(name) for name in chosen if ARMS[name].kind == "generative"}
-    made = [name for name, folder in generators.items() if (Path(config.run_dir) / folder / rundir.RECORD).is_file()]
-    check_generators(chosen, made)
-    found = {"features": "extract_features", "slices": "prepare_slices", "unet": "train_unet"}
-    found |= dict.fromkeys(generators.values(), "generate_synthetic")
-    found = {name: rundir.find(config.run_dir, name, module) for name, module in found.items()}
-    with rundir.open_stage(config, FOLDER, {name: entry[2] for name, entry in found.items()}) as stage:
+    generators = [name for name in chosen if ARMS[name].kind == "generative"]
+    check_generators(
+        chosen, [name for name in generators if rundir.is_done(config.run_dir, "generate_synthetic", name)]
+    )
+    found = rundir.find_inputs(config.run_dir, "train_arms", optional=["generate_synthetic"])
+    synthetic = {name: rundir.find(config.run_dir, "generate_synthetic", name) for name in generators}
+    slices, features = found["prepare_slices"].folder, found["extract_features"].folder
+    with rundir.open_stage(config, "train_arms", [*found.values(), *synthetic.values()]) as stage:
         if stage.done:
             return
-        train, validation, test = (load(found["features"][0], split) for split in splits.SPLITS)
+        train, validation, test = (load(features, split) for split in splits.SPLITS)
         splits.check_disjoint(dict(zip(splits.SPLITS, (part.patients for part in (train, validation, test)))))
-        scale = scaling.root_mean_square(streams.features(found["features"][0], "train", config.classifier_batch))
+        scale = scaling.root_mean_square(streams.features(features, "train", config.classifier_batch))
         training = classical.TrainingSet(train.features, train.labels, train.patients, scale)
         held_out = trials.Validation(validation.features, validation.labels, validation.patients)
         settings = trials.Settings(
@@ -102,10 +102,10 @@ def run(config: Config) -> None:
             config.precision,
         )
         pools = {}
-        for name, folder in generators.items():
-            pools[name] = _pool(found[folder][0], training)
+        for name, entry in synthetic.items():
+            pools[name] = _pool(entry.folder, training)
         if "image_augmentation" in chosen:
-            pools["image_augmentation"] = _augmented(config, found, train, max(amounts))
+            pools["image_augmentation"] = _augmented(config, slices, train, max(amounts))
         rows, choices, networks = [], {}, {}
         for name in tqdm(chosen, "arms", unit="arm"):
             arm = ARMS[name]
@@ -125,8 +125,8 @@ def run(config: Config) -> None:
             for name, pool in pools.items()
             if len(np.unique(pool.labels)) == len(GRADES)
         }
-        for name in measured.keys() & generators.keys():
-            figures = found[generators[name]][1]["figures"]
+        for name in measured.keys() & synthetic.keys():
+            figures = synthetic[name].record["figures"]
             if figures["acceptance"] is not None:  # of a cgan
                 measured[name]["class_accuracy_own"] = figures["class_accuracy"]
                 measured[name]["acceptance"] = figures["acceptance"]
@@ -146,9 +146,7 @@ def check_generators(chosen: Sequence[str], trained: Sequence[str]) -> None:
 
 def chosen_arms(config) -> tuple[str, ...]:
     """The arms of --arms in the order of the table; InputError where they cannot be compared."""
-    for name in config.arms:
-        if name not in ARMS:
-            raise InputError(f"--arms: {name!r} is not known; take some of {', '.join(ARMS)}")
+    cli.some_of("arms", config.arms, ARMS, at_least=0)
     if not any(ARMS[name].kind != "generative" for name in config.arms):
         raise InputError(f"--arms={','.join(config.arms)}: none to compare generated features with; add 'none'")
     return tuple(name for name in ARMS if name in config.arms)
@@ -189,19 +187,19 @@ def _pool(folder, training: classical.TrainingSet) -> classical.Samples:
     return classical.Samples(synthetic.features, synthetic.labels)
 
 
-def _augmented(config: Config, found: Mapping, train: Split, amount: float) -> classical.Samples:
+def _augmented(config: Config, slices: Path, train: Split, amount: float) -> classical.Samples:
     """Features of the training slices, augmented as in Table 1: as many of each grade as the largest amount takes."""
     encode = inference.runner(encoders.encoder_of_run(Path(config.run_dir), config.precision))
     mode = AUGMENTATIONS[config.augmentation]
     wanted = classical.counts(train.labels, max(amount, _MEASURED))
-    of_slices, random = np.array(Store(found["slices"][0], "train").labels), np.random.default_rng(config.seed)
+    of_slices, random = np.array(Store(slices, "train").labels), np.random.default_rng(config.seed)
     features, labels, number = [], [], 0
     while any(wanted.values()):
         kept = np.zeros(len(of_slices), bool)  # what nobody would draw only fills the memory
         for label, count in wanted.items():
             own = random.permutation(np.flatnonzero(of_slices == label))[:count]
             kept[own], wanted[label] = True, count - len(own)
-        for step, batch in enumerate(pipelines.slices(found["slices"][0], "train", _BATCH)):
+        for step, batch in enumerate(pipelines.slices(slices, "train", _BATCH)):
             rows = np.flatnonzero(kept[step * _BATCH : (step + 1) * _BATCH])
             if not len(rows):
                 continue

@@ -22,7 +22,6 @@ from rembrandt_featgen.generation import adding
 from rembrandt_featgen.nn import checkpointing, mixed_precision, resumable_fit, tensorboard
 from rembrandt_featgen.stages import shared_flags
 
-FOLDER = "classifier"
 ARMS = ("baseline", "augmented")
 
 
@@ -62,13 +61,14 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/classifier: a folder for each arm and kind, predictions.csv, and Table 3 in stage.json."""
+    """Writes run_dir/classifiers: a folder for each arm and kind, predictions.csv, and Table 3 in stage.json."""
     check(config)
-    features, record, digest = rundir.find(config.run_dir, "features", "extract_features")
-    config = shared_flags.with_first_gan(config)
-    folder = shared_flags.synthetic_folder(*config.generators)
-    synthetic, _, synthetic_digest = rundir.find(config.run_dir, folder, "generate_synthetic")
-    with rundir.open_stage(config, FOLDER, {"features": digest, folder: synthetic_digest}) as stage:
+    config = shared_flags.with_first_generator(config)
+    (generator,) = config.generators
+    extracted = rundir.find(config.run_dir, "extract_features")
+    generated = rundir.find(config.run_dir, "generate_synthetic", generator)
+    features, record, synthetic = extracted.folder, extracted.record, generated.folder
+    with rundir.open_stage(config, "train_classifiers", [extracted, generated]) as stage:
         if stage.done:
             return
         real, drawn = open_features(features, "train").labels, open_features(synthetic, "synthetic").labels
@@ -128,13 +128,8 @@ def run(config: Config) -> None:
 
 def check(config) -> None:
     """InputError for arms or classifiers that are not known."""
-    _check("classifier_arms", config.classifier_arms, ARMS)
-    _check("classifier_kinds", config.classifier_kinds, classifiers.KINDS)
-
-
-def _check(name: str, given: tuple[str, ...], known: tuple[str, ...]) -> None:
-    if not given or not set(given) <= set(known):
-        raise InputError(f"--{name}={','.join(given)}: take some of {', '.join(known)}")
+    cli.some_of("classifier_arms", config.classifier_arms, ARMS)
+    cli.some_of("classifier_kinds", config.classifier_kinds, classifiers.KINDS)
 
 
 def _train(config, stage, kind, arm, sources, features, shape, scale):

@@ -90,22 +90,22 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/acgan, or a folder named like the kind: best.npz (the last epoch's), history.json, scale.npy.
+    """Writes run_dir/generator_<kind>: best.npz (the last epoch's), history.json, scale.npy.
 
     A kind of slices has their background in lowest.npy; with the origin's networks, each has the middle of the range.
 
     Each kind is a stage of its own: it is skipped, goes on or is done again whatever became of the others.
     """
-    for kind in shared_flags.check_gans(config):
+    for kind in shared_flags.check_generators(config):
         _train(dataclasses.replace(config, generators=(kind,)))
 
 
 def _train(config: Config) -> None:
     """Trains the one kind that `config` names."""
     (kind,) = config.generators
-    source, module = ("slices", "prepare_slices") if KINDS[kind].of_images else ("features", "extract_features")
-    features, _, digest = rundir.find(config.run_dir, source, module)
-    with rundir.open_stage(config, kind, {source: digest}) as stage:
+    source = rundir.find(config.run_dir, "prepare_slices" if KINDS[kind].of_images else "extract_features")
+    features = source.folder
+    with rundir.open_stage(config, "train_generators", [source], kind=kind) as stage:
         if stage.done:
             return
         pipelines.set_seed(config.seed)

@@ -38,7 +38,6 @@ from rembrandt_featgen.segmentation import (
 from rembrandt_featgen.segmentation.unet import INITIALIZERS, build_unet
 from rembrandt_featgen.stages import shared_flags
 
-FOLDER = "unet"
 _DICE = {"batch": losses.batch_soft_dice_loss, "slice": losses.soft_dice_loss}
 _MEASURES = [losses.soft_dice_loss, losses.hard_dice, losses.iou, losses.sensitivity]
 PRETRAINING_RATE = 1e-4  # paper 4.1
@@ -109,11 +108,10 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/unet: best.npz, history.json, overlays.npz, and Table 2 in stage.json."""
-    slices, record, digest = rundir.find(config.run_dir, "slices", "prepare_slices")
-    inputs, checkpoint = {"slices": digest}, read_weights(config)
-    if checkpoint:
-        inputs["unet_weights"] = checkpoint.digest
-    with rundir.open_stage(config, FOLDER, inputs) as stage:
+    prepared, checkpoint = rundir.find(config.run_dir, "prepare_slices"), read_weights(config)
+    slices, record = prepared.folder, prepared.record
+    digests = {"unet_weights": checkpoint.digest} if checkpoint else {}
+    with rundir.open_stage(config, "train_unet", [prepared], digests=digests) as stage:
         if stage.done:
             return
         pipelines.set_seed(config.seed)

@@ -21,18 +21,6 @@ from rembrandt_featgen.measures import classification
 from rembrandt_featgen.reporting import run_figures, run_page
 from rembrandt_featgen.stages import shared_flags
 
-FOLDER = "report"
-SWEEP = "sweep"
-_STAGES = {
-    "slices": "prepare_slices",
-    "unet": "train_unet",
-    "features": "extract_features",
-    "acgan": "train_generators",
-    "synthetic": "generate_synthetic",
-    "classifier": "train_classifiers",
-    "export": "export_models",
-    "figures": "draw_figures",
-}
 # Figures of the paper that stand in a section of the page, by the names of its places; the others come together.
 _IN_SECTIONS = {
     "figure_06": "unet_curves",
@@ -53,32 +41,30 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/report: report.json, index.html, and copies of the figures and tables beside it."""
-    config = shared_flags.with_first_gan(config)
+    config = shared_flags.with_first_generator(config)
     (kind,) = config.generators
-    named = {"acgan": kind, "synthetic": shared_flags.synthetic_folder(kind)}
-    found = {name: rundir.find(config.run_dir, named.get(name, name), module) for name, module in _STAGES.items()}
-    if (Path(config.run_dir) / SWEEP / rundir.RECORD).is_file():
-        found[SWEEP] = rundir.find(config.run_dir, SWEEP, "run_sweep")
-    folders, records, digests = ({name: entry[i] for name, entry in found.items()} for i in range(3))
-    if set(found["classifier"][1]["figures"]["comparison"]) != set(classifiers.KINDS):
+    found = rundir.find_inputs(config.run_dir, "write_report", kind, optional=["run_sweep"])
+    folders = {name: entry.folder for name, entry in found.items()}
+    records = {name: entry.record for name, entry in found.items()}
+    if set(records["train_classifiers"]["figures"]["comparison"]) != set(classifiers.KINDS):
         raise InputError(
-            f"--run_dir={config.run_dir}: its classifier/ has not all arms and classifiers that a report compares; "
+            f"--run_dir={config.run_dir}: its classifiers/ has not all arms and classifiers that a report compares; "
             f"leave out --classifier_arms and --classifier_kinds, and delete {folders['classifier']}"
         )
-    with rundir.open_stage(config, FOLDER, digests) as stage:
+    with rundir.open_stage(config, "write_report", list(found.values())) as stage:
         if stage.done:
             return
         report = _report(records)
-        if SWEEP in found:
-            swept = rundir.read_json(folders[SWEEP] / f"{SWEEP}.json")
-            report[SWEEP] = {**swept, "points": [{**point, "history": None} for point in swept["points"]]}
+        if "run_sweep" in found:
+            swept = rundir.read_json(folders["run_sweep"] / "sweep.json")
+            report["sweep"] = {**swept, "points": [{**point, "history": None} for point in swept["points"]]}
         rundir.write_json(stage.path / "report.json", report)
         title = config.report_title or Path(config.run_dir).resolve().name
-        context = {"title": title, "links": _copy(folders["figures"], stage.path)}
+        context = {"title": title, "links": _copy(folders["draw_figures"], stage.path)}
         page = run_page.render(report, _figures(folders, records, report), context)
         (stage.path / "index.html").write_text(page, encoding="utf-8")
         stage.complete(verdict=report["verdict"])
-        logging.info("report: %s", Path(config.run_dir) / FOLDER / "index.html")
+        logging.info("report: %s", stage.path / "index.html")
 
 
 def _copy(drawn: Path, folder: Path) -> dict[str, str]:
@@ -93,10 +79,13 @@ def _copy(drawn: Path, folder: Path) -> dict[str, str]:
 def _report(records) -> dict:
     """What report.json holds; DESIGN.md lists the keys."""
     figures = {name: record["figures"] for name, record in records.items()}
-    slices, found = figures["slices"], figures["classifier"]
+    slices, found = figures["prepare_slices"], figures["train_classifiers"]
     difference = found["comparison"]["cnn"]
     settings = {
-        key: value for record in records.values() if record["stage"] != SWEEP for key, value in record["config"].items()
+        key: value
+        for record in records.values()
+        if record["stage"] != "run_sweep"
+        for key, value in record["config"].items()
     }
     return rundir.plain(
         {
@@ -107,14 +96,15 @@ def _report(records) -> dict:
                 "source": slices["source"],
                 "empty_mask_patients": len(slices["empty_mask_patients"]),
             },
-            "segmentation": figures["unet"]["segmentation"],
+            "segmentation": figures["train_unet"]["segmentation"],
             "generator": {
-                "kind": records["acgan"]["stage"],
+                "kind": records["train_generators"]["kind"],
                 **{
-                    key: figures["synthetic"][key] for key in ("synthetic", "generated", "acceptance", "class_accuracy")
+                    key: figures["generate_synthetic"][key]
+                    for key in ("synthetic", "generated", "acceptance", "class_accuracy")
                 },
-                "tap": figures["features"]["tap"],
-                "feature_shape": figures["features"]["shape"],
+                "tap": figures["extract_features"]["tap"],
+                "feature_shape": figures["extract_features"]["shape"],
             },
             "classification": found["classification"],
             "comparison": difference,
@@ -122,7 +112,7 @@ def _report(records) -> dict:
             "verdict_rule": comparison.VERDICT_RULE,
             "warnings": _warnings(records, figures),
             "stages": {record["stage"]: {"seconds": record["seconds"]} for record in records.values()},
-            "versions": records["unet"]["versions"],
+            "versions": records["train_unet"]["versions"],
             "settings": settings,
         }
     )
@@ -131,34 +121,34 @@ def _report(records) -> dict:
 def _warnings(records, figures) -> list[str]:
     """What a careful reader should know before the numbers."""
     lines = []
-    for grade, count in figures["slices"]["split"]["test"]["patients"].items():
+    for grade, count in figures["prepare_slices"]["split"]["test"]["patients"].items():
         if count < 20:
             lines.append(
                 f"Only {count} test patients are {grade}: intervals are wide, and one patient more or less right moves "
                 f"the accuracy of {grade} by {1 / max(count, 1):.2f}."
             )
     lines.append("One split and one seed: another of either can give another answer.")
-    if figures["features"].get("tap") == crops.TAP:
+    if figures["extract_features"].get("tap") == crops.TAP:
         lines.append(crop_cnn.WARNING)
-    dice = figures["unet"]["segmentation"]["test"]["hard_dice"]
+    dice = figures["train_unet"]["segmentation"]["test"]["hard_dice"]
     if dice < 0.5:
         lines.append(
             f"The U-Net segments poorly (test hard dice {dice:.2f}), so its features may tell little of the tumour."
         )
-    if figures["unet"]["best_epoch"] + 1 == records["unet"]["config"]["unet_epochs"]:
+    if figures["train_unet"]["best_epoch"] + 1 == records["train_unet"]["config"]["unet_epochs"]:
         lines.append("The U-Net's last epoch was its best: with more --unet_epochs it may become better.")
-    wanted = records["synthetic"]["config"]["synthetic_per_class"]
-    for grade, kept in figures["synthetic"]["kept"].items():
+    wanted = records["generate_synthetic"]["config"]["synthetic_per_class"]
+    for grade, kept in figures["generate_synthetic"]["kept"].items():
         if kept < wanted:
             lines.append(f"Only {kept} of {wanted} wanted synthetic {grade} features were confirmed.")
-    if figures["slices"]["tumour_cut_off"]:
+    if figures["prepare_slices"]["tumour_cut_off"]:
         lines.append(f"--image_size cuts off tumour of {', '.join(figures['slices']['tumour_cut_off'])}.")
     return lines
 
 
 def _figures(folders, records, report) -> dict[str, run_figures.Figure | bytes]:
     """The report's figures by name."""
-    overlays = np.load(folders["unet"] / "overlays.npz")
+    overlays = np.load(folders["train_unet"] / "overlays.npz")
     titles = [
         f"{patient}, {GRADES[label]}, dice {dice:.2f}"
         for patient, label, dice in zip(overlays["patients"], overlays["labels"], overlays["dice"])
@@ -170,8 +160,8 @@ def _figures(folders, records, report) -> dict[str, run_figures.Figure | bytes]:
             "The slice with most tumour of the first test patients; how good the U-Net is, the table says.",
         )
     }
-    for name, words in records["figures"]["figures"]["figures"].items():
-        png = (folders["figures"] / f"{name}.png").read_bytes()
+    for name, words in records["draw_figures"]["figures"]["figures"].items():
+        png = (folders["draw_figures"] / f"{name}.png").read_bytes()
         shown[_IN_SECTIONS.get(name, name)] = run_figures.Figure(png, words["alt"], words["caption"])
     patients = [row for row in report["classification"] if row["unit"] == "patient"]
     shown["forest"] = run_figures.forest(
@@ -182,7 +172,9 @@ def _figures(folders, records, report) -> dict[str, run_figures.Figure | bytes]:
         "Balanced accuracy per patient, 95% interval",
         0.5,
     )
-    shown["strip"] = run_figures.probability_strip(*_patient_probabilities(folders["classifier"] / "predictions.csv"))
+    shown["strip"] = run_figures.probability_strip(
+        *_patient_probabilities(folders["train_classifiers"] / "predictions.csv")
+    )
     return shown
 
 

@@ -13,7 +13,7 @@ from absl import logging
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import splits
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.evaluation import arm_table
 from rembrandt_featgen.features import crop_cnn, crops
 from rembrandt_featgen.generation.gan_kinds import KINDS
@@ -22,7 +22,6 @@ from rembrandt_featgen.reporting import study_figures, study_page, study_tables
 from rembrandt_featgen.segmentation import scoring
 from rembrandt_featgen.stages import shared_flags
 
-FOLDER = "report"
 SELF_CHECKS = "selfcheck/selfcheck.json"
 _POWER_PATIENTS = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300)
 
@@ -46,7 +45,7 @@ class Config:
 
 @dataclasses.dataclass(frozen=True)
 class Fold:
-    """A learnt fold: its entry in splits/stage.json, the records of its stages, and its predictions."""
+    """A learnt fold: its entry in folds/stage.json, the records of its stages, and its predictions."""
 
     name: str
     repeat: int
@@ -58,14 +57,14 @@ class Fold:
 
 def run(config: Config) -> None:
     """Writes run_dir/report: report.json, index.html, predictions.csv, and tables as CSV and LaTeX."""
-    _, record, digest = rundir.find(config.run_dir, "splits", "assign_folds")
-    inputs = {"splits": digest}
+    assigned = rundir.find(config.run_dir, "assign_folds")
+    record, digests = assigned.record, {}
     for fold in record["figures"]["folds"]:
-        inputs[fold["name"]] = rundir.find(_home(config, fold), "arms", "crossvalidate")[2]
+        digests[fold["name"]] = rundir.find(_home(config, fold), "train_arms").digest
     checks = Path(config.run_dir) / SELF_CHECKS
     if checks.is_file():
-        inputs["selfcheck"] = hashlib.sha256(checks.read_bytes()).hexdigest()
-    with rundir.open_stage(config, FOLDER, inputs) as stage:
+        digests["selfcheck"] = hashlib.sha256(checks.read_bytes()).hexdigest()
+    with rundir.open_stage(config, "write_study_report", [assigned], digests=digests) as stage:
         if stage.done:
             return
         learnt = [_read(config, fold) for fold in record["figures"]["folds"]]
@@ -81,23 +80,24 @@ def run(config: Config) -> None:
             stage.path / "predictions.csv", (row for fold in learnt for row in fold.predictions if row.chosen)
         )
         stage.complete(verdict=report["verdict"])
-        logging.info("report: %s", Path(config.run_dir) / FOLDER / "index.html")
+        logging.info("report: %s", stage.path / "index.html")
 
 
 def _home(config: Config, fold: dict) -> str:
-    return str(Path(config.run_dir) / "folds" / fold["name"])
+    return str(Path(config.run_dir) / registry.FOLD_RUNS / fold["name"])
 
 
 def _read(config: Config, fold: dict) -> Fold:
     """What a fold's stages left; RuntimeError when it tested a patient that it had learnt from."""
     home = Path(_home(config, fold))
-    generators = [kind for kind in KINDS if (home / kind / rundir.RECORD).is_file()]
+    generators = [kind for kind in KINDS if rundir.is_done(home, "train_generators", kind)]
+    names = [(name, "") for name in ("prepare_slices", "train_unet", "extract_features")]
+    names += [("train_generators", kind) for kind in generators] + [("train_arms", "")]
     records = {
-        name: rundir.read_json(home / name / rundir.RECORD)
-        for name in ("slices", "unet", "features", *generators, "arms")
+        kind or name: rundir.read_json(home / registry.folder(name, kind) / rundir.RECORD) for name, kind in names
     }
-    predictions = arm_table.read_predictions(home / "arms" / "predictions.csv")
-    assignment = splits.read_split(home / "slices" / "split.json")
+    predictions = arm_table.read_predictions(home / registry.folder("train_arms") / "predictions.csv")
+    assignment = splits.read_split(home / registry.folder("prepare_slices") / "split.json")
     tested = {row.patient for row in predictions}
     splits.check_disjoint(
         {"test": tested, **{name: [p for p, s in assignment.items() if s == name] for name in ("train", "validation")}}
@@ -112,11 +112,11 @@ def _report(config: Config, record: dict, learnt: Sequence[Fold], checks: dict) 
         kinds.setdefault(row.arm, row.kind)
     rows, reference = arm_table.table(runs, kinds, config.bootstrap_draws, config.seed)
     for row in rows:
-        row["classifier"] = learnt[0].records["arms"]["config"]["arms_classifier"]
+        row["classifier"] = learnt[0].records["train_arms"]["config"]["arms_classifier"]
         if row["unit"] == "patient":
             _add_folds(row, learnt)
             row["power"] = arm_table.power(runs[row["arm"]], sum(row["n"].values()))
-    cohort, generators = learnt[0].records["slices"]["figures"], _generators(learnt)
+    cohort, generators = learnt[0].records["prepare_slices"]["figures"], _generators(learnt)
     settings = record["config"]
     return {
         "cohort": {
@@ -155,7 +155,7 @@ def _report(config: Config, record: dict, learnt: Sequence[Fold], checks: dict) 
         "stages": {
             name: {"seconds": sum(fold.records[name]["seconds"] for fold in learnt)} for name in learnt[0].records
         },
-        "versions": learnt[0].records["arms"]["versions"],
+        "versions": learnt[0].records["train_arms"]["versions"],
         "settings": {
             key: value
             for entry in [*learnt[0].records.values(), record]
@@ -183,13 +183,13 @@ def _add_folds(row: dict, learnt: Sequence[Fold]) -> None:
         own = arm_table.by_patient(arm_table.gather([r for r in fold.predictions if r.arm == row["arm"] and r.chosen]))
         found = classification.measures(own.labels, own.probabilities, own.thresholds)
         row["by_fold"].append({"name": fold.name, "balanced_accuracy": found["balanced_accuracy"]})
-        choice = fold.records["arms"]["figures"]["arms"][row["arm"]]
+        choice = fold.records["train_arms"]["figures"]["arms"][row["arm"]]
         row["amounts"].update([choice["amount"]] if choice["amount"] else [])
         row["thresholds"].append(choice["threshold"])
 
 
 def _fold_record(fold: Fold) -> dict:
-    split = fold.records["slices"]["figures"]["split"]
+    split = fold.records["prepare_slices"]["figures"]["split"]
     return {
         **{key: getattr(fold, key) for key in ("name", "repeat", "seed", "fold")},
         **{name: split[name]["patients"] for name in splits.SPLITS},
@@ -199,7 +199,7 @@ def _fold_record(fold: Fold) -> dict:
 
 def _segmentation(learnt: Sequence[Fold]) -> dict:
     """Means over folds, each slice tested out of fold; hard dice of a patient is the mean over its runs."""
-    study_tables = [fold.records["unet"]["figures"]["segmentation"]["test"] for fold in learnt]
+    study_tables = [fold.records["train_unet"]["figures"]["segmentation"]["test"] for fold in learnt]
     found = {
         name: float(np.mean([table[name] for table in study_tables])) for name in ("soft_dice_loss", "hard_dice", "iou")
     }
@@ -233,7 +233,7 @@ def _generators(learnt: Sequence[Fold]) -> list[dict]:
     """Measures of each generator: mean and deviation over the folds in which it made features of both grades."""
     measured: dict[str, list[dict]] = {}
     for fold in learnt:
-        for arm, found in fold.records["arms"]["figures"]["generators"].items():
+        for arm, found in fold.records["train_arms"]["figures"]["generators"].items():
             measured.setdefault(arm, []).append(found)
     rows = []
     for arm, each in measured.items():
@@ -283,7 +283,9 @@ def _warnings(learnt: Sequence[Fold], cohort: dict, rows: Sequence[dict], genera
     for grade, count in cohort["patients"].items():
         if count < 50:
             lines.append(f"Only {count} patients are {grade}: intervals are wide, whatever was averaged over runs.")
-    dice = float(np.mean([fold.records["unet"]["figures"]["segmentation"]["test"]["hard_dice"] for fold in learnt]))
+    dice = float(
+        np.mean([fold.records["train_unet"]["figures"]["segmentation"]["test"]["hard_dice"] for fold in learnt])
+    )
     if dice < 0.5:
         lines.append(f"The U-Nets segment poorly (test hard dice {dice:.2f}): features may tell little of the tumour.")
     for row in generators:
@@ -292,13 +294,13 @@ def _warnings(learnt: Sequence[Fold], cohort: dict, rows: Sequence[dict], genera
                 f"{row['arm']} made features of one grade only, or none, in {len(learnt) - row['folds']} of "
                 f"{len(learnt)} folds: its measures are over the others."
             )
-    if learnt[0].records["features"]["figures"].get("tap") == crops.TAP:
+    if learnt[0].records["extract_features"]["figures"].get("tap") == crops.TAP:
         lines.append(crop_cnn.WARNING)
     unsure = [row["arm"] for row in rows if row["unit"] == "patient" and row["ci95"]["balanced_accuracy"][0] <= 0.5]
     if unsure:
         lines.append(f"Not shown to be above chance (interval reaches 0.5): {', '.join(unsure)}.")
     last = sum(
-        fold.records["unet"]["figures"]["best_epoch"] + 1 == fold.records["unet"]["config"]["unet_epochs"]
+        fold.records["train_unet"]["figures"]["best_epoch"] + 1 == fold.records["train_unet"]["config"]["unet_epochs"]
         for fold in learnt
     )
     if 2 * last > len(learnt):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.core import cli
+from rembrandt_featgen.core import cli, registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.stages import extract_features, generate_synthetic, pipeline, predict
 
@@ -259,7 +259,7 @@ def test_importing_the_stages_defines_no_global_flag():
     ("error", "code", "wanted"),
     [
         (InputError("file.nii is\n  truncated"), 1, "error: file.nii is truncated\n"),
-        (KeyboardInterrupt(), 130, "interrupted; the same command goes on from the last checkpoint\n"),
+        (KeyboardInterrupt(), 130, "interrupted; the same command resumes from the last checkpoint\n"),
     ],
 )
 def test_main_ends_with_one_line_and_a_status(error, code, wanted, monkeypatch, capsys):
@@ -297,3 +297,24 @@ def test_main_does_not_hide_defects(monkeypatch):
     monkeypatch.setattr("sys.argv", ["binary"])
     with pytest.raises(ZeroDivisionError):
         cli.main(Config, run, "")
+
+
+def test_some_of():
+    assert cli.some_of("arms", ("b", "a", "b"), ("a", "b", "c")) == ("b", "a")
+    assert cli.some_of("arms", (), ("a",), at_least=0) == ()
+    with pytest.raises(InputError, match="^--arms=a,x: 'x' is not known; take some of a, b$"):
+        cli.some_of("arms", ("a", "x"), ("a", "b"))
+    with pytest.raises(InputError, match="^--arms= names none; take some of a, b$"):
+        cli.some_of("arms", (), ("a", "b"))
+
+
+@pytest.mark.parametrize("argument", ["--gans=acgan", "--noacgan_balanced", "--flagfile"])
+def test_flags_of_version_0_1_are_refused_with_their_new_names(argument, tmp_path):
+    if argument == "--flagfile":
+        (tmp_path / "old.flags").write_text("--acgan_epochs=3\n")
+        argument = f"--flagfile={tmp_path / 'old.flags'}"
+    old = "gans" if "gans" in argument else "acgan_balanced" if "balanced" in argument else "acgan_epochs"
+    with pytest.raises(InputError) as caught:
+        cli.parse(Config, ["--run_dir=x", argument])
+    now = registry.RENAMED_FLAGS[old]
+    assert str(caught.value) == f"--{old} was a flag of version 0.1; it is now --{now}, see --help"

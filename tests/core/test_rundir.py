@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rembrandt_featgen.core import cli, rundir
+import rembrandt_featgen
+from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -27,9 +28,15 @@ def run(tmp_path):
     return tmp_path / "run"
 
 
+@pytest.fixture(autouse=True)
+def work(monkeypatch):
+    """The stage "work", whose folder has that name."""
+    monkeypatch.setitem(registry.STAGES, "work", registry.StageInfo("work", "work", "works"))
+
+
 def do(run, inputs=None, body=lambda stage: None, **settings):
     """Opens the stage `work`; returns whether its body had to work, and the stage."""
-    with rundir.open_stage(Config(str(run), **settings), "work", inputs or {"before": "d1"}) as stage:
+    with rundir.open_stage(Config(str(run), **settings), "work", digests=inputs or {"before": "d1"}) as stage:
         if stage.done:
             return False, stage
         body(stage)
@@ -73,7 +80,7 @@ def test_done_stage_is_skipped(run, caplog):
     assert stage.path == run / "work"
     assert stage.record["figures"]["score"] == 0.5
     assert (run / "work" / "stage.json").read_bytes() == before
-    assert f"work: done before, skipped (delete {run / 'work'} to do it again)" in caplog.text
+    assert f"work: done before, skipped (delete {run / 'work'} to redo it)" in caplog.text
 
 
 def test_run_dir_may_be_moved(run, tmp_path):
@@ -185,9 +192,10 @@ def test_real_sigkill_leaves_the_part_and_frees_the_lock(run):
     script = f"""
     import sys
     sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-    from tests.test_rundir import Config
-    from rembrandt_featgen import rundir
-    with rundir.open_stage(Config({str(run)!r}), "work", {{"before": "d1"}}) as stage:
+    from tests.core.test_rundir import Config
+    from rembrandt_featgen.core import registry, rundir
+    registry.STAGES["work"] = registry.StageInfo("work", "work", "works")
+    with rundir.open_stage(Config({str(run)!r}), "work", digests={{"before": "d1"}}) as stage:
         (stage.path / "half.txt").write_text("half")
         print("at work", flush=True)
         sys.stdin.read()
@@ -237,7 +245,7 @@ def test_input_error_after_a_checkpoint_or_a_kill_keeps_the_work(run):
 
 
 def test_body_that_does_not_complete_is_a_defect(run):
-    with pytest.raises(RuntimeError, match="work ended without"), rundir.open_stage(Config(str(run)), "work", {}):
+    with pytest.raises(RuntimeError, match="work ended without"), rundir.open_stage(Config(str(run)), "work"):
         pass
     assert not (run / "work").exists()
 
@@ -255,15 +263,58 @@ def test_damaged_record_says_the_mend(run, text):
 
 def test_find_gives_a_digest_of_the_record(run):
     with pytest.raises(InputError) as caught:
-        rundir.find(str(run), "work", "prepare_slices")
-    assert f"python -m rembrandt_featgen.stages.prepare_slices --run_dir={run}" in str(caught.value)
+        rundir.find(run, "work")
+    assert f"python -m rembrandt_featgen.stages.work --run_dir={run}" in str(caught.value)
     do(run)
-    folder, record, digest = rundir.find(str(run), "work", "prepare_slices")
+    folder, record, digest = rundir.find(run, "work")
     assert folder == run / "work"
     assert record["figures"]["score"] == 0.5
-    assert rundir.find(str(run), "work", "prepare_slices")[2] == digest
+    assert rundir.find(run, "work").digest == digest
     rundir.write_json(folder / "stage.json", {**record, "figures": {"score": 0.6}})
-    assert rundir.find(str(run), "work", "prepare_slices")[2] != digest
+    assert rundir.find(run, "work").digest != digest
+
+
+def test_found_stages_are_inputs_and_hand_on_their_classes(run):
+    classes = {"names": ["a", "b"], "positive": "b"}
+    with rundir.open_stage(Config(str(run)), "make_phantom", classes=classes) as stage:
+        stage.complete()
+    before = rundir.find(run, "make_phantom")
+    assert before.record["classes"] == classes
+    with rundir.open_stage(Config(str(run)), "train_generators", [before], digests={"x": "d"}, kind="acgan") as stage:
+        stage.complete()
+    found = rundir.find(run, "train_generators", "acgan")
+    assert found.folder == run / "generator_acgan"
+    assert found.record["inputs"] == {"phantom": before.digest, "x": "d"}
+    assert (found.record["stage"], found.record["kind"]) == ("train_generators", "acgan")
+    assert found.record["classes"] == classes
+
+
+def test_find_inputs_are_those_that_the_registry_declares(run, monkeypatch):
+    info = registry.StageInfo("last", "last", "", ("make_phantom", "train_generators", "work"))
+    monkeypatch.setitem(registry.STAGES, "last", info)
+    do(run)
+    with pytest.raises(InputError, match="no finished phantom/"):
+        rundir.find_inputs(run, "last", "cgan")
+    for name, kind in (("make_phantom", ""), ("train_generators", "cgan")):
+        with rundir.open_stage(Config(str(run)), name, kind=kind) as stage:
+            stage.complete()
+    assert list(rundir.find_inputs(run, "last", "cgan")) == ["make_phantom", "train_generators", "work"]
+    assert list(rundir.find_inputs(run, "last")) == ["make_phantom", "work"]
+    (run / "work" / "stage.json").unlink()
+    assert list(rundir.find_inputs(run, "last", optional=["work"])) == ["make_phantom"]
+
+
+def test_runs_of_version_0_1_are_refused_in_one_line(run):
+    do(run)
+    path = run / "work" / "stage.json"
+    record = json.loads(path.read_text())
+    assert record["versions"]["rembrandt_featgen"] == rembrandt_featgen.__version__
+    del record["versions"]["rembrandt_featgen"]
+    path.write_text(json.dumps(record))
+    for again in (lambda: do(run), lambda: rundir.find(run, "work")):
+        with pytest.raises(InputError, match="was made by version 0.1 of this program.*--run_dir") as caught:
+            again()
+        assert "\n" not in str(caught.value)
 
 
 def test_folder_that_cannot_be_made(tmp_path):

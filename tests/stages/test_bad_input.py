@@ -14,7 +14,7 @@ from rembrandt_featgen.core import rundir
 from rembrandt_featgen.data import store
 from rembrandt_featgen.stages import (
     crossvalidate,
-    export_models,
+    export,
     extract_features,
     pipeline,
     predict,
@@ -243,7 +243,7 @@ def test_unknown_tap(tmp_path, monkeypatch, capsys):
         (train_unet, "prepare_slices"),
         (extract_features, "prepare_slices"),
         (train_classifiers, "extract_features"),
-        (export_models, "prepare_slices"),
+        (export, "prepare_slices"),
     ],
 )
 def test_stage_before_it_is_missing(stage, missing, tmp_path, monkeypatch, capsys):

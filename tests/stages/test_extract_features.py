@@ -104,7 +104,7 @@ def test_slices_and_store_train_alike(run_dir):
 def test_a_generator_learns_from_slices(run_dir):
     extract_features.run(extract_features.Config(str(run_dir), features_from="slices"))
     train_generators.run(train_generators.Config(str(run_dir), ndf=2, ngf=2, gan_latent=3, gan_epochs=1, gan_batch=4))
-    history = rundir.read_json(run_dir / "acgan" / "history.json")
+    history = rundir.read_json(run_dir / "generator_acgan" / "history.json")
     assert {"d_loss", "val_real_class_accuracy"} <= set(history)
 
 

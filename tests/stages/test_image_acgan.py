@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.data.store import Store, Writer
 from rembrandt_featgen.features import encoders
 from rembrandt_featgen.generation import gan_export
@@ -12,7 +12,7 @@ from rembrandt_featgen.generation.encoded_gan import EncodedGAN
 from rembrandt_featgen.nn import weights
 from rembrandt_featgen.segmentation import unet_export
 from rembrandt_featgen.segmentation.unet import build_unet, tap_model
-from rembrandt_featgen.stages import extract_features, generate_synthetic, shared_flags, train_generators
+from rembrandt_featgen.stages import extract_features, generate_synthetic, train_generators
 
 SIZE, WIDTH, KIND = 32, 2, "image_acgan"
 BACKGROUND = -0.5  # of normalised slices
@@ -80,7 +80,7 @@ def test_generated_slices_are_from_the_background_on(run):
 
 def test_features_are_the_u_nets_of_confirmed_slices(run):
     gan, _ = gan_of(run)
-    folder = run / shared_flags.synthetic_folder(KIND)
+    folder = run / registry.folder("generate_synthetic", KIND)
     record = rundir.read_json(folder / rundir.RECORD)
     assert folder.name == "synthetic_image_acgan"
     assert record["inputs"].keys() == {KIND, "features"}

@@ -4,13 +4,12 @@ import dataclasses
 
 import pytest
 
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError
 from rembrandt_featgen.stages import (
     extract_features,
     generate_synthetic,
     run_sweep,
-    shared_flags,
     train_classifiers,
     train_generators,
     train_unet,
@@ -31,7 +30,7 @@ def base(tmp_path):
 
     def make(lgg=20, **changes):
         (kind,) = changes.get("generators", ("acgan",))
-        names = {"acgan": kind, "synthetic": shared_flags.synthetic_folder(kind)}
+        names = {"acgan": kind, "synthetic": registry.folder("generate_synthetic", kind)}
         for name, module in MODULES.items():
             name = names.get(name, name)
             known = {field.name for field in dataclasses.fields(module.Config)}
@@ -190,7 +189,7 @@ def test_points_learn_what_they_do_not_share(base, monkeypatch):
     assert (classifier.classifier_arms, classifier.classifier_kinds) == (("augmented",), ("cnn",))
     assert classifier.synthetic_added == 5
     home = run_dir / "sweeps" / "filters=8"
-    assert (home / "features").resolve() == run_dir / "features" and not (home / "acgan").exists()
+    assert (home / "features").resolve() == run_dir / "features" and not (home / "generator_acgan").exists()
 
 
 def test_what_the_run_has_of_another_gan_is_shared_while_it_fits(base, monkeypatch):
@@ -201,11 +200,11 @@ def test_what_the_run_has_of_another_gan_is_shared_while_it_fits(base, monkeypat
     learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_generators=("cgan",))
     assert seen == ["train_classifiers"]
     assert {path.name for path in home.iterdir()} == {"slices", "unet", "features", "cgan", "synthetic_cgan"}
-    record = rundir.read_json(run_dir / "cgan" / "stage.json")
-    rundir.write_json(run_dir / "cgan" / "stage.json", {**record, "inputs": {"features": "others"}})
+    record = rundir.read_json(run_dir / "generator_cgan" / "stage.json")
+    rundir.write_json(run_dir / "generator_cgan" / "stage.json", {**record, "inputs": {"features": "others"}})
     learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_generators=("cgan",))
     assert seen[1:] == ["train_generators", "generate_synthetic", "train_classifiers"]
-    assert not (home / "cgan").exists()
+    assert not (home / "generator_cgan").exists()
 
 
 def test_a_gan_of_slices_is_shared_by_all_taps(base, monkeypatch):
@@ -248,8 +247,8 @@ def test_what_a_point_comes_to_share_is_linked(base, monkeypatch):
     own.mkdir()
     learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
     assert own.is_symlink()
-    record = rundir.read_json(run_dir / "classifier" / "stage.json")
+    record = rundir.read_json(run_dir / "classifiers" / "stage.json")
     record["config"]["classifier_kinds"] = ["linear"]
-    rundir.write_json(run_dir / "classifier" / "stage.json", record)
+    rundir.write_json(run_dir / "classifiers" / "stage.json", record)
     learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
     assert not own.exists() and not own.is_symlink()

@@ -8,12 +8,12 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util import tensor_util
 
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store import Store, Writer
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.nn import checkpointing
-from rembrandt_featgen.stages import crossvalidate, generate_synthetic, shared_flags, train_arms, train_generators
+from rembrandt_featgen.stages import crossvalidate, generate_synthetic, train_arms, train_generators
 
 SHAPE = (4, 4, 2)
 
@@ -56,11 +56,11 @@ def run(tmp_path_factory):
         patch.setattr(checkpointing, "SAVE_SECONDS", 0.0)
         with pytest.raises(KeyboardInterrupt):
             train_generators.run(settings(run_dir, "acgan", "cgan"))
-    assert (run_dir / "acgan" / rundir.RECORD).exists()
+    assert (run_dir / "generator_acgan" / rundir.RECORD).exists()
     assert len(rundir.read_json(run_dir / "cgan.part" / "history.json")["d_loss"]) == 1
-    before = (run_dir / "acgan" / rundir.RECORD).stat().st_mtime_ns
+    before = (run_dir / "generator_acgan" / rundir.RECORD).stat().st_mtime_ns
     train_generators.run(settings(run_dir, "acgan", "cgan"))
-    assert (run_dir / "acgan" / rundir.RECORD).stat().st_mtime_ns == before
+    assert (run_dir / "generator_acgan" / rundir.RECORD).stat().st_mtime_ns == before
     generate_synthetic.run(
         generate_synthetic.Config(
             run_dir=str(run_dir),
@@ -96,7 +96,7 @@ def test_tensorboard_has_what_is_generated_and_how_much_is_confirmed(run):
         assert png[:2] == [b"8", b"4"]  # two maps of 4 x 4 side by side
     events = EventAccumulator(str(run / "tensorboard" / "synthetic")).Reload()
     (accuracy,) = events.Tensors("class_accuracy")
-    figures = rundir.read_json(run / "synthetic" / rundir.RECORD)["figures"]
+    figures = rundir.read_json(run / "synthetic_acgan" / rundir.RECORD)["figures"]
     assert tensor_util.make_ndarray(accuracy.tensor_proto) == pytest.approx(figures["class_accuracy"])
 
 
@@ -110,7 +110,7 @@ def test_features_of_an_acgan_are_confirmed_and_those_of_a_cgan_are_all_kept(run
     store = Store(run / "synthetic_cgan", "synthetic")
     assert store.labels.tolist() == [0, 1] * 5
     gan = gan_export.restore_gan(
-        run / "cgan", SHAPE, rundir.read_json(run / "cgan" / rundir.RECORD)["config"], "float32"
+        run / "generator_cgan", SHAPE, rundir.read_json(run / "generator_cgan" / rundir.RECORD)["config"], "float32"
     )
     wanted = gan.generate(gan.noise(8, [1, 1]), np.ones(8, np.int32))  # of seed 0, the first batch of HGG
     found = [record["feature"].numpy() for record in store.dataset()][1::2]
@@ -127,7 +127,7 @@ def test_one_try_generates_what_is_wanted_and_no_more(run, tmp_path, kind):
             str(tmp_path), generators=(kind,), synthetic_per_class=5, generate_tries=1, generate_batch=3
         )
     )
-    figures = rundir.read_json(tmp_path / shared_flags.synthetic_folder(kind) / rundir.RECORD)["figures"]
+    figures = rundir.read_json(tmp_path / registry.folder("generate_synthetic", kind) / rundir.RECORD)["figures"]
     assert figures["generated"] == 10
     assert figures["synthetic"] == (10 if kind == "cgan" else round(10 * figures["class_accuracy"]))
 
@@ -152,8 +152,8 @@ def test_batches_are_balanced_or_hold_each_feature_once(tmp_path, monkeypatch, b
 def test_networks_of_the_origin_are_trained_restored_and_drawn_from(tmp_path):
     write_features(tmp_path)
     train_generators.run(settings(tmp_path, "acgan", gan_networks="reference", gan_epochs=1))
-    record = rundir.read_json(tmp_path / "acgan" / rundir.RECORD)
-    gan = gan_export.restore_gan(tmp_path / "acgan", SHAPE, record["config"], "float32")
+    record = rundir.read_json(tmp_path / "generator_acgan" / rundir.RECORD)
+    gan = gan_export.restore_gan(tmp_path / "generator_acgan", SHAPE, record["config"], "float32")
     assert not [layer for layer in gan.discriminator.layers if "dropout" in layer.name or "spectral" in layer.name]
     # each channel is 0 at its lowest: the ends of tanh are 0 and its maximum
     found = np.stack([record["feature"] for record in Store(tmp_path / "features", "train").dataset()])
@@ -163,7 +163,7 @@ def test_networks_of_the_origin_are_trained_restored_and_drawn_from(tmp_path):
         np.testing.assert_allclose(gan.generate(None, None)[0, 0, 0], wanted, atol=1e-6)
     del record["config"]["gan_networks"]
     with pytest.raises(InputError, match="was made by a version without --gan_networks; delete it to redo it"):
-        gan_export.restore_gan(tmp_path / "acgan", SHAPE, record["config"], "float32")
+        gan_export.restore_gan(tmp_path / "generator_acgan", SHAPE, record["config"], "float32")
 
 
 def test_other_settings_are_refused(run):

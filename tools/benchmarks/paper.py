@@ -24,7 +24,7 @@ from benchmarks.rows import row
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifiers
 from rembrandt_featgen.cohort import layouts, splits
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.pipelines import steps_per_epoch
 from rembrandt_featgen.evaluation.sweep_points import CLASSIFIER, Point
@@ -52,11 +52,11 @@ STAGES = {
 }
 # Clocks of what a point of a sweep may have of its own, by its name in `sweep`.
 OWN = {
-    "unet": ("train_unet", "evaluate"),
-    "features": ("extract_features",),
-    "gan": ("train_generators",),
-    "synthetic": ("generate_synthetic",),
-    "classifier": (CLASSIFIER,),
+    "train_unet": ("train_unet", "evaluate"),
+    "extract_features": ("extract_features",),
+    "train_generators": ("train_generators",),
+    "generate_synthetic": ("generate_synthetic",),
+    "train_classifiers": (CLASSIFIER,),
 }
 
 
@@ -78,7 +78,7 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
 def check(path: str):
     """The flags of a flagfile; InputError for those whose hours cannot be told."""
     flags = paper_sides.read_flags(path)
-    flags = dataclasses.replace(flags, generators=shared_flags.check_gans(flags))
+    flags = dataclasses.replace(flags, generators=shared_flags.check_generators(flags))
     extract_features.check_tap(flags)
     run_sweep.check(flags)
     where = f"--paper_flags={path}"
@@ -137,18 +137,18 @@ def sweep_points(flags, folder: Path) -> list[tuple[Point, list[str]]]:
       folder: where the records of such a run are put, as far as a sweep reads them.
     """
     flags = dataclasses.replace(flags, unet_weights=WEIGHTS)
-    first = shared_flags.with_first_gan(flags)
+    first = shared_flags.with_first_generator(flags)
     figures = {"split": {split: {"slices": own} for split, own in slices(flags).items()}, "tap": flags.tap}
-    made = {"slices": ("prepare_slices", first), "unet": ("train_unet", first), "features": ("extract_features", first)}
+    made = [(name, "", first) for name in ("prepare_slices", "train_unet", "extract_features", "train_classifiers")]
     for kind in flags.generators:
         own = dataclasses.replace(flags, generators=(kind,))
-        made |= {kind: ("train_generators", own), shared_flags.synthetic_folder(kind): ("generate_synthetic", own)}
-    made["classifier"] = ("train_classifiers", first)
-    for name, (module, config) in made.items():
-        settings = dataclasses.asdict(stages.share(stages.modules([module])[module], config))
-        record = {"stage": name, "config": settings, "inputs": {}, "figures": figures}
-        (folder / name).mkdir(parents=True)
-        rundir.write_json(folder / name / rundir.RECORD, record)
+        made += [(name, kind, own) for name in paper_sides.OF_EACH_GAN]
+    for name, kind, config in made:
+        settings = dataclasses.asdict(stages.share(stages.modules([name])[name], config))
+        record = {"stage": name, "kind": kind, "config": settings, "inputs": {}, "figures": figures}
+        stage_folder = folder / registry.folder(name, kind)
+        stage_folder.mkdir(parents=True)
+        rundir.write_json(stage_folder / rundir.RECORD, record)
     base = run_sweep.find_base(str(folder))
     return [
         (point, run_sweep.own_stages(base, point))
@@ -190,7 +190,7 @@ def _sides(config, path, flags, points, folder) -> dict[str, turns.Side]:
         options = {"cohort": str(folder / "few"), "changes": point.changes}
         if "augmentation" in point.changes:
             measured = {point.name: side("train_unet", point.name, few, last="train_unet", **options)}
-        elif {"features", "gan"} & set(own):
+        elif {"extract_features", "train_generators"} & set(own):
             measured = {point.name: side("point", point.name, few, **options)}
         else:  # its steps are as long as the run's
             continue

@@ -138,7 +138,7 @@ class _Batches(tf.keras.callbacks.Callback):
 
 def _trial(options: dict):
     """The flagfile's config of one GAN, but for `options["changes"]` and what says how long a run takes."""
-    config = shared_flags.with_first_gan(read_flags(options["flags"], options["folder"]))
+    config = shared_flags.with_first_generator(read_flags(options["flags"], options["folder"]))
     config = dataclasses.replace(config, **options.get("changes", {}))
     steps = options["steps"]
     training, members = patients(config, steps)
@@ -238,10 +238,10 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
 def _write_unet(config) -> None:
     """The U-Net as its training begins, in the folder of a trained one."""
     module = stages.modules(["train_unet"])["train_unet"]
-    _, record, digest = rundir.find(config.run_dir, "slices", "prepare_slices")
+    prepared = rundir.find(config.run_dir, "prepare_slices")
     config = stages.share(module, config)
-    with rundir.open_stage(config, module.FOLDER, {"slices": digest}) as stage:
-        unet = initial.unet(dataclasses.asdict(config), record["figures"])
+    with rundir.open_stage(config, "train_unet", [prepared]) as stage:
+        unet = initial.unet(dataclasses.asdict(config), prepared.record["figures"])
         weights.save(unet.get_weights(), stage.path / "best.npz")
         stage.complete()
 

@@ -21,7 +21,6 @@ from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.segmentation import pretrained, tensorlayer_files, unet_export
 from rembrandt_featgen.stages import shared_flags
 
-FOLDER = "export"
 CHOICES = ("auto", "baseline_cnn", "augmented_cnn", "baseline_linear", "augmented_linear")
 
 
@@ -38,30 +37,28 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/export: unet/, generator/ and classifier/, which compute in float32, and unet_tensorlayer.npz."""
-    config = shared_flags.with_first_gan(config)
+    config = shared_flags.with_first_generator(config)
     (kind,) = config.generators
-    names = {
-        "slices": "prepare_slices",
-        "unet": "train_unet",
-        "features": "extract_features",
-        kind: "train_generators",
-        "classifier": "train_classifiers",
-    }
-    found = {name: rundir.find(config.run_dir, name, module) for name, module in names.items()}
-    folders, records, digests = ({name: entry[i] for name, entry in found.items()} for i in range(3))
-    with rundir.open_stage(config, FOLDER, digests) as stage:
+    found = rundir.find_inputs(config.run_dir, "export", kind)
+    folders = {name: entry.folder for name, entry in found.items()}
+    records = {name: entry.record for name, entry in found.items()}
+    with rundir.open_stage(config, "export", list(found.values())) as stage:
         if stage.done:
             return
-        slices, shape = records["slices"]["figures"], tuple(records["features"]["figures"]["shape"])
-        unet = unet_export.restore_unet(folders["unet"], records["unet"]["config"], records["slices"], "float32")
-        encoder = encoders.encoder(unet, folders["features"])
-        made = tuple(records[kind]["figures"]["shape"])
-        gan = gan_export.restore_gan(folders[kind], made, records[kind]["config"], "float32")
+        slices, shape = records["prepare_slices"]["figures"], tuple(records["extract_features"]["figures"]["shape"])
+        unet = unet_export.restore_unet(
+            folders["train_unet"], records["train_unet"]["config"], records["prepare_slices"], "float32"
+        )
+        encoder = encoders.encoder(unet, folders["extract_features"])
+        made = tuple(records["train_generators"]["figures"]["shape"])
+        gan = gan_export.restore_gan(
+            folders["train_generators"], made, records["train_generators"]["config"], "float32"
+        )
         gan = EncodedGAN(gan, encoder) if KINDS[kind].of_images else gan
-        losses = records["classifier"]["figures"]["validation_loss"]
+        losses = records["train_classifiers"]["figures"]["validation_loss"]
         chosen = min(losses, key=losses.get) if config.export_classifier == "auto" else config.export_classifier
         classifier = classifier_export.restore_classifier(
-            folders["classifier"], chosen, shape, records["classifier"]["config"]
+            folders["train_classifiers"], chosen, shape, records["train_classifiers"]["config"]
         )
         models = {
             "unet": unet_export.segmenter(
@@ -69,7 +66,7 @@ def run(config: Config) -> None:
                 encoder,
                 slices["mean"],
                 slices["deviation"],
-                records["slices"]["config"]["image_size"],
+                records["prepare_slices"]["config"]["image_size"],
                 slices["modalities"],
             ),
             "generator": gan_export.generator(gan, GRADES),
@@ -81,8 +78,8 @@ def run(config: Config) -> None:
         logging.set_verbosity(logging.INFO)
         weights = [variable.numpy() for variable in pretrained.variables(unet)]
         tensorlayer_files.write(stage.path / "unet_tensorlayer.npz", weights)
-        stage.complete(classifier=chosen, tap=records["features"]["figures"]["tap"], grades=GRADES)
-        logging.info("export: unet, generator and classifier (%s) in %s", chosen, config.run_dir + "/" + FOLDER)
+        stage.complete(classifier=chosen, tap=records["extract_features"]["figures"]["tap"], grades=GRADES)
+        logging.info("export: unet, generator and classifier (%s) in %s", chosen, stage.path)
 
 
 def main() -> None:

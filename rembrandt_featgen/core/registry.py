@@ -1,0 +1,178 @@
+"""The stages of a run and of a study, each declared once: name, folder, inputs, and what it does.
+
+A stage `name` is the module `rembrandt_featgen.stages.<name>` and the binary of that name. Modules are strings here, so
+that this room imports none of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+PACKAGE = "rembrandt_featgen.stages"
+
+
+@dataclasses.dataclass(frozen=True)
+class StageInfo:
+    """A stage.
+
+    Attributes:
+      name: of its module in `stages/`.
+      folder: its folder in --run_dir, in which `{kind}` stands for the kind of generator.
+      title: what it does, in a few words.
+      inputs: names of the stages whose folders it reads, as far as they are there.
+    """
+
+    name: str
+    folder: str
+    title: str
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def has_kinds(self) -> bool:
+        """Whether it has a folder for each kind of generator."""
+        return "{kind}" in self.folder
+
+    @property
+    def module(self) -> str:
+        """Dotted name of its module."""
+        return f"{PACKAGE}.{self.name}"
+
+
+_FEATURES = ("prepare_slices", "train_unet", "extract_features")
+_GENERATORS = ("train_generators", "generate_synthetic")
+
+STAGES = {
+    stage.name: stage
+    for stage in (
+        StageInfo("make_phantom", "phantom", "the synthetic cohort as NIfTI files (only with --cohort=phantom)"),
+        StageInfo(
+            "prepare_slices", "slices", "split by patient; normalised slices of each split on disk", ("make_phantom",)
+        ),
+        StageInfo("train_unet", "unet", "the U-Net, trained or fine-tuned to segment the tumour", ("prepare_slices",)),
+        StageInfo(
+            "extract_features",
+            "features",
+            "features of a block of the U-Net, or of crops around the predicted tumour",
+            ("prepare_slices", "train_unet"),
+        ),
+        StageInfo(
+            "train_generators",
+            "generator_{kind}",
+            "generators of features, one for each kind of --generators",
+            ("prepare_slices", "extract_features"),
+        ),
+        StageInfo(
+            "generate_synthetic",
+            "synthetic_{kind}",
+            "synthetic features of each class, and how many were accepted",
+            (*_FEATURES, "train_generators"),
+        ),
+        StageInfo(
+            "train_classifiers",
+            "classifiers",
+            "classifiers trained with and without synthetic features, tested on real ones",
+            ("extract_features", "generate_synthetic"),
+        ),
+        StageInfo(
+            "export",
+            "export",
+            "U-Net, generator and classifier as SavedModels, which TensorFlow alone can load",
+            (*_FEATURES, "train_generators", "train_classifiers"),
+        ),
+        StageInfo(
+            "run_sweep",
+            "sweep",
+            "a run for each value of the --sweep_... flags, and the table that compares them",
+            (*_FEATURES, *_GENERATORS, "train_classifiers"),
+        ),
+        StageInfo(
+            "draw_figures",
+            "figures",
+            "the paper's figures and tables, Grad-CAM, TensorBoard's images and projector",
+            (*_FEATURES, *_GENERATORS, "train_classifiers", "export", "run_sweep"),
+        ),
+        StageInfo(
+            "write_report",
+            "report",
+            "report.json and index.html with the verdict of a run",
+            (*_FEATURES, *_GENERATORS, "train_classifiers", "export", "draw_figures", "run_sweep"),
+        ),
+        StageInfo(
+            "assign_folds", "folds", "a study's folds: which patients train, validate and test", ("make_phantom",)
+        ),
+        StageInfo(
+            "train_arms",
+            "arms",
+            "in a fold of a study: a classifier for each arm, and its predictions",
+            (*_FEATURES, "generate_synthetic"),
+        ),
+        StageInfo(
+            "write_study_report",
+            "report",
+            "report.json and index.html with the table of arms and the verdict of a study",
+            ("assign_folds", "train_arms"),
+        ),
+    )
+}
+# One run: one split, with and without synthetic features.
+RUN = (
+    "make_phantom",
+    "prepare_slices",
+    "train_unet",
+    "extract_features",
+    "train_generators",
+    "generate_synthetic",
+    "train_classifiers",
+    "export",
+    "run_sweep",
+    "draw_figures",
+    "write_report",
+)
+# A study: cross-validation, in each of whose folds every arm is trained.
+FOLD = ("prepare_slices", "train_unet", "extract_features", "train_generators", "generate_synthetic", "train_arms")
+STUDY = ("make_phantom", "assign_folds", *FOLD, "write_study_report")
+# Binaries that run stages, or need none.
+RUNNERS = {
+    "pipeline": "all stages of a run",
+    "crossvalidate": "a study: all stages of each fold, and its report",
+    "selfcheck": "whether a study tells the truth: random labels, planted leaks, a planted signal",
+    "predict": "mask and class of a new patient, from exported models alone",
+}
+FOLD_RUNS = "fold_runs"  # of a study: a run for each fold, in a folder of its name
+SWEEP_POINTS = "sweep_points"  # of a run: a run for each point of its sweeps
+
+# Flags that had other names in version 0.1.
+RENAMED_FLAGS = {
+    "gans": "generators",
+    "gan_average": "gan_ema_decay",
+    "gan_batch_deviation": "gan_minibatch_stddev",
+    "acgan_latent": "gan_latent",
+    "acgan_epochs": "gan_epochs",
+    "acgan_batch": "gan_batch",
+    "acgan_balanced": "gan_balanced",
+    "acgan_learning_rate": "gan_learning_rate",
+    "acgan_beta1": "gan_beta1",
+    "synthetic_per_grade": "synthetic_per_class",
+    "sweep_gans": "sweep_generators",
+    "sweep_origin": "sweep_reference",
+    "grade_weight": "unet_class_weight",
+    "phantom_hgg": "phantom_counts",
+    "phantom_lgg": "phantom_counts",
+}
+
+
+def folder(name: str, kind: str = "") -> str:
+    """Name of a stage's folder in --run_dir.
+
+    Args:
+      name: of the stage.
+      kind: of generator, for the stages that have a folder for each.
+
+    Raises:
+      ValueError: there is no such stage, or a kind is missing.
+    """
+    if name not in STAGES:
+        raise ValueError(f"stage must be one of {', '.join(STAGES)}, received {name!r}")
+    if STAGES[name].has_kinds and not kind:
+        raise ValueError(f"the stage {name} has a folder for each kind of generator; name the kind")
+    return STAGES[name].folder.format(kind=kind)
