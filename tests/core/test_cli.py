@@ -315,6 +315,6 @@ def test_flags_of_version_0_1_are_refused_with_their_new_names(argument, tmp_pat
         argument = f"--flagfile={tmp_path / 'old.flags'}"
     old = "gans" if "gans" in argument else "acgan_balanced" if "balanced" in argument else "acgan_epochs"
     with pytest.raises(InputError) as caught:
-        cli.parse(Config, ["--run_dir=x", argument])
+        cli.parse(Config, [argument])
     now = registry.RENAMED_FLAGS[old]
     assert str(caught.value) == f"--{old} was a flag of version 0.1; it is now --{now}, see --help"
