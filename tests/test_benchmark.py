@@ -136,23 +136,23 @@ PAPER_SECONDS = {
 # name: value, ratio. A tenth of the patients validates: 6 of the 54 HGG, with 2712 / 9 = 301 slices, and 4 of the 36
 # LGG, with 203. So 4036 slices train, 504 validate, 570 test: 1009, 126 and 143 batches of 4.
 PAPER_EXPECTED = {
-    "paper_prepare_hours": (5110 * 0.027 / 3600, None),
-    "paper_prepare_rate_2nd_vs_1st_half": (1 / 0.018, 2.0),
-    "paper_finetune_hours": (3 * 1009 * 9 / 3600, None),
-    "paper_finetune_rate_2nd_vs_1st_half": (0.1, 0.8),
-    "paper_finetune_memory_2nd_vs_1st_half": (2.5, 1.25),
-    "paper_finetune_bfloat16_hours": (3 * 1009 * 4.5 / 3600, 0.5),
-    "paper_finetune_bfloat16_rate_2nd_vs_1st_half": (1 / 4.5, 1.0),
+    "paper_prepare_slices_hours": (5110 * 0.027 / 3600, None),
+    "paper_prepare_slices_rate_2nd_vs_1st_half": (1 / 0.018, 2.0),
+    "paper_train_unet_hours": (3 * 1009 * 9 / 3600, None),
+    "paper_train_unet_rate_2nd_vs_1st_half": (0.1, 0.8),
+    "paper_train_unet_memory_2nd_vs_1st_half": (2.5, 1.25),
+    "paper_train_unet_bfloat16_hours": (3 * 1009 * 4.5 / 3600, 0.5),
+    "paper_train_unet_bfloat16_rate_2nd_vs_1st_half": (1 / 4.5, 1.0),
     "paper_evaluate_hours": ((3 * 126 + 1009 + 126 + 143) / 1000, None),
-    "paper_extract_hours": (1278 / 2000, None),
-    "paper_train_acgan_hours": (2 * 1009 / 4000 + 2 * 1009 / 1000, None),
-    # 100 / 0.823 = 122 of a grade: 16 batches of 8; a cgan confirms nothing, so it draws 100
-    "paper_generate_hours": (2 * 16 / 800 + 2 * 13 / 100, None),
-    "paper_generate_rate_2nd_vs_1st_half": (0.2, 0.8),
-    "paper_classify_hours": (5 * (1009 + 1022) * 0.396 / 3600, None),
+    "paper_extract_features_hours": (1278 / 2000, None),
+    "paper_train_generators_hours": (2 * 1009 / 4000 + 2 * 1009 / 1000, None),
+    # 100 / 0.823 = 122 of a class: 16 batches of 8; a cgan accepts all, so it draws 100
+    "paper_generate_synthetic_hours": (2 * 16 / 800 + 2 * 13 / 100, None),
+    "paper_generate_synthetic_rate_2nd_vs_1st_half": (0.2, 0.8),
+    "paper_train_classifiers_hours": (5 * (1009 + 1022) * 0.396 / 3600, None),
     "paper_total_hours": (13.840375, None),
     "paper_sweep_start_hours": (7.5675 + 1.656, None),
-    # steps of fine-tuning are its own; it evaluates, extracts, trains and draws like the run
+    # its own steps of fine-tuning; it evaluates, extracts, trains and draws like the run
     "paper_sweep_origin_hours": (15.135 + 1.656 + 0.639 + 0.5045 + 0.04 + 5 * (1009 + 1022) / 10000, None),
     "paper_sweep_gan_hours": (5 * 1022 / 10000, None),  # the run has a cgan, but no CNN of it
     "paper_sweep_tap_hours": (1278 / 1000 + 2018 / 2000 + 32 / 400 + 10155 / 5000, None),
@@ -304,7 +304,7 @@ def paper(tmp_path, monkeypatch):
     return module, check, flagfile
 
 
-def test_hours_of_every_sweep_can_be_told(paper, tmp_path):
+def test_hours_of_every_sweep_are_estimated(paper, tmp_path):
     module, check, _ = paper
     flags = check("--flagfile=flags/reproduce.flags", "--sweep_taps=conv3")
     own = {point.name: own for point, own in module.sweep_points(flags, tmp_path / "base")}
@@ -361,7 +361,7 @@ def test_flops_of_the_unet_by_hand():
 def test_rows_are_merged_by_name_and_make_a_table():
     rows = importlib.import_module("benchmarks.rows")
     before = [rows.row("a", 1.0, "s"), rows.row("b", 2.0, "s")]
-    merged = rows.merged(before, [rows.row("c", 4.0, "GB"), rows.row("a", 3.0, "s", 2.0, "b")])
+    merged = rows.merged(before, [rows.row("c", 4.0, "GB"), rows.row("a", 3.0, "s", other=2.0, against="b")])
     assert [(row["name"], row["value"], row["ratio"]) for row in merged] == [
         ("a", 3.0, 1.5),
         ("b", 2.0, None),
@@ -380,20 +380,20 @@ def test_only_what_is_asked_for_is_measured_and_the_rest_kept(benchmark, tmp_pat
         module = importlib.import_module(f"benchmarks.{subject}")
         monkeypatch.setattr(module, "measure", lambda *_, s=subject, v=value: ([rows.row(f"{s}_x", v, "s")], {}))
         benchmark.run(benchmark.Config(str(tmp_path), subjects=(subject,)))
-    read = importlib.import_module("rembrandt_featgen.rundir").read_json
+    read = importlib.import_module("rembrandt_featgen.core.rundir").read_json
     assert [row["name"] for row in read(tmp_path / "benchmark.json")] == ["augmentation_x", "store_x"]
     assert "| store_x | 6 | s |" in (tmp_path / "benchmark.md").read_text()
     assert list(read(tmp_path / "rounds.json")) == ["augmentation", "store"]
 
 
-def test_the_long_subject_is_measured_only_where_it_is_asked_for(benchmark):
+def test_the_long_subject_is_measured_only_if_named(benchmark):
     assert set(benchmark.SUBJECTS) - set(benchmark.Config().subjects) == {"paper"}
 
 
 def test_an_unknown_subject_and_missing_peers_are_refused(benchmark, turns, tmp_path, monkeypatch):
-    errors = importlib.import_module("rembrandt_featgen.errors")
+    errors = importlib.import_module("rembrandt_featgen.core.errors")
     with pytest.raises(errors.InputError, match="--subjects=augmentation,speed: take some of augmentation, unet"):
         benchmark.run(benchmark.Config(str(tmp_path), subjects=("augmentation", "speed")))
     monkeypatch.setattr(turns, "PEERS_PYTHON", tmp_path / "python")
-    with pytest.raises(errors.InputError, match="--peers needs .* make it by tools/setup_peers"):
+    with pytest.raises(errors.InputError, match="--peers needs .* tools/setup_peers creates it"):
         benchmark.run(benchmark.Config(str(tmp_path), peers=True))

@@ -2,9 +2,9 @@
 
 Each side is a process of its own; sides take turns, and medians of their rounds are compared. Writes benchmark.json, a
 list of {"name", "value", "unit", "ratio", "against"}, benchmark.md, a table of it, and rounds.json: seconds of each
-round, peak memory, and the settings that were tried for each peer. Rows of subjects that are not measured now are kept.
-The subjects, each described in tools/benchmarks/: augmentation, unet, dice, extraction, store, acgan, classifier, and,
-where it is asked for, as it takes a quarter of an hour, paper: the hours of the paper's whole run.
+round, peak memory, and the settings that were tried for each peer. Rows of subjects that this call does not measure are
+kept. The subjects, each described in tools/benchmarks/: augmentation, unet, dice, extraction, store, acgan, classifier.
+One more runs only if it is named, as it takes a quarter of an hour; paper: the hours of the paper's whole run.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import store
 
 SUBJECTS = ("augmentation", "unet", "dice", "extraction", "store", "acgan", "classifier", "paper")
-LONG = ("paper",)  # measured only where they are asked for
+LONG = ("paper",)  # measured only if named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Config:
         tuple(name for name in SUBJECTS if name not in LONG),
         f"What to measure: some of {', '.join(SUBJECTS)}; the last takes a quarter of an hour.",
     )
-    peers: bool = cli.flag(False, "Whether to measure other packages, too, in .venv-peers, which is made if need be.")
+    peers: bool = cli.flag(
+        False, "Whether to measure other packages, too, in .venv-peers, which is created if it is missing."
+    )
     rounds: int = cli.flag(5, "Turns of each side; the median counts.", minimum=1)
     precisions: tuple[str, ...] = cli.flag(
         ("float32", "bfloat16"), "Precisions to compare; the first is the reference."
@@ -71,7 +73,7 @@ class Config:
     classifier_filters: int = cli.flag(64, "Filters of the classifier's first convolution.", minimum=1)
     classifier_units: int = cli.flag(128, "Units of the classifier's first dense layer.", minimum=1)
     classifier_samples: int = cli.flag(256, "Features in an epoch of the classifier, which is a round.", minimum=1)
-    paper_flags: str = cli.flag("flags/paper.flags", "Flagfile of the run whose hours the subject 'paper' tells.")
+    paper_flags: str = cli.flag("flags/paper.flags", "Flagfile of the run whose hours the subject 'paper' estimates.")
     paper_steps: int = cli.flag(20, "Steps of each of its stages that are measured.", minimum=2)
     paper_sweep_steps: int = cli.flag(
         2, "Steps of each stage of a point of its sweeps, where they differ from the run's.", minimum=2
@@ -87,18 +89,18 @@ def run(config: Config) -> None:
     if unknown or not config.subjects:
         raise InputError(f"--subjects={','.join(config.subjects)}: take some of {', '.join(SUBJECTS)}")
     if config.peers and not turns.PEERS_PYTHON.exists():
-        raise InputError(f"--peers needs {turns.PEERS_PYTHON}; make it by tools/setup_peers, as tools/benchmark does")
+        raise InputError(f"--peers needs {turns.PEERS_PYTHON}; tools/setup_peers creates it, as tools/benchmark does")
     folder = Path(config.run_dir)
     rundir.make_folder(folder, "--run_dir")
     for subject in config.subjects:
         print(f"{subject} ...", flush=True)
-        found, taken = importlib.import_module(f"benchmarks.{subject}").measure(config, config.peers)
-        kept = rows.merged(_read(folder / "benchmark.json", []), found)
+        measured, taken = importlib.import_module(f"benchmarks.{subject}").measure(config, config.peers)
+        kept = rows.merged(_read(folder / "benchmark.json", []), measured)
         rundir.write_json(folder / "benchmark.json", kept)
         (folder / "benchmark.md").write_text(rows.table(kept))
         taken = {name: one._asdict() for name, one in taken.items()}
         rundir.write_json(folder / "rounds.json", _read(folder / "rounds.json", {}) | {subject: taken})
-        print(rows.table(found), flush=True)
+        print(rows.table(measured), flush=True)
 
 
 def _read(path, default):

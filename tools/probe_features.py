@@ -1,8 +1,8 @@
-"""Asks which features of a study's U-Nets tell the grades apart: each tap, averaged over the slice or over the tumour.
+"""Measures how well features of a study's U-Nets separate the classes: each tap, averaged over the slice or the tumour.
 
 In each fold of the first seed, logistic regression learns from the training patients' slices; its regularisation is
-chosen by the validation patients. "Over the tumour" weighs positions by the U-Net's own probability of tumour. Choose
-by the column of the validation patients: that of the test patients is for the record.
+chosen by the validation patients. "Over the tumour" weights positions by the U-Net's probability of tumour. Choose a
+tap by the columns of the validation patients; those of the test patients are for the record.
 
 .venv/bin/python tools/probe_features.py --run_dir=runs/study
 """
@@ -76,7 +76,7 @@ def _features(home: Path):
     unet = unet_export.restore_unet(home / "unet", records["unet"]["config"], records["slices"], "float32")
     outputs = {tap: unet.get_layer(f"{tap}_2").output for tap in TAPS}
     network = tf.keras.Model(unet.input, {**outputs, "tumour": unet.output})
-    found = {}
+    by_split = {}
     for split in splits.SPLITS:
         columns, labels, patients = {}, [], []
         for batch in pipelines.slices(home / "slices", split, 16):
@@ -93,12 +93,12 @@ def _features(home: Path):
             labels.append(batch["label"].numpy())
             patients.append(batch["patient"].numpy().astype(str))
         joined = {source: np.concatenate(parts) for source, parts in columns.items()}
-        found[split] = joined, np.concatenate(labels), np.concatenate(patients)
-    return found
+        by_split[split] = joined, np.concatenate(labels), np.concatenate(patients)
+    return by_split
 
 
 def _fit(data, source):
-    """The regression whose regularisation serves the validation patients best."""
+    """The regression whose regularisation gives the validation patients the lowest Brier score."""
     best, least = None, np.inf
     for strength in STRENGTHS:
         features, labels, _ = data["train"]

@@ -1,6 +1,6 @@
 """Augmentation of slices with their masks by all of Table 1, in slices per second.
 
-Our side is `augment.augment` inside tf.data, in batches, as in training. The others do flips, elastic distortion,
+Our side is `augmentation.augment` inside tf.data, in batches, as in training. The others do flips, elastic distortion,
 rotation, shift, shear and zoom with the ranges of Table 1, slice by slice, in the fastest of their settings (one
 process, two threads, two processes, ...), and leave out what they do not have. TensorLayer's prepro runs in our
 environment.
@@ -30,11 +30,13 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
     found = turns.take_turns(sides, config.rounds)
     speed = {name: sides[name].options["slices"] / one.median for name, one in found.items()}
     rows = [row(f"augmentation_{name}", value, "slices/s") for name, value in speed.items()]
-    rows.append(row("augmentation_vs_tensorlayer", speed["ours"], "slices/s", speed["tensorlayer"], "tensorlayer"))
+    rows.append(
+        row("augmentation_vs_tensorlayer", speed["ours"], "slices/s", other=speed["tensorlayer"], against="tensorlayer")
+    )
     others = {name: value for name, value in speed.items() if name in PEERS}
     if others:
         best = max(others, key=others.get)
-        rows.append(row("augmentation_vs_fastest_peer", speed["ours"], "slices/s", others[best], best))
+        rows.append(row("augmentation_vs_fastest_peer", speed["ours"], "slices/s", other=others[best], against=best))
     return rows, found
 
 

@@ -1,4 +1,4 @@
-"""Training of the CNN that tells grades, on features in memory, in samples per second.
+"""Training of the CNN classifier, on features in memory, in samples per second.
 
 Our side is an epoch of `fitting.Fitter`, all inside one graph. PyTorch trains the same network (the same numbers of
 parameters) on the same batches, drawn from memory, in its fastest setting. Batches are of nearly the same size in both.
@@ -34,14 +34,26 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
 
 def train(options: dict) -> turns.Work:
     """A side: an epoch."""
-    fitter = fitting.Fitter(
-        fitting.Architecture("cnn", tuple(options["shape"]), options["filters"], options["units"], options["precision"])
+    architecture = fitting.Architecture(
+        kind="cnn",
+        shape=tuple(options["shape"]),
+        filters=options["filters"],
+        units=options["units"],
+        precision=options["precision"],
     )
+    fitter = fitting.Fitter(architecture)
     fitter.reset(0, 1e-3)
     features = tf.nn.relu(tf.random.stateless_normal([options["samples"], *options["shape"]], [0, 0]) - 1.0)
     labels, random = tf.cast(tf.range(options["samples"]) % 2, tf.float32), np.random.default_rng(0)
 
     def epoch():
-        return fitter.epoch(features, labels, options["batch"], fitting.Objective(), fitting.Mixing(), random)
+        return fitter.epoch(
+            features,
+            labels,
+            batch=options["batch"],
+            objective=fitting.Objective(),
+            mixing=fitting.Mixing(),
+            random=random,
+        )
 
     return turns.Work(epoch, {"parameters": sum(x.size for x in fitter.get_weights())})

@@ -25,8 +25,8 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
             f"unet_test_hard_dice_{precision}",
             value,
             "per slice",
-            None if precision == reference else dice[reference],
-            None if precision == reference else reference,
+            other=None if precision == reference else dice[reference],
+            against=None if precision == reference else reference,
         )
         for precision, value in dice.items()
     ]

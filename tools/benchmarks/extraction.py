@@ -1,7 +1,7 @@
 """Extraction of features: slices per second at each tap, and the peak memory of the process that does it.
 
-Extraction is what the extract stage does: slices from their store, the U-Net up to the tap, features to their store.
-Beside it: the same part of the U-Net on slices in memory, writing nothing, and the whole U-Net likewise.
+Extraction is what the stage `extract_features` does: slices from their store, the U-Net up to the tap, features to
+their store. Beside it: the same part of the U-Net on slices in memory, writing nothing, and the whole U-Net likewise.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
             return {f"{kind} {tap}": turns.Side(f"{__name__}:{kind}", {**options, "tap": tap}) for tap in taps}
 
         found = turns.take_turns(
-            {**sides("extract_features", ["conv5"]), **sides("run", ["conv5", "everything"])}, config.rounds
+            {**sides("extract", ["conv5"]), **sides("run", ["conv5", "everything"])}, config.rounds
         )
         for tap in config.taps:
             if tap != "conv5":
-                found |= turns.take_turns(sides("extract_features", [tap]), config.rounds)
+                found |= turns.take_turns(sides("extract", [tap]), config.rounds)
     speed = {name: config.extract_slices / one.median for name, one in found.items()}
     rows = []
     for tap in dict.fromkeys(("conv5", *config.taps)):
@@ -43,8 +43,10 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
         rows.append(row(f"extract_{tap}", speed[name], "slices/s"))
         rows.append(row(f"extract_{tap}_peak_memory", found[name].peak_bytes / 1e9, "GB"))
     full, bare, conv5 = (speed[name] for name in ("run everything", "run conv5", "extract conv5"))
-    rows.append(row("extract_conv5_vs_full_forward", conv5, "slices/s", full, "forward pass of the whole U-Net"))
-    rows.append(row("extract_conv5_vs_bare_forward", conv5, "slices/s", bare, "forward pass up to conv5"))
+    rows.append(
+        row("extract_conv5_vs_full_forward", conv5, "slices/s", other=full, against="forward pass of the whole U-Net")
+    )
+    rows.append(row("extract_conv5_vs_bare_forward", conv5, "slices/s", other=bare, against="forward pass up to conv5"))
     return rows, found
 
 
@@ -57,7 +59,12 @@ def extract(options: dict) -> turns.Work:
     def work():
         with tempfile.TemporaryDirectory(dir=options["folder"]) as folder:
             extract_features.extract_split(
-                config, extract_features.of_tap(tap), shape, Path(options["folder"]), "train", Path(folder)
+                config,
+                extract_features.of_tap(tap),
+                shape,
+                slices=Path(options["folder"]),
+                split="train",
+                folder=Path(folder),
             )
 
     return turns.Work(work)
@@ -89,4 +96,6 @@ def _write_slices(options):
     tensors = {"image": (shape, "float32"), "mask": (shape, "uint8")}
     with store.Writer(folder, "train", tensors) as writer:
         for number, (image, mask) in enumerate(zip(images, masks)):
-            writer.write({"image": image, "mask": mask}, f"patient {number // 20}", number % 20, number % 2)
+            writer.write(
+                {"image": image, "mask": mask}, f"patient {number // 20}", slice_index=number % 20, label=number % 2
+            )

@@ -8,7 +8,7 @@ from --paper_sweep_steps of each point whose steps are not as long as the run's.
 
 Epochs are counted in full: patience, where the flagfile has any, ends them earlier. Not counted are what comes once or
 once an epoch: starts, saves, the validation of GAN and classifier, tables, figures, export. What has no clock is
-refused: features of crops, whose CNN is trained by `extract`, and those that are computed anew in every epoch.
+refused: features of crops, whose CNN is trained by `extract_features`, and those that are computed anew in every epoch.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ PATIENTS = {"HGG": 61, "LGG": 40}
 TESTED = {"HGG": 7, "LGG": 4}
 TRAINING = {"HGG": 2712, "LGG": 1828}
 TEST = {"HGG": 362, "LGG": 208}
-CONFIRMED = 0.823  # of what is generated with 512 filters, D tells the wanted grade (4.2.2)
-WEIGHTS = "BraTS"  # stands for the file of weights that the paper fine-tunes (4.1)
+ACCEPTED = 0.823  # of what is generated with 512 filters, D assigns the wanted class (4.2.2)
+WEIGHTS = "BraTS"  # in the place of the file of weights that the paper fine-tunes (4.1)
 
 # Rows of the run, in its order, to the clocks whose hours they sum; the first one's rate and memory are shown.
 STAGES = {
@@ -50,7 +50,7 @@ STAGES = {
     "generate_synthetic": ("generate_synthetic",),
     "train_classifiers": classifiers.KINDS,
 }
-# Clocks of what a point of a sweep may have of its own, by its name in `sweep`.
+# Clocks of what a point of a sweep may not share with the run, by its name in `run_sweep`.
 OWN = {
     "train_unet": ("train_unet", "evaluate"),
     "extract_features": ("extract_features",),
@@ -76,7 +76,7 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
 
 
 def check(path: str):
-    """The flags of a flagfile; InputError for those whose hours cannot be told."""
+    """The flags of a flagfile; InputError for those whose hours cannot be estimated."""
     flags = paper_sides.read_flags(path)
     flags = dataclasses.replace(flags, generators=shared_flags.check_generators(flags))
     extract_features.check_tap(flags)
@@ -106,14 +106,14 @@ def slices(flags) -> dict[str, dict[str, int]]:
 
 
 def steps(flags, arms=("baseline", "augmented")) -> dict[str, int]:
-    """Steps of the whole run by clock, with the first GAN; of each classifier. A step of `prepare` is a slice."""
+    """Steps of the whole run by clock, of the first GAN and each classifier; a step of `prepare_slices` is a slice."""
     counts = {split: sum(own.values()) for split, own in slices(flags).items()}
 
     def of_all(batch):
         return sum(steps_per_epoch(count, batch) for count in counts.values())
 
     kind = KINDS[flags.generators[0]]
-    drawn = round(flags.synthetic_per_class / (CONFIRMED if kind.tells_grade else 1.0))
+    drawn = round(flags.synthetic_per_class / (ACCEPTED if kind.tells_grade else 1.0))
     batch = min(flags.generate_batch, flags.extract_batch) if kind.of_images else flags.generate_batch
     samples = [counts["train"] + (_added(flags) if arm == "augmented" else 0) for arm in arms]
     classify = flags.classifier_epochs * sum(steps_per_epoch(count, flags.classifier_batch) for count in samples)
@@ -213,8 +213,9 @@ def _rows(flags, points, found, precisions) -> list[dict]:
         if name == "train_unet":
             for precision in precisions:
                 own = found[precision].facts
+                own_hours = _hours(own, name, wanted)
                 rows.append(
-                    row(f"paper_{name}_{precision}_hours", _hours(own, name, wanted), "h", hours, flags.precision)
+                    row(f"paper_{name}_{precision}_hours", own_hours, "h", other=hours, against=flags.precision)
                 )
                 rows += _halves(f"paper_{name}_{precision}", own, name)
     rows.append(row("paper_total_hours", total, "h"))
@@ -227,7 +228,7 @@ def _rows(flags, points, found, precisions) -> list[dict]:
         swept[point.axis] += sum(_hours(timed, part, wanted) for part in parts)
     rows += [row(f"paper_sweep_{axis}_hours", hours, "h") for axis, hours in swept.items()]
     whole = total + sum(swept.values())
-    return [*rows, row("paper_total_with_sweeps_hours", whole, "h", total, "without sweeps")]
+    return [*rows, row("paper_total_with_sweeps_hours", whole, "h", other=total, against="without sweeps")]
 
 
 def _hours(clocks: Mapping, name: str, wanted: Mapping[str, int]) -> float:
@@ -241,6 +242,6 @@ def _halves(name: str, clocks: Mapping, clock: str) -> list[dict]:
     first, second = (1 / statistics.fmean(part) for part in (seconds[:half], seconds[half:]))
     unit = "slices/s" if clock == "prepare_slices" else "steps/s"
     return [
-        row(f"{name}_rate_2nd_vs_1st_half", second, unit, first, "first half"),
-        row(f"{name}_memory_2nd_vs_1st_half", after / 1e9, "GB", before / 1e9, "first half"),
+        row(f"{name}_rate_2nd_vs_1st_half", second, unit, other=first, against="first half"),
+        row(f"{name}_memory_2nd_vs_1st_half", after / 1e9, "GB", other=before / 1e9, against="first half"),
     ]

@@ -37,8 +37,8 @@ def read_flags(path: str, run_dir: str = "."):
     return cli.parse(pipeline.Config, [f"--flagfile={path}", f"--run_dir={run_dir}"], stages.all_flags)
 
 
-def prepare(options: dict) -> turns.Work:
-    """A side: prepares the cohort thrice, which counts as so many steps, and puts an untrained U-Net beside it."""
+def prepare_slices(options: dict) -> turns.Work:
+    """A side: prepares the cohort three times, which counts as so many steps, and puts an untrained U-Net beside it."""
     config = _trial(options)
     clock = _Clock(2, per=2 * SLICES * patients(config, options["steps"])[1])
 
@@ -55,7 +55,7 @@ def prepare(options: dict) -> turns.Work:
     return turns.Work(work, {"prepare_slices": clock.facts})
 
 
-def finetune(options: dict) -> turns.Work:
+def train_unet(options: dict) -> turns.Work:
     """A side: fine-tuning on the cohort in `options["cohort"]`, until the clock `options["last"]` is full."""
     config = _trial(options)
     _link(Path(options["cohort"]), Path(config.run_dir), ["slices"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 
-def row(name: str, value: float, unit: str, other: float | None = None, against: str | None = None) -> dict:
+def row(name: str, value: float, unit: str, *, other: float | None = None, against: str | None = None) -> dict:
     """One measure; its ratio is that of `value` to `other`, which is what `against` names, in the same unit.
 
     Args:
@@ -22,14 +22,14 @@ def of_precisions(name: str, speed: Mapping[str, float], unit: str, precisions: 
     """A row for each precision, the first being what the others are compared with.
 
     Args:
-      name: of the rows, with {} where the precision stands.
+      name: of the rows, with {} in the place of the precision.
       speed: by precision, in `unit`.
       unit: of the speeds.
       precisions: in order.
     """
     reference, *others = precisions
     rows = [row(name.format(reference), speed[reference], unit)]
-    return rows + [row(name.format(one), speed[one], unit, speed[reference], reference) for one in others]
+    return rows + [row(name.format(one), speed[one], unit, other=speed[reference], against=reference) for one in others]
 
 
 def against_pytorch(names: Mapping[str, str], speed: Mapping[str, float], unit: str) -> list[dict]:
@@ -40,8 +40,8 @@ def against_pytorch(names: Mapping[str, str], speed: Mapping[str, float], unit: 
       speed: by precision, and of PyTorch by "pytorch <precision>", in `unit`.
       unit: of the speeds.
     """
-    found = {precision: f"pytorch {precision}" for precision in names if f"pytorch {precision}" in speed}
-    return [row(names[own], speed[own], unit, speed[other], other) for own, other in found.items()]
+    peers = {precision: f"pytorch {precision}" for precision in names if f"pytorch {precision}" in speed}
+    return [row(names[one], speed[one], unit, other=speed[peer], against=peer) for one, peer in peers.items()]
 
 
 def named_by_last(name: str, precisions: Sequence[str]) -> dict[str, str]:

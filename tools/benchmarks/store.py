@@ -1,7 +1,7 @@
 """Training of a classifier on wide features: from their store against from memory, and peak memory by size.
 
 The features are random, as sparse as those of conv2; eleven times --store_samples of them are written first, and
-deleted in the end: --store_samples=800 makes 32 GB. Memory is that of a whole process that trains, on n features and on
+deleted at the end: --store_samples=800 makes 32 GB. Memory is that of a whole process that trains, on n features and on
 10 n. Reading alone goes through the larger store in the order of writing.
 """
 
@@ -44,10 +44,18 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
     many = TIMES * config.store_samples
     speed["from large store"] = many / found["from large store"].median
     return [
-        row("store_vs_memory_throughput", speed["from store"], "samples/s", speed["from memory"], "memory"),
-        row("store_10n_vs_memory_throughput", speed["from large store"], "samples/s", speed["from memory"], "memory"),
-        row("store_peak_memory_10n_vs_n", peak["large store"], "GB", peak["store"], "n"),
-        row("store_size_10n", gigabytes, "GB", peak["large store"], "peak memory"),
+        row(
+            "store_vs_memory_throughput", speed["from store"], "samples/s", other=speed["from memory"], against="memory"
+        ),
+        row(
+            "store_10n_vs_memory_throughput",
+            speed["from large store"],
+            "samples/s",
+            other=speed["from memory"],
+            against="memory",
+        ),
+        row("store_peak_memory_10n_vs_n", peak["large store"], "GB", other=peak["store"], against="n"),
+        row("store_size_10n", gigabytes, "GB", other=peak["large store"], against="peak memory"),
         row("store_write", many / seconds, "samples/s"),
         row("store_read", many / found["read"].median, "samples/s"),
     ], found
@@ -85,7 +93,9 @@ def read(options: dict) -> turns.Work:
 def _training(options, make_epoch):
     pipelines.set_seed(0)
     scale = np.ones(options["shape"][-1], np.float32)
-    network = classifiers.build_classifier("cnn", options["shape"], scale, options["filters"], options["units"])
+    network = classifiers.build_classifier(
+        "cnn", options["shape"], scale, filters=options["filters"], units=options["units"]
+    )
     network.compile(mixed_precision.adam(1e-3), "binary_crossentropy")
     steps = pipelines.steps_per_epoch(options["samples"], options["batch"])
     step, batches = network.make_train_function(), iter(pipelines.endless(make_epoch, 0))  # what `fit` runs
@@ -102,7 +112,7 @@ def _write(options, dtype, codec) -> float:
     random, shape = np.random.default_rng(0), tuple(options["shape"])
     drawn = [np.maximum(random.normal(-0.3, 1.0, shape), 0.0).astype(np.float32) for _ in range(8)]
     start = time.perf_counter()
-    with store.Writer(options["folder"], options["split"], {"feature": (shape, dtype)}, codec) as writer:
+    with store.Writer(options["folder"], options["split"], {"feature": (shape, dtype)}, codec=codec) as writer:
         for i in range(options["samples"]):
-            writer.write({"feature": drawn[i % len(drawn)]}, f"patient {i // 50}", i % 50, i % 2)
+            writer.write({"feature": drawn[i % len(drawn)]}, f"patient {i // 50}", slice_index=i % 50, label=i % 2)
     return time.perf_counter() - start

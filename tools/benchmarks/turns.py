@@ -95,7 +95,7 @@ def take_turns(sides: Mapping[str, Side], rounds: int) -> dict[str, Measured]:
 
 
 def check_parameters(found: Mapping[str, Measured]) -> None:
-    """RuntimeError where sides that tell the number of their network's parameters do not have the same."""
+    """RuntimeError where the networks of the sides do not have the same number of parameters."""
     counts = {name: one.facts["parameters"] for name, one in found.items() if "parameters" in one.facts}
     if len(set(counts.values())) > 1:
         raise RuntimeError(f"the networks are not the same: they have {counts} parameters")
@@ -156,7 +156,7 @@ def peak_bytes() -> int:
 
 
 class _Process:
-    """The process of a side, as the one who hands out turns sees it."""
+    """The process of a side, as `take_turns` sees it."""
 
     def __init__(self, name: str, side: Side):
         self._name, self._seconds, self._cpu_seconds = name, [], []

@@ -107,4 +107,4 @@ def _against_peak(config, width, found, speed):
         peak = matmul.flops(product.facts) / product.median / 1e9
         achieved = flops(width, config.image_size) * speed[precision] / 1e9
         yield rows.row(f"matmul_peak_{precision}", peak, "GFLOP/s")
-        yield rows.row(names[precision], achieved, "GFLOP/s", peak, f"matrix product {precision}")
+        yield rows.row(names[precision], achieved, "GFLOP/s", other=peak, against=f"matrix product {precision}")

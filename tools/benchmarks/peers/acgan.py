@@ -45,7 +45,7 @@ class Discriminator(nn.Module):
         for _ in range(3):
             height, width = -(-height // 2), -(-width // 2)
         self.source = nn.Linear(filters * height * width, 1)
-        self.grade = nn.Linear(filters * height * width, CLASSES)
+        self.class_head = nn.Linear(filters * height * width, CLASSES)
 
     def forward(self, x):
         for convolution in self.convolutions:
@@ -55,7 +55,7 @@ class Discriminator(nn.Module):
             x = F.dropout(F.leaky_relu(convolution(x), 0.2), 0.25)
         x = x.flatten(1).float()
         with torch.autocast("cpu", enabled=False):
-            return self.source(x), self.grade(x)
+            return self.source(x), self.class_head(x)
 
 
 def train(options: dict) -> turns.Work:

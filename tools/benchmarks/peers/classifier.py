@@ -1,4 +1,4 @@
-"""The CNN that tells grades, in PyTorch."""
+"""The CNN classifier, in PyTorch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.peers import network
 
 
 def build(shape, filters: int, units: int) -> nn.Module:
-    """The layers of `rembrandt_featgen.models.classifier`."""
+    """The layers of `rembrandt_featgen.classification.classifiers`."""
     height, width, channels = shape
     layers: list[nn.Module] = []
     for inputs, outputs in ((channels, filters), (filters, 2 * filters)):

@@ -10,7 +10,7 @@ from benchmarks.peers import network
 
 
 class UNet(nn.Module):
-    """The layers of `rembrandt_featgen.models.unet`, in their order."""
+    """The layers of `rembrandt_featgen.segmentation.unet`, in their order."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -52,7 +52,7 @@ def _fastest(options, make):
     return turns.Work(work, {**facts, "parameters": network.parameters(UNet(options["width"]))})
 
 
-def _made(options, memory_format, compiled):
+def _network(options, memory_format, compiled):
     images = torch.randn(options["batch"], 1, options["size"], options["size"]).to(memory_format=memory_format)
     unet = UNet(options["width"]).to(memory_format=memory_format)
     return images, unet, torch.compile(unet) if compiled else unet
@@ -62,7 +62,7 @@ def _training(options, memory_format, compiled):
     state: list = []
 
     def start():
-        images, unet, run = _made(options, memory_format, compiled)
+        images, unet, run = _network(options, memory_format, compiled)
         masks = (torch.rand_like(images) > 0.95).float()
         return images, masks, run, torch.optim.Adam(unet.parameters(), 1e-3, fused=True)
 
@@ -87,7 +87,7 @@ def _running(options, memory_format, compiled):
 
     def run():
         if not state:
-            images, _, unet = _made(options, memory_format, compiled)
+            images, _, unet = _network(options, memory_format, compiled)
             state.extend([images, unet])
         with torch.inference_mode(), network.autocast(options["precision"]):
             return state[1](state[0]).numpy()
