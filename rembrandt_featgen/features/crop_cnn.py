@@ -219,14 +219,21 @@ def _train(train: Crops, validation: Crops, settings: Settings, folder: Path, lo
     held_out = (validation.images, validation.labels, weights[validation.labels].astype(np.float32))
     resumable_fit.fit(
         network,
-        make_epoch,
-        pipelines.steps_per_epoch(len(train.labels), settings.batch),
-        settings.epochs,
-        tf.data.Dataset.from_tensor_slices(held_out).batch(settings.batch),
-        checkpointing.Checkpointing(folder, network, "val_loss", "min", settings.patience, checkpointing.SAVE_SECONDS),
-        logs,
-        folder.name,
-        settings.seed,
+        make_epoch=make_epoch,
+        steps=pipelines.steps_per_epoch(len(train.labels), settings.batch),
+        epochs=settings.epochs,
+        validation=tf.data.Dataset.from_tensor_slices(held_out).batch(settings.batch),
+        checkpointing=checkpointing.Checkpointing(
+            folder,
+            network,
+            monitor="val_loss",
+            mode="min",
+            patience=settings.patience,
+            seconds=checkpointing.SAVE_SECONDS,
+        ),
+        logs=logs,
+        title=folder.name,
+        seed=settings.seed,
     )
     return network
 

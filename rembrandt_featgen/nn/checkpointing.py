@@ -6,6 +6,7 @@ import math
 import time
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -17,7 +18,7 @@ SAVE_SECONDS = 15.0  # between saves of trainings whose epochs are short
 
 
 class Checkpointing(tf.keras.callbacks.Callback):
-    """Keeps the last epoch to go on from, the best epoch to use, and stops when the best is long past.
+    """Keeps the last epoch to resume from, the best epoch to use, and stops when the best is long past.
 
     `history.json` is the one record of what was done: best epoch and patience are derived from it, so a resumed
     training stops where an unbroken one would have.
@@ -36,26 +37,28 @@ class Checkpointing(tf.keras.callbacks.Callback):
         self,
         folder: Path,
         model: tf.keras.Model,
+        *,
         monitor: str | None,
         mode: str = "max",
         patience: int = 0,
         seconds: float = 0.0,
     ):
         super().__init__()
-        self._seconds, self._saved_at, self._saved_epochs, self._best = seconds, time.monotonic(), 0, None
+        self._seconds, self._saved_at = seconds, time.monotonic()
+        self._best: list[np.ndarray] | None = None  # weights of the best epoch, until they are saved
         self._folder, self._monitor, self._mode, self._patience = folder, monitor, mode, patience
         self._checkpoint = tf.train.Checkpoint(model=model)
         self._directory = folder / "checkpoints"
-        path = folder / "history.json"
-        self.history: dict[str, list[float]] = rundir.read_json(path) if path.exists() else {}
+        history = folder / "history.json"
+        self.history: dict[str, list[float]] = rundir.read_json(history) if history.exists() else {}
         if self.history:
-            path = str(self._directory / f"epoch-{self.epochs_done}")
-            if _is_of_newer_optimizers(path) and any(map(_is_legacy, vars(model).values())):
+            last = str(self._directory / f"epoch-{self.epochs_done}")
+            if _is_of_newer_optimizers(last) and any(map(_is_legacy, vars(model).values())):
                 raise InputError(
-                    f"{path} was written by a version of this program that had another optimizer; delete {folder} to "
+                    f"{last} was written by a version of this program that had another optimizer; delete {folder} to "
                     "train anew"
                 )
-            self._checkpoint.restore(path)
+            self._checkpoint.restore(last)
             logging.info("resumed after epoch %d", self.epochs_done)
         self._saved_epochs = self.epochs_done
 

@@ -39,7 +39,8 @@ def conv2d(x: tf.Tensor, kernel: tf.Tensor, stride: int = 1) -> tf.Tensor:
     @tf.custom_gradient
     def convolve(x, kernel):
         def gradient(upstream):
-            return _of_input(upstream, kernel, tf.shape(x), stride), _of_kernel(x, upstream, kernel.shape, stride)
+            of_input = _of_input(upstream, kernel, shape=tf.shape(x), stride=stride)
+            return of_input, _of_kernel(x, upstream, shape=kernel.shape, stride=stride)
 
         return tf.nn.conv2d(x, kernel, stride, "SAME"), gradient
 
@@ -61,17 +62,18 @@ def conv2d_transpose(x: tf.Tensor, kernel: tf.Tensor, stride: int = 2) -> tf.Ten
     batch, height, width, _ = tf.unstack(tf.shape(x))
     shape = tf.stack([batch, height * stride, width * stride, kernel.shape[2]])
     if not _is_worth_it(x, kernel):
-        return _transpose(x, kernel, shape, stride)
+        return _transpose(x, kernel, shape=shape, stride=stride)
 
     @tf.custom_gradient
     def convolve(x, kernel):
         def gradient(upstream):
             # The roles of input and output are exchanged.
-            return tf.nn.conv2d(upstream, kernel, stride, "SAME"), _of_kernel(upstream, x, kernel.shape, stride)
+            of_input = tf.nn.conv2d(upstream, kernel, stride, "SAME")
+            return of_input, _of_kernel(upstream, x, shape=kernel.shape, stride=stride)
 
-        found = _transpose(x, kernel, shape, stride)
-        found.set_shape([x.shape[0], *(side and side * stride for side in x.shape[1:3]), kernel.shape[2]])
-        return found, gradient
+        larger = _transpose(x, kernel, shape=shape, stride=stride)
+        larger.set_shape([x.shape[0], *(side and side * stride for side in x.shape[1:3]), kernel.shape[2]])
+        return larger, gradient
 
     return convolve(x, kernel)
 
@@ -89,8 +91,8 @@ class Conv2DTranspose(tf.keras.layers.Conv2DTranspose):
 
     def call(self, inputs):
         """[batch, height, width, in] to [batch, height * stride, width * stride, filters]."""
-        found = conv2d_transpose(inputs, self.kernel, self.strides[0])
-        return tf.nn.bias_add(found, self.bias) if self.use_bias else found
+        outputs = conv2d_transpose(inputs, self.kernel, self.strides[0])
+        return tf.nn.bias_add(outputs, self.bias) if self.use_bias else outputs
 
 
 def _is_worth_it(x, kernel):
@@ -102,7 +104,7 @@ def _is_worth_it(x, kernel):
     )
 
 
-def _of_kernel(x, upstream, shape, stride):
+def _of_kernel(x, upstream, *, shape, stride):
     """Gradient of the kernel, [rows, columns, in, out]."""
     rows, columns, inputs, outputs = shape
     height, width = upstream.shape[1:3]
@@ -114,18 +116,18 @@ def _of_kernel(x, upstream, shape, stride):
         return tf.raw_ops.Conv2DBackpropFilter(
             input=x, filter_sizes=shape, out_backprop=upstream, strides=[1, stride, stride, 1], padding="SAME"
         )
-    x = _phases(x, (rows, columns), (height, width), stride)
+    x = _phases(x, kernel=(rows, columns), positions=(height, width), stride=stride)
     upstream = tf.reshape(upstream, [-1, outputs])  # [batch * positions, out]
-    found = []
+    gradients = []  # of each element of the kernel
     for row in range(rows):
         for column in range(columns):
             first, left = row // stride, column // stride
             read = x[:, first : first + height, row % stride, left : left + width, column % stride]
-            found.append(tf.matmul(tf.reshape(read, [-1, inputs]), upstream, transpose_a=True))  # [in, out]
-    return tf.reshape(tf.stack(found), shape)
+            gradients.append(tf.matmul(tf.reshape(read, [-1, inputs]), upstream, transpose_a=True))  # [in, out]
+    return tf.reshape(tf.stack(gradients), shape)
 
 
-def _phases(x, kernel, positions, stride):
+def _phases(x, *, kernel, positions, stride):
     """Pads as "SAME" does; [batch, rows, stride, columns, stride, in], for slices with a step are slow to read."""
     pads, shape = [[0, 0]], [-1]
     for side, size, count in zip(x.shape[1:3], kernel, positions):
@@ -136,15 +138,15 @@ def _phases(x, kernel, positions, stride):
     return tf.reshape(tf.pad(x, [*pads, [0, 0]]), [*shape, x.shape[3]])
 
 
-def _of_input(upstream, kernel, shape, stride):
+def _of_input(upstream, kernel, *, shape, stride):
     """Gradient of what the convolution read, of the given shape."""
     is_large = upstream.shape[1] * upstream.shape[2] >= _LARGE
     if stride == 1 and is_large and min(kernel.shape[2:]) >= _WIDE_INPUT and kernel.shape[0] % 2:
         return tf.nn.conv2d(upstream, tf.transpose(kernel[::-1, ::-1], [0, 1, 3, 2]), 1, "SAME")
-    return _transpose(upstream, kernel, shape, stride)
+    return _transpose(upstream, kernel, shape=shape, stride=stride)
 
 
-def _transpose(x, kernel, shape, stride):
+def _transpose(x, kernel, *, shape, stride):
     return tf.raw_ops.Conv2DBackpropInput(
         input_sizes=shape, filter=kernel, out_backprop=x, strides=[1, stride, stride, 1], padding="SAME"
     )

@@ -1,8 +1,8 @@
-"""Training to the end from wherever it was left."""
+"""Training to the end from wherever it was interrupted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -13,7 +13,7 @@ from rembrandt_featgen.nn import weights
 from rembrandt_featgen.nn.checkpointing import Checkpointing
 
 
-def watching(logs: Path, title: str, epochs: int, done: int) -> list[tf.keras.callbacks.Callback]:
+def watching(logs: Path, title: str, *, epochs: int, done: int) -> list[tf.keras.callbacks.Callback]:
     """A progress bar and TensorBoard scalars.
 
     Args:
@@ -28,7 +28,8 @@ def watching(logs: Path, title: str, epochs: int, done: int) -> list[tf.keras.ca
 
 def fit(
     model: tf.keras.Model,
-    make_epoch,
+    *,
+    make_epoch: Callable[[tf.Tensor], tf.data.Dataset],
     steps: int,
     epochs: int,
     validation: tf.data.Dataset | None,
@@ -42,11 +43,11 @@ def fit(
 
     Args:
       model: compiled.
-      make_epoch: the dataset of one epoch from its seed, see `datasets.endless`.
+      make_epoch: from the key of an epoch to its dataset, see `pipelines.endless`.
       steps: batches of an epoch.
       epochs: in all, those before an interruption included.
       validation: batches; None to have the monitor come from training logs.
-      checkpointing: knows what was done before.
+      checkpointing: holds what was done before.
       logs: TensorBoard folder.
       title: of the progress bar.
       seed: of the data's order.
@@ -63,7 +64,7 @@ def fit(
             initial_epoch=done,
             steps_per_epoch=steps,
             validation_data=validation,
-            callbacks=[*extra, checkpointing, *watching(logs, title, epochs, done)],
+            callbacks=[*extra, checkpointing, *watching(logs, title, epochs=epochs, done=done)],
             verbose=0,
         )
     weights.load(model, checkpointing.best_weights)

@@ -19,9 +19,9 @@ _OF_EACH_PATIENT = "by_patient"  # too many to look at
 
 def complete(stage: rundir.Stage, **figures) -> None:
     """`stage.complete`, and each number of the figures as a scalar, so that TensorBoard shows what a stage measured."""
-    found = stage.complete(**figures)["figures"]
+    completed = stage.complete(**figures)["figures"]
     with tf.summary.create_file_writer(str(stage.logs)).as_default():
-        for name, value in _numbers(found):
+        for name, value in _numbers(completed):
             tf.summary.scalar(name, value, step=0)
 
 
@@ -54,7 +54,9 @@ def write_images(logs: Path, images: Mapping[str, bytes], descriptions: Mapping[
             tf.summary.write(name, tf.stack([width, height, png]), step=0, metadata=shown)
 
 
-def write_points(folder: Path, name: str, values: np.ndarray, header: Sequence[str], rows: Iterable[Sequence]) -> None:
+def write_points(
+    folder: Path, name: str, *, values: np.ndarray, header: Sequence[str], rows: Iterable[Sequence]
+) -> None:
     """Writes points for the projector: projector_config.pbtxt, the points and what is known of each.
 
     Args:

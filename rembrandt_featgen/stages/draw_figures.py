@@ -275,7 +275,9 @@ def _write_projector(points: samples.Points, folder: Path) -> None:
         (GRADES[label], "synthetic" if split == SYNTHETIC else "real", split, patient)
         for label, split, patient in zip(points.labels, points.splits, points.patients)
     ]
-    tensorboard.write_points(folder, "features", points.values, ("grade", "source", "split", "patient"), rows)
+    tensorboard.write_points(
+        folder, "features", values=points.values, header=("class", "source", "split", "patient"), rows=rows
+    )
 
 
 _FIGURES = {

@@ -144,16 +144,21 @@ def _train(config, stage, kind, arm, sources, features, shape, scale):
     network.compile(optimizer, "binary_crossentropy", ["accuracy", tf.keras.metrics.AUC(name="auroc")])
     trained = resumable_fit.fit(
         network,
-        streams.labelled_features(sources, config.classifier_batch),
-        pipelines.steps_per_epoch(count, config.classifier_batch),
-        config.classifier_epochs,
-        streams.feature_pairs(features, "validation", config.classifier_batch),
-        checkpointing.Checkpointing(
-            folder, network, "val_loss", "min", config.classifier_patience, checkpointing.SAVE_SECONDS
+        make_epoch=streams.labelled_features(sources, config.classifier_batch),
+        steps=pipelines.steps_per_epoch(count, config.classifier_batch),
+        epochs=config.classifier_epochs,
+        validation=streams.feature_pairs(features, "validation", config.classifier_batch),
+        checkpointing=checkpointing.Checkpointing(
+            folder,
+            network,
+            monitor="val_loss",
+            mode="min",
+            patience=config.classifier_patience,
+            seconds=checkpointing.SAVE_SECONDS,
         ),
-        stage.logs / folder.name,
-        f"{kind} {arm}",
-        config.seed,
+        logs=stage.logs / folder.name,
+        title=f"{kind} {arm}",
+        seed=config.seed,
     )
     return network, min(trained["history"]["val_loss"])
 

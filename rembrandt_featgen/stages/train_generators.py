@@ -138,15 +138,17 @@ def _train(config: Config) -> None:
             epochs = streams.balanced_features(features, config.gan_batch)
         trained = resumable_fit.fit(
             gan,
-            epochs,
-            steps,
-            config.gan_epochs,
-            streams.feature_pairs(features, "validation", config.gan_batch),
-            checkpointing.Checkpointing(stage.path, gan, None, seconds=checkpointing.SAVE_SECONDS),
-            stage.logs,
-            kind,
-            config.seed,
-            [gan_callbacks.GeneratedMaps(stage.logs, np.argsort(scale)[::-1][:SHOWN], config.gan_epochs)],
+            make_epoch=epochs,
+            steps=steps,
+            epochs=config.gan_epochs,
+            validation=streams.feature_pairs(features, "validation", config.gan_batch),
+            checkpointing=checkpointing.Checkpointing(
+                stage.path, gan, monitor=None, seconds=checkpointing.SAVE_SECONDS
+            ),
+            logs=stage.logs,
+            title=kind,
+            seed=config.seed,
+            extra=[gan_callbacks.GeneratedMaps(stage.logs, np.argsort(scale)[::-1][:SHOWN], config.gan_epochs)],
         )
         last = ", ".join(f"{name} {values[-1]:.3f}" for name, values in trained["history"].items())
         tensorboard.complete(

@@ -146,19 +146,19 @@ def run(config: Config) -> None:
             training, pairs = pipelines.graded_training_slices, pipelines.graded_slice_pairs
         network.compile(optimizer, start.loss, _MEASURES)
         shown = _with_tumour(slices, "validation")
-        checkpointing = Checkpointing(stage.path, network, "val_iou", "max", config.unet_patience)
+        checkpointing = Checkpointing(stage.path, network, monitor="val_iou", patience=config.unet_patience)
         start.resume(steps * checkpointing.epochs_done)
         trained = resumable_fit.fit(
             network,
-            training(slices, config.unet_batch, config.augmentation if config.augment else None),
-            steps,
-            config.unet_epochs,
-            pairs(slices, "validation", config.unet_batch),
-            checkpointing,
-            stage.logs,
-            "U-Net",
-            config.seed,
-            [start, unet_callbacks.SegmentationImages(stage.logs, shown.images, shown.masks[..., np.newaxis])],
+            make_epoch=training(slices, config.unet_batch, config.augmentation if config.augment else None),
+            steps=steps,
+            epochs=config.unet_epochs,
+            validation=pairs(slices, "validation", config.unet_batch),
+            checkpointing=checkpointing,
+            logs=stage.logs,
+            title="U-Net",
+            seed=config.seed,
+            extra=[start, unet_callbacks.SegmentationImages(stage.logs, shown.images, shown.masks[..., np.newaxis])],
         )
         predict = inference.runner(unet)
         table = {

@@ -27,7 +27,7 @@ def one_weight(value=0.0):
 def log(folder, values, monitor="val_iou", mode="max", patience=0):
     """Lets a callback see epochs whose monitored log is `values` and whose weight is the epoch's index."""
     model = one_weight()
-    callback = Checkpointing(folder, model, monitor, mode, patience)
+    callback = Checkpointing(folder, model, monitor=monitor, mode=mode, patience=patience)
     callback.set_model(model)
     stopped = []
     for epoch, value in enumerate(values, callback.epochs_done):
@@ -78,7 +78,7 @@ def test_patience_counts_from_the_best_epoch(tmp_path, patience, mode, stopped):
     assert callback.finished == stopped[-1]
 
 
-def test_patience_and_best_epoch_go_on_after_a_resume(tmp_path):
+def test_patience_and_best_epoch_continue_after_a_resume(tmp_path):
     log(tmp_path, [0.3, 0.5], patience=3)
     callback, stopped = log(tmp_path, [0.4, 0.2, 0.5], patience=3)
     assert callback.best_epoch == 1
@@ -95,18 +95,18 @@ def test_short_epochs_are_saved_when_it_is_time(tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(checkpointing.time, "monotonic", lambda: now[0])
     model = one_weight()
-    callback = Checkpointing(tmp_path, model, "val_iou", seconds=15.0)
+    callback = Checkpointing(tmp_path, model, monitor="val_iou", seconds=15.0)
     callback.set_model(model)
     for epoch, (second, value) in enumerate([(105, 0.5), (114, 0.9), (116, 0.2), (125, 0.3), (130, 0.1)]):
         now[0] = second
         model.set_weights([np.array([[float(epoch)]])])
         callback.on_epoch_end(epoch, {"val_iou": value})
-        saved = Checkpointing(tmp_path, one_weight(), "val_iou").epochs_done
+        saved = Checkpointing(tmp_path, one_weight(), monitor="val_iou").epochs_done
         assert saved == (0 if second < 115 else 3)
     assert best_weight(callback) == 1.0  # of the best epoch, not of the one at which it was saved
     callback.on_train_end()
     resumed = one_weight()
-    assert Checkpointing(tmp_path, resumed, "val_iou").history == {"val_iou": [0.5, 0.9, 0.2, 0.3, 0.1]}
+    assert Checkpointing(tmp_path, resumed, monitor="val_iou").history == {"val_iou": [0.5, 0.9, 0.2, 0.3, 0.1]}
     assert resumed.get_weights()[0].item() == 4.0
     assert {path.name.partition(".")[0] for path in (tmp_path / "checkpoints").iterdir()} == {"epoch-5"}
 
@@ -115,7 +115,7 @@ def test_short_epochs_are_saved_when_it_is_time(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["loss", "d_loss", "val_iou"])
 def test_number_that_is_not_finite_stops_training_and_is_named(tmp_path, name, value):
     model = one_weight()
-    callback = Checkpointing(tmp_path, model, "val_iou")
+    callback = Checkpointing(tmp_path, model, monitor="val_iou")
     callback.set_model(model)
     good = {"loss": 0.5, "d_loss": 0.5, "val_iou": 0.5}
     callback.on_epoch_end(0, good)
@@ -123,15 +123,14 @@ def test_number_that_is_not_finite_stops_training_and_is_named(tmp_path, name, v
         callback.on_epoch_end(1, {**good, name: value})
     for word in ("epoch 2", f"{name} is {float(value)}", "learning rate", "--precision=float32", str(tmp_path)):
         assert word in str(caught.value)
-    again = Checkpointing(tmp_path, model, "val_iou")
+    again = Checkpointing(tmp_path, model, monitor="val_iou")
     assert again.history == {key: [0.5] for key in good}  # what was before is kept, and nothing of this epoch
 
 
 def regression(initial):
     """A small network that has a batch norm, and an optimizer with a memory."""
-    tf.keras.utils.set_random_seed(
-        1
-    )  # of the data's order, too; beside 0, tf.data refuses seeds that are computed on the graph
+    # Of the data's order, too; beside 0, tf.data refuses seeds that are computed on the graph.
+    tf.keras.utils.set_random_seed(1)
     kernel = tf.keras.initializers.GlorotUniform(initial)
     layers = [tf.keras.layers.Dense(4, "tanh", kernel_initializer=kernel), tf.keras.layers.BatchNormalization()]
     model = tf.keras.Sequential([tf.keras.Input((3,)), *layers, tf.keras.layers.Dense(1, kernel_initializer=kernel)])
@@ -151,10 +150,10 @@ def make_epoch(key):
 def test_what_another_optimizer_remembered_is_refused(tmp_path):
     model = regression(0)
     model.compile(tf.keras.optimizers.Adam(), "mse")
-    kept = Checkpointing(tmp_path, model, None)
+    kept = Checkpointing(tmp_path, model, monitor=None)
     model.fit(samples().batch(4), epochs=1, verbose=0, callbacks=[kept])
     with pytest.raises(InputError, match=f"another optimizer; delete {tmp_path} to train anew"):
-        Checkpointing(tmp_path, regression(0), None)
+        Checkpointing(tmp_path, regression(0), monitor=None)
 
 
 class KillAt(tf.keras.callbacks.Callback):
@@ -176,10 +175,19 @@ def train(folder, initial, epochs=5, extra=(), patience=0):
     """Trains in `folder` from wherever it was left; only a fresh start shows the seed of its initial weights."""
     folder.mkdir(exist_ok=True)
     model = regression(initial)
-    checkpointing = Checkpointing(folder, model, "val_loss", "min", patience)
-    logs = folder / "logs"
-    validation = samples().batch(4)
-    result = resumable_fit.fit(model, make_epoch, STEPS, epochs, validation, checkpointing, logs, "test", 0, extra)
+    checkpointing = Checkpointing(folder, model, monitor="val_loss", mode="min", patience=patience)
+    result = resumable_fit.fit(
+        model,
+        make_epoch=make_epoch,
+        steps=STEPS,
+        epochs=epochs,
+        validation=samples().batch(4),
+        checkpointing=checkpointing,
+        logs=folder / "logs",
+        title="test",
+        seed=0,
+        extra=extra,
+    )
     return model, result
 
 
@@ -232,7 +240,7 @@ def test_kill_between_checkpoint_and_history_repeats_the_epoch(tmp_path, unbroke
     assert_same(found, model, unbroken)
 
 
-def test_more_epochs_go_on_where_fewer_ended(tmp_path, unbroken):
+def test_more_epochs_continue_where_fewer_ended(tmp_path, unbroken):
     train(tmp_path / "run", initial=1, epochs=2)
     model, found = train(tmp_path / "run", initial=7)
     assert_same(found, model, unbroken)
@@ -249,8 +257,18 @@ def test_finished_training_is_not_trained_again(tmp_path, unbroken):
 def test_training_whose_patience_ran_out_is_not_trained_again(tmp_path):
     log(tmp_path, [0.5, 0.4, 0.3], patience=2)
     model = one_weight()
-    checkpointing = Checkpointing(tmp_path, model, "val_iou", "max", 2)
-    found = resumable_fit.fit(model, None, STEPS, 99, None, checkpointing, tmp_path, "test", 0)
+    checkpointing = Checkpointing(tmp_path, model, monitor="val_iou", patience=2)
+    found = resumable_fit.fit(
+        model,
+        make_epoch=make_epoch,
+        steps=STEPS,
+        epochs=99,
+        validation=None,
+        checkpointing=checkpointing,
+        logs=tmp_path,
+        title="test",
+        seed=0,
+    )
     assert (found["epochs"], found["best_epoch"]) == (3, 0)
     assert model.get_weights()[0].item() == 0.0
 

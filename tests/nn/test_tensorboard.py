@@ -66,7 +66,7 @@ def test_images_are_the_very_pngs(tmp_path):
 def projector(tmp_path):
     """Asks TensorBoard's projector for a route and its arguments."""
     folder = tmp_path / "logs" / "projector"
-    tensorboard.write_points(folder, "features", VALUES, ("grade", "source", "patient"), ROWS)
+    tensorboard.write_points(folder, "features", values=VALUES, header=("class", "source", "patient"), rows=ROWS)
     multiplexer = EventMultiplexer().AddRunsFromDirectory(str(tmp_path / "logs"))
     multiplexer.Reload()
     logs = str(tmp_path / "logs")
@@ -92,7 +92,7 @@ def test_projector_serves_the_points_and_what_is_known_of_them(projector):
     points = np.frombuffer(projector("/tensor", run="projector", name="features"), np.float32).reshape(2, 3)
     np.testing.assert_allclose(points, VALUES, rtol=1e-3)
     lines = projector("/metadata", run="projector", name="features").decode().splitlines()
-    assert lines == ["grade\torigin\tpatient", "HGG\treal\tpatient é", "LGG\tsynthetic\tsynthetic_LGG"]
+    assert lines == ["class\tsource\tpatient", "HGG\treal\tpatient é", "LGG\tsynthetic\tsynthetic_LGG"]
 
 
 def test_hparams_shows_every_trial_with_its_settings_and_metrics(tmp_path):
@@ -101,7 +101,8 @@ def test_hparams_shows_every_trial_with_its_settings_and_metrics(tmp_path):
     trials = {
         "tap=conv5": ({"tap": "conv5", "added": 0}, {"test/accuracy": 0.5, "class_accuracy": None}, {}),
         "tap=uconv1/augmented": (
-            *({"tap": "uconv1", "added": 12}, {"test/accuracy": 0.75, "class_accuracy": 0.9}),
+            {"tap": "uconv1", "added": 12},
+            {"test/accuracy": 0.75, "class_accuracy": 0.9},
             {"d_loss": [2.0, 1.5, 1.25]},
         ),
     }
@@ -130,5 +131,7 @@ def test_hparams_shows_every_trial_with_its_settings_and_metrics(tmp_path):
     }
     curve = multiplexer.Tensors("sweep/tap=uconv1/augmented", "epoch_d_loss")
     assert [(event.step, tensor_util.make_ndarray(event.tensor_proto).item()) for event in curve] == [
-        *((0, 2.0), (1, 1.5), (2, 1.25)),
+        (0, 2.0),
+        (1, 1.5),
+        (2, 1.25),
     ]

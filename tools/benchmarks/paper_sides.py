@@ -194,9 +194,9 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
     watching, runner, confirmed = resumable_fit.watching, inference.runner, GAN.confirmed
 
     @functools.wraps(watching)
-    def watched_fit(logs, title, *given):
+    def watched_fit(logs, title, **given):
         name = title.split()[0] if stage_name == "train_classifiers" else stage_name  # "cnn augmented"
-        return [*watching(logs, title, *given), _Batches(clock(name), ended)]
+        return [*watching(logs, title, **given), _Batches(clock(name), ended)]
 
     @functools.wraps(runner)
     def watched_runner(network):
