@@ -153,7 +153,7 @@ PAPER_EXPECTED = {
     "paper_total_hours": (13.840375, None),
     "paper_sweep_start_hours": (7.5675 + 1.656, None),
     # its own steps of fine-tuning; it evaluates, extracts, trains and draws like the run
-    "paper_sweep_origin_hours": (15.135 + 1.656 + 0.639 + 0.5045 + 0.04 + 5 * (1009 + 1022) / 10000, None),
+    "paper_sweep_implementation_hours": (15.135 + 1.656 + 0.639 + 0.5045 + 0.04 + 5 * (1009 + 1022) / 10000, None),
     "paper_sweep_gan_hours": (5 * 1022 / 10000, None),  # the run has a cgan, but no CNN of it
     "paper_sweep_tap_hours": (1278 / 1000 + 2018 / 2000 + 32 / 400 + 10155 / 5000, None),
     "paper_sweep_filters_hours": (0.0, None),  # the run's own
