@@ -167,14 +167,14 @@ def test_networks_of_the_origin_are_trained_restored_and_drawn_from(tmp_path):
 
 
 def test_other_settings_are_refused(run):
-    with pytest.raises(InputError, match="--gan_loss=correct .now origin."):
+    with pytest.raises(InputError, match="--gan_loss=correct .now reference."):
         train_generators.run(settings(run, "cgan", gan_loss="reference"))
 
 
 @pytest.mark.parametrize("generators", [(), ("acgan", "wgan")])
-def test_unknown_kinds_are_refused(run, gans):
+def test_unknown_kinds_are_refused(run, generators):
     with pytest.raises(InputError, match="take some of acgan, infogan, cgan"):
-        train_generators.run(settings(run, *gans))
+        train_generators.run(settings(run, *generators))
 
 
 def test_arm_without_its_generator_is_refused(run):
