@@ -19,6 +19,7 @@ from rembrandt_featgen.evaluation import comparison
 from rembrandt_featgen.features import crop_cnn, crops
 from rembrandt_featgen.measures import classification
 from rembrandt_featgen.reporting import run_figures, run_page
+from rembrandt_featgen.reporting.drawing import Figure
 from rembrandt_featgen.stages import shared_flags
 
 # Figures of the paper that stand in a section of the page, by the names of its places; the others come together.
@@ -146,7 +147,7 @@ def _warnings(records, figures) -> list[str]:
     return lines
 
 
-def _figures(folders, records, report) -> dict[str, run_figures.Figure | bytes]:
+def _figures(folders, records, report) -> dict[str, Figure | bytes]:
     """The report's figures by name."""
     overlays = np.load(folders["train_unet"] / "overlays.npz")
     titles = [
@@ -154,7 +155,7 @@ def _figures(folders, records, report) -> dict[str, run_figures.Figure | bytes]:
         for patient, label, dice in zip(overlays["patients"], overlays["labels"], overlays["dice"])
     ]
     shown = {
-        "overlays": run_figures.Figure(
+        "overlays": Figure(
             run_figures.segmentation_overlays(overlays["images"], overlays["truths"], overlays["predictions"], titles),
             "FLAIR slices of test patients with the contours of the true and of the predicted tumour.",
             "The slice with most tumour of the first test patients; how good the U-Net is, the table says.",
@@ -162,7 +163,7 @@ def _figures(folders, records, report) -> dict[str, run_figures.Figure | bytes]:
     }
     for name, words in records["draw_figures"]["figures"]["figures"].items():
         png = (folders["draw_figures"] / f"{name}.png").read_bytes()
-        shown[_IN_SECTIONS.get(name, name)] = run_figures.Figure(png, words["alt"], words["caption"])
+        shown[_IN_SECTIONS.get(name, name)] = Figure(png, words["alt"], words["caption"])
     patients = [row for row in report["classification"] if row["unit"] == "patient"]
     shown["forest"] = run_figures.forest(
         [
