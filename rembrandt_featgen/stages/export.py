@@ -6,6 +6,7 @@ TensorLayer's checkpoint of the U-Net stands beside them, for exchange.
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import tensorflow as tf
 from absl import logging
@@ -13,7 +14,7 @@ from absl import logging
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifier_export
 from rembrandt_featgen.cohort.layouts import GRADES
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.features import encoders
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.generation.encoded_gan import EncodedGAN
@@ -79,7 +80,11 @@ def run(config: Config) -> None:
         weights = [variable.numpy() for variable in pretrained.variables(unet)]
         tensorlayer_files.write(stage.path / "unet_tensorlayer.npz", weights)
         stage.complete(classifier=chosen, tap=records["extract_features"]["figures"]["tap"], grades=GRADES)
-        logging.info("export: unet, generator and classifier (%s) in %s", chosen, stage.path)
+        logging.info(
+            "export: unet, generator and classifier (%s) in %s",
+            chosen,
+            Path(config.run_dir) / registry.folder("export"),
+        )
 
 
 def main() -> None:

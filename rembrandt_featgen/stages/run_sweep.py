@@ -157,7 +157,11 @@ def run(config: Config) -> None:
             (stage.path / f"{name}.csv").write_text(text, encoding="utf-8")
         tensorboard.write_trials(stage.logs, sweep_figures.trials(swept))
         stage.complete(points=[point.name for point in points], notes=[p["note"] for p in learnt if p["note"]])
-        logging.info("sweep: %d points, compared in %s", len(points), stage.path / "sweep.csv")
+        logging.info(
+            "sweep: %d points, compared in %s",
+            len(points),
+            Path(config.run_dir) / registry.folder("run_sweep") / "sweep.csv",
+        )
 
 
 def check(config) -> None:

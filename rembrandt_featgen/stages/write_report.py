@@ -13,7 +13,7 @@ from absl import logging
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifiers
 from rembrandt_featgen.cohort.layouts import GRADES
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import comparison
 from rembrandt_featgen.features import crop_cnn, crops
@@ -65,7 +65,7 @@ def run(config: Config) -> None:
         page = run_page.render(report, _figures(folders, records, report), context)
         (stage.path / "index.html").write_text(page, encoding="utf-8")
         stage.complete(verdict=report["verdict"])
-        logging.info("report: %s", stage.path / "index.html")
+        logging.info("report: %s", Path(config.run_dir) / registry.folder("write_report") / "index.html")
 
 
 def _copy(drawn: Path, folder: Path) -> dict[str, str]:

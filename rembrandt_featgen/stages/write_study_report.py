@@ -80,7 +80,7 @@ def run(config: Config) -> None:
             stage.path / "predictions.csv", (row for fold in learnt for row in fold.predictions if row.chosen)
         )
         stage.complete(verdict=report["verdict"])
-        logging.info("report: %s", stage.path / "index.html")
+        logging.info("report: %s", Path(config.run_dir) / registry.folder("write_study_report") / "index.html")
 
 
 def _home(config: Config, fold: dict) -> str:

@@ -15,13 +15,7 @@ from rembrandt_featgen.stages import (
     train_unet,
 )
 
-MODULES = {
-    "unet": train_unet,
-    "features": extract_features,
-    "acgan": train_generators,
-    "synthetic": generate_synthetic,
-    "classifier": train_classifiers,
-}
+MODULES = (train_unet, extract_features, train_generators, generate_synthetic, train_classifiers)
 
 
 @pytest.fixture
@@ -30,15 +24,15 @@ def base(tmp_path):
 
     def make(lgg=20, **changes):
         (kind,) = changes.get("generators", ("acgan",))
-        names = {"acgan": kind, "synthetic": registry.folder("generate_synthetic", kind)}
-        for name, module in MODULES.items():
-            name = names.get(name, name)
+        for module in MODULES:
+            name = module.__name__.rpartition(".")[2]
+            folder = registry.folder(name, kind)
             known = {field.name for field in dataclasses.fields(module.Config)}
             config = module.Config(run_dir="", **{key: value for key, value in changes.items() if key in known})
             config = {key: value for key, value in dataclasses.asdict(config).items() if key != "run_dir"}
             record = {"stage": name, "config": config, "inputs": {}, "figures": {"tap": "conv5", "epochs": 1}}
-            (tmp_path / name).mkdir(exist_ok=True)
-            rundir.write_json(tmp_path / name / "stage.json", record)
+            (tmp_path / folder).mkdir(exist_ok=True)
+            rundir.write_json(tmp_path / folder / "stage.json", {**record, "kind": kind})
         (tmp_path / "slices").mkdir(exist_ok=True)
         slices = {"config": {}, "inputs": {}, "figures": {"split": {"train": {"slices": {"HGG": 30, "LGG": lgg}}}}}
         rundir.write_json(tmp_path / "slices" / "stage.json", slices)
@@ -114,7 +108,10 @@ def test_without_axes_nothing_is_done(tmp_path):
         ({"sweep_filters": ("0",)}, "--sweep_filters=0: each must be from 1 on"),
         ({"sweep_added": ("-1",)}, "--sweep_added=-1: each must be from 0 on"),
         ({"sweep_added": ("1",), "sweep_added_to": ("lgg",)}, "--sweep_added_to=lgg: 'lgg' is not known"),
-        ({"sweep_added": ("1",), "sweep_added_to": ()}, "--sweep_added_to=: take some of both, rarer, LGG, HGG"),
+        (
+            {"sweep_added": ("1",), "sweep_added_to": ()},
+            "--sweep_added_to= names none; take some of",
+        ),
     ],
 )
 def test_bad_values_are_refused(flags, message):
@@ -188,7 +185,7 @@ def test_points_learn_what_they_do_not_share(base, monkeypatch):
     assert (gan.ndf, gan.ngf, gan.generators) == (8, 8, ("acgan",))
     assert (classifier.classifier_arms, classifier.classifier_kinds) == (("augmented",), ("cnn",))
     assert classifier.synthetic_added == 5
-    home = run_dir / "sweeps" / "filters=8"
+    home = run_dir / "sweep_points" / "filters=8"
     assert (home / "features").resolve() == run_dir / "features" and not (home / "generator_acgan").exists()
 
 
@@ -196,10 +193,10 @@ def test_what_the_run_has_of_another_gan_is_shared_while_it_fits(base, monkeypat
     """As --generators=acgan,cgan leaves it."""
     base(generators=("cgan",))
     run_dir, seen = base(), []
-    home = run_dir / "sweeps" / "gan=cgan"
+    home = run_dir / "sweep_points" / "gan=cgan"
     learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_generators=("cgan",))
     assert seen == ["train_classifiers"]
-    assert {path.name for path in home.iterdir()} == {"slices", "unet", "features", "cgan", "synthetic_cgan"}
+    assert {path.name for path in home.iterdir()} == {"slices", "unet", "features", "generator_cgan", "synthetic_cgan"}
     record = rundir.read_json(run_dir / "generator_cgan" / "stage.json")
     rundir.write_json(run_dir / "generator_cgan" / "stage.json", {**record, "inputs": {"features": "others"}})
     learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_generators=("cgan",))
@@ -212,12 +209,12 @@ def test_a_gan_of_slices_is_shared_by_all_taps(base, monkeypatch):
     run_dir = base(generators=("image_acgan",))
     learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_taps=("crop_cnn",))
     assert seen == ["extract_features", "generate_synthetic", "train_classifiers"]
-    assert (run_dir / "sweeps" / "tap=crop_cnn" / "image_acgan").is_symlink()
+    assert (run_dir / "sweep_points" / "tap=crop_cnn" / "generator_image_acgan").is_symlink()
 
 
 def test_a_point_that_fails_says_why_and_leaves_nothing_stale(base, monkeypatch):
     run_dir = base()
-    stale = run_dir / "sweeps" / "filters=8" / "classifier"
+    stale = run_dir / "sweep_points" / "filters=8" / "classifiers"
     stale.mkdir(parents=True)
 
     def fails(name, config):
@@ -225,7 +222,7 @@ def test_a_point_that_fails_says_why_and_leaves_nothing_stale(base, monkeypatch)
             raise InputError("it is all NaN")
 
     notes = learn(run_dir, monkeypatch, fails, sweep_filters=("8",))
-    assert notes == {"filters=8": "generate: it is all NaN", "filters=512": ""}
+    assert notes == {"filters=8": "generate_synthetic: it is all NaN", "filters=512": ""}
     assert not stale.exists()
 
 
@@ -241,7 +238,7 @@ def test_what_a_point_comes_to_share_is_linked(base, monkeypatch):
     """Its own folder gives way once the base run has the same, and the link once it has not."""
     run_dir = base()
     learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
-    own = run_dir / "sweeps" / "tap=conv5" / "classifier"
+    own = run_dir / "sweep_points" / "tap=conv5" / "classifiers"
     assert own.is_symlink()
     own.unlink()
     own.mkdir()
