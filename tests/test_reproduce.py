@@ -19,7 +19,7 @@ def reproduce(folder, *arguments):
 
 
 @pytest.mark.parametrize("run", [["--run_dir=out"], ["--run_dir", "out"], ["-run_dir", "out"]])
-def test_relative_paths_are_from_where_the_user_stands(tmp_path, run):
+def test_relative_paths_are_from_the_users_folder(tmp_path, run):
     (tmp_path / "my.flags").write_text("--run_dir=runs/another\n")
     _, (pretraining, main) = reproduce(
         tmp_path, *run, "--flagfile=my.flags", "--cohort", "data/mine", "--seed", "5", "--augment"
@@ -43,8 +43,8 @@ def test_flagfile_names_the_run_and_given_weights_need_no_pretraining(tmp_path):
     [
         (["--flagfile=none.flags"], "none.flags: there is no such file"),
         (["--flagfile=empty.flags"], "empty.flags names no --run_dir of its own"),
-        (["--tcga", "--flagfile=empty.flags"], "--tcga stands for a --flagfile of its own"),
-        (["--flagfile=empty.flags", "--tcga"], "--tcga stands for a --flagfile of its own"),
+        (["--tcga", "--flagfile=empty.flags"], "--tcga selects a flagfile itself"),
+        (["--flagfile=empty.flags", "--tcga"], "--tcga selects a flagfile itself"),
         (["--run_dir"], "--run_dir needs a value"),
     ],
 )

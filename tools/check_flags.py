@@ -4,7 +4,7 @@ tools/check_flags.py [package folder]
 
 A field is read as `config.<field>`, where `config` is a parameter annotated `Config`, a name that it is assigned to, or
 the parameter of a function of the module that it is handed to. `rundir.open_stage(config, ...)` reads `run_dir`, too.
-A Config that is put together from those of other stages (dataclasses.make_dataclass) has no fields to check.
+A Config that is built from those of other stages (dataclasses.make_dataclass) has no fields to check.
 """
 
 from __future__ import annotations
@@ -81,6 +81,6 @@ def faults(root: Path):
 
 
 if __name__ == "__main__":
-    found = list(faults(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / PACKAGE)))
-    print("\n".join(found) or "flags: every flag is read by its stage")
-    sys.exit(bool(found))
+    lines = list(faults(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / PACKAGE)))
+    print("\n".join(lines) or "flags: every flag is read by its stage")
+    sys.exit(bool(lines))

@@ -34,7 +34,7 @@ ROOMS = (
 # A stage imports no other stage, but for those that run others; all import what is not a stage.
 RUNNERS = ("stages.pipeline", "stages.crossvalidate", "stages.selfcheck")
 SHARED = ("stages", "stages.shared_flags")
-# Libraries that one file each stands before, so that a successor can replace them there.
+# Libraries that are imported by one file each, so that a successor can replace them there.
 ALONE = {
     "absl.flags": "core.cli",
     "tensorlayer": "segmentation.unet",
@@ -100,6 +100,6 @@ def _fault(module: str, target: str) -> str:
 
 
 if __name__ == "__main__":
-    found = list(faults(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / PACKAGE)))
-    print("\n".join(found) or "floors: every import keeps to the order of the rooms")
-    sys.exit(bool(found))
+    lines = list(faults(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / PACKAGE)))
+    print("\n".join(lines) or "floors: every import keeps to the order of the rooms")
+    sys.exit(bool(lines))
