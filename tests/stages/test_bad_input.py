@@ -263,7 +263,7 @@ def test_truncated_shard(cohort, tmp_path, monkeypatch, capsys):
 
 
 def test_more_synthetic_features_wanted_than_there_are(tmp_path, monkeypatch, capsys):
-    for name, split in (("features", "train"), ("synthetic", "synthetic")):
+    for name, split in (("features", "train"), ("synthetic_acgan", "synthetic")):
         (tmp_path / name).mkdir()
         with store.Writer(tmp_path / name, split, {"feature": ((1, 1, 1), "float32")}) as writer:
             writer.write({"feature": np.zeros((1, 1, 1))}, "A", 0, 1)

@@ -149,10 +149,10 @@ def test_killed_extraction_goes_on_after_the_last_whole_shard(unet, run_dir, mon
 
 def test_store_of_another_unet_is_refused(run_dir):
     extract_features.run(extract_features.Config(str(run_dir)))
-    rundir.find(str(run_dir), "features", "extract_features")
+    rundir.find(run_dir, "extract_features")
     finish(run_dir / "unet", {"unet_width": WIDTH}, trained="again")
     with pytest.raises(InputError, match=r"features/ was made from another unet/.*python -m .*stages\.extract"):
-        rundir.find(str(run_dir), "features", "extract_features")
+        rundir.find(run_dir, "extract_features")
 
 
 def test_damage_among_the_slices_is_one_line(run_dir):
