@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 LEFT_OPEN = {"run_dir", "cohort", "layout", "unet_weights", "unet_weights_modalities", "split_file", "seed"}
 LEFT_OPEN |= {"test_fraction", "infogan_codes", "infogan_weight", "generate_batch", "extract_batch"}
 LEFT_OPEN |= {"classifier_arms", "classifier_kinds", "export_classifier", "bootstrap_draws", "projector_points"}
-LEFT_OPEN |= {"maximisation_steps", "report_title", "last_stage", "sweep_generators", "sweep_reference"}
+LEFT_OPEN |= {"classes", "maximisation_steps", "report_title", "last_stage", "sweep_generators", "sweep_reference"}
 
 
 def read(name):
