@@ -1,0 +1,53 @@
+"""A split as a file that travels with the results: split, then class, then patient ids, in JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from rembrandt_featgen.cohort.patients import Cohort
+from rembrandt_featgen.cohort.splits import SPLITS, check_disjoint
+from rembrandt_featgen.core.errors import InputError
+
+
+def write_split(path: str | Path, assignment: Mapping[str, str], cohort: Cohort) -> None:
+    """Writes a split as JSON: split, then class, then patient ids.
+
+    Args:
+      path: the file; it is replaced if it is there.
+      assignment: patient id to one of SPLITS, as `split_patients` returns it.
+      cohort: the patients of the assignment, and the classes.
+    """
+    groups: dict[str, dict[str, list[str]]] = {
+        split: {name: [] for name in reversed(cohort.classes.names)} for split in SPLITS
+    }
+    for patient in sorted(cohort.patients, key=lambda patient: patient.id):
+        groups[assignment[patient.id]][patient.label].append(patient.id)
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(groups, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def read_split(path: str | Path) -> dict[str, str]:
+    """Reads what `write_split` wrote.
+
+    Returns:
+      Patient id to one of SPLITS, sorted by id.
+
+    Raises:
+      InputError: the file is missing or damaged.
+      RuntimeError: a patient is in two splits.
+    """
+    try:
+        groups = json.loads(Path(path).read_text(encoding="utf-8"))
+        members = {split: [patient for group in groups[split].values() for patient in group] for split in SPLITS}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(
+            f"{path}: not a split file ({reason}); delete its folder in --run_dir to split again"
+        ) from error
+    check_disjoint(members)
+    assignment = {name: split for split, names in members.items() for name in names}
+    return dict(sorted(assignment.items()))
