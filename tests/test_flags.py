@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort.layouts import Patient
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.core import cli
 from rembrandt_featgen.stages import crossvalidate, pipeline, prepare_slices
 
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 
 # Flags of paper.flags' user, of what the paper did not do, and of what changes no result.
-LEFT_OPEN = {"run_dir", "cohort", "layout", "unet_weights", "unet_weights_modalities", "split_file", "seed"}
+LEFT_OPEN = {"run_dir", "cohort", "layout", "classes", "unet_weights", "unet_weights_modalities", "split_file", "seed"}
 LEFT_OPEN |= {"test_fraction", "infogan_codes", "infogan_weight", "generate_batch", "extract_batch"}
 LEFT_OPEN |= {"classifier_arms", "classifier_kinds", "export_classifier", "bootstrap_draws", "projector_points"}
 LEFT_OPEN |= {"classes", "maximisation_steps", "report_title", "last_stage", "sweep_generators", "sweep_reference"}
@@ -61,8 +62,9 @@ def test_split_of_the_papers_cohort(monkeypatch):
     patients = [
         Patient(f"{grade}{n}", grade, {}, Path()) for grade, count in (("HGG", 61), ("LGG", 40)) for n in range(count)
     ]
-    split = prepare_slices._assignment(stages.share(prepare_slices, read("paper")), patients)
-    counts = Counter((split[patient.id], patient.grade) for patient in patients)
+    cohort = Cohort(patients, Classes.of(("LGG", "HGG")))
+    split = prepare_slices._assignment(stages.share(prepare_slices, read("paper")), cohort)
+    counts = Counter((split[patient.id], patient.label) for patient in patients)
     assert counts == {
         **{("test", "HGG"): 7, ("validation", "HGG"): 6, ("train", "HGG"): 48},
         **{("test", "LGG"): 4, ("validation", "LGG"): 4, ("train", "LGG"): 32},

@@ -95,6 +95,30 @@ def infer(given: Sequence[str], written: Iterable[str], where: str) -> Classes:
     )
 
 
+def parse_counts(items: Sequence[str], flag: str) -> dict[str, int]:
+    """What a flag such as --test_counts=LGG:4,HGG:7 says.
+
+    Args:
+      items: its parts between commas.
+      flag: its name, for messages.
+
+    Returns:
+      Class, as written, to number.
+
+    Raises:
+      InputError: a part is not of this form, or a class is there twice.
+    """
+    pairs = [item.rpartition(":") for item in items]
+    counts = {name.strip().casefold(): number for name, _, number in pairs if name.strip()}
+    try:
+        numbers = [int(number) for number in counts.values()]
+    except ValueError:
+        numbers = []
+    if len(numbers) < len(items):
+        raise InputError(f"{flag}={','.join(items)}: write it as LGG:4,HGG:7, each class once")
+    return {name.strip(): number for (name, _, _), number in zip(pairs, numbers)}
+
+
 def _given(names: tuple[str, ...], texts: Sequence[str], where: str) -> Classes:
     """The classes of --classes, if the texts of a cohort are all of them."""
     flag = f"--classes={','.join(names)}"
@@ -112,12 +136,12 @@ def _given(names: tuple[str, ...], texts: Sequence[str], where: str) -> Classes:
     if unknown:
         raise InputError(
             f"{where} has patients of class {unknown[0]!r}, which {flag} does not name; add it there, or leave those "
-            "patients out of --cohort"
+            "patients out"
         )
     missing = sorted(set(names) - {classes.match(text) for text in texts})
     if missing:
         raise InputError(
             f"{flag}: {where} has no patient of class {missing[0]!r}, only of {', '.join(texts) or 'none'}; correct "
-            "the name, or add such patients to --cohort"
+            "the name, or add such patients"
         )
     return classes

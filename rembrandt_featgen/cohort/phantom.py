@@ -87,8 +87,9 @@ def write_phantom(
     """
     folder, counts = Path(folder), _COUNTS if counts is None else counts
     classes = classes or infer((), counts, "--phantom_counts")
+    counts = {classes.match(name): count for name, count in counts.items()}
     settings: dict[str, Any] = {"size": size, "slices": slices, "difficulty": difficulty, "seed": seed}
-    _check(folder, counts, settings, modalities=modalities)
+    _check(folder, {name: counts.get(name, 0) for name in classes.names}, settings, modalities=modalities)
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     gliomas = set(classes.names) == set(GLIOMAS)
@@ -97,8 +98,7 @@ def write_phantom(
     numbers = np.random.default_rng(seed).permutation(_MOST * len(looks))
     affine = np.diag([240 / size, 240 / size, 48 / slices, 1.0])
     patients, parameters = [], {}
-    for name, count in counts.items():
-        label = classes.match(name)
+    for label, count in counts.items():
         place = looks.index(label)
         for index in range(count):
             generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(place, index)))
@@ -119,18 +119,6 @@ def write_phantom(
         shutil.rmtree(folder)
     part.rename(folder)
     return folder
-
-
-def parse_counts(items: Sequence[str]) -> dict[str, int]:
-    """What --phantom_counts says, such as LGG:24,HGG:36, as class to number of patients; InputError if it is not so."""
-    flag = f"--phantom_counts={','.join(items)}"
-    try:
-        counts = {name: int(number) for name, number in (item.split(":") for item in items)}
-    except ValueError as error:
-        raise InputError(f"{flag}: write it as LGG:24,HGG:36") from error
-    if len({name.casefold() for name in counts}) < max(2, len(items)):
-        raise InputError(f"{flag}: name two classes or more, each once, as in LGG:24,HGG:36")
-    return counts
 
 
 def draw_look(generator: np.random.Generator, place: float, difficulty: float) -> dict[str, float]:

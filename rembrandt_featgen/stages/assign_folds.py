@@ -1,4 +1,4 @@
-"""Deals the patients of a study into the folds of its cross-validation, and writes down who is where."""
+"""Divides the patients of a study into the folds of its cross-validation, and writes down who is where."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import hashlib
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import classes, layouts, splits
+from rembrandt_featgen.cohort import split_files, splits
+from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.stages import shared_flags
@@ -28,8 +29,8 @@ class Config:
     validation_fraction: float = shared_flags.validation_fraction()
     seed: int = shared_flags.seed()
     cv_folds: int = cli.flag(5, "Outer folds; each patient is tested in one of them.", minimum=2)
-    cv_repeats: int = cli.flag(1, "Times that the patients are dealt into folds.", minimum=1)
-    cv_seeds: int = cli.flag(3, "Times that each fold is learnt anew with another seed.", minimum=1)
+    cv_repeats: int = cli.flag(1, "Times that the patients are divided into folds.", minimum=1)
+    cv_seeds: int = cli.flag(3, "Times that each fold is trained, each with another seed.", minimum=1)
     cv_grouping: str = cli.flag(
         "patient", "What a fold tests: a share of the patients, or all those of one site.", choices=GROUPINGS
     )
@@ -42,38 +43,40 @@ def run(config: Config) -> None:
     """Writes run_dir/folds: <fold>.json for each fold, and in stage.json the folds' names, seeds and sites."""
     if config.cv_grouping == "site" and not config.site_pattern:
         raise InputError("--cv_grouping=site needs --site_pattern, such as --site_pattern='TCGA_([A-Z]+)_'")
-    patients = layouts.find_patients(cohort_path(config), config.layout, config.modalities)
-    names = classes.infer(config.classes, (patient.grade for patient in patients), f"--cohort={config.cohort}")
-    listed = hashlib.sha256(repr(sorted((p.id, p.grade) for p in patients)).encode()).hexdigest()
-    with rundir.open_stage(config, "assign_folds", digests={"patients": listed}, classes=names.record) as stage:
+    cohort = shared_flags.find_cohort(config)
+    listed = hashlib.sha256(repr(sorted((p.id, p.label) for p in cohort.patients)).encode()).hexdigest()
+    with rundir.open_stage(
+        config, "assign_folds", digests={"patients": listed}, classes=cohort.classes.record
+    ) as stage:
         if stage.done:
             return
         records = []
         for repeat in range(config.cv_repeats):
-            dealt = _deal(config, patients, repeat)
+            parts = _divide(config, cohort, repeat)
             for seed in range(config.cv_seeds):
-                for part, assignment in dealt.items():
+                for part, assignment in parts.items():
                     name = f"repeat{repeat}_seed{seed}_{part}"
-                    splits.write_split(stage.path / f"{name}.json", assignment, patients)
+                    split_files.write_split(stage.path / f"{name}.json", assignment, cohort)
                     records.append({"name": name, "repeat": repeat, "seed": config.seed + seed, "fold": part})
-        sites = {patient.id: splits.site_of(patient.id, config.site_pattern) for patient in patients}
+        sites = {patient.id: splits.site_of(patient.id, config.site_pattern) for patient in cohort.patients}
         stage.complete(folds=records, sites=sites if any(sites.values()) else {})
-        logging.info("folds: %d, of %d patients", len(records), len(patients))
+        logging.info("folds: %d, of %d patients", len(records), len(cohort.patients))
 
 
-def cohort_path(config) -> str:
-    """Where the cohort is: what --cohort names, or the phantom in the run's folder."""
-    if config.cohort != "phantom":
-        return config.cohort
-    return str(rundir.find(config.run_dir, "make_phantom").folder / "cohort")
-
-
-def _deal(config: Config, patients, repeat: int) -> dict[str, dict[str, str]]:
+def _divide(config: Config, cohort: Cohort, repeat: int) -> dict[str, dict[str, str]]:
     """Name of each fold of a repeat to its assignment."""
     if config.cv_grouping == "site":
-        return splits.site_folds(patients, config.site_pattern, config.validation_fraction, config.seed, repeat)
-    dealt = splits.fold_patients(patients, config.cv_folds, config.validation_fraction, config.seed, repeat)
-    return {f"fold{number}": assignment for number, assignment in enumerate(dealt)}
+        return splits.site_folds(
+            cohort,
+            config.site_pattern,
+            validation_fraction=config.validation_fraction,
+            seed=config.seed,
+            repeat=repeat,
+        )
+    parts = splits.fold_patients(
+        cohort, config.cv_folds, validation_fraction=config.validation_fraction, seed=config.seed, repeat=repeat
+    )
+    return {f"fold{number}": assignment for number, assignment in enumerate(parts)}
 
 
 def main() -> None:

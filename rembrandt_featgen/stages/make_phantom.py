@@ -1,7 +1,7 @@
-"""Writes the built-in phantom cohort: synthetic FLAIR volumes with a lesion whose look depends on the grade.
+"""Writes the built-in phantom cohort: synthetic FLAIR volumes with a lesion whose look depends on the class.
 
-Files are BraTS-layout NIfTI, so that the next stage reads them as it reads real data. Nothing is done when --cohort
-names a cohort of your own.
+Files are NIfTI in BraTS layout, or with a manifest where the classes are others than LGG and HGG, so that the next
+stage reads them as it reads real data. Nothing is done when --cohort names a cohort of your own.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from absl import logging
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import phantom
+from rembrandt_featgen.cohort.classes import infer, parse_counts
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.stages import shared_flags
-
-PHANTOM = "phantom"  # of --cohort
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,35 +24,43 @@ class Config:
     run_dir: str = shared_flags.run_dir()
     cohort: str = shared_flags.cohort()
     modalities: tuple[str, ...] = shared_flags.modalities()
-    phantom_hgg: int = cli.flag(36, "Phantom patients with high-grade lesions.", minimum=1)
-    phantom_lgg: int = cli.flag(24, "Phantom patients with low-grade lesions.", minimum=1)
+    classes: tuple[str, ...] = shared_flags.classes()
+    phantom_counts: tuple[str, ...] = cli.flag(
+        ("LGG:24", "HGG:36"),
+        "Phantom patients of each class; those of the positive one look like high grade, the others like low grade.",
+    )
     phantom_size: int = cli.flag(240, "Pixels along each in-plane side of a phantom volume.", minimum=32)
     phantom_slices: int = cli.flag(8, "Slices of a phantom volume.", minimum=3)
     phantom_difficulty: float = cli.flag(
-        0.5, "How far the grades overlap: 0 not at all, 1 wholly (no classifier can succeed).", minimum=0.0, maximum=1.0
+        0.5,
+        "How far the classes overlap: 0 not at all, 1 wholly (no classifier can succeed).",
+        minimum=0.0,
+        maximum=1.0,
     )
     phantom_seed: int = cli.flag(0, "Seed of the phantom cohort, apart from --seed of the run.", minimum=0)
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/phantom, a cohort in BraTS 2017 layout, unless --cohort names another."""
-    if config.cohort != PHANTOM:
+    """Writes run_dir/phantom/cohort, unless --cohort names another."""
+    if config.cohort != shared_flags.PHANTOM:
         logging.info("phantom: not needed, --cohort=%s", config.cohort)
         return
-    with rundir.open_stage(config, "make_phantom") as stage:
+    counts = parse_counts(config.phantom_counts, "--phantom_counts")
+    classes = infer(config.classes, counts, f"--phantom_counts={','.join(config.phantom_counts)}")
+    with rundir.open_stage(config, "make_phantom", classes=classes.record) as stage:
         if stage.done:
             return
         phantom.write_phantom(
             stage.path / "cohort",
-            hgg=config.phantom_hgg,
-            lgg=config.phantom_lgg,
+            counts,
+            classes=classes,
             size=config.phantom_size,
             slices=config.phantom_slices,
             difficulty=config.phantom_difficulty,
             seed=config.phantom_seed,
             modalities=config.modalities,
         )
-        stage.complete(patients={"HGG": config.phantom_hgg, "LGG": config.phantom_lgg})
+        stage.complete(patients=counts)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Reads a cohort of NIfTI files, splits it by patient, and writes normalised slices as shards.
 
 --cohort is a folder in BraTS 2017-2019 layout (HGG/ and LGG/), one in BraTS 2020 layout (name_mapping.csv), or a CSV
-manifest with the columns patient, grade, mask and one for each modality (flair, ...).
+manifest with the columns patient, label, mask and one for each modality (flair, ...).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import classes, duplicates, layouts, splits
+from rembrandt_featgen.cohort import duplicates, split_files, splits
+from rembrandt_featgen.cohort.classes import parse_counts
+from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.cohort.volumes import read_mask, read_volume
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
@@ -38,10 +41,10 @@ class Config:
         240, "Pixels along each side of a slice; a multiple of 16.", minimum=32, source="paper 3.5"
     )
     test_fraction: float = cli.flag(
-        0.1, "Share of each grade's patients kept for the test.", minimum=0.01, maximum=0.9, source="paper 3.4"
+        0.1, "Share of each class's patients kept for the test.", minimum=0.01, maximum=0.9, source="paper 3.4"
     )
     test_counts: tuple[str, ...] = cli.flag(
-        (), "Test patients of each grade instead of a share, such as HGG:7,LGG:4 (the paper's).", source="paper 3.4"
+        (), "Test patients of each class instead of a share, such as HGG:7,LGG:4 (the paper's).", source="paper 3.4"
     )
     validation_fraction: float = shared_flags.validation_fraction()
     split_file: str = cli.flag(
@@ -57,29 +60,23 @@ def run(config: Config) -> None:
             f"--image_size={config.image_size} must be a multiple of 16 (four poolings); "
             f"take {config.image_size // 16 * 16} or {(config.image_size // 16 + 1) * 16}"
         )
-    cohort = config.cohort
-    if cohort == "phantom":
-        cohort = str(rundir.find(config.run_dir, "make_phantom").folder / "cohort")
-    patients = layouts.find_patients(cohort, config.layout, config.modalities)
-    names = classes.infer(config.classes, (patient.grade for patient in patients), f"--cohort={config.cohort}")
-    assignment = _assignment(config, patients)
+    cohort = shared_flags.find_cohort(config)
+    assignment = _assignment(config, cohort)
     split = hashlib.sha256(repr(sorted(assignment.items())).encode()).hexdigest()
-    with rundir.open_stage(
-        config, "prepare_slices", digests={"cohort": _digest(patients), "split": split}, classes=names.record
-    ) as stage:
+    digests = {"cohort": _digest(cohort), "split": split}
+    with rundir.open_stage(config, "prepare_slices", digests=digests, classes=cohort.classes.record) as stage:
         if stage.done:
             return
         moments = slicing.Moments(len(config.modalities))
         pixels, tumour = 0, 0
-        for patient in tqdm(
-            [p for p in patients if assignment[p.id] == "train"], "training patients' mean", unit="patient"
-        ):
+        training = [patient for patient in cohort.patients if assignment[patient.id] == "train"]
+        for patient in tqdm(training, "training patients' mean", unit="patient"):
             image, mask, _ = _load(patient, config)
             moments.add(image)
             pixels, tumour = pixels + mask.size, tumour + int(mask.sum())
         mean, deviation = moments.mean(), moments.deviation()
-        counts = _write_slices(config, patients, assignment, stage.path, mean, deviation)
-        splits.write_split(stage.path / "split.json", assignment, patients)
+        counts = _write_slices(config, cohort, assignment, folder=stage.path, mean=mean, deviation=deviation)
+        split_files.write_split(stage.path / "split.json", assignment, cohort)
         tensorboard.complete(
             stage,
             source=str(config.cohort),
@@ -90,18 +87,26 @@ def run(config: Config) -> None:
             **counts,
         )
         for split, entry in counts["split"].items():
-            grades = (f"{entry['patients'][g]} {g} patients ({entry['slices'][g]} slices)" for g in layouts.GRADES)
-            logging.info("slices of %s: %s", split, ", ".join(grades))
+            parts = [
+                f"{entry['patients'][name]} {name} patients ({entry['slices'][name]} slices)"
+                for name in cohort.classes.names
+            ]
+            logging.info("slices of %s: %s", split, ", ".join(parts))
 
 
-def _assignment(config: Config, patients) -> dict[str, str]:
+def _assignment(config: Config, cohort: Cohort) -> dict[str, str]:
     """Which patient is in which split, as drawn or as --split_file says."""
     if not config.split_file:
         assignment = splits.split_patients(
-            patients, config.validation_fraction, config.test_fraction, config.seed, _test_counts(config)
+            cohort,
+            validation_fraction=config.validation_fraction,
+            test_fraction=config.test_fraction,
+            seed=config.seed,
+            test_counts=parse_counts(config.test_counts, "--test_counts"),
         )
-        return _checked(assignment, patients, f"--test_counts={','.join(config.test_counts)}")
-    assignment, known = splits.read_split(config.split_file), {patient.id for patient in patients}
+        return _checked(assignment, cohort, f"--test_counts={','.join(config.test_counts)}")
+    assignment = split_files.read_split(config.split_file)
+    known = {patient.id for patient in cohort.patients}
     for names, where in ((known - set(assignment), "--cohort only"), (set(assignment) - known, "the split only")):
         if names:
             others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
@@ -109,29 +114,22 @@ def _assignment(config: Config, patients) -> dict[str, str]:
                 f"--split_file={config.split_file}: patient {sorted(names)[0]}{others} is in {where}; give the split "
                 "of this very cohort"
             )
-    return _checked(assignment, patients, f"--split_file={config.split_file}")
+    return _checked(assignment, cohort, f"--split_file={config.split_file}")
 
 
-def _checked(assignment: dict[str, str], patients, flag: str) -> dict[str, str]:
-    """The assignment; InputError where a split is empty or there is a grade without training patients."""
+def _checked(assignment: dict[str, str], cohort: Cohort, flag: str) -> dict[str, str]:
+    """The assignment; InputError where a split is empty or there is a class without training patients."""
     for split in splits.SPLITS:
         if split not in assignment.values():
             raise InputError(f"{flag} leaves no patient for {split}; put at least one there")
-    for grade in layouts.GRADES:
-        if not any(assignment[patient.id] == "train" for patient in patients if patient.grade == grade):
-            raise InputError(f"{flag} leaves no {grade} patient to train on; put at least one there")
+    trained = {patient.label for patient in cohort.patients if assignment[patient.id] == "train"}
+    for name in cohort.classes.names:
+        if name not in trained:
+            raise InputError(f"{flag} leaves no {name} patient to train on; put at least one there")
     return assignment
 
 
-def _test_counts(config: Config) -> dict[str, int] | None:
-    """--test_counts as numbers."""
-    try:
-        return {grade: int(count) for grade, count in (item.split(":") for item in config.test_counts)} or None
-    except ValueError as error:
-        raise InputError(f"--test_counts={','.join(config.test_counts)}: write it as HGG:7,LGG:4") from error
-
-
-def _load(patient: layouts.Patient, config: Config, compare: bool = False):
+def _load(patient: Patient, config: Config, compare: bool = False):
     """Reads a patient's slices: images [n, size, size, channels], masks [n, size, size, 1], tumour voxels cut off.
 
     `compare` warns of a mask that lies elsewhere in space than its image.
@@ -151,38 +149,50 @@ def _load(patient: layouts.Patient, config: Config, compare: bool = False):
     return np.moveaxis(image, 2, 0), np.moveaxis(cropped, 2, 0)[..., None], int(mask.sum()) - int(cropped.sum())
 
 
-def _write_slices(config, patients, assignment, folder, mean, deviation) -> dict:
+def _write_slices(
+    config: Config,
+    cohort: Cohort,
+    assignment: Mapping[str, str],
+    *,
+    folder: Path,
+    mean: np.ndarray,
+    deviation: np.ndarray,
+) -> dict:
     """Writes each split's shards; returns the counts that the report shows."""
-    size = config.image_size
+    size, classes = config.image_size, cohort.classes
     tensors = {"image": ((size, size, len(config.modalities)), "float32"), "mask": ((size, size, 1), "uint8")}
-    counts, empty, cut, fingerprints = {}, [], [], {}
+    written: Counter[tuple[str, str]] = Counter()  # slices by split and class
+    splitwise, empty, cut, fingerprints = {}, [], [], {}
     for split in splits.SPLITS:
-        members = [patient for patient in patients if assignment[patient.id] == split]
-        entry = {"patients": _per_grade(p.grade for p in members), "slices": Counter(HGG=0, LGG=0), "empty_masks": 0}
+        members, empty_masks = [patient for patient in cohort.patients if assignment[patient.id] == split], 0
         with store.Writer(folder, split, tensors) as writer:
             for patient in tqdm(members, f"slices of {split}", unit="patient"):
                 images, masks, lost = _load(patient, config, compare=True)
                 fingerprints[patient.id] = duplicates.fingerprint(np.moveaxis(images[..., 0], 0, 2))
                 normalised = (images - mean) / np.where(deviation > 0, deviation, 1.0)
                 for index, (image, mask) in enumerate(zip(normalised, masks)):
-                    label = layouts.GRADES.index(patient.grade)
-                    writer.write({"image": image, "mask": mask}, patient.id, index, label)
-                    entry["empty_masks"] += int(not mask.any())
-                entry["slices"][patient.grade] += len(images)
+                    writer.write({"image": image, "mask": mask}, patient.id, index, classes.label(patient.label))
+                    empty_masks += int(not mask.any())
+                written[split, patient.label] += len(images)
                 if not masks.any():
                     empty.append(patient.id)
                 if lost:
                     cut.append(f"{patient.id} ({lost} voxels)")
-        counts[split] = entry
+        splitwise[split] = {
+            "patients": _by_class(cohort, Counter(patient.label for patient in members)),
+            "slices": _by_class(cohort, {name: written[split, name] for name in classes.names}),
+            "empty_masks": empty_masks,
+        }
     _refuse_duplicates(fingerprints, assignment)
     if empty:
         logging.warning("%d patients have an empty mask, which is legal: %s", len(empty), ", ".join(empty))
     if cut:
         logging.warning("--image_size=%d cuts off tumour of %s", size, ", ".join(cut))
+    total = {name: sum(written[split, name] for split in splits.SPLITS) for name in classes.names}
     return {
-        "patients": _per_grade(p.grade for p in patients),
-        "slices": sum((entry["slices"] for entry in counts.values()), Counter()),
-        "split": counts,
+        "patients": _by_class(cohort, Counter(patient.label for patient in cohort.patients)),
+        "slices": _by_class(cohort, total),
+        "split": splitwise,
         "empty_mask_patients": empty,
         "tumour_cut_off": cut,
     }
@@ -201,15 +211,16 @@ def _refuse_duplicates(fingerprints, assignment) -> None:
         )
 
 
-def _per_grade(grades) -> dict[str, int]:
-    return {"HGG": 0, "LGG": 0, **Counter(grades)}
+def _by_class(cohort: Cohort, counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts of each class, the positive one first, as tables show them."""
+    return {name: counts.get(name, 0) for name in reversed(cohort.classes.names)}
 
 
-def _digest(patients) -> str:
-    """One digest of the content of all files of the cohort, and of its grades."""
+def _digest(cohort: Cohort) -> str:
+    """One digest of the content of all files of the cohort, and of its labels."""
     digest = hashlib.sha256()
-    for patient in patients:
-        digest.update(f"{patient.id} {patient.grade}".encode())
+    for patient in cohort.patients:
+        digest.update(f"{patient.id} {patient.label}".encode())
         for path in [*patient.images.values(), patient.mask]:
             digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
     return digest.hexdigest()

@@ -5,7 +5,6 @@ The findings stand in run_dir/selfcheck/selfcheck.json, from where the report of
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 from pathlib import Path
@@ -13,15 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import layouts, splits, volumes
+from rembrandt_featgen.cohort import manifest, split_files, volumes
 from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.measures import generative, resampling
 from rembrandt_featgen.stages import (
-    assign_folds,
     crossvalidate,
     make_phantom,
     prepare_slices,
+    shared_flags,
     train_arms,
     write_study_report,
 )
@@ -74,7 +73,7 @@ def run(config) -> list[Finding]:
 
 
 def random_labels(config, home: Path) -> Finding:
-    """Deals the grades anew at random: whatever an arm then seems to know would come from a leak or from luck."""
+    """Shuffles the labels among patients: whatever an arm then seems to know would come from a leak or from luck."""
     folder = home / "random_labels"
     _random_study(config, folder)
     report = rundir.read_json(folder / registry.folder("write_study_report") / "report.json")
@@ -92,14 +91,15 @@ def random_labels(config, home: Path) -> Finding:
 
 
 def _random_study(config, folder: Path) -> None:
-    """A study of the cohort whose grades were dealt anew among its patients."""
+    """A study of the cohort whose labels were shuffled among its patients."""
     make_phantom.run(stages.share(make_phantom, config))
-    patients = layouts.find_patients(assign_folds.cohort_path(config), config.layout, config.modalities)
-    grades = np.random.default_rng(config.seed).permutation([patient.grade for patient in patients])
+    patients, classes = shared_flags.find_cohort(config)
+    labels = np.random.default_rng(config.seed).permutation([patient.label for patient in patients])
     folder.mkdir(parents=True, exist_ok=True)
-    changed = [dataclasses.replace(patient, grade=str(grade)) for patient, grade in zip(patients, grades)]
-    manifest = _write_manifest(folder / "cohort.csv", changed, config)
-    crossvalidate.run(dataclasses.replace(_study(config), run_dir=str(folder), cohort=str(manifest), layout="manifest"))
+    changed = [dataclasses.replace(patient, label=str(label)) for patient, label in zip(patients, labels)]
+    path = manifest.write_manifest(folder / "cohort.csv", changed)
+    changes = {"run_dir": str(folder), "cohort": str(path), "layout": "manifest", "classes": classes.names}
+    crossvalidate.run(dataclasses.replace(_study(config), **changes))
 
 
 def planted_leak(config, home: Path) -> Finding:
@@ -119,16 +119,16 @@ def planted_leak(config, home: Path) -> Finding:
 
 def _two_names(config, folder: Path) -> str:
     """Adds a patient's volume again, brighter and under another name; returns what `prepare` says of it."""
-    patients = layouts.find_patients(assign_folds.cohort_path(config), config.layout, config.modalities)
+    patients, classes = shared_flags.find_cohort(config)
     victim, images = patients[0], {}
     for modality, path in patients[0].images.items():
         volume = volumes.read_volume(path)
         images[modality] = folder / f"alias_{modality}.nii.gz"
         volumes.write_new(images[modality], (1.5 * volume.voxels + 10).astype(np.float32), volume.affine)
     alias = dataclasses.replace(victim, id=f"{victim.id}_ALIAS", images=images)
-    manifest = _write_manifest(folder / "cohort.csv", [*patients, alias], config)
-    changes = {"run_dir": str(folder / "run"), "cohort": str(manifest), "layout": "manifest", "test_fraction": 0.2}
-    settings = stages.share(prepare_slices, config, **changes)
+    path = manifest.write_manifest(folder / "cohort.csv", [*patients, alias])
+    changes = {"run_dir": str(folder / "run"), "cohort": str(path), "layout": "manifest", "classes": classes.names}
+    settings = stages.share(prepare_slices, config, **changes, test_fraction=0.2)
     try:
         prepare_slices.run(settings)
     except InputError as error:
@@ -142,7 +142,7 @@ def _two_splits(folder: Path) -> str:
     path = folder / "split.json"
     path.write_text(json.dumps({**groups, "validation": {"HGG": [], "LGG": []}}))
     try:
-        splits.read_split(path)
+        split_files.read_split(path)
     except RuntimeError as error:
         return "caught" if "VICTIM" in str(error) else ""
     return ""
@@ -159,7 +159,7 @@ def _copies(home: Path) -> str:
 
 
 def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
-    """Seeks the phantom's known difference between the grades in cohorts of several sizes."""
+    """Seeks the phantom's known difference between the classes in cohorts of several sizes."""
     rows = []
     try:
         sizes = sorted({int(text) for text in config.signal_patients})
@@ -169,16 +169,16 @@ def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
         raise InputError("--signal_patients names no size; write it as 20,40,80")
     for n in sizes:
         folder = home / f"planted_signal_{n}"
-        hgg = round(0.6 * n)
+        positives = round(0.6 * n)
         crossvalidate.run(
             dataclasses.replace(
                 _study(config),
                 run_dir=str(folder),
-                cohort="phantom",
+                cohort=shared_flags.PHANTOM,
                 layout="auto",
                 modalities=("flair",),
-                phantom_hgg=hgg,
-                phantom_lgg=n - hgg,
+                classes=(),
+                phantom_counts=(f"LGG:{n - positives}", f"HGG:{positives}"),
                 arms=("none",),
                 cv_grouping="patient",
             )
@@ -205,16 +205,6 @@ def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
 def _study(config):
     """The share of `config` that a study takes."""
     return stages.share(crossvalidate, config)
-
-
-def _write_manifest(path: Path, patients, config) -> Path:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["patient", "grade", layouts.MASK, *config.modalities])
-        for patient in patients:
-            files = [Path(entry).resolve() for entry in (patient.mask, *(patient.images[m] for m in config.modalities))]
-            writer.writerow([patient.id, patient.grade, *files])
-    return path
 
 
 def main() -> None:

@@ -1,14 +1,18 @@
-"""Flags that several stages share."""
+"""Flags that several stages share, and what they make of them."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 from rembrandt_featgen.cohort import layouts
-from rembrandt_featgen.core import cli
+from rembrandt_featgen.cohort.patients import Cohort
+from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.data.augmentation_modes import AUGMENTATIONS
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.nn import mixed_precision
+
+PHANTOM = "phantom"  # of --cohort: the synthetic one
 
 
 def run_dir():
@@ -35,7 +39,7 @@ def precision():
 
 def cohort():
     """--cohort."""
-    return cli.flag("phantom", "Folder or manifest CSV of your cohort; 'phantom' makes or takes the synthetic one.")
+    return cli.flag(PHANTOM, "Folder or manifest CSV of your cohort; 'phantom' makes or takes the synthetic one.")
 
 
 def classes():
@@ -45,6 +49,18 @@ def classes():
         "Names of the classes as the cohort has them, the positive one last; the pairs LGG,HGG, benign,malignant, "
         "control,case and 0,1 need not be named.",
     )
+
+
+def cohort_path(config) -> Path:
+    """Where the cohort is: what --cohort names, or the phantom in the run's folder."""
+    if config.cohort != PHANTOM:
+        return Path(config.cohort)
+    return rundir.find(config.run_dir, "make_phantom").folder / "cohort"
+
+
+def find_cohort(config) -> Cohort:
+    """The cohort that --cohort, --layout, --classes and --modalities name."""
+    return layouts.find_cohort(cohort_path(config), config.layout, config.modalities, names=config.classes)
 
 
 def layout():
@@ -61,7 +77,7 @@ def validation_fraction():
     """--validation_fraction."""
     return cli.flag(
         0.1,
-        "Share of each grade's patients for choosing epochs (and, in a study, amounts and thresholds); of a fold, the "
+        "Share of each class's patients for choosing epochs (and, in a study, amounts and thresholds); of a fold, the "
         "share of those not tested. The paper had none.",
         minimum=0.01,
         maximum=0.9,

@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.cohort import split_files, splits
 from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.evaluation import arm_table
 from rembrandt_featgen.features import crop_cnn, crops
@@ -97,7 +97,7 @@ def _read(config: Config, fold: dict) -> Fold:
         kind or name: rundir.read_json(home / registry.folder(name, kind) / rundir.RECORD) for name, kind in names
     }
     predictions = arm_table.read_predictions(home / registry.folder("train_arms") / "predictions.csv")
-    assignment = splits.read_split(home / registry.folder("prepare_slices") / "split.json")
+    assignment = split_files.read_split(home / registry.folder("prepare_slices") / "split.json")
     tested = {row.patient for row in predictions}
     splits.check_disjoint(
         {"test": tested, **{name: [p for p, s in assignment.items() if s == name] for name in ("train", "validation")}}

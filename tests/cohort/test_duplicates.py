@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from rembrandt_featgen.cohort import duplicates, phantom
+from rembrandt_featgen.cohort.phantom_rendering import render
 
 
 @pytest.fixture(scope="module")
@@ -11,7 +12,7 @@ def volumes():
     for index in range(4):
         generator = np.random.default_rng(index)
         drawn = {**phantom.draw_look(generator, index % 2, 0.5), **phantom.draw_anatomy(generator)}
-        found[f"P{index}"] = phantom.render(generator, drawn, 128, 4)[0]["flair"].astype(float)
+        found[f"P{index}"] = render(generator, drawn, size=128, slices=4)[0]["flair"].astype(float)
     return found
 
 

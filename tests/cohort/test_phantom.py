@@ -5,9 +5,13 @@ import pytest
 from scipy import ndimage
 
 from rembrandt_featgen.cohort import layouts, phantom, volumes
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.cohort.phantom_rendering import render
+from rembrandt_featgen.cohort.who_grades import GLIOMAS
 from rembrandt_featgen.core.errors import InputError
 
 SMALL = {"size": 64, "slices": 6}
+ONE_EACH = {"LGG": 1, "HGG": 1}
 
 
 def _files(folder):
@@ -21,22 +25,32 @@ def _read(patient):
 
 @pytest.fixture(scope="module")
 def easy(tmp_path_factory):
-    """Patients, with image and mask, of a cohort whose grades do not overlap."""
-    folder = phantom.write_phantom(tmp_path_factory.mktemp("easy") / "cohort", 8, 6, difficulty=0, **SMALL)
-    return folder, [(patient, *_read(patient)) for patient in layouts.find_patients(folder)]
+    """Patients, with image and mask, of a cohort whose classes do not overlap."""
+    folder = phantom.write_phantom(
+        tmp_path_factory.mktemp("easy") / "cohort", {"LGG": 6, "HGG": 8}, difficulty=0, **SMALL
+    )
+    return folder, [(patient, *_read(patient)) for patient in layouts.find_cohort(folder).patients]
 
 
 def test_is_a_brats2017_cohort(easy):
     folder, patients = easy
-    grades = [patient.grade for patient, _, _ in patients]
-    assert (grades.count("HGG"), grades.count("LGG")) == (8, 6)
-    assert grades != sorted(grades)  # ids do not tell the grade
-    assert grades != sorted(grades, reverse=True)
+    labels = [patient.label for patient, _, _ in patients]
+    assert (labels.count("HGG"), labels.count("LGG")) == (8, 6)
+    assert labels != sorted(labels)  # ids do not give the class away
+    assert labels != sorted(labels, reverse=True)
     record = json.loads((folder / "phantom.json").read_text())
-    assert record["cohort"] == {"hgg": 8, "lgg": 6, "difficulty": 0, "seed": 0, "modalities": ["flair"], **SMALL}
-    assert {name: entry["grade"] for name, entry in record["patients"].items()} == {
-        p.id: p.grade for p, _, _ in patients
+    assert record["cohort"] == {
+        "counts": {"LGG": 6, "HGG": 8},
+        "classes": {"names": ["LGG", "HGG"], "positive": "HGG"},
+        "difficulty": 0,
+        "seed": 0,
+        "modalities": ["flair"],
+        **SMALL,
     }
+    assert {name: entry["label"] for name, entry in record["patients"].items()} == {
+        p.id: p.label for p, _, _ in patients
+    }
+    assert not (folder / "manifest.csv").exists()
     assert not folder.with_name("cohort.part").exists()
 
 
@@ -63,13 +77,13 @@ def test_area_is_as_drawn(easy):
         assert min(shares[0], shares[-1]) < 0.5 * shares.max()  # it tapers
 
 
-def test_grades_differ_visibly_when_easy(easy):
-    spread = {grade: [] for grade in layouts.GRADES}
-    area = {grade: [] for grade in layouts.GRADES}
+def test_classes_differ_visibly_when_easy(easy):
+    spread = {name: [] for name in GLIOMAS}
+    area = {name: [] for name in GLIOMAS}
     for patient, image, mask in easy[1]:
         inside = image[mask > 0]
-        spread[patient.grade].append(inside.std() / inside.mean())
-        area[patient.grade].append(mask.mean((0, 1)).max())
+        spread[patient.label].append(inside.std() / inside.mean())
+        area[patient.label].append(mask.mean((0, 1)).max())
     assert max(spread["LGG"]) < min(spread["HGG"])
     assert max(area["LGG"]) < min(area["HGG"])
 
@@ -79,7 +93,7 @@ def test_a_threshold_does_not_segment():
     for index in range(6):
         generator = np.random.default_rng(index)
         drawn = {**phantom.draw_look(generator, index % 2, 0.5), **phantom.draw_anatomy(generator)}
-        images, mask = phantom.render(generator, drawn, 96, 6)
+        images, mask = render(generator, drawn, size=96, slices=6)
         image = images["flair"]
         guess = image > 1.35 * np.median(image[image > 0])
         dice.append(2 * (guess & (mask > 0)).sum() / (guess.sum() + mask.sum()))
@@ -97,33 +111,37 @@ def test_difficulty_is_the_overlap(name):
     assert max(values(0, 0.0)) <= low + 0.4 * (high - low) + 1e-9
     assert min(values(1, 0.0)) >= low + 0.6 * (high - low) - 1e-9
     alike = [phantom.draw_look(np.random.default_rng(5), label, 1.0) for label in (0, 1)]
-    assert alike[0] == alike[1]  # the same chance gives the same look, whatever the grade
+    assert alike[0] == alike[1]  # the same chance gives the same look, whatever the class
     apart = values(1, 0.5).mean() - values(0, 0.5).mean()
     assert apart == pytest.approx(0.3 * (high - low), rel=0.25)
 
 
 def test_reproducible_and_seeded(tmp_path):
-    first = _files(phantom.write_phantom(tmp_path / "a", 2, 1, **SMALL))
-    assert _files(phantom.write_phantom(tmp_path / "b", 2, 1, **SMALL)) == first
-    other = _files(phantom.write_phantom(tmp_path / "c", 2, 1, seed=1, **SMALL))
+    # In any order of the counts.
+    first = _files(phantom.write_phantom(tmp_path / "a", {"LGG": 1, "HGG": 2}, **SMALL))
+    again = _files(phantom.write_phantom(tmp_path / "b", {"HGG": 2, "LGG": 1}, **SMALL))
+    assert {k: v for k, v in again.items() if k != "phantom.json"} == {
+        k: v for k, v in first.items() if k != "phantom.json"
+    }
+    other = _files(phantom.write_phantom(tmp_path / "c", {"LGG": 1, "HGG": 2}, seed=1, **SMALL))
     assert not set(other.values()) & set(first.values())
 
 
 def test_patients_do_not_depend_on_their_number(tmp_path):
-    few = _files(phantom.write_phantom(tmp_path / "few", 1, 2, **SMALL))
-    many = _files(phantom.write_phantom(tmp_path / "many", 3, 3, **SMALL))
+    few = _files(phantom.write_phantom(tmp_path / "few", {"LGG": 2, "HGG": 1}, **SMALL))
+    many = _files(phantom.write_phantom(tmp_path / "many", {"LGG": 3, "HGG": 3}, **SMALL))
     del few["phantom.json"]
     assert few.items() <= many.items()
 
 
 def test_modalities_of_brats(tmp_path):
     """FLAIR is the same whatever is made beside it; fluid is bright in T2, a lesion in T1ce and T2, neither in T1."""
-    alone = _files(phantom.write_phantom(tmp_path / "alone", 1, 1, **SMALL))
+    alone = _files(phantom.write_phantom(tmp_path / "alone", ONE_EACH, **SMALL))
     names = ("flair", "t1", "t1ce", "t2")
-    folder = phantom.write_phantom(tmp_path / "all", 1, 1, modalities=names, **SMALL)
+    folder = phantom.write_phantom(tmp_path / "all", ONE_EACH, modalities=names, **SMALL)
     del alone["phantom.json"]
     assert alone.items() <= _files(folder).items()
-    for patient in layouts.find_patients(folder, modalities=names):
+    for patient in layouts.find_cohort(folder, modalities=names).patients:
         images = {name: volumes.read_volume(patient.images[name]).voxels for name in names}
         lesion, flair = volumes.read_mask(patient.mask, (64, 64, 6)) > 0, images["flair"]
         brain = flair > 0
@@ -136,30 +154,27 @@ def test_modalities_of_brats(tmp_path):
         assert level["t1ce"][0] < level["t1ce"][1] < level["t1ce"][2]
         assert level["t2"][0] > level["t2"][1] < level["t2"][2]
     with pytest.raises(InputError, match="--modalities=flair,dwi: the phantom has flair, t1, t1ce, t2; take some"):
-        phantom.write_phantom(tmp_path / "b", 1, 1, modalities=("flair", "dwi"), **SMALL)
+        phantom.write_phantom(tmp_path / "b", ONE_EACH, modalities=("flair", "dwi"), **SMALL)
 
 
 def test_an_earlier_phantom_is_replaced(tmp_path):
     (tmp_path / "a.part/HGG/killed").mkdir(parents=True)
-    phantom.write_phantom(tmp_path / "a", 2, 2, **SMALL)
-    phantom.write_phantom(tmp_path / "a", 1, 1, **SMALL)
-    assert len(layouts.find_patients(tmp_path / "a")) == 2
+    phantom.write_phantom(tmp_path / "a", {"LGG": 2, "HGG": 2}, **SMALL)
+    phantom.write_phantom(tmp_path / "a", ONE_EACH, **SMALL)
+    assert len(layouts.find_cohort(tmp_path / "a").patients) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_another_folder_is_not_replaced(tmp_path):
     (tmp_path / "mine.txt").touch()
     with pytest.raises(InputError, match="no phantom cohort; choose another --run_dir"):
-        phantom.write_phantom(tmp_path, 1, 1, **SMALL)
+        phantom.write_phantom(tmp_path, ONE_EACH, **SMALL)
     assert (tmp_path / "mine.txt").exists()
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("hgg", 0),
-        ("lgg", -1),
-        ("lgg", 5001),
         ("size", 16),
         ("slices", 2),
         ("difficulty", 1.1),
@@ -174,3 +189,53 @@ def test_refused(tmp_path, name, value):
     assert len(str(caught.value).splitlines()) == 1
     assert str(tmp_path / "a") in str(caught.value)
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("counts", "word"),
+    [
+        ({"LGG": 3, "HGG": 0}, "HGG:0"),
+        ({"LGG": -1, "HGG": 3}, "LGG:-1"),
+        ({"LGG": 5001, "HGG": 3}, "LGG:5001"),
+        ({"LGG": 3}, "HGG:0"),
+    ],
+)
+def test_counts_refused(tmp_path, counts, word):
+    with pytest.raises(InputError, match=f"--phantom_counts has {word} .*give a value from 1 to 5000") as caught:
+        phantom.write_phantom(tmp_path / "a", counts, **SMALL)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("counts", "names"),
+    [({"Benign": 2, "malignant": 1}, None), ({"mutant": 2, "wild": 1}, ("wild", "mutant"))],
+)
+def test_other_classes_come_with_a_manifest(tmp_path, counts, names):
+    """Known pairs and others: the volumes are those of LGG and HGG in order of the labels."""
+    classes = None if names is None else Classes.of(names)
+    folder = phantom.write_phantom(tmp_path / "a", counts, classes=classes, **SMALL)
+    cohort = layouts.find_cohort(folder, names=names or ())
+    assert cohort.classes.names == (names or ("benign", "malignant"))
+    assert sorted(patient.label for patient in cohort.patients) == sorted(
+        [cohort.classes.match(name) for name, count in counts.items() for _ in range(count)]
+    )
+    by_label = {cohort.classes.match(name): count for name, count in counts.items()}
+    alike = {glioma: by_label[name] for glioma, name in zip(GLIOMAS, cohort.classes.names)}
+    gliomas = layouts.find_cohort(phantom.write_phantom(tmp_path / "b", alike, **SMALL))
+    for one, other in zip(cohort.patients, gliomas.patients):
+        assert cohort.classes.label(one.label) == gliomas.classes.label(other.label)
+        assert one.mask.read_bytes() == other.mask.read_bytes()
+    assert not list(folder.rglob("*.part"))
+
+
+def test_unknown_pair_needs_classes(tmp_path):
+    with pytest.raises(InputError, match="--phantom_counts has patients of class mutant, wild.*--classes"):
+        phantom.write_phantom(tmp_path / "a", {"mutant": 1, "wild": 1}, **SMALL)
+
+
+def test_gliomas_look_as_they_do_in_any_order(tmp_path):
+    first = _files(phantom.write_phantom(tmp_path / "a", ONE_EACH, **SMALL))
+    swapped = _files(phantom.write_phantom(tmp_path / "b", ONE_EACH, classes=Classes.of(("HGG", "LGG")), **SMALL))
+    del first["phantom.json"], swapped["phantom.json"]
+    assert first == swapped

@@ -27,7 +27,7 @@ from rembrandt_featgen.stages import (
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
     """A small cohort of 6 + 4 patients in BraTS layout; tests damage copies of it."""
-    return phantom.write_phantom(tmp_path_factory.mktemp("clean") / "cohort", hgg=6, lgg=4, size=32, slices=3)
+    return phantom.write_phantom(tmp_path_factory.mktemp("clean") / "cohort", {"LGG": 4, "HGG": 6}, size=32, slices=3)
 
 
 @pytest.fixture
@@ -151,28 +151,28 @@ def test_split_file_of_another_cohort(cohort, tmp_path, monkeypatch, capsys):
 
 
 def manifest(cohort, tmp_path, edit):
-    """A manifest of `cohort` whose rows (patient, grade, flair, mask) went through `edit`."""
+    """A manifest of `cohort` whose rows (patient, label, flair, mask) went through `edit`."""
     rows = [
         [folder.name, grade, folder / f"{folder.name}_flair.nii.gz", folder / f"{folder.name}_seg.nii.gz"]
         for grade in ("HGG", "LGG")
         for folder in sorted((cohort / grade).iterdir())
     ]
     path = tmp_path / "manifest.csv"
-    path.write_text("patient,grade,flair,mask\n" + "\n".join(",".join(map(str, row)) for row in edit(rows)) + "\n")
+    path.write_text("patient,label,flair,mask\n" + "\n".join(",".join(map(str, row)) for row in edit(rows)) + "\n")
     return path
 
 
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (lambda rows: [[rows[0][0], "", *rows[0][2:]], *rows[1:]], ["no grade", "manifest.csv"]),
-        (lambda rows: [[rows[0][0], "benign", *rows[0][2:]], *rows[1:]], ["'benign'", "HGG"]),
+        (lambda rows: [[rows[0][0], "", *rows[0][2:]], *rows[1:]], ["no label", "manifest.csv"]),
+        (lambda rows: [[rows[0][0], "benign", *rows[0][2:]], *rows[1:]], ["benign", "HGG", "--classes"]),
         (lambda rows: [*rows, rows[0]], ["twice", "manifest.csv"]),
         (lambda rows: [[*rows[0][:3], ""], *rows[1:]], ["mask"]),
         (lambda rows: [[*row[:2], row[3], row[2]] for row in rows], ["_flair.nii.gz: the mask has", "own places"]),
         (lambda rows: rows[:7], ["LGG", "--test_fraction"]),
     ],
-    ids=["no grade", "unknown grade", "duplicate patient", "no mask", "image and mask swapped", "too few of a grade"],
+    ids=["no label", "three classes", "duplicate patient", "no mask", "image and mask swapped", "too few of a class"],
 )
 def test_bad_manifest(edit, words, cohort, tmp_path, monkeypatch, capsys):
     path = manifest(cohort, tmp_path, edit)
@@ -188,7 +188,7 @@ def test_bad_manifest(edit, words, cohort, tmp_path, monkeypatch, capsys):
     [
         (["--cohort=/nowhere/at/all"], ["--cohort=/nowhere/at/all"]),
         (["--image_size=100"], ["--image_size=100", "96", "112"]),
-        (["--test_counts=HGG"], ["--test_counts", "HGG:7,LGG:4"]),
+        (["--test_counts=HGG"], ["--test_counts", "LGG:4,HGG:7"]),
         (["--test_counts=HGG:0,LGG:0"], ["--test_counts=HGG:0,LGG:0", "no patient for test"]),
         (["--validation_fraction=0"], ["--validation_fraction"]),
         (["--no_such_flag=1"], ["no_such_flag"]),

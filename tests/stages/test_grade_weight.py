@@ -28,7 +28,7 @@ class Killed(BaseException):
 def prepared(tmp_path_factory):
     """A run folder with slices."""
     folder = tmp_path_factory.mktemp("prepared")
-    cohort = phantom.write_phantom(folder / "cohort", hgg=5, lgg=4, size=32, slices=3)
+    cohort = phantom.write_phantom(folder / "cohort", {"LGG": 4, "HGG": 5}, size=32, slices=3)
     prepare_slices.run(prepare_slices.Config(str(folder / "run"), str(cohort), image_size=32))
     return folder / "run"
 

@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rembrandt_featgen.cohort import layouts, splits
+from rembrandt_featgen.cohort import layouts, split_files
 
 ROOT = Path(__file__).parent.parent.parent
 FLAGS = """
 --cohort=phantom
---phantom_hgg=9
---phantom_lgg=7
+--phantom_counts=LGG:7,HGG:9
 --phantom_size=48
 --phantom_slices=3
 --phantom_difficulty=0
@@ -84,8 +83,8 @@ def test_random_labels_give_chance(checked, report):
 
 def test_random_labels_are_other_labels_in_the_same_numbers(checked):
     run = checked[0] / "run"
-    truth = {patient.id: patient.grade for patient in layouts.find_patients(run / "phantom" / "cohort")}
-    dealt = {p.id: p.grade for p in layouts.find_patients(run / "selfcheck" / "random_labels" / "cohort.csv")}
+    truth = {patient.id: patient.label for patient in layouts.find_cohort(run / "phantom" / "cohort").patients}
+    dealt = {p.id: p.label for p in layouts.find_cohort(run / "selfcheck" / "random_labels" / "cohort.csv").patients}
     assert Counter(dealt.values()) == Counter(truth.values())
     assert dealt != truth
 
@@ -122,7 +121,7 @@ def test_each_patient_is_tested_once_by_a_fold_that_never_saw_it(checked):
         rows = list(csv.DictReader(file))
     assert set(Counter((row["arm"], row["patient"], row["slice"]) for row in rows).values()) == {1}
     assert len(rows) == 16 * 3 * len(ARMS)
-    folds = [splits.read_split(path) for path in sorted((study / "splits").glob("repeat*.json"))]
+    folds = [split_files.read_split(path) for path in sorted((study / "splits").glob("repeat*.json"))]
     tested = [{name for name, split in fold.items() if split == "test"} for fold in folds]
     assert len(folds) == 2
     assert not tested[0] & tested[1]

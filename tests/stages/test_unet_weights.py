@@ -21,7 +21,7 @@ STILL = {"unet_width": 2, "unet_epochs": 1, "unet_batch": 16, "unet_learning_rat
 def prepared(tmp_path_factory):
     """A run folder with slices."""
     folder = tmp_path_factory.mktemp("prepared")
-    cohort = phantom.write_phantom(folder / "cohort", hgg=4, lgg=4, size=32, slices=3)
+    cohort = phantom.write_phantom(folder / "cohort", {"LGG": 4, "HGG": 4}, size=32, slices=3)
     prepare_slices.run(prepare_slices.Config(str(folder / "run"), str(cohort), image_size=32))
     return folder / "run"
 
@@ -98,7 +98,7 @@ def test_biases_of_the_origin_start_at_0(run, initializer, caplog):
 
 def test_pre_training_on_four_modalities_is_where_fine_tuning_on_flair_starts(run, tmp_path, caplog):
     """The built-in phantom in BraTS' four, from NIfTI files on, as flags/pretrain_brats.flags has them."""
-    four, small = ("flair", "t1", "t1ce", "t2"), {"phantom_hgg": 3, "phantom_lgg": 3, "phantom_size": 32}
+    four, small = ("flair", "t1", "t1ce", "t2"), {"phantom_counts": ("LGG:3", "HGG:3"), "phantom_size": 32}
     home, first = str(tmp_path / "brats"), {**STILL, "unet_learning_rate": 1e-4}
     make_phantom.run(make_phantom.Config(home, modalities=four, phantom_slices=3, **small))
     prepare_slices.run(prepare_slices.Config(home, modalities=four, image_size=32))

@@ -39,7 +39,7 @@ def train(options: dict) -> turns.Work:
     def work():
         folder = options["folder"]
         shutil.rmtree(folder, ignore_errors=True)
-        make_phantom.run(make_phantom.Config(folder, phantom_hgg=61, phantom_lgg=40, phantom_slices=5))
+        make_phantom.run(make_phantom.Config(folder, phantom_counts=("LGG:40", "HGG:61"), phantom_slices=5))
         prepare_slices.run(prepare_slices.Config(folder, test_fraction=0.3, validation_fraction=0.15))
         settings = {"unet_width": options["width"], "unet_epochs": options["epochs"]}
         train_unet.run(train_unet.Config(folder, precision=options["precision"], **settings))

@@ -23,7 +23,10 @@ from benchmarks import paper_sides, turns
 from benchmarks.rows import row
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifiers
-from rembrandt_featgen.cohort import layouts, splits
+from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.cohort.patients import Cohort, Patient
+from rembrandt_featgen.cohort.who_grades import GLIOMAS
 from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.pipelines import steps_per_epoch
@@ -94,14 +97,21 @@ def check(path: str):
 
 
 def slices(flags) -> dict[str, dict[str, int]]:
-    """Slices of each split and grade of the paper's cohort, of whose training patients some validate."""
-    cohort = [layouts.Patient(f"{g} {i}", g, {}, Path()) for g, count in PATIENTS.items() for i in range(count)]
-    assigned = splits.split_patients(cohort, flags.validation_fraction, seed=flags.seed, test_counts=TESTED)
+    """Slices of each split and class of the paper's cohort, of whose training patients some validate."""
+    patients = [
+        Patient(f"{name} {number}", label=name, images={}, mask=Path())
+        for name, count in PATIENTS.items()
+        for number in range(count)
+    ]
+    cohort = Cohort(patients, Classes.of(GLIOMAS))
+    assigned = splits.split_patients(
+        cohort, validation_fraction=flags.validation_fraction, seed=flags.seed, test_counts=TESTED
+    )
     counts: dict = {"train": {}, "validation": {}, "test": TEST}
-    for grade in layouts.GRADES:
-        validating = sum(assigned[one.id] == "validation" for one in cohort if one.grade == grade)
-        counts["validation"][grade] = round(TRAINING[grade] * validating / (PATIENTS[grade] - TESTED[grade]))
-        counts["train"][grade] = TRAINING[grade] - counts["validation"][grade]
+    for name in GLIOMAS:
+        validating = sum(assigned[one.id] == "validation" for one in patients if one.label == name)
+        counts["validation"][name] = round(TRAINING[name] * validating / (PATIENTS[name] - TESTED[name]))
+        counts["train"][name] = TRAINING[name] - counts["validation"][name]
     return counts
 
 
@@ -124,7 +134,7 @@ def steps(flags, arms=("baseline", "augmented")) -> dict[str, int]:
         "evaluate": validation + of_all(flags.unet_batch),
         "extract_features": of_all(flags.extract_batch),
         "train_generators": flags.gan_epochs * steps_per_epoch(counts["train"], flags.gan_batch),
-        "generate_synthetic": len(layouts.GRADES) * steps_per_epoch(drawn, batch),
+        "generate_synthetic": len(GLIOMAS) * steps_per_epoch(drawn, batch),
         **dict.fromkeys(flags.classifier_kinds, classify),
     }
 
@@ -161,7 +171,7 @@ def _added(flags) -> int:
     if flags.synthetic_added:
         return flags.synthetic_added
     if flags.synthetic_to == "both":
-        return len(layouts.GRADES) * flags.synthetic_per_class
+        return len(GLIOMAS) * flags.synthetic_per_class
     training = slices(flags)["train"]
     gap = max(training.values()) - min(training.values())
     return min(gap, flags.synthetic_per_class) if flags.synthetic_to == "rarer" else flags.synthetic_per_class

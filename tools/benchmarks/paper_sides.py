@@ -144,8 +144,14 @@ def _trial(options: dict):
     training, members = patients(config, steps)
     drawn = -(-(steps + 2) // 2) * config.generate_batch  # of each grade
     added = min(2 * SLICES * training, 2 * drawn)
-    changes = {"cohort": "phantom", "layout": "auto", "split_file": "", "phantom_size": config.image_size}
-    changes |= {"phantom_hgg": members, "phantom_lgg": members, "phantom_slices": SLICES}
+    changes: dict = {
+        "cohort": "phantom",
+        "layout": "auto",
+        "classes": (),
+        "split_file": "",
+        "phantom_size": config.image_size,
+    }
+    changes |= {"phantom_counts": (f"LGG:{members}", f"HGG:{members}"), "phantom_slices": SLICES}
     changes |= {"test_counts": ("HGG:1", "LGG:1"), "validation_fraction": 1 / members}
     changes |= {"unet_weights": "", "unet_weights_modalities": (), "unet_epochs": 1}
     changes["gan_epochs"] = _epochs(steps, 2 * SLICES * training, config.gan_batch)

@@ -1,0 +1,126 @@
+from pathlib import Path
+
+import pytest
+
+from rembrandt_featgen.cohort import layouts, manifest
+from rembrandt_featgen.cohort.patients import Patient
+from rembrandt_featgen.core.errors import InputError
+
+
+def _manifest(folder, text, encoding="utf-8"):
+    for name in ("a", "b", "c", "m", "n", "o"):
+        (folder / f"{name}.nii.gz").touch()
+    (folder / "cohort.csv").write_bytes(text.encode(encoding))
+    return folder / "cohort.csv"
+
+
+def _refused(call, *words):
+    with pytest.raises(InputError) as caught:
+        call()
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    for word in words:
+        assert str(word) in message, message
+
+
+def _summary(cohort):
+    return [(patient.id, patient.label) for patient in cohort.patients]
+
+
+@pytest.mark.parametrize("layout", ["auto", "manifest"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_manifest(tmp_path, layout, encoding):
+    elsewhere = tmp_path / "o.nii.gz"
+    text = f"Patient,FLAIR,Mask,Grade,site\r\nzoë, a.nii.gz ,m.nii.gz,g4,x\r\n\r\nadam,b.nii.gz,{elsewhere},ii,\r\n"
+    cohort = layouts.find_cohort(_manifest(tmp_path, text, encoding), layout)
+    patients = cohort.patients
+    assert _summary(cohort) == [("adam", "LGG"), ("zoë", "HGG")]
+    assert patients[1].images == {"flair": tmp_path / "a.nii.gz"}
+    assert patients[0].mask == elsewhere
+
+
+@pytest.mark.parametrize(
+    ("column", "texts", "names", "labels"),
+    [
+        ("label", ("Benign", "malignant"), (), ("benign", "malignant")),
+        ("label", ("case", "CONTROL"), (), ("case", "control")),
+        ("label", ("0", "1"), (), ("0", "1")),
+        ("label", ("hgg", "Lgg"), (), ("HGG", "LGG")),
+        ("label", (" wild ", "Mutant"), ("wild", "mutant"), ("wild", "mutant")),
+        ("label", ("2", "WHO IV"), ("LGG", "HGG"), ("LGG", "HGG")),
+        ("label", ("II", "iii"), ("II", "III"), ("II", "III")),
+        ("grade", ("II", "iii"), ("II", "III"), ("II", "III")),
+        ("grade", ("II", "iii"), (), ("LGG", "HGG")),
+        ("Grade", ("benign", "malignant"), ("benign", "malignant"), ("benign", "malignant")),
+    ],
+)
+def test_labels(tmp_path, column, texts, names, labels):
+    """WHO grades are read where the classes are LGG and HGG; all else is taken as written, in any case."""
+    rows = f"P1,{texts[0]},m.nii.gz,a.nii.gz\nP2,{texts[1]},n.nii.gz,b.nii.gz\n"
+    path = _manifest(tmp_path, f"patient,{column},mask,flair\n{rows}")
+    cohort = layouts.find_cohort(path, names=names)
+    assert tuple(patient.label for patient in cohort.patients) == labels
+    assert set(cohort.classes.names) == set(labels)
+    assert cohort.classes.names == names or not names
+
+
+def test_write_manifest(tmp_path, monkeypatch):
+    """Files below its folder are given from there, so that folder and manifest can move together."""
+    (tmp_path / "a/in").mkdir(parents=True)
+    for name in ("a/in/1_flair.nii", "a/in/1_t1.nii", "a/in/1_seg.nii", "2_flair.nii", "2_t1.nii", "2_seg.nii"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    patients = [
+        Patient(
+            "1", label="x, y", images={m: Path(f"a/in/1_{m}.nii") for m in ("flair", "t1")}, mask=Path("a/in/1_seg.nii")
+        ),
+        Patient("2", label="z", images={m: Path(f"2_{m}.nii") for m in ("flair", "t1")}, mask=Path("2_seg.nii")),
+    ]
+    manifest.write_manifest(Path("a/manifest.csv"), patients)
+    moved = (tmp_path / "a").rename(tmp_path / "b")
+    one, two = manifest.read_manifest(moved, ("t1", "flair"))
+    assert (one.id, one.text, one.is_grade, two.id, two.text) == ("1", "x, y", False, "2", "z")
+    assert one.find("flair") == moved / "in/1_flair.nii"
+    assert two.find("mask") == tmp_path / "2_seg.nii"
+
+
+HEADER = "patient,label,mask,flair\n"
+GRADE = "patient,grade,mask,flair\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["missing columns patient, mask, flair, label", "add"]),
+        ("patient;label;mask;flair\n", ["missing columns", "commas"]),
+        ("patient,mask\n", ["missing columns flair, label", "found patient, mask"]),
+        ("patient,label,mask,flair,Flair\n", ["twice", "keep one"]),
+        ("patient,label,LABEL,mask,flair\n", ["twice", "keep one"]),
+        ("patient,grade,mask,flair,Label\n", ["label and grade", "both name the class", "keep one"]),
+        (HEADER, ["no patients", "expected"]),
+        (HEADER + ",LGG,m.nii.gz,a.nii.gz\n", ["line 2", "no patient id", "fill"]),
+        (HEADER + "P1,,m.nii.gz,a.nii.gz\n", ["line 2", "P1", "no label", "name of a class"]),
+        (HEADER + "P1,GBM,m.nii.gz,a.nii.gz\n", ["class GBM", "--classes", "positive one last"]),
+        (HEADER + "P1,a,m.nii.gz,a.nii.gz\nP2,b,n.nii.gz,b.nii.gz\n", ["class a, b", "--classes=a,b"]),
+        (GRADE + "P1,,m.nii.gz,a.nii.gz\n", ["line 2", "P1", "no grade", "LGG"]),
+        (GRADE + "P1,GBM,m.nii.gz,a.nii.gz\n", ["line 2", "P1", "'GBM'", "HGG"]),
+        (GRADE + "P1,benign,m.nii.gz,a.nii.gz\n", ["line 2", "P1", "'benign'", "HGG", "--classes"]),
+        (HEADER + "P1,LGG,,a.nii.gz\n", ["line 2", "P1", "no mask", "fill"]),
+        (HEADER + "P1,LGG,m.nii.gz,\n", ["line 2", "P1", "no flair", "--modalities"]),
+        (HEADER + "P1,LGG,x.nii.gz,a.nii.gz\n", ["line 2", "x.nii.gz", "no file", "correct"]),
+        (HEADER + "P1,LGG,m.nii.gz,x.nii.gz\n", ["line 2", "x.nii.gz", "no file", "--modalities"]),
+        (HEADER + "P1,LGG,m.nii.gz\n", ["line 2", "3 cells", "4 columns"]),
+        (HEADER + "P1,LGG,m.nii.gz,a.nii.gz\nP1,LGG,n.nii.gz,b.nii.gz\n", ["line 3", "P1 is there twice", "keep one"]),
+        (HEADER + "P1,LGG,m.nii.gz,a.nii.gz\nP2,HGG,n.nii.gz,a.nii.gz\n", ["line 3", "P1 and P2 share", "a.nii.gz"]),
+        (HEADER + "P1,,,\nP2,,,\nP3,LGG,,\n", ["line 2", "P1", "no flair", "(and 2 more like it)"]),
+        (HEADER + 'P1,"LGG\n', ["not readable as CSV", "save"]),
+    ],
+)
+def test_manifests_refused(tmp_path, text, words):
+    path = _manifest(tmp_path, text)
+    _refused(lambda: layouts.find_cohort(path), path, "--cohort", *words)
+
+
+def test_manifest_in_another_encoding_refused(tmp_path):
+    path = _manifest(tmp_path, HEADER + "zoë,LGG,m.nii.gz,a.nii.gz\n", "latin-1")
+    _refused(lambda: layouts.find_cohort(path), path, "--cohort", "not readable", "UTF-8")
