@@ -8,7 +8,7 @@ import hashlib
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import split_files, splits
+from rembrandt_featgen.cohort import layouts, split_files, splits
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
@@ -43,7 +43,8 @@ def run(config: Config) -> None:
     """Writes run_dir/folds: <fold>.json for each fold, and in stage.json the folds' names, seeds and sites."""
     if config.cv_grouping == "site" and not config.site_pattern:
         raise InputError("--cv_grouping=site needs --site_pattern, such as --site_pattern='TCGA_([A-Z]+)_'")
-    cohort = shared_flags.find_cohort(config)
+    path = shared_flags.cohort_path(config.cohort, config.run_dir)
+    cohort = layouts.find_cohort(path, config.layout, config.modalities, names=config.classes)
     listed = hashlib.sha256(repr(sorted((p.id, p.label) for p in cohort.patients)).encode()).hexdigest()
     with rundir.open_stage(
         config, "assign_folds", digests={"patients": listed}, classes=cohort.classes.record

@@ -63,7 +63,7 @@ def run(config) -> None:
     make_phantom.run(stages.share(make_phantom, config))
     assign_folds.run(stages.share(assign_folds, config))
     folder, record, _ = rundir.find(config.run_dir, "assign_folds")
-    cohort = str(shared_flags.cohort_path(config))
+    cohort = str(shared_flags.cohort_path(config.cohort, config.run_dir))
     gans = tuple(kind for kind in config.generators if kind in chosen)
     for kind in set(config.generators) - set(gans):
         logging.warning("--generators: %s is in no arm of --arms, so it is not trained", kind)

@@ -17,7 +17,7 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import duplicates, split_files, splits
+from rembrandt_featgen.cohort import duplicates, layouts, split_files, splits
 from rembrandt_featgen.cohort.classes import parse_counts
 from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.cohort.volumes import read_mask, read_volume
@@ -60,7 +60,8 @@ def run(config: Config) -> None:
             f"--image_size={config.image_size} must be a multiple of 16 (four poolings); "
             f"take {config.image_size // 16 * 16} or {(config.image_size // 16 + 1) * 16}"
         )
-    cohort = shared_flags.find_cohort(config)
+    path = shared_flags.cohort_path(config.cohort, config.run_dir)
+    cohort = layouts.find_cohort(path, config.layout, config.modalities, names=config.classes)
     assignment = _assignment(config, cohort)
     split = hashlib.sha256(repr(sorted(assignment.items())).encode()).hexdigest()
     digests = {"cohort": _digest(cohort), "split": split}

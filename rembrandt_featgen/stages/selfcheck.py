@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import manifest, split_files, volumes
+from rembrandt_featgen.cohort import layouts, manifest, split_files, volumes
+from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.measures import generative, resampling
@@ -93,7 +94,7 @@ def random_labels(config, home: Path) -> Finding:
 def _random_study(config, folder: Path) -> None:
     """A study of the cohort whose labels were shuffled among its patients."""
     make_phantom.run(stages.share(make_phantom, config))
-    patients, classes = shared_flags.find_cohort(config)
+    patients, classes = _cohort(config)
     labels = np.random.default_rng(config.seed).permutation([patient.label for patient in patients])
     folder.mkdir(parents=True, exist_ok=True)
     changed = [dataclasses.replace(patient, label=str(label)) for patient, label in zip(patients, labels)]
@@ -119,7 +120,7 @@ def planted_leak(config, home: Path) -> Finding:
 
 def _two_names(config, folder: Path) -> str:
     """Adds a patient's volume again, brighter and under another name; returns what `prepare` says of it."""
-    patients, classes = shared_flags.find_cohort(config)
+    patients, classes = _cohort(config)
     victim, images = patients[0], {}
     for modality, path in patients[0].images.items():
         volume = volumes.read_volume(path)
@@ -200,6 +201,11 @@ def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
     )
     planted = f"difficulty {config.phantom_difficulty:g}, balanced accuracy by number of patients: {told}"
     return Finding("planted_signal", found, planted), rows
+
+
+def _cohort(config) -> Cohort:
+    path = shared_flags.cohort_path(config.cohort, config.run_dir)
+    return layouts.find_cohort(path, config.layout, config.modalities, names=config.classes)
 
 
 def _study(config):

@@ -6,7 +6,6 @@ import dataclasses
 from pathlib import Path
 
 from rembrandt_featgen.cohort import layouts
-from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.data.augmentation_modes import AUGMENTATIONS
 from rembrandt_featgen.generation.gan_kinds import KINDS
@@ -51,16 +50,9 @@ def classes():
     )
 
 
-def cohort_path(config) -> Path:
+def cohort_path(cohort: str, run_dir: str) -> Path:
     """Where the cohort is: what --cohort names, or the phantom in the run's folder."""
-    if config.cohort != PHANTOM:
-        return Path(config.cohort)
-    return rundir.find(config.run_dir, "make_phantom").folder / "cohort"
-
-
-def find_cohort(config) -> Cohort:
-    """The cohort that --cohort, --layout, --classes and --modalities name."""
-    return layouts.find_cohort(cohort_path(config), config.layout, config.modalities, names=config.classes)
+    return rundir.find(run_dir, "make_phantom").folder / "cohort" if cohort == PHANTOM else Path(cohort)
 
 
 def layout():
