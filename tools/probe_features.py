@@ -36,9 +36,9 @@ class Config:
 
 def run(config: Config) -> None:
     """Prints a Markdown table, and writes it to run_dir/probe.md and probe.json."""
-    _, record, _ = rundir.find(config.run_dir, "assign_folds")
-    first = record["figures"]["folds"][0]
-    chosen = [f for f in record["figures"]["folds"] if (f["repeat"], f["seed"]) == (first["repeat"], first["seed"])]
+    folds = rundir.find(config.run_dir, "assign_folds").record["figures"]["folds"]
+    first = folds[0]
+    chosen = [fold for fold in folds if (fold["repeat"], fold["seed"]) == (first["repeat"], first["seed"])]
     scores: dict[tuple[str, str], dict[str, list]] = {}
     for fold in tqdm(chosen, "folds", unit="fold"):
         data = _features(Path(config.run_dir) / registry.FOLD_RUNS / fold["name"])
@@ -51,11 +51,12 @@ def run(config: Config) -> None:
                 parts[split].append(classification.by_patient(patients, labels, probabilities)[1:])
     rows = []
     for (tap, pooling), parts in scores.items():
-        row = {"tap": tap, "averaged_over": pooling}
-        for split, folds in parts.items():
+        row: dict = {"tap": tap, "averaged_over": pooling}
+        for split, results in parts.items():
             # Validation patients recur in several folds, so that their measures are means over folds.
-            each = [classification.measures(*fold) for fold in folds]
-            pooled = classification.measures(*(np.concatenate(column) for column in zip(*folds)))
+            each = [classification.measures(labels, probabilities) for labels, probabilities in results]
+            labels, probabilities = (np.concatenate(column) for column in zip(*results))
+            pooled = classification.measures(labels, probabilities)
             for name in ("balanced_accuracy", "auroc"):
                 mean = float(np.nanmean([one[name] for one in each]))
                 row[f"{split}_{name}"] = mean if split == "validation" else pooled[name]
@@ -78,7 +79,8 @@ def _features(home: Path):
     network = tf.keras.Model(unet.input, {**outputs, "tumour": unet.output})
     by_split = {}
     for split in splits.SPLITS:
-        columns, labels, patients = {}, [], []
+        columns: dict[tuple[str, str], list] = {}
+        labels, patients = [], []
         for batch in pipelines.slices(home / "slices", split, 16):
             maps = network(batch["image"], training=False)
             tumour = maps["tumour"]  # [batch, height, width, 1]

@@ -35,7 +35,7 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
     )
     others = {name: value for name, value in speed.items() if name in PEERS}
     if others:
-        best = max(others, key=others.get)
+        best = max(others, key=lambda name: others[name])
         rows.append(row("augmentation_vs_fastest_peer", speed["ours"], "slices/s", other=others[best], against=best))
     return rows, found
 
@@ -45,7 +45,12 @@ def ours(options: dict) -> turns.Work:
     images, masks = slicewise.slices(options["batch"], options["size"])
     count = -(-options["slices"] // options["batch"])
     batches = tf.data.Dataset.from_tensors((tf.constant(images), tf.constant(masks))).repeat().enumerate()
-    batches = batches.map(lambda i, batch: augmentation.augment(*batch, tf.stack([i, 0])), num_parallel_calls=2)
+
+    def augment(number, batch):
+        images, masks = batch
+        return augmentation.augment(images, masks, tf.stack([number, 0]))
+
+    batches = batches.map(augment, num_parallel_calls=2)
     batches = iter(store.untuned(batches.prefetch(2)))  # one for all rounds, as a training has one for all epochs
 
     def work():

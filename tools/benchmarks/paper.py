@@ -230,12 +230,12 @@ def _rows(flags, points, found, precisions) -> list[dict]:
                 rows += _halves(f"paper_{name}_{precision}", own, name)
     rows.append(row("paper_total_hours", total, "h"))
     swept: dict[str, float] = {}
-    for point, own in points:
+    for point, own_parts in points:
         timed = clocks | (found[point.name].facts if point.name in found else {})
         wanted = steps(dataclasses.replace(flags, **point.changes), point.arms)
-        parts = [part for name in own for part in OWN[name]]
+        wanted_clocks = [part for name in own_parts for part in OWN[name]]
         swept.setdefault(point.axis, 0.0)
-        swept[point.axis] += sum(_hours(timed, part, wanted) for part in parts)
+        swept[point.axis] += sum(_hours(timed, part, wanted) for part in wanted_clocks)
     rows += [row(f"paper_sweep_{axis}_hours", hours, "h") for axis, hours in swept.items()]
     whole = total + sum(swept.values())
     return [*rows, row("paper_total_with_sweeps_hours", whole, "h", other=total, against="without sweeps")]

@@ -91,7 +91,8 @@ class _Clock:
     """
 
     def __init__(self, steps: int, skipped: int = 1, per: int = 1):
-        self._steps, self._skipped, self._per, self._started = steps, skipped, per, None
+        self._steps, self._skipped, self._per = steps, skipped, per
+        self._started: float | None = None
         self.facts: dict = {"seconds": [], "peak_bytes": []}
 
     @property
@@ -102,6 +103,8 @@ class _Clock:
         self._started = time.perf_counter()
 
     def stop(self) -> None:
+        if self._started is None:
+            raise RuntimeError("a clock stops that was not started")
         seconds = (time.perf_counter() - self._started) / self._per
         if self._skipped:
             self._skipped -= 1

@@ -120,7 +120,7 @@ def fastest(candidates: Mapping[str, Callable[[], object]], times: int = 2) -> t
     seconds = {name: value for name, value in found.items() if isinstance(value, float)}
     if not seconds:
         raise RuntimeError(f"no setting works: {found}")
-    best = min(seconds, key=seconds.get)
+    best = min(seconds, key=lambda name: seconds[name])
     return candidates[best], {"setting": best, "settings": found}
 
 
@@ -159,7 +159,9 @@ class _Process:
     """The process of a side, as `take_turns` sees it."""
 
     def __init__(self, name: str, side: Side):
-        self._name, self._seconds, self._cpu_seconds = name, [], []
+        self._name = name
+        self._seconds: list[float] = []
+        self._cpu_seconds: list[float] = []
         path = os.pathsep.join(map(str, [TOOLS] if side.peer else [TOOLS, ROOT]))
         python = PEERS_PYTHON if side.peer else sys.executable
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed by __exit__
@@ -173,6 +175,9 @@ class _Process:
             cwd=ROOT,
             start_new_session=True,  # so that processes that it starts can be ended with it
         )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError(f"{name} has no pipes")
+        self._requests, self._answers = self._process.stdin, self._process.stdout
 
     def __enter__(self):
         try:
@@ -184,28 +189,28 @@ class _Process:
 
     def __exit__(self, *_):
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
+            self._requests.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(20)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._process.stdout.close()
+        self._answers.close()
         self._errors.close()
 
     def take_turn(self) -> None:
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
+        self._requests.write("\n")
+        self._requests.flush()
         answer = self._answer()
         self._seconds.append(answer["seconds"])
         self._cpu_seconds.append(answer["cpu_seconds"])
 
     def end(self) -> Measured:
-        self._process.stdin.close()
+        self._requests.close()
         return Measured(self._seconds, self._cpu_seconds, self._facts, self._answer()["peak_bytes"])
 
     def _answer(self) -> dict:
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         if not line:
             self._process.wait()
             self._errors.seek(0)

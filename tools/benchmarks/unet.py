@@ -22,7 +22,8 @@ STEPS = 2  # of training in a round: what begins and ends a `fit` is shared
 
 def measure(config, peers: bool) -> tuple[list[dict], dict]:
     """Rows and what each side took; rows without a width in their names are of the last width."""
-    measured, taken = [], {}
+    measured: list[dict] = []
+    taken: dict = {}
     for width in map(int, config.widths):
         is_last = width == int(config.widths[-1])
         for kind in ("train", "forward"):
