@@ -307,10 +307,11 @@ def paper(tmp_path, monkeypatch):
 def test_hours_of_every_sweep_are_estimated(paper, tmp_path):
     module, check, _ = paper
     flags = check("--flagfile=flags/reproduce.flags", "--sweep_taps=conv3")
+    after_features = ["train_generators", "generate_synthetic", "train_classifiers"]
     own = {point.name: own for point, own in module.sweep_points(flags, tmp_path / "base")}
-    assert own["start=scratch"] == ["unet"]
-    assert own["implementation=gan_loss"] == own["filters=256"] == ["gan", "synthetic", "classifier"]
-    assert own["gan=image_acgan"] == own["added_HGG=all"] == ["classifier"]
+    assert own["start=scratch"] == ["train_unet"]
+    assert own["implementation=gan_loss"] == own["filters=256"] == after_features
+    assert own["gan=image_acgan"] == own["added_HGG=all"] == ["train_classifiers"]
     assert own["added=0"] == own["added=200"] == []  # the run's own
 
 
@@ -329,7 +330,7 @@ def test_all_that_can_be_added_is(paper, receiver, samples):
         ("--tap=crop_cnn", "crop_cnn is not measured"),
         ("--sweep_taps=conv3,crop_cnn", "crop_cnn is not measured"),
         ("--classifier_kinds=linear", "without cnn it is not measured"),
-        ("--generators=gan", "--generators=gan: take some of"),
+        ("--generators=gan", "--generators=gan: 'gan' is not known; take some of"),
     ],
 )
 def test_flags_without_a_clock_are_refused(paper, line, message):
