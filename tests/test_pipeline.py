@@ -323,10 +323,11 @@ unet, generator, classifier = (
 )
 raw = tf.constant(np.load("{tmp_path}/raw.npy"))
 found = unet.signatures["segment"](image=raw)
-grade = classifier.signatures["train_classifiers"](feature=found["feature"])
+scores = classifier.signatures["classify"](feature=found["feature"])
 drawn = generator.signatures["sample"](count=tf.constant(3), label=tf.constant(1), seed=tf.constant([1, 2], tf.int64))
 assert not [name for name in ("tensorlayer", "tensorflow_addons", "rembrandt_featgen") if name in sys.modules]
-np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], hgg=grade["probability_hgg"], grades=grade["grades"], **found)
+np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], classes=scores["classes"],
+         positive=scores["probability"][:, 1], **found)
 """
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env=environment, capture_output=True)
@@ -345,10 +346,14 @@ np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], hgg=grade["probability_
     shape = tuple(records["acgan"]["figures"]["shape"])
     chosen = records["export"]["figures"]["classifier"]
     network = classifier_export.restore_classifier(
-        run_dir / "classifier", chosen, shape, records["classifier"]["config"]
+        run_dir / "classifier",
+        chosen,
+        shape=shape,
+        filters=records["classifier"]["config"]["classifier_filters"],
+        units=records["classifier"]["config"]["classifier_units"],
     )
-    np.testing.assert_allclose(found["hgg"], network(feature)[:, 0], atol=1e-5)
-    assert [name.decode() for name in found["grades"]] == ["LGG", "HGG"]
+    np.testing.assert_allclose(found["positive"], network(feature)[:, 0], atol=1e-5)
+    assert [name.decode() for name in found["classes"]] == ["LGG", "HGG"]
     gan = gan_export.restore_gan(run_dir / "generator_acgan", shape, records["acgan"]["config"], "float32")
     noise = tf.random.stateless_normal([3, gan.latent], [1, 2])
     np.testing.assert_allclose(found["drawn"], gan.generate(noise, tf.constant([1, 1, 1])), atol=1e-4)
@@ -380,8 +385,8 @@ def test_predict_keeps_the_inputs_geometry(run, tmp_path):
         results[name] = json.loads(result.read_text()), nib.as_closest_canonical(found).get_fdata()
     # the same head lying otherwise in the file has the same tumour and the same grade
     np.testing.assert_array_equal(results["straight"][1], results["turned"][1])
-    assert results["straight"][0]["probability_hgg"] == pytest.approx(results["turned"][0]["probability_hgg"], abs=1e-5)
-    assert results["straight"][0]["grade"] in ("HGG", "LGG")
+    assert results["straight"][0]["probability"] == pytest.approx(results["turned"][0]["probability"], abs=1e-5)
+    assert results["straight"][0]["label"] in ("HGG", "LGG")
 
 
 def test_killed_training_goes_on(run, tmp_path):

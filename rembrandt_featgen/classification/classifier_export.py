@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from rembrandt_featgen.classification import classifiers
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.nn import saved_models, weights
 
 
-def restore_classifier(folder: Path, name: str, shape: tuple[int, int, int], config: Mapping) -> tf.keras.Model:
-    """A classifier of the classify stage, computing in float32.
+def restore_classifier(
+    folder: Path, name: str, *, shape: tuple[int, int, int], filters: int, units: int
+) -> tf.keras.Model:
+    """A classifier of the stage train_classifiers, computing in float32.
 
     Args:
-      folder: run_dir/classifier.
+      folder: of the stage.
       name: arm and kind, such as "baseline_cnn".
       shape: (height, width, channels) of a feature.
-      config: its stage.json's config.
+      filters, units: as for `classifiers.Architecture`.
     """
-    kind, scale = name.rpartition("_")[2], np.load(folder / "scale.npy")
-    network = classifiers.build_classifier(kind, shape, scale, config["classifier_filters"], config["classifier_units"])
+    architecture = classifiers.Architecture(name.rpartition("_")[2], shape, filters, units)
+    network = classifiers.build_classifier(architecture, np.load(folder / "scale.npy"))
     weights.load(network, folder / name / "best.npz")
     return network
 
 
-def classifier(network: tf.keras.Model, grades) -> tuple[tf.Module, dict]:
+def classifier(network: tf.keras.Model, classes: Classes) -> tuple[tf.Module, dict]:
     """The classifier of features.
 
-    Signature `classify`: feature [n, h, w, filters] float32 -> probability_hgg [n] float32, grades [2] string by label.
+    Signature `classify`: feature [n, h, w, channels] float32 -> probability [n, classes] float32, columns by label;
+    classes [classes] string, their names.
     """
-    names = tf.constant(list(grades))
+    names = tf.constant(classes.names)
 
     @tf.function(input_signature=[tf.TensorSpec(network.input_shape, tf.float32, name="feature")])
     def classify(feature):
-        return {"probability_hgg": network(feature, training=False)[:, 0], "grades": names}
+        positive = network(feature, training=False)
+        return {"probability": tf.concat([1.0 - positive, positive], axis=1), "classes": names}
 
     return saved_models.module_and_signatures(network.weights, classify=classify)

@@ -15,6 +15,7 @@ import tensorflow as tf
 from scipy import special
 
 from rembrandt_featgen.classification import classifiers
+from rembrandt_featgen.classification.classifiers import Architecture
 from rembrandt_featgen.nn import mixed_precision
 
 _CHUNK = 128  # features that are predicted at a time
@@ -24,26 +25,11 @@ NOWHERE = -1  # block before which a step that mixes nothing mixes
 
 
 @dataclasses.dataclass(frozen=True)
-class Architecture:
-    """What an epoch is traced for.
-
-    Attributes:
-      kind, shape, filters, units, precision: as for `classifier.build_blocks`.
-    """
-
-    kind: str
-    shape: tuple[int, int, int]
-    filters: int
-    units: int
-    precision: str
-
-
-@dataclasses.dataclass(frozen=True)
 class Objective:
     """Loss of a training.
 
     Attributes:
-      class_weights: of LGG and HGG.
+      class_weights: of the negative and of the positive class.
       focusing: gamma of the focal loss; 0 is cross-entropy.
     """
 
@@ -65,12 +51,12 @@ class Mixing:
 
 
 def weighted_focal_loss(logits: tf.Tensor, targets: tf.Tensor, class_weights: tf.Tensor, focusing) -> tf.Tensor:
-    """Mean of -w_t (1 - p_t)^gamma log p_t, where p_t is the probability of the true grade.
+    """Mean of -w_t (1 - p_t)^gamma log p_t, where p_t is the probability of the true class.
 
     Args:
-      logits: [batch] float32, of HGG.
-      targets: [batch] in [0, 1], the share of HGG: 0 or 1 but for mixed samples.
-      class_weights: [2] of LGG and HGG.
+      logits: [batch] float32, of the positive class.
+      targets: [batch] in [0, 1], the share of the positive class: 0 or 1 but for mixed samples.
+      class_weights: [2] of the negative and of the positive class.
       focusing: gamma, from 0; 0 leaves weighted cross-entropy.
 
     Returns:
@@ -78,13 +64,14 @@ def weighted_focal_loss(logits: tf.Tensor, targets: tf.Tensor, class_weights: tf
 
     Reference: Lin et al., Focal Loss for Dense Object Detection, 2017, eq. (4); without alpha.
     """
-    hgg, lgg = tf.math.softplus(-logits), tf.math.softplus(logits)  # -log p and -log(1 - p), so that 1 - p = e^-lgg
-    hgg, lgg = hgg * tf.exp(-focusing * lgg), lgg * tf.exp(-focusing * hgg)
-    return tf.reduce_mean(class_weights[1] * targets * hgg + class_weights[0] * (1.0 - targets) * lgg)
+    # -log p and -log(1 - p), so that 1 - p = e^-negative
+    positive, negative = tf.math.softplus(-logits), tf.math.softplus(logits)
+    positive, negative = positive * tf.exp(-focusing * negative), negative * tf.exp(-focusing * positive)
+    return tf.reduce_mean(class_weights[1] * targets * positive + class_weights[0] * (1.0 - targets) * negative)
 
 
 def mix(x: tf.Tensor, share) -> tf.Tensor:
-    """Mixes each sample of a batch with the one before it: share * own + (1 - share) * other's.
+    """Mixes each sample of a batch with the one before it: share * sample + (1 - share) * other.
 
     In a batch in random order that is a random partner, as in mixup (Zhang et al. 2018), never the sample itself.
     """
@@ -105,20 +92,19 @@ class Fitter:
     """
 
     def __init__(self, architecture: Architecture):
-        a = architecture
-        self._blocks = classifiers.build_blocks(a.kind, a.shape, a.filters, a.units, a.precision)
+        self._blocks = classifiers.build_blocks(architecture)
         self.places = tuple(range(len(self._blocks)))
         layers = list(itertools.chain(*self._blocks))
-        x = tf.zeros((1, *a.shape))
+        x = tf.zeros((1, *architecture.shape))
         for layer in layers:
             x = layer(x)
         self._weights = [weight for layer in layers for weight in layer.weights]
         self._trainable = [weight for layer in layers for weight in layer.trainable_weights]
         self._initial = [weight.numpy() for weight in self._weights]
-        self._loss_scale = _FLOAT16_LOSS_SCALE if a.precision == "float16" else 1.0
+        self._loss_scale = _FLOAT16_LOSS_SCALE if architecture.precision == "float16" else 1.0
         self._optimizer = mixed_precision.adam(1e-3)  # `reset` sets the rate
         self._optimizer.apply_gradients([(tf.zeros_like(weight), weight) for weight in self._trainable])
-        features = tf.TensorSpec([None, *a.shape], tf.float32)
+        features = tf.TensorSpec([None, *architecture.shape], tf.float32)
         floats, integers = tf.TensorSpec([None], tf.float32), tf.TensorSpec([None], tf.int32)
         scalar = tf.TensorSpec([], tf.float32)
         self._epoch = tf.function(
@@ -135,14 +121,14 @@ class Fitter:
         self._optimizer.learning_rate = learning_rate
 
     def initial_weights(self, seed: int) -> list[np.ndarray]:
-        """Weights before training: kernels after Glorot and Bengio (2010), all else as Keras has it."""
+        """Weights before training: kernels by Glorot and Bengio (2010), all else as Keras has it."""
         return [
             tf.keras.initializers.GlorotUniform(1000 * seed + number)(value.shape).numpy() if value.ndim > 1 else value
             for number, value in enumerate(self._initial)
         ]
 
     def get_weights(self) -> list[np.ndarray]:
-        """Copies of the weights, in the order of `classifier.build_classifier`'s."""
+        """Copies of the weights, in the order of `classifiers.build_classifier`'s."""
         return [weight.numpy() for weight in self._weights]
 
     def set_weights(self, values) -> None:
@@ -154,6 +140,7 @@ class Fitter:
         self,
         features: tf.Tensor,
         labels: tf.Tensor,
+        *,
         batch: int,
         objective: Objective,
         mixing: Mixing,
@@ -190,7 +177,7 @@ class Fitter:
         )
 
     def probabilities(self, features: tf.Tensor) -> np.ndarray:
-        """[n] float64 probabilities of HGG with the weights as they are, for scaled features [n, *shape]."""
+        """[n] float64 probabilities of the positive class for scaled features [n, *shape], with the present weights."""
         logits = [self._predict(features[i : i + _CHUNK]).numpy() for i in range(0, len(features), _CHUNK)]
         return special.expit(np.concatenate([np.zeros(0, np.float64), *logits]))
 
@@ -229,7 +216,7 @@ class Fitter:
                 if not isinstance(layer, tf.keras.layers.Dropout):
                     x = layer(x, training=training)
                 elif training:
-                    # Keras' dropout goes on from where the last training left its state.
+                    # Keras' dropout would resume from where the last training left its state.
                     seed = seed + (0, 1_000_003)
                     x = tf.nn.experimental.stateless_dropout(x, layer.rate, seed)
         return x[:, 0]

@@ -1,4 +1,4 @@
-"""The arms of a study: everything that generated features must beat, each said in what it changes."""
+"""The arms of a study: everything that generated features must beat, each described by what it changes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from rembrandt_featgen.generation.classical import Samples, Synthesiser
 
 
 def with_pool(arm: Arm, pool: Samples) -> Arm:
-    """A pooled arm that draws from `pool`, see `oversampling.from_pool`."""
+    """A pooled arm that draws from `pool`, see `classical.from_pool`."""
     return dataclasses.replace(arm, synthesise=classical.from_pool(pool))
 
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """One way to train a classifier; what is not said is as in the arm "none".
+    """One way to train a classifier; all else is as in the arm "none".
 
     Attributes:
       name: as in the table.
@@ -23,7 +23,7 @@ class Arm:
       synthesise: makes extra training samples; None for none.
       pooled: whether `synthesise` is to come from `with_pool`.
       loss: "cross_entropy" or "focal".
-      class_weights: whether a sample of grade c weighs n / (2 n_c).
+      class_weights: whether a sample of class c weighs n / (2 n_c).
       mixing: None, "input" (mixup of features) or "manifold" (at the input or after a block of convolution).
     """
 

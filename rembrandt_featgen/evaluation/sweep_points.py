@@ -6,7 +6,6 @@ once by each network, after its training; nothing is chosen by them.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,9 +17,11 @@ from scipy import stats
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.core import rundir
 from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.evaluation import predictions
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.generation.gan_kinds import KINDS
-from rembrandt_featgen.measures import classification, resampling
+from rembrandt_featgen.measures import bootstrap, permutation
+from rembrandt_featgen.measures.out_of_fold import OutOfFold
 
 # Axis to the family whose points compete; features can be added to both grades, to the rarer one, or to one alone.
 FAMILIES = {name: name for name in ("start", "implementation", "tap", "gan", "filters", "added")}
@@ -153,7 +154,7 @@ def found(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path]
         for split, name in (("validation", "validation"), ("test", "classification")):
             rows = figures["train_classifiers"][name]
             own[split] = {row["unit"]: row for row in rows if row["arm"] == arm and row["classifier"] == CLASSIFIER}
-        own["_scores"] = read_scores(folders["train_classifiers"] / "predictions.csv", arm, CLASSIFIER)
+        own["_scores"] = read_scores(folders["train_classifiers"] / predictions.FILE, arm, CLASSIFIER)
         arms.append(own)
     learnt = {"settings": settings, "segmentation": segmented, "generator": generator, "arms": arms}
     return {**_head(point, note), **learnt, "history": history}
@@ -180,12 +181,9 @@ def _of_start(point: Point, records: Mapping[str, dict], folders: Mapping[str, P
 
 
 def read_scores(path: Path, arm: str, classifier: str) -> tuple[np.ndarray, np.ndarray]:
-    """Labels [patients] and probabilities of HGG [patients] by one network, from predictions.csv; patients by id."""
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (row["arm"], row["classifier"]) == (arm, classifier)]
-    patients = np.array([row["patient"] for row in rows])
-    labels = np.array([GRADES.index(row["grade"]) for row in rows])
-    return classification.by_patient(patients, labels, np.array([float(row["probability_hgg"]) for row in rows]))[1:]
+    """Labels and probabilities of the positive class of the patients by one network, both [patients], sorted by id."""
+    _, labels, probabilities = predictions.by_patient(predictions.of_network(predictions.read(path), arm, classifier))
+    return labels, probabilities
 
 
 def compare(points: Sequence[dict], draws: int, seed: int) -> None:
@@ -218,18 +216,18 @@ def compare(points: Sequence[dict], draws: int, seed: int) -> None:
 
 def _compare_with(reference: dict, others: Sequence[tuple[dict, dict]], draws: int, seed: int) -> None:
     labels, before = reference["_scores"]
-    arms = {"reference": resampling.Arm(before[None])}
-    arms |= {str(number): resampling.Arm(own["_scores"][1][None]) for number, (_, own) in enumerate(others)}
-    differences = resampling.bootstrap_arms(labels, arms, "reference", draws, seed).differences
+    arms = {"reference": OutOfFold(before[None])}
+    arms |= {str(number): OutOfFold(own["_scores"][1][None]) for number, (_, own) in enumerate(others)}
+    differences = bootstrap.bootstrap_arms(labels, arms, "reference", draws=draws, seed=seed).differences
     tests = [
-        resampling.paired_permutation(labels, arms["reference"], arms[str(number)], seed=seed).p_value
+        permutation.paired_permutation(labels, arms["reference"], arms[str(number)], seed=seed).p_value
         for number in range(len(others))
     ]
-    for number, ((_, own), p, adjusted) in enumerate(zip(others, tests, resampling.holm(tests))):
+    for number, ((_, own), p, adjusted) in enumerate(zip(others, tests, permutation.holm(tests))):
         estimate = differences[str(number)]["balanced_accuracy"]
         own["difference"] = {
             "difference": estimate.value,
-            "ci95": estimate[1:],
+            "ci95": estimate.interval,
             "p_value": p,
             "p_adjusted": float(adjusted),
         }

@@ -26,6 +26,7 @@ class Features:
     Attributes:
       shape: (height, width, channels) of each.
       patients: id of each one's patient, in the order of the slices.
+      positions: [n] of each one's slice in its volume.
       labels: [n] int8: 0 = LGG, 1 = HGG.
       dataset: from an order, see `Store.dataset`, to a dataset of dictionaries: "feature" [*shape] of the type on disk,
         "patient" (string), "slice" (int64), "label" (int32). `in_float32` is for batches of them, which are quicker to
@@ -34,6 +35,7 @@ class Features:
 
     shape: tuple[int, ...]
     patients: list[str]
+    positions: np.ndarray
     labels: np.ndarray
     dataset: Callable[..., tf.data.Dataset]
 
@@ -65,7 +67,7 @@ def _stored(folder: Path, split: str) -> Features:
         records = store.dataset(order)
         return records if name == "feature" else records.map(of_image)
 
-    return Features(store.tensors[name][0], store.patients, store.labels, dataset)
+    return Features(store.tensors[name][0], store.patients, np.array(store.slices), store.labels, dataset)
 
 
 def in_float32(record: dict) -> dict:
@@ -87,4 +89,4 @@ def _computed(folder: Path, split: str) -> Features:
         return store.dataset(order).batch(encoder["batch"]).map(encode).prefetch(1).unbatch()
 
     shape = tuple(tap.compute_output_shape((1, *store.tensors["image"][0]))[1:])
-    return Features(shape, store.patients, store.labels, dataset)
+    return Features(shape, store.patients, np.array(store.slices), store.labels, dataset)

@@ -100,7 +100,13 @@ class Artifacts:
         """The classifier that was exported."""
         record = self.records["train_classifiers"]
         name, shape = self.records["export"]["figures"]["classifier"], tuple(record["figures"]["shape"])
-        return classifier_export.restore_classifier(self.folders["train_classifiers"], name, shape, record["config"])
+        return classifier_export.restore_classifier(
+            self.folders["train_classifiers"],
+            name,
+            shape=shape,
+            filters=record["config"]["classifier_filters"],
+            units=record["config"]["classifier_units"],
+        )
 
     def class_head(self) -> tf.keras.Model | None:
         """The discriminator up to its class head, from scaled features; None where it has none, or sees slices."""

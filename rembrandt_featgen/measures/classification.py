@@ -1,25 +1,34 @@
-"""Measures of a binary classifier of grade; positive is HGG (label 1), negative LGG (label 0)."""
+"""Measures of a classifier of two classes: label 1 is the positive class, label 0 the negative one."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 THRESHOLD = 0.5
 SPECIFICITY = 0.8  # at which the sensitivity is read off
 BINS = 10  # of the expected calibration error
 MEASURES = (
-    *("accuracy_HGG", "accuracy_LGG", "accuracy_total", "balanced_accuracy", "mcc", "auroc", "auprc"),
-    *("sensitivity_at_specificity", "brier", "ece"),
+    "sensitivity",
+    "specificity",
+    "accuracy",
+    "balanced_accuracy",
+    "mcc",
+    "auroc",
+    "auprc",
+    "sensitivity_at_specificity",
+    "brier",
+    "ece",
 )
 
 
 class Reliability(NamedTuple):
     """A reliability diagram, bin by bin; a bin without samples has NaN, NaN and 0."""
 
-    probability: np.ndarray  # [bins] mean probability of HGG
-    observed: np.ndarray  # [bins] share of HGG
+    probability: np.ndarray  # [bins] mean probability of the positive class
+    observed: np.ndarray  # [bins] share of the positive class
     samples: np.ndarray  # [bins] how many
 
 
@@ -33,26 +42,26 @@ def measures(
 
     Args:
       labels: [n] in {0, 1}.
-      probabilities: [n] in [0, 1], of HGG.
-      threshold: HGG is said above it; a scalar, or [n] where samples were predicted by models (folds) that chose
-        their own. The measures after mcc do not depend on it.
+      probabilities: [n] in [0, 1], of the positive class.
+      threshold: above it a sample is predicted positive; a scalar, or [n] where samples were predicted by models
+        (folds) that chose different ones. The measures after mcc do not depend on it.
       specificity: in [0, 1], for sensitivity_at_specificity.
 
     Returns:
       `MEASURES` to values, NaN where a measure is not defined, as AUROC is for one class alone:
-      accuracy_HGG (sensitivity), accuracy_LGG (specificity), accuracy_total, balanced_accuracy, mcc;
-      auroc; auprc, the average precision sum_t (recall_t - recall_t-1) precision_t, whose chance level is the share of
-      HGG; sensitivity_at_specificity, the largest sensitivity over the thresholds with at least that specificity;
-      brier, the mean squared error of the probability; ece, the expected calibration error over 10 bins of equal
-      width, |mean probability - share of HGG| weighted by the samples in the bin (Guo et al. 2017, "On calibration of
-      modern neural networks"; with few samples it is far above 0 by chance alone).
+      sensitivity (accuracy of the positive class), specificity (of the negative class), accuracy, balanced_accuracy,
+      mcc; auroc; auprc, the average precision sum_t (recall_t - recall_t-1) precision_t, whose chance level is the
+      share of positive samples; sensitivity_at_specificity, the largest sensitivity over the thresholds with at least
+      that specificity; brier, the mean squared error of the probability; ece, the expected calibration error over 10
+      bins of equal width, |mean probability - share of positive samples| weighted by the samples in the bin (Guo et
+      al. 2017, "On calibration of modern neural networks"; with few samples it is far above 0 by chance alone).
 
     Raises:
       ValueError: a probability is NaN or outside [0, 1].
     """
     counts = np.ones((1, len(np.asarray(labels))))
-    found = weighted_measures(labels, probabilities, counts, threshold, specificity)
-    return {name: float(value[0]) for name, value in found.items()}
+    values = weighted_measures(labels, probabilities, counts, threshold, specificity)
+    return {name: float(value[0]) for name, value in values.items()}
 
 
 def weighted_measures(
@@ -62,7 +71,7 @@ def weighted_measures(
     threshold: float | np.ndarray = THRESHOLD,
     specificity: float = SPECIFICITY,
 ) -> dict[str, np.ndarray]:
-    """`measures` of many resamples at once, each told by how often it holds every sample.
+    """`measures` of many resamples at once, each given by how often it holds every sample.
 
     Args:
       labels, probabilities, threshold, specificity: as for `measures`.
@@ -89,8 +98,8 @@ def weighted_measures(
     terms[:, 3] = error * error
     terms[np.arange(p.size), 4 + _bins(p, BINS)] = error
     sums = np.asarray(counts, np.float64) @ terms
-    hgg, said, hit, squared = sums[:, :4].T
-    # At each distinct score as threshold, from the highest down: samples above it, and HGG among them.
+    positives, called, hit, squared = sums[:, :4].T
+    # At each distinct score as threshold, from the highest down: samples above it, and positive ones among them.
     order = np.argsort(-p, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(p[order])), p.size - 1)
     ordered = np.asarray(counts, np.float64)[:, order]
@@ -101,23 +110,23 @@ def weighted_measures(
     new_hits[:, 1:] -= hits[:, :-1]
     new_alarms[:, 1:] -= alarms[:, :-1]
     n = above[:, -1]
-    lgg = n - hgg
+    negatives = n - positives
     with np.errstate(divide="ignore", invalid="ignore"):
-        both = hgg * lgg
+        both = positives * negatives
         both = np.where(both > 0, both, np.nan)
-        right_hgg, right_lgg = hit / hgg, (lgg - said + hit) / lgg
-        spread = said * (n - said)
-        mcc = np.where(spread > 0, (n * hit - hgg * said) / np.sqrt(both * spread), 0.0 * both)
-        allowed = (lgg[:, None] - alarms) / lgg[:, None] >= specificity
+        sensitivity, right_negative = hit / positives, (negatives - called + hit) / negatives
+        spread = called * (n - called)
+        mcc = np.where(spread > 0, (n * hit - positives * called) / np.sqrt(both * spread), 0.0 * both)
+        allowed = (negatives[:, None] - alarms) / negatives[:, None] >= specificity
         return {
-            "accuracy_HGG": right_hgg,
-            "accuracy_LGG": right_lgg,
-            "accuracy_total": (lgg - said + 2.0 * hit) / n,
-            "balanced_accuracy": (right_hgg + right_lgg) / 2.0,
+            "sensitivity": sensitivity,
+            "specificity": right_negative,
+            "accuracy": (negatives - called + 2.0 * hit) / n,
+            "balanced_accuracy": (sensitivity + right_negative) / 2.0,
             "mcc": mcc,
             "auroc": (new_alarms * (hits - new_hits / 2.0)).sum(axis=1) / both,
-            "auprc": (new_hits * hits / np.maximum(above, 1.0)).sum(axis=1) / hgg,
-            "sensitivity_at_specificity": (hits * allowed).max(axis=1) * lgg / both,
+            "auprc": (new_hits * hits / np.maximum(above, 1.0)).sum(axis=1) / positives,
+            "sensitivity_at_specificity": (hits * allowed).max(axis=1) * negatives / both,
             "brier": squared / n,
             "ece": np.abs(sums[:, 4:]).sum(axis=1) / n,
         }
@@ -128,7 +137,7 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS)
 
     Args:
       labels: [n] in {0, 1}.
-      probabilities: [n] in [0, 1], of HGG.
+      probabilities: [n] in [0, 1], of the positive class.
       bins: how many.
 
     Returns:
@@ -147,41 +156,57 @@ def choose_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
     Args:
       labels: [patients] in {0, 1}.
-      probabilities: [patients] in [0, 1], of HGG.
+      probabilities: [patients] in [0, 1], of the positive class.
 
     Returns:
       0.5 or a midpoint between neighbouring scores; of equally good ones the nearest to 0.5, the lower at equal
       distance; 0.5 when a class is missing.
     """
     positive, p = np.asarray(labels) == 1, np.asarray(probabilities, np.float64)
-    hgg, lgg = np.sort(p[positive]), np.sort(p[~positive])
-    if not (len(hgg) and len(lgg)):
+    above, below = np.sort(p[positive]), np.sort(p[~positive])
+    if not (len(above) and len(below)):
         return THRESHOLD
     scores = np.unique(p)
     candidates = np.append(scores[:-1] + np.diff(scores) / 2.0, THRESHOLD)
-    hits = len(hgg) - np.searchsorted(hgg, candidates, side="right")
-    # Balanced accuracy times 2 x HGG x LGG: whole numbers, so that ties are ties.
-    value = hits * len(lgg) + np.searchsorted(lgg, candidates, side="right") * len(hgg)
+    hits = len(above) - np.searchsorted(above, candidates, side="right")
+    # Balanced accuracy times 2 x positives x negatives: whole numbers, so that ties are ties.
+    value = hits * len(below) + np.searchsorted(below, candidates, side="right") * len(above)
     best = np.sort(candidates[value == value.max()])
     return float(best[np.argmin(np.abs(best - THRESHOLD))])
 
 
-def by_patient(patients: np.ndarray, labels: np.ndarray, probabilities: np.ndarray):
+def by_patient(
+    patients: ArrayLike, labels: ArrayLike, probabilities: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gathers slices into patients: a patient's log-odds are the mean of the log-odds of the patient's slices.
 
     Args:
       patients: [n] ids.
       labels: [n] in {0, 1}, the same for all slices of a patient.
-      probabilities: [n] in [0, 1], of HGG.
+      probabilities: [n] in [0, 1], of the positive class.
 
     Returns:
       Sorted ids, labels and probabilities, each [patients].
     """
-    patients, labels, probabilities = map(np.asarray, (patients, labels, probabilities))
-    ids, first, where = np.unique(patients, return_index=True, return_inverse=True)
-    clipped = np.clip(probabilities.astype(np.float64), 1e-6, 1.0 - 1e-6)
+    ids, first, where = np.unique(np.asarray(patients), return_index=True, return_inverse=True)
+    clipped = np.clip(np.asarray(probabilities).astype(np.float64), 1e-6, 1.0 - 1e-6)
     log_odds = np.bincount(where, np.log(clipped / (1.0 - clipped))) / np.bincount(where)
-    return ids, labels[first], 1.0 / (1.0 + np.exp(-log_odds))
+    return ids, np.asarray(labels)[first], 1.0 / (1.0 + np.exp(-log_odds))
+
+
+def patient_log_loss(patients: ArrayLike, labels: ArrayLike, probabilities: ArrayLike) -> float:
+    """Log loss per patient (mean log-odds of its slices), each class counting the same.
+
+    Slices of a patient are not independent, so that patients with many would decide alone. Classes count the same
+    because studies measure balanced accuracy, and because arms differ in how far they balance the classes: a plain
+    mean would hold that against those that do.
+
+    Args:
+      patients, labels, probabilities: as for `by_patient`.
+    """
+    _, truth, p = by_patient(patients, labels, probabilities)
+    losses = -np.log(np.where(truth == 1, p, 1.0 - p))
+    return float(np.mean([losses[truth == label].mean() for label in np.unique(truth)]))
 
 
 def _bins(p: np.ndarray, bins: int) -> np.ndarray:

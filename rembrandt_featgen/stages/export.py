@@ -13,6 +13,7 @@ from absl import logging
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifier_export
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.features import encoders
@@ -59,7 +60,11 @@ def run(config: Config) -> None:
         losses = records["train_classifiers"]["figures"]["validation_loss"]
         chosen = min(losses, key=losses.get) if config.export_classifier == "auto" else config.export_classifier
         classifier = classifier_export.restore_classifier(
-            folders["train_classifiers"], chosen, shape, records["train_classifiers"]["config"]
+            folders["train_classifiers"],
+            chosen,
+            shape=shape,
+            filters=records["train_classifiers"]["config"]["classifier_filters"],
+            units=records["train_classifiers"]["config"]["classifier_units"],
         )
         models = {
             "unet": unet_export.segmenter(
@@ -71,7 +76,9 @@ def run(config: Config) -> None:
                 slices["modalities"],
             ),
             "generator": gan_export.generator(gan, GRADES),
-            "classifier": classifier_export.classifier(classifier, GRADES),
+            "classifier": classifier_export.classifier(
+                classifier, Classes.of_record(records["train_classifiers"]["classes"])
+            ),
         }
         logging.set_verbosity(logging.ERROR)  # TensorFlow logs each file that it writes
         for name, (module, signatures) in models.items():

@@ -1,4 +1,4 @@
-"""Segments one NIfTI volume and gives the probability of its grade, from exported SavedModels alone."""
+"""Segments one NIfTI volume and gives the probability of the positive class, from exported SavedModels alone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(config: Config) -> dict:
         raise InputError(f"--mask={config.mask} must end in .nii or .nii.gz")
     _check_outputs(config)
     unet, classifier = (_load(config.model_dir, name) for name in ("unet", "classifier"))
-    segment, classify = unet.signatures["segment"], classifier.signatures["train_classifiers"]
+    segment, classify = unet.signatures["segment"], classifier.signatures["classify"]
     channels = segment.structured_input_signature[1]["image"].shape[-1]
     if len(config.image) != channels:
         raise InputError(
@@ -57,29 +57,30 @@ def run(config: Config) -> dict:
             )
     # [x, y, slices] of each modality -> [slices, height, width, channels]
     slices = np.moveaxis(slicing.as_displayed(np.stack([volume.voxels for volume in volumes], -1)), 2, 0)
-    masks, probabilities, grades = [], [], None
+    masks, probabilities, names = [], [], []
     for start in tqdm(range(0, len(slices), config.predict_batch), "predict", unit="batch"):
         found = segment(image=tf.constant(slices[start : start + config.predict_batch]))
         scores = classify(feature=found["feature"])
         masks.append(found["mask"].numpy()[..., 0])
-        probabilities.append(scores["probability_hgg"].numpy())
-        grades = [name.decode() for name in scores["grades"].numpy()]
+        probabilities.append(scores["probability"].numpy())
+        names = [name.decode() for name in scores["classes"].numpy()]
     mask = slicing.as_stored(np.moveaxis(np.concatenate(masks), 0, 2))
-    per_slice = np.concatenate(probabilities)
+    per_slice = np.concatenate(probabilities)[:, -1]  # of the positive class, which is the last
     patient = classification.by_patient(np.zeros(len(per_slice)), np.zeros(len(per_slice)), per_slice)[2][0]
     write_like(config.mask, mask, volumes[0])
     result = {
         "image": list(config.image),
         "mask": config.mask,
-        "probability_hgg": float(patient),
-        "grade": grades[int(patient > classification.THRESHOLD)],
+        "label": names[int(patient > classification.THRESHOLD)],
+        "positive": names[-1],
+        "probability": float(patient),
         "tumour_voxels": int(mask.sum()),
-        "probability_hgg_by_slice": [float(p) for p in per_slice],
+        "probability_by_slice": [float(p) for p in per_slice],
     }
     if config.result:
         rundir.write_json(Path(config.result), result)
     logging.info("mask: %s (%d voxels of tumour)", config.mask, result["tumour_voxels"])
-    print(f"{result['grade']}: probability of HGG {patient:.3f} (mean log-odds of {len(per_slice)} slices)")
+    print(f"{result['label']}: probability of {names[-1]} {patient:.3f} (mean log-odds of {len(per_slice)} slices)")
     return result
 
 

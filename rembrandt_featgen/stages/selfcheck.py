@@ -16,13 +16,13 @@ from rembrandt_featgen.cohort import layouts, manifest, split_files, volumes
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.measures import generative, resampling
+from rembrandt_featgen.evaluation import loaded_features
+from rembrandt_featgen.measures import memorisation, permutation
 from rembrandt_featgen.stages import (
     crossvalidate,
     make_phantom,
     prepare_slices,
     shared_flags,
-    train_arms,
     write_study_report,
 )
 
@@ -79,7 +79,7 @@ def random_labels(config, home: Path) -> Finding:
     _random_study(config, folder)
     report = rundir.read_json(folder / registry.folder("write_study_report") / "report.json")
     rows = [row for row in report["arms"] if row["unit"] == "patient"]
-    adjusted = resampling.holm([row["p_against_chance"] for row in rows])
+    adjusted = permutation.holm([row["p_against_chance"] for row in rows])
     beyond = [row["arm"] for row, p in zip(rows, adjusted) if p < _LEVEL]
     low, high = rows[0]["ci95"]["balanced_accuracy"]
     return Finding(
@@ -152,10 +152,16 @@ def _two_splits(folder: Path) -> str:
 def _copies(home: Path) -> str:
     """Audits a generator that adds 1% of noise to what it has seen, on the features of the first fold."""
     features = sorted(home.iterdir())[0] / registry.folder("extract_features")
-    train, test = (train_arms.load(features, split) for split in ("train", "test"))
+    train, test = (loaded_features.load(features, split) for split in ("train", "test"))
     pooled = [part.features.mean(axis=(1, 2)) for part in (train, test)]
     noise = 0.01 * pooled[0].std(axis=0) * np.random.default_rng(0).standard_normal(pooled[0].shape)
-    audit = generative.memorisation(pooled[0], train.patients, pooled[1], test.patients, pooled[0] + noise)
+    audit = memorisation.audit(
+        training=pooled[0],
+        training_patients=train.patients,
+        held_out=pooled[1],
+        held_out_patients=test.patients,
+        synthetic=pooled[0] + noise,
+    )
     return f"caught ({len(audit.copied_patients)} patients named)" if audit.memorised else ""
 
 

@@ -1,8 +1,7 @@
-"""Trains classifiers of grade on real features, and on real + synthetic ones; tests them on real features only."""
+"""Trains classifiers on real features, and on real + synthetic ones; tests them on real features only."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 
 import numpy as np
@@ -11,18 +10,21 @@ from absl import logging
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifiers
-from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
-from rembrandt_featgen.evaluation import comparison, trials
+from rembrandt_featgen.evaluation import comparison, predictions
+from rembrandt_featgen.evaluation.measure_rows import count_by_class
 from rembrandt_featgen.features import scaling, streams
 from rembrandt_featgen.features.reading import open_features
 from rembrandt_featgen.generation import adding
+from rembrandt_featgen.measures.classification import patient_log_loss
 from rembrandt_featgen.nn import checkpointing, mixed_precision, resumable_fit, tensorboard
 from rembrandt_featgen.stages import shared_flags
 
 ARMS = ("baseline", "augmented")
+_KINDS_OF_ARM = {"baseline": "none", "augmented": "generative"}  # as the predictions table has them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,8 @@ def run(config: Config) -> None:
     (generator,) = config.generators
     extracted = rundir.find(config.run_dir, "extract_features")
     generated = rundir.find(config.run_dir, "generate_synthetic", generator)
-    features, record, synthetic = extracted.folder, extracted.record, generated.folder
+    features, synthetic = extracted.folder, generated.folder
+    shape, classes = tuple(extracted.record["figures"]["shape"]), Classes.of_record(extracted.record["classes"])
     with rundir.open_stage(config, "train_classifiers", [extracted, generated]) as stage:
         if stage.done:
             return
@@ -83,29 +86,56 @@ def run(config: Config) -> None:
         sources["augmented"] = [*sources["baseline"], (synthetic, "synthetic", numbers)]
         scale = scaling.root_mean_square(streams.features(features, "train", config.classifier_batch))
         np.save(stage.path / "scale.npy", scale)
-        keys = {split: _keys(features, split) for split in ("validation", "test")}
-        rows, probabilities, losses, patient_losses = {split: [] for split in keys}, {}, {}, {}
+        samples = {split: _samples(features, split) for split in ("validation", "test")}
+        rows, probabilities, losses, patient_losses = {split: [] for split in samples}, {}, {}, {}
+        predicted: list[predictions.Prediction] = []
         for kind in config.classifier_kinds:
             for arm in config.classifier_arms:
-                network, losses[f"{arm}_{kind}"] = _train(
-                    config, stage, kind, arm, sources[arm], features, tuple(record["figures"]["shape"]), scale
+                architecture = classifiers.Architecture(
+                    kind,
+                    shape,
+                    filters=config.classifier_filters,
+                    units=config.classifier_units,
+                    precision=config.precision,
                 )
-                named = {"arm": arm, "classifier": kind, "synthetic": len(numbers) if arm == "augmented" else 0}
-                for split, own in keys.items():
+                pipelines.set_seed(config.seed)
+                network = classifiers.build_classifier(architecture, scale)
+                losses[f"{arm}_{kind}"] = _train(
+                    config, stage, network, name=f"{arm}_{kind}", sources=sources[arm], features=features
+                )
+                head = {"arm": arm, "classifier": kind, "synthetic": len(numbers) if arm == "augmented" else 0}
+                for split, (patients, _, labels) in samples.items():
                     scores = network.predict(streams.feature_pairs(features, split, 64), verbose=0)[:, 0]
-                    rows[split] += comparison.table_rows(named, *own, scores, config.bootstrap_draws, config.seed)
+                    rows[split] += comparison.table_rows(
+                        head,
+                        patients=patients,
+                        labels=labels,
+                        probabilities=scores,
+                        classes=classes,
+                        draws=config.bootstrap_draws,
+                        seed=config.seed,
+                    )
                     if split == "test":
                         probabilities[arm, kind] = scores
+                        predicted += predictions.rows(
+                            samples[split], scores, arm=arm, kind=_KINDS_OF_ARM[arm], classifier=kind
+                        )
                     else:
-                        patient_losses[f"{arm}_{kind}"] = trials.patient_log_loss(*own, scores)
+                        patient_losses[f"{arm}_{kind}"] = patient_log_loss(patients, labels, scores)
         differences = {
             kind: comparison.difference(
-                *keys["test"], *(probabilities[arm, kind] for arm in ARMS), config.bootstrap_draws, config.seed
+                samples["test"].patients,
+                samples["test"].labels,
+                before=probabilities["baseline", kind],
+                after=probabilities["augmented", kind],
+                classes=classes,
+                draws=config.bootstrap_draws,
+                seed=config.seed,
             )
             for kind in config.classifier_kinds
             if set(ARMS) <= set(config.classifier_arms)
         }
-        _write_predictions(stage.path / "predictions.csv", *keys["test"], probabilities)
+        predictions.write(stage.path / predictions.FILE, predicted, classes)
         tensorboard.complete(
             stage,
             classification=rows["test"],
@@ -113,8 +143,8 @@ def run(config: Config) -> None:
             comparison=differences,
             validation_loss=losses,
             patient_log_loss=patient_losses,  # of validation patients
-            shape=record["figures"]["shape"],
-            added={grade: int(np.sum(drawn[numbers] == label)) for label, grade in enumerate(GRADES)},
+            shape=list(shape),
+            added=count_by_class(drawn[numbers], classes),
         )
         for row in rows["test"]:
             logging.info(
@@ -132,14 +162,10 @@ def check(config) -> None:
     cli.some_of("classifier_kinds", config.classifier_kinds, classifiers.KINDS)
 
 
-def _train(config, stage, kind, arm, sources, features, shape, scale):
-    """Trains one classifier; returns it with its best epoch's weights, and its best validation loss."""
-    pipelines.set_seed(config.seed)
-    folder, count = stage.path / f"{arm}_{kind}", sum(len(numbers) for _, _, numbers in sources)
+def _train(config, stage, network, *, name, sources, features) -> float:
+    """Trains one classifier, ends with its best epoch's weights, and returns its lowest validation loss."""
+    folder, count = stage.path / name, sum(len(numbers) for _, _, numbers in sources)
     folder.mkdir(exist_ok=True)
-    network = classifiers.build_classifier(
-        kind, shape, scale, config.classifier_filters, config.classifier_units, config.precision
-    )
     optimizer = mixed_precision.scaled(mixed_precision.adam(config.classifier_learning_rate), config.precision)
     network.compile(optimizer, "binary_crossentropy", ["accuracy", tf.keras.metrics.AUC(name="auroc")])
     trained = resumable_fit.fit(
@@ -156,27 +182,17 @@ def _train(config, stage, kind, arm, sources, features, shape, scale):
             patience=config.classifier_patience,
             seconds=checkpointing.SAVE_SECONDS,
         ),
-        logs=stage.logs / folder.name,
-        title=f"{kind} {arm}",
+        logs=stage.logs / name,
+        title=name,
         seed=config.seed,
     )
-    return network, min(trained["history"]["val_loss"])
+    return min(trained["history"]["val_loss"])
 
 
-def _keys(folder, split):
-    """Patients and labels of each feature of a split."""
-    found = open_features(folder, split)
-    return np.array(found.patients), found.labels.astype(int)
-
-
-def _write_predictions(path, patients, labels, probabilities):
-    """One line for each test slice, arm and classifier."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["patient", "grade", "arm", "classifier", "probability_hgg"])
-        for (arm, kind), scores in probabilities.items():
-            for patient, label, score in zip(patients, labels, scores):
-                writer.writerow([patient, GRADES[label], arm, kind, f"{score:.6f}"])
+def _samples(folder, split) -> predictions.Samples:
+    """Patient, position and label of each feature of a split."""
+    stored = open_features(folder, split)
+    return predictions.Samples(np.array(stored.patients), stored.positions, stored.labels.astype(int))
 
 
 def main() -> None:

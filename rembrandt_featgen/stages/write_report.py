@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import shutil
 from pathlib import Path
@@ -15,9 +14,8 @@ from rembrandt_featgen.classification import classifiers
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import comparison
+from rembrandt_featgen.evaluation import comparison, predictions
 from rembrandt_featgen.features import crop_cnn, crops
-from rembrandt_featgen.measures import classification
 from rembrandt_featgen.reporting import run_figures, run_page
 from rembrandt_featgen.reporting.drawing import Figure
 from rembrandt_featgen.stages import shared_flags
@@ -174,21 +172,16 @@ def _figures(folders, records, report) -> dict[str, Figure | bytes]:
         0.5,
     )
     shown["strip"] = run_figures.probability_strip(
-        *_patient_probabilities(folders["train_classifiers"] / "predictions.csv")
+        *_patient_probabilities(folders["train_classifiers"] / predictions.FILE)
     )
     return shown
 
 
 def _patient_probabilities(path: Path):
-    """Probability of HGG of each test patient by arm, and the patients' grades."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    by_arm, truth = {}, None
-    for arm in dict.fromkeys((row["arm"], row["classifier"]) for row in rows):
-        own = [row for row in rows if (row["arm"], row["classifier"]) == arm]
-        columns = [np.array([row[name] for row in own]) for name in ("patient", "grade", "probability_hgg")]
-        labels = np.array([GRADES.index(grade) for grade in columns[1]])
-        _, truth, by_arm[", ".join(arm)] = classification.by_patient(columns[0], labels, columns[2].astype(float))
+    """Probability of the positive class of each test patient by arm, and the patients' classes."""
+    rows, by_arm, truth = predictions.read(path), {}, []
+    for arm, classifier in dict.fromkeys((row.arm, row.classifier) for row in rows):
+        _, truth, by_arm[f"{arm}, {classifier}"] = predictions.by_patient(predictions.of_network(rows, arm, classifier))
     return by_arm, [GRADES[label] for label in truth]
 
 

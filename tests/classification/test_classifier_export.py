@@ -3,8 +3,10 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.classification import classifier_export, classifiers
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.nn import weights
 
-GRADES = ("LGG", "HGG")
+CLASSES = Classes.of(("benign", "malignant"))
 SHAPE = (2, 2, 3)
 
 
@@ -12,14 +14,15 @@ SHAPE = (2, 2, 3)
 def classifier():
     """A narrow CNN."""
     tf.keras.utils.set_random_seed(2)
-    return classifiers.build_classifier("cnn", SHAPE, np.array([2.0, 0.0, 0.5]), 4, 4)
+    architecture = classifiers.Architecture("cnn", SHAPE, filters=4, units=4)
+    return classifiers.build_classifier(architecture, np.array([2.0, 0.0, 0.5]))
 
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory, classifier):
     """What `tf.saved_model.load` gives of the classifier as the export stage saves it."""
     path = str(tmp_path_factory.mktemp("export") / "classifier")
-    module, signatures = classifier_export.classifier(classifier, GRADES)
+    module, signatures = classifier_export.classifier(classifier, CLASSES)
     tf.saved_model.save(module, path, signatures)
     return tf.saved_model.load(path)
 
@@ -33,13 +36,23 @@ def test_default_signature_names_inputs_and_outputs(loaded):
     inputs = {key: spec.shape.as_list() for key, spec in signature.structured_input_signature[1].items()}
     assert inputs == {"feature": [None, *SHAPE]}
     outputs = {key: spec.dtype.name for key, spec in signature.structured_outputs.items()}
-    assert outputs == {"probability_hgg": "float32", "grades": "string"}
+    assert outputs == {"probability": "float32", "classes": "string"}
 
 
 @pytest.mark.parametrize("count", [1, 7])
 def test_classifier_equals_live_network(loaded, classifier, count):
     features = np.random.default_rng(0).random((count, *SHAPE)).astype(np.float32)
     found = loaded.signatures["classify"](feature=tf.constant(features))
-    assert found["probability_hgg"].shape == (count,)
-    np.testing.assert_allclose(found["probability_hgg"], classifier(features)[:, 0], rtol=1e-5)
-    assert found["grades"].numpy().tolist() == [b"LGG", b"HGG"]
+    assert found["probability"].shape == (count, 2)
+    np.testing.assert_allclose(found["probability"][:, 1], classifier(features)[:, 0], rtol=1e-5)
+    np.testing.assert_allclose(tf.reduce_sum(found["probability"], axis=1), 1.0, rtol=1e-6)
+    assert found["classes"].numpy().tolist() == [b"benign", b"malignant"]
+
+
+def test_a_classifier_is_restored_from_its_folder(tmp_path, classifier):
+    np.save(tmp_path / "scale.npy", np.array([2.0, 0.0, 0.5]))
+    (tmp_path / "baseline_cnn").mkdir()
+    weights.save(classifier.get_weights(), tmp_path / "baseline_cnn" / "best.npz")
+    restored = classifier_export.restore_classifier(tmp_path, "baseline_cnn", shape=SHAPE, filters=4, units=4)
+    features = np.random.default_rng(0).random((3, *SHAPE)).astype(np.float32)
+    np.testing.assert_array_equal(restored(features), classifier(features))

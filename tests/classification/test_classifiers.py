@@ -16,7 +16,8 @@ def features(shape, count=6, seed=0):
 def build(kind, shape=(8, 9, 3), scale=SCALE, precision="float32"):
     """A narrow classifier with reproducible weights."""
     tf.keras.utils.set_random_seed(0)
-    return classifiers.build_classifier(kind, shape, scale, 4, 6, precision)
+    architecture = classifiers.Architecture(kind, shape, filters=4, units=6, precision=precision)
+    return classifiers.build_classifier(architecture, scale)
 
 
 def mean_of_grid(images, edges):
@@ -55,7 +56,7 @@ def test_cnn_has_the_papers_structure():
 @pytest.mark.parametrize(("kind", "blocks"), [("cnn", 3), ("linear", 1)])
 def test_blocks_chained_on_scaled_features_are_the_classifier(kind, blocks):
     network, images = build(kind), features((8, 9, 3))
-    parts = classifiers.build_blocks(kind, (8, 9, 3), 4, 6)
+    parts = classifiers.build_blocks(classifiers.Architecture(kind, (8, 9, 3), filters=4, units=6))
     assert len(parts) == blocks
     layers = [layer for part in parts for layer in part]
     for _ in range(2):  # the first pass builds the layers

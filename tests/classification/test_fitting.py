@@ -5,11 +5,12 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.classification import fitting
-from rembrandt_featgen.classification.fitting import Architecture, Mixing, Objective
+from rembrandt_featgen.classification.classifiers import Architecture
+from rembrandt_featgen.classification.fitting import Mixing, Objective
 
 SHAPE = (6, 6, 3)
-CNN = Architecture("cnn", SHAPE, 4, 8, "float32")
-LINEAR = Architecture("linear", SHAPE, 4, 8, "float32")
+CNN = Architecture("cnn", SHAPE, filters=4, units=8)
+LINEAR = Architecture("linear", SHAPE, filters=4, units=8)
 
 
 class _Given:
@@ -40,9 +41,9 @@ def _samples(n=12, seed=0):
 def _loss(probabilities, targets, class_weights=(1.0, 1.0), focusing=0.0):
     """Written as in the papers, in float64."""
     p, t = np.asarray(probabilities, np.float64), np.asarray(targets, np.float64)
-    of_hgg = -class_weights[1] * (1 - p) ** focusing * np.log(p)
-    of_lgg = -class_weights[0] * p**focusing * np.log(1 - p)
-    return np.mean(t * of_hgg + (1 - t) * of_lgg)
+    of_positive = -class_weights[1] * (1 - p) ** focusing * np.log(p)
+    of_negative = -class_weights[0] * p**focusing * np.log(1 - p)
+    return np.mean(t * of_positive + (1 - t) * of_negative)
 
 
 def _fitter(architecture, learning_rate=0.0, seed=0):
@@ -93,7 +94,9 @@ def test_mix_takes_the_sample_before():
 def test_an_epoch_sees_every_sample_once(batch, objective):
     features, labels = _samples()
     fitter = _fitter(LINEAR)
-    found = fitter.epoch(features, labels, batch, objective, Mixing(), np.random.default_rng(0))
+    found = fitter.epoch(
+        features, labels, batch=batch, objective=objective, mixing=Mixing(), random=np.random.default_rng(0)
+    )
     expected = _loss(fitter.probabilities(features), labels, objective.class_weights, objective.focusing)
     assert found == pytest.approx(expected, rel=1e-5)
 
@@ -101,7 +104,9 @@ def test_an_epoch_sees_every_sample_once(batch, objective):
 def test_input_mixing_mixes_features_and_labels():
     features, labels = _samples()
     fitter = _fitter(LINEAR)
-    found = fitter.epoch(features, labels, 12, Objective(), Mixing((0,), 0.2), _Given(0.3, 0))
+    found = fitter.epoch(
+        features, labels, batch=12, objective=Objective(), mixing=Mixing((0,), 0.2), random=_Given(0.3, 0)
+    )
     x, y = features.numpy(), labels.numpy()
     mixed = 0.3 * x + 0.7 * np.roll(x, 1, axis=0)
     targets = 0.3 * y + 0.7 * np.roll(y, 1)
@@ -115,7 +120,14 @@ def test_mixing_happens_at_the_drawn_block():
 
     def loss(share, place):
         fitter.reset(0, 0.0)
-        return fitter.epoch(features, labels, 12, Objective(), Mixing(fitter.places, 2.0), _Given(share, place))
+        return fitter.epoch(
+            features,
+            labels,
+            batch=12,
+            objective=Objective(),
+            mixing=Mixing(fitter.places, 2.0),
+            random=_Given(share, place),
+        )
 
     nowhere = loss(1.0, fitting.NOWHERE)
     assert [loss(1.0, place) for place in fitter.places] == pytest.approx([nowhere] * 3)
@@ -127,8 +139,10 @@ def test_mixing_is_drawn_from_its_beta_and_its_places(monkeypatch):
     seen = []
     monkeypatch.setattr(fitter, "_epoch", lambda *args: seen.append((args[3].numpy(), args[4].numpy())) or 0.0)
     features, labels = _samples(400)
-    fitter.epoch(features, labels, 1, Objective(), Mixing((0, 2), 0.2), np.random.default_rng(0))
-    fitter.epoch(features, labels, 1, Objective(), Mixing(), np.random.default_rng(0))
+    fitter.epoch(
+        features, labels, batch=1, objective=Objective(), mixing=Mixing((0, 2), 0.2), random=np.random.default_rng(0)
+    )
+    fitter.epoch(features, labels, batch=1, objective=Objective(), mixing=Mixing(), random=np.random.default_rng(0))
     (shares, places), (no_shares, nowhere) = seen
     # of Beta(a, a): mean 1/2, variance 1 / (4 (2a + 1))
     assert shares.mean() == pytest.approx(0.5, abs=0.06)
@@ -140,11 +154,13 @@ def test_mixing_is_drawn_from_its_beta_and_its_places(monkeypatch):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_a_step_moves_every_weight(precision):
-    architecture = Architecture("cnn", SHAPE, 4, 8, precision)
+    architecture = Architecture("cnn", SHAPE, filters=4, units=8, precision=precision)
     features, labels = _samples()
     fitter = _fitter(architecture, 1e-2)
     before = fitter.get_weights()
-    loss = fitter.epoch(features, labels, 12, Objective(), Mixing(), np.random.default_rng(0))
+    loss = fitter.epoch(
+        features, labels, batch=12, objective=Objective(), mixing=Mixing(), random=np.random.default_rng(0)
+    )
     after = fitter.get_weights()
     assert math.isfinite(loss)
     assert len(after) == 14  # two convolutions, four of each batch norm, two dense layers with bias
@@ -158,7 +174,12 @@ def test_a_training_leaves_nothing_behind():
     def run(seed):
         fitter = _fitter(CNN, 1e-2, seed)
         random = np.random.default_rng(seed)
-        losses = [fitter.epoch(features, labels, 5, Objective(), Mixing(fitter.places, 1.0), random) for _ in range(3)]
+        losses = [
+            fitter.epoch(
+                features, labels, batch=5, objective=Objective(), mixing=Mixing(fitter.places, 1.0), random=random
+            )
+            for _ in range(3)
+        ]
         return losses, fitter.get_weights()
 
     losses, weights = run(0)
@@ -175,10 +196,12 @@ def test_adams_first_step_is_the_learning_rate():
     for _ in range(2):  # the second time after a training, whose moments must be gone
         fitter = _fitter(LINEAR, 1e-3)
         before = fitter.get_weights()
-        fitter.epoch(features, labels, 12, Objective(), Mixing(), np.random.default_rng(0))
+        fitter.epoch(
+            features, labels, batch=12, objective=Objective(), mixing=Mixing(), random=np.random.default_rng(0)
+        )
         for old, new in zip(before, fitter.get_weights()):
             np.testing.assert_allclose(np.abs(new - old), 1e-3, rtol=1e-2)
-        fitter.epoch(features, labels, 2, Objective(), Mixing(), np.random.default_rng(0))
+        fitter.epoch(features, labels, batch=2, objective=Objective(), mixing=Mixing(), random=np.random.default_rng(0))
 
 
 def test_dropout_draws_anew_in_each_epoch_and_only_in_training():
@@ -186,13 +209,15 @@ def test_dropout_draws_anew_in_each_epoch_and_only_in_training():
     losses = set()
     for seed in (1, 2):
         fitter = _fitter(CNN)
-        losses.add(fitter.epoch(features, labels, 12, Objective(), Mixing(), _Given(seed=seed)))
+        losses.add(
+            fitter.epoch(features, labels, batch=12, objective=Objective(), mixing=Mixing(), random=_Given(seed=seed))
+        )
     assert len(losses) == 2
     np.testing.assert_array_equal(fitter.probabilities(features), fitter.probabilities(features))
 
 
 def test_initial_weights_are_glorots():
-    weights = _fitter(Architecture("cnn", SHAPE, 32, 64, "float32")).initial_weights(7)
+    weights = _fitter(Architecture("cnn", SHAPE, filters=32, units=64)).initial_weights(7)
     kernel = weights[0]  # [3, 3, 3, 32]: uniform below sqrt(6 / (fan in + fan out)), fans 9 * 3 and 9 * 32
     limit = math.sqrt(6 / (9 * 3 + 9 * 32))
     assert np.abs(kernel).max() == pytest.approx(limit, rel=0.02)

@@ -2,17 +2,32 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import comparison
 
+CLASSES = Classes.of(("LGG", "HGG"))
+
 NAMES = {"arm": "augmented", "classifier": "cnn", "synthetic": 12}
-# Two patients of each grade; a slice is right when its probability lies on its label's side of 0.5.
+# Two patients of each class; a slice is right when its probability lies on its label's side of 0.5.
 PATIENTS = np.array(["h1", "h1", "h1", "h2", "l1", "l1", "l2", "l2"])
 LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0])
 PROBABILITIES = np.array([0.9, 0.9, 0.4, 0.4, 0.2, 0.2, 0.1, 0.6])
 
 
+def table_rows(patients, labels, probabilities, draws, seed):
+    return comparison.table_rows(
+        NAMES,
+        patients=patients,
+        labels=labels,
+        probabilities=probabilities,
+        classes=CLASSES,
+        draws=draws,
+        seed=seed,
+    )
+
+
 def rows(draws=400, seed=0):
-    slices, patients = comparison.table_rows(NAMES, PATIENTS, LABELS, PROBABILITIES, draws, seed)
+    slices, patients = table_rows(PATIENTS, LABELS, PROBABILITIES, draws, seed)
     assert (slices["unit"], patients["unit"]) == ("slice", "patient")
     return slices, patients
 
@@ -64,13 +79,21 @@ def test_intervals_are_those_of_all_draws_of_patients():
 def test_same_seed_same_intervals():
     generator = np.random.default_rng(0)
     data = np.repeat(np.arange(20), 3), np.repeat(np.arange(20) % 2, 3), generator.random(60)
-    first, again, other = (comparison.table_rows(NAMES, *data, 200, seed)[0]["ci95"]["auroc"] for seed in (1, 1, 2))
+    first, again, other = (table_rows(*data, 200, seed)[0]["ci95"]["auroc"] for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
 
 def difference(before, after, patients=("h1", "h2", "l1", "l2"), labels=(1, 1, 0, 0), draws=2000):
-    return comparison.difference(np.array(patients), np.array(labels), np.array(before), np.array(after), draws, 0)
+    return comparison.difference(
+        np.array(patients),
+        np.array(labels),
+        before=np.array(before),
+        after=np.array(after),
+        classes=CLASSES,
+        draws=draws,
+        seed=0,
+    )
 
 
 def test_difference_by_hand():
@@ -78,7 +101,7 @@ def test_difference_by_hand():
     found = difference([0.9, 0.1, 0.9, 0.9], [0.9, 0.9, 0.9, 0.1])
     assert (found["measure"], found["unit"]) == ("balanced_accuracy", "patient")
     assert found["difference"] == 0.75 - 0.25
-    # each grade gains 0, 1/2 or 1 as its second patient is drawn never, once or twice: both extremes in 1 of 16 draws
+    # each class gains 0, 1/2 or 1 as its second patient is drawn never, once or twice: both extremes in 1 of 16 draws
     assert tuple(found["ci95"]) == (0.0, 1.0)
     assert found["patients"] == {"LGG": 2, "HGG": 2}
 
@@ -99,14 +122,14 @@ def test_difference_counts_patients_not_slices():
 
 
 @pytest.mark.parametrize("arms", [(0.9, 0.9), (0.9, 0.1)])
-def test_one_patient_of_a_grade_gives_no_interval(arms):
+def test_one_patient_of_a_class_gives_no_interval(arms):
     found = difference([0.9, 0.9, arms[0]], [0.9, 0.9, arms[1]], ["h1", "h2", "l1"], [1, 1, 0])
     assert found["difference"] == (0.5 if arms[1] < 0.5 else 0.0)
     assert np.isnan(found["ci95"]).all()
 
 
 def table(before=0.5, after=0.625):
-    """Rows of which only the CNN's per patient may be told of."""
+    """Rows of which only the CNN's per patient may be reported."""
     values = {("cnn", "patient", "baseline"): before, ("cnn", "patient", "augmented"): after}
     return [
         {"classifier": kind, "unit": unit, "arm": arm, "balanced_accuracy": values.get((kind, unit, arm), 0.111)}
@@ -139,7 +162,7 @@ def test_verdict(interval, start):
 @pytest.mark.parametrize("interval", [(np.nan, np.nan), (None, None), [None, None], (np.nan, 0.5)])
 def test_verdict_without_an_interval(interval):
     found = comparison.verdict(table(), {"difference": 0.5, "ci95": interval, "patients": {"HGG": 2, "LGG": 1}})
-    assert found.startswith("Cannot tell: a grade has fewer than two test patients")
+    assert found.startswith("Cannot tell: a class has fewer than two test patients")
 
 
 def test_verdict_of_what_difference_gives():

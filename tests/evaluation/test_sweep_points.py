@@ -76,12 +76,12 @@ def test_a_start_that_failed_is_compared_with_nothing():
 
 def test_features_of_crops_are_noted_and_modes_of_the_origin_named():
     records = {
-        "unet": {
+        "train_unet": {
             "config": {"augmentation": "reference"},
             "figures": {"segmentation": {"test": {"hard_dice": 1, "iou": 2}}},
         },
-        "features": {"figures": {"tap": "crop_cnn"}},
-        "classifier": {"figures": {"patient_log_loss": {}}},
+        "extract_features": {"figures": {"tap": "crop_cnn"}},
+        "train_classifiers": {"figures": {"patient_log_loss": {}}},
     }
     found = sweep_points.found(sweep_points.Point("tap", "crop_cnn", {}, ("baseline",)), records, {}, "")
     assert found["note"].startswith("validation patients chose")
@@ -93,12 +93,3 @@ def test_features_of_crops_are_noted_and_modes_of_the_origin_named():
         "gan": None,
     }
     assert found["segmentation"] == {"test": {"hard_dice": 1, "iou": 2}}
-
-
-def test_scores_are_of_patients_by_one_network(tmp_path):
-    path = tmp_path / "predictions.csv"
-    rows = ["B,HGG,baseline,cnn,0.8", "A,LGG,baseline,cnn,0.2", "B,HGG,baseline,cnn,0.5", "A,LGG,augmented,cnn,0.9"]
-    path.write_text("\n".join(["patient,grade,arm,classifier,probability_hgg", *rows]))
-    labels, scores = sweep_points.read_scores(path, "baseline", "cnn")
-    assert labels.tolist() == [0, 1]
-    np.testing.assert_allclose(scores, [0.2, 2 / 3])  # log-odds (ln 4 + 0) / 2 = ln 2

@@ -87,17 +87,22 @@ def test_tap_and_networks(run, monkeypatch):
     class Gan:
         discriminator = heads
 
-    monkeypatch.setattr(artifacts.classifier_export, "restore_classifier", lambda *args: seen.append(args))
+    monkeypatch.setattr(
+        artifacts.classifier_export, "restore_classifier", lambda *args, **more: seen.append((*args, more))
+    )
     monkeypatch.setattr(artifacts.gan_export, "restore_gan", lambda *args: seen.append(args) or Gan)
     records = {
-        "classifier": {"config": {"a": 1}, "figures": {"shape": [2, 2, 3]}},
+        "classifier": {"config": {"classifier_filters": 5, "classifier_units": 6}, "figures": {"shape": [2, 2, 3]}},
         "export": {"figures": {"classifier": "baseline_cnn"}},
         "gan": {"config": {"generators": ["acgan"]}, "figures": {"shape": [2, 2, 3]}},
     }
     other = Artifacts({"classifier": "c/", "gan": "g/"}, records, 1, 0)
     other.classifier()
     assert other.class_head().output_shape == (None, 2)
-    assert seen == [("c/", "baseline_cnn", SHAPE, {"a": 1}), ("g/", SHAPE, {"generators": ["acgan"]}, "float32")]
+    assert seen == [
+        ("c/", "baseline_cnn", {"shape": SHAPE, "filters": 5, "units": 6}),
+        ("g/", SHAPE, {"generators": ["acgan"]}, "float32"),
+    ]
     assert run.tap == "conv4"
     of_slices = {"gan": {"config": {"generators": ["image_acgan"]}, "figures": {"shape": [4, 4, 1]}}}
     assert Artifacts({"gan": "g/"}, of_slices, 1, 0).class_head() is None  # it sees no features

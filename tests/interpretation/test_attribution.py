@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.classification.classifiers import build_classifier
+from rembrandt_featgen.classification.classifiers import Architecture, build_classifier
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.interpretation import attribution
 from rembrandt_featgen.segmentation.unet import build_unet, tap_model
@@ -22,7 +22,7 @@ def unet():
 def linear():
     """A linear classifier, and its gradient with respect to a feature, the same everywhere."""
     scale = np.array([1.0, 2.0, 0.0, 0.5], np.float32)
-    classifier = build_classifier("linear", SHAPE, scale)
+    classifier = build_classifier(Architecture("linear", SHAPE), scale)
     kernel = RNG.normal(size=(9 * 4, 1)).astype(np.float32)
     classifier.get_layer("logit").set_weights([kernel, np.array([0.6], np.float32)])
     inverse = np.array([1.0, 0.5, 0.0, 2.0])

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,22 +21,22 @@ def same(found, wanted):
 
 
 def test_golden_values():
-    # HGG: 3 of 4 right, LGG: 1 of 2 right
+    # positive: 3 of 4 right, negative: 1 of 2 right
     found = classification.measures(np.array([1, 1, 1, 1, 0, 0]), np.array([0.9, 0.8, 0.7, 0.2, 0.6, 0.1]))
-    assert found["accuracy_HGG"] == 0.75
-    assert found["accuracy_LGG"] == 0.5
-    assert found["accuracy_total"] == pytest.approx(4 / 6)
+    assert found["sensitivity"] == 0.75
+    assert found["specificity"] == 0.5
+    assert found["accuracy"] == pytest.approx(4 / 6)
     assert found["balanced_accuracy"] == 0.625
-    # pairs (HGG, LGG) in the right order: 2 + 2 + 2 + 1 of 8
+    # pairs (positive, negative) in the right order: 2 + 2 + 2 + 1 of 8
     assert found["auroc"] == pytest.approx(7 / 8)
     # (TP TN - FP FN) / sqrt((TP+FP)(TP+FN)(TN+FP)(TN+FN)), with TP 3, TN 1, FP 1, FN 1
     assert found["mcc"] == pytest.approx((3 - 1) / np.sqrt(4 * 4 * 2 * 2))
-    # precision is 1 at the first three HGG, 4/5 at the fourth
+    # precision is 1 at the first three positives, 4/5 at the fourth
     assert found["auprc"] == pytest.approx(3 / 4 * 1 + 1 / 4 * 4 / 5)
     assert found["brier"] == pytest.approx((0.01 + 0.04 + 0.09 + 0.64 + 0.36 + 0.01) / 6)
     # each in a bin of its own
     assert found["ece"] == pytest.approx((0.1 + 0.2 + 0.3 + 0.8 + 0.6 + 0.1) / 6)
-    # two LGG: a specificity of 0.8 needs both, hence a threshold above 0.6
+    # two negatives: a specificity of 0.8 needs both, hence a threshold above 0.6
     assert found["sensitivity_at_specificity"] == 0.75
 
 
@@ -51,15 +53,15 @@ def test_specificity_four_of_five_is_point_eight():  # 1 - 1/5 < 0.8 in floating
     assert classification.measures(labels, probabilities)["sensitivity_at_specificity"] == 1.0
 
 
-def test_a_lone_highest_lgg_leaves_no_sensitivity():
+def test_a_lone_highest_negative_leaves_no_sensitivity():
     assert classification.measures(np.array([0, 1]), np.array([0.9, 0.1]))["sensitivity_at_specificity"] == 0.0
 
 
 def test_each_sample_may_have_a_threshold_of_its_own():
     labels, probabilities = np.array([1, 1, 0, 0]), np.array([0.3, 0.6, 0.3, 0.6])
     found = classification.measures(labels, probabilities, np.array([0.2, 0.7, 0.3, 0.5]))
-    assert (found["accuracy_HGG"], found["accuracy_LGG"]) == (0.5, 0.5)  # right: first (0.3 > 0.2) and third
-    assert classification.measures(labels, probabilities, 0.2)["accuracy_HGG"] == 1.0
+    assert (found["sensitivity"], found["specificity"]) == (0.5, 0.5)  # right: first (0.3 > 0.2) and third
+    assert classification.measures(labels, probabilities, 0.2)["sensitivity"] == 1.0
     assert found["auroc"] == classification.measures(labels, probabilities)["auroc"] == 0.5
 
 
@@ -110,13 +112,13 @@ def test_the_order_of_patients_does_not_matter(cohort, random):
 
 @settings(max_examples=60, deadline=None)
 @given(cohorts)
-def test_swapping_the_grades_swaps_their_accuracies(cohort):
+def test_swapping_the_classes_swaps_their_accuracies(cohort):
     labels, probabilities = cohort
     found, swapped = (
         classification.measures(y, p) for y, p in ((labels, probabilities), (1 - labels, 1 - probabilities))
     )
-    swapped["accuracy_HGG"], swapped["accuracy_LGG"] = swapped["accuracy_LGG"], swapped["accuracy_HGG"]
-    for name in ("auprc", "sensitivity_at_specificity"):  # of HGG by their definition
+    swapped["sensitivity"], swapped["specificity"] = swapped["specificity"], swapped["sensitivity"]
+    for name in ("auprc", "sensitivity_at_specificity"):  # of the positive class by their definition
         del found[name], swapped[name]
     assert found == pytest.approx(swapped, nan_ok=True)
 
@@ -144,18 +146,18 @@ def test_the_same_answer_for_everyone_has_no_correlation():
 
 
 def test_the_papers_headline_is_a_fall_of_balanced_accuracy():
-    # Table 3 on 362 HGG and 208 LGG slices: 0.569 and 0.384, against 0.95 and 0.05 before
+    # Table 3 on 362 positive (HGG) and 208 negative (LGG) slices: 0.569 and 0.384, against 0.95 and 0.05 before
     labels = np.repeat([1, 0], [362, 208])
     right = np.concatenate([np.arange(362) < 0.569 * 362, np.arange(208) < 0.384 * 208])
     found = classification.measures(labels, np.where(right, labels, 1 - labels).astype(float))
     assert found["balanced_accuracy"] == pytest.approx(0.4765, abs=2e-3)
-    assert found["accuracy_total"] == pytest.approx(0.501, abs=2e-3)
+    assert found["accuracy"] == pytest.approx(0.501, abs=2e-3)
 
 
 def test_one_class_alone_leaves_measures_undefined():
     found = classification.measures(np.array([1, 1]), np.array([0.9, 0.1]))
-    assert found["accuracy_HGG"] == 0.5
-    undefined = ("accuracy_LGG", "balanced_accuracy", "mcc", "auroc", "sensitivity_at_specificity")
+    assert found["sensitivity"] == 0.5
+    undefined = ("specificity", "balanced_accuracy", "mcc", "auroc", "sensitivity_at_specificity")
     assert all(np.isnan(found[name]) for name in undefined)
     assert (found["auprc"], found["brier"]) == (1.0, pytest.approx(0.41))
     assert np.isnan(classification.measures(np.array([0, 0]), np.array([0.9, 0.1]))["auprc"])
@@ -174,7 +176,7 @@ def test_nothing_leaves_everything_undefined():
         ([0, 0, 1, 1], [0.1, 0.4, 0.7, 0.8], 0.5),  # 0.5 and the midpoint 0.55 part them; 0.5 is always tried
         ([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4], 0.35),  # 0.15 and 0.35 give 0.75 each; 0.35 is nearer to 0.5
         ([0, 1, 1, 0, 0, 1], [0.125, 0.375, 0.375, 0.625, 0.625, 0.875], 0.25),  # 0.25 and 0.75 tie: the lower
-        ([1, 1, 0, 0], [0.1, 0.2, 0.3, 0.4], 0.5),  # the wrong way round: nothing beats saying LGG of all
+        ([1, 1, 0, 0], [0.1, 0.2, 0.3, 0.4], 0.5),  # the wrong way round: nothing beats calling all negative
         ([1, 1], [0.1, 0.2], 0.5),
         ([], [], 0.5),
         ([0, 1], [0.3, 0.3], 0.5),
@@ -214,3 +216,11 @@ def test_patients_have_the_mean_log_odds_of_their_slices():
 
 def test_certain_slices_do_not_make_infinite_patients():
     assert np.isfinite(classification.by_patient(["a", "a"], [1, 1], [1.0, 0.0])[2]).all()
+
+
+def test_a_patients_log_loss_by_hand():
+    # v0: mean log-odds of 0.8 and 0.5 is log 2, so 2/3; v1: 0.1; v2 (positive): 0.9
+    found = classification.patient_log_loss(["v0", "v0", "v1", "v2"], [0, 0, 0, 1], [0.8, 0.5, 0.1, 0.9])
+    negative = (-math.log(1 / 3) - math.log(0.9)) / 2
+    assert found == pytest.approx((negative - math.log(0.9)) / 2)
+    assert classification.patient_log_loss(["a"], [1], [0.25]) == pytest.approx(math.log(4))

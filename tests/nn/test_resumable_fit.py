@@ -9,7 +9,9 @@ from rembrandt_featgen.nn.checkpointing import Checkpointing
 
 
 def test_training_does_not_trace_its_step_again_for_another_batch_or_epoch(tmp_path):
-    model = classifiers.build_classifier("cnn", (4, 4, 2), np.ones(2, np.float32), 2, 2)
+    model = classifiers.build_classifier(
+        classifiers.Architecture("cnn", (4, 4, 2), filters=2, units=2), np.ones(2, np.float32)
+    )
     model.compile(tf.keras.optimizers.Adam(1e-3), "binary_crossentropy", ["accuracy"])
     samples = np.ones((5, 4, 4, 2), np.float32), np.array([0, 1, 0, 1, 1], np.int32)
     batches = tf.data.Dataset.from_tensor_slices(samples).batch(2)  # of 2, 2 and 1

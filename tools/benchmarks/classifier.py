@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import rows, turns
-from rembrandt_featgen.classification import fitting
+from rembrandt_featgen.classification import classifiers, fitting
 
 
 def measure(config, peers: bool) -> tuple[list[dict], dict]:
@@ -34,7 +34,7 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
 
 def train(options: dict) -> turns.Work:
     """A side: an epoch."""
-    architecture = fitting.Architecture(
+    architecture = classifiers.Architecture(
         kind="cnn",
         shape=tuple(options["shape"]),
         filters=options["filters"],

@@ -93,9 +93,10 @@ def read(options: dict) -> turns.Work:
 def _training(options, make_epoch):
     pipelines.set_seed(0)
     scale = np.ones(options["shape"][-1], np.float32)
-    network = classifiers.build_classifier(
-        "cnn", options["shape"], scale, filters=options["filters"], units=options["units"]
+    architecture = classifiers.Architecture(
+        "cnn", tuple(options["shape"]), filters=options["filters"], units=options["units"]
     )
+    network = classifiers.build_classifier(architecture, scale)
     network.compile(mixed_precision.adam(1e-3), "binary_crossentropy")
     steps = pipelines.steps_per_epoch(options["samples"], options["batch"])
     step, batches = network.make_train_function(), iter(pipelines.endless(make_epoch, 0))  # what `fit` runs

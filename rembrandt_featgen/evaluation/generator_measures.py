@@ -1,0 +1,82 @@
+"""How good the features of a pool are: fidelity, diversity, memorisation, and what classifiers make of them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from rembrandt_featgen.evaluation import trials
+from rembrandt_featgen.evaluation.arms import ARMS
+from rembrandt_featgen.evaluation.loaded_features import LoadedFeatures
+from rembrandt_featgen.generation import classical
+from rembrandt_featgen.measures import classification, fidelity, memorisation
+
+AMOUNT = 1.0  # of a pool's features that is measured
+
+
+def measure(
+    pool: classical.Samples,
+    *,
+    training: classical.TrainingSet,
+    validation: trials.Validation,
+    test: LoadedFeatures,
+    settings: trials.Settings,
+    seed: int,
+    real: trials.Trained | None,
+) -> dict:
+    """Measures the features of a pool against real ones of test patients.
+
+    Args:
+      pool: features of each class.
+      training: features of the training patients, from which those of the pool come.
+      validation: by whom the epochs of the classifiers are chosen.
+      test: features of the test patients.
+      settings, seed: of the classifiers.
+      real: the classifier trained on real features alone, if there is one.
+
+    Returns:
+      Measures by name, as stage.json holds them.
+    """
+    wanted = classical.counts(training.labels, AMOUNT)
+    available = {label: min(count, int(np.sum(pool.labels == label))) for label, count in wanted.items()}
+    drawn = classical.from_pool(pool)(training, available, seed)
+    near, far, synthetic = (
+        _pooled(features, training) for features in (training.features, test.features, drawn.features)
+    )
+    audit = memorisation.audit(
+        training=near,
+        training_patients=training.patients,
+        held_out=far,
+        held_out_patients=test.patients,
+        synthetic=synthetic,
+    )
+    measured = {
+        "kernel_distance": fidelity.kernel_distance(far, synthetic),
+        "frechet_distance": fidelity.frechet_distance(far, synthetic),
+        "kernel_distance_real": fidelity.kernel_distance(far, near),  # between real patients
+        "frechet_distance_real": fidelity.frechet_distance(far, near),
+        **fidelity.precision_recall_density_coverage(far, synthetic)._asdict(),
+        "memorisation": audit._asdict(),
+    }
+    names = np.array([f"synthetic_{i}" for i in range(len(drawn.labels))])
+    alone = classical.TrainingSet(drawn.features, drawn.labels, names, training.scale)
+    network = trials.train(ARMS["none"], alone, validation, amount=None, settings=settings, seed=seed)
+    measured["train_synthetic_test_real"] = _balanced_accuracy(test.labels, network.probabilities(test.features))
+    if real is not None:
+        measured["train_real_test_synthetic"] = _balanced_accuracy(drawn.labels, real.probabilities(drawn.features))
+    # Independent of the generator: another architecture, trained on real features alone.
+    linear = dataclasses.replace(settings, kind="linear")
+    judge = trials.train(ARMS["none"], training, validation, amount=None, settings=linear, seed=seed + 1)
+    correct = (judge.probabilities(drawn.features) > classification.THRESHOLD) == (drawn.labels == 1)
+    measured["class_accuracy_independent"] = float(np.mean(correct))
+    return measured
+
+
+def _pooled(features: np.ndarray, training: classical.TrainingSet) -> np.ndarray:
+    """[n, channels]: scaled features, averaged over positions."""
+    return training.scaled(features).mean(axis=(1, 2))
+
+
+def _balanced_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    return classification.measures(labels, probabilities)["balanced_accuracy"]

@@ -1,0 +1,75 @@
+"""The runs of an arm: its predictions gathered over the folds of one repeat and seed, by slice and by patient."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from rembrandt_featgen.evaluation.predictions import Prediction
+from rembrandt_featgen.measures import classification
+from rembrandt_featgen.measures.out_of_fold import OutOfFold
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Predictions of one arm in one repeat and seed: every patient once, out of fold.
+
+    Attributes:
+      patients, samples, labels: [n] of each slice, sorted by patient and position.
+      probabilities: [n] of the positive class.
+      thresholds: [n] that of the patient's fold.
+    """
+
+    patients: np.ndarray
+    samples: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+    thresholds: np.ndarray
+
+
+def gather(rows: Sequence[Prediction]) -> Run:
+    """One arm's rows of all folds of one repeat and seed.
+
+    Raises:
+      RuntimeError: a slice was predicted twice, so that its patient was tested in two folds.
+    """
+    ordered = sorted(rows, key=lambda row: (row.patient, row.sample))
+    keys = Counter((row.patient, row.sample) for row in ordered)
+    twice = [key for key, count in keys.items() if count > 1]
+    if twice:
+        raise RuntimeError(
+            f"slice {twice[0][1]} of patient {twice[0][0]} was tested in two folds: results would be void"
+        )
+    return Run(
+        patients=np.array([row.patient for row in ordered]),
+        samples=np.array([row.sample for row in ordered]),
+        labels=np.array([row.label for row in ordered]),
+        probabilities=np.array([row.positive for row in ordered]),
+        thresholds=np.array([row.threshold for row in ordered]),
+    )
+
+
+def by_patient(run: Run) -> Run:
+    """Gathers a run's slices into patients, by the mean of their log-odds."""
+    ids, labels, probabilities = classification.by_patient(run.patients, run.labels, run.probabilities)
+    first = np.unique(run.patients, return_index=True)[1]
+    return Run(
+        patients=ids,
+        samples=np.zeros(len(ids), int),
+        labels=labels,
+        probabilities=probabilities,
+        thresholds=run.thresholds[first],
+    )
+
+
+def stack(runs: Sequence[Run]) -> OutOfFold:
+    """All runs of an arm, whose rows are the same slices or patients."""
+    return OutOfFold(np.stack([run.probabilities for run in runs]), np.stack([run.thresholds for run in runs]))
+
+
+def measures(run: Run) -> dict[str, float]:
+    """`classification.measures` of a run."""
+    return classification.measures(run.labels, run.probabilities, run.thresholds)

@@ -1,0 +1,69 @@
+"""Pools of extra training features, from which arms draw: those of a generator, and of augmented slices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.data.augmentation_modes import AUGMENTATIONS
+from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.evaluation import loaded_features
+from rembrandt_featgen.features.reading import open_features
+from rembrandt_featgen.generation import classical
+
+_BATCH = 16  # slices that are augmented at a time
+
+
+def of_generator(folder: Path, training: classical.TrainingSet) -> classical.Samples:
+    """A generator's features, of which there may be none: its filter may have accepted not one.
+
+    Args:
+      folder: of generate_synthetic, for one kind of generator.
+      training: features of the training patients.
+    """
+    if not len(open_features(folder, "synthetic")):
+        logging.warning("%s holds no feature: its arm adds none in this fold", folder)
+        return classical.Samples(np.zeros((0, *training.features.shape[1:]), np.float32), np.zeros(0, np.int64))
+    synthetic = loaded_features.load(folder, "synthetic")
+    return classical.Samples(synthetic.features, synthetic.labels)
+
+
+def of_augmented_slices(
+    folder: Path,
+    encode: Callable[[tf.Tensor], np.ndarray],
+    *,
+    augmentation: str,
+    wanted: Mapping[int, int],
+    seed: int,
+) -> classical.Samples:
+    """Features of the training slices, augmented as in the paper's Table 1.
+
+    Args:
+      folder: of prepare_slices.
+      encode: from slices [batch, height, width, channels] to their features.
+      augmentation: a key of `AUGMENTATIONS`.
+      wanted: features by label, each from 0.
+      seed: of which slices are taken, and of how they are augmented.
+    """
+    mode, missing = AUGMENTATIONS[augmentation], dict(wanted)
+    of_slices, random = np.array(Store(folder, "train").labels), np.random.default_rng(seed)
+    features, labels, rounds = [], [], 0
+    while any(missing.values()):
+        kept = np.zeros(len(of_slices), bool)  # what no arm would draw only fills the memory
+        for label, count in missing.items():
+            rows = random.permutation(np.flatnonzero(of_slices == label))[:count]
+            kept[rows], missing[label] = True, count - len(rows)
+        for step, batch in enumerate(pipelines.slices(folder, "train", _BATCH)):
+            rows = np.flatnonzero(kept[step * _BATCH : (step + 1) * _BATCH])
+            if not len(rows):
+                continue
+            images, _ = mode.augment(batch["image"], batch["mask"], tf.constant([seed, rounds * 2**20 + step]))
+            features.append(encode(tf.gather(images, rows)))
+            labels.append(batch["label"].numpy()[rows])
+        rounds += 1
+    return classical.Samples(np.concatenate(features), np.concatenate(labels))

@@ -1,0 +1,159 @@
+"""The trained folds of a study: what their stages left, and its means over folds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rembrandt_featgen.cohort import split_files, splits
+from rembrandt_featgen.core import registry, rundir
+from rembrandt_featgen.evaluation import out_of_fold_runs, predictions
+from rembrandt_featgen.evaluation.out_of_fold_runs import Run
+from rembrandt_featgen.evaluation.predictions import Prediction
+from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.segmentation import scoring
+
+
+@dataclasses.dataclass(frozen=True)
+class Fold:
+    """A trained fold of a study.
+
+    Attributes:
+      name, repeat, seed, fold: its entry in the record of assign_folds.
+      records: stage.json of its stages by name, of a generator's training by kind.
+      predictions: of its test patients.
+    """
+
+    name: str
+    repeat: int
+    seed: int
+    fold: str
+    records: dict[str, dict]
+    predictions: list[Prediction]
+
+
+def read_fold(home: Path, entry: Mapping) -> Fold:
+    """Reads what a fold's stages left.
+
+    Args:
+      home: the fold's run_dir.
+      entry: name, repeat, seed and fold, as assign_folds recorded them.
+
+    Raises:
+      RuntimeError: it tested a patient that it had learnt from.
+    """
+    generators = [kind for kind in KINDS if rundir.is_done(home, "train_generators", kind)]
+    names = [(name, "") for name in ("prepare_slices", "train_unet", "extract_features")]
+    names += [("train_generators", kind) for kind in generators] + [("train_arms", "")]
+    records = {
+        kind or name: rundir.read_json(home / registry.folder(name, kind) / rundir.RECORD) for name, kind in names
+    }
+    predicted = predictions.read(home / registry.folder("train_arms") / predictions.FILE)
+    assignment = split_files.read_split(home / registry.folder("prepare_slices") / "split.json")
+    tested = {row.patient for row in predicted}
+    learnt = {name: [p for p, split in assignment.items() if split == name] for name in ("train", "validation")}
+    splits.check_disjoint({"test": tested, **learnt})
+    return Fold(
+        name=entry["name"],
+        repeat=entry["repeat"],
+        seed=entry["seed"],
+        fold=entry["fold"],
+        records=records,
+        predictions=predicted,
+    )
+
+
+def runs_by_arm(folds: Iterable[Fold], amount: str | None = None) -> dict[str, list[Run]]:
+    """Arm to its runs, one for each repeat and seed: of the chosen amounts, or of a given one."""
+    rows_by_run: dict[str, dict[tuple[int, int], list]] = {}
+    for fold in folds:
+        for row in fold.predictions:
+            if row.chosen if amount is None else row.amount == amount:
+                rows_by_run.setdefault(row.arm, {}).setdefault((fold.repeat, fold.seed), []).append(row)
+    return {arm: [out_of_fold_runs.gather(rows) for rows in each.values()] for arm, each in rows_by_run.items()}
+
+
+def add_folds(row: dict, folds: Sequence[Fold]) -> None:
+    """Adds an arm's balanced accuracy in each fold, and what each fold chose."""
+    row["by_fold"], row["amounts"], row["thresholds"] = [], Counter(), []
+    for fold in folds:
+        rows = [other for other in fold.predictions if other.arm == row["arm"] and other.chosen]
+        measured = out_of_fold_runs.measures(out_of_fold_runs.by_patient(out_of_fold_runs.gather(rows)))
+        row["by_fold"].append({"name": fold.name, "balanced_accuracy": measured["balanced_accuracy"]})
+        choice = fold.records["train_arms"]["figures"]["arms"][row["arm"]]
+        row["amounts"].update([choice["amount"]] if choice["amount"] else [])
+        row["thresholds"].append(choice["threshold"])
+
+
+def fold_record(fold: Fold) -> dict:
+    """What report.json says of a fold."""
+    split = fold.records["prepare_slices"]["figures"]["split"]
+    return {
+        "name": fold.name,
+        "repeat": fold.repeat,
+        "seed": fold.seed,
+        "fold": fold.fold,
+        **{name: split[name]["patients"] for name in splits.SPLITS},
+        "seconds": sum(record["seconds"] for record in fold.records.values()),
+    }
+
+
+def segmentation(folds: Sequence[Fold]) -> dict:
+    """Means over folds, each slice tested out of fold; hard dice of a patient is the mean over its runs."""
+    measured = [fold.records["train_unet"]["figures"]["segmentation"]["test"] for fold in folds]
+    means = {
+        name: float(np.mean([table[name] for table in measured])) for name in ("soft_dice_loss", "hard_dice", "iou")
+    }
+    by_patient: dict[str, list[float]] = {}
+    for table in measured:
+        for patient, dice in table["by_patient"].items():
+            if dice is not None:
+                by_patient.setdefault(patient, []).append(dice)
+    dice = np.array([np.mean(values) for values in by_patient.values()])
+    return {
+        **means,
+        "patient_hard_dice": float(dice.mean()) if len(dice) else None,
+        "patient_hard_dice_ci95": scoring.mean_interval(dice),
+    }
+
+
+def generators(folds: Sequence[Fold]) -> list[dict]:
+    """Measures of each generator: mean and deviation over the folds in which it made features of each class."""
+    measured: dict[str, list[dict]] = {}
+    for fold in folds:
+        for arm, figures in fold.records["train_arms"]["figures"]["generators"].items():
+            measured.setdefault(arm, []).append(figures)
+    rows = []
+    for arm, each in measured.items():
+        row: dict = {"arm": arm, "folds": len(each)}
+        for name, first in each[0].items():
+            values = [one[name] for one in each]
+            if name == "memorisation":
+                row[name] = _memorisation(values)
+            elif isinstance(first, dict):
+                row[name] = {key: float(np.mean([value[key] for value in values])) for key in first}
+            else:
+                numbers = np.array(values, float)
+                row |= {name: float(np.nanmean(numbers)), f"{name}_sd": float(np.nanstd(numbers))}
+        rows.append(row)
+    return rows
+
+
+def _memorisation(audits: Sequence[dict]) -> dict:
+    """The audits of all folds as one: flagged where most folds are."""
+    copied: Counter = Counter()
+    for audit in audits:
+        copied.update(audit["copied_patients"])
+    return {
+        "memorised": sum(audit["memorised"] for audit in audits) * 2 > len(audits),
+        "folds_flagged": sum(audit["memorised"] for audit in audits),
+        "folds": len(audits),
+        "p_value": float(np.median([audit["p_value"] for audit in audits])),
+        "nearest_ratio_median": float(np.median([audit["median_ratio"] for audit in audits])),
+        "share_below_1_percent": float(np.mean([audit["share_nearer_1"] for audit in audits])),
+        "most_copied": [list(entry) for entry in copied.most_common(5)],
+    }

@@ -1,0 +1,152 @@
+"""What report.json holds of a study: table of arms, generators, amounts, reliability, power, warnings and verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.evaluation import arm_table, out_of_fold_runs, study_folds
+from rembrandt_featgen.evaluation.out_of_fold_runs import Run
+from rembrandt_featgen.evaluation.study_folds import Fold
+from rembrandt_featgen.features import crop_cnn, crops
+from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.measures import classification
+
+_POWER_PATIENTS = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300)
+
+_POWER_RULES = {
+    "selfcheck": "The share of simulated cohorts, drawn with replacement from the patients of a phantom study of that "
+    "size (arm none), in which the 95% interval of balanced accuracy per patient lies wholly above 0.5.",
+    "study": "The share of simulated cohorts of that size, drawn with replacement from these patients, in which the "
+    "95% interval of balanced accuracy per patient of {} lies wholly above 0.5; it was trained on as few patients as "
+    "here.",
+}
+
+
+def report(record: dict, folds: Sequence[Fold], checks: dict, *, draws: int, seed: int) -> dict:
+    """What report.json holds of a study.
+
+    Args:
+      record: stage.json of assign_folds.
+      folds: all of them, trained.
+      checks: what selfcheck wrote; {} where it did not run.
+      draws, seed: of the bootstrap over patients.
+    """
+    runs = study_folds.runs_by_arm(folds)
+    kinds: dict[str, str] = {}
+    for prediction in folds[0].predictions:
+        kinds.setdefault(prediction.arm, prediction.kind)
+    classes = Classes.of_record(record["classes"])
+    rows, reference = arm_table.table(runs, kinds, classes=classes, draws=draws, seed=seed)
+    for row in rows:
+        row["classifier"] = folds[0].records["train_arms"]["config"]["arms_classifier"]
+        if row["unit"] == "patient":
+            study_folds.add_folds(row, folds)
+            row["power"] = arm_table.power(runs[row["arm"]], sum(row["n"].values()))
+    cohort, generators = folds[0].records["prepare_slices"]["figures"], study_folds.generators(folds)
+    settings = record["config"]
+    return {
+        "cohort": {
+            "patients": cohort["patients"],
+            "slices": cohort["slices"],
+            "source": settings["cohort"],
+            "empty_mask_patients": len(cohort["empty_mask_patients"]),
+            "sites": dict(sorted(Counter(record["figures"]["sites"].values()).items())),
+        },
+        "cross_validation": {
+            "folds": len({fold.fold for fold in folds}),
+            "repeats": settings["cv_repeats"],
+            "seeds": settings["cv_seeds"],
+            "grouping": settings["cv_grouping"],
+            "runs": len(folds),
+            "validation_fraction": settings["validation_fraction"],
+            "fold_records": [study_folds.fold_record(fold) for fold in folds],
+        },
+        "segmentation": {"test": study_folds.segmentation(folds)},
+        "arms": rows,
+        "reference": {
+            "arm": reference,
+            "why": "the highest balanced accuracy per patient of the arms that generate nothing; as it was chosen on "
+            "the same patients, comparisons with it are biased against the generative arms",
+        },
+        "amount_curve": _amount_curve(folds, kinds, draws=draws, seed=seed),
+        "generators": generators,
+        "reliability": [_reliability(arm, each) for arm, each in runs.items()],
+        "self_checks": checks.get("self_checks", []),
+        "power": checks.get("power")
+        or [{"patients": n, "power": arm_table.power(runs[reference], n)} for n in _POWER_PATIENTS],
+        "power_rule": _POWER_RULES["selfcheck" if checks.get("power") else "study"].format(reference),
+        "verdict": arm_table.verdict(rows),
+        "verdict_rule": arm_table.VERDICT_RULE,
+        "warnings": _warnings(folds, cohort, rows, generators),
+        "stages": {
+            name: {"seconds": sum(fold.records[name]["seconds"] for fold in folds)} for name in folds[0].records
+        },
+        "versions": folds[0].records["train_arms"]["versions"],
+        "settings": {
+            key: value
+            for entry in [*folds[0].records.values(), record]
+            for key, value in entry["config"].items()
+            if key not in ("split_file", "test_fraction", "test_counts")
+        }
+        | {"generators": [kind for kind in KINDS if kind in folds[0].records]},
+    }
+
+
+def _amount_curve(folds: Sequence[Fold], kinds: dict[str, str], *, draws: int, seed: int) -> list[dict]:
+    """Balanced accuracy per patient of each arm that adds samples, at each amount that was tried."""
+    amounts = dict.fromkeys(row.amount for fold in folds for row in fold.predictions if row.amount)
+    points = []
+    for amount in amounts:
+        for arm, runs in study_folds.runs_by_arm(folds, amount).items():
+            value, interval = arm_table.balanced_accuracy(runs, draws=draws, seed=seed)
+            points.append(
+                {"arm": arm, "kind": kinds[arm], "amount": amount, "balanced_accuracy": value, "ci95": interval}
+            )
+    return points
+
+
+def _reliability(arm: str, runs: Sequence[Run]) -> dict:
+    """Reliability diagram per patient, the runs pooled."""
+    by_patient = [out_of_fold_runs.by_patient(run) for run in runs]
+    diagram = classification.reliability(
+        np.concatenate([run.labels for run in by_patient]), np.concatenate([run.probabilities for run in by_patient])
+    )
+    bins = zip(*(column.tolist() for column in diagram))
+    return {"arm": arm, "bins": [{"probability": p, "observed": o, "n": n} for p, o, n in bins if n]}
+
+
+def _warnings(folds: Sequence[Fold], cohort: dict, rows: Sequence[dict], generators: Sequence[dict]) -> list[str]:
+    """What a careful reader should know before the numbers."""
+    lines = []
+    for name, count in cohort["patients"].items():
+        if count < 50:
+            lines.append(f"Only {count} patients are {name}: intervals are wide, whatever was averaged over runs.")
+    dice = float(
+        np.mean([fold.records["train_unet"]["figures"]["segmentation"]["test"]["hard_dice"] for fold in folds])
+    )
+    if dice < 0.5:
+        lines.append(
+            f"The U-Nets segment poorly (test hard dice {dice:.2f}): features may say little about the tumour."
+        )
+    for row in generators:
+        if row["folds"] < len(folds):
+            lines.append(
+                f"{row['arm']} made features of one class only, or none, in {len(folds) - row['folds']} of "
+                f"{len(folds)} folds: its measures are over the others."
+            )
+    if folds[0].records["extract_features"]["figures"].get("tap") == crops.TAP:
+        lines.append(crop_cnn.WARNING)
+    unsure = [row["arm"] for row in rows if row["unit"] == "patient" and row["ci95"]["balanced_accuracy"][0] <= 0.5]
+    if unsure:
+        lines.append(f"Not shown to be above chance (interval reaches 0.5): {', '.join(unsure)}.")
+    last = sum(
+        fold.records["train_unet"]["figures"]["best_epoch"] + 1 == fold.records["train_unet"]["config"]["unet_epochs"]
+        for fold in folds
+    )
+    if 2 * last > len(folds):
+        lines.append(f"In {last} of {len(folds)} folds the U-Net's last epoch was its best: more epochs may help.")
+    return lines

@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+from scipy import special, stats
+from sklearn import metrics
+
+from rembrandt_featgen.measures import bootstrap, classification
+from rembrandt_featgen.measures.out_of_fold import OutOfFold
+from tests.measures.cohorts import balanced_accuracy, cohort, with_thresholds
+
+
+def test_exact_interval_of_the_papers_patients():
+    low, high = bootstrap.exact_interval(7, 11)  # PAPER.md: 0.31 to 0.89
+    assert (round(low, 2), round(high, 2)) == (0.31, 0.89)
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 5), (5, 5), (3, 10)])
+def test_exact_interval_agrees_with_beta_quantiles(right, n):
+    low, high = bootstrap.exact_interval(right, n)
+    assert low == pytest.approx(stats.beta.ppf(0.025, right, n - right + 1) if right else 0.0)
+    assert high == pytest.approx(stats.beta.ppf(0.975, right + 1, n - right) if right < n else 1.0)
+
+
+def test_exact_interval_of_nothing_is_undefined():
+    assert np.isnan(bootstrap.exact_interval(0, 0)).all()
+
+
+def one_by_one(patients, labels, measure, draws):
+    """The bootstrap over patients as a loop: an independent way to the intervals of `bootstrap_arms`."""
+    generator = np.random.default_rng(7)
+    strata = [np.unique(patients[labels == label]) for label in np.unique(labels)]
+    rows = {patient: np.flatnonzero(patients == patient) for patient in np.unique(patients)}
+    found = []
+    for _ in range(draws):
+        drawn = np.concatenate([generator.choice(stratum, len(stratum)) for stratum in strata])
+        found.append(measure(np.concatenate([rows[patient] for patient in drawn])))
+    return {name: np.percentile([one[name] for one in found], [2.5, 97.5]) for name in found[0]}
+
+
+def test_values_of_arms_are_means_over_runs():
+    labels, arm = cohort(np.random.default_rng(0))
+    arm = with_thresholds(arm)
+    other = OutOfFold(arm.probabilities[:2] ** 2)
+    found = bootstrap.bootstrap_arms(labels, {"a": arm, "b": other}, "a", draws=10)
+    assert set(found.arms["a"]) == set(classification.MEASURES)
+    assert found.arms["a"]["balanced_accuracy"].value == pytest.approx(balanced_accuracy(labels, arm))
+    auroc = np.mean([metrics.roc_auc_score(labels, p) for p in arm.probabilities])
+    assert found.arms["a"]["auroc"].value == pytest.approx(auroc)
+    difference = balanced_accuracy(labels, other) - balanced_accuracy(labels, arm)
+    assert list(found.differences) == ["b"]
+    assert found.differences["b"]["balanced_accuracy"].value == pytest.approx(difference)
+
+
+def test_intervals_of_arms_agree_with_the_bootstrap_one_by_one():
+    generator = np.random.default_rng(1)
+    labels, first = cohort(generator)
+    second = with_thresholds(OutOfFold(np.clip(first.probabilities + generator.normal(0, 0.2, (3, 40)), 0, 1)))
+
+    def measure(rows):
+        accuracy = [
+            np.mean([classification.measures(labels[rows], p[rows], t[rows])["balanced_accuracy"] for p, t in zip(*x)])
+            for x in (np.broadcast_arrays(*first), second)
+        ]
+        auroc = np.mean([classification.measures(labels[rows], p[rows])["auroc"] for p in second.probabilities])
+        return {"gain": accuracy[1] - accuracy[0], "balanced_accuracy": accuracy[1], "auroc": auroc}
+
+    wanted = one_by_one(np.arange(40), labels, measure, 1500)
+    found = bootstrap.bootstrap_arms(labels, {"first": first, "second": second}, "first", draws=4000)
+    own = found.arms["second"]
+    for name, estimate in {**own, "gain": found.differences["second"]["balanced_accuracy"]}.items():
+        if name in wanted:
+            assert estimate[1:] == pytest.approx(wanted[name], abs=0.015), name
+
+
+def test_the_same_predictions_differ_by_nothing_and_repeating_runs_tells_nothing():
+    labels, arm = cohort(np.random.default_rng(2))
+    again = OutOfFold(np.tile(arm.probabilities, (3, 1)))
+    found = bootstrap.bootstrap_arms(labels, {"arm": arm, "again": again}, "arm", draws=200)
+    for name in classification.MEASURES:
+        assert found.differences["again"][name] == pytest.approx((0, 0, 0), abs=1e-12)
+        assert found.arms["again"][name] == pytest.approx(found.arms["arm"][name])
+
+
+def test_a_class_of_one_patient_gives_values_without_intervals():
+    found = bootstrap.bootstrap_arms(np.array([1, 0, 0]), {"a": OutOfFold(np.array([[0.9, 0.1, 0.6]]))}, draws=9)
+    value, low, high = found.arms["a"]["balanced_accuracy"]
+    assert value == 0.75
+    assert np.isnan([low, high]).all()
+    assert found.differences == {}
+
+
+def test_intervals_over_patients_cover_the_truth():
+    generator = np.random.default_rng(3)
+    effects, simulations = (0.4, 0.9), 250
+    truth = [stats.norm.cdf(effect / np.sqrt(1.25)) for effect in effects]
+    auroc = stats.norm.cdf(2 * effects[0] / np.sqrt(2 * 1.25))
+    covered = np.zeros(3)
+    for _ in range(simulations):
+        labels = np.arange(60) % 2
+        difficulty = generator.normal(size=60)  # shared: the arms are paired
+        arms = {
+            name: OutOfFold(
+                special.expit(effect * (2 * labels - 1) + difficulty + 0.5 * generator.normal(size=(3, 60)))
+            )
+            for name, effect in zip("ab", effects)
+        }
+        found = bootstrap.bootstrap_arms(labels, arms, "a", draws=300, seed=int(generator.integers(1 << 30)))
+        for i, (estimate, wanted) in enumerate(
+            [
+                (found.arms["a"]["balanced_accuracy"], truth[0]),
+                (found.arms["a"]["auroc"], auroc),
+                (found.differences["b"]["balanced_accuracy"], truth[1] - truth[0]),
+            ]
+        ):
+            covered[i] += estimate.low <= wanted <= estimate.high
+    # The standard error of a share of 250 about 0.95 is 0.014.
+    assert ((covered / simulations > 0.90) & (covered / simulations < 0.99)).all(), covered / simulations
+
+
+def test_intervals_over_slices_draw_whole_patients():
+    """Slices of a patient come along together: held against the loop, and against repeating every patient's slice."""
+    generator = np.random.default_rng(2)
+    sizes = generator.integers(2, 6, 24)
+    patients = np.repeat(np.arange(24), sizes)
+    labels = patients % 2
+    probabilities = special.expit(
+        generator.normal(0.8 * (2 * labels - 1) + np.repeat(generator.normal(size=24), sizes))
+    )
+    arm = OutOfFold(probabilities[None])
+
+    def measure(rows):
+        return classification.measures(labels[rows], probabilities[rows])
+
+    wanted = one_by_one(patients, labels, measure, 1500)
+    found = bootstrap.bootstrap_arms(labels, {"a": arm}, draws=4000, patients=patients).arms["a"]
+    for name in ("balanced_accuracy", "auroc", "accuracy", "brier"):
+        assert found[name][1:] == pytest.approx(wanted[name], abs=0.02), name
+        assert found[name].value == pytest.approx(measure(np.arange(len(labels)))[name])
+    one = bootstrap.bootstrap_arms(
+        labels[:1].repeat(24) + np.arange(24) % 2, {"a": OutOfFold(np.linspace(0, 1, 24)[None])}
+    )
+    many = bootstrap.bootstrap_arms(
+        np.repeat(np.arange(24) % 2, 9),
+        {"a": OutOfFold(np.repeat(np.linspace(0, 1, 24), 9)[None])},
+        patients=np.repeat(np.arange(24), 9),
+    )
+    assert many.arms["a"]["auroc"] == pytest.approx(one.arms["a"]["auroc"])
+
+
+def test_one_patient_of_a_class_gives_no_interval_over_slices():
+    arm = OutOfFold(np.array([[0.2, 0.3, 0.9]]))
+    found = bootstrap.bootstrap_arms(np.array([0, 0, 1]), {"a": arm}, patients=np.array(["a", "a", "b"]))
+    assert np.isnan(found.arms["a"]["balanced_accuracy"][1:]).all()
+    assert found.arms["a"]["balanced_accuracy"].value == 1.0
+
+
+def test_a_reference_that_is_no_arm_is_refused():
+    labels, arm = cohort(np.random.default_rng(0), patients=8)
+    with pytest.raises(ValueError, match="reference 'b' is not among the arms a"):
+        bootstrap.bootstrap_arms(labels, {"a": arm}, "b")
