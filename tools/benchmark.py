@@ -19,7 +19,7 @@ from benchmarks import rows, turns  # noqa: E402
 
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import store
+from rembrandt_featgen.data import store_format
 
 SUBJECTS = ("augmentation", "unet", "dice", "extraction", "store", "acgan", "classifier", "paper")
 LONG = ("paper",)  # measured only if named
@@ -60,8 +60,8 @@ class Config:
     )
     store_size: int = cli.flag(120, "Height and width of a stored feature.", minimum=4)
     store_channels: int = cli.flag(128, "Channels of a stored feature.", minimum=1)
-    store_dtype: str = cli.flag("bfloat16", "Type of features on disk.", choices=store.DTYPES)
-    store_codec: str = cli.flag("none", "Compression of features on disk.", choices=store.CODECS)
+    store_dtype: str = cli.flag("bfloat16", "Type of features on disk.", choices=store_format.DTYPES)
+    store_codec: str = cli.flag("none", "Compression of features on disk.", choices=tuple(store_format.CODECS))
     store_batch: int = cli.flag(8, "Stored features in a batch.", minimum=1)
     store_filters: int = cli.flag(64, "Filters of the first convolution of the CNN that trains on them.", minimum=1)
     feature_size: int = cli.flag(15, "Height and width of features for ACGAN and classifier.", minimum=4)

@@ -28,7 +28,9 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import pipelines, store
+from rembrandt_featgen.data import pipelines, store_format
+from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import crop_cnn, crops
 from rembrandt_featgen.features.reading import ENCODER
 from rembrandt_featgen.nn import inference, tensorboard
@@ -76,12 +78,14 @@ class Config:
         choices=("store", "slices"),
     )
     store_dtype: str = cli.flag(
-        "float32", "Type of features on disk, real and synthetic: the 16-bit ones halve it.", choices=store.DTYPES
+        "float32",
+        "Type of features on disk, real and synthetic: the 16-bit ones halve it.",
+        choices=store_format.DTYPES,
     )
     store_codec: str = cli.flag(
         "none",
         "Compression of features on disk: lz4 is nearly free and halves wide blocks; zstd is smaller and slower.",
-        choices=store.CODECS,
+        choices=tuple(store_format.CODECS),
     )
 
 
@@ -104,7 +108,7 @@ def run(config: Config) -> None:
             tap = tap_model(unet, config.tap)
             features = of_tap(tap)
         shape = tuple(tap.compute_output_shape((1, size, size, tap.input_shape[-1]))[1:])
-        counts = {split: len(store.Store(slices, split)) for split in splits.SPLITS}
+        counts = {split: len(Store(slices, split)) for split in splits.SPLITS}
         if config.features_from == "slices":
             encoder = {"tap": config.tap, "precision": config.precision, "batch": config.extract_batch}
             rundir.write_json(stage.path / ENCODER, encoder)
@@ -191,8 +195,8 @@ def _of_crops(config: Config, unet: tf.keras.Model, encoders: crop_cnn.Encoders)
 def extract_split(config: Config, features_of, shape, slices, split: str, folder) -> None:
     """Writes the features of one split, or what a run that was killed left of it."""
     tensors = {"feature": (shape, config.store_dtype)}
-    with store.Writer(folder, split, tensors, config.store_codec, resume=True) as writer:
-        done, total = len(writer), len(store.Store(slices, split))
+    with Writer(folder, split, tensors, codec=config.store_codec, resume=True) as writer:
+        done, total = len(writer), len(Store(slices, split))
         if done:
             logging.info("%s of %s: goes on after %d of %d features", config.tap, split, done, total)
         with tqdm(total=total, initial=done, desc=f"{config.tap} of {split}", unit="slice") as bar:
@@ -200,7 +204,7 @@ def extract_split(config: Config, features_of, shape, slices, split: str, folder
                 features = features_of(batch)
                 keys = [batch[name].numpy() for name in ("patient", "slice", "label")]
                 for feature, patient, position, label in zip(features, *keys):
-                    writer.write({"feature": feature}, patient.decode(), position, label)
+                    writer.write({"feature": feature}, patient.decode(), slice_index=position, label=label)
                 bar.update(len(features))
 
 

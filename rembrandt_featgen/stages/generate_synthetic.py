@@ -17,7 +17,7 @@ from tqdm import tqdm
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.core import cli, rundir
-from rembrandt_featgen.data import store
+from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import encoders
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.generation.encoded_gan import EncodedGAN
@@ -75,12 +75,14 @@ def _generate(config: Config) -> None:
         bar = tqdm(total=config.synthetic_per_class * len(GRADES), desc=f"features by {kind}", unit="feature")
         kept_as = features["config"]
         tensors = {"feature": (shape, kept_as["store_dtype"])}
-        with store.Writer(stage.path, SPLIT, tensors, kept_as["store_codec"]) as writer:
+        with Writer(stage.path, SPLIT, tensors, codec=kept_as["store_codec"]) as writer:
             for position in range(config.synthetic_per_class):
                 for label in range(len(GRADES)):
                     feature = next(draws[label], None)
                     if feature is not None:
-                        writer.write({"feature": feature}, f"synthetic_{GRADES[label]}", position, label)
+                        writer.write(
+                            {"feature": feature}, f"synthetic_{GRADES[label]}", slice_index=position, label=label
+                        )
                         tallies[label].kept += 1
                         bar.update()
         bar.close()

@@ -23,7 +23,8 @@ from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.cohort.volumes import read_mask, read_volume
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import slicing, store
+from rembrandt_featgen.data import slicing
+from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.stages import shared_flags
 
@@ -166,13 +167,18 @@ def _write_slices(
     splitwise, empty, cut, fingerprints = {}, [], [], {}
     for split in splits.SPLITS:
         members, empty_masks = [patient for patient in cohort.patients if assignment[patient.id] == split], 0
-        with store.Writer(folder, split, tensors) as writer:
+        with Writer(folder, split, tensors) as writer:
             for patient in tqdm(members, f"slices of {split}", unit="patient"):
                 images, masks, lost = _load(patient, config, compare=True)
                 fingerprints[patient.id] = duplicates.fingerprint(np.moveaxis(images[..., 0], 0, 2))
                 normalised = (images - mean) / np.where(deviation > 0, deviation, 1.0)
                 for index, (image, mask) in enumerate(zip(normalised, masks)):
-                    writer.write({"image": image, "mask": mask}, patient.id, index, classes.label(patient.label))
+                    writer.write(
+                        {"image": image, "mask": mask},
+                        patient.id,
+                        slice_index=index,
+                        label=classes.label(patient.label),
+                    )
                     empty_masks += int(not mask.any())
                 written[split, patient.label] += len(images)
                 if not masks.any():

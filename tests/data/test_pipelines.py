@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
-from rembrandt_featgen.data.store import Store, Writer
+from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.data.store_writer import Writer
 from tests.data.epochs import assert_differs_by_epoch_and_by_seed, assert_resumed_is_as_unbroken, epoch_of, same
 
 SLICE = {"image": ((16, 16, 1), "float32"), "mask": ((16, 16, 1), "uint8")}
@@ -25,7 +26,7 @@ def slices(tmp_path):
         for i in range(7):
             image, mask = generator.normal(size=(16, 16, 1)), np.zeros((16, 16, 1))
             mask[4 : 8 + i, 5:11] = 1
-            writer.write({"image": image, "mask": mask}, f"patient {i}", i, i % 2)
+            writer.write({"image": image, "mask": mask}, f"patient {i}", slice_index=i, label=i % 2)
     return tmp_path
 
 
@@ -152,5 +153,5 @@ def test_slices_with_tumour_are_counted_by_grade(labels, with_tumour, wanted, tm
         for i, (label, tumour) in enumerate(zip(labels, with_tumour)):
             mask = np.zeros((16, 16, 1))
             mask[0, 0] = tumour
-            writer.write({"image": np.zeros((16, 16, 1)), "mask": mask}, f"patient {i}", i, label)
+            writer.write({"image": np.zeros((16, 16, 1)), "mask": mask}, f"patient {i}", slice_index=i, label=label)
     np.testing.assert_array_equal(pipelines.tumour_slices(tmp_path, "train"), wanted)

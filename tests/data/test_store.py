@@ -1,47 +1,19 @@
-import json
-import signal
-import subprocess
-import sys
-import time
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.core.errors import InputError, carried_by
-from rembrandt_featgen.data import store
-from rembrandt_featgen.data.store import Store, Writer
+from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.data.store_format import CODECS
+from rembrandt_featgen.data.store_writer import Writer
+from tests.data.stored import COUNT, PER_SHARD, TENSORS, files, filled, image, order, write
 
-TENSORS = {"image": ((2, 3, 1), "float32"), "mask": ((2, 3), "uint8")}
-COUNT, PER_SHARD = 45, 8  # six shards, the last of five records
-MEND = "so that its stage is done again"
-
-
-def image(i):
-    return np.random.default_rng(i).normal(size=(2, 3, 1)).astype(np.float32)
-
-
-def write(writer, first, last):
-    """Record i is slice i of patient i // 3, which is HGG when odd."""
-    for i in range(first, last):
-        arrays = {"image": image(i), "mask": np.full((2, 3), i % 2)}
-        writer.write(arrays, f"patient {i // 3}", i, i // 3 % 2)
+FIX = "so that its stage is done again"
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Records 0 to 44."""
-    with Writer(tmp_path, "train", TENSORS, per_shard=PER_SHARD) as writer:
-        write(writer, 0, COUNT)
-    return tmp_path
-
-
-def order(dataset):
-    return [int(record["slice"]) for record in dataset]
-
-
-def files(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return filled(tmp_path)
 
 
 def flip(path, position):
@@ -50,9 +22,9 @@ def flip(path, position):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("codec", store.CODECS)
+@pytest.mark.parametrize("codec", CODECS)
 def test_records_come_back_exactly_and_in_the_order_of_writing(codec, tmp_path):
-    with Writer(tmp_path, "train", TENSORS, codec, PER_SHARD) as writer:
+    with Writer(tmp_path, "train", TENSORS, codec=codec, per_shard=PER_SHARD) as writer:
         write(writer, 0, COUNT)
     records = list(Store(tmp_path, "train").dataset().as_numpy_iterator())
     assert len(records) == COUNT
@@ -71,9 +43,9 @@ def test_shards_are_tfrecord_files_that_anything_can_read(folder):
     assert [example.features.feature["slice"].int64_list.value[0] for example in examples] == list(range(COUNT))
 
 
-@pytest.mark.parametrize("codec", store.CODECS)
+@pytest.mark.parametrize("codec", CODECS)
 def test_element_types_and_shapes_are_static(codec, tmp_path):
-    with Writer(tmp_path, "train", TENSORS, codec) as writer:
+    with Writer(tmp_path, "train", TENSORS, codec=codec) as writer:
         write(writer, 0, 1)
     assert Store(tmp_path, "train").dataset([0]).element_spec == {
         "image": tf.TensorSpec((2, 3, 1), tf.float32),
@@ -97,34 +69,25 @@ def test_element_types_and_shapes_are_static(codec, tmp_path):
         ("uint8", np.array([True, False, True, True])),  # of another type than declared
     ],
 )
-@pytest.mark.parametrize("codec", store.CODECS)
+@pytest.mark.parametrize("codec", CODECS)
 def test_each_type_is_kept_bit_by_bit(codec, dtype, array, tmp_path):
-    with Writer(tmp_path, "test", {"x": ((4,), dtype)}, codec) as writer:
-        writer.write({"x": array}, "ä", 0, 0)
+    with Writer(tmp_path, "test", {"x": ((4,), dtype)}, codec=codec) as writer:
+        writer.write({"x": array}, "ä", slice_index=0, label=0)
     (record,) = Store(tmp_path, "test").dataset().as_numpy_iterator()
     assert record["x"].tobytes() == array.astype(dtype).tobytes()
     assert record["x"].dtype == dtype
     assert record["patient"].decode() == "ä"
 
 
-@pytest.mark.parametrize("codec", store.CODECS)
+@pytest.mark.parametrize("codec", CODECS)
 def test_bfloat16_keeps_eight_digits(codec, tmp_path):
-    with Writer(tmp_path, "test", {"x": ((4,), "bfloat16")}, codec) as writer:
+    with Writer(tmp_path, "test", {"x": ((4,), "bfloat16")}, codec=codec) as writer:
         # 1 + 2^-8 lies halfway between 1 and 1 + 2^-7; 1 + 3 * 2^-8 between 1 + 2^-7 and 1 + 2^-6: ties to even
-        writer.write({"x": np.array([1 + 2**-8, 1 + 3 * 2**-8, 1e38, 0], np.float32)}, "A", 0, 0)
+        writer.write({"x": np.array([1 + 2**-8, 1 + 3 * 2**-8, 1e38, 0], np.float32)}, "A", slice_index=0, label=0)
     (record,) = Store(tmp_path, "test").dataset()
     assert record["x"].dtype == tf.bfloat16
     np.testing.assert_allclose(tf.cast(record["x"], tf.float32), [1, 1 + 2**-6, 1e38, 0], rtol=2**-8)
     np.testing.assert_array_equal(tf.cast(record["x"][:2], tf.float32), [1, 1 + 2**-6])
-
-
-def test_value_beyond_float16_is_named(tmp_path):
-    with (
-        pytest.raises(InputError, match=r"x of patient A, slice 4, reaches 65505.*--store_dtype=bfloat16 or float32"),
-        Writer(tmp_path, "test", {"x": ((2,), "float16")}) as writer,
-    ):
-        writer.write({"x": np.array([1.0, -65505.0], np.float32)}, "A", 4, 0)
-    assert not (tmp_path / "test.jsonl").exists()
 
 
 @pytest.mark.parametrize(("zeros", "least"), [(0.5, 1.3), (0.98, 10)])
@@ -133,9 +96,9 @@ def test_codecs_make_sparse_features_smaller(zeros, least, tmp_path):
     feature = random.normal(size=(15, 15, 64)).astype(np.float32)
     feature[np.sort(random.random(feature.shape)) < zeros] = 0  # in runs, as they are
     sizes = {}
-    for codec in store.CODECS:
-        with Writer(tmp_path, codec, {"feature": (feature.shape, "float32")}, codec) as writer:
-            writer.write({"feature": feature}, "A", 0, 0)
+    for codec in CODECS:
+        with Writer(tmp_path, codec, {"feature": (feature.shape, "float32")}, codec=codec) as writer:
+            writer.write({"feature": feature}, "A", slice_index=0, label=0)
         sizes[codec] = (tmp_path / f"{codec}-00000.tfrecord").stat().st_size
     assert sizes["none"] / sizes["lz4"] > least
     assert sizes["none"] / sizes["zstd"] > least
@@ -151,20 +114,10 @@ def test_store_says_what_was_written(folder):
     assert sorted(files(folder)) == [*(f"train-0000{i}.tfrecord" for i in range(6)), "train.jsonl"]
 
 
-def test_shards_are_of_some_64_megabytes(tmp_path):
-    with Writer(tmp_path, "train", {"feature": ((2**20, 4), "float16")}) as writer:  # 8 MiB each
-        for i in range(9):
-            writer.write({"feature": np.zeros((2**20, 4), np.float16)}, "A", i, 0)
-    assert [json.loads(line)["slices"] for line in (tmp_path / "train.jsonl").read_text().splitlines()[1:-1]] == [
-        list(range(8)),
-        [8],
-    ]
-
-
 @pytest.mark.parametrize("form", ["array", "tensor", "dataset"])
-@pytest.mark.parametrize("codec", store.CODECS)
+@pytest.mark.parametrize("codec", CODECS)
 def test_any_order_any_number_of_times(codec, form, tmp_path):
-    with Writer(tmp_path, "train", TENSORS, codec, PER_SHARD) as writer:
+    with Writer(tmp_path, "train", TENSORS, codec=codec, per_shard=PER_SHARD) as writer:
         write(writer, 0, COUNT)
     wanted = np.random.default_rng(3).integers(0, COUNT, 200)
     given = {
@@ -178,9 +131,9 @@ def test_any_order_any_number_of_times(codec, form, tmp_path):
         np.testing.assert_array_equal(record["image"], image(i))
 
 
-@pytest.mark.parametrize("codec", store.CODECS)
+@pytest.mark.parametrize("codec", CODECS)
 def test_within_a_tf_function_and_a_dataset_of_datasets(codec, tmp_path):
-    with Writer(tmp_path, "train", TENSORS, codec, PER_SHARD) as writer:
+    with Writer(tmp_path, "train", TENSORS, codec=codec, per_shard=PER_SHARD) as writer:
         write(writer, 0, COUNT)
     found = Store(tmp_path, "train")
 
@@ -191,155 +144,6 @@ def test_within_a_tf_function_and_a_dataset_of_datasets(codec, tmp_path):
     assert float(total(tf.range(COUNT))) == pytest.approx(sum(image(i).sum() for i in range(COUNT)), rel=1e-4)
     chained = tf.data.Dataset.range(5, 7).flat_map(lambda start: found.dataset(tf.range(start, 40, 11)))
     assert order(chained) == [5, 16, 27, 38, 6, 17, 28, 39]
-
-
-@pytest.mark.parametrize("shape", [(2, 3), (3, 2, 1), (2, 3, 2)])
-def test_wrong_shape_is_quoted(shape, tmp_path):
-    with (
-        pytest.raises(ValueError, match=r"image must be \(2, 3, 1\), received \(.*\) \(patient A, slice 4\)"),
-        Writer(tmp_path, "train", TENSORS) as writer,
-    ):
-        writer.write({"image": np.zeros(shape), "mask": np.zeros((2, 3))}, "A", 4, 0)
-
-
-def test_writing_that_fails_leaves_no_index(tmp_path):
-    with pytest.raises(ZeroDivisionError), Writer(tmp_path, "train", TENSORS) as writer:
-        write(writer, 0, 1)
-        raise ZeroDivisionError
-    assert not (tmp_path / "train.jsonl").exists()
-    with pytest.raises(InputError, match=r"train\.jsonl is missing or damaged; delete"):
-        Store(tmp_path, "train")
-
-
-def test_written_again_it_is_as_if_for_the_first_time(folder):
-    with Writer(folder, "train", {"x": ((1,), "float32")}) as writer:
-        writer.write({"x": np.ones(1)}, "A", 9, 0)
-    assert order(Store(folder, "train").dataset()) == [9]
-    assert sorted(files(folder)) == ["train-00000.tfrecord", "train.jsonl"]
-
-
-def test_empty_split(tmp_path):
-    with Writer(tmp_path, "train", TENSORS):
-        pass
-    found = Store(tmp_path, "train")
-    assert len(found) == 0
-    assert order(found.dataset()) == []
-
-
-def left_behind(folder, records):
-    """What a writer that was killed after `records` records leaves."""
-    writer = Writer(folder, "train", TENSORS, per_shard=PER_SHARD)
-    write(writer, 0, records)
-    if writer._pending:
-        writer._pending.result()
-
-
-@pytest.mark.parametrize(("written", "kept"), [(0, 0), (7, 0), (8, 0), (9, 8), (24, 16), (25, 24), (45, 40)])
-def test_resumed_after_the_last_whole_shard(written, kept, tmp_path):
-    (tmp_path / "whole").mkdir()
-    with Writer(tmp_path / "whole", "train", TENSORS, per_shard=PER_SHARD) as writer:
-        write(writer, 0, COUNT)
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    left_behind(broken, written)
-    times = {path: path.stat().st_mtime_ns for path in broken.glob("*.tfrecord")}
-    with Writer(broken, "train", TENSORS, per_shard=PER_SHARD, resume=True) as writer:
-        assert len(writer) == kept
-        write(writer, len(writer), COUNT)
-    assert files(broken) == files(tmp_path / "whole")
-    assert times == {path: path.stat().st_mtime_ns for path in times}
-
-
-def test_resumed_when_all_was_done(folder):
-    before = files(folder)
-    with Writer(folder, "train", TENSORS, per_shard=PER_SHARD, resume=True) as writer:
-        assert len(writer) == COUNT
-    assert files(folder) == before
-
-
-@pytest.mark.parametrize("damage", ["torn line", "shard cut", "shard gone", "half a shard"])
-def test_resumed_after_a_kill_in_the_middle(damage, folder, tmp_path):
-    whole = files(folder)
-    (folder / "train.jsonl").rename(folder / "train.jsonl.part")
-    lines = (folder / "train.jsonl.part").read_text().splitlines(keepends=True)
-    (folder / "train.jsonl.part").write_text("".join(lines[:6]) + lines[6][: 20 if damage == "torn line" else 0])
-    last = folder / "train-00004.tfrecord"
-    if damage == "shard cut":
-        last.write_bytes(last.read_bytes()[:-3])
-    elif damage == "shard gone":
-        last.unlink()
-    elif damage == "half a shard":
-        (folder / "train-00005.tfrecord.part").write_bytes(b"half")
-    with Writer(folder, "train", TENSORS, per_shard=PER_SHARD, resume=True) as writer:
-        assert len(writer) == (32 if damage in ("shard cut", "shard gone") else 40)
-        write(writer, len(writer), COUNT)
-    assert files(folder) == whole
-
-
-def test_not_resumed_with_other_settings(folder):
-    with Writer(folder, "train", TENSORS, "lz4", PER_SHARD, resume=True) as writer:
-        assert len(writer) == 0
-        write(writer, 0, 3)
-    assert order(Store(folder, "train").dataset()) == [0, 1, 2]
-
-
-def test_killed_writer_goes_on(tmp_path):
-    """SIGKILL while shards are being written."""
-    script = f"""
-import time
-import numpy as np
-from rembrandt_featgen.data.store import Writer
-with Writer("{tmp_path}", "train", {{"x": ((1000,), "float32")}}, "lz4", 4, resume=True) as writer:
-    for i in range(len(writer), 10_000):
-        writer.write({{"x": np.full(1000, i)}}, "A", i, 0)
-        time.sleep(0.001)
-"""
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
-    deadline = time.time() + 120
-    while len(list(tmp_path.glob("*.tfrecord"))) < 3 and time.time() < deadline and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    with Writer(tmp_path, "train", {"x": ((1000,), "float32")}, "lz4", 4, resume=True) as writer:
-        done = len(writer)
-        for i in range(done, done + 6):
-            writer.write({"x": np.full(1000, i)}, "A", i, 0)
-    assert done >= 8
-    assert done % 4 == 0
-    records = list(Store(tmp_path, "train").dataset().as_numpy_iterator())
-    assert [record["x"][0] for record in records] == list(range(done + 6))
-
-
-def test_shard_is_written_while_the_next_is_gathered(tmp_path, monkeypatch):
-    begun, may_end = [], []
-    original = Writer._write_shard
-
-    def slow(self, number, records):
-        begun.append(number)
-        while not may_end:
-            time.sleep(0.001)
-        original(self, number, records)
-
-    monkeypatch.setattr(Writer, "_write_shard", slow)
-    with Writer(tmp_path, "train", TENSORS, per_shard=PER_SHARD) as writer:
-        write(writer, 0, 2 * PER_SHARD)  # would wait for ever if the first shard were written before it
-        may_end.append(True)
-        write(writer, 2 * PER_SHARD, COUNT)
-    assert begun == list(range(6))
-    assert order(Store(tmp_path, "train").dataset()) == list(range(COUNT))
-
-
-def test_error_of_the_thread_is_not_lost(tmp_path, monkeypatch):
-    def full(self, number, records):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(Writer, "_write_shard", full)
-    with (
-        pytest.raises(OSError, match="No space left"),
-        Writer(tmp_path, "train", TENSORS, per_shard=PER_SHARD) as writer,
-    ):
-        write(writer, 0, 3)
-    assert not (tmp_path / "train.jsonl").exists()
 
 
 @pytest.mark.parametrize("damage", ["empty", "not JSON", "missing", "cut", "last line gone", "a shard's line gone"])
@@ -356,7 +160,7 @@ def test_damaged_index(folder, damage):
     path.unlink() if damage == "missing" else path.write_text(text[damage])
     with pytest.raises(InputError) as caught:
         Store(folder, "train")
-    assert str(caught.value) == f"{path} is missing or damaged; delete {folder} {MEND}"
+    assert str(caught.value) == f"{path} is missing or damaged; delete {folder} {FIX}"
 
 
 @pytest.mark.parametrize("damage", ["truncated", "longer", "missing"])
@@ -369,13 +173,13 @@ def test_damaged_shard_is_said_when_opened(folder, damage):
         path.unlink()
     with pytest.raises(InputError) as caught:
         Store(folder, "train")
-    assert str(caught.value) == f"{path} has {len(changed)} bytes, not {len(content)}; delete {folder} {MEND}"
+    assert str(caught.value) == f"{path} has {len(changed)} bytes, not {len(content)}; delete {folder} {FIX}"
 
 
-@pytest.mark.parametrize("codec", store.CODECS)
+@pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("part", ["length", "checksum of the length", "content", "checksum of the content"])
 def test_flipped_bit_is_said_when_read(tmp_path, codec, part):
-    with Writer(tmp_path, "train", TENSORS, codec, PER_SHARD) as writer:
+    with Writer(tmp_path, "train", TENSORS, codec=codec, per_shard=PER_SHARD) as writer:
         write(writer, 0, COUNT)
     path = tmp_path / "train-00003.tfrecord"
     flip(path, {"length": 0, "checksum of the length": 8, "content": 60, "checksum of the content": -1}[part])
@@ -384,7 +188,7 @@ def test_flipped_bit_is_said_when_read(tmp_path, codec, part):
     assert order(found.dataset([i for i in range(COUNT) if i != number]))  # the others are as they were
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         order(found.dataset([1, number, 2]))
-    assert str(carried_by(caught.value)) == f"{path} is damaged; delete {tmp_path} {MEND}"
+    assert str(carried_by(caught.value)) == f"{path} is damaged; delete {tmp_path} {FIX}"
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing"])
@@ -395,7 +199,7 @@ def test_shard_that_goes_after_opening_is_said_when_read(folder, damage):
         path.unlink()
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         order(found.dataset([31]))
-    assert str(carried_by(caught.value)) == f"{path} is damaged; delete {folder} {MEND}"
+    assert str(carried_by(caught.value)) == f"{path} is damaged; delete {folder} {FIX}"
 
 
 def test_damage_is_said_from_within_fit(folder):
@@ -405,7 +209,7 @@ def test_damage_is_said_from_within_fit(folder):
     model.compile("sgd", "mse")
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         model.fit(pairs, verbose=0)
-    assert str(carried_by(caught.value)) == f"{folder / 'train-00003.tfrecord'} is damaged; delete {folder} {MEND}"
+    assert str(carried_by(caught.value)) == f"{folder / 'train-00003.tfrecord'} is damaged; delete {folder} {FIX}"
 
 
 def test_eight_bytes_a_record_in_the_graph(folder):

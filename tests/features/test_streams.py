@@ -7,7 +7,7 @@ from scipy import stats
 
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
-from rembrandt_featgen.data.store import Writer
+from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import streams
 from tests.data.epochs import assert_differs_by_epoch_and_by_seed, assert_resumed_is_as_unbroken, epoch_of, same
 
@@ -25,7 +25,7 @@ def write_features(folder, split, labels, first=0):
     folder.mkdir(exist_ok=True)
     with Writer(folder, split, FEATURE, per_shard=4) as writer:
         for i, label in enumerate(labels, first):
-            writer.write({"feature": np.array([[[i, label]]])}, f"patient {i}", i, label)
+            writer.write({"feature": np.array([[[i, label]]])}, f"patient {i}", slice_index=i, label=label)
 
 
 @pytest.fixture
@@ -155,9 +155,9 @@ def test_whole_records_in_the_order_of_writing(features):
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_features_come_as_float32(dtype, tmp_path):
-    with Writer(tmp_path, "train", {"feature": ((1, 1, 2), dtype)}, "lz4") as writer:
+    with Writer(tmp_path, "train", {"feature": ((1, 1, 2), dtype)}, codec="lz4") as writer:
         for i in range(3):
-            writer.write({"feature": np.array([[[i, 1]]], np.float32)}, "A", i, 1)
+            writer.write({"feature": np.array([[[i, 1]]], np.float32)}, "A", slice_index=i, label=1)
     (batch,) = streams.features(tmp_path, "train", 4)
     assert batch["feature"].dtype == tf.float32
     pairs = [

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.data.store import Writer
+from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.interpretation import artifacts, samples
 from rembrandt_featgen.interpretation.artifacts import Artifacts
@@ -28,11 +28,13 @@ def run(tmp_path_factory):
                     image, label = np.full((4, 4, 1), 10 * number + position), int(patient[0] == "H")
                     mask = np.zeros((4, 4, 1))
                     mask[: 1 + position] = 1
-                    slices.write({"image": image, "mask": mask}, patient, position, label)
-                    features.write({"feature": np.full(SHAPE, 10 * number + position)}, patient, position, label)
+                    slices.write({"image": image, "mask": mask}, patient, slice_index=position, label=label)
+                    features.write(
+                        {"feature": np.full(SHAPE, 10 * number + position)}, patient, slice_index=position, label=label
+                    )
     with Writer(root / "synthetic", "synthetic", {"feature": (SHAPE, "float32")}) as synthetic:
         for value in (3, 1, 2):
-            synthetic.write({"feature": np.full(SHAPE, value)}, "synthetic_HGG", 0, 1)
+            synthetic.write({"feature": np.full(SHAPE, value)}, "synthetic_HGG", slice_index=0, label=1)
     np.save(root / "acgan" / "scale.npy", np.array([2.0, 0.0, 0.5], np.float32))
     folders = {"gan": root / "acgan", **{name: root / name for name in ("slices", "features", "synthetic")}}
     return Artifacts(folders, {"features": {"figures": {"tap": "conv4"}}}, 1000, 0)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.data import augmentation
-from rembrandt_featgen.data.store import Writer
+from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.interpretation import samples
 from rembrandt_featgen.interpretation.samples import Points
 
@@ -22,7 +22,9 @@ def slices(tmp_path_factory):
             for position, area in enumerate(areas):
                 mask = np.zeros((16, 16, 1))
                 mask.flat[:area] = 1
-                writer.write({"image": np.full((16, 16, 1), number), "mask": mask}, patient, position, label)
+                writer.write(
+                    {"image": np.full((16, 16, 1), number), "mask": mask}, patient, slice_index=position, label=label
+                )
                 number += 1
     return folder
 
@@ -112,7 +114,7 @@ def features(tmp_path_factory):
         with Writer(folder, split, {"feature": ((2, 2, 2), "float32")}) as writer:
             for n in range(count):
                 feature = np.array([[[0.0, -n]] * 2, [[2.0 * n, -n]] * 2])
-                writer.write({"feature": feature}, f"{split} {n}", 0, n % 2)
+                writer.write({"feature": feature}, f"{split} {n}", slice_index=0, label=n % 2)
     return folder
 
 

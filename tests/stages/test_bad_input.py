@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.core import rundir
-from rembrandt_featgen.data import store
+from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.stages import (
     crossvalidate,
     export,
@@ -265,8 +265,8 @@ def test_truncated_shard(cohort, tmp_path, monkeypatch, capsys):
 def test_more_synthetic_features_wanted_than_there_are(tmp_path, monkeypatch, capsys):
     for name, split in (("features", "train"), ("synthetic_acgan", "synthetic")):
         (tmp_path / name).mkdir()
-        with store.Writer(tmp_path / name, split, {"feature": ((1, 1, 1), "float32")}) as writer:
-            writer.write({"feature": np.zeros((1, 1, 1))}, "A", 0, 1)
+        with Writer(tmp_path / name, split, {"feature": ((1, 1, 1), "float32")}) as writer:
+            writer.write({"feature": np.zeros((1, 1, 1))}, "A", slice_index=0, label=1)
         rundir.write_json(tmp_path / name / "stage.json", {"figures": {"shape": [1, 1, 1]}})
     line = fails(train_classifiers.main, monkeypatch, capsys, f"--run_dir={tmp_path}", "--synthetic_added=5")
     assert "--synthetic_added=5" in line

@@ -9,7 +9,8 @@ import tensorflow as tf
 from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
-from rembrandt_featgen.data.store import Store, Writer
+from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import crops, encoders, streams
 from rembrandt_featgen.nn import weights
 from rembrandt_featgen.segmentation import unet_export
@@ -42,7 +43,9 @@ def made(tmp_path_factory):
                 image = random.uniform(-1, 0.5, (SIZE, SIZE, 1)).astype(np.float32)
                 if i % 2 == 0:
                     image[5:11, 18:26] = random.uniform(1.5, 3.0)
-                writer.write({"image": image, "mask": image > 1}, f"{split}{i // 2}", i % 2, i // 2 % 2)
+                writer.write(
+                    {"image": image, "mask": image > 1}, f"{split}{i // 2}", slice_index=i % 2, label=i // 2 % 2
+                )
     return run_dir
 
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
-from rembrandt_featgen.data.store import Store, Writer
+from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import streams
 from rembrandt_featgen.features.reading import open_features
 from rembrandt_featgen.nn import weights
@@ -37,7 +38,9 @@ def run_dir(unet, tmp_path):
     for split, count in COUNTS.items():
         with Writer(tmp_path / "slices", split, {"image": ((SIZE, SIZE, 1), "float32")}, per_shard=2) as writer:
             for i in range(count):
-                writer.write({"image": random.normal(size=(SIZE, SIZE, 1))}, f"{split} {i // 2}", i, i % 2)
+                writer.write(
+                    {"image": random.normal(size=(SIZE, SIZE, 1))}, f"{split} {i // 2}", slice_index=i, label=i % 2
+                )
     finish(tmp_path / "slices", {"image_size": SIZE}, modalities=["flair"])
     (tmp_path / "unet").mkdir()
     weights.save(unet.get_weights(), tmp_path / "unet" / "best.npz")
@@ -89,7 +92,7 @@ def test_slices_and_store_train_alike(run_dir):
             (run_dir / "stored").mkdir()
             with Writer(run_dir / "stored", "train", {"feature": ((2, 2, 16 * WIDTH), "float32")}) as writer:
                 for i in range(2):
-                    writer.write({"feature": np.full((2, 2, 16 * WIDTH), i)}, "synthetic", i, i)
+                    writer.write({"feature": np.full((2, 2, 16 * WIDTH), i)}, "synthetic", slice_index=i, label=i)
         makers = streams.balanced_features(folder, 4), streams.labelled_features(sources, 4)
         found[features_from] = [pair for make in makers for pair in pipelines.endless(make, 5).take(4)]
         folder.rename(run_dir / f"from_{features_from}")
@@ -118,7 +121,7 @@ def test_type_and_codec_on_disk(dtype, codec, digits, unet, run_dir):
 
 
 def test_killed_extraction_goes_on_after_the_last_whole_shard(unet, run_dir, monkeypatch, caplog):
-    monkeypatch.setattr("rembrandt_featgen.data.store._SHARD_BYTES", 2 * 2 * 2 * 16 * WIDTH * 4)  # two features
+    monkeypatch.setattr("rembrandt_featgen.data.store_writer._SHARD_BYTES", 2 * 2 * 2 * 16 * WIDTH * 4)  # two features
     config = extract_features.Config(str(run_dir), extract_batch=1)
 
     class Killed(BaseException):
@@ -126,10 +129,10 @@ def test_killed_extraction_goes_on_after_the_last_whole_shard(unet, run_dir, mon
 
     write = Writer.write
 
-    def write_five(self, *arguments):
+    def write_five(self, *arguments, **keywords):
         if self._split == "train" and len(self) == 5:
             raise Killed
-        write(self, *arguments)
+        write(self, *arguments, **keywords)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(Writer, "write", write_five)

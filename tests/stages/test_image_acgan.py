@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.core import registry, rundir
-from rembrandt_featgen.data.store import Store, Writer
+from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import encoders
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.generation.encoded_gan import EncodedGAN
@@ -41,7 +42,7 @@ def run(tmp_path_factory):
             for i in range(count):
                 image, left = np.full((SIZE, SIZE, 1), BACKGROUND, np.float32), 4 + 16 * (i % 2)
                 image[8:20, left : left + 10] = random.uniform(1.0, 3.0)
-                writer.write({"image": image, "mask": image > 0}, f"{split}_{i}", i, i % 2)
+                writer.write({"image": image, "mask": image > 0}, f"{split}_{i}", slice_index=i, label=i % 2)
     finish(run_dir / "slices", {"image_size": SIZE}, modalities=["flair"])
     tf.keras.utils.set_random_seed(1)
     weights.save(build_unet(1, WIDTH).get_weights(), run_dir / "unet" / "best.npz")

@@ -10,7 +10,8 @@ from tensorboard.util import tensor_util
 
 from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data.store import Store, Writer
+from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.nn import checkpointing
 from rembrandt_featgen.stages import crossvalidate, generate_synthetic, train_arms, train_generators
@@ -33,7 +34,7 @@ def write_features(run_dir, training=(0, 1) * 8):
             for position, label in enumerate(labels):
                 feature = np.zeros(SHAPE, np.float32)
                 feature[..., label] = rng.uniform(0.5, 1.5)
-                writer.write({"feature": feature}, f"{split}_{position // 2}", position, label)
+                writer.write({"feature": feature}, f"{split}_{position // 2}", slice_index=position, label=label)
     record = {"config": {"store_dtype": "float16", "store_codec": "none"}, "figures": {"shape": SHAPE}, "inputs": {}}
     rundir.write_json(folder / rundir.RECORD, record)
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from benchmarks import turns
 from benchmarks.peers import slicewise
 from benchmarks.rows import row
-from rembrandt_featgen.data import store
+from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.nn import inference
 from rembrandt_featgen.segmentation.unet import build_unet, tap_model
 from rembrandt_featgen.stages import extract_features
@@ -94,7 +94,7 @@ def _write_slices(options):
     shape = (options["size"], options["size"], 1)
     folder = Path(options["folder"])
     tensors = {"image": (shape, "float32"), "mask": (shape, "uint8")}
-    with store.Writer(folder, "train", tensors) as writer:
+    with Writer(folder, "train", tensors) as writer:
         for number, (image, mask) in enumerate(zip(images, masks)):
             writer.write(
                 {"image": image, "mask": mask}, f"patient {number // 20}", slice_index=number % 20, label=number % 2

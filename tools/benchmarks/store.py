@@ -17,7 +17,8 @@ import tensorflow as tf
 from benchmarks import turns
 from benchmarks.rows import row
 from rembrandt_featgen.classification import classifiers
-from rembrandt_featgen.data import pipelines, sampling_order, store
+from rembrandt_featgen.data import pipelines, sampling_order
+from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import streams
 from rembrandt_featgen.nn import mixed_precision
 
@@ -113,7 +114,7 @@ def _write(options, dtype, codec) -> float:
     random, shape = np.random.default_rng(0), tuple(options["shape"])
     drawn = [np.maximum(random.normal(-0.3, 1.0, shape), 0.0).astype(np.float32) for _ in range(8)]
     start = time.perf_counter()
-    with store.Writer(options["folder"], options["split"], {"feature": (shape, dtype)}, codec=codec) as writer:
+    with Writer(options["folder"], options["split"], {"feature": (shape, dtype)}, codec=codec) as writer:
         for i in range(options["samples"]):
             writer.write({"feature": drawn[i % len(drawn)]}, f"patient {i // 50}", slice_index=i % 50, label=i % 2)
     return time.perf_counter() - start
