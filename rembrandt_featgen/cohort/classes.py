@@ -50,6 +50,11 @@ class Classes:
         return {"names": list(self.names), "positive": self.positive}
 
     @property
+    def positive_first(self) -> tuple[str, ...]:
+        """Names in the order in which tables and figures show them: the positive one, then the others by label."""
+        return (self.positive, *(name for name in self.names if name != self.positive))
+
+    @property
     def count(self) -> int:
         """How many there are."""
         return len(self.names)

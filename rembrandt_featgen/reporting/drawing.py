@@ -8,17 +8,19 @@ import io
 import math
 import textwrap
 
+from collections.abc import Sequence
+
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 THRESHOLD = 0.5  # of masks and probabilities
 DPI = 192  # two pixels for each CSS pixel, sharp on phones
-# Okabe and Ito's colours, which the colour-blind can tell apart; line styles and markers say the same in grey print.
+# Okabe and Ito's colours, which the colour-blind can distinguish; line styles and markers say the same in grey print.
 BLUE, SKY, ORANGE, VERMILION = "#0072B2", "#56B4E9", "#E69F00", "#D55E00"
 GREEN, PURPLE, GREY = "#009E73", "#CC79A7", "#5f6368"
 SERIES = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"), (ORANGE, "-"), (SKY, "--"))
-GRADES = {"HGG": (VERMILION, "o"), "LGG": (BLUE, "D")}  # colour, marker
+_OF_CLASSES = ((VERMILION, "o"), (BLUE, "D"), (GREEN, "s"), (PURPLE, "^"), (ORANGE, "v"), (SKY, "P"))  # positive first
 _STYLE = {
     "font.size": 10,
     "axes.titlesize": 10,
@@ -40,8 +42,13 @@ class Figure:
     caption: str = ""
 
 
+def class_marks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each class; `names` with the positive one first."""
+    return {name: _OF_CLASSES[i % len(_OF_CLASSES)] for i, name in enumerate(names)}
+
+
 def styled(draw):
-    """Makes `draw`, which returns a matplotlib figure, return PNG bytes in the house style."""
+    """Makes `draw`, which returns a matplotlib figure, return PNG bytes in the style of all figures here."""
 
     @functools.wraps(draw)
     def wrapper(*args, **kwargs) -> bytes:

@@ -15,13 +15,14 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
+from rembrandt_featgen.reporting import records
 from rembrandt_featgen.reporting.drawing import DPI, Figure
 
 MISSING = "not recorded in this run"
 
 
 class Place(NamedTuple):
-    """Where a figure stands, and the words of one that comes without its own."""
+    """The section of a figure, and the words of one that comes without its own."""
 
     section: str
     alt: str
@@ -44,7 +45,8 @@ def render(
       figures: name to figure, or to its PNG, which then gets the words of its place.
       places: start of a figure's name to its place; figures of no place come last.
       context: "title", by default "Report"; "date", by default today; "links", label to path relative to the page.
-      values: what else the template needs.
+      values: what else the template needs; beside these it has `names` of the classes, the positive one first, and
+        `positive`, the name of that one.
 
     Returns:
       HTML text.
@@ -58,6 +60,8 @@ def render(
             date=context.get("date", datetime.date.today().isoformat()),
             links={label: relative(path) for label, path in context["links"].items()},
             figures=by_section(figures, places),
+            names=records.class_names(report),
+            positive=records.positive_class(report),
             seeds={key: value for key, value in (report.get("settings") or {}).items() if "seed" in key},
             **values,
         )
@@ -74,13 +78,15 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=number, signed=signed, interval=interval, count=count, total=total, setting=setting
+        number=number, signed=signed, interval=interval, count=count, total=records.total, setting=setting
     )
     return environment
 
 
 def number(value, why: str = MISSING, form: str = ".3f") -> str:
     """Three digits after the point, or an en dash that says `why` the value is None or NaN."""
+    if isinstance(value, Markup):  # a dash already
+        return value
     shown = _finite(value)
     if shown is None:
         return _dash(MISSING if isinstance(value, jinja2.Undefined) else why)
@@ -104,11 +110,6 @@ def count(value) -> str:
     return number(value, MISSING, ",.0f")
 
 
-def total(counts) -> int | None:
-    """Sum of a mapping's values; None if it is not there."""
-    return sum(counts.values()) if isinstance(counts, Mapping) and counts else None
-
-
 def setting(value) -> str:
     """A flag's value as one would type it."""
     if isinstance(value, Markup):
@@ -123,8 +124,6 @@ def setting(value) -> str:
 
 
 def _finite(value) -> float | None:
-    if isinstance(value, Markup):
-        return value
     if value is None or isinstance(value, jinja2.Undefined):
         return None
     return float(value) if math.isfinite(value) else None
@@ -136,13 +135,13 @@ def _dash(why: str) -> Markup:
 
 def by_section(figures: Mapping[str, Figure | bytes], places: Mapping[str, Place]) -> dict[str, list[dict]]:
     """What the template needs of each figure, in the order of `places` within its section."""
-    starts = list(places)
+    starts = [*places, ""]  # every name begins with the last
     sections: dict[str, list[dict]] = {}
-    known = {name: next((start for start in starts if name.startswith(start)), None) for name in figures}
-    for name in sorted(figures, key=lambda name: starts.index(known[name]) if known[name] else len(starts)):
-        section, alt, caption = places.get(known[name], ("other", name, name))
+    known = {name: next(start for start in starts if name.startswith(start)) for name in figures}
+    for name in sorted(figures, key=lambda name: starts.index(known[name])):
+        section, alt, caption = places.get(known[name], Place("other", name, name))
         if known[name] == "feature_maps":
-            ending = name[len("feature_maps") :].strip("_")
+            ending = name.removeprefix("feature_maps").strip("_")  # name of a class
             alt, caption = (f"{text}{', ' + ending if ending else ''}." for text in (alt, caption))
         figure = figures[name]
         if not isinstance(figure, Figure):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from rembrandt_featgen.interpretation.feature_points import most_active_channels
 from rembrandt_featgen.reporting import run_figures
 from rembrandt_featgen.reporting.drawing import Figure, mosaic
 from rembrandt_featgen.reporting.panels import Panel, grid
@@ -13,7 +14,6 @@ from rembrandt_featgen.reporting.panels import Panel, grid
 MAPS = 25  # of Figs 9 and 10
 _MAPS_OF_A_BLOCK = 9
 _TIMES = "\N{MULTIPLICATION SIGN}"
-_NUMBERS = {"HGG": 9, "LGG": 10}
 
 
 def sample_slices(images: np.ndarray, masks: np.ndarray, titles: Sequence[str]) -> Figure:
@@ -21,14 +21,14 @@ def sample_slices(images: np.ndarray, masks: np.ndarray, titles: Sequence[str]) 
 
     Args:
       images, masks: [n, height, width].
-      titles: n lines: grade and patient.
+      titles: n lines: class and patient.
     """
     above = [Panel(image, title) for image, title in zip(images, titles)]
     below = [Panel(mask) for mask in masks]
     return Figure(
         grid([above, below], ["slice", "mask"]),
         f"{len(titles)} slices ({listed(titles)}), and below each the mask of its tumour.",
-        "Fig. 3: sample slices of each grade with their masks: of each training patient the slice with most tumour.",
+        "Fig. 3: sample slices of each class with their masks: of each training patient the slice with most tumour.",
     )
 
 
@@ -36,7 +36,7 @@ def volumes(images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -
     """Fig. 4: slices of whole volumes, a volume a row.
 
     Args:
-      images, masks: what the row shows (grade, patient, modality) to [n, height, width].
+      images, masks: what the row shows (class, patient, modality) to [n, height, width].
     """
     rows = [[Panel(image, truth=mask) for image, mask in zip(images[name], masks[name])] for name in images]
     return Figure(
@@ -46,23 +46,25 @@ def volumes(images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -
     )
 
 
-def augmentations(images: np.ndarray, masks: np.ndarray, names: Sequence[str], in_use: bool, origin: bool) -> Figure:
+def augmentations(
+    images: np.ndarray, masks: np.ndarray, names: Sequence[str], *, in_use: bool, reference: bool
+) -> Figure:
     """Fig. 5: one slice after each augmentation of Table 1.
 
     Args:
       images, masks: [n, height, width], first the slice as it is.
       names: n lines: technique and amount.
       in_use: whether the run trained with them.
-      origin: whether they are computed as the TensorLayer original does.
+      reference: whether they are computed as the reference implementation does.
     """
     panels = [Panel(image, name, mask) for image, name, mask in zip(images, names, masks)]
     half = -(-len(panels) // 2)
-    how = " They have the quirks of the original (--augmentation=reference)." if origin else ""
-    used = "" if in_use else " This run trained without (--augment=false)."
+    how = " They have the quirks of the reference implementation (--augmentation=reference)." if reference else ""
+    used = "" if in_use else " This run trained without them (--augment=false)."
     return Figure(
         grid([panels[:half], panels[half:]]),
         f"One slice, the tumour outlined, {len(names)} times: {listed(names)}.",
-        "Fig. 5: the augmentations of Table 1, each alone as far as it goes, and all together as they are drawn in "
+        "Fig. 5: the augmentations of Table 1, each alone at its strongest, and all together at random, as in "
         f"training; image and mask alike.{how}{used}",
     )
 
@@ -88,6 +90,7 @@ def before_and_after(
     images: np.ndarray,
     truths: np.ndarray,
     predictions: Mapping[str, np.ndarray],
+    *,
     titles: Sequence[Sequence[str]],
     note: str,
 ) -> Figure:
@@ -96,8 +99,8 @@ def before_and_after(
     Args:
       images, truths: [n, height, width].
       predictions: name of a U-Net ("pre-trained") to its probabilities, [n, height, width].
-      titles: for each U-Net, n lines: patient, grade, dice.
-      note: stands behind the caption.
+      titles: for each U-Net, n lines: patient, class, dice.
+      note: ends the caption.
     """
     rows = [
         [Panel(*of_slice) for of_slice in zip(images, lines, truths, found)]
@@ -120,7 +123,7 @@ def blocks(image: np.ndarray, maps: Mapping[str, np.ndarray]) -> Figure:
     """
     sizes = {name: _TIMES.join(map(str, found.shape)) for name, found in maps.items()}
     panels = [
-        Panel(_each_to_one(_liveliest(found, _MAPS_OF_A_BLOCK)), f"{name}\n{sizes[name]}", colours="viridis")
+        Panel(_each_to_one(_most_active(found, _MAPS_OF_A_BLOCK)), f"{name}\n{sizes[name]}", colours="viridis")
         for name, found in maps.items()
     ]
     encoder, decoder = panels[:5], panels[5:]
@@ -129,47 +132,49 @@ def blocks(image: np.ndarray, maps: Mapping[str, np.ndarray]) -> Figure:
         grid([encoder, [plain, *decoder]]),
         f"Feature maps of one slice at each block of the U-Net: {', '.join(f'{k} {v}' for k, v in sizes.items())}.",
         f"Fig. 8: features of each block of the U-Net and their sizes. Of each block the {_MAPS_OF_A_BLOCK} channels "
-        "that fire most, each with colours of its own.",
+        "that fire most, each on a colour scale of its own.",
     )
 
 
-def feature_maps(real: np.ndarray, synthetic: np.ndarray, grade: str) -> Figure:
+def feature_maps(real: np.ndarray, synthetic: np.ndarray, *, name: str, number: int) -> Figure:
     """Figs 9 and 10: the channels that fire most in a real feature, and the same of a synthetic one.
 
     Args:
       real, synthetic: [height, width, channels].
-      grade: "HGG" (Fig. 9) or "LGG" (Fig. 10).
+      name: of the class.
+      number: of the figure.
     """
-    channels = liveliest_channels(real, MAPS)
-    maps = (np.moveaxis(feature[..., channels], -1, 0) for feature in (real, synthetic))
+    channels = most_active_channels(real, MAPS)
+    shown, beside = (np.moveaxis(feature[..., channels], -1, 0) for feature in (real, synthetic))
     return Figure(
-        run_figures.feature_maps(*maps, grade),
-        f"Two mosaics of the same {len(channels)} channels, of a real {grade} feature and of a synthetic one.",
-        f"Fig. {_NUMBERS[grade]}: the same channels of a real and a synthetic {grade} feature; a channel has the same "
-        "colours in both.",
+        run_figures.feature_maps(shown, beside, name),
+        f"Two mosaics of the same {len(channels)} channels, of a real {name} feature and of a synthetic one.",
+        f"Fig. {number}: the same channels of a real and a synthetic {name} feature; a channel has the same colour scale "
+        "in both.",
     )
 
 
 def generated_slices(rows: Mapping[str, tuple[np.ndarray, np.ndarray | None]], kind: str) -> Figure:
-    """Slices that a generator made, below real ones.
+    """Generated slices, below real ones.
 
     Args:
-      rows: name of each row to its slices [n, height, width], and whether the discriminator confirmed the grade of
-        each, [n] bool; None for real ones.
+      rows: name of each row to its slices [n, height, width], and whether each was accepted, [n] bool; None for real
+        ones.
       kind: of GAN, such as "image_acgan".
     """
     panels = [
         [
-            Panel(image, "" if confirmed is None else "confirmed" if confirmed[i] else "not confirmed")
+            Panel(image, "" if accepted is None else "accepted" if accepted[i] else "not accepted")
             for i, image in enumerate(images)
         ]
-        for images, confirmed in rows.values()
+        for images, accepted in rows.values()
     ]
     return Figure(
         grid(panels, list(rows)),
         f"Slices in rows: {listed(list(rows))}.",
-        f"Slices by the {kind}, drawn at random, below training slices with the most tumour; confirmed means that the "
-        "discriminator sees the wanted grade. Every slice of a volume was learnt from, also those without tumour.",
+        f"Slices by the {kind}, drawn at random, below the training slices with the most tumour; accepted means that "
+        "the discriminator's auxiliary classifier agrees with the class that was asked for. The generator was trained "
+        "on all slices of a volume, also those without tumour.",
     )
 
 
@@ -190,7 +195,7 @@ def gan_curves(history: Mapping[str, Sequence[float]], kind: str) -> Figure:
         "Probability of being real": {"real": "real_source", "synthetic": "fake_source"},
         "Mutual information of codes": {"bound": "information"},
     }
-    known = _known(panels, history)
+    known = _in_history(panels, history)
     return Figure(
         run_figures.training_curves(known),
         f"Training curves of the {kind} over {len(history['d_loss'])} epochs: {listed(known)}.",
@@ -226,13 +231,9 @@ def listed(names: Iterable[str]) -> str:
     return "; ".join(name.replace("\n", " ") for name in names)
 
 
-def liveliest_channels(feature: np.ndarray, most: int) -> np.ndarray:
-    """The channels of [height, width, channels] with the highest means, highest first."""
-    return np.argsort(-feature.mean((0, 1)), kind="stable")[:most]
-
-
-def _liveliest(feature: np.ndarray, most: int) -> np.ndarray:
-    return np.moveaxis(feature[..., liveliest_channels(feature, most)], -1, 0)
+def _most_active(feature: np.ndarray, most: int) -> np.ndarray:
+    """Maps [most, height, width] of the channels that fire most."""
+    return np.moveaxis(feature[..., most_active_channels(feature, most)], -1, 0)
 
 
 def _each_to_one(maps: np.ndarray) -> np.ndarray:
@@ -240,7 +241,7 @@ def _each_to_one(maps: np.ndarray) -> np.ndarray:
     return mosaic(maps / np.maximum(maps.max((1, 2), keepdims=True), 1e-12))
 
 
-def _known(panels, history):
+def _in_history(panels: Mapping[str, Mapping[str, str]], history: Mapping) -> dict[str, dict[str, Sequence[float]]]:
     """Panels with the values of what `history` holds; those without any are left out."""
     found = {
         title: {name: history[key] for name, key in series.items() if key in history}

@@ -1,15 +1,16 @@
-"""The paper's tables 1 to 3 as CSV, what a run found beside what the paper printed, which stands here for all pages."""
+"""The paper's tables 1 to 3 as CSV: what a run found beside what the paper printed, which all pages take from here."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.data.augmentation import Ranges
 from rembrandt_featgen.reporting.study_tables import csv_text
 
-# Technique, parameter, the paper's value, and the field of `Ranges` that holds ours.
+# Technique, parameter, the paper's value, and the field of `Ranges` that holds the run's.
 _TABLE_1 = (
     ("flip horizontally", "probability", 0.5, "flip_horizontal"),
     ("flip vertically", "probability", 0.5, "flip_vertical"),
@@ -28,13 +29,12 @@ _NOTES_2 = {
     "test": "the paper has no third split: see validation",
 }
 _MEASURES = ("soft_dice_loss", "hard_dice", "iou")
-_GRADES = ("HGG", "LGG", "total")
 TEST_PATIENTS, TEST_SLICES = {"HGG": 7, "LGG": 4}, {"HGG": 362, "LGG": 208}  # 3.4
-CLASS_ACCURACY = {64: 0.76, 512: 0.823}  # 4.2.1: filters to share of synthetic features whose grade D confirmed
+CLASS_ACCURACY = {64: 0.76, 512: 0.823}  # 4.2.1: filters to acceptance rate of synthetic features by D
 
 
 class Accuracies(NamedTuple):
-    """A row of Table 3; `balanced` is what the accuracies of the grades come to, and `fitting` the total that does."""
+    """A row of Table 3; `balanced` is the mean of the grades' accuracies, and `fitting` the total that fits them."""
 
     arm: str
     synthetic: int
@@ -59,20 +59,25 @@ TABLE_3 = (
 )
 
 
-def table_1(ranges: Ranges | None, origin: bool = False) -> str:
+def has_classes_of_paper(names: Iterable[str]) -> bool:
+    """Whether classes are those of the paper, so that its numbers can be shown beside a run's."""
+    return set(names) == set(TEST_PATIENTS)
+
+
+def table_1(ranges: Ranges | None, reference: bool = False) -> str:
     """Parameters of the augmentations, of the paper and of the run.
 
     Args:
       ranges: the run's; None for a run without augmentation.
-      origin: whether they are applied as the TensorLayer original does, which shears vertically.
+      reference: whether they are applied as the reference implementation does, which shears vertically.
     """
     rows = []
     for technique, parameter, paper, field in _TABLE_1:
         ours = "off"
         if ranges is not None:
             value = getattr(ranges, field)
-            ours = round(math.degrees(value) if field == "angle" else value, 10)
-            ours = f"{ours} (vertically)" if origin and field == "shear" else ours
+            ours = f"{round(math.degrees(value) if field == 'angle' else value, 10)}"
+            ours = f"{ours} (vertically)" if reference and field == "shear" else ours
         rows.append([technique, parameter, paper, ours])
     return csv_text(["technique", "parameter", "paper", "this_run"], rows)
 
@@ -81,7 +86,7 @@ def table_2(segmentation: Mapping[str, Mapping]) -> str:
     """Segmentation by the fine-tuned U-Net, means over slices.
 
     Args:
-      segmentation: split to measures, as the finetune stage's stage.json holds them.
+      segmentation: split to measures, as the stage.json of `train_unet` holds them.
     """
     header = ["split", "patients", "slices", *_MEASURES, *(f"paper_{name}" for name in _MEASURES), "note"]
     rows = []
@@ -91,32 +96,36 @@ def table_2(segmentation: Mapping[str, Mapping]) -> str:
     return csv_text(header, rows)
 
 
-def table_3(classification: Sequence[Mapping]) -> str:
-    """Accuracy of each arm, per slice and per patient, with 95% intervals over patients; the paper's rows last.
+def table_3(classification: Sequence[Mapping], classes: Classes) -> str:
+    """Accuracy of each arm, per slice and per patient, with 95% intervals over patients.
+
+    The paper's rows come last, if the classes are its own.
 
     Args:
       classification: rows as report.json holds them.
+      classes: of the run.
     """
-    values = [f"accuracy_{grade}" for grade in _GRADES] + ["balanced_accuracy"]
-    header = ["source", "unit", "arm", "classifier", "synthetic_added", "n_HGG", "n_LGG"]
+    names = classes.positive_first
+    values = [f"accuracy_{name}" for name in (*names, "total")] + ["balanced_accuracy"]
+    header = ["source", "unit", "arm", "classifier", "synthetic_added", *(f"n_{name}" for name in names)]
     header += [name for value in values for name in (value, f"{value}_ci95_low", f"{value}_ci95_high")] + ["note"]
     rows = []
     for row in sorted(classification, key=lambda row: row["unit"] != "slice"):  # as the paper counts, first
-        measures = {**{f"accuracy_{grade}": row["accuracy"][grade] for grade in _GRADES}, **row}
+        measures = {**{f"accuracy_{name}": value for name, value in row["accuracy"].items()}, **row}
         cells = [
             "this run",
             row["unit"],
             row["arm"],
             row["classifier"],
             row["synthetic"],
-            row["n"]["HGG"],
-            row["n"]["LGG"],
+            *(row["n"][name] for name in names),
         ]
         for value in values:
             cells += [measures[value], *(row["ci95"].get(value) or (None, None))]
         rows.append([*cells, ""])
-    for paper in TABLE_3:
-        cells = ["paper (REMBRANDT)", "slice", paper.arm, "cnn", paper.synthetic, *TEST_SLICES.values()]
-        accuracies = (paper.HGG, paper.LGG, paper.total, paper.balanced)
+    for paper in TABLE_3 if has_classes_of_paper(names) else ():
+        counts = [TEST_SLICES[name] for name in names]
+        cells = ["paper (REMBRANDT)", "slice", paper.arm, "cnn", paper.synthetic, *counts]
+        accuracies = [*(getattr(paper, name) for name in names), paper.total, paper.balanced]
         rows.append([*cells, *(cell for value in accuracies for cell in (value, None, None)), paper.note])
     return csv_text(header, rows)

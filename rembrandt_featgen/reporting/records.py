@@ -28,52 +28,6 @@ class Measure(NamedTuple):
     form: str = ".3f"
 
 
-ARM_MEASURES = (
-    Measure("accuracy_HGG", "Accuracy HGG", "higher"),
-    Measure("accuracy_LGG", "Accuracy LGG", "higher"),
-    Measure("accuracy_total", "Accuracy total", "higher"),
-    Measure("balanced_accuracy", "Balanced accuracy", "higher"),
-    Measure("mcc", "MCC", "higher"),
-    Measure("auroc", "AUROC", "higher"),
-    Measure("auprc", "AUPRC", "higher"),
-    Measure("sensitivity_at_specificity", "Sensitivity at specificity 0.8", "higher"),
-    Measure("brier", "Brier score", "lower"),
-    Measure("ece", "ECE", "lower"),
-)
-GENERATOR_MEASURES = (
-    Measure("kernel_distance", "Kernel distance", "lower", "between real and generated features", ".3g"),
-    Measure("frechet_distance", "Fréchet distance", "lower", "the same, as if both were Gaussian", ".3g"),
-    Measure("precision", "Precision", "higher", "share of generated features within reach of a real one"),
-    Measure("recall", "Recall", "higher", "share of real features within reach of a generated one"),
-    Measure("density", "Density", "higher", "as precision, less swayed by outliers; 1 for equal distributions"),
-    Measure("coverage", "Coverage", "higher", "share of real features with a generated one among their neighbours"),
-    Measure(
-        "train_synthetic_test_real",
-        "Trained on generated, tested on real",
-        "higher",
-        "balanced accuracy, chance 0.5",
-    ),
-    Measure(
-        "train_real_test_synthetic",
-        "Trained on real, tested on generated",
-        "higher",
-        "balanced accuracy, chance 0.5",
-    ),
-    Measure(
-        "class_accuracy_own",
-        "Right grade by own discriminator",
-        "",
-        "agreement of generator and discriminator, not realism",
-    ),
-    Measure(
-        "class_accuracy_independent",
-        "Right grade by an independent classifier",
-        "higher",
-        "a classifier that the generator never saw",
-    ),
-    Measure("acceptance.HGG", "Share accepted, HGG", "", "confirmed grade, and hence used"),
-    Measure("acceptance.LGG", "Share accepted, LGG", "", "confirmed grade, and hence used"),
-)
 MEMORISATION_MEASURES = (
     Measure(
         "memorisation.nearest_ratio_median",
@@ -89,6 +43,73 @@ MEMORISATION_MEASURES = (
     ),
     Measure("memorisation.p_value", "p, nearer than unseen patients", "", "one-sided, over unseen patients"),
 )
+
+
+def class_names(report: Mapping) -> tuple[str, ...]:
+    """Names of the classes in the order in which tables show them, the positive one first; () if not recorded."""
+    found, positive = dig(report, "classes", "names"), dig(report, "classes", "positive")
+    known = [name for name in found if isinstance(name, str)] if isinstance(found, (list, tuple)) else []
+    return tuple(sorted(dict.fromkeys(known), key=lambda name: name != positive))
+
+
+def positive_class(report: Mapping) -> str:
+    """Name of the class whose probability is shown, or what to call it if it is not recorded."""
+    return str(dig(report, "classes", "positive") or "the positive class")
+
+
+def arm_measures(names: Sequence[str]) -> tuple[Measure, ...]:
+    """Measures of an arm; `names` of the classes in the order of the table."""
+    return (
+        *(Measure(f"accuracy_{name}", f"Accuracy {name}", "higher") for name in names),
+        Measure("accuracy_total", "Accuracy total", "higher"),
+        Measure("balanced_accuracy", "Balanced accuracy", "higher"),
+        Measure("mcc", "MCC", "higher"),
+        Measure("auroc", "AUROC", "higher"),
+        Measure("auprc", "AUPRC", "higher"),
+        Measure("sensitivity_at_specificity", "Sensitivity at specificity 0.8", "higher"),
+        Measure("brier", "Brier score", "lower"),
+        Measure("ece", "ECE", "lower"),
+    )
+
+
+def generator_measures(names: Sequence[str]) -> tuple[Measure, ...]:
+    """Measures of a generator; `names` of the classes in the order of the table."""
+    return (
+        Measure("kernel_distance", "Kernel distance", "lower", "between real and generated features", ".3g"),
+        Measure("frechet_distance", "Fréchet distance", "lower", "the same, as if both were Gaussian", ".3g"),
+        Measure("precision", "Precision", "higher", "share of generated features within reach of a real one"),
+        Measure("recall", "Recall", "higher", "share of real features within reach of a generated one"),
+        Measure("density", "Density", "higher", "as precision, less swayed by outliers; 1 for equal distributions"),
+        Measure("coverage", "Coverage", "higher", "share of real features with a generated one among their neighbours"),
+        Measure(
+            "train_synthetic_test_real",
+            "Trained on generated, tested on real",
+            "higher",
+            "balanced accuracy, chance 0.5",
+        ),
+        Measure(
+            "train_real_test_synthetic",
+            "Trained on real, tested on generated",
+            "higher",
+            "balanced accuracy, chance 0.5",
+        ),
+        Measure(
+            "class_accuracy_own",
+            "Right class by the generator's own discriminator",
+            "",
+            "agreement of generator and discriminator, not realism",
+        ),
+        Measure(
+            "class_accuracy_independent",
+            "Right class by an independent classifier",
+            "higher",
+            "a classifier that the generator never saw",
+        ),
+        *(
+            Measure(f"acceptance.{name}", f"Acceptance rate, {name}", "", "share of generated features that were used")
+            for name in names
+        ),
+    )
 
 
 def dig(record, *keys):
@@ -113,10 +134,16 @@ def pair(bounds) -> tuple[float, float] | None:
 
 
 def value(row: Mapping, key: str) -> float | None:
-    """A measure of an arm or of a generator; "acceptance.HGG" lies one level down, "accuracy_HGG" below "accuracy"."""
+    """A measure of an arm or of a generator.
+
+    Args:
+      row: of the arm or generator.
+      key: "accuracy_x" is the value of x in row["accuracy"], "acceptance.x" that of x in row["acceptance"].
+    """
     if key.startswith("accuracy_"):
-        return finite(dig(row, "accuracy", key[len("accuracy_") :]))
-    return finite(dig(row, *key.split(".")))
+        return finite(dig(row, "accuracy", key.removeprefix("accuracy_")))
+    group, point, inner = key.partition(".")
+    return finite(dig(row, group, inner) if point else dig(row, key))
 
 
 def bounds(row: Mapping, key: str) -> tuple[float, float] | None:
@@ -138,7 +165,8 @@ def entries(record: Mapping | None, key: str) -> list[Mapping]:
 
 def kind(row: Mapping) -> str:
     """Kind of an arm, one of `KINDS`."""
-    return row.get("kind") if row.get("kind") in KINDS else "other"
+    name = row.get("kind")
+    return name if isinstance(name, str) and name in KINDS else "other"
 
 
 def arms(report: Mapping, unit: str = "patient") -> list[Mapping]:
@@ -195,7 +223,7 @@ def copied(generator: Mapping) -> list[tuple[str, int]]:
 
 
 def total(counts) -> int | None:
-    """Sum of the counts of both grades; None unless all are known."""
+    """Sum of the counts of all classes; None unless all are known."""
     known = [finite(count) for count in counts.values()] if isinstance(counts, Mapping) else []
     return int(sum(known)) if known and None not in known else None
 

@@ -8,15 +8,16 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.reporting.drawing import (
     BLUE,
-    GRADES,
     GREY,
     ORANGE,
     SERIES,
     SKY,
     THRESHOLD,
     canvas,
+    class_marks,
     contour,
     floats,
     mosaic,
@@ -36,7 +37,7 @@ def segmentation_overlays(
       images: [n, height, width], any range.
       truths: [n, height, width] in {0, 1}.
       predictions: [n, height, width] probabilities in [0, 1]; their contour is drawn at 0.5.
-      titles: n lines: patient, grade, dice.
+      titles: n lines: patient, class, dice.
     """
     columns = min(len(images), 4 if len(images) in (4, 7, 8) or len(images) > 9 else 3)
     rows = -(-len(images) // columns)
@@ -57,12 +58,12 @@ def segmentation_overlays(
 
 
 @styled
-def feature_maps(real: np.ndarray, synthetic: np.ndarray, grade: str) -> bytes:
+def feature_maps(real: np.ndarray, synthetic: np.ndarray, name: str) -> bytes:
     """Mosaics of the same channels of a real and a synthetic feature, side by side (paper Figs 9-10).
 
     Args:
       real, synthetic: [channels, height, width], 25 channels for mosaics of 5x5; both share each channel's colours.
-      grade: stands in the captions, "real HGG" and "synthetic HGG".
+      name: of the class, for the titles "real <name>" and "synthetic <name>".
     """
     real, synthetic = (np.nan_to_num(np.asarray(maps, float)) for maps in (real, synthetic))
     low, high = (reduce([real, synthetic], axis=(0, 2, 3), keepdims=True)[0] for reduce in (np.min, np.max))
@@ -71,7 +72,7 @@ def feature_maps(real: np.ndarray, synthetic: np.ndarray, grade: str) -> bytes:
     for ax, maps, kind in zip(axes.flat, (real, synthetic), ("real", "synthetic")):
         ax.imshow(mosaic((maps - low) / np.maximum(high - low, 1e-12)), cmap="viridis", vmin=0, vmax=1)
         ax.set_axis_off()
-        ax.set_title(f"{kind} {grade}")
+        ax.set_title(f"{kind} {name}")
     return figure
 
 
@@ -135,28 +136,31 @@ def forest(
 
 
 @styled
-def probability_strip(by_arm: Mapping[str, Sequence[float]], grades: Sequence[str]) -> bytes:
-    """One dot a patient at its probability of HGG, a strip for each arm, coloured by true grade.
+def probability_strip(by_arm: Mapping[str, Sequence[float]], truths: Sequence[str], classes: Classes) -> bytes:
+    """One dot a patient at its probability of the positive class, a strip for each arm, coloured by true class.
 
     Args:
       by_arm: arm to probabilities in [0, 1], by patient.
-      grades: true grade of each patient, "HGG" or "LGG".
+      truths: name of each patient's true class.
+      classes: of the run.
     """
+    marks, positive = class_marks(classes.positive_first), classes.positive
     figure, ((ax,),) = canvas(7.0, 0.62 * len(by_arm) + 1.35)
     ax.axvline(THRESHOLD, color=GREY, lw=1.2, ls="--")
-    for y, probabilities in enumerate(by_arm.values()):
-        probabilities = floats(probabilities)
-        for grade, (colour, marker) in GRADES.items():
-            x = np.sort(probabilities[(np.asarray(grades) == grade) & np.isfinite(probabilities)])
-            middle = y - 0.2 if grade == "HGG" else y + 0.2
+    for y, values in enumerate(by_arm.values()):
+        probabilities = floats(values)
+        for name, (colour, marker) in marks.items():
+            x = np.sort(probabilities[(np.asarray(truths) == name) & np.isfinite(probabilities)])
+            middle = y - 0.2 if name == positive else y + 0.2
             style = {"s": 36, "color": colour, "alpha": 0.75, "edgecolors": "white", "linewidths": 0.6}
             ax.scatter(x, middle + spread(x), marker=marker, clip_on=False, zorder=3, **style)
         ax.axhline(y - 0.5, color="#c4c7cc", lw=0.8)
-    sides = "\N{LEFTWARDS ARROW} called LGG      called HGG \N{RIGHTWARDS ARROW}"
+    others = " or ".join(name for name in classes.names if name != positive)
+    sides = f"\N{LEFTWARDS ARROW} called {others}      called {positive} \N{RIGHTWARDS ARROW}"
     ax.text(0.5, 1.01, sides, transform=ax.transAxes, ha="center", va="bottom", fontsize=8.5, color=GREY)
     ax.set_xlim(-0.02, 1.02)
-    name_rows(ax, by_arm, "Patient's probability of HGG")
-    handles = [Line2D([], [], color=c, marker=marker, ls="", ms=7) for c, marker in GRADES.values()]
-    counts = [f"truly {grade} ({list(grades).count(grade)} patients)" for grade in GRADES]
+    name_rows(ax, by_arm, f"Patient's probability of {positive}")
+    handles = [Line2D([], [], color=c, marker=marker, ls="", ms=7) for c, marker in marks.values()]
+    counts = [f"truly {name} ({list(truths).count(name)} patients)" for name in marks]
     figure.legend(handles, counts, loc="outside lower center", ncols=2)
     return figure

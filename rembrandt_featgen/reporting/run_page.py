@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from rembrandt_featgen.reporting import page, paper_tables, sweep_figures
+from rembrandt_featgen.reporting import page, paper_tables, records, sweep_tables
 from rembrandt_featgen.reporting.drawing import Figure
 from rembrandt_featgen.reporting.page import Place
 
@@ -13,10 +13,22 @@ ONE_CLASS = "not defined: only one class among the test patients"
 UNREPORTED = "not reported by the paper"
 SPLITS = ("train", "validation", "test")
 UNITS = ("patient", "slice")
-# Settings that a reader asks for first; the rest stand under "Methods & provenance".
+# Settings that a reader asks for first; "Methods & provenance" lists the rest.
 KEY_SETTINGS = (
-    *("cohort", "image_size", "test_fraction", "seed", "unet_width", "unet_epochs", "tap", "ndf", "ngf"),
-    *("gan_epochs", "synthetic_per_class", "synthetic_added", "classifier_epochs", "bootstrap_draws"),
+    "cohort",
+    "image_size",
+    "test_fraction",
+    "seed",
+    "unet_width",
+    "unet_epochs",
+    "tap",
+    "ndf",
+    "ngf",
+    "gan_epochs",
+    "synthetic_per_class",
+    "synthetic_added",
+    "classifier_epochs",
+    "bootstrap_draws",
 )
 _PLACES = {
     "forest": Place(
@@ -26,13 +38,14 @@ _PLACES = {
     ),
     "strip": Place(
         "classification",
-        "Strip of dots for each arm: the probability of HGG of each test patient, coloured by its true grade.",
+        "Strip of dots for each arm: the probability of the positive class of each test patient, coloured by its true "
+        "class.",
         "Each dot is a test patient. A good arm has round dots right of the dashed line, diamonds left of it.",
     ),
     "classifier": Place("classification", "Training curves of the classifiers.", "Training of the classifiers."),
     "overlays": Place(
         "segmentation",
-        "FLAIR slices of test patients with the contours of the true and of the predicted tumour.",
+        "Slices of test patients with the contours of the true and of the predicted tumour.",
         "A few test slices, chosen for showing: the table, not this figure, says how good the U-Net is.",
     ),
     "unet": Place(
@@ -45,12 +58,12 @@ _PLACES = {
         "Two mosaics of the same 25 channels, of a real feature and of a synthetic one",
         "The same channels of a real and a synthetic feature; a channel has the same colour scale in both",
     ),
-    "acgan": Place(
+    "gan": Place(
         "generator",
-        "Training curves of the ACGAN: losses, class accuracy and probability of being real, over epochs.",
-        "Training of the ACGAN.",
+        "Training curves of the GAN: losses, class accuracy and probability of being real, over epochs.",
+        "Training of the GAN.",
     ),
-    "figure_11_run": Place("generator", "Training curves of the run's own GAN.", ""),
+    "figure_11_run": Place("generator", "Training curves of the run's GAN, which is not one of the sweep.", ""),
     "figure_sweep": Place("sweeps", "Points of a sweep.", ""),
     "figure_pretraining": Place("sweeps", "Starts of the U-Net.", ""),
     "figure": Place("paper", "A figure of the paper.", ""),
@@ -62,16 +75,15 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
 
     Args:
       report: what report.json holds (DESIGN.md lists the keys); any key may be missing.
-      figures: name to figure, or to its PNG, which then gets the house's words. The start of the name ("forest",
-        "strip", "classifier", "overlays", "unet", "feature_maps", "acgan", "figure") says the section; others come
-        last.
+      figures: name to figure, or to its PNG, which then gets general words. The start of the name ("forest", "strip",
+        "classifier", "overlays", "unet", "feature_maps", "gan", "figure") says the section; others come last.
       context: "title", name of the run; "date", by default today; "links", label to path relative to the page, of
         files beside those of the stages.
 
     Returns:
       HTML text.
     """
-    settings = report.get("settings") or {}
+    settings, names = report.get("settings") or {}, records.class_names(report)
     split = (report.get("cohort") or {}).get("split") or {}
     context = context or {}
     return page.render(
@@ -81,23 +93,24 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         _PLACES,
         {**context, "links": {**_links(report), **context.get("links", {})}},
         tone=_tone(report),
-        swept=sweep_figures.compared(report["sweep"]) if report.get("sweep") else {},
-        axes=sweep_figures.AXES,
-        curves=sweep_figures.CURVES,
+        swept=sweep_tables.compared(report["sweep"]) if report.get("sweep") else {},
+        axes=sweep_tables.axes(names),
+        curves=sweep_tables.curve_axes(names),
         rows=_by_unit(report.get("classification") or []),
         splits=[*(name for name in SPLITS if name in split), *(name for name in split if name not in SPLITS)],
         key_settings={key: settings[key] for key in KEY_SETTINGS if key in settings},
         ONE_CLASS=ONE_CLASS,
         UNREPORTED=UNREPORTED,
         paper=paper_tables,
+        beside_paper=paper_tables.has_classes_of_paper(names),
         NAN=math.nan,
     )
 
 
 def _tone(report: Mapping) -> str:
     """Colour of the verdict's box, by where the interval of the difference lies."""
-    bounds = (report.get("comparison") or {}).get("ci95")
-    if not page.interval(bounds) or bounds[0] <= 0 <= bounds[1]:
+    bounds = records.pair(records.dig(report, "comparison", "ci95"))
+    if bounds is None or bounds[0] <= 0 <= bounds[1]:
         return "open"
     return "helped" if bounds[0] > 0 else "harmed"
 
@@ -110,6 +123,6 @@ def _by_unit(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
 
 
 def _links(report: Mapping) -> dict[str, str]:
-    """The run's files that stand beside the page: report.json and each stage's record."""
+    """The run's files that lie beside the page: report.json and each stage's record."""
     stages = [name for name in report.get("stages") or {} if name != "report"]
     return {"report.json": "report.json", **{f"{name}/stage.json": f"../{name}/stage.json" for name in stages}}

@@ -30,16 +30,19 @@ def _forest(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
         return None
     lines = []
     for row in rows:
-        found = row.get("difference_to_best_classical")
+        difference = row.get("difference_to_best_classical")
         reference = records.is_reference(report, row)
-        p = records.p_text(records.dig(found, "p_adjusted"))
+        p = records.p_text(records.dig(difference, "p_adjusted"))
         lines.append(
             study_plots.ForestRow(
                 records.name(row, rows),
                 records.kind(row),
                 (records.value(row, "balanced_accuracy"), *_ends(records.bounds(row, "balanced_accuracy"))),
-                (records.finite(records.dig(found, "difference")), *_ends(records.pair(records.dig(found, "ci95")))),
-                "the reference" if reference else "not compared" if not found else f"p {p}" if p else "",
+                (
+                    records.finite(records.dig(difference, "difference")),
+                    *_ends(records.pair(records.dig(difference, "ci95"))),
+                ),
+                "the reference" if reference else "not compared" if not difference else f"p {p}" if p else "",
                 records.helped(row),
             )
         )
@@ -60,27 +63,27 @@ def _forest(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
 
 
 def _folds(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
-    records_of_folds = records.entries(report.get("cross_validation"), "fold_records")
-    seeds = {fold.get("name"): fold.get("seed") for fold in records_of_folds}
+    folds = records.entries(report.get("cross_validation"), "fold_records")
+    seeds = {fold.get("name"): fold.get("seed") for fold in folds}
     runs = {}
     for row in rows:
-        found = [
-            (records.finite(fold.get("balanced_accuracy")), seeds.get(fold.get("name")))
-            for fold in records.entries(row, "by_fold")
-        ]
-        found = [run for run in found if run[0] is not None]
-        if found:
-            runs[records.name(row, rows)] = found
+        points = []
+        for fold in records.entries(row, "by_fold"):
+            value = records.finite(fold.get("balanced_accuracy"))
+            if value is not None:
+                points.append((value, seeds.get(fold.get("name"))))
+        if points:
+            runs[records.name(row, rows)] = points
     if not runs:
         return None
-    ends = [value for found in runs.values() for value, _ in found]
+    ends = [value for points in runs.values() for value, _ in points]
     return Figure(
         study_plots.fold_strip(runs),
         f"A strip of dots for each of {len(runs)} arms: balanced accuracy in each test fold and seed, from "
         f"{min(ends):.2f} to {max(ends):.2f}.",
         "Each dot is the balanced accuracy per patient in one test fold with one seed; the black bar is their mean. A "
-        "fold has few patients, so its dots scatter widely, but all arms see the same folds. Where a fold "
-        "tests one grade alone there is no dot.",
+        "fold has few patients, so its dots scatter widely, but all arms see the same folds. A fold whose test "
+        "patients are all of one class has no dot.",
     )
 
 
@@ -110,13 +113,14 @@ def _amounts(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
 
 
 def _reliability(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
-    own = {row.get("arm"): row for row in reversed(rows)}  # the first of an arm's rows
+    row_of_arm = {row.get("arm"): row for row in reversed(rows)}  # the first of an arm's rows
+    positive = records.positive_class(report)
     diagrams = {}
     for entry in records.entries(report, "reliability"):
-        row = own.get(entry.get("arm"), {})
+        row = row_of_arm.get(entry.get("arm"), {})
         bins = [
-            tuple(records.finite(found.get(key)) for key in ("probability", "observed", "n"))
-            for found in records.entries(entry, "bins")
+            (records.finite(one.get("probability")), records.finite(one.get("observed")), records.finite(one.get("n")))
+            for one in records.entries(entry, "bins")
         ]
         if bins:
             diagrams[str(entry.get("arm"))] = study_plots.Diagram(
@@ -126,15 +130,16 @@ def _reliability(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
         return None
     known = {arm: diagram.ece for arm, diagram in diagrams.items() if diagram.ece is not None}
     return Figure(
-        study_plots.reliability_diagrams(diagrams),
-        f"Reliability diagrams of {len(diagrams)} arms, observed share of HGG against its predicted probability"
+        study_plots.reliability_diagrams(diagrams, positive),
+        f"Reliability diagrams of {len(diagrams)} arms, observed share of {positive} against its predicted probability"
         + (
             f"; expected calibration error from {min(known.values()):.3f} to {max(known.values()):.3f}."
             if known
             else "."
         ),
-        "Predictions per patient with about the same probability of HGG, against the share of them that is HGG. On the "
-        "dashed line a probability means what it says; below it probabilities of HGG are too high, above it too low. "
+        f"Predictions per patient with about the same probability of {positive}, against the share of them that is "
+        f"{positive}. On the dashed line a probability means what it says; below it, probabilities of {positive} are "
+        "too high; above it, too low. "
         "The area of a dot grows with the number of predictions. ECE, the mean distance to the line, is above 0 by "
         "chance alone, the more so the fewer the patients.",
     )
@@ -147,10 +152,10 @@ def _power(report: Mapping) -> Figure | None:
     cohort = records.total(records.dig(report, "cohort", "patients"))
     return Figure(
         study_plots.power_curve(points, cohort),
-        "Share of imagined studies that detect the effect, by number of patients: "
+        "Share of simulated studies that detect the effect, by number of patients: "
         + ", ".join(f"{patients:.0f} patients {power:.2f}" for patients, power in sorted(points))
         + ".",
-        (report.get("power_rule") or "Share of imagined studies that would detect what this one estimates.")
+        (report.get("power_rule") or "Share of simulated studies that would detect what this one estimates.")
         + f" Dashed: the customary {study_plots.ENOUGH}"
         + (f"; dotted: this cohort, {cohort} patients" if cohort else "")
         + ". It takes this study's estimate for the truth and is as uncertain as that.",

@@ -8,11 +8,19 @@ from rembrandt_featgen.reporting import checklist, page, records, study_tables
 from rembrandt_featgen.reporting.drawing import Figure
 from rembrandt_featgen.reporting.page import Place
 
-UNDEFINED = "not defined: a grade has no patient, or the arm has no such measure"
-# Settings that a reader asks for first; the rest stand under "Methods & provenance".
+UNDEFINED = "not defined: a class has no patient, or the arm has no such measure"
+# Settings that a reader asks for first; "Methods & provenance" lists the rest.
 KEY_SETTINGS = (
-    *("cohort", "modalities", "image_size", "seed", "unet_width", "unet_epochs", "tap", "classifier_epochs"),
-    *("bootstrap_draws", "permutations"),
+    "cohort",
+    "modalities",
+    "image_size",
+    "seed",
+    "unet_width",
+    "unet_epochs",
+    "tap",
+    "classifier_epochs",
+    "bootstrap_draws",
+    "permutations",
 )
 _PLACES = {
     "forest": Place("arms", "Forest plot of the arms.", "Balanced accuracy per patient with 95% intervals."),
@@ -24,7 +32,7 @@ _PLACES = {
         "Two mosaics of the same 25 channels, of a real feature and of a generated one",
         "The same channels of a real and a generated feature; a channel has the same colour scale in both",
     ),
-    "power": Place("trust", "Power against number of patients.", "Share of imagined studies that detect the effect."),
+    "power": Place("trust", "Power against number of patients.", "Share of simulated studies that detect the effect."),
     "overlays": Place("segmentation", "Slices with true and predicted tumour.", "A few test slices, chosen to show."),
 }
 
@@ -34,9 +42,9 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
 
     Args:
       report: what the study's report.json holds; any key may be missing or None.
-      figures: name to figure, as `study_figures.draw` makes them, or to its PNG, which then gets the house's words.
-        The start of the name ("forest", "folds", "amounts", "reliability", "feature_maps", "power", "overlays") says
-        where it stands; others come last.
+      figures: name to figure, as `study_figures.draw` makes them, or to its PNG, which then gets general words. The
+        start of the name ("forest", "folds", "amounts", "reliability", "feature_maps", "power", "overlays") says
+        its section; others come last.
       context: "title", name of the study; "date", by default today; "links", label to path relative to the page, by
         default report.json and the files of `tables.files`, all beside it.
 
@@ -65,6 +73,8 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
             "TRIPOD+AI": (checklist.TRIPOD_SOURCE, checklist.tripod(report)),
         },
         records=records,
+        arm_measures=records.arm_measures(records.class_names(report)),
+        generator_measures=records.generator_measures(records.class_names(report)),
         name=lambda row: records.name(row, rows),
         is_reference=lambda row: records.is_reference(report, row),
         UNDEFINED=UNDEFINED,

@@ -37,7 +37,7 @@ class ForestRow(NamedTuple):
     kind: str  # a key of `MARKS`
     value: tuple[float | None, float | None, float | None] = NOTHING  # value, low and high
     difference: tuple[float | None, float | None, float | None] = NOTHING
-    note: str = ""  # stands behind the difference
+    note: str = ""  # printed after the difference
     helped: bool = False  # fills the mark of the difference
 
 
@@ -108,7 +108,7 @@ def fold_strip(by_arm: Mapping[str, Sequence[tuple[float, int | None]]]) -> byte
         runs = sorted(runs, key=lambda run: run[0])
         values = floats([value for value, _ in runs])
         for x, height, (_, seed) in zip(values, spread(values), runs):
-            colour, marker = styles.get(seed, (BLUE, "o"))
+            colour, marker = (BLUE, "o") if seed is None else styles[seed]
             style = {"s": 30, "color": colour, "alpha": 0.8, "edgecolors": "white", "linewidths": 0.6}
             ax.scatter(x, y + 1.8 * height, marker=marker, clip_on=False, zorder=3, **style)
         if len(values):
@@ -132,8 +132,8 @@ def amount_curves(
     """A panel for each arm: its curve with the band of its intervals, the other arms in grey behind.
 
     Args:
-      curves: arm to points (amount as text, balanced accuracy, low, high); amounts stand in the order in which they
-        first come.
+      curves: arm to points (amount as text, balanced accuracy, low, high); the axis has the amounts in the order in
+        which they first come.
       kinds: arm to a key of `MARKS`.
       reference: balanced accuracy to draw a dashed line at.
     """
@@ -163,8 +163,13 @@ def amount_curves(
 
 
 @styled
-def reliability_diagrams(diagrams: Mapping[str, Diagram]) -> bytes:
-    """Small multiples of the observed share of HGG against its predicted probability; `diagrams` by arm."""
+def reliability_diagrams(diagrams: Mapping[str, Diagram], positive: str) -> bytes:
+    """Small multiples of the observed share of the positive class against its predicted probability.
+
+    Args:
+      diagrams: by arm.
+      positive: name of the positive class.
+    """
     figure, axes, columns = _multiples(len(diagrams), 5, 2.05, 2.2)
     for number, (ax, (arm, diagram)) in enumerate(zip(axes, diagrams.items())):
         colour, marker = MARKS[diagram.kind]
@@ -180,14 +185,14 @@ def reliability_diagrams(diagrams: Mapping[str, Diagram]) -> bytes:
         ax.set_title(clipped(arm, 22) + error, fontsize=9)
         below = number + columns >= len(diagrams)
         ax.tick_params(labelleft=number % columns == 0, labelbottom=below, labelsize=8)
-    figure.supxlabel("predicted probability of HGG", fontsize=10)
-    figure.supylabel("observed share of HGG", fontsize=10)
+    figure.supxlabel(f"predicted probability of {positive}", fontsize=10)
+    figure.supylabel(f"observed share of {positive}", fontsize=10)
     return figure
 
 
 @styled
 def power_curve(points: Sequence[tuple[float, float]], cohort: int | None = None) -> bytes:
-    """Share of imagined studies that detect the effect against their number of patients.
+    """Share of simulated studies that detect the effect against their number of patients.
 
     Args:
       points: (patients, power in [0, 1]).

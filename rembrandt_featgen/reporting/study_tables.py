@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from rembrandt_featgen.reporting import checklist, records
@@ -18,15 +18,6 @@ _SPECIALS = {
     ">": r"\textgreater{}",
     "\N{MINUS SIGN}": "$-$",
     "\N{EN DASH}": "--",
-}
-# Measures of the paper's table, and whether their intervals fit in; the CSV has all.
-_PRINTED = {
-    "accuracy_HGG": False,
-    "accuracy_LGG": False,
-    "balanced_accuracy": True,
-    "auroc": True,
-    "brier": False,
-    "ece": False,
 }
 
 
@@ -50,8 +41,9 @@ def files(report: Mapping) -> dict[str, str]:
 
 def arms_csv(report: Mapping) -> str:
     """A row for each arm and unit with all measures in full precision; what is not defined is empty."""
-    keys = [measure.key for measure in records.ARM_MEASURES]
-    header = ["unit", "kind", "arm", "classifier", "n_HGG", "n_LGG"]
+    names = records.class_names(report)
+    keys = [measure.key for measure in records.arm_measures(names)]
+    header = ["unit", "kind", "arm", "classifier", *(f"n_{name}" for name in names)]
     header += [name for key in keys for name in (key, f"{key}_ci95_low", f"{key}_ci95_high")]
     header += [
         "difference_against",
@@ -66,7 +58,7 @@ def arms_csv(report: Mapping) -> str:
         for row in records.arms(report, unit):
             found = row.get("difference_to_best_classical")
             cells = [unit, records.kind(row), row.get("arm"), row.get("classifier")]
-            cells += [records.dig(row, "n", grade) for grade in ("HGG", "LGG")]
+            cells += [records.dig(row, "n", name) for name in names]
             for key in keys:
                 cells += [records.value(row, key), *(records.bounds(row, key) or (None, None))]
             cells += [records.dig(found, "against"), records.finite(records.dig(found, "difference"))]
@@ -78,7 +70,7 @@ def arms_csv(report: Mapping) -> str:
 
 def generators_csv(report: Mapping) -> str:
     """A row for each generator: all measures, their standard deviation over folds, and the audit of memorisation."""
-    measures = [*records.GENERATOR_MEASURES, *records.MEMORISATION_MEASURES]
+    measures = _of_generators(report)
     header = ["arm", "memorisation_memorised"]
     header += [name for m in measures for name in (m.key.replace(".", "_"), f"{m.key.replace('.', '_')}_sd")]
     rows = [
@@ -94,9 +86,16 @@ def generators_csv(report: Mapping) -> str:
 
 def arms_table(report: Mapping) -> Table:
     """Arms by kind: measures per patient with their intervals, and the difference to the reference."""
-    rows = records.arms(report)
-    printed = _PRINTED.items()
-    titles = {measure.key: measure.title for measure in records.ARM_MEASURES}
+    rows, names = records.arms(report), records.class_names(report)
+    titles = {measure.key: measure.title for measure in records.arm_measures(names)}
+    # Whether the interval of each fits in; the CSV has all measures and intervals.
+    printed = {
+        **{f"accuracy_{name}": False for name in names},
+        "balanced_accuracy": True,
+        "auroc": True,
+        "brier": False,
+        "ece": False,
+    }
     groups: dict[str, list] = {}
     for row in rows:
         found = row.get("difference_to_best_classical")
@@ -104,7 +103,10 @@ def arms_table(report: Mapping) -> Table:
         groups.setdefault(records.KINDS[records.kind(row)], []).append(
             [
                 records.name(row, rows),
-                *(_cell(records.value(row, key), records.bounds(row, key) if wide else None) for key, wide in printed),
+                *(
+                    _cell(records.value(row, key), records.bounds(row, key) if wide else None)
+                    for key, wide in printed.items()
+                ),
                 "reference" if records.is_reference(report, row) else gap,
                 records.p_text(records.dig(found, "p_adjusted")),
             ]
@@ -115,7 +117,7 @@ def arms_table(report: Mapping) -> Table:
         "brackets 95% bootstrap intervals over patients. The difference is that of balanced accuracy to the reference "
         "arm, paired over patients, with Holm-adjusted p.",
         "tab:arms",
-        ["Arm", *(titles[key] for key in _PRINTED), "Difference", "p"],
+        ["Arm", *(titles[key] for key in printed), "Difference", "p"],
         list(groups.items()),
     )
 
@@ -123,23 +125,21 @@ def arms_table(report: Mapping) -> Table:
 def generators_table(report: Mapping) -> Table:
     """Measures in rows, generators in columns: means over folds with their standard deviation."""
     rows = records.entries(report, "generators")
-    lines = [
-        [
-            measure.title,
-            *(_spread(row, measure) for row in rows),
-        ]
-        for measure in (*records.GENERATOR_MEASURES, *records.MEMORISATION_MEASURES)
-    ]
-    said = {True: "yes", False: "no"}
-    lines.append(
-        ["Memorises training features", *(said.get(records.dig(row, "memorisation", "memorised"), "") for row in rows)]
-    )
+    lines = [[measure.title, *(_spread(row, measure) for row in rows)] for measure in _of_generators(report)]
+    answers = {True: "yes", False: "no"}
+    memorised = [answers.get(records.dig(row, "memorisation", "memorised"), "") for row in rows]
+    lines.append(["Memorises training features", *memorised])
     return Table(
         "Generators of features: mean over folds, with the standard deviation over folds where it is known.",
         "tab:generators",
         ["Measure", *(str(row.get("arm")) for row in rows)],
         [("", lines)],
     )
+
+
+def _of_generators(report: Mapping) -> tuple[records.Measure, ...]:
+    """Measures of generators, in the order of the tables."""
+    return records.generator_measures(records.class_names(report)) + records.MEMORISATION_MEASURES
 
 
 def latex(table: Table) -> str:
@@ -189,7 +189,7 @@ def _spread(row: Mapping, measure: records.Measure) -> str:
     return _cell(value, None, measure.form) + text
 
 
-def csv_text(header: Sequence[str], rows: Sequence[Sequence]) -> str:
+def csv_text(header: Iterable[str], rows: Iterable[Iterable]) -> str:
     """Header and rows as CSV; None is empty, floats keep all digits."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
