@@ -1,12 +1,9 @@
-"""What networks look at and look for, by tf-keras-vis: Grad-CAM, saliency and activation maximisation.
-
-tf-keras-vis is imported here alone.
-"""
+"""Grad-CAM, saliency and activation maximisation, by tf-keras-vis, which no other file imports."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -32,13 +29,14 @@ def of_slices(encoder: tf.keras.Model, classifier: tf.keras.Model) -> tf.keras.M
       classifier: of `build_classifier`.
 
     Returns:
-      Model from slices [batch, height, width, channels] to the logit of HGG, [batch, 1]; weights are shared.
+      Model from slices [batch, height, width, channels] to the logit of the positive class, [batch, 1]; weights are
+      shared.
     """
     return tf.keras.Model(encoder.input, _logit(classifier)(encoder.output), name="slice_to_logit")
 
 
 def of_features(classifier: tf.keras.Model) -> tf.keras.Model:
-    """The classifier in the form of `of_slices`, from features [batch, height, width, channels] to the logit of HGG."""
+    """The classifier in the form of `of_slices`, from features [batch, height, width, channels] to the logit."""
     feature = tf.keras.Input(classifier.input_shape[1:])
     named = tf.keras.layers.Activation("linear", name=_FEATURES)(feature)
     return tf.keras.Model(feature, _logit(classifier)(named), name="feature_to_logit")
@@ -50,7 +48,7 @@ def _logit(classifier: tf.keras.Model) -> tf.keras.Model:
 
 
 def heat_maps(model: tf.keras.Model, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the evidence for the grade that is called lies.
+    """Where the evidence for the predicted class is.
 
     Args:
       model: of `of_slices` or `of_features`.
@@ -60,9 +58,9 @@ def heat_maps(model: tf.keras.Model, inputs: np.ndarray) -> tuple[np.ndarray, np
       Grad-CAM (Selvaraju et al. 2017) and saliency (SmoothGrad, Smilkov et al. 2017; the channel with the steepest
       gradient counts), both [n, height, width] >= 0.
     """
-    called = BinaryScore([bool(logit > 0) for logit in model.predict(inputs, verbose=0)[:, 0]])
+    predicted = BinaryScore([bool(logit > 0) for logit in model.predict(inputs, verbose=0)[:, 0]])
     cam = Gradcam(model)(
-        called,
+        predicted,
         inputs,
         penultimate_layer=_FEATURES,
         seek_penultimate_conv_layer=False,  # it knows Keras' own convolutions only
@@ -71,12 +69,17 @@ def heat_maps(model: tf.keras.Model, inputs: np.ndarray) -> tuple[np.ndarray, np
     )
     # Cell i of a block covers the pixels from i * stride on: tf.image knows that, tf-keras-vis' zoom pins corners.
     expanded = tf.image.resize(np.asarray(cam)[..., None], inputs.shape[1:3])[..., 0].numpy()
-    saliency = Saliency(model)(called, inputs, smooth_samples=_NOISY_COPIES, smooth_noise=_NOISE, normalize_map=False)
+    saliency = Saliency(model)(predicted, inputs, smooth_samples=_NOISY_COPIES, smooth_noise=_NOISE, normalize_map=False)
     return expanded, np.asarray(saliency)
 
 
 def maximise_channel(
-    encoder: tf.keras.Model, channels: Sequence[int], start: np.ndarray, bounds: tuple[float, float], steps: int
+    encoder: tf.keras.Model,
+    channels: Sequence[int],
+    start: np.ndarray,
+    *,
+    bounds: tuple[float, float],
+    steps: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Slices that maximise the mean of single channels of a block.
 
@@ -92,36 +95,43 @@ def maximise_channel(
     """
 
     def means(features):
-        return tf.gather(tf.reduce_mean(features, (1, 2)), channels, axis=1, batch_dims=1)
+        return tf.gather(tf.reduce_mean(features, (1, 2)), of_slice, axis=1, batch_dims=1)
 
-    channels = tf.constant(channels)[:, tf.newaxis]
+    of_slice = tf.constant(channels)[:, tf.newaxis]
     before = tf.maximum(means(encoder(start, training=False)), 1e-6)
     # in units of where it starts, so that one weight of roughness suits all channels
-    found = _maximise(encoder, lambda features: means(features) / before, start, bounds, steps, _SLICE_ROUGHNESS)
-    return found, means(encoder(found, training=False)).numpy()[:, 0]
+    maximised = _maximise(
+        encoder,
+        lambda features: means(features) / before,
+        start,
+        bounds=bounds,
+        steps=steps,
+        roughness=_SLICE_ROUGHNESS,
+    )
+    return maximised, means(encoder(maximised, training=False)).numpy()[:, 0]
 
 
 def class_head(discriminator: tf.keras.Model) -> tf.keras.Model | None:
-    """From scaled features [batch, h, w, channels] to the grades' logits [batch, 2]; None for a D without that head."""
+    """From scaled features [batch, h, w, channels] to logits [batch, classes]; None for a D without that head."""
     if "grade" not in [layer.name for layer in discriminator.layers]:
         return None
     return tf.keras.Model(discriminator.input, discriminator.get_layer("grade").output, name="class_head")
 
 
 def log_odds(head: tf.keras.Model, features: np.ndarray, label: int) -> np.ndarray:
-    """[n] log-odds of a grade by `class_head`, for scaled features [n, h, w, channels]."""
+    """[n] log-odds of one of two classes by `class_head`, for scaled features [n, h, w, channels]."""
     logits = head.predict(features, verbose=0)
     return logits[:, label] - logits[:, 1 - label]
 
 
-def maximise_grade(
-    head: tf.keras.Model, label: int, start: np.ndarray, bounds: tuple[float, float], steps: int
+def maximise_class(
+    head: tf.keras.Model, label: int, start: np.ndarray, *, bounds: tuple[float, float], steps: int
 ) -> np.ndarray:
-    """The scaled feature that maximises the log-odds of a grade.
+    """The scaled feature that maximises the log-odds of one of two classes.
 
     Args:
       head: of `class_head`.
-      label: 0 = LGG, 1 = HGG.
+      label: of the class.
       start: [h, w, channels], where the search starts.
       bounds: lowest and highest of its values.
       steps: of gradient ascent.
@@ -133,16 +143,24 @@ def maximise_grade(
     def score(logits):
         return logits[:, label] - logits[:, 1 - label]
 
-    return _maximise(head, score, start[None], bounds, steps, _FEATURE_ROUGHNESS)[0]
+    return _maximise(head, score, start[None], bounds=bounds, steps=steps, roughness=_FEATURE_ROUGHNESS)[0]
 
 
-def _maximise(model, score, start, bounds, steps, roughness):
+def _maximise(
+    model: tf.keras.Model,
+    score: Callable[[tf.Tensor], tf.Tensor],
+    start: np.ndarray,
+    *,
+    bounds: tuple[float, float],
+    steps: int,
+    roughness: float,
+) -> np.ndarray:
     """Gradient ascent within bounds, with a step of a fiftieth of their width; `roughness` weighs total variation."""
 
     def keep_within(values):  # tf-keras-vis would only cut what it returns
         return tf.clip_by_value(values, *bounds)
 
-    found = ActivationMaximization(model)(
+    maximised = ActivationMaximization(model)(
         score,
         seed_input=tf.constant(start, tf.float32),
         input_range=bounds,
@@ -151,4 +169,4 @@ def _maximise(model, score, start, bounds, steps, roughness):
         steps=steps,
         optimizer=tf.keras.optimizers.Adam((bounds[1] - bounds[0]) / 50),
     )
-    return np.asarray(found)
+    return np.asarray(maximised)

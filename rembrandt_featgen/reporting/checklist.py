@@ -1,8 +1,8 @@
-"""The CLAIM and TRIPOD+AI reporting checklists, filled in from a study's own records.
+"""The CLAIM and TRIPOD+AI reporting checklists, filled in from the records of a study.
 
-Titles are in our own words and short; the lists themselves say what each item asks for:
-- CLAIM: Mongan, Moy and Kahn 2020, Radiol Artif Intell 2(2):e200029; 2024 update, whose numbers stand here: Tejani et
-  al. 2024, Radiol Artif Intell 6(4):e240300.
+Titles are short and in words of ours; the lists themselves say what each item asks for:
+- CLAIM: Mongan, Moy and Kahn 2020, Radiol Artif Intell 2(2):e200029; 2024 update, whose numbers are used here: Tejani
+  et al. 2024, Radiol Artif Intell 6(4):e240300.
 - TRIPOD+AI: Collins et al. 2024, BMJ 385:e078378.
 """
 

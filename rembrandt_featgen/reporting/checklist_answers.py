@@ -39,20 +39,21 @@ def setting(report: Mapping, name: str) -> str:
 def by_authors() -> dict[str, Answer]:
     """Questions that no run can answer."""
     questions = {
-        "title": "a title that says: development and internal evaluation of deep learning, grade of glioma, MRI",
+        "title": "a title that says: development and internal evaluation of deep learning, what is classified, and the "
+        "imaging modality",
         "background": "clinical and scientific background, and models that exist",
-        "population": "whom the model is for, and where it would stand in the care pathway",
+        "population": "whom the model is for, and its place in the care pathway",
         "inequalities": "what is known of inequalities between groups of these patients",
         "dates": "when the patients were imaged",
         "setting": "kind and place of the centres",
         "treatments": "treatments before imaging",
         "deidentification": "how images were de-identified; the run shows only the patient names that it was given",
-        "acquisition": "scanners and sequences; the run reads NIfTI volumes, which do not tell",
+        "acquisition": "scanners and sequences; the run reads NIfTI volumes, which do not record them",
         "outcome_reason": "why this reference standard",
-        "annotators": "who graded and who drew the masks, and their qualifications",
-        "test_annotation": "how; the run takes grades and masks of all patients from the same source",
-        "raters": "agreement of raters; the run sees one grade and one mask for each patient",
-        "blinding": "whether graders knew the images",
+        "annotators": "who assigned the classes and who drew the masks, and their qualifications",
+        "test_annotation": "how; the run takes classes and masks of all patients from the same source",
+        "raters": "agreement of raters; the run sees one class and one mask for each patient",
+        "blinding": "whether those who assigned the classes knew the images",
         "predictor_assessors": "who drew the tumour masks that the U-Net learns from",
         "implications": "what follows for practice; the run itself supports no clinical use",
         "trial": "registration, if the images come from a trial",
@@ -71,7 +72,7 @@ def of_data(report: Mapping) -> dict[str, Answer]:
     """Answers on images, patients and reference standard; any key of the report may be missing."""
     patients, sites = records.dig(report, "cohort", "patients"), records.dig(report, "cohort", "sites")
     source, size = records.dig(report, "cohort", "source"), records.dig(report, "settings", "image_size")
-    counted = _counts(patients)
+    counted, classes = _counts(patients), " or ".join(records.class_names(report))
     places = f"; {len(sites)} sites" if isinstance(sites, Mapping) and sites else ""
     cut = f", cropped or padded to {size} x {size} pixels" if size else ""
     answers = {
@@ -80,7 +81,7 @@ def of_data(report: Mapping) -> dict[str, Answer]:
         "flow": for_authors("numbers included and excluded; the run recorded none"),
         "preprocessing": Answer(
             REPORTED,
-            f"Volumes turned to axial slices{cut}; intensities less the mean and over the standard deviation of each "
+            f"Volumes cut into axial slices{cut}; intensities minus the mean, divided by the standard deviation, of each "
             "run's training patients. Truncated, constant or non-finite volumes stop the program. Not compared "
             "between groups of patients.",
         ),
@@ -91,19 +92,19 @@ def of_data(report: Mapping) -> dict[str, Answer]:
         ),
         "missing": Answer(
             PARTLY,
-            "Nothing is imputed: a patient without grade, mask or a modality stops the program until that is mended or "
-            "the patient left out. Whom the authors left out, the run does not know.",
+            "Nothing is imputed: a patient without class, mask or a modality stops the program until that is fixed or "
+            "the patient left out. The run does not know whom the authors left out.",
         ),
         "outcome": Answer(
             PARTLY,
-            "Tumour grade of the patient, HGG (WHO 3 and 4) or LGG (WHO 2), as given with the images; no time horizon. "
-            "Authors: how it was established.",
+            f"Class of the patient{f', {classes}' if classes else ''}, as given with the images; no time horizon. Authors: "
+            "what the classes mean, and how they were established.",
         ),
         "poor_input": Answer(
             REPORTED, "The program refuses unreadable, constant or non-finite volumes by name and imputes nothing."
         ),
         "users": Answer(
-            REPORTED, "Users give NIfTI volumes of the modalities trained on, of one patient; there is no interaction."
+            REPORTED, "Users give NIfTI volumes of one patient, of the modalities trained on; there is no interaction."
         ),
     }
     if source:
@@ -120,13 +121,13 @@ def of_design(report: Mapping) -> dict[str, Answer]:
     grouping = records.dig(validation, "grouping")
     by_site = grouping == "site"
     verdict, rule = report.get("verdict"), report.get("verdict_rule")
-    aim = "Whether generated features improve the classification of grade over the best arm that generates nothing"
+    aim = "Whether generated features improve classification over the best arm that generates nothing"
     power = [f"{found:.2f} with {patients:.0f} patients" for patients, found in records.power(report)]
     arms = len({row.get("arm") for row in records.arms(report)})
     answers = {
         "abstract": for_authors("the structured abstract"),
         "aims": Answer(PARTLY, f"{aim}. The run recorded no rule for the verdict."),
-        "design": Answer(PARTLY, "Stored images were analysed; whether they were collected for this, the authors say."),
+        "design": Answer(PARTLY, "Stored images were analysed. Authors: whether they were collected for this study."),
         "goal": Answer(
             REPORTED,
             f"Comparison of methods ({arms} arms), development and internal validation; no clinical claim.",
@@ -144,7 +145,7 @@ def of_design(report: Mapping) -> dict[str, Answer]:
         "numbers": _numbers(validation),
         "comparison_of_data": not_done("the run kept no record of its folds."),
         "characteristics": Answer(
-            PARTLY, "Grades are tabled. Age, sex and clinical findings: not seen by the run; for the authors to say."
+            PARTLY, "Classes are tabled. Age, sex and clinical findings: not seen by the run; for the authors to say."
         ),
     }
     if verdict:
@@ -164,7 +165,7 @@ def of_design(report: Mapping) -> dict[str, Answer]:
         text = f"All patients at hand; no size was set in advance. Power, estimated afterwards: {', '.join(power)}."
         answers["sample_size"] = Answer(PARTLY, text)
     if records.entries(validation, "fold_records"):
-        text = "Grades of training and test patients of each run are tabled; of other characteristics nothing is known."
+        text = "Classes of training and test patients of each run are tabled; no other characteristics are known."
         answers["comparison_of_data"] = Answer(PARTLY, text)
     return answers
 
@@ -174,7 +175,7 @@ def _folded(validation: Mapping) -> str:
     folds, repeats, seeds = (records.finite(validation.get(key)) for key in ("folds", "repeats", "seeds"))
     share = records.finite(validation.get("validation_fraction"))
     by_site = validation.get("grouping") == "site"
-    stratified = f"stratified by grade{' as far as sites allow' if by_site else ''}"
+    stratified = f"stratified by class{' as far as sites allow' if by_site else ''}"
     return (
         (f"{repeats:.0f} times " if (repeats or 1) > 1 else "")
         + f"{folds:.0f}-fold cross-validation by {validation.get('grouping') or 'an unrecorded unit'}, {stratified}"
@@ -194,10 +195,10 @@ def _numbers(validation) -> Answer:
             parts.append(f"{part} {min(totals)}" + (f" to {max(totals)}" if max(totals) > min(totals) else ""))
     if not parts:
         return for_authors("numbers in each analysis; the run kept no record of its folds")
-    return Answer(REPORTED, f"Patients in each of {len(folds)} runs: {', '.join(parts)}(table of runs).")
+    return Answer(REPORTED, f"Patients in each of {len(folds)} runs: {', '.join(parts)} (table of runs).")
 
 
 def _counts(patients) -> str:
     """ "170 patients (108 HGG, 62 LGG)"; empty if unknown."""
     total = records.total(patients)
-    return "" if total is None else f"{total} patients ({', '.join(f'{n} {grade}' for grade, n in patients.items())})"
+    return "" if total is None else f"{total} patients ({', '.join(f'{n} {name}' for name, n in patients.items())})"

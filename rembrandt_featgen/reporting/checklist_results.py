@@ -27,13 +27,13 @@ def of_model(report: Mapping) -> dict[str, Answer]:
     answers = {
         "model": Answer(
             REPORTED if shape else PARTLY,
-            f"U-Net (features), generators of features ({', '.join(generative) or 'none recorded'}), classifier of "
-            f"grade ({classifiers or 'not recorded'}); {shape or 'no settings recorded'}. Every layer: the program's "
+            f"U-Net (features), generators of features ({', '.join(generative) or 'none recorded'}), classifier "
+            f"({classifiers or 'not recorded'}); {shape or 'no settings recorded'}. Every layer: the program's "
             f"source. Chosen on validation patients: {', '.join(chosen)}.",
         ),
         "specification": Answer(
             PARTLY,
-            "Source and settings give every model back, and a run's export writes models that work alone. Authors: "
+            "Source and settings reproduce every model, and a run's export writes models that work alone. Authors: "
             "where they are.",
         ),
         "software": for_authors("packages and versions; the run recorded none"),
@@ -41,21 +41,22 @@ def of_model(report: Mapping) -> dict[str, Answer]:
         "training": for_authors("how it was trained; the run recorded no settings"),
         "selection": Answer(
             REPORTED,
-            f"Chosen on validation patients of each run: {', '.join(chosen)}. No test patient has a say"
-            + (f", but for the reference: {why}." if why else "."),
+            f"Chosen on validation patients of each run: {', '.join(chosen)}. Test patients chose nothing"
+            + (f", except the reference: {why}." if why else "."),
         ),
         "ensembles": not_done("each run's model predicts alone; only a patient's slices are pooled."),
         "predictors": Answer(REPORTED, "All channels of the U-Net's features; none was selected by the outcome."),
         "predictors_defined": Answer(
             REPORTED,
             f"Activations of block {setting(report, 'tap')} of a U-Net trained to segment the tumour, from "
-            f"{setting(report, 'modalities')}. The U-Net does not see grades.",
+            f"{setting(report, 'modalities')}. The U-Net does not see classes.",
         ),
         "predictor_handling": Answer(REPORTED, "Channels scaled by training patients; otherwise as they are."),
         "imbalance": not_done("the run recorded no arm that deals with it."),
         "output": Answer(
             REPORTED,
-            "Probability of HGG of a slice, and of a patient by the mean log-odds of the slices. Threshold: "
+            f"Probability of {records.positive_class(report)} for a slice, and for a patient by the mean log-odds of the "
+            "slices. Threshold: "
             + ("chosen on validation patients of each run." if thresholds else "0.5."),
         ),
         "predictions": Answer(REPORTED, "By each run's trained networks, out of fold, with the program's own code."),
@@ -87,7 +88,8 @@ def of_model(report: Mapping) -> dict[str, Answer]:
 def of_evaluation(report: Mapping) -> dict[str, Answer]:
     """Answers on how performance was judged; any key of the report may be missing."""
     rows = records.arms(report)
-    shown = [m.title for m in records.ARM_MEASURES if any(records.value(row, m.key) is not None for row in rows)]
+    measures = records.arm_measures(records.class_names(report))
+    shown = [m.title for m in measures if any(records.value(row, m.key) is not None for row in rows)]
     seeds = records.finite(records.dig(report, "cross_validation", "seeds")) or 1
     checks = records.entries(report, "self_checks")
     passed = sum(check.get("passed") is True for check in checks)
@@ -100,10 +102,10 @@ def of_evaluation(report: Mapping) -> dict[str, Answer]:
         "statistics": not_done("the run recorded no intervals."),
         "robustness": not_done("one seed, one setting."),
         "explainability": not_done("no method explains single predictions."),
-        "fairness": not_done("the run knows no sex, age or origin of patients."),
+        "fairness": not_done("the run does not know the sex, age or ethnicity of patients."),
         "clusters": not_done("patients of all sites were mixed."),
         "cluster_results": not_done("folds mix the sites."),
-        "failures": not_done("patients who were graded wrongly were not looked at one by one."),
+        "failures": not_done("patients who were misclassified were not examined one by one."),
     }
     if shown:
         diagrams = "; reliability diagrams" if records.entries(report, "reliability") else ""
@@ -123,7 +125,7 @@ def of_evaluation(report: Mapping) -> dict[str, Answer]:
 
 
 def of_results(report: Mapping) -> dict[str, Answer]:
-    """Answers on what came out; any key of the report may be missing."""
+    """Answers on results; any key of the report may be missing."""
     rows = records.arms(report)
     without, with_generator = (
         records.best([row for row in rows if (records.kind(row) == "generative") == generative])
@@ -140,17 +142,17 @@ def of_results(report: Mapping) -> dict[str, Answer]:
     }
     if top:
         scores = "; ".join(f"{records.name(row, rows)} {_score(row, 'balanced_accuracy')}" for row in top)
-        grades = "; ".join(
-            f"{records.name(row, rows)} HGG {_score(row, 'accuracy_HGG')}, LGG {_score(row, 'accuracy_LGG')}, AUROC "
-            f"{_score(row, 'auroc')}"
+        keys = {**{name: f"accuracy_{name}" for name in records.class_names(report)}, "AUROC": "auroc"}
+        by_class = "; ".join(
+            f"{records.name(row, rows)} {', '.join(f'{name} {_score(row, key)}' for name, key in keys.items())}"
             for row in top
         )
         answers["performance"] = Answer(
             PARTLY,
-            f"Balanced accuracy per patient, the best arms without and with a generator: {scores}. All arms and both "
-            "grades are tabled. Subgroups of patients: not examined.",
+            f"Balanced accuracy per patient, the best arms without and with a generator: {scores}. All arms and "
+            "classes are tabled. Subgroups of patients: not examined.",
         )
-        answers["diagnostic"] = Answer(REPORTED, f"Per patient, share of each grade that is right: {grades}.")
+        answers["diagnostic"] = Answer(REPORTED, f"Per patient, share of each class that is right: {by_class}.")
     if warnings:
         answers["limitations"] = Answer(PARTLY, f"The run's own warnings: {warnings}")
     if verdict:

@@ -120,6 +120,7 @@ def make(gains=(), **changes) -> dict:
             row["difference_to_best_classical"] = _difference(row, reference)
     generative = ARMS["generative"]
     report = {
+        "classes": {"names": ["LGG", "HGG"], "positive": "HGG"},
         "cohort": {
             "patients": dict(PATIENTS),
             "slices": {"HGG": 2160, "LGG": 1240},

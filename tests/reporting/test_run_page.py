@@ -27,6 +27,7 @@ def row(arm, unit, **changes):
 
 
 REPORT = {
+    "classes": {"names": ["LGG", "HGG"], "positive": "HGG"},
     "cohort": {
         "patients": {"HGG": 36, "LGG": 24},
         "slices": {"HGG": 2880, "LGG": 1920},
