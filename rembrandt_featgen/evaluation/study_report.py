@@ -49,6 +49,7 @@ def report(record: dict, folds: Sequence[Fold], checks: dict, *, draws: int, see
     cohort, generators = folds[0].records["prepare_slices"]["figures"], study_folds.generators(folds)
     settings = record["config"]
     return {
+        "classes": classes.record,
         "cohort": {
             "patients": cohort["patients"],
             "slices": cohort["slices"],

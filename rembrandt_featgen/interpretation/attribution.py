@@ -69,7 +69,9 @@ def heat_maps(model: tf.keras.Model, inputs: np.ndarray) -> tuple[np.ndarray, np
     )
     # Cell i of a block covers the pixels from i * stride on: tf.image knows that, tf-keras-vis' zoom pins corners.
     expanded = tf.image.resize(np.asarray(cam)[..., None], inputs.shape[1:3])[..., 0].numpy()
-    saliency = Saliency(model)(predicted, inputs, smooth_samples=_NOISY_COPIES, smooth_noise=_NOISE, normalize_map=False)
+    saliency = Saliency(model)(
+        predicted, inputs, smooth_samples=_NOISY_COPIES, smooth_noise=_NOISE, normalize_map=False
+    )
     return expanded, np.asarray(saliency)
 
 

@@ -1,4 +1,4 @@
-"""What moved the classifier's decisions, and what maximises channels of the features and the discriminator's classes."""
+"""What moved the classifier's decisions; what maximises channels of the features, and classes for the discriminator."""
 
 from __future__ import annotations
 

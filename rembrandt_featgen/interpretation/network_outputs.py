@@ -69,9 +69,7 @@ def block_features(run: Artifacts) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     return image[0, ..., 0], maps
 
 
-def generate_slices(
-    run: Artifacts, folder: Path, record: Mapping
-) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+def generate_slices(run: Artifacts, folder: Path, record: Mapping) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
     """Slices of each class by a generator of slices, and real ones.
 
     Args:

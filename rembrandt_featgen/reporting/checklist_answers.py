@@ -81,8 +81,8 @@ def of_data(report: Mapping) -> dict[str, Answer]:
         "flow": for_authors("numbers included and excluded; the run recorded none"),
         "preprocessing": Answer(
             REPORTED,
-            f"Volumes cut into axial slices{cut}; intensities minus the mean, divided by the standard deviation, of each "
-            "run's training patients. Truncated, constant or non-finite volumes stop the program. Not compared "
+            f"Volumes cut into axial slices{cut}; intensities minus the mean, divided by the standard deviation, of "
+            "each run's training patients. Truncated, constant or non-finite volumes stop the program. Not compared "
             "between groups of patients.",
         ),
         "subset": Answer(
@@ -97,8 +97,8 @@ def of_data(report: Mapping) -> dict[str, Answer]:
         ),
         "outcome": Answer(
             PARTLY,
-            f"Class of the patient{f', {classes}' if classes else ''}, as given with the images; no time horizon. Authors: "
-            "what the classes mean, and how they were established.",
+            f"Class of the patient{f', {classes}' if classes else ''}, as given with the images; no time horizon. "
+            "Authors: what the classes mean, and how they were established.",
         ),
         "poor_input": Answer(
             REPORTED, "The program refuses unreadable, constant or non-finite volumes by name and imputes nothing."

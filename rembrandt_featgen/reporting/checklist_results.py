@@ -55,9 +55,8 @@ def of_model(report: Mapping) -> dict[str, Answer]:
         "imbalance": not_done("the run recorded no arm that deals with it."),
         "output": Answer(
             REPORTED,
-            f"Probability of {records.positive_class(report)} for a slice, and for a patient by the mean log-odds of the "
-            "slices. Threshold: "
-            + ("chosen on validation patients of each run." if thresholds else "0.5."),
+            f"Probability of {records.positive_class(report)} for a slice, and for a patient by the mean log-odds of "
+            "the slices. Threshold: " + ("chosen on validation patients of each run." if thresholds else "0.5."),
         ),
         "predictions": Answer(REPORTED, "By each run's trained networks, out of fold, with the program's own code."),
         "updating": not_done("no model was updated or recalibrated after its evaluation."),

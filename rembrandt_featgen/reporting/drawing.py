@@ -7,7 +7,6 @@ import functools
 import io
 import math
 import textwrap
-
 from collections.abc import Sequence
 
 import matplotlib

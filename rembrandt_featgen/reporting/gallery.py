@@ -68,9 +68,7 @@ def _augmentations(run: Artifacts) -> Figure:
         slices.images[0], slices.masks[0], seed=run.seed, augmentation=settings["augmentation"]
     )
     reference = settings["augmentation"] == "reference"
-    return paper_figures.augmentations(
-        images[..., 0], masks, names, in_use=settings["augment"], reference=reference
-    )
+    return paper_figures.augmentations(images[..., 0], masks, names, in_use=settings["augment"], reference=reference)
 
 
 def _unet_curves(run: Artifacts) -> Figure:

@@ -149,8 +149,8 @@ def feature_maps(real: np.ndarray, synthetic: np.ndarray, *, name: str, number: 
     return Figure(
         run_figures.feature_maps(shown, beside, name),
         f"Two mosaics of the same {len(channels)} channels, of a real {name} feature and of a synthetic one.",
-        f"Fig. {number}: the same channels of a real and a synthetic {name} feature; a channel has the same colour scale "
-        "in both.",
+        f"Fig. {number}: the same channels of a real and a synthetic {name} feature; a channel has the same colour "
+        "scale in both.",
     )
 
 

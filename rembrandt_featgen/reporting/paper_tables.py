@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.data.augmentation import Ranges
+from rembrandt_featgen.data.augmentation import TABLE_1, Ranges
 from rembrandt_featgen.reporting.study_tables import csv_text
 
 # Technique, parameter, the paper's value, and the field of `Ranges` that holds the run's.
@@ -62,6 +62,22 @@ TABLE_3 = (
 def has_classes_of_paper(names: Iterable[str]) -> bool:
     """Whether classes are those of the paper, so that its numbers can be shown beside a run's."""
     return set(names) == set(TEST_PATIENTS)
+
+
+def tables(records: Mapping[str, Mapping], classes: Classes) -> dict[str, str]:
+    """Name to CSV of the three tables.
+
+    Args:
+      records: name of each stage to its stage.json.
+      classes: of the run.
+    """
+    settings = records["train_unet"]["config"]
+    ranges = TABLE_1 if settings["augment"] else None
+    return {
+        "table_1": table_1(ranges, settings["augmentation"] == "reference"),
+        "table_2": table_2(records["train_unet"]["figures"]["segmentation"]),
+        "table_3": table_3(records["train_classifiers"]["figures"]["classification"], classes),
+    }
 
 
 def table_1(ranges: Ranges | None, reference: bool = False) -> str:

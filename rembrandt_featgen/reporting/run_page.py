@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from rembrandt_featgen.core import registry
 from rembrandt_featgen.reporting import page, paper_tables, records, sweep_tables
 from rembrandt_featgen.reporting.drawing import Figure
 from rembrandt_featgen.reporting.page import Place
@@ -124,5 +125,7 @@ def _by_unit(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
 
 def _links(report: Mapping) -> dict[str, str]:
     """The run's files that lie beside the page: report.json and each stage's record."""
-    stages = [name for name in report.get("stages") or {} if name != "report"]
-    return {"report.json": "report.json", **{f"{name}/stage.json": f"../{name}/stage.json" for name in stages}}
+    kind, stages = str(records.dig(report, "generator", "kind") or ""), report.get("stages") or {}
+    known = [name for name in stages if name in registry.STAGES and (kind or not registry.STAGES[name].has_kinds)]
+    folders = [registry.folder(name, kind) for name in known if name != "write_report"]
+    return {"report.json": "report.json", **{f"{folder}/stage.json": f"../{folder}/stage.json" for folder in folders}}

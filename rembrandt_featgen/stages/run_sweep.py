@@ -22,6 +22,7 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import stages
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError
@@ -30,7 +31,7 @@ from rembrandt_featgen.evaluation.sweep_points import Point
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.nn import tensorboard
-from rembrandt_featgen.reporting import sweep_figures
+from rembrandt_featgen.reporting import sweep_tables
 from rembrandt_featgen.segmentation import unet
 from rembrandt_featgen.stages import shared_flags
 
@@ -153,9 +154,10 @@ def run(config: Config) -> None:
         sweep_points.compare(learnt, settings["bootstrap_draws"], settings["seed"])
         swept = rundir.plain({"points": learnt, "choice_rule": sweep_points.CHOICE_RULE})
         rundir.write_json(stage.path / "sweep.json", swept)
-        for name, text in sweep_figures.tables(swept).items():
+        names = Classes.of_record(base.records["prepare_slices"]["classes"])
+        for name, text in sweep_tables.tables(swept, names).items():
             (stage.path / f"{name}.csv").write_text(text, encoding="utf-8")
-        tensorboard.write_trials(stage.logs, sweep_figures.trials(swept))
+        tensorboard.write_trials(stage.logs, sweep_tables.trials(swept, names))
         stage.complete(points=[point.name for point in points], notes=[p["note"] for p in learnt if p["note"]])
         logging.info(
             "sweep: %d points, compared in %s",

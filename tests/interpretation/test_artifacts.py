@@ -2,12 +2,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.interpretation import artifacts, samples
 from rembrandt_featgen.interpretation.artifacts import Artifacts
 
 SHAPE = (2, 2, 3)
+CLASSES = Classes.of(("LGG", "HGG"))
+
+
+def artifacts_of(folders, records, most=1):
+    return Artifacts(folders=folders, records=records, classes=CLASSES, most=most, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +42,23 @@ def run(tmp_path_factory):
         for value in (3, 1, 2):
             synthetic.write({"feature": np.full(SHAPE, value)}, "synthetic_HGG", slice_index=0, label=1)
     np.save(root / "acgan" / "scale.npy", np.array([2.0, 0.0, 0.5], np.float32))
-    folders = {"gan": root / "acgan", **{name: root / name for name in ("slices", "features", "synthetic")}}
-    return Artifacts(folders, {"features": {"figures": {"tap": "conv4"}}}, 1000, 0)
+    folders = {
+        "prepare_slices": root / "slices",
+        "extract_features": root / "features",
+        "train_generators": root / "acgan",
+        "generate_synthetic": root / "synthetic",
+    }
+    records = {
+        "extract_features": {"figures": {"tap": "conv4"}},
+        "prepare_slices": {"figures": {"modalities": ["flair"]}},
+    }
+    return artifacts_of(folders, records, most=1000)
 
 
 @pytest.mark.parametrize(
     ("most", "wanted"), [(1, ["H1", "L1"]), (2, ["H1", "H2", "L1"]), (3, ["H1", "H2", "H3", "L1"])]
 )
-def test_slices_of_some_patients_of_each_grade_hgg_first(run, most, wanted):
+def test_slices_of_some_patients_of_each_class_positive_first(run, most, wanted):
     found = run.slices("test", most)
     assert found.patients == wanted
     assert found.labels.tolist() == [1] * (len(wanted) - 1) + [0]
@@ -56,6 +71,13 @@ def test_slices_are_read_once(run, monkeypatch):
     assert run.slices("train", 1).patients == ["H1", "L1"]
 
 
+def test_volumes_of_a_patient_of_each_class_from_the_bottom_up(run):
+    images, masks = run.volumes("train")
+    assert list(images) == list(masks) == ["HGG, H1, flair", "LGG, L1, flair"]
+    assert images["LGG, L1, flair"][:, 0, 0].tolist() == [20, 21]
+    assert masks["HGG, H1, flair"].sum((1, 2)).tolist() == [4, 8]
+
+
 def test_points_are_of_all_splits_and_synthetic(run):
     assert {split: int(run.points.of(split).sum()) for split in ("train", "validation", "test", "synthetic")} == {
         "train": 10,
@@ -66,19 +88,20 @@ def test_points_are_of_all_splits_and_synthetic(run):
 
 
 @pytest.mark.parametrize(
-    ("split", "grade", "value"),
+    ("split", "name", "value"),
     [("train", "HGG", 30), ("train", "LGG", 21), ("synthetic", "HGG", 2), ("synthetic", "LGG", None)],
 )
-def test_typical_feature(run, split, grade, value):
-    found = run.typical(split, grade)
+def test_typical_feature(run, split, name, value):
+    found = run.typical(split, name)
     assert found is value is None or found.tolist() == np.full(SHAPE, value).tolist()
 
 
 def test_features_as_the_discriminator_sees_them(run):
     np.testing.assert_array_equal(run.scaled(np.ones(SHAPE, np.float32))[0, 0], [0.5, 0.0, 2.0])
-    np.save(run.folders["gan"] / "lowest.npy", np.array([2.0, 0.0, 0.5], np.float32))  # the origin's middle
+    lowest = run.folders["train_generators"] / "lowest.npy"
+    np.save(lowest, np.array([2.0, 0.0, 0.5], np.float32))  # the middle, as in the reference implementation
     np.testing.assert_array_equal(run.scaled(np.ones(SHAPE, np.float32))[0, 0], [-0.5, 0.0, 1.0])
-    (run.folders["gan"] / "lowest.npy").unlink()
+    lowest.unlink()
 
 
 def test_tap_and_networks(run, monkeypatch):
@@ -94,11 +117,14 @@ def test_tap_and_networks(run, monkeypatch):
     )
     monkeypatch.setattr(artifacts.gan_export, "restore_gan", lambda *args: seen.append(args) or Gan)
     records = {
-        "classifier": {"config": {"classifier_filters": 5, "classifier_units": 6}, "figures": {"shape": [2, 2, 3]}},
+        "train_classifiers": {
+            "config": {"classifier_filters": 5, "classifier_units": 6},
+            "figures": {"shape": [2, 2, 3]},
+        },
         "export": {"figures": {"classifier": "baseline_cnn"}},
-        "gan": {"config": {"generators": ["acgan"]}, "figures": {"shape": [2, 2, 3]}},
+        "train_generators": {"config": {"generators": ["acgan"]}, "figures": {"shape": [2, 2, 3]}},
     }
-    other = Artifacts({"classifier": "c/", "gan": "g/"}, records, 1, 0)
+    other = artifacts_of({"train_classifiers": "c/", "train_generators": "g/"}, records)
     other.classifier()
     assert other.class_head().output_shape == (None, 2)
     assert seen == [
@@ -106,8 +132,8 @@ def test_tap_and_networks(run, monkeypatch):
         ("g/", SHAPE, {"generators": ["acgan"]}, "float32"),
     ]
     assert run.tap == "conv4"
-    of_slices = {"gan": {"config": {"generators": ["image_acgan"]}, "figures": {"shape": [4, 4, 1]}}}
-    assert Artifacts({"gan": "g/"}, of_slices, 1, 0).class_head() is None  # it sees no features
+    of_slices = {"train_generators": {"config": {"generators": ["image_acgan"]}, "figures": {"shape": [4, 4, 1]}}}
+    assert artifacts_of({"train_generators": "g/"}, of_slices).class_head() is None  # it sees no features
 
 
 def test_features_of_crops_are_explained_on_the_crops():
@@ -118,11 +144,11 @@ def test_features_of_crops_are_explained_on_the_crops():
     images, masks = np.zeros((1, 32, 32, 1), np.float32), np.zeros((1, 32, 32), np.uint8)
     images[0, 4:8, 20:24], masks[0, 5:8, 20:25] = 2.0, 1  # centre 5.5, 21.5: from row 0 and column 14 on
     found = samples.Slices(images, masks, ["A"], np.array([1]))
-    run = Artifacts({}, {"features": {"figures": {"tap": "crop_cnn"}}}, 1, 0)
+    run = artifacts_of({}, {"extract_features": {"figures": {"tap": "crop_cnn"}}})
     run.__dict__.update(unet=unet, encoder=encoder)
-    network, cut, cut_masks = run.looked_at(found)
+    network, cut, cut_masks = run.encoder_inputs(found)
     np.testing.assert_array_equal(cut, images[:, :16, 14:30])
     np.testing.assert_array_equal(cut_masks, masks[:, :16, 14:30])
     np.testing.assert_allclose(network(cut), encoder(images), rtol=1e-5, atol=1e-6)
-    run.records["features"]["figures"]["tap"] = "conv2"
-    assert all(a is b for a, b in zip(run.looked_at(found), (encoder, found.images, found.masks)))
+    run.records["extract_features"]["figures"]["tap"] = "conv2"
+    assert all(a is b for a, b in zip(run.encoder_inputs(found), (encoder, found.images, found.masks)))

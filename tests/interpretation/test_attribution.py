@@ -44,12 +44,12 @@ def test_heat_maps_of_features_are_those_worked_by_hand(linear, seed):
     np.testing.assert_allclose(tf.sigmoid(logits), classifier.predict(features, verbose=0)[:, 0], atol=1e-6)
     cams, saliencies = attribution.heat_maps(model, features)
     for feature, logit, cam, saliency in zip(features, logits, cams, saliencies):
-        sign = 1.0 if logit > 0 else -1.0  # evidence for the grade that is called
+        sign = 1.0 if logit > 0 else -1.0  # evidence for the predicted class
         np.testing.assert_allclose(cam, np.maximum(feature @ (sign * gradient.mean((0, 1))), 0), rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(saliency, np.abs(gradient).max(-1), rtol=1e-4)  # of a linear one, noise or not
 
 
-def test_both_grades_are_called_in_what_is_tested(linear):
+def test_both_classes_are_predicted_in_what_is_tested(linear):
     features = np.concatenate([np.random.default_rng(s).random((2, *SHAPE)) for s in range(3)]).astype(np.float32)
     logits = attribution.of_features(linear[0]).predict(features, verbose=0)
     assert 0 < (logits > 0).mean() < 1
@@ -97,7 +97,7 @@ def test_slices_that_maximise_channels(unet, monkeypatch):
     taps = tap_model(unet, TAP)
     means = taps(start).numpy().mean((1, 2))
     channels = [int(means[0].argmax()), int(means[1].argsort()[-2])]
-    found, after = attribution.maximise_channel(tap_model(unet, TAP), channels, start, (-2.0, 3.0), 5)
+    found, after = attribution.maximise_channel(tap_model(unet, TAP), channels, start, bounds=(-2.0, 3.0), steps=5)
     assert found.shape == start.shape
     assert found.min() >= -2.0 and found.max() <= 3.0
     again = taps(found).numpy().mean((1, 2))
@@ -110,13 +110,13 @@ def test_roughness_is_smoothed_away(unet, monkeypatch):
     start, rough = RNG.normal(size=(1, SIZE, SIZE, 1)).astype(np.float32), {}
     for weight in (0.0, 20.0):
         monkeypatch.setattr(attribution, "_SLICE_ROUGHNESS", weight)
-        found, _ = attribution.maximise_channel(tap_model(unet, TAP), [0], start, (-3.0, 3.0), 5)
+        found, _ = attribution.maximise_channel(tap_model(unet, TAP), [0], start, bounds=(-3.0, 3.0), steps=5)
         rough[weight] = np.abs(np.diff(found, axis=1)).mean()
     assert rough[20.0] < 0.8 * np.abs(np.diff(start, axis=1)).mean() < rough[0.0]
 
 
-def test_feature_that_maximises_a_grade_of_a_linear_head(monkeypatch):
-    """Of a linear head, it is the highest value where a weight is for the grade, and 0 elsewhere."""
+def test_feature_that_maximises_a_class_of_a_linear_head(monkeypatch):
+    """Of a linear head, it is the highest value where a weight is for the class, and 0 elsewhere."""
     monkeypatch.setattr(attribution, "_FEATURE_ROUGHNESS", 0.0)
     feature = tf.keras.Input((2, 2, 3))
     grade = tf.keras.layers.Dense(2, name="grade")(tf.keras.layers.Flatten()(feature))
@@ -125,7 +125,7 @@ def test_feature_that_maximises_a_grade_of_a_linear_head(monkeypatch):
     kernel = np.where(RNG.random((12, 2)) > 0.5, 1.0, -1.0) * (0.5 + RNG.random((12, 2)))
     head.get_layer("grade").set_weights([kernel, np.zeros(2)])
     for label in (0, 1):
-        found = attribution.maximise_grade(head, label, np.full((2, 2, 3), 2.0), (0.0, 4.0), 30)
+        found = attribution.maximise_class(head, label, np.full((2, 2, 3), 2.0), bounds=(0.0, 4.0), steps=30)
         toward = (kernel[:, label] - kernel[:, 1 - label]).reshape(2, 2, 3)
         np.testing.assert_allclose(found, np.where(toward > 0, 4.0, 0.0), atol=1e-5)
         odds = attribution.log_odds(head, found[None].astype(np.float32), label)
@@ -137,7 +137,7 @@ def test_ascent_never_leaves_the_bounds():
     model = tf.keras.Model(feature, tf.keras.layers.Lambda(lambda x: seen.append(x) or x)(feature))
     toward = tf.constant([[[[1.0], [-1.0]], [[1.0], [-1.0]]]])
     start = np.array([[[[0.0], [0.5]], [[2.0], [1.0]]]], np.float32)
-    attribution._maximise(model, lambda x: x * toward, start, (0.0, 2.0), 30, 0.0)
+    attribution._maximise(model, lambda x: x * toward, start, bounds=(0.0, 2.0), steps=30, roughness=0.0)
     values = np.array([x.numpy() for x in seen if hasattr(x, "numpy")])
     assert len(values) == 30
     assert values.min() >= 0.0 and values.max() <= 2.0

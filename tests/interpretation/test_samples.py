@@ -7,7 +7,6 @@ import tensorflow as tf
 from rembrandt_featgen.data import augmentation
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.interpretation import samples
-from rembrandt_featgen.interpretation.samples import Points
 
 SLICE = {"image": ((16, 16, 1), "float32"), "mask": ((16, 16, 1), "uint8")}
 # Patient to label and to the pixels of tumour in each of its slices; slice n of all has image n everywhere.
@@ -30,7 +29,7 @@ def slices(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("label", "most", "wanted"), [(1, 2, ["A", "C"]), (1, 9, ["A", "C", "E"]), (0, 1, ["B"])])
-def test_patients_of_a_grade(slices, label, most, wanted):
+def test_patients_of_a_class(slices, label, most, wanted):
     assert samples.patients(slices, "train", label, most) == wanted
 
 
@@ -63,7 +62,7 @@ def test_augmentations_of_a_slice():
     image, mask = generator.normal(size=(20, 20, 2)).astype(np.float32), np.zeros((20, 20), np.uint8)
     image[[0, -1]] = image[:, [0, -1]] = image.min((0, 1))  # a border of background, as around a brain
     mask[4:9, 6:15] = 1
-    images, masks, names = samples.augmented(image, mask, 3)
+    images, masks, names = samples.augmented(image, mask, seed=3)
     assert images.shape == (10, 20, 20, 2) and masks.shape == (10, 20, 20) and len(names) == 10
     np.testing.assert_allclose(images[0], image, atol=1e-5)
     np.testing.assert_array_equal(masks[0], mask)
@@ -76,7 +75,7 @@ def test_augmentations_of_a_slice():
         assert np.abs(images[place] - image).max() > 0.1 and masks[place].any()
 
 
-def test_each_technique_alone_as_far_as_it_goes_and_all_together_as_drawn(monkeypatch):
+def test_each_technique_alone_at_its_strongest_and_all_together_at_random(monkeypatch):
     given = []
 
     def keep(images, masks, parameters):
@@ -86,7 +85,7 @@ def test_each_technique_alone_as_far_as_it_goes_and_all_together_as_drawn(monkey
     monkeypatch.setattr(augmentation, "apply", keep)
     ranges = augmentation.Ranges(angle=math.radians(30), shift=0.2, shear=0.25, zoom=0.5)
     image, mask = np.zeros((20, 20, 1), np.float32), np.zeros((20, 20), np.uint8)
-    _, _, names = samples.augmented(image, mask, 3, ranges)
+    _, _, names = samples.augmented(image, mask, seed=3, ranges=ranges)
     drawn = augmentation.draw(tf.constant([3, 0]), 2, 20, 20, ranges)
     wanted = {
         "flip_horizontal": (1, True),
@@ -104,92 +103,3 @@ def test_each_technique_alone_as_far_as_it_goes_and_all_together_as_drawn(monkey
         np.testing.assert_array_equal(found[8:], getattr(drawn, name))
         assert not np.delete(found[:8], place, 0).any(), name
     assert names[4:8] == ["rotation by 30\N{DEGREE SIGN}", "shift by 20%", "shear by 25%", "zoom by 50%"]
-
-
-@pytest.fixture(scope="module")
-def features(tmp_path_factory):
-    """40 training features and 10 synthetic ones, grades alternating; number n has mean n in channel 0, -n in 1."""
-    folder = tmp_path_factory.mktemp("features")
-    for split, count in (("train", 40), ("synthetic", 10)):
-        with Writer(folder, split, {"feature": ((2, 2, 2), "float32")}) as writer:
-            for n in range(count):
-                feature = np.array([[[0.0, -n]] * 2, [[2.0 * n, -n]] * 2])
-                writer.write({"feature": feature}, f"{split} {n}", slice_index=0, label=n % 2)
-    return folder
-
-
-def test_pools_all_features_where_they_are_few(features):
-    points = samples.pooled([(features, "train"), (features, "synthetic")], 1000, 0)
-    np.testing.assert_allclose(points.values[:, 0], [*range(40), *range(10)])
-    np.testing.assert_allclose(points.values[:, 1], -points.values[:, 0])
-    assert points.splits == ["train"] * 40 + ["synthetic"] * 10
-    assert points.labels.tolist() == [0, 1] * 25
-    assert points.patients[38:42] == ["train 38", "train 39", "synthetic 0", "synthetic 1"]
-    assert points.numbers.tolist() == [*range(40), *range(10)]
-    assert points.of("synthetic").tolist() == [False] * 40 + [True] * 10
-
-
-def test_pools_a_sample_of_each_split_where_they_are_many(features):
-    points = samples.pooled([(features, "train"), (features, "synthetic")], 25, 0)
-    assert points.splits == ["train"] * 20 + ["synthetic"] * 5
-    np.testing.assert_allclose(points.values[:, 0], points.numbers)  # every one is still known by its number
-    assert [f"{split} {n}" for split, n in zip(points.splits, points.numbers)] == points.patients
-    assert set(points.labels) == {0, 1}  # grades alternate, and so would every other feature be of one
-    again = samples.pooled([(features, "train"), (features, "synthetic")], 25, 0)
-    other = samples.pooled([(features, "train"), (features, "synthetic")], 25, 1)
-    assert again.numbers.tolist() == points.numbers.tolist() != other.numbers.tolist()
-
-
-def test_a_split_without_features_has_no_points(features):
-    with Writer(features, "none", {"feature": ((2, 2, 2), "float32")}):
-        pass
-    points = samples.pooled([(features, "synthetic"), (features, "none")], 1000, 0)
-    assert points.splits == ["synthetic"] * 10
-    assert samples.typical(points, "none", 1) is None
-    assert samples.strongest(points, "none", 0) is None
-
-
-def test_read_feature(features):
-    np.testing.assert_array_equal(samples.read_feature(features, "train", 3)[:, 0], [[0, -3], [6, -3]])
-
-
-def points(values, labels, splits):
-    values = np.array(values, float)
-    numbers = np.array([splits[:i].count(split) for i, split in enumerate(splits)])
-    return Points(values, np.array(labels), ["p"] * len(labels), list(splits), numbers)
-
-
-def test_typical_is_the_median_of_its_grade_and_split():
-    found = points(
-        [[5, 5], [1, 1], [3, 0], [9, 9], [0, 8]], [1, 1, 0, 1, 1], ["train", "train", "train", "test", "train"]
-    )
-    assert samples.typical(found, "train", 1) == 3  # of means 5, 1 and 4; the numbers skip the test's
-    assert samples.typical(found, "train", 0) == 2
-    assert samples.typical(found, "test", 1) == 0
-    assert samples.typical(found, "test", 0) is None
-
-
-def test_strongest_of_a_split():
-    found = points([[0, 5], [4, 1], [9, 0]], [0, 1, 1], ["train", "train", "synthetic"])
-    assert samples.strongest(found, "train", 0) == 1
-    assert samples.strongest(found, "train", 1) == 0
-    assert samples.strongest(found, "synthetic", 0) == 0
-
-
-def test_telling_channels_are_measured_in_deviations_of_training_features():
-    train = [
-        # channel 0 differs by 10 but varies by 20; 1 by 1 (more in HGG), varying by 0.1; 2 by 2 (more in LGG), by 0.5
-        ([10, 1.0, 4.0, 0], 0),
-        ([50, 1.2, 3.0, 0], 0),
-        ([20, 2.0, 2.0, 0], 1),
-        ([60, 2.2, 1.0, 0], 1),
-    ]
-    synthetic = [([0, 0, 0, 100], 1), ([0, 0, 0, 0], 0)]
-    values, labels = zip(*train, *synthetic)
-    found = points(values, labels, ["train"] * 4 + ["synthetic"] * 2)
-    assert samples.telling_channels(found) == [2, 1]
-
-
-def test_silent_channels_tell_nothing():
-    found = points([[0, 1], [0, 2]], [0, 1], ["train"] * 2)  # one of each grade: no deviation anywhere
-    assert samples.telling_channels(found) == [0, 0]

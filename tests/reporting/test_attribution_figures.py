@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from rembrandt_featgen.interpretation.explanations import ChannelMaximum, ClassMaximum, Explanation
 from rembrandt_featgen.reporting import attribution_figures
-from rembrandt_featgen.reporting.attribution_figures import Explained, Sought, Wanted
 
 ONES = np.ones((4, 4))
 
@@ -17,8 +17,8 @@ def grids(monkeypatch):
 
 def test_grad_cam_has_a_column_for_each_decision(grids):
     examples = [
-        Explained("A, HGG\np(HGG) 0.83", ONES, 2 * ONES, 3 * ONES, 4 * ONES),
-        Explained("synthetic LGG\np(HGG) 0.10", 5 * ONES, 6 * ONES, 7 * ONES),
+        Explanation("A, HGG\np(HGG) 0.83", ONES, 2 * ONES, 3 * ONES, 4 * ONES),
+        Explanation("synthetic LGG\np(HGG) 0.10", 5 * ONES, 6 * ONES, 7 * ONES),
     ]
     figure = attribution_figures.grad_cam(examples, "augmented_cnn")
     ((rows, names),) = grids
@@ -31,14 +31,18 @@ def test_grad_cam_has_a_column_for_each_decision(grids):
     assert "(augmented_cnn)" in figure.caption
 
 
-SOUGHT = [
-    Sought("U-Net conv5 channel 7", "HGG", ONES, (2 * ONES, np.ones((2, 2))), 3 * np.ones((2, 2)), (0.5, 0.25, 0.0123)),
-    Sought("U-Net conv5 channel 3", "LGG", ONES, (2 * ONES, np.ones((2, 2))), 3 * np.ones((2, 2)), (0.5, 0.25, 0.0123)),
+CHANNELS = [
+    ChannelMaximum(
+        "U-Net conv5 channel 7", "HGG", ONES, (2 * ONES, np.ones((2, 2))), 3 * np.ones((2, 2)), (0.5, 0.25, 0.0123)
+    ),
+    ChannelMaximum(
+        "U-Net conv5 channel 3", "LGG", ONES, (2 * ONES, np.ones((2, 2))), 3 * np.ones((2, 2)), (0.5, 0.25, 0.0123)
+    ),
 ]
 
 
 def test_what_a_channel_looks_for_beside_real_and_synthetic(grids):
-    figure = attribution_figures.activation_maximisation(SOUGHT, [])
+    figure = attribution_figures.activation_maximisation(CHANNELS, [])
     ((rows, names),) = grids
     assert names == ["U-Net conv5 channel 7,\nmore in HGG", "U-Net conv5 channel 3,\nmore in LGG"]
     assert [panel.title for panel in rows[0]] == [
@@ -55,7 +59,7 @@ def test_what_a_channel_looks_for_beside_real_and_synthetic(grids):
 
 
 def test_a_channel_without_synthetic_counterpart(grids):
-    attribution_figures.activation_maximisation([SOUGHT[0]._replace(synthetic=None, means=(0.5, 0.25))], [])
+    attribution_figures.activation_maximisation([CHANNELS[0]._replace(synthetic=None, means=(0.5, 0.25))], [])
     assert [len(row) for row in grids[0][0]] == [2]
 
 
@@ -64,7 +68,7 @@ def test_what_the_class_head_takes_for_a_grade(grids):
     real[...] = np.arange(30.0)  # channel 29 fires most
     maximised[..., 29], synthetic[..., 29] = 58.0, 14.5
     figure = attribution_figures.activation_maximisation(
-        SOUGHT, [Wanted("LGG", [maximised, real, synthetic], (4.71, -0.6, 0.1))]
+        CHANNELS, [ClassMaximum("LGG", [maximised, real, synthetic], (4.71, -0.6, 0.1))]
     )
     rows, names = grids[0]
     assert names[2] == "discriminator,\nLGG"

@@ -58,16 +58,17 @@ def test_volumes_are_a_row_each(grids):
 
 
 @pytest.mark.parametrize(("in_use", "reference"), [(True, False), (True, True), (False, False)])
-def test_augmentations_in_two_rows(grids, in_use, origin):
+def test_augmentations_in_two_rows(grids, in_use, reference):
+    blank = np.zeros((10, 8, 8))
     names = ["as it is", *(f"technique {i}" for i in range(7)), "all together", "all, another draw"]
-    figure = paper_figures.augmentations(np.zeros((10, 8, 8)), np.zeros((10, 8, 8)), names, in_use, origin)
+    figure = paper_figures.augmentations(blank, blank, names, in_use=in_use, reference=reference)
     ((rows, _),) = grids
     assert titles(rows) == [names[:5], names[5:]]
     assert all(panel.truth is not None for row in rows for panel in row)
     assert all(name in figure.alt for name in names)
     assert figure.caption.startswith("Fig. 5: ")
     assert ("--augment=false" in figure.caption) == (not in_use)
-    assert ("--augmentation=reference" in figure.caption) == origin
+    assert ("--augmentation=reference" in figure.caption) == reference
 
 
 def test_generated_slices_below_real_ones(grids):
@@ -76,7 +77,7 @@ def test_generated_slices_below_real_ones(grids):
     figure = paper_figures.generated_slices(rows, "image_acgan")
     ((panels, names),) = grids
     assert names == ["real HGG", "synthetic HGG"]
-    assert titles(panels) == [["", ""], ["confirmed", "not confirmed", "confirmed"]]
+    assert titles(panels) == [["", ""], ["accepted", "not accepted", "accepted"]]
     np.testing.assert_array_equal(panels[1][2].image, made[2])
     assert figure.caption.startswith("Slices by the image_acgan, drawn at random")
     assert figure.alt == "Slices in rows: real HGG; synthetic HGG."
@@ -95,7 +96,7 @@ def test_unet_curves_have_a_line_at_the_best_epoch(curves):
 def test_before_and_after_show_the_same_slices(grids):
     predictions = {"pre-trained": 0.1 * MASKS, "fine-tuned": 0.9 * MASKS}
     lines = [[f"{name}, dice {i}" for i in range(4)] for name in predictions]
-    figure = paper_figures.before_and_after(IMAGES, MASKS, predictions, lines, "Weights: w.npz.")
+    figure = paper_figures.before_and_after(IMAGES, MASKS, predictions, titles=lines, note="Weights: w.npz.")
     ((rows, names),) = grids
     assert names == ["pre-trained", "fine-tuned"]
     assert titles(rows) == lines
@@ -121,7 +122,7 @@ def test_blocks_name_their_sizes(grids):
     assert figure.caption.startswith("Fig. 8: ")
 
 
-def test_blocks_show_the_nine_liveliest_channels_brightest_first(grids):
+def test_blocks_show_the_nine_most_active_channels_brightest_first(grids):
     levels = np.arange(1.0, 13.0)  # channel 11 fires most
     found = np.ones((4, 4, 12)) * levels
     found[0, 0] = 2 * levels  # the maximum of each
@@ -130,21 +131,20 @@ def test_blocks_show_the_nine_liveliest_channels_brightest_first(grids):
     assert mosaic.shape == (14, 14)
     assert mosaic[0, 0] == 1.0 and mosaic[1, 1] == 0.5  # each channel in colours of its own
     assert np.nanmax(mosaic) == 1.0
-    np.testing.assert_array_equal(paper_figures.liveliest_channels(found, 3), [11, 10, 9])
 
 
-@pytest.mark.parametrize(("grade", "number"), [("HGG", 9), ("LGG", 10)])
-def test_feature_maps_are_25_of_the_same_channels(monkeypatch, grade, number):
+@pytest.mark.parametrize(("name", "number"), [("HGG", 9), ("LGG", 10)])
+def test_feature_maps_are_25_of_the_same_channels(monkeypatch, name, number):
     seen = []
     monkeypatch.setattr(run_figures, "feature_maps", lambda *args: seen.append(args) or b"png")
     real, synthetic = RNG.random((3, 3, 40)), RNG.random((3, 3, 40))
-    figure = paper_figures.feature_maps(real, synthetic, grade)
+    figure = paper_figures.feature_maps(real, synthetic, name=name, number=number)
     ((shown, beside, named),) = seen
     channels = np.argsort(-real.mean((0, 1)))[:25]
     np.testing.assert_array_equal(shown, np.moveaxis(real[..., channels], -1, 0))
     np.testing.assert_array_equal(beside, np.moveaxis(synthetic[..., channels], -1, 0))
-    assert named == grade
-    assert "25 channels" in figure.alt and grade in figure.alt
+    assert named == name
+    assert "25 channels" in figure.alt and name in figure.alt
     assert figure.caption.startswith(f"Fig. {number}: ")
 
 

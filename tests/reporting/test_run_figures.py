@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib import _pylab_helpers
 
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.reporting import drawing, run_figures
 
 RNG = np.random.default_rng(0)
@@ -12,6 +13,7 @@ IMAGES = RNG.normal(size=(5, 24, 32))
 TRUTHS = np.zeros((5, 24, 32))
 TRUTHS[:4, 5:12, 0:9] = 1  # touches the edge; the last slice has no tumour
 NAN = float("nan")
+CLASSES = Classes.of(("LGG", "HGG"))
 
 DRAWN = {
     "overlays": lambda: run_figures.segmentation_overlays(
@@ -32,7 +34,7 @@ DRAWN = {
     ),
     "forest of MCC": lambda: run_figures.forest([("a", -0.5, -0.9, 0.1)], "MCC"),
     "no forest": lambda: run_figures.forest([], "x"),
-    "strip": lambda: run_figures.probability_strip({"a": [0.5] * 20, "b": [None] * 20}, ["HGG"] * 20),
+    "strip": lambda: run_figures.probability_strip({"a": [0.5] * 20, "b": [None] * 20}, ["HGG"] * 20, CLASSES),
 }
 
 

@@ -50,7 +50,7 @@ REPORT = {
     "verdict": "No evidence that it helped & more.",
     "verdict_rule": "The rule.",
     "warnings": ["Only 7 test patients.", EVIL],
-    "stages": {"unet": {"seconds": 1234.5}},
+    "stages": {"train_unet": {"seconds": 1234.5}},
     "versions": {"tensorflow": "2.15.1"},
     "settings": {"seed": 3, "tap": "conv5", "modalities": ["flair", "t1"], "augment": True, "dir": EVIL},
 }
@@ -96,7 +96,7 @@ def test_patient_rows_come_before_slice_rows(text, page):
         *("0.818", "[0.480, 0.980]", "0.695", "[0.471, 0.890]", "\N{MINUS SIGN}0.250"),  # classification
         *("0.569", "0.384", "0.524", "0.4765", "362 + 208", "0.501 does", "7 HGG and 4 LGG"),  # the paper's Table 3
         "0.76 (64 filters) and 0.823 (512 filters)",
-        "learnt to make features of each grade",
+        "learnt to make features of each class",
         *("0.152", "0.849", "[0.801, 0.893]", "paper (REMBRANDT)"),  # segmentation
         "95% interval \N{MINUS SIGN}0.110 to +0.180",
         *("1,768", "2,880", "1,234", "2.15.1", "conv5", "flair, t1", "1 patient without any tumour"),
@@ -108,8 +108,8 @@ def test_shows(page, wanted):
 
 def test_a_generator_of_slices_is_not_said_to_make_features():
     words = Page(run_page.render({**REPORT, "generator": {**REPORT["generator"], "kind": "image_acgan"}}, {})).text
-    assert "learnt to make slices of each grade, whose features" in words and "generated as slices help" in words
-    assert "A generated slice is kept" in words and "learnt to make features" not in words
+    assert "learnt to make slices of each class, whose features" in words and "generated as slices help" in words
+    assert "A generated slice is accepted" in words and "learnt to make features" not in words
 
 
 def test_loads_nothing_and_runs_nothing(text, page):
@@ -135,14 +135,14 @@ def test_figures_stand_in_their_sections(text, page):
 
 
 def test_the_papers_figures_fold_away_behind_the_sections():
-    figure = drawing.Figure(PNG, "slices of each grade", "Fig. 3")
+    figure = drawing.Figure(PNG, "slices of each class", "Fig. 3")
     text = run_page.render(REPORT, {"figure_03": figure, "figure_grad_cam": PNG, "feature_maps_HGG": PNG})
     generator, section, fold, methods = (
         text.index(f"<{at}")
         for at in ('section id="generator"', 'section id="figures"', "details", 'section id="methods"')
     )
     assert (
-        generator < text.index('alt="Two mosaics') < section < fold < text.index('alt="slices of each grade"') < methods
+        generator < text.index('alt="Two mosaics') < section < fold < text.index('alt="slices of each class"') < methods
     )
     assert text.index("Show 2 more") > fold
     assert '<a href="#figures">' in text

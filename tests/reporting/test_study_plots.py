@@ -29,8 +29,10 @@ DRAWN = {
     "amounts without intervals": lambda: study_plots.amount_curves(
         {"a1": [("0", 0.6, None, None), ("x", 0.5, 0, 1)]}, KINDS
     ),
-    "reliability": lambda: study_plots.reliability_diagrams({f"a{i}": Diagram("none", BINS, 0.1) for i in range(7)}),
-    "reliability of empty bins": lambda: study_plots.reliability_diagrams({"a": Diagram("other", BINS[1:2])}),
+    "reliability": lambda: study_plots.reliability_diagrams(
+        {f"a{i}": Diagram("none", BINS, 0.1) for i in range(7)}, "HGG"
+    ),
+    "reliability of empty bins": lambda: study_plots.reliability_diagrams({"a": Diagram("other", BINS[1:2])}, "HGG"),
     "power": lambda: study_plots.power_curve([(100, 0.9), (50, 0.2)], 70),
     "power at one size": lambda: study_plots.power_curve([(100, 0.9)]),
 }
@@ -105,7 +107,7 @@ def test_amounts_stand_in_the_order_in_which_they_come(calls):
 
 
 def test_reliability_leaves_empty_bins_out(calls):
-    study_plots.reliability_diagrams({"a": Diagram("none", BINS)})
+    study_plots.reliability_diagrams({"a": Diagram("none", BINS)}, "HGG")
     ((x, y),) = [args for name, args, _ in calls if name == "scatter"]
     np.testing.assert_allclose([x, y], [[0.05, 0.95], [0.0, 0.9]])
     (areas,) = [k["s"] for name, _, k in calls if name == "scatter"]

@@ -76,7 +76,7 @@ def test_latex_of_generators_has_a_column_each():
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert {line.count(" & ") for line in rows} == {7}
     assert rows[-1] == r"Memorises training features & no & yes & no & no & no & no & no \\"
-    assert "Right grade by own discriminator & -- & -- & 0." in text
+    assert "Right class by the generator's own discriminator & -- & -- & 0." in text
 
 
 @pytest.mark.parametrize("key", [*fake_study.thin(), "everything"])

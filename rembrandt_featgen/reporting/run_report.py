@@ -1,0 +1,139 @@
+"""What report.json of a run holds, from the records of its stages; and the figures of its page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.evaluation import comparison, predictions
+from rembrandt_featgen.features import crop_cnn, crops
+from rembrandt_featgen.reporting import gallery, run_figures
+from rembrandt_featgen.reporting.drawing import Figure
+
+_FEW_PATIENTS = 20  # of a class, below which intervals are wide
+_POOR_DICE = 0.5
+
+
+def collect(records: Mapping[str, Mapping], classes: Classes) -> dict:
+    """What report.json holds.
+
+    Args:
+      records: name of each stage to its stage.json.
+      classes: of the run.
+    """
+    figures = {name: record["figures"] for name, record in records.items()}
+    slices, classified = figures["prepare_slices"], figures["train_classifiers"]
+    generated, difference = figures["generate_synthetic"], classified["comparison"]["cnn"]
+    settings: dict = {}
+    for name, record in records.items():
+        settings |= record["config"] if name != "run_sweep" else {}
+    return rundir.plain(
+        {
+            "classes": classes.record,
+            "cohort": {
+                "patients": slices["patients"],
+                "slices": slices["slices"],
+                "split": slices["split"],
+                "source": slices["source"],
+                "empty_mask_patients": len(slices["empty_mask_patients"]),
+            },
+            "segmentation": figures["train_unet"]["segmentation"],
+            "generator": {
+                "kind": records["train_generators"]["kind"],
+                **{key: generated[key] for key in ("synthetic", "generated", "acceptance", "class_accuracy")},
+                "tap": figures["extract_features"]["tap"],
+                "feature_shape": figures["extract_features"]["shape"],
+            },
+            "classification": classified["classification"],
+            "comparison": difference,
+            "verdict": comparison.verdict(classified["classification"], difference),
+            "verdict_rule": comparison.VERDICT_RULE,
+            "warnings": warnings(records),
+            "stages": {name: {"seconds": record["seconds"]} for name, record in records.items()},
+            "versions": records["train_unet"]["versions"],
+            "settings": settings,
+        }
+    )
+
+
+def warnings(records: Mapping[str, Mapping]) -> list[str]:
+    """What a careful reader should know before the numbers; `records` as `collect` takes them."""
+    figures = {name: record["figures"] for name, record in records.items()}
+    lines = []
+    for name, count in figures["prepare_slices"]["split"]["test"]["patients"].items():
+        if count < _FEW_PATIENTS:
+            lines.append(
+                f"Only {count} test patients are {name}: intervals are wide, and one more correct patient changes the "
+                f"accuracy of {name} by {1 / max(count, 1):.2f}."
+            )
+    lines.append("One split and one seed: other splits and seeds can give other answers.")
+    if figures["extract_features"].get("tap") == crops.TAP:
+        lines.append(crop_cnn.WARNING)
+    dice = figures["train_unet"]["segmentation"]["test"]["hard_dice"]
+    if dice < _POOR_DICE:
+        lines.append(
+            f"The U-Net segments poorly (test hard dice {dice:.2f}), so its features may say little about the tumour."
+        )
+    if figures["train_unet"]["best_epoch"] + 1 == records["train_unet"]["config"]["unet_epochs"]:
+        lines.append("The U-Net's last epoch was its best: it may improve with more --unet_epochs.")
+    wanted = records["generate_synthetic"]["config"]["synthetic_per_class"]
+    for name, kept in figures["generate_synthetic"]["kept"].items():
+        if kept < wanted:
+            lines.append(f"Only {kept} of {wanted} wanted synthetic {name} features were accepted.")
+    if figures["prepare_slices"]["tumour_cut_off"]:
+        lines.append(f"--image_size cuts off tumour of {', '.join(figures['prepare_slices']['tumour_cut_off'])}.")
+    return lines
+
+
+def figures_of_page(
+    folders: Mapping[str, Path], records: Mapping[str, Mapping], report: Mapping, classes: Classes
+) -> dict[str, Figure | bytes]:
+    """The figures of the page, by names of which `run_page.render` knows the beginnings.
+
+    Args:
+      folders, records: name of each stage to its folder and its stage.json.
+      report: what report.json holds.
+      classes: of the run.
+    """
+    shown: dict[str, Figure | bytes] = {"overlays": _overlays(folders["train_unet"] / "overlays.npz", classes)}
+    in_sections = {"figure_06": "unet_curves", "figure_11": "gan_curves"}
+    for class_name, number in gallery.numbers_of_classes(classes.positive_first).items():
+        in_sections[f"figure_{number:02}"] = f"feature_maps_{class_name}"
+    for name, words in records["draw_figures"]["figures"]["figures"].items():
+        png = (folders["draw_figures"] / f"{name}.png").read_bytes()
+        shown[in_sections.get(name, name)] = Figure(png, words["alt"], words["caption"])
+    rows = []
+    for row in report["classification"]:
+        if row["unit"] == "patient":
+            low, high = row["ci95"]["balanced_accuracy"]
+            rows.append((f"{row['arm']}, {row['classifier']}", row["balanced_accuracy"], low, high))
+    shown["forest"] = run_figures.forest(rows, "Balanced accuracy per patient, 95% interval", 0.5)
+    by_arm, truths = _patient_probabilities(folders["train_classifiers"] / predictions.FILE, classes)
+    shown["strip"] = run_figures.probability_strip(by_arm, truths, classes)
+    return shown
+
+
+def _overlays(path: Path, classes: Classes) -> Figure:
+    found = np.load(path)
+    titles = [
+        f"{patient}, {classes.names[label]}, dice {dice:.2f}"
+        for patient, label, dice in zip(found["patients"], found["labels"], found["dice"])
+    ]
+    return Figure(
+        run_figures.segmentation_overlays(found["images"], found["truths"], found["predictions"], titles),
+        "Slices of test patients with the contours of the true and of the predicted tumour.",
+        "The slice with most tumour of the first test patients; the table says how good the U-Net is.",
+    )
+
+
+def _patient_probabilities(path: Path, classes: Classes) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Probability of the positive class of each test patient by arm and classifier, and the patients' classes."""
+    rows, by_arm, labels = predictions.read(path), {}, np.zeros(0, int)
+    for arm, classifier in dict.fromkeys((row.arm, row.classifier) for row in rows):
+        of_network = predictions.of_network(rows, arm, classifier)
+        _, labels, by_arm[f"{arm}, {classifier}"] = predictions.by_patient(of_network)
+    return by_arm, [classes.names[label] for label in labels]
