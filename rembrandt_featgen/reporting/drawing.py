@@ -8,6 +8,7 @@ import io
 import math
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -20,7 +21,7 @@ BLUE, SKY, ORANGE, VERMILION = "#0072B2", "#56B4E9", "#E69F00", "#D55E00"
 GREEN, PURPLE, GREY = "#009E73", "#CC79A7", "#5f6368"
 SERIES = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"), (ORANGE, "-"), (SKY, "--"))
 _OF_CLASSES = ((VERMILION, "o"), (BLUE, "D"), (GREEN, "s"), (PURPLE, "^"), (ORANGE, "v"), (SKY, "P"))  # positive first
-_STYLE = {
+_STYLE: dict[Any, Any] = {  # matplotlib's names
     "font.size": 10,
     "axes.titlesize": 10,
     "text.parse_math": False,  # a "$" in a patient's name is a dollar

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 # What a row counts, in the order of the page; patients are what the verdict rests on.
@@ -212,8 +212,8 @@ def _beyond(row: Mapping, side: int, times: int = 1) -> bool:
 
 def best(rows: Sequence[Mapping]) -> Mapping | None:
     """The row of greatest balanced accuracy."""
-    known = [row for row in rows if value(row, "balanced_accuracy") is not None]
-    return max(known, key=lambda row: value(row, "balanced_accuracy"), default=None)
+    known = [(found, row) for row in rows if (found := value(row, "balanced_accuracy")) is not None]
+    return max(known, key=lambda pair: pair[0], default=(None, None))[1]
 
 
 def copied(generator: Mapping) -> list[tuple[str, int]]:
@@ -224,17 +224,22 @@ def copied(generator: Mapping) -> list[tuple[str, int]]:
 
 def total(counts) -> int | None:
     """Sum of the counts of all classes; None unless all are known."""
-    known = [finite(count) for count in counts.values()] if isinstance(counts, Mapping) else []
-    return int(sum(known)) if known and None not in known else None
+    return int(sum(known)) if isinstance(counts, Mapping) and (known := _all_finite(counts.values())) else None
 
 
 def deviation(values) -> float | None:
     """Standard deviation of a sample; None of fewer than two known values."""
-    known = [finite(value) for value in values] if isinstance(values, Sequence) else []
-    return statistics.stdev(known) if len(known) > 1 and None not in known else None
+    known = _all_finite(values) if isinstance(values, Sequence) else []
+    return statistics.stdev(known) if len(known) > 1 else None
+
+
+def _all_finite(values: Iterable) -> list[float]:
+    """The values as numbers; none of them if any is missing, NaN or infinite."""
+    known = [finite(value) for value in values]
+    return [number for number in known if number is not None] if None not in known else []
 
 
 def power(report: Mapping) -> list[tuple[float, float]]:
     """Patients and power of each point of the power curve that is known."""
     points = [(finite(entry.get("patients")), finite(entry.get("power"))) for entry in entries(report, "power")]
-    return [(patients, found) for patients, found in points if patients is not None and found is not None]
+    return [(patients, share) for patients, share in points if patients is not None and share is not None]
