@@ -152,7 +152,7 @@ def test_reading_in_another_module_does_not_count(check_flags, tmp_path):
 
 def test_config_of_other_stages_is_exempt(check_flags, tmp_path):
     body = 'Config = dataclasses.make_dataclass("Config", [("width", int)])\ndef run(config): pass\n'
-    stage(tmp_path, body, "pipeline.py", "import dataclasses\n")
+    stage(tmp_path, body, "pipeline.py", head="import dataclasses\n")
     assert list(check_flags.faults(tmp_path)) == []
 
 
@@ -177,6 +177,6 @@ def test_a_flag_that_no_longer_is_read_in_the_package_is_found(check_flags, tmp_
     names = [name for name in check_flags.fields(ast.parse(source)) if name != "run_dir"]
     assert "tap" in names
     for name in names:
-        stage(tmp_path, "", "extract_features.py", source.replace(f"config.{name}", "None"))
+        stage(tmp_path, "", "extract_features.py", head=source.replace(f"config.{name}", "None"))
         (fault,) = check_flags.faults(tmp_path)
         assert f"--{name} does nothing" in fault

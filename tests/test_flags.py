@@ -60,7 +60,9 @@ def test_split_of_the_papers_cohort(monkeypatch):
     """61 and 40 patients (3.4): the test is the paper's; it has no validation split, and trains on 54 and 36."""
     monkeypatch.chdir(ROOT)
     patients = [
-        Patient(f"{grade}{n}", grade, {}, Path()) for grade, count in (("HGG", 61), ("LGG", 40)) for n in range(count)
+        Patient(f"{grade}{n}", grade, {}, mask=Path())
+        for grade, count in (("HGG", 61), ("LGG", 40))
+        for n in range(count)
     ]
     cohort = Cohort(patients, Classes.of(("LGG", "HGG")))
     split = prepare_slices._assignment(stages.share(prepare_slices, read("paper")), cohort)

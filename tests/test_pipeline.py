@@ -260,7 +260,7 @@ def test_slices_are_normalised_by_training_patients_alone(run):
 def test_features_are_those_of_the_trained_unet(run):
     run_dir, _ = run
     records = {name: rundir.read_json(run_dir / name / "stage.json") for name in ("slices", "unet")}
-    unet = unet_export.restore_unet(run_dir / "unet", records["unet"]["config"], records["slices"], "float32")
+    unet = unet_export.restore_unet(run_dir / "unet", records["unet"]["config"], records["slices"], precision="float32")
     image = next(iter(Store(run_dir / "slices", "test").dataset().batch(3)))["image"]
     feature = next(iter(Store(run_dir / "features", "test").dataset().batch(3)))["feature"]
     np.testing.assert_allclose(tap_model(unet, "conv5")(image), feature, atol=1e-4)
@@ -338,7 +338,7 @@ np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], classes=scores["classes
     }
     slices = records["slices"]["figures"]
     normalised = (raw[:, 5:69, 1:65] - slices["mean"][0]) / slices["deviation"][0]
-    unet = unet_export.restore_unet(run_dir / "unet", records["unet"]["config"], records["slices"], "float32")
+    unet = unet_export.restore_unet(run_dir / "unet", records["unet"]["config"], records["slices"], precision="float32")
     np.testing.assert_allclose(found["probability"][:, 5:69, 1:65], unet(normalised), atol=1e-5)
     assert not found["mask"][:, :5].any()
     feature = tap_model(unet, "conv5")(normalised)
@@ -354,7 +354,7 @@ np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], classes=scores["classes
     )
     np.testing.assert_allclose(found["positive"], network(feature)[:, 0], atol=1e-5)
     assert [name.decode() for name in found["classes"]] == ["LGG", "HGG"]
-    gan = gan_export.restore_gan(run_dir / "generator_acgan", shape, records["acgan"]["config"], "float32")
+    gan = gan_export.restore_gan(run_dir / "generator_acgan", shape, records["acgan"]["config"], precision="float32")
     noise = tf.random.stateless_normal([3, gan.latent], [1, 2])
     np.testing.assert_allclose(found["drawn"], gan.generate(noise, tf.constant([1, 1, 1])), atol=1e-4)
 
@@ -377,7 +377,7 @@ def test_predict_keeps_the_inputs_geometry(run, tmp_path):
     results = {}
     for name, image in (("straight", source), ("turned", tmp_path / "turned.nii")):
         mask, result = tmp_path / f"{name}.nii.gz", tmp_path / f"{name}.json"
-        predict.run(predict.Config(str(run_dir / "export"), (str(image),), str(mask), str(result)))
+        predict.run(predict.Config(str(run_dir / "export"), (str(image),), str(mask), result=str(result)))
         found, wanted = nib.load(mask), nib.load(image)
         assert found.shape == wanted.shape
         np.testing.assert_allclose(found.affine, wanted.affine)

@@ -25,8 +25,13 @@ def test_relative_paths_are_from_the_users_folder(tmp_path, run):
         tmp_path, *run, "--flagfile=my.flags", "--cohort", "data/mine", "--seed", "5", "--augment"
     )
     assert main[1:] == [
-        *("rembrandt_featgen.stages.pipeline", f"--flagfile={tmp_path}/my.flags", f"--cohort={tmp_path}/data/mine"),
-        *("--seed", "5", "--augment", f"--run_dir={tmp_path}/out"),
+        "rembrandt_featgen.stages.pipeline",
+        f"--flagfile={tmp_path}/my.flags",
+        f"--cohort={tmp_path}/data/mine",
+        "--seed",
+        "5",
+        "--augment",
+        f"--run_dir={tmp_path}/out",
         f"--unet_weights={tmp_path}/out/pretraining/unet/best.npz",
     ]
     assert f"--run_dir={tmp_path}/out/pretraining" in pretraining

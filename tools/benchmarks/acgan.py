@@ -30,7 +30,7 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
     turns.check_parameters(found)
     speed = {name: config.gan_steps / one.median for name, one in found.items()}
     names = rows.named_by_last("acgan_step{}_vs_pytorch", config.precisions)
-    measured = rows.of_precisions("acgan_step_{}", speed, "steps/s", config.precisions)
+    measured = rows.of_precisions("acgan_step_{}", speed, "steps/s", precisions=config.precisions)
     return measured + rows.against_pytorch(names, speed, "steps/s"), found
 
 
@@ -41,8 +41,8 @@ def train(options: dict) -> turns.Work:
         "acgan",
         shape,
         np.ones(shape[-1], np.float32),
-        options["filters"],
-        options["filters"],
+        filters_generator=options["filters"],
+        filters_discriminator=options["filters"],
         precision=options["precision"],
         stabilisers=Stabilisers(average=0.0, flip=False, batch_deviation=False),  # which peers do not have
     )

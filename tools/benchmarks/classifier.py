@@ -28,7 +28,7 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
     turns.check_parameters(found)
     speed = {name: config.classifier_samples / one.median for name, one in found.items()}
     names = {one: f"classifier_train_{one}_vs_pytorch" for one in config.precisions}
-    measured = rows.of_precisions("classifier_train_{}", speed, "samples/s", config.precisions)
+    measured = rows.of_precisions("classifier_train_{}", speed, "samples/s", precisions=config.precisions)
     return measured + rows.against_pytorch(names, speed, "samples/s"), found
 
 

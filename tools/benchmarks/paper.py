@@ -70,12 +70,12 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
     with tempfile.TemporaryDirectory(dir=config.run_dir) as name:
         folder = Path(name).resolve()
         points = sweep_points(flags, folder / "base")
-        sides = _sides(config, path, flags, points, folder)
+        sides = _sides(config, path, flags, points=points, folder=folder)
         found: dict = {}
         for name, side in sides.items():
             print(f"  {name} ...", flush=True)
             found |= turns.take_turns({name: side}, 0)  # one at a time, for some fill the memory
-    return _rows(flags, points, found, config.paper_precisions), found
+    return _rows(flags, points, found, precisions=config.paper_precisions), found
 
 
 def check(path: str):

@@ -59,7 +59,7 @@ def train_unet(options: dict) -> turns.Work:
     """A side: fine-tuning on the cohort in `options["cohort"]`, until the clock `options["last"]` is full."""
     config = _trial(options)
     _link(Path(options["cohort"]), Path(config.run_dir), ["slices"])
-    return _work(config, ["train_unet"], options["steps"], options["last"])
+    return _work(config, ["train_unet"], options["steps"], last=options["last"])
 
 
 def some_stages(options: dict) -> turns.Work:
@@ -175,7 +175,7 @@ def _work(config, names, steps: int, last: str = "") -> turns.Work:
 
     def work():
         for name, module in stages.modules(names).items():
-            with contextlib.suppress(_Enough), _watched(name, steps, last, facts):
+            with contextlib.suppress(_Enough), _watched(name, steps, last, facts=facts):
                 module.run(stages.share(module, config))
             tf.keras.backend.clear_session()
         for name, found in facts.items():

@@ -207,7 +207,7 @@ class _Process:
 
     def end(self) -> Measured:
         self._requests.close()
-        return Measured(self._seconds, self._cpu_seconds, self._facts, self._answer()["peak_bytes"])
+        return Measured(self._seconds, self._cpu_seconds, self._facts, peak_bytes=self._answer()["peak_bytes"])
 
     def _answer(self) -> dict:
         line = self._answers.readline()

@@ -27,18 +27,22 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
     for width in map(int, config.widths):
         is_last = width == int(config.widths[-1])
         for kind in ("train", "forward"):
-            found = turns.take_turns(_sides(config, kind, width, peers, is_last and kind == "train"), config.rounds)
+            found = turns.take_turns(
+                _sides(config, kind, width, peers=peers, with_peak=is_last and kind == "train"), config.rounds
+            )
             turns.check_parameters(found)
             steps = {name: STEPS if kind == "train" and name in config.precisions else 1 for name in found}
             speed = {
                 name: config.batch * steps[name] / one.median for name, one in found.items() if "matmul" not in name
             }
-            measured += rows.of_precisions(f"unet_{kind}_{{}}_width_{width}", speed, "slices/s", config.precisions)
+            measured += rows.of_precisions(
+                f"unet_{kind}_{{}}_width_{width}", speed, "slices/s", precisions=config.precisions
+            )
             if is_last:
                 names = rows.named_by_last(f"unet_{kind}{{}}_vs_pytorch", config.precisions)
                 measured += rows.against_pytorch(names, speed, "slices/s")
             if is_last and kind == "train":
-                measured += _against_peak(config, width, found, speed)
+                measured += _against_peak(config, width, found, speed=speed)
             taken |= {f"{kind} width {width} {name}": one for name, one in found.items()}
     return measured, taken
 
