@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
-from rembrandt_featgen.cohort.volumes import read_volume, write_like
+from rembrandt_featgen.cohort.volumes import Volume, read_volume, write_like
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import slicing
@@ -40,9 +40,48 @@ def run(config: Config) -> dict:
     if not config.mask.endswith((".nii", ".nii.gz")):
         raise InputError(f"--mask={config.mask} must end in .nii or .nii.gz")
     _check_outputs(config)
-    unet, classifier = (_load(config.model_dir, name) for name in ("unet", "classifier"))
-    segment, classify = unet.signatures["segment"], classifier.signatures["classify"]
-    channels = segment.structured_input_signature[1]["image"].shape[-1]
+    segment = _signature(config.model_dir, "unet", "segment")
+    classify = _signature(config.model_dir, "classifier", "classify")
+    volumes = _volumes(config, segment.structured_input_signature[1]["image"].shape[-1])
+    # [x, y, slices] of each modality -> [slices, height, width, channels]
+    slices = np.moveaxis(slicing.as_displayed(np.stack([volume.voxels for volume in volumes], -1)), 2, 0)
+    masks, probabilities = [], []
+    names: list[str] = []
+    for start in tqdm(range(0, len(slices), config.predict_batch), "predict", unit="batch"):
+        segmented = segment(image=tf.constant(slices[start : start + config.predict_batch]))
+        scores = classify(feature=segmented["feature"])
+        masks.append(segmented["mask"].numpy()[..., 0])
+        probabilities.append(scores["probability"].numpy())
+        names = [name.decode() for name in scores["classes"].numpy()]
+    mask = slicing.as_stored(np.moveaxis(np.concatenate(masks), 0, 2))
+    write_like(config.mask, mask, volumes[0])
+    per_slice = np.concatenate(probabilities)  # [slices, classes]
+    of_patient = _of_patient(per_slice)
+    result = {
+        "image": list(config.image),
+        "mask": config.mask,
+        "label": names[int(np.argmax(of_patient))],
+        "probability": dict(zip(names, of_patient.tolist())),
+        "tumour_voxels": int(mask.sum()),
+        "probability_by_slice": {name: per_slice[:, label].tolist() for label, name in enumerate(names)},
+    }
+    if config.result:
+        rundir.write_json(Path(config.result), result)
+    logging.info("mask: %s (%d voxels of tumour)", config.mask, result["tumour_voxels"])
+    shown = ", ".join(f"{name} {probability:.3f}" for name, probability in zip(names, of_patient))
+    print(f"{result['label']}: probabilities {shown} (mean log-odds of {len(per_slice)} slices)")
+    return result
+
+
+def _of_patient(per_slice: np.ndarray) -> np.ndarray:
+    """Probability of each class for a patient, from those of the slices, [slices, classes]: by their mean log-odds."""
+    one = np.zeros(len(per_slice))
+    each = np.array([classification.by_patient(one, one, column)[2][0] for column in per_slice.T])
+    return each / each.sum()
+
+
+def _volumes(config: Config, channels: int) -> list[Volume]:
+    """Reads --image; InputError where these are not `channels` volumes on one grid."""
     if len(config.image) != channels:
         raise InputError(
             f"--image={','.join(config.image)}: {len(config.image)} volumes given, the model takes {channels} "
@@ -55,33 +94,7 @@ def run(config: Config) -> dict:
                 f"--image: {path} has shape {volume.voxels.shape}, {config.image[0]} has {volumes[0].voxels.shape}; "
                 "give volumes of one patient on one grid"
             )
-    # [x, y, slices] of each modality -> [slices, height, width, channels]
-    slices = np.moveaxis(slicing.as_displayed(np.stack([volume.voxels for volume in volumes], -1)), 2, 0)
-    masks, probabilities, names = [], [], []
-    for start in tqdm(range(0, len(slices), config.predict_batch), "predict", unit="batch"):
-        found = segment(image=tf.constant(slices[start : start + config.predict_batch]))
-        scores = classify(feature=found["feature"])
-        masks.append(found["mask"].numpy()[..., 0])
-        probabilities.append(scores["probability"].numpy())
-        names = [name.decode() for name in scores["classes"].numpy()]
-    mask = slicing.as_stored(np.moveaxis(np.concatenate(masks), 0, 2))
-    per_slice = np.concatenate(probabilities)[:, -1]  # of the positive class, which is the last
-    patient = classification.by_patient(np.zeros(len(per_slice)), np.zeros(len(per_slice)), per_slice)[2][0]
-    write_like(config.mask, mask, volumes[0])
-    result = {
-        "image": list(config.image),
-        "mask": config.mask,
-        "label": names[int(patient > classification.THRESHOLD)],
-        "positive": names[-1],
-        "probability": float(patient),
-        "tumour_voxels": int(mask.sum()),
-        "probability_by_slice": [float(p) for p in per_slice],
-    }
-    if config.result:
-        rundir.write_json(Path(config.result), result)
-    logging.info("mask: %s (%d voxels of tumour)", config.mask, result["tumour_voxels"])
-    print(f"{result['label']}: probability of {names[-1]} {patient:.3f} (mean log-odds of {len(per_slice)} slices)")
-    return result
+    return volumes
 
 
 def _check_outputs(config: Config) -> None:
@@ -99,18 +112,33 @@ def _check_outputs(config: Config) -> None:
         taken.add(place)
 
 
-def _load(folder: str, name: str):
+def _signature(folder: str, name: str, signature: str):
+    """A signature of an exported model, such as the classifier's `classify`."""
     path = Path(folder) / name
     if not (path / "saved_model.pb").is_file():
         raise InputError(
             f"--model_dir={folder}: there is no SavedModel in {path}; give the export/ folder of a finished run"
         )
     try:
-        return tf.saved_model.load(str(path))
+        model = tf.saved_model.load(str(path))
     except Exception as error:  # what a damaged SavedModel raises depends on where it is damaged
         raise InputError(
             f"--model_dir={folder}: {path} cannot be loaded ({type(error).__name__}); export it again"
         ) from error
+    if signature not in model.signatures:
+        raise InputError(
+            f"--model_dir={folder}: the SavedModel in {path} has no signature {signature}; give the export/ folder of "
+            "a finished run"
+        )
+    function = model.signatures[signature]
+    if signature == "classify" and "classes" not in function.structured_outputs:
+        raise InputError(
+            f"--model_dir={folder}: these models were exported by version 0.1 of this program, whose signatures had "
+            "other names; export them anew by repeating their run with this version: python -m "
+            "rembrandt_featgen.stages.pipeline with its flags and another --run_dir"
+        )
+    function.keeps_alive = model  # its variables go with it
+    return function
 
 
 def main() -> None:

@@ -1,0 +1,106 @@
+"""What `predict` makes of exported models, here of small ones that stand for them."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.stages import predict
+
+SHAPE = (6, 5, 4)  # of the volume
+
+
+class Unet(tf.Module):
+    """Finds what is above 100; a slice's feature is its mean."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, name="image")])
+    def segment(self, image):
+        mask = tf.cast(image > 100.0, tf.uint8)
+        return {"mask": mask, "feature": tf.reduce_mean(image, [1, 2], keepdims=True)}
+
+
+class Classifier(tf.Module):
+    """The logits of the classes are the feature times the class's slope."""
+
+    def __init__(self, names, slopes):
+        super().__init__()
+        self.names, self.slopes = tf.constant(names), tf.Variable(slopes)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 1, 1, 1], tf.float32, name="feature")])
+    def classify(self, feature):
+        return {"probability": tf.nn.softmax(feature[:, 0, 0, :] * self.slopes), "classes": self.names}
+
+
+class Before(tf.Module):
+    """A classifier as version 0.1 exported it."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 1, 1, 1], tf.float32, name="feature")])
+    def classify(self, feature):
+        return {"probability_hgg": feature[:, 0, 0, 0], "grades": tf.constant(["LGG", "HGG"])}
+
+
+@pytest.fixture
+def image(tmp_path):
+    voxels = np.random.default_rng(0).uniform(0, 200, SHAPE).astype(np.float32)
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / "image.nii")
+    return tmp_path / "image.nii", voxels
+
+
+def _config(tmp_path, image, classifier, unet=None, **changes):
+    unet = unet or Unet()
+    tf.saved_model.save(unet, str(tmp_path / "export/unet"), {"segment": unet.segment})
+    tf.saved_model.save(classifier, str(tmp_path / "export/classifier"), {"classify": classifier.classify})
+    settings = {"result": str(tmp_path / "result.json"), "predict_batch": 3, **changes}
+    return predict.Config(str(tmp_path / "export"), (str(image),), str(tmp_path / "mask.nii.gz"), **settings)
+
+
+@pytest.mark.parametrize(
+    ("names", "slopes"),
+    [
+        (["benign", "malignant"], [-0.01, 0.01]),
+        (["malignant", "benign"], [0.01, -0.01]),
+        (["a", "b", "c"], [0.0, 0.02, 0.01]),
+    ],
+)
+def test_result_by_name_of_class(names, slopes, image, tmp_path, capsys):
+    path, voxels = image
+    result = predict.run(_config(tmp_path, path, Classifier(names, slopes)))
+    assert json.loads((tmp_path / "result.json").read_text()) == result
+    logits = voxels.mean((0, 1))[:, None] * np.array(slopes)
+    per_slice = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)  # [slices, classes]
+    for label, name in enumerate(names):
+        np.testing.assert_allclose(result["probability_by_slice"][name], per_slice[:, label], rtol=1e-4)
+    log_odds = np.log(per_slice / (1 - per_slice)).mean(0)
+    wanted = 1 / (1 + np.exp(-log_odds))
+    assert list(result["probability"]) == names
+    np.testing.assert_allclose(list(result["probability"].values()), wanted / wanted.sum(), rtol=1e-4)
+    assert sum(result["probability"].values()) == pytest.approx(1)
+    assert result["label"] == names[int(np.argmax(wanted))]
+    assert capsys.readouterr().out.startswith(f"{result['label']}: probabilities {names[0]} ")
+    mask = nib.load(tmp_path / "mask.nii.gz").get_fdata()
+    np.testing.assert_array_equal(mask, voxels > 100)
+    assert result["tumour_voxels"] == mask.sum()
+
+
+def test_models_of_before_are_refused(image, tmp_path):
+    with pytest.raises(InputError, match="exported by version 0.1 of this program.*stages.pipeline") as caught:
+        predict.run(_config(tmp_path, image[0], Before()))
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / "mask.nii.gz").exists()
+
+
+def test_other_models_are_refused(image, tmp_path):
+    config = _config(tmp_path, image[0], Classifier(["a", "b"], [0.0, 1.0]))
+    tf.saved_model.save(Unet(), str(tmp_path / "export/classifier"))
+    with pytest.raises(InputError, match="has no signature classify; give the export/ folder"):
+        predict.run(config)
+
+
+def test_number_of_volumes(image, tmp_path):
+    config = _config(tmp_path, image[0], Classifier(["a", "b"], [0.0, 1.0]), predict_batch=1)
+    config = predict.Config(config.model_dir, (str(image[0]), str(image[0])), config.mask)
+    with pytest.raises(InputError, match="2 volumes given, the model takes 1"):
+        predict.run(config)
