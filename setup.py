@@ -18,7 +18,7 @@ setup(
     packages=find_packages(include=["rembrandt_featgen", "rembrandt_featgen.*"]),
     package_data={"rembrandt_featgen.reporting": ["*.j2"]},
     python_requires=">=3.9,<3.12",
-    # The newest line that TensorLayer, TensorFlow Addons and Keras share; see README, "Packages".
+    # The newest line that TensorLayer, TensorFlow Addons and Keras share; see tools/README.md, "Packages".
     install_requires=[
         "tensorflow>=2.15.1,<2.16",
         "keras>=2.15,<2.16",
