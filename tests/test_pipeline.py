@@ -260,7 +260,9 @@ def test_slices_are_normalised_by_training_patients_alone(run):
 def test_features_are_those_of_the_trained_unet(run):
     run_dir, _ = run
     records = {name: rundir.read_json(run_dir / name / "stage.json") for name in ("slices", "unet")}
-    unet = unet_export.restore_unet(run_dir / "unet", records["unet"]["config"], records["slices"], precision="float32")
+    unet = unet_export.restore_unet(
+        run_dir / "unet", config=records["unet"]["config"], slices=records["slices"], precision="float32"
+    )
     image = next(iter(Store(run_dir / "slices", "test").dataset().batch(3)))["image"]
     feature = next(iter(Store(run_dir / "features", "test").dataset().batch(3)))["feature"]
     np.testing.assert_allclose(tap_model(unet, "conv5")(image), feature, atol=1e-4)
@@ -338,7 +340,9 @@ np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], classes=scores["classes
     }
     slices = records["slices"]["figures"]
     normalised = (raw[:, 5:69, 1:65] - slices["mean"][0]) / slices["deviation"][0]
-    unet = unet_export.restore_unet(run_dir / "unet", records["unet"]["config"], records["slices"], precision="float32")
+    unet = unet_export.restore_unet(
+        run_dir / "unet", config=records["unet"]["config"], slices=records["slices"], precision="float32"
+    )
     np.testing.assert_allclose(found["probability"][:, 5:69, 1:65], unet(normalised), atol=1e-5)
     assert not found["mask"][:, :5].any()
     feature = tap_model(unet, "conv5")(normalised)

@@ -74,7 +74,9 @@ def run(config: Config) -> None:
 def _features(home: Path):
     """Split to ({(tap, pooling): [slices, d]}, labels, patients) of one fold."""
     records = {name: rundir.read_json(home / name / rundir.RECORD) for name in ("slices", "unet")}
-    unet = unet_export.restore_unet(home / "unet", records["unet"]["config"], records["slices"], precision="float32")
+    unet = unet_export.restore_unet(
+        home / "unet", config=records["unet"]["config"], slices=records["slices"], precision="float32"
+    )
     outputs = {tap: unet.get_layer(f"{tap}_2").output for tap in TAPS}
     network = tf.keras.Model(unet.input, {**outputs, "tumour": unet.output})
     by_split = {}

@@ -15,7 +15,7 @@ from rembrandt_featgen.evaluation import out_of_fold_runs, predictions
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
 from rembrandt_featgen.evaluation.predictions import Prediction
 from rembrandt_featgen.generation.gan_kinds import KINDS
-from rembrandt_featgen.segmentation import scoring
+from rembrandt_featgen.measures.segmentation import mean_interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ def segmentation(folds: Sequence[Fold]) -> dict:
     return {
         **means,
         "patient_hard_dice": float(dice.mean()) if len(dice) else None,
-        "patient_hard_dice_ci95": scoring.mean_interval(dice),
+        "patient_hard_dice_ci95": mean_interval(dice),
     }
 
 

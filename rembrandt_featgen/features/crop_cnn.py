@@ -1,11 +1,11 @@
-"""Learns features of the tumour region from the training patients' grades, and makes those of each patient.
+"""Learns features of the tumour region from the training patients' classes, and computes those of each patient.
 
-A CNN has seen the grades of the patients that it was trained on: its features of them tell the grade better than those
-of any other patient will. A generator or classifier that learnt from such features would learn how sure the CNN is of
-patients whom it knows by heart, and would meet something else in the test. So the features of training patients are
-cross-fitted: patients are dealt into folds, and each gets its features from a CNN that never saw it, as validation and
-test patients do from the one CNN that saw all of training. CNNs speak different languages: a linear map of each
-fold's channels onto the channels of that one CNN is fitted on patients whom both had seen.
+A CNN has seen the classes of the patients that it was trained on: its features of them separate the classes better than
+those of any other patient will. A generator or classifier that learnt from such features would learn how sure the CNN
+is of patients whom it memorised, and would meet something else in the test. So the features of training patients are
+cross-fitted: patients are divided into folds, and each gets its features from a CNN that never saw it, as validation
+and test patients do from the one CNN that saw all of training. The channels of two CNNs do not correspond: a linear map
+of each fold's channels onto the channels of that one CNN is fitted on patients whom both had seen.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.data import pipelines, sampling_order
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.nn import checkpointing, inference, mixed_precision, resumable_fit
@@ -29,13 +28,14 @@ _RIDGE = 1e-3  # of the mean square of a channel, so that channels that never fi
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How the CNN is made and trained.
+    """How the CNN is built and trained.
 
     Attributes:
       size, filters: as for `crops.build_cnn`.
       epochs, patience, batch, learning_rate: of each training.
       folds: of the training patients; 0 for none, whose features then come from the CNN that was trained on them.
       seed: of initial weights, orders and folds.
+      num_classes: of the labels; the head is for two.
     """
 
     size: int
@@ -46,6 +46,7 @@ class Settings:
     learning_rate: float
     folds: int
     seed: int
+    num_classes: int = 2
 
 
 class Crops(NamedTuple):
@@ -54,42 +55,46 @@ class Crops(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
     patients: np.ndarray
-    found: np.ndarray
+    has_tumour: np.ndarray
 
     def take(self, chosen: np.ndarray) -> Crops:
         """Those of a mask [n]."""
         return Crops(*(column[chosen] for column in self))
 
 
-def cut(unet: tf.keras.Model, slices: Path, split: str, size: int, batch: int) -> Crops:
+def crops_of_split(unet: tf.keras.Model, slices: Path, split: str, *, size: int, batch: int) -> Crops:
     """Cuts the crops of a split, which are held in memory: n * size^2 * channels * 4 bytes.
 
     Args:
       unet: from slices to the tumour's probability.
-      slices: folder of the prepare stage.
-      split, size, batch: what, how large, and how many at a time.
+      slices: folder of the stage prepare_slices.
+      split: "train", "validation" or "test".
+      size: side of a crop in pixels.
+      batch: slices at a time.
     """
     rows, predict = [], inference.runner(unet)
     for records in pipelines.slices(slices, split, batch):
-        where = crops.places(tf.constant(predict(records["image"])), size)
-        images = crops.cut(records["image"], where, size)
-        rows.append([part.numpy() for part in (images, records["label"], records["patient"], where.found)])
-    images, labels, patients, found = (np.concatenate(column) for column in zip(*rows))
+        images, has_tumour = crops.cut_around_tumour(predict, records["image"], size)
+        rows.append([part.numpy() for part in (images, records["label"], records["patient"], has_tumour)])
+    images, labels, patients, has_tumour = (np.concatenate(column) for column in zip(*rows))
     logging.info(
         "crops of %s: tumour is predicted in %d of %d slices; of the other %d, the centre is cut",
-        *(split, found.sum(), len(found), (~found).sum()),
+        split,
+        has_tumour.sum(),
+        len(has_tumour),
+        (~has_tumour).sum(),
     )
-    return Crops(images, labels, pipelines.text(patients), found)
+    return Crops(images=images, labels=labels, patients=pipelines.text(patients), has_tumour=has_tumour)
 
 
 WARNING = (  # of reports
-    f"{crops.TAP}: image_augmentation and image_acgan use a CNN that knows the grades of the training patients by "
-    "heart, which leans against them; validation patients chose its epoch as well."
+    f"{crops.TAP}: image_augmentation and image_acgan use a CNN that memorised the classes of the training patients, "
+    "which is biased against them; validation patients chose its epoch as well."
 )
 
 
 class Encoders(NamedTuple):
-    """Makes features of crops.
+    """The networks that compute features of crops.
 
     Attributes:
       network: from crops to features, trained on all training patients.
@@ -107,20 +112,20 @@ class Encoders(NamedTuple):
         run, of_folds = inference.runner(self.network), [inference.runner(network) for network, _ in self.folds]
 
         def features(images, patients):
-            found = np.array(run(images))
+            computed = np.array(run(images))
             numbers = np.array([self.fold_of.get(patient, -1) for patient in patients])
             for number in np.unique(numbers[numbers >= 0]):
                 here, (_, onto) = numbers == number, self.folds[number]
-                found[here] = mapped(of_folds[number](images[here]), onto)
-            return found
+                computed[here] = mapped(of_folds[number](images[here]), onto)
+            return computed
 
         return features
 
 
-def fit(train: Crops, validation: Crops, settings: Settings, folder: Path, logs: Path) -> tuple[Encoders, dict]:
+def fit(train: Crops, validation: Crops, *, settings: Settings, folder: Path, logs: Path) -> tuple[Encoders, dict]:
     """Trains the CNN on all training patients, and one for each fold without that fold's.
 
-    Slices without predicted tumour are left out of training, unless a grade would have none. The best epoch is that of
+    Slices without predicted tumour are left out of training, unless a class would have none. The best epoch is that of
     the validation patients' loss.
 
     Args:
@@ -130,41 +135,41 @@ def fit(train: Crops, validation: Crops, settings: Settings, folder: Path, logs:
       logs: of TensorBoard.
 
     Returns:
-      What makes features, and balanced accuracies per slice, with which over-fitting can be judged: of "train" and
+      What computes features, and balanced accuracies per slice, with which over-fitting can be judged: of "train" and
       "validation" by the CNN, and of "cross_fitted", of the training patients' features as they are kept: by
       CNNs that did not see them, mapped, and judged by the head of the CNN.
     """
     train, validation = (part.take(_useful(part)) for part in (train, validation))
-    fold_of = deal(train, settings.folds, settings.seed)
-    network = _train(train, validation, settings, folder / "cnn", logs / "cnn")
+    fold_of = assign_folds(train, settings)
+    network = _train(train, validation, settings=settings, folder=folder / "cnn", logs=logs / "cnn")
     accuracy = {"train": _accuracy(network, train), "validation": _accuracy(network, validation)}
     encoder, folds, out_of_fold = crops.of_crops(network), [], np.zeros(len(train.labels))
     head = tf.keras.Model(network.get_layer("features").output, network.output)
     numbers = np.array([fold_of.get(patient, -1) for patient in train.patients])
     for number in range(max(fold_of.values(), default=-1) + 1):
         name, seen = f"cnn_fold{number}", train.take(numbers != number)
-        own = _train(seen, validation, settings, folder / name, logs / name)
-        of_fold = crops.of_crops(own)
+        of_fold = crops.of_crops(_train(seen, validation, settings=settings, folder=folder / name, logs=logs / name))
         folds.append((of_fold, onto(of_fold.predict(seen.images, verbose=0), encoder.predict(seen.images, verbose=0))))
         out = numbers == number
-        made = mapped(of_fold.predict(train.images[out], verbose=0), folds[-1][1])
-        out_of_fold[out] = head.predict(made, verbose=0)[:, 0]
+        features = mapped(of_fold.predict(train.images[out], verbose=0), folds[-1][1])
+        out_of_fold[out] = head.predict(features, verbose=0)[:, 0]
     if folds:
         accuracy["cross_fitted"] = _balanced(train.labels, out_of_fold)
     return Encoders(encoder, folds, fold_of), accuracy
 
 
-def deal(train: Crops, folds: int, seed: int) -> dict[str, int]:
-    """Training patient to fold, the grades spread evenly; {} where no grade may be missing from what a fold learns."""
-    by_label = [np.unique(train.patients[train.labels == label]) for label in range(len(GRADES))]
-    folds = min(folds, *map(len, by_label))
+def assign_folds(train: Crops, settings: Settings) -> dict[str, int]:
+    """Training patient to fold, the classes spread evenly; {} where some fold would learn from one class alone."""
+    by_label = [np.unique(train.patients[train.labels == label]) for label in range(settings.num_classes)]
+    folds = min(settings.folds, *map(len, by_label))
     if folds < 2:
         return {}
-    random, dealt = np.random.default_rng(seed), {}
+    random = np.random.default_rng(settings.seed)
+    fold_of: dict[str, int] = {}
     for patients in by_label:
         for patient in random.permutation(patients):
-            dealt[str(patient)] = len(dealt) % folds
-    return dealt
+            fold_of[str(patient)] = len(fold_of) % folds
+    return fold_of
 
 
 def onto(features: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -190,17 +195,19 @@ def mapped(features: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 def _useful(part: Crops) -> np.ndarray:
-    """Those with predicted tumour; all, where these lack a grade that is there."""
-    return part.found if set(part.labels[part.found]) == set(part.labels) else np.ones(len(part.found), bool)
+    """Those with predicted tumour; all, where these lack a class that is there."""
+    has_all = set(part.labels[part.has_tumour]) == set(part.labels)
+    return part.has_tumour if has_all else np.ones(len(part.labels), bool)
 
 
-def _train(train: Crops, validation: Crops, settings: Settings, folder: Path, logs: Path) -> tf.keras.Model:
+def _train(train: Crops, validation: Crops, *, settings: Settings, folder: Path, logs: Path) -> tf.keras.Model:
     """One CNN at its best epoch; all start from the same weights."""
     folder.mkdir(exist_ok=True)
-    pipelines.set_seed(settings.seed)
+    tf.keras.utils.set_random_seed(settings.seed)
     network = crops.build_cnn(settings.size, train.images.shape[-1], settings.filters)
     network.compile(mixed_precision.adam(settings.learning_rate), "binary_crossentropy", weighted_metrics=[])
-    weights = len(train.labels) / (len(GRADES) * np.maximum(np.bincount(train.labels, minlength=len(GRADES)), 1))
+    counts = np.bincount(train.labels, minlength=settings.num_classes)
+    weights = len(train.labels) / (settings.num_classes * np.maximum(counts, 1))
     samples = [tf.constant(part) for part in (train.images, train.labels, weights[train.labels].astype(np.float32))]
 
     def make_epoch(key):
@@ -209,10 +216,10 @@ def _train(train: Crops, validation: Crops, settings: Settings, folder: Path, lo
         )
 
         def read(step, numbers):
-            images, labels, own = (tf.gather(column, numbers) for column in samples)
+            images, labels, of_samples = (tf.gather(column, numbers) for column in samples)
             seeds = tf.random.split(tf.random.experimental.stateless_fold_in(key, step), 2)
             images = tf.image.stateless_random_flip_left_right(images, seeds[0])  # the flips of Table 1
-            return tf.image.stateless_random_flip_up_down(images, seeds[1]), labels, own
+            return tf.image.stateless_random_flip_up_down(images, seeds[1]), labels, of_samples
 
         return order.enumerate().map(read)
 
@@ -243,6 +250,6 @@ def _accuracy(network: tf.keras.Model, part: Crops) -> float:
 
 
 def _balanced(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Balanced accuracy over the grades that are there."""
+    """Balanced accuracy over the classes that are there."""
     right = (probabilities > 0.5) == (labels == 1)
     return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))

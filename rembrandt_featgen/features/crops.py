@@ -6,8 +6,10 @@ one network from slices to features, as with a block of the U-Net.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 TAP = "crop_cnn"  # the name of these features among the taps
@@ -21,13 +23,13 @@ class Places(NamedTuple):
 
     rows: tf.Tensor
     columns: tf.Tensor
-    found: tf.Tensor
+    has_tumour: tf.Tensor
 
 
 def places(probability: tf.Tensor, size: int) -> Places:
     """Where to cut: around the predicted tumour, its largest part where one crop does not hold it all.
 
-    Of all windows of that size, the one with most predicted tumour is sought, and then centred on what it holds; specks
+    Of all windows of that size, the one with most predicted tumour is centred on the tumour that it holds; specks
     elsewhere have no say. It never leaves the slice. Where nothing is predicted, it is the slice's centre.
 
     Args:
@@ -67,6 +69,23 @@ def cut(images: tf.Tensor, where: Places, size: int) -> tf.Tensor:
     return tf.gather(strips, where.columns[:, None] + steps, axis=2, batch_dims=1)
 
 
+def cut_around_tumour(
+    predict: Callable[[tf.Tensor], tf.Tensor | np.ndarray], images: tf.Tensor, size: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The crops of a batch of slices around the tumour that is predicted in them.
+
+    Args:
+      predict: from slices to the tumour's probability [batch, height, width, 1].
+      images: [batch, height, width, channels] slices.
+      size: side of a crop in pixels.
+
+    Returns:
+      Crops [batch, size, size, channels]; and whether tumour is predicted, [batch] bool.
+    """
+    where = places(tf.convert_to_tensor(predict(images)), size)
+    return cut(images, where, size), where.has_tumour
+
+
 class TumourCrop(tf.keras.layers.Layer):
     """From slices and the tumour's probability to crops."""
 
@@ -85,7 +104,7 @@ class TumourCrop(tf.keras.layers.Layer):
 
 
 def build_cnn(size: int, channels: int, filters: int = 8) -> tf.keras.Model:
-    """Builds the CNN that learns the grade from crops: four blocks of convolution, batch norm, ReLU and max pooling.
+    """Builds the CNN that learns the class from crops: four blocks of convolution, batch norm, ReLU and max pooling.
 
     Args:
       size: side of a crop, a multiple of 16.
@@ -93,8 +112,8 @@ def build_cnn(size: int, channels: int, filters: int = 8) -> tf.keras.Model:
       filters: of the first block; each deeper one has twice as many.
 
     Returns:
-      Model from crops [batch, size, size, channels] to the probability of HGG, [batch, 1]; its layer "features" gives
-      [batch, size / 16, size / 16, 8 x filters], after ReLU.
+      Model from crops [batch, size, size, channels] to the probability of the positive of two classes, [batch, 1];
+      its layer "features" gives [batch, size / 16, size / 16, 8 x filters], after ReLU.
     """
     layers = tf.keras.layers
     x = crop = tf.keras.Input((size, size, channels), name="crop")
@@ -103,7 +122,7 @@ def build_cnn(size: int, channels: int, filters: int = 8) -> tf.keras.Model:
         x = layers.ReLU()(layers.BatchNormalization(momentum=_MOMENTUM)(x))
         x = layers.MaxPooling2D(2, name="features" if level == HALVINGS - 1 else None)(x)
     x = layers.Dropout(_DROPOUT)(layers.GlobalAveragePooling2D()(x))
-    return tf.keras.Model(crop, layers.Dense(1, "sigmoid", name="hgg")(x), name=TAP)
+    return tf.keras.Model(crop, layers.Dense(1, "sigmoid", name="class")(x), name=TAP)
 
 
 def of_crops(cnn: tf.keras.Model) -> tf.keras.Model:

@@ -1,4 +1,4 @@
-"""What makes features of slices, from the folders of a run."""
+"""The networks that compute features of slices, from the folders of a run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rembrandt_featgen.segmentation.unet import tap_model
 
 
 def encoder(unet: tf.keras.Model, folder: Path) -> tf.keras.Model:
-    """What makes features of slices, sharing its weights with `unet`.
+    """What computes features of slices, sharing its weights with `unet`.
 
     Args:
-      unet: the U-Net of the finetune stage.
+      unet: of the stage train_unet.
       folder: run_dir/features, finished.
 
     Returns:
@@ -34,17 +34,17 @@ def encoder(unet: tf.keras.Model, folder: Path) -> tf.keras.Model:
 
 
 def encoder_of_run(run_dir: Path, precision: str) -> tf.keras.Model:
-    """`encoder` of a run whose extract stage is done, with a U-Net of its own.
+    """`encoder` of a run whose stage extract_features is done, with a U-Net of its own.
 
     Args:
       run_dir: of the run.
       precision: in which it computes from now on.
     """
-    slices, config = (
-        rundir.read_json(run_dir / name / rundir.RECORD)
-        for name in map(registry.folder, ("prepare_slices", "train_unet"))
+    slices, folder = run_dir / registry.folder("prepare_slices"), run_dir / registry.folder("train_unet")
+    unet = unet_export.restore_unet(
+        folder,
+        config=rundir.read_json(folder / rundir.RECORD)["config"],
+        slices=rundir.read_json(slices / rundir.RECORD),
+        precision=precision,
     )
-    return encoder(
-        unet_export.restore_unet(run_dir / registry.folder("train_unet"), config["config"], slices, precision),
-        run_dir / registry.folder("extract_features"),
-    )
+    return encoder(unet, run_dir / registry.folder("extract_features"))

@@ -16,7 +16,7 @@ from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.features import encoders
 
-ENCODER = "encoder.json"  # stands for a store: block, precision and batch of the U-Net that computes the features
+ENCODER = "encoder.json"  # in place of a store: block, precision and batch of the U-Net that computes the features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Features:
       shape: (height, width, channels) of each.
       patients: id of each one's patient, in the order of the slices.
       positions: [n] of each one's slice in its volume.
-      labels: [n] int8: 0 = LGG, 1 = HGG.
+      labels: [n] int8, each the index of a class.
       dataset: from an order, see `Store.dataset`, to a dataset of dictionaries: "feature" [*shape] of the type on disk,
         "patient" (string), "slice" (int64), "label" (int32). `in_float32` is for batches of them, which are quicker to
         gather before than after.
@@ -47,7 +47,8 @@ def open_features(folder: Path, split: str) -> Features:
     """Opens the features of a split.
 
     Args:
-      folder: of the extract or the generate stage; or of the prepare stage, whose slices then are the features.
+      folder: of the stage extract_features or generate_synthetic; or of prepare_slices, whose slices then are the
+        features.
       split: "train", "validation", "test" or "synthetic".
 
     Raises:
@@ -67,7 +68,13 @@ def _stored(folder: Path, split: str) -> Features:
         records = store.dataset(order)
         return records if name == "feature" else records.map(of_image)
 
-    return Features(store.tensors[name][0], store.patients, np.array(store.slices), store.labels, dataset)
+    return Features(
+        shape=store.tensors[name][0],
+        patients=store.patients,
+        positions=np.array(store.slices),
+        labels=store.labels,
+        dataset=dataset,
+    )
 
 
 def in_float32(record: dict) -> dict:
@@ -89,4 +96,10 @@ def _computed(folder: Path, split: str) -> Features:
         return store.dataset(order).batch(encoder["batch"]).map(encode).prefetch(1).unbatch()
 
     shape = tuple(tap.compute_output_shape((1, *store.tensors["image"][0]))[1:])
-    return Features(shape, store.patients, np.array(store.slices), store.labels, dataset)
+    return Features(
+        shape=shape,
+        patients=store.patients,
+        positions=np.array(store.slices),
+        labels=store.labels,
+        dataset=dataset,
+    )

@@ -13,16 +13,16 @@ from rembrandt_featgen.features.reading import in_float32, open_features
 
 
 def balanced_features(folder: Path, batch: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
-    """One epoch of training features as full (feature, label) batches with both grades equally often, for `endless`.
+    """One epoch of training features as full (feature, label) batches with all classes equally often, for `endless`.
 
-    The rarer grade is repeated. Over the epochs, each feature of a grade comes once before any of it comes twice.
+    Minority classes are repeated. Over the epochs, each feature of a class comes once before any of it comes twice.
     """
     features = open_features(folder, "train")
     length = pipelines.steps_per_epoch(len(features), batch) * batch
 
     def make_epoch(key):
-        grades = [tf.constant(np.flatnonzero(features.labels == label)) for label in np.unique(features.labels)]
-        order = sampling_order.balanced(grades, length, key[0], key[1])
+        by_class = [tf.constant(np.flatnonzero(features.labels == label)) for label in np.unique(features.labels)]
+        order = sampling_order.balanced(by_class, length, seed=key[0], epoch=key[1])
         return features.dataset(order).batch(batch, drop_remainder=True).map(_feature_and_label, num_parallel_calls=2)
 
     return make_epoch
@@ -38,14 +38,16 @@ def labelled_features(
         features and synthetic ones.
       batch: features in a batch.
     """
-    numbered = [np.arange(own) if np.ndim(own) == 0 else np.asarray(own) for _, _, own in sources]
-    found = [open_features(folder, split) for (folder, split, _), own in zip(sources, numbered) if len(own)]
-    records = [tf.constant(own, tf.int64) for own in numbered if len(own)]
-    counts = [len(own) for own in records]
+    chosen = [
+        np.arange(given) if isinstance(given, (int, np.integer)) else np.asarray(given) for _, _, given in sources
+    ]
+    opened = [open_features(folder, split) for (folder, split, _), some in zip(sources, chosen) if len(some)]
+    records = [tf.constant(some, tf.int64) for some in chosen if len(some)]
+    counts = [len(some) for some in records]
 
     def make_epoch(key):
         turns, numbers = sampling_order.mixed(counts, key)
-        parts = [features.dataset(tf.gather(own, order)) for features, own, order in zip(found, records, numbers)]
+        parts = [features.dataset(tf.gather(some, order)) for features, some, order in zip(opened, records, numbers)]
         if len({part.element_spec["feature"].dtype for part in parts}) > 1:
             parts = [part.map(in_float32, num_parallel_calls=2) for part in parts]
         # each source is read on its own, ahead of its turns
@@ -58,7 +60,7 @@ def labelled_features(
 def features(folder: Path, split: str, batch: int) -> tf.data.Dataset:
     """The features of a split in the order of writing, as batches of whole records, float32."""
     opened = open_features(folder, split)
-    # Keras asks how many there are, which features that are computed from slices do not tell.
+    # Keras asks how many there are, which features that are computed from slices do not say.
     records = opened.dataset().apply(tf.data.experimental.assert_cardinality(len(opened)))
     return records.batch(batch).map(in_float32, num_parallel_calls=2).prefetch(2)
 

@@ -51,7 +51,10 @@ class Artifacts:
     def unet(self) -> tf.keras.Model:
         """The fine-tuned U-Net."""
         return unet_export.restore_unet(
-            self.folders["train_unet"], self.records["train_unet"]["config"], self.records["prepare_slices"], "float32"
+            self.folders["train_unet"],
+            config=self.records["train_unet"]["config"],
+            slices=self.records["prepare_slices"],
+            precision="float32",
         )
 
     @functools.cached_property

@@ -56,7 +56,7 @@ class Checkpointing(tf.keras.callbacks.Callback):
             if _is_of_newer_optimizers(last) and any(map(_is_legacy, vars(model).values())):
                 raise InputError(
                     f"{last} was written by a version of this program that had another optimizer; delete {folder} to "
-                    "train anew"
+                    "train again"
                 )
             self._checkpoint.restore(last)
             logging.info("resumed after epoch %d", self.epochs_done)

@@ -40,7 +40,7 @@ def _numbers(value, name: str = "") -> Iterator[tuple[str, float]]:
 
 
 def write_images(logs: Path, images: Mapping[str, bytes], descriptions: Mapping[str, str]) -> None:
-    """Writes PNGs as they are; `tf.summary.image` would draw each anew.
+    """Writes PNGs as they are; `tf.summary.image` would encode each again.
 
     Args:
       logs: folder of the events.

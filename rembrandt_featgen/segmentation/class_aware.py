@@ -1,7 +1,7 @@
-"""A U-Net in training that tells the grade, too, so that its features tell grades apart; not of the paper.
+"""A U-Net that learns the classes of its patients along with the mask, so that its features differ by class.
 
-Trained to segment alone, the deepest block need hold nothing of the grade. Here a head reads the grade from the block's
-features over the tumour, and its loss reaches the encoder. The head is for training only.
+This is not of the paper. Trained to segment alone, the deepest block need hold nothing of the class. Here a head reads
+the class from the block's features over the tumour, and its loss reaches the encoder. The head is for training only.
 
 The head standardises features over the batch. Without that, on a phantom of 30 training patients and 180 steps, it
 stayed at chance (validation cross-entropy 0.68, with it 0.48): the features' common mean drowns their differences, and
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 _DROPOUT = 0.5  # of the averaged features, as before the dense layers of the paper's classifier (3.3)
@@ -19,25 +20,27 @@ _MOMENTUM = 0.9  # of batch norm, as in the classifier
 _EPSILON = 1e-6  # weight of a position where no tumour is seen at all
 
 
-class GradeAware(tf.keras.Model):
-    """A U-Net with the training step of L = L_S + unet_class_weight * L_G; a Keras model only because `fit` needs one.
+class ClassAware(tf.keras.Model):
+    """A U-Net with the training step of L = L_S + weight * L_C; a Keras model only because `fit` needs one.
 
     L_S is the loss that it is compiled with, soft dice (paper eq. 3); the logs "loss" and those of the compiled metrics
-    are of segmentation alone, as without a head. L_G is `grade_loss`, logged as "grade_loss" beside "grade_accuracy",
+    are of segmentation alone, as without a head. L_C is `class_loss`, logged as "class_loss" beside "class_accuracy",
     both with classes weighed equally and over slices with tumour.
 
-    Batches are (images, (masks, labels)), labels [batch] int, 0 = LGG, 1 = HGG.
+    Batches are (images, (masks, labels)); labels [batch] int are indices of two classes, the positive one last.
 
     Args:
       unet: of `unet.build_unet`.
-      unet_class_weight: weight of L_G, from 0.
-      class_weights: of the slices of LGG and HGG.
+      weight: of L_C, from 0.
+      class_weights: [2], of the slices of each class, by label.
       seed: of the head's initial weights and of the dropout, which is a function of it and of the step, so that a
         resumed training repeats.
     """
 
-    def __init__(self, unet: tf.keras.Model, unet_class_weight: float, class_weights: Sequence[float], seed: int = 0):
-        super().__init__(name="grade_aware")
+    def __init__(
+        self, unet: tf.keras.Model, *, weight: float, class_weights: Sequence[float] | np.ndarray, seed: int = 0
+    ):
+        super().__init__(name="class_aware")
         features = unet.get_layer("conv5_2").output
         self.unet = unet
         self._block_and_tumour = tf.keras.Model(unet.input, [features, unet.output])
@@ -47,10 +50,10 @@ class GradeAware(tf.keras.Model):
         )
         for layer in (self.norm, self.head):  # now, so that a checkpoint finds their weights
             layer.build((None, features.shape[-1]))
-        self._grade_weight, self._seed = unet_class_weight, seed
+        self._loss_weight, self._seed = weight, seed
         self._class_weights = tf.constant(class_weights, tf.float32)
-        self._grade_loss = tf.keras.metrics.Mean("grade_loss")
-        self._grade_accuracy = tf.keras.metrics.Mean("grade_accuracy")
+        self._class_loss = tf.keras.metrics.Mean("class_loss")
+        self._class_accuracy = tf.keras.metrics.Mean("class_accuracy")
 
     @property
     def weights(self):
@@ -62,48 +65,49 @@ class GradeAware(tf.keras.Model):
         return self.unet(images, training=training)
 
     def train_step(self, data):
-        """One step down L = L_S + unet_class_weight * L_G."""
+        """One step down L = L_S + weight * L_C."""
         images, (masks, labels) = data
         with tf.GradientTape() as tape:
             features, tumour = self._block_and_tumour(images, training=True)
-            logits = self._tell_grade(features, tumour, training=True)
+            logits = self._class_logits(features, tumour, training=True)
             L_S = self.compute_loss(images, masks, tumour)
-            L_G = grade_loss(labels, logits, self._weigh(masks, labels))
-            loss = L_S + self._grade_weight * L_G
+            L_C = class_loss(labels, logits, self._slice_weights(masks, labels))
+            loss = L_S + self._loss_weight * L_C
         self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
-        return self._log(masks, labels, tumour, logits)
+        return self._log(masks, labels, tumour=tumour, logits=logits)
 
     def test_step(self, data):
         """Measures both tasks."""
         images, (masks, labels) = data
         features, tumour = self._block_and_tumour(images, training=False)
         self.compute_loss(images, masks, tumour)
-        return self._log(masks, labels, tumour, self._tell_grade(features, tumour, training=False))
+        logits = self._class_logits(features, tumour, training=False)
+        return self._log(masks, labels, tumour=tumour, logits=logits)
 
-    def _tell_grade(self, features, tumour, training):
-        """Logit of HGG, [batch, 1]."""
+    def _class_logits(self, features, tumour, training):
+        """Logit of the positive class, [batch, 1]."""
         average = self.norm(tumour_average(features, tumour), training=training)
         if training:
             seed = tf.stack([tf.cast(self._seed, tf.int64), self.optimizer.iterations])
             average = tf.nn.experimental.stateless_dropout(average, _DROPOUT, seed)
         return self.head(average)
 
-    def _weigh(self, masks, labels):
-        """Weight of each slice's grade, [batch]: none where there is no tumour to tell it from."""
+    def _slice_weights(self, masks, labels):
+        """Weight of each slice in L_C, [batch]: 0 where there is no tumour to read the class from."""
         has_tumour = tf.reduce_any(tf.cast(masks, tf.bool), (1, 2, 3))
         return tf.where(has_tumour, tf.gather(self._class_weights, labels), 0.0)
 
-    def _log(self, masks, labels, tumour, logits):
-        weights = self._weigh(masks, labels)
-        self._grade_loss.update_state(_cross_entropy(labels, logits), weights)
-        self._grade_accuracy.update_state(tf.equal(logits[:, 0] > 0.0, labels == 1), weights)
+    def _log(self, masks, labels, *, tumour, logits):
+        weights = self._slice_weights(masks, labels)
+        self._class_loss.update_state(_cross_entropy(labels, logits), weights)
+        self._class_accuracy.update_state(tf.equal(logits[:, 0] > 0.0, labels == 1), weights)
         return self.compute_metrics(None, masks, tumour, None)
 
 
 def tumour_average(features: tf.Tensor, tumour: tf.Tensor) -> tf.Tensor:
     """Mean of each feature over the tumour, every position weighing by the tumour's probability there.
 
-    The probability passes no gradient: the grade is to change what is seen in a tumour, not where one is seen.
+    The probability passes no gradient: the class is to change what is seen in a tumour, not where one is seen.
 
     Args:
       features: [batch, h, w, channels], any float type.
@@ -116,19 +120,19 @@ def tumour_average(features: tf.Tensor, tumour: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(weight * tf.cast(features, tf.float32), (1, 2)) / tf.reduce_sum(weight, (1, 2))
 
 
-def grade_loss(labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Cross-entropy of the grade: the mean of weight * -log P(true grade) over the slices that have a weight.
+def class_loss(labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Cross-entropy of the class: the mean of weight * -log P(true class) over the slices that have a weight.
 
     Args:
-      labels: [batch] int, 0 = LGG, 1 = HGG.
-      logits: [batch, 1] float32, of HGG.
+      labels: [batch] int in {0, 1}.
+      logits: [batch, 1] float32, of the positive class, 1.
       weights: [batch] float32; 0 leaves a slice out.
 
     Returns:
       float32 scalar; 0 where no slice has a weight.
     """
-    graded = tf.cast(tf.math.count_nonzero(weights), tf.float32)
-    return tf.math.divide_no_nan(tf.reduce_sum(weights * _cross_entropy(labels, logits)), graded)
+    counted = tf.cast(tf.math.count_nonzero(weights), tf.float32)
+    return tf.math.divide_no_nan(tf.reduce_sum(weights * _cross_entropy(labels, logits)), counted)
 
 
 def _cross_entropy(labels, logits):

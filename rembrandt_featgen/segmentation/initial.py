@@ -7,36 +7,36 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.segmentation import pretrained
 from rembrandt_featgen.segmentation.unet import build_unet
 
 
 def head_prior(initializer: str, slices: Mapping) -> float | None:
-    """What the head predicts at first: the tumour's share of the pixels; None for the origin, whose biases are all 0.
+    """What the head predicts at first: the tumour's share of the pixels; None for the
+    reference implementation, whose biases are all 0.
 
     Args:
-      initializer: one of `unets.INITIALIZERS`.
-      slices: the stage.json's figures of the slices.
+      initializer: one of `unet.INITIALIZERS`.
+      slices: figures of the stage prepare_slices, from its stage.json.
     """
     return None if initializer == "tensorlayer" else min(max(slices["tumour_prior"], 1e-4), 0.5)
 
 
 def unet(config: Mapping, slices: Mapping, arrays: Sequence[np.ndarray] | None = None) -> tf.keras.Model:
-    """Builds what the finetune stage started from, computing in float32.
+    """Builds what training started from, computing in float32.
 
     Args:
-      config: the finetune stage's stage.json's config.
-      slices: the stage.json's figures of the slices.
+      config: of the stage train_unet, from its stage.json.
+      slices: figures of the stage prepare_slices, from its stage.json.
       arrays: of the checkpoint of --unet_weights; None for random weights, which the seed gives back.
     """
-    pipelines.set_seed(config["seed"])
+    tf.keras.utils.set_random_seed(config["seed"])
     network = build_unet(
         len(slices["modalities"]),
         config["unet_width"],
-        config["unet_initializer"],
-        head_prior(config["unet_initializer"], slices),
+        initializer=config["unet_initializer"],
+        prior=head_prior(config["unet_initializer"], slices),
     )
     if arrays is not None:
-        pretrained.assign(network, arrays, slices["modalities"], config["unet_weights_modalities"])
+        pretrained.assign(network, arrays, slices["modalities"], given=config["unet_weights_modalities"])
     return network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-EPSILON = 1e-5  # TensorLayer's `smooth`, which the origin left at its default
+EPSILON = 1e-5  # TensorLayer's `smooth`, which the reference implementation left at its default
 
 
 def soft_dice_loss(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
@@ -39,7 +39,7 @@ def batch_soft_dice_loss(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
 
 
 def sensitivity(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
-    """Share of the batch's tumour pixels that are found after thresholding at 0.5; 1 where there are none.
+    """Share of the batch's tumour pixels that are predicted after thresholding at 0.5; 1 where there are none.
 
     Args:
       truth, probability: as for `soft_dice_loss`.
@@ -48,8 +48,8 @@ def sensitivity(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
       float32 scalar in [0, 1].
     """
     truth = tf.cast(truth, tf.float32)
-    found = tf.reduce_sum(truth * _threshold(probability))
-    return (found + EPSILON) / (tf.reduce_sum(truth) + EPSILON)
+    hits = tf.reduce_sum(truth * _threshold(probability))
+    return (hits + EPSILON) / (tf.reduce_sum(truth) + EPSILON)
 
 
 def hard_dice(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-BRATS_MODALITIES = ("flair", "t1", "t1ce", "t2")  # the origin's input channels, paper 3.1
+BRATS_MODALITIES = ("flair", "t1", "t1ce", "t2")  # input channels of the reference implementation, paper 3.1
 LAYERS = (
     *(f"conv{level}_{index}" for level in range(1, 6) for index in (1, 2)),
     *(name for level in (4, 3, 2, 1) for name in (f"deconv{level}", f"uconv{level}_1", f"uconv{level}_2")),
@@ -36,8 +36,8 @@ def adapt_channels(kernel: np.ndarray, given: Sequence[str], wanted: Sequence[st
     Each wanted channel keeps the filters that were trained on it. A filter's response is the sum over its channels,
     each of variance 1 after normalisation, so fewer of them would leave a smaller one than what the biases and the
     layers behind were trained for. The kernel is therefore multiplied by sqrt(given / wanted), which keeps the variance
-    where the channels' shares of the response are uncorrelated and alike on average (the reckoning of He et al. 2015,
-    arXiv:1502.01852). Were they all the same, it would take given / wanted; fine-tuning sees to the difference.
+    where the channels' shares of the response are uncorrelated and alike on average (He et al. 2015,
+    arXiv:1502.01852). Were they all the same, it would take given / wanted; fine-tuning makes up for the difference.
 
     Args:
       kernel: [height, width, given, filters].
@@ -52,7 +52,7 @@ def adapt_channels(kernel: np.ndarray, given: Sequence[str], wanted: Sequence[st
 
 
 def assign(
-    unet: tf.keras.Model, arrays: Sequence[np.ndarray], modalities: Sequence[str], given: Sequence[str] = ()
+    unet: tf.keras.Model, arrays: Sequence[np.ndarray], modalities: Sequence[str], *, given: Sequence[str] = ()
 ) -> str:
     """Sets the U-Net's weights to those of a checkpoint, or none of them.
 
@@ -73,7 +73,7 @@ def assign(
         arrays, adapted = [array.astype(np.float32) for array in arrays], "as they are"
     if arrays and arrays[0].ndim == 4:
         given = given or _given(arrays[0].shape[2], modalities)
-        _check_first(arrays[0].shape, wanted[NAMES[0]], modalities, given)
+        _check_first(arrays[0].shape, shape=wanted[NAMES[0]], modalities=modalities, given=given)
         if list(given) != list(modalities):
             arrays[0] = adapt_channels(arrays[0], given, modalities)
             factor = math.sqrt(len(given) / len(modalities))
@@ -97,16 +97,16 @@ def _given(channels: int, modalities: Sequence[str]) -> Sequence[str]:
     return BRATS_MODALITIES if brats else modalities
 
 
-def _check_first(found, shape, modalities, given) -> None:
-    """Refuses a first kernel of another width, or whose input channels cannot be told."""
-    if found[3] != shape[3]:
+def _check_first(held, *, shape, modalities, given) -> None:
+    """Refuses a first kernel of another width, or whose input channels are not known."""
+    if held[3] != shape[3]:
         raise ValueError(
-            f"{NAMES[0]} has shape {found} in it, which is a U-Net of width {found[3]}, but this one has width "
-            f"{shape[3]}; give --unet_width={found[3]}"
+            f"{NAMES[0]} has shape {held} in it, which is a U-Net of width {held[3]}, but this one has width "
+            f"{shape[3]}; give --unet_width={held[3]}"
         )
-    if found[2] != len(given):
+    if held[2] != len(given):
         raise ValueError(
-            f"{NAMES[0]} has shape {found} in it, which takes {found[2]} input channels, not {len(given)} "
+            f"{NAMES[0]} has shape {held} in it, which takes {held[2]} input channels, not {len(given)} "
             f"({','.join(given)}); name them in their order with --unet_weights_modalities"
         )
     missing = [name for name in modalities if name not in given]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
-from scipy import stats
 
 from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.measures.segmentation import mean_interval, patient_dice
 from rembrandt_featgen.segmentation import losses
 
 
@@ -42,22 +42,16 @@ def evaluate(predict: Callable[[tf.Tensor], np.ndarray], batches: Iterable[dict]
     if not rows["patient"]:
         return {}
     columns = {name: np.concatenate(parts) for name, parts in rows.items()}
-    patients, where = np.unique(columns["patient"], return_inverse=True)
-    overlap, total, tumour = (np.bincount(where, columns[name]) for name in ("overlap", "total", "tumour"))
-    dice = np.where(tumour > 0, 2.0 * overlap / np.maximum(total, 1.0), np.nan)
+    by_patient = patient_dice(
+        columns["patient"], overlap=columns["overlap"], total=columns["total"], tumour=columns["tumour"]
+    )
+    dice = np.array(list(by_patient.values()))
+    has_tumour = ~np.isnan(dice)
     return {
         **{name: float(columns[name].mean()) for name in measures},
-        "patient_hard_dice": float(np.nanmean(dice)) if (tumour > 0).any() else np.nan,
-        "patient_hard_dice_ci95": mean_interval(dice[tumour > 0]),
-        "slices": len(where),
-        "patients": len(patients),
-        "by_patient": dict(zip(patients.tolist(), dice.tolist())),
+        "patient_hard_dice": float(np.nanmean(dice)) if has_tumour.any() else np.nan,
+        "patient_hard_dice_ci95": mean_interval(dice[has_tumour]),
+        "slices": len(columns["patient"]),
+        "patients": len(by_patient),
+        "by_patient": by_patient,
     }
-
-
-def mean_interval(values: np.ndarray) -> tuple[float, float]:
-    """95% t interval of a mean, cut to [0, 1]; NaN for fewer than two values."""
-    if len(values) < 2:
-        return np.nan, np.nan
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return max(float(values.mean() - half), 0.0), min(float(values.mean() + half), 1.0)

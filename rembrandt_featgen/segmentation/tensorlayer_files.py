@@ -1,4 +1,4 @@
-"""Bytes of weight files: TensorLayer's `.npz` checkpoints, and this program's own `best.npz`, from whoever wrote them.
+"""Bytes of weight files: TensorLayer's `.npz` checkpoints and this program's `best.npz`, whoever wrote them.
 
 `tl.files.save_npz` keeps a network's weights as ONE pickled object array `params`, and a pickle from a stranger is a
 program. This reader runs nothing of it: only the instructions that arrays need are let through, every name that the
@@ -120,7 +120,7 @@ def _header(content: bytes) -> tuple[tuple, bool, np.dtype, bytes]:
 def _plain_array(content: bytes) -> np.ndarray:
     """The array of an .npy file without pickle."""
     shape, fortran, dtype, data = _header(content)
-    return _float_array(shape, dtype.str, fortran, data)
+    return _float_array(data, shape=shape, dtype=dtype.str, fortran=fortran)
 
 
 def _params(content: bytes) -> list[np.ndarray]:
@@ -133,8 +133,8 @@ def _params(content: bytes) -> list[np.ndarray]:
             raise ValueError(f"its pickle contains {opcode.name}, which no array needs; nothing of it was run")
         if index >= _MAX_INSTRUCTIONS:
             raise ValueError(f"its pickle has more than {_MAX_INSTRUCTIONS} instructions")
-        # the C unpickler would make room for as many entries as it is told
-        if opcode.name.endswith("BINPUT") and argument > index:
+        # the C unpickler would make room for as many entries as the argument says
+        if opcode.name.endswith("BINPUT") and not (isinstance(argument, int) and argument <= index):
             raise ValueError("its pickle is malformed")
     params = _Unpickler(io.BytesIO(data), encoding="latin1").load()
     if not isinstance(params, _Array) or not isinstance(params.value, list) or shape != (len(params.value),):
@@ -142,7 +142,7 @@ def _params(content: bytes) -> list[np.ndarray]:
     return params.value
 
 
-def _float_array(shape, dtype: str, fortran: bool, data: bytes) -> np.ndarray:
+def _float_array(data: bytes, *, shape, dtype: str, fortran: bool) -> np.ndarray:
     """The array that `data` holds, once all its claims are checked; `dtype` is such as "<f4"."""
     if dtype[:1] not in ("<", ">") or dtype[1:] not in _FLOATS:
         raise ValueError(f"it holds an array of {dtype}, not of floats")
@@ -206,4 +206,4 @@ class _Array:
             self.value = [item.value for item in data]
         else:
             data = data.encode("latin1") if isinstance(data, str) else data  # a str of Python 2
-            self.value = _float_array(shape, dtype.order + dtype.code, bool(fortran), data)
+            self.value = _float_array(data, shape=shape, dtype=dtype.order + dtype.code, fortran=bool(fortran))

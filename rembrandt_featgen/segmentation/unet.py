@@ -1,6 +1,6 @@
 """The paper's U-Net, computed by TensorLayer layers and driven as a Keras model.
 
-TensorLayer is end-of-life: this module alone imports it, and `data/tensorlayer_npz.py` knows its files.
+TensorLayer is end-of-life: this module alone imports it, and `tensorlayer_files.py` knows its files.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ ENCODER_TAPS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 DECODER_TAPS = ("uconv4", "uconv3", "uconv2", "uconv1")
 TAPS = ENCODER_TAPS + DECODER_TAPS
 INITIALIZERS = ("he", "tensorlayer")
+_PACKAGE = "rembrandt_featgen"  # under which Keras finds the layers of saved models
 
 
 class _Unrecorded:
@@ -36,8 +37,8 @@ class _Unrecorded:
 class _Conv2d(_Unrecorded, tl.layers.Conv2d):
     def forward(self, inputs):
         """What TensorLayer computes, with gradients that are faster on a CPU."""
-        found = tf.nn.bias_add(convolutions.conv2d(inputs, self.W), self.b)
-        return self.act(found) if self.act else found
+        outputs = tf.nn.bias_add(convolutions.conv2d(inputs, self.W), self.b)
+        return self.act(outputs) if self.act else outputs
 
 
 class _DeConv2d(_Unrecorded, tl.layers.DeConv2d):
@@ -46,6 +47,27 @@ class _DeConv2d(_Unrecorded, tl.layers.DeConv2d):
         return tf.nn.bias_add(convolutions.conv2d_transpose(inputs, self.layer.kernel), self.layer.bias)
 
 
+@tf.keras.utils.register_keras_serializable(_PACKAGE)
+class TruncatedNormal(tf.keras.initializers.Initializer):
+    """TensorLayer's truncated normal, which Keras can save; it takes the global seed.
+
+    Args:
+      stddev: before the values beyond two deviations are drawn again.
+    """
+
+    def __init__(self, stddev: float = 0.02):
+        self._stddev = stddev
+
+    def __call__(self, shape, dtype=tf.float32, **kwargs):
+        """A tensor of that shape."""
+        return tl.initializers.truncated_normal(stddev=self._stddev)(shape, dtype=dtype)
+
+    def get_config(self) -> dict:
+        """What makes another one like it."""
+        return {"stddev": self._stddev}
+
+
+@tf.keras.utils.register_keras_serializable(_PACKAGE)
 class TensorLayerConv(tf.keras.layers.Layer):
     """A Keras layer that computes with a TensorLayer convolution or deconvolution.
 
@@ -55,24 +77,43 @@ class TensorLayerConv(tf.keras.layers.Layer):
     Args:
       filters: number of output channels.
       size: kernel height and width.
-      activation: a function of tensors, or None.
+      activation: name of a function of `tf.nn`, such as "relu"; None for none.
       transpose: deconvolution of stride 2 (its kernel is (height, width, out, in)) instead of convolution of stride 1.
-      kernel_initializer, bias_initializer: functions of (shape, dtype).
+      kernel_initializer, bias_initializer: of Keras' kind.
     """
 
-    def __init__(self, filters, size, activation, kernel_initializer, bias_initializer, transpose=False, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        size: int,
+        *,
+        activation: str | None,
+        kernel_initializer,
+        bias_initializer,
+        transpose: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        make = _DeConv2d if transpose else _Conv2d
-        self._layer = make(
+        self._settings = {"filters": filters, "size": size, "activation": activation, "transpose": transpose}
+        self._initializers = {
+            "kernel_initializer": tf.keras.initializers.get(kernel_initializer),
+            "bias_initializer": tf.keras.initializers.get(bias_initializer),
+        }
+        self._layer = (_DeConv2d if transpose else _Conv2d)(
             n_filter=filters,
             filter_size=(size, size),
             strides=(2, 2) if transpose else (1, 1),
-            act=activation,
+            act=getattr(tf.nn, activation) if activation else None,
             padding="SAME",
-            W_init=kernel_initializer,
-            b_init=bias_initializer,
+            W_init=self._initializers["kernel_initializer"],
+            b_init=self._initializers["bias_initializer"],
             name=self.name,
         )
+
+    def get_config(self) -> dict:
+        """What makes another one like it, so that Keras can save and clone it."""
+        initializers = {name: tf.keras.initializers.serialize(one) for name, one in self._initializers.items()}
+        return {**super().get_config(), **self._settings, **initializers}
 
     def build(self, input_shape):
         """Builds the TensorLayer layer with variables that this Keras layer owns."""
@@ -92,9 +133,19 @@ class TensorLayerConv(tf.keras.layers.Layer):
         return self._layer.forward(inputs)
 
 
+@tf.keras.utils.register_keras_serializable(_PACKAGE)
+class TensorLayerPool(tf.keras.layers.Layer):
+    """A Keras layer that computes with TensorLayer's max pooling: half the height and width."""
+
+    def call(self, inputs):
+        """[batch, height, width, channels] to [batch, ceil(height / 2), ceil(width / 2), channels]."""
+        return tl.layers.MaxPool2d((2, 2), (2, 2), padding="SAME").forward(inputs)
+
+
 def build_unet(
     channels: int = 1,
     width: int = 64,
+    *,
     initializer: str = "he",
     prior: float | None = None,
     precision: str = "float32",
@@ -104,11 +155,11 @@ def build_unet(
     Args:
       channels: input channels, 1 for FLAIR alone, 4 for BraTS.
       width: filters of the first block; the paper's 64 makes blocks of 64, 128, 256, 512 and 1024.
-      initializer: "tensorlayer" is the origin's truncated normal of deviation 0.02, whose signal dies out in networks
-        narrower than the paper's; "he" keeps its variance at every width.
+      initializer: "tensorlayer" is the reference implementation's truncated normal of deviation 0.02, whose signal dies
+        out in networks narrower than the paper's; "he" keeps its variance at every width.
       prior: tumour's share of the training pixels, in (0, 1): the head starts by predicting it everywhere. None starts
-        at 0.5, as the origin does.
-      precision: one of `precision.PRECISIONS`; the head computes in float32 always.
+        at 0.5, as the reference implementation does.
+      precision: one of `mixed_precision.PRECISIONS`; the head computes in float32 always.
 
     Returns:
       Model from [batch, height, width, channels] (height and width multiples of 16) to the tumour's probability
@@ -122,26 +173,24 @@ def build_unet(
     if prior is not None and not 0.0 < prior < 1.0:
         raise ValueError(f"prior must be inside (0, 1), received {prior}")
     policy = mixed_precision.policy(precision)
-    tracked: list = []
 
     def kernel():
         # Keras takes a deconvolution's OUTPUT channels for its fan-in; as these are half of its inputs, of which a
         # stride-2 kernel reads a quarter, and no ReLU follows, "he" is variance-preserving there, too.
-        return (
-            tf.keras.initializers.HeNormal() if initializer == "he" else tl.initializers.truncated_normal(stddev=0.02)
-        )
+        return tf.keras.initializers.HeNormal() if initializer == "he" else TruncatedNormal(stddev=0.02)
 
-    def conv(x, filters, name, size=3, activation=tf.nn.relu, bias=0.0, dtype=policy, transpose=False):
+    def conv(x, filters, name, *, size=3, activation="relu", bias=0.0, dtype=policy, transpose=False):
         layer = TensorLayerConv(
-            filters, size, activation, kernel(), tl.initializers.constant(value=bias), transpose, name=name, dtype=dtype
+            filters,
+            size,
+            activation=activation,
+            kernel_initializer=kernel(),
+            bias_initializer=tf.keras.initializers.Constant(bias),
+            transpose=transpose,
+            name=name,
+            dtype=dtype,
         )
-        tracked.append(layer)
         return layer(x)
-
-    def pool(x, name):
-        return tf.keras.layers.Lambda(
-            tl.layers.MaxPool2d((2, 2), (2, 2), padding="SAME").forward, name=name, dtype=policy
-        )(x)
 
     image = tf.keras.Input((None, None, channels), name="image")
     x, skips = image, []
@@ -151,7 +200,7 @@ def build_unet(
         x = conv(x, filters, f"conv{level}_2")
         if level < 5:
             skips.append(x)
-            x = pool(x, f"pool{level}")
+            x = TensorLayerPool(name=f"pool{level}", dtype=policy)(x)
     for level in range(4, 0, -1):
         filters = width * 2 ** (level - 1)
         x = conv(x, filters, f"deconv{level}", activation=None, transpose=True)
@@ -159,7 +208,7 @@ def build_unet(
         x = conv(x, filters, f"uconv{level}_1")
         x = conv(x, filters, f"uconv{level}_2")
     bias = 0.0 if prior is None else math.log(prior / (1.0 - prior))
-    tumour = conv(x, 1, "uconv1", size=1, activation=tf.nn.sigmoid, bias=bias, dtype="float32")
+    tumour = conv(x, 1, "uconv1", size=1, activation="sigmoid", bias=bias, dtype="float32")
     return tf.keras.Model(image, tumour, name="unet")
 
 

@@ -13,7 +13,7 @@ class CrossEntropyStart(tf.keras.callbacks.Callback):
 
     Where a network predicts no tumour anywhere, the gradient of soft dice vanishes and training can stay there for
     good; that of cross-entropy does not. Its weight falls from 1 to 0 over `steps`; should hardly any tumour be found
-    at the end of an epoch, the help starts anew and a warning says so.
+    at the end of an epoch, the help starts again and a warning says so.
 
     Args:
       loss: of (truth, probability), per slice or for the batch.
@@ -43,7 +43,7 @@ class CrossEntropyStart(tf.keras.callbacks.Callback):
             self._remaining.assign(tf.maximum(self._remaining - 1.0, 0.0))
 
     def on_epoch_end(self, epoch, logs=None):
-        """Starts the help anew where training sticks."""
+        """Starts the help again where training sticks."""
         if logs["sensitivity"] < 0.01 and self._steps and self._remaining == 0.0:
             logging.warning(
                 "epoch %d: stuck, %.1f%% of the tumour's pixels are found; cross-entropy helps for %d more steps",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,13 @@ from rembrandt_featgen.nn import saved_models, weights
 from rembrandt_featgen.segmentation.unet import build_unet
 
 
-def restore_unet(folder: Path, config: Mapping, slices: Mapping, precision: str) -> tf.keras.Model:
-    """The U-Net of the finetune stage.
+def restore_unet(folder: Path, *, config: Mapping, slices: Mapping, precision: str) -> tf.keras.Model:
+    """The U-Net of the stage train_unet.
 
     Args:
       folder: run_dir/unet.
-      config: its stage.json's config.
-      slices: the stage.json of the slices.
+      config: of that stage, from its stage.json.
+      slices: stage.json of the stage prepare_slices.
       precision: in which it computes from now on.
     """
     network = build_unet(len(slices["figures"]["modalities"]), config["unet_width"], precision=precision)
@@ -27,7 +27,13 @@ def restore_unet(folder: Path, config: Mapping, slices: Mapping, precision: str)
 
 
 def segmenter(
-    unet: tf.keras.Model, tap: tf.keras.Model, mean, deviation, size: int, modalities
+    unet: tf.keras.Model,
+    tap: tf.keras.Model,
+    *,
+    mean: Sequence[float] | np.ndarray,
+    deviation: Sequence[float] | np.ndarray,
+    size: int,
+    modalities: Sequence[str],
 ) -> tuple[tf.Module, dict]:
     """U-Net with everything around it: raw slices of any size in, mask and features out.
 
@@ -43,17 +49,15 @@ def segmenter(
       modalities: names of the channels.
     """
     both = tf.keras.Model(unet.input, [unet.output, tap.output])
-    mean, deviation = (
-        tf.constant(mean, tf.float32),
-        tf.constant(np.where(np.asarray(deviation) > 0, deviation, 1.0), tf.float32),
-    )
+    shift = tf.constant(mean, tf.float32)
+    divisor = tf.constant(np.where(np.asarray(deviation) > 0, deviation, 1.0), tf.float32)
     names = tf.constant(list(modalities))
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, unet.input_shape[-1]], tf.float32, name="image")])
     def segment(image):
         height, width = tf.shape(image)[1], tf.shape(image)[2]
         centre = tf.image.resize_with_crop_or_pad(image, size, size)
-        probability, feature = both((centre - mean) / deviation, training=False)
+        probability, feature = both((centre - shift) / divisor, training=False)
         probability = tf.image.resize_with_crop_or_pad(probability, height, width)
         mask = tf.cast(probability > 0.5, tf.uint8)
         return {"mask": mask, "probability": probability, "feature": feature, "modalities": names}

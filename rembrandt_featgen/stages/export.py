@@ -49,7 +49,10 @@ def run(config: Config) -> None:
             return
         slices, shape = records["prepare_slices"]["figures"], tuple(records["extract_features"]["figures"]["shape"])
         unet = unet_export.restore_unet(
-            folders["train_unet"], records["train_unet"]["config"], records["prepare_slices"], "float32"
+            folders["train_unet"],
+            config=records["train_unet"]["config"],
+            slices=records["prepare_slices"],
+            precision="float32",
         )
         encoder = encoders.encoder(unet, folders["extract_features"])
         made = tuple(records["train_generators"]["figures"]["shape"])
@@ -70,10 +73,10 @@ def run(config: Config) -> None:
             "unet": unet_export.segmenter(
                 unet,
                 encoder,
-                slices["mean"],
-                slices["deviation"],
-                records["prepare_slices"]["config"]["image_size"],
-                slices["modalities"],
+                mean=slices["mean"],
+                deviation=slices["deviation"],
+                size=records["prepare_slices"]["config"]["image_size"],
+                modalities=slices["modalities"],
             ),
             "generator": gan_export.generator(gan, GRADES),
             "classifier": classifier_export.classifier(

@@ -1,13 +1,14 @@
 """Runs the trained U-Net up to one block and stores that block's features of all slices.
 
-With --features_from=slices nothing is stored: the stages that follow compute the features anew whenever they need them.
+With --features_from=slices nothing is stored: the stages that follow compute the features again whenever they need
+them.
 
 With --tap=crop_cnn (the paper's future work) the features are not the U-Net's: each slice is cropped around the tumour
-that the U-Net predicts, and a small CNN, trained on the training patients' grades, makes them. Three things to know:
+that the U-Net predicts, and a small CNN, trained on the training patients' classes, computes them. Note:
 
-- The CNN knows its training patients' grades by heart. So that generator and classifier do not learn from that, the
+- The CNN has memorised its training patients' classes. So that generator and classifier do not learn from that, the
   features of each training patient come from a CNN that never saw it (--crop_folds). With 0 folds, the classifier
-  trains on features that tell more than those of any other patient will.
+  trains on features that separate the classes better than those of any other patient will.
 - Features of the arm image_augmentation, and of slices by an image_acgan, come from the CNN that saw all training
   patients: for that arm, training is easier than the test.
 - The validation patients choose the CNN's epoch, and later amounts and thresholds, too: what they say is a little too
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -26,6 +28,7 @@ from tqdm import tqdm
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines, store_format
@@ -49,7 +52,7 @@ class Config:
     tap: str = cli.flag(
         "conv5",
         f"Block whose features are taken: one of {', '.join(TAPS)}; or {crops.TAP}, features of a CNN that "
-        "learns the grade from crops around the predicted tumour.",
+        "learns the class from crops around the predicted tumour.",
         source="paper 4.1",
     )
     crop_size: int = cli.flag(
@@ -93,17 +96,20 @@ def run(config: Config) -> None:
     """Writes run_dir/features: a store of [h, w, filters] features after ReLU for each split, or encoder.json alone."""
     check_tap(config)
     prepared, trained = rundir.find(config.run_dir, "prepare_slices"), rundir.find(config.run_dir, "train_unet")
-    slices, slices_record, folder, record = prepared.folder, prepared.record, trained.folder, trained.record
+    slices = prepared.folder
     with rundir.open_stage(config, "extract_features", [prepared, trained]) as stage:
         if stage.done:
             return
-        size = slices_record["config"]["image_size"]
-        unet = unet_export.restore_unet(folder, record["config"], slices_record, config.precision)
+        size = prepared.record["config"]["image_size"]
+        unet = unet_export.restore_unet(
+            trained.folder, config=trained.record["config"], slices=prepared.record, precision=config.precision
+        )
         measured: dict = {}
         if config.tap == crops.TAP:
             check_crops(config, size)
-            encoders, measured["accuracy"] = _learn_crops(config, unet, slices, stage)
-            tap, features = crops.encoder(unet, encoders.network), _of_crops(config, unet, encoders)
+            classes = Classes.of_record(prepared.record["classes"])
+            encoders, measured["accuracy"] = _learn_crops(config, unet, slices=slices, classes=classes, stage=stage)
+            tap, features = crops.encoder(unet, encoders.network), of_crops(unet, encoders, config.crop_size)
         else:
             tap = tap_model(unet, config.tap)
             features = of_tap(tap)
@@ -114,7 +120,7 @@ def run(config: Config) -> None:
             rundir.write_json(stage.path / ENCODER, encoder)
         else:
             for split in splits.SPLITS:
-                extract_split(config, features, shape, slices, split, stage.path)
+                extract_split(config, features, shape=shape, slices=slices, split=split, folder=stage.path)
         tensorboard.complete(stage, tap=config.tap, shape=shape, features=counts, **measured)
         logging.info("features: %s at %s, %s", "x".join(map(str, shape)), config.tap, counts)
 
@@ -129,7 +135,7 @@ def check_tap(config) -> None:
 
 
 def check_crops(config, size: int) -> None:
-    """InputError where crops of that size cannot be cut, or cross-fitted features not be computed anew."""
+    """InputError where crops of that size cannot be cut, or cross-fitted features not be computed again."""
     if config.tap != crops.TAP:
         return
     if config.crop_folds == 1:
@@ -141,35 +147,39 @@ def check_crops(config, size: int) -> None:
         )
     if config.features_from == "slices" and config.crop_folds:
         raise InputError(
-            f"--features_from=slices cannot be had with --tap={crops.TAP} --crop_folds={config.crop_folds}, by which "
+            f"--features_from=slices does not work with --tap={crops.TAP} --crop_folds={config.crop_folds}, by which "
             "each training patient has its own network; take --features_from=store or --crop_folds=0"
         )
 
 
-def _learn_crops(config: Config, unet: tf.keras.Model, slices, stage) -> tuple[crop_cnn.Encoders, dict]:
+def _learn_crops(
+    config: Config, unet: tf.keras.Model, *, slices: Path, classes: Classes, stage: rundir.Stage
+) -> tuple[crop_cnn.Encoders, dict]:
     """Trains the CNN on crops of training patients."""
     train, validation = (
-        crop_cnn.cut(unet, slices, split, config.crop_size, config.extract_batch) for split in ("train", "validation")
+        crop_cnn.crops_of_split(unet, slices, split, size=config.crop_size, batch=config.extract_batch)
+        for split in ("train", "validation")
     )
     settings = crop_cnn.Settings(
-        config.crop_size,
-        config.crop_filters,
-        config.crop_epochs,
-        config.crop_patience,
-        config.crop_batch,
-        config.crop_learning_rate,
-        config.crop_folds,
-        config.seed,
+        size=config.crop_size,
+        filters=config.crop_filters,
+        epochs=config.crop_epochs,
+        patience=config.crop_patience,
+        batch=config.crop_batch,
+        learning_rate=config.crop_learning_rate,
+        folds=config.crop_folds,
+        seed=config.seed,
+        num_classes=classes.count,
     )
-    encoders, accuracy = crop_cnn.fit(train, validation, settings, stage.path, stage.logs)
+    encoders, accuracy = crop_cnn.fit(train, validation, settings=settings, folder=stage.path, logs=stage.logs)
     if config.crop_folds and not encoders.folds:
         logging.warning(
-            "%s: a grade has one training patient only, so features of training patients come from the CNN that saw "
-            "them, and tell more than they should",
+            "%s: a class has one training patient only, so features of training patients come from the CNN that saw "
+            "them, and separate the classes better than they should",
             crops.TAP,
         )
-    told = ", ".join(f"{name} {value:.3f}" for name, value in accuracy.items())
-    logging.info("%s: balanced accuracy per slice: %s", crops.TAP, told)
+    values = ", ".join(f"{name} {value:.3f}" for name, value in accuracy.items())
+    logging.info("%s: balanced accuracy per slice: %s", crops.TAP, values)
     return encoders, accuracy
 
 
@@ -179,28 +189,34 @@ def of_tap(tap: tf.keras.Model) -> Callable[[dict], np.ndarray]:
     return lambda batch: run(batch["image"])
 
 
-def _of_crops(config: Config, unet: tf.keras.Model, encoders: crop_cnn.Encoders) -> Callable[[dict], np.ndarray]:
-    """From a batch of slices to features of their crops."""
-
+def of_crops(unet: tf.keras.Model, encoders: crop_cnn.Encoders, size: int) -> Callable[[dict], np.ndarray]:
+    """From a batch of slices to features of their crops of that size."""
     predict, encode = inference.runner(unet), encoders.runner()
 
     def features(batch):
-        where = crops.places(tf.constant(predict(batch["image"])), config.crop_size)
-        images = crops.cut(batch["image"], where, config.crop_size).numpy()
-        return encode(images, pipelines.text(batch["patient"].numpy()))
+        images, _ = crops.cut_around_tumour(predict, batch["image"], size)
+        return encode(images.numpy(), pipelines.text(batch["patient"].numpy()))
 
     return features
 
 
-def extract_split(config: Config, features_of, shape, slices, split: str, folder) -> None:
+def extract_split(
+    config: Config,
+    features_of: Callable[[dict], np.ndarray],
+    *,
+    shape: tuple[int, ...],
+    slices: Path,
+    split: str,
+    folder: Path,
+) -> None:
     """Writes the features of one split, or what a run that was killed left of it."""
     tensors = {"feature": (shape, config.store_dtype)}
     with Writer(folder, split, tensors, codec=config.store_codec, resume=True) as writer:
         done, total = len(writer), len(Store(slices, split))
         if done:
-            logging.info("%s of %s: goes on after %d of %d features", config.tap, split, done, total)
+            logging.info("%s of %s: resumed after %d of %d features", config.tap, split, done, total)
         with tqdm(total=total, initial=done, desc=f"{config.tap} of {split}", unit="slice") as bar:
-            for batch in pipelines.slices(slices, split, config.extract_batch, done):
+            for batch in pipelines.slices(slices, split, config.extract_batch, start=done):
                 features = features_of(batch)
                 keys = [batch[name].numpy() for name in ("patient", "slice", "label")]
                 for feature, patient, position, label in zip(features, *keys):

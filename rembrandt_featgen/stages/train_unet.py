@@ -1,7 +1,7 @@
 """Trains the U-Net to segment the tumour, with soft-dice loss and the augmentations of the paper's Table 1.
 
-The best epoch by validation IOU is kept. A run that was killed goes on from its last epoch. Training starts from random
-weights, or from those of a checkpoint (--unet_weights), such as the paper's from BraTS.
+The best epoch by validation IOU is kept. A run that was killed resumes after its last epoch. Training starts from
+random weights, or from those of a checkpoint (--unet_weights), such as the paper's from BraTS.
 
 With --unet_class_weight the U-Net learns the training patients' classes, too. The best epoch is still that of the
 masks: the classes of validation patients are to choose amounts and thresholds in later stages, which they could not
@@ -18,7 +18,7 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
@@ -56,8 +56,8 @@ class Config:
     )
     unet_initializer: str = cli.flag(
         "he",
-        "Initial weights: 'tensorlayer' is the origin's, whose signal dies out below width 64; 'he' keeps variance, "
-        "and the head starts at the tumour's share of the pixels.",
+        "Initial weights: 'tensorlayer' is the reference implementation's, whose signal dies out below width 64; "
+        "'he' keeps variance, and the head starts at the tumour's share of the pixels.",
         choices=INITIALIZERS,
     )
     unet_weights: str = cli.flag(
@@ -78,8 +78,8 @@ class Config:
     )
     dice_over: str = cli.flag(
         "batch",
-        "What eq. (3) counts its pixels over: each slice, as the origin does, or the batch, which cannot be won by "
-        "predicting no tumour where many slices have none.",
+        "What eq. (3) counts its pixels over: each slice, as the reference implementation does, or the batch, which "
+        "cannot be won by predicting no tumour where many slices have none.",
         choices=tuple(_DICE),
     )
     unet_schedule: str = cli.flag(
@@ -99,8 +99,8 @@ class Config:
     augmentation: str = shared_flags.augmentation()
     unet_class_weight: float = cli.flag(
         0.0,
-        "Weight of the grade's cross-entropy beside soft dice: above 0, a head on conv5 learns the grade as well, so "
-        "that features tell the grades apart (0.3 is a start); 0 is segmentation alone.",
+        "Weight of the class's cross-entropy beside soft dice: above 0, a head on conv5 learns the class as well, so "
+        "that features differ by class (0.3 is a start); 0 is segmentation alone.",
         minimum=0.0,
         source="paper 4.1",
     )
@@ -114,13 +114,13 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, "train_unet", [prepared], digests=digests) as stage:
         if stage.done:
             return
-        pipelines.set_seed(config.seed)
+        tf.keras.utils.set_random_seed(config.seed)
         unet = build_unet(
             len(record["figures"]["modalities"]),
             config.unet_width,
-            config.unet_initializer,
-            initial.head_prior(config.unet_initializer, record["figures"]),
-            config.precision,
+            initializer=config.unet_initializer,
+            prior=initial.head_prior(config.unet_initializer, record["figures"]),
+            precision=config.precision,
         )
         if not checkpoint and config.unet_learning_rate < PRETRAINING_RATE:
             logging.warning(
@@ -130,7 +130,7 @@ def run(config: Config) -> None:
                 PRETRAINING_RATE,
             )
         if checkpoint:
-            _start_from(checkpoint, unet, record["figures"]["modalities"], config)
+            _start_from(checkpoint, unet, modalities=record["figures"]["modalities"], config=config)
         start = unet_callbacks.CrossEntropyStart(_DICE[config.dice_over], config.unet_warmup_steps)
         steps = pipelines.steps_per_epoch(
             sum(record["figures"]["split"]["train"]["slices"].values()), config.unet_batch
@@ -141,8 +141,10 @@ def run(config: Config) -> None:
         optimizer = mixed_precision.scaled(mixed_precision.adam(rate), config.precision)
         network, training, pairs = unet, pipelines.training_slices, pipelines.slice_pairs
         if config.unet_class_weight > 0.0:
-            weights = _class_weights(slices, config)
-            network = class_aware.GradeAware(unet, config.unet_class_weight, weights, config.seed)
+            weights = _class_weights(slices, Classes.of_record(record["classes"]), config)
+            network = class_aware.ClassAware(
+                unet, weight=config.unet_class_weight, class_weights=weights, seed=config.seed
+            )
             training, pairs = pipelines.graded_training_slices, pipelines.graded_slice_pairs
         network.compile(optimizer, start.loss, _MEASURES)
         shown = _with_tumour(slices, "validation")
@@ -182,24 +184,24 @@ def read_weights(config) -> tensorlayer_files.Checkpoint | None:
     return None
 
 
-def _start_from(checkpoint, unet, modalities, config) -> None:
+def _start_from(checkpoint, unet, *, modalities, config) -> None:
     """Gives the U-Net the checkpoint's weights, and says what was adapted."""
     try:
-        adapted = pretrained.assign(unet, checkpoint.arrays, modalities, config.unet_weights_modalities)
+        adapted = pretrained.assign(unet, checkpoint.arrays, modalities, given=config.unet_weights_modalities)
     except ValueError as error:
         raise InputError(f"--unet_weights={config.unet_weights}: {error}") from error
     logging.info("U-Net: starts from the weights of %s, %s", config.unet_weights, adapted)
 
 
-def _class_weights(slices, config) -> np.ndarray:
-    """Weights of LGG and HGG that make them equal over the training slices with tumour, whose mean weight is 1."""
+def _class_weights(slices: Path, classes: Classes, config) -> np.ndarray:
+    """Weights by label that make classes equal over the training slices with tumour, whose mean weight is 1."""
     counts = pipelines.tumour_slices(slices, "train")
     if not counts.all():
         raise InputError(
-            f"--unet_class_weight={config.unet_class_weight:g} needs training slices with tumour of both grades, but "
-            f"there are none of {GRADES[int(counts.argmin())]}; take --unet_class_weight=0"
+            f"--unet_class_weight={config.unet_class_weight:g} needs training slices with tumour of every class, "
+            f"but there are none of {classes.names[int(counts.argmin())]}; take --unet_class_weight=0"
         )
-    return counts.sum() / (2.0 * counts)
+    return counts.sum() / (float(classes.count) * counts)
 
 
 def _with_tumour(slices, split):

@@ -1,5 +1,7 @@
 """The CNN of crops, and that no training patient's features come from a network that saw the patient."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from rembrandt_featgen.features.crop_cnn import Crops
 from rembrandt_featgen.nn import weights
 
 PER_PATIENT = 3
-SETTINGS = crop_cnn.Settings(16, 2, epochs=12, patience=0, batch=8, learning_rate=1e-2, folds=2, seed=1)
+SETTINGS = crop_cnn.Settings(size=16, filters=2, epochs=12, patience=0, batch=8, learning_rate=1e-2, folds=2, seed=1)
 
 
 def make(name, hgg, lgg, missing=0):
@@ -17,24 +19,28 @@ def make(name, hgg, lgg, missing=0):
     labels = np.repeat([1] * hgg + [0] * lgg, PER_PATIENT)
     patients = np.repeat([f"{name}{i}" for i in range(hgg + lgg)], PER_PATIENT)
     images = random.normal(size=(len(labels), 16, 16, 1)) + 2.0 * labels[:, None, None, None]
-    found = np.arange(len(labels)) < len(labels) - missing
-    return Crops(images.astype(np.float32), labels, patients, found)
+    has_tumour = np.arange(len(labels)) < len(labels) - missing
+    return Crops(images=images.astype(np.float32), labels=labels, patients=patients, has_tumour=has_tumour)
 
 
-def test_patients_are_dealt_by_grade():
+def assign_folds(train, folds, seed):
+    return crop_cnn.assign_folds(train, dataclasses.replace(SETTINGS, folds=folds, seed=seed))
+
+
+def test_folds_spread_each_class_evenly():
     train = make("P", 6, 5)
-    dealt = crop_cnn.deal(train, 3, 0)
-    assert set(dealt) == set(train.patients)
-    for grade in (range(6), range(6, 11)):
-        counts = np.bincount([dealt[f"P{i}"] for i in grade], minlength=3)
+    fold_of = assign_folds(train, 3, 0)
+    assert set(fold_of) == set(train.patients)
+    for of_class in (range(6), range(6, 11)):
+        counts = np.bincount([fold_of[f"P{i}"] for i in of_class], minlength=3)
         assert counts.max() - counts.min() <= 1
-    assert dealt == crop_cnn.deal(train, 3, 0) != crop_cnn.deal(train, 3, 1)
-    assert set(crop_cnn.deal(make("P", 6, 2), 4, 0).values()) == {0, 1}  # each fold leaves an LGG patient to learn from
+    assert fold_of == assign_folds(train, 3, 0) != assign_folds(train, 3, 1)
+    assert set(assign_folds(make("P", 6, 2), 4, 0).values()) == {0, 1}  # each fold leaves an LGG patient to learn from
     for folds, lgg in ((0, 5), (1, 5), (4, 1)):
-        assert crop_cnn.deal(make("P", 6, lgg), folds, 0) == {}
+        assert assign_folds(make("P", 6, lgg), folds, 0) == {}
 
 
-def test_a_map_of_channels_is_found_again():
+def test_a_map_of_channels_is_recovered():
     random = np.random.default_rng(0)
     features, kernel, more = random.random((20, 2, 2, 3)), random.normal(size=(3, 3)), np.array([5.0, 6.0, 7.0])
     found = crop_cnn.onto(features, features @ kernel + more)
@@ -51,13 +57,15 @@ def fitted(tmp_path_factory):
     folder, seen = tmp_path_factory.mktemp("features"), {}
     train, original = make("train", 5, 4, missing=2), crop_cnn._train
 
-    def watched(part, validation, settings, path, logs):
-        seen[path.name] = part, validation
-        return original(part, validation, settings, path, logs)
+    def watched(part, validation, *, settings, folder, logs):
+        seen[folder.name] = part, validation
+        return original(part, validation, settings=settings, folder=folder, logs=logs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(crop_cnn, "_train", watched)
-        encoders, accuracy = crop_cnn.fit(train, make("v", 2, 2), SETTINGS, folder, folder / "logs")
+        encoders, accuracy = crop_cnn.fit(
+            train, make("v", 2, 2), settings=SETTINGS, folder=folder, logs=folder / "logs"
+        )
     return train, seen, encoders, accuracy, folder
 
 
@@ -66,11 +74,11 @@ def test_no_network_of_a_fold_saw_its_patients(fitted):
     assert set(seen) == {"cnn", "cnn_fold0", "cnn_fold1"}
     assert set(seen["cnn"][0].patients) == set(train.patients) == set(encoders.fold_of)
     for number in range(2):
-        own = {patient for patient, fold in encoders.fold_of.items() if fold == number}
-        assert own
-        assert set(seen[f"cnn_fold{number}"][0].patients) == set(train.patients) - own
+        left_out = {patient for patient, fold in encoders.fold_of.items() if fold == number}
+        assert left_out
+        assert set(seen[f"cnn_fold{number}"][0].patients) == set(train.patients) - left_out
     for part, validation in seen.values():
-        assert part.found.all()  # slices without predicted tumour teach nothing
+        assert part.has_tumour.all()  # slices without predicted tumour teach nothing
         assert set(validation.patients) == {"v0", "v1", "v2", "v3"}
 
 
@@ -92,7 +100,7 @@ def test_features_of_training_patients_come_from_the_network_that_never_saw_them
     np.testing.assert_allclose(mixed, [whole[0], found[1]], rtol=1e-4, atol=1e-5)
 
 
-def test_folds_speak_the_language_of_the_whole(fitted):
+def test_channels_of_folds_are_mapped_onto_those_of_the_whole(fitted):
     """Cross-fitted features lie much nearer to those of the CNN of all than those of its fold as they are."""
     train, _, encoders, _, _ = fitted
     wanted = encoders.network.predict_on_batch(train.images)
@@ -112,20 +120,22 @@ def test_what_can_be_learnt_is_learnt_and_kept(fitted):
     np.testing.assert_allclose(found, encoders.network.predict_on_batch(train.images), rtol=1e-5, atol=1e-6)
 
 
-def test_grades_dealt_at_random_are_learnt_by_heart_and_not_cross_fitted(tmp_path):
-    """A patient is known by a pattern of its own: what was seen is told, what was not is guessed."""
+def test_random_classes_are_memorised_and_not_cross_fitted(tmp_path):
+    """Each patient has a pattern: the classes of patients that were seen are memorised, those of others guessed."""
     random = np.random.default_rng(3)
     patterns = random.normal(size=(12, 1, 16, 16, 1))
     images = (patterns + 0.05 * random.normal(size=(12, 3, 16, 16, 1))).reshape(-1, 16, 16, 1).astype(np.float32)
     labels, patients = np.repeat([0, 1] * 6, 3), np.repeat([f"p{i}" for i in range(12)], 3)
-    train = Crops(images, labels, patients, np.ones(36, bool))
-    settings = crop_cnn.Settings(16, 4, epochs=15, patience=0, batch=12, learning_rate=1e-2, folds=2, seed=0)
-    accuracy = crop_cnn.fit(train, train, settings, tmp_path, tmp_path / "logs")[1]
+    train = Crops(images=images, labels=labels, patients=patients, has_tumour=np.ones(36, bool))
+    settings = crop_cnn.Settings(
+        size=16, filters=4, epochs=15, patience=0, batch=12, learning_rate=1e-2, folds=2, seed=0
+    )
+    accuracy = crop_cnn.fit(train, train, settings=settings, folder=tmp_path, logs=tmp_path / "logs")[1]
     assert accuracy["train"] > 0.9
     assert accuracy["cross_fitted"] < 0.75
 
 
-def test_slices_without_predicted_tumour_are_learnt_from_where_a_grade_has_no_others():
+def test_slices_without_predicted_tumour_are_learnt_from_where_a_class_has_no_others():
     part = make("P", 2, 2, missing=6)  # all of LGG
     assert crop_cnn._useful(part).all()
     assert crop_cnn._useful(make("P", 2, 2, missing=5)).sum() == 7

@@ -18,7 +18,7 @@ def probability(*blocks, height=12, width=14):
 
 
 @pytest.mark.parametrize(
-    ("blocks", "corner", "found"),
+    ("blocks", "corner", "has_tumour"),
     [
         ([], (4, 5), False),  # the centre of 12 x 14
         ([((5, 7), (6, 8))], (4, 5), True),  # 2 x 2 in the middle of 4 x 4
@@ -29,19 +29,18 @@ def probability(*blocks, height=12, width=14):
         ([((1, 3), (1, 3)), ((8, 10), (9, 12))], (7, 8), True),  # of two, the larger: centre 8.5, 10 less 1.5
     ],
 )
-def test_crops_are_around_the_largest_part_of_the_tumour(blocks, corner, found):
+def test_crops_are_around_the_largest_part_of_the_tumour(blocks, corner, has_tumour):
     where = crops.places(tf.constant(probability(*blocks)), SIZE)
     assert (int(where.rows[0]), int(where.columns[0])) == corner
-    assert bool(where.found[0]) == found
+    assert bool(where.has_tumour[0]) == has_tumour
 
 
 def test_each_slice_of_a_batch_has_a_place_of_its_own():
     masks = np.concatenate([probability(), probability(((5, 7), (6, 8))), probability(((0, 1), (0, 1)))])
-    where = crops.places(tf.constant(masks), SIZE)
-    assert where.found.numpy().tolist() == [False, True, True]
     images = np.random.default_rng(0).normal(size=(3, 12, 14, 2)).astype(np.float32)
-    found = crops.cut(tf.constant(images), where, SIZE).numpy()
-    for image, crop, (row, column) in zip(images, found, [(4, 5), (4, 5), (0, 0)]):
+    found, has_tumour = crops.cut_around_tumour(lambda _: masks, tf.constant(images), SIZE)
+    assert has_tumour.numpy().tolist() == [False, True, True]
+    for image, crop, (row, column) in zip(images, found.numpy(), [(4, 5), (4, 5), (0, 0)]):
         np.testing.assert_array_equal(crop, image[row : row + SIZE, column : column + SIZE])
 
 

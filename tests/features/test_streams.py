@@ -43,7 +43,7 @@ def numbers(batch):
 
 
 @pytest.mark.parametrize("batch", [2, 4, 6])
-def test_balanced_batches_hold_both_grades_equally_often(features, batch):
+def test_balanced_batches_hold_both_classes_equally_often(features, batch):
     batches = epoch_of(streams.balanced_features(features, batch), 5)
     assert len(batches) == pipelines.steps_per_epoch(HGG + LGG, batch)
     for feature, label in batches:
@@ -51,7 +51,7 @@ def test_balanced_batches_hold_both_grades_equally_often(features, batch):
         assert Counter(label.numpy().tolist()) == {0: batch // 2, 1: batch // 2}
 
 
-def test_balanced_repeats_the_rarer_grade_alone(features):
+def test_balanced_repeats_the_minority_class_alone(features):
     seen = Counter(n for batch in epoch_of(streams.balanced_features(features, 4), 5) for n in numbers(batch))
     hgg = {n: count for n, count in seen.items() if n < HGG}
     lgg = {n: count for n, count in seen.items() if n >= HGG}
@@ -67,17 +67,17 @@ def test_balanced_repeats_in_another_order(features):
 
 
 def test_balanced_goes_round_over_all_epochs(features):
-    """Also of the more frequent grade, of which one epoch holds 8 of 10, none comes twice before all came once."""
+    """Also of the majority class, of which one epoch holds 8 of 10, none comes twice before all came once."""
     batches = list(pipelines.endless(streams.balanced_features(features, 4), 3).take(5 * 4))
     drawn = [n for batch in batches for n in numbers(batch)]
-    for grade, count in ((range(HGG), HGG), (range(HGG, HGG + LGG), LGG)):
-        own = [n for n in drawn if n in grade]
-        assert len(own) == 40
-        for i in range(0, len(own) - count + 1, count):
-            assert sorted(own[i : i + count]) == list(grade)
+    for of_class, count in ((range(HGG), HGG), (range(HGG, HGG + LGG), LGG)):
+        turns = [n for n in drawn if n in of_class]
+        assert len(turns) == 40
+        for i in range(0, len(turns) - count + 1, count):
+            assert sorted(turns[i : i + count]) == list(of_class)
 
 
-def test_balanced_with_one_grade_alone(tmp_path):
+def test_balanced_with_one_class_alone(tmp_path):
     write_features(tmp_path, "train", [1] * 5)
     batches = epoch_of(streams.balanced_features(tmp_path, 4), 5)
     assert [len(label) for _, label in batches] == [4, 4]
@@ -86,7 +86,7 @@ def test_balanced_with_one_grade_alone(tmp_path):
 
 @pytest.fixture
 def synthetic(tmp_path):
-    """Ten synthetic features, numbers 100 to 109, the grades alternating."""
+    """Ten synthetic features, numbers 100 to 109, the classes alternating."""
     write_features(tmp_path / "synthetic", "synthetic", [0, 1] * 5, first=100)
     return tmp_path / "synthetic"
 

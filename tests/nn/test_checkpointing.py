@@ -152,7 +152,7 @@ def test_what_another_optimizer_remembered_is_refused(tmp_path):
     model.compile(tf.keras.optimizers.Adam(), "mse")
     kept = Checkpointing(tmp_path, model, monitor=None)
     model.fit(samples().batch(4), epochs=1, verbose=0, callbacks=[kept])
-    with pytest.raises(InputError, match=f"another optimizer; delete {tmp_path} to train anew"):
+    with pytest.raises(InputError, match=f"another optimizer; delete {tmp_path} to train again"):
         Checkpointing(tmp_path, regression(0), monitor=None)
 
 

@@ -55,7 +55,7 @@ def pickled(path):
     ],
     ids=["truncated", "empty", "no npz", "missing", "of other shapes", "of fewer layers", "pickled"],
 )
-def test_unfit_file_says_the_mend_and_changes_nothing(damage, tmp_path):
+def test_unfit_file_says_the_fix_and_changes_nothing(damage, tmp_path):
     path, model = tmp_path / "unet" / "best.npz", network(seed=1)
     path.parent.mkdir()
     weights.save(network().get_weights(), path)

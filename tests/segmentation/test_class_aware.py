@@ -23,7 +23,9 @@ def batch(size=32):
 def network(weight=0.7, precision="float32", optimizer=None, head=0.3):
     """A compiled model whose head has an opinion, of noise of size `head`."""
     tf.keras.utils.set_random_seed(0)
-    model = class_aware.GradeAware(build_unet(1, 4, precision=precision), weight, CLASS_WEIGHTS, seed=3)
+    model = class_aware.ClassAware(
+        build_unet(1, 4, precision=precision), weight=weight, class_weights=CLASS_WEIGHTS, seed=3
+    )
     model.head.set_weights([np.random.default_rng(1).normal(scale=head, size=(64, 1)), np.array([0.2])])
     model.norm.set_weights([np.full(64, 0.1), np.full(64, 0.5)])  # moving mean and variance
     optimizer = mixed_precision.scaled(optimizer or tf.keras.optimizers.SGD(RATE), precision)
@@ -67,8 +69,8 @@ def test_average_passes_gradient_to_the_features_alone():
         ([0.0, 0.0, 0.0], 0.0),
     ],
 )
-def test_grade_loss_by_hand(weights, wanted):
-    found = class_aware.grade_loss(tf.constant([1, 0, 1]), tf.constant([[2.0], [1.0], [-1.0]]), tf.constant(weights))
+def test_class_loss_by_hand(weights, wanted):
+    found = class_aware.class_loss(tf.constant([1, 0, 1]), tf.constant([[2.0], [1.0], [-1.0]]), tf.constant(weights))
     assert float(found) == pytest.approx(wanted, abs=1e-5)
 
 
@@ -82,15 +84,15 @@ def test_logs_of_validation_by_hand():
     average = ((features * weight).sum((1, 2)) / weight.sum((1, 2)) - 0.1) / np.sqrt(0.5 + 1e-3)
     logits = (average @ model.head.get_weights()[0])[:, 0] + 0.2
     surprise = np.log1p(np.exp(-np.where(LABELS == 1, logits, -logits)))
-    of_slices = np.array([0.75, 1.5, 0.75, 0.0])  # HGG, LGG, HGG, and LGG without tumour
+    of_slices = np.array([0.75, 1.5, 0.75, 0.0])  # classes 1, 0, 1, and 0 without tumour
     assert 0.0 < (right := (logits > 0) == LABELS)[:3].mean() < 1.0
     assert found == pytest.approx(
         {
             "loss": float(losses.batch_soft_dice_loss(masks, tumour)),  # of segmentation alone
             "iou": losses.iou(masks, tumour).numpy().mean(),
             "hard_dice": losses.hard_dice(masks, tumour).numpy().mean(),
-            "grade_loss": (of_slices * surprise).sum() / 3,
-            "grade_accuracy": (of_slices * right).sum() / 3,
+            "class_loss": (of_slices * surprise).sum() / 3,
+            "class_accuracy": (of_slices * right).sum() / 3,
         },
         rel=1e-4,
     )
@@ -108,31 +110,31 @@ def test_step_goes_down_the_gradient_of_the_sum(monkeypatch):
         mean, variance = tf.nn.moments(average, 0)
         logits = reference.head((average - mean) / tf.sqrt(variance + 1e-3))
         weights = tf.constant([0.75, 1.5, 0.75, 0.0])
-        loss = losses.batch_soft_dice_loss(masks, tumour) + 0.7 * class_aware.grade_loss(labels, logits, weights)
+        loss = losses.batch_soft_dice_loss(masks, tumour) + 0.7 * class_aware.class_loss(labels, logits, weights)
     wanted = [v - RATE * g for v, g in zip(variables, tape.gradient(loss, variables))]
     one_step(model)
     for found, value in zip([*model.unet.weights, *model.head.weights], wanted):
         np.testing.assert_allclose(found, value, atol=5e-6)
 
 
-def test_grade_reaches_the_encoder_and_not_the_decoder():
-    with_grade, without = network(1.0), network(0.0)
-    one_step(with_grade)
+def test_the_class_reaches_the_encoder_and_not_the_decoder():
+    with_class, without = network(1.0), network(0.0)
+    one_step(with_class)
     one_step(without)
-    moved = {v.name.split("/")[0] for v, w in zip(with_grade.weights, without.weights) if np.any(v != w)}
+    moved = {v.name.split("/")[0] for v, w in zip(with_class.weights, without.weights) if np.any(v != w)}
     assert moved == {f"conv{level}_{i}" for level in range(1, 6) for i in (1, 2)}
 
 
-def test_features_of_any_size_tell_the_same_grade():
+def test_features_of_any_size_give_the_same_class():
     """Standardised over the batch, so that features cannot become small to say nothing."""
     model = network()
     features, tumour = tf.random.uniform((4, 2, 2, 64)), tf.random.uniform((4, 32, 32, 1))
-    small, large = (model._tell_grade(scale * features, tumour, training=True) for scale in (1e2, 1e4))
+    small, large = (model._class_logits(scale * features, tumour, training=True) for scale in (1e2, 1e4))
     np.testing.assert_allclose(small, large, rtol=0.02)
     # one batch with a momentum of 0.9, from 0.1
     wanted = 0.09 + 0.1 * 100 * tf.reduce_mean(class_aware.tumour_average(features, tumour), 0)
     model = network()
-    model._tell_grade(100 * features, tumour, training=True)
+    model._class_logits(100 * features, tumour, training=True)
     np.testing.assert_allclose(model.norm.moving_mean, wanted, rtol=1e-4)
 
 
@@ -141,7 +143,7 @@ def test_head_starts_from_its_seed_and_leaves_the_unets_alone():
         tf.keras.utils.set_random_seed(0)
         unet = build_unet(1, 4)
         before = unet.get_weights()
-        model = class_aware.GradeAware(unet, 0.7, CLASS_WEIGHTS, seed)
+        model = class_aware.ClassAware(unet, weight=0.7, class_weights=CLASS_WEIGHTS, seed=seed)
         assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
         return model.head.get_weights()[0]
 
@@ -160,13 +162,13 @@ def test_weight_of_zero_is_the_plain_unet_to_the_last_bit():
         np.testing.assert_array_equal(one, other)
 
 
-def test_slices_without_tumour_teach_no_grade():
+def test_slices_without_tumour_teach_no_class():
     """With no tumour anywhere, labels make no difference and the head stays where it is."""
     images, (masks, labels) = batch()
     models = network(), network()
     before = models[0].head.get_weights()
     for model, given in zip(models, (labels, 1 - labels)):
-        assert one_step(model, (images, (tf.zeros_like(masks), given)))["grade_loss"] == 0.0
+        assert one_step(model, (images, (tf.zeros_like(masks), given)))["class_loss"] == 0.0
         for old, new in zip(before, model.head.get_weights()):
             np.testing.assert_array_equal(old, new)
     for one, other in zip(models[0].get_weights(), models[1].get_weights()):
@@ -184,14 +186,14 @@ def test_dropout_is_a_function_of_seed_and_step():
     model = network()
     features, tumour = tf.random.uniform((4, 2, 2, 64)), tf.random.uniform((4, 32, 32, 1))
 
-    def tell(seed, step):
+    def logits(seed, step):
         model._seed = seed
         model.optimizer.iterations.assign(step)
-        return model._tell_grade(features, tumour, training=True).numpy()
+        return model._class_logits(features, tumour, training=True).numpy()
 
-    np.testing.assert_array_equal(tell(3, 0), tell(3, 0))
-    assert np.abs(tell(3, 0) - tell(3, 1)).min() > 0.0
-    assert np.abs(tell(3, 0) - tell(4, 0)).min() > 0.0
+    np.testing.assert_array_equal(logits(3, 0), logits(3, 0))
+    assert np.abs(logits(3, 0) - logits(3, 1)).min() > 0.0
+    assert np.abs(logits(3, 0) - logits(4, 0)).min() > 0.0
 
 
 @pytest.mark.parametrize("precision", mixed_precision.PRECISIONS)
@@ -202,19 +204,19 @@ def test_steps_in_precision_move_every_weight(precision):
     before = [variable.numpy() for variable in variables]
     for _ in range(8 if precision == "float16" else 1):  # in float16, the first ones only find the scale of the loss
         logs = one_step(model)
-    assert set(logs) == {"loss", "iou", "hard_dice", "grade_loss", "grade_accuracy"}
+    assert set(logs) == {"loss", "iou", "hard_dice", "class_loss", "class_accuracy"}
     assert np.isfinite(list(logs.values())).all()
     stuck = [variable.name for old, variable in zip(before, variables) if not np.any(old != variable)]
     assert not stuck
 
 
-def test_learns_the_grade_of_a_brightness():
-    """HGG tumours are brighter here: a few steps, traced as in a run, tell them apart."""
+def test_learns_the_class_of_a_brightness():
+    """Tumours of class 1 are brighter here: a few steps, traced as in a run, separate them."""
     images, (masks, labels) = batch()
     images += 2.0 * tf.cast(masks, tf.float32) * tf.reshape(tf.cast(labels, tf.float32), (4, 1, 1, 1))
     model = network(1.0, optimizer=tf.keras.optimizers.Adam(1e-2), head=0.0)
     data = tf.data.Dataset.from_tensors((images, (masks, labels)))
     model.fit(data.repeat(), epochs=1, steps_per_epoch=40, verbose=0)
     found = model.evaluate(data, verbose=0, return_dict=True)
-    assert found["grade_accuracy"] == 1.0
-    assert found["grade_loss"] < 0.4
+    assert found["class_accuracy"] == 1.0
+    assert found["class_loss"] < 0.4

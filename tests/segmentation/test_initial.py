@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.segmentation import initial, pretrained, unet
 
 CONFIG = {"seed": 3, "unet_width": 2, "unet_weights_modalities": []}
@@ -21,9 +20,9 @@ def began(initializer):
 
 
 @pytest.mark.parametrize("initializer", unet.INITIALIZERS)
-def test_random_weights_are_those_that_the_finetune_stage_began_with(initializer):
-    pipelines.set_seed(3)
-    network = unet.build_unet(1, 2, initializer, 0.02 if initializer == "he" else None)
+def test_random_weights_are_those_that_training_began_with(initializer):
+    tf.keras.utils.set_random_seed(3)
+    network = unet.build_unet(1, 2, initializer=initializer, prior=0.02 if initializer == "he" else None)
     tf.random.normal([3])  # whatever was drawn in between
     for x, y in zip(arrays(began(initializer)), arrays(network)):
         np.testing.assert_array_equal(x, y)
@@ -33,7 +32,7 @@ def test_random_weights_are_those_that_the_finetune_stage_began_with(initializer
     ("initializer", "share", "prior"),
     [("he", 0.02, 0.02), ("he", 0.0, 1e-4), ("he", 0.9, 0.5), ("tensorlayer", 0.02, None)],
 )
-def test_head_began_at_the_tumours_share_but_for_the_origins(monkeypatch, initializer, share, prior):
+def test_head_began_at_the_tumours_share_but_for_the_reference_implementation(monkeypatch, initializer, share, prior):
     seen = []
     monkeypatch.setattr(initial, "build_unet", lambda *args: seen.append(args))
     initial.unet({**CONFIG, "unet_initializer": initializer}, {"modalities": ["flair", "t1"], "tumour_prior": share})

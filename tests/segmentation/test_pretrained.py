@@ -150,7 +150,7 @@ def test_activation_scale_keeps():
 )
 def test_same_channels_stay_as_they_are(channels, modalities, given):
     arrays, unet = checkpoint(channels), a_unet(channels, WIDTH)
-    assert pretrained.assign(unet, arrays, modalities, given) == "as they are"
+    assert pretrained.assign(unet, arrays, modalities, given=given) == "as they are"
     np.testing.assert_array_equal(pretrained.variables(unet)[0], arrays[0])
 
 
@@ -188,7 +188,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_assigned(arrays, modalities, 
     unet = a_unet(len(modalities), WIDTH)
     before = unet.get_weights()
     with pytest.raises(ValueError) as caught:
-        pretrained.assign(unet, arrays(), modalities, given)
+        pretrained.assign(unet, arrays(), modalities, given=given)
     for word in words:
         assert word in str(caught.value)
     for old, new in zip(before, unet.get_weights()):

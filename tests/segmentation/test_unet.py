@@ -73,7 +73,7 @@ def test_four_channels_have_the_papers_weights():
     assert unet.count_params() == 34_513_921
 
 
-def test_weights_stand_in_the_origins_order(narrow):
+def test_weights_are_in_the_order_of_the_reference_implementation(narrow):
     encoder = [f"conv{level}_{i}" for level in range(1, 6) for i in (1, 2)]
     decoder = [name for level in (4, 3, 2, 1) for name in (f"deconv{level}", f"uconv{level}_1", f"uconv{level}_2")]
     names = [weight.name.split("/")[0] for weight in narrow.weights]
@@ -137,14 +137,14 @@ def test_prior_is_what_the_head_starts_with():
 @pytest.mark.parametrize("initializer", ["he", "tensorlayer"])
 def test_initializer_keeps_the_signal_or_not(initializer):
     tf.keras.utils.set_random_seed(0)
-    unet = build_unet(1, 8, initializer)
+    unet = build_unet(1, 8, initializer=initializer)
     kernel = unet.get_layer("conv5_1").weights[0].numpy()
-    # truncated at two deviations, the origin's keeps 0.88 of its nominal 0.02
+    # truncated at two deviations, the reference implementation's keeps 0.88 of its nominal 0.02
     wanted = np.sqrt(2.0 / (9 * 64)) if initializer == "he" else 0.02 * 0.8796
     assert kernel.std() == pytest.approx(wanted, rel=0.02)
     assert not unet.get_layer("conv5_1").weights[1].numpy().any()
     signal = np.std(tap_model(unet, "uconv1")(tf.random.normal((1, 64, 64, 1))))
-    # in a network so narrow, the origin's signal dies out
+    # in a network so narrow, the reference implementation's signal dies out
     assert signal > 0.1 if initializer == "he" else signal < 1e-4
 
 
@@ -200,6 +200,27 @@ print(strategy.num_replicas_in_sync, moved > 1e-6, apart < 1e-6)
 def test_two_mirrored_replicas_train_like_one():
     done = subprocess.run([sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True)
     assert done.stdout.split() == ["2", "True", "True"], done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("initializer", ["he", "tensorlayer"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_keras_saves_loads_and_clones_it(tmp_path, initializer, precision):
+    tf.keras.utils.set_random_seed(0)
+    unet = build_unet(2, 4, initializer=initializer, prior=0.1, precision=precision)
+    images = tf.random.normal((2, 48, 64, 2))
+    unet.save(tmp_path / "unet.keras")
+    loaded, cloned = tf.keras.models.load_model(tmp_path / "unet.keras"), tf.keras.models.clone_model(unet)
+    for old, new in zip(unet.get_weights(), cloned.get_weights()):
+        assert np.any(old != new) == (old.ndim == 4)  # kernels are drawn again, biases are what they were
+    cloned.set_weights(unet.get_weights())
+    for copy in (loaded, cloned):
+        assert [weight.name for weight in copy.weights] == [weight.name for weight in unet.weights]
+        for old, new in zip(unet.get_weights(), copy.get_weights()):
+            np.testing.assert_array_equal(old, new)
+        np.testing.assert_array_equal(copy(images), unet(images))
+        np.testing.assert_array_equal(tap_model(copy, "uconv3")(images), tap_model(unet, "uconv3")(images))
+        assert copy.get_layer("conv2_1").compute_dtype == precision
+        assert not {id(weight) for weight in copy.weights} & {id(weight) for weight in unet.weights}
 
 
 def test_saved_model_equals_the_live_model(narrow, tmp_path):

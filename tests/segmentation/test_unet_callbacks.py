@@ -50,7 +50,7 @@ def test_no_steps_are_the_papers_pure_dice():
     ("done", "sensitivity", "weight", "warned"),
     [(4, 0.009, 1.0, True), (4, 0.011, 0.0, False), (4, 1.0, 0.0, False), (3, 0.0, 0.25, False), (0, 0.0, 1.0, False)],
 )
-def test_help_starts_anew_where_training_sticks(caplog, done, sensitivity, weight, warned):
+def test_help_starts_again_where_training_sticks(caplog, done, sensitivity, weight, warned):
     start = unet_callbacks.CrossEntropyStart(pure, 4)
     start.resume(done)
     with caplog.at_level(logging.WARNING, logger="absl"):

@@ -24,7 +24,9 @@ def unet():
 def loaded(tmp_path_factory, unet):
     """What `tf.saved_model.load` gives of the U-Net as the export stage saves it."""
     path = str(tmp_path_factory.mktemp("export") / "unet")
-    module, signatures = unet_export.segmenter(unet, tap_model(unet, "conv5"), MEAN, DEVIATION, SIZE, ("flair", "t1"))
+    module, signatures = unet_export.segmenter(
+        unet, tap_model(unet, "conv5"), mean=MEAN, deviation=DEVIATION, size=SIZE, modalities=("flair", "t1")
+    )
     tf.saved_model.save(module, path, signatures)
     return tf.saved_model.load(path)
 

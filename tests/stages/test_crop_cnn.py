@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
@@ -17,10 +18,11 @@ from rembrandt_featgen.segmentation import unet_export
 from rembrandt_featgen.stages import extract_features
 
 SIZE, CROP = 32, 16
+CLASSES = Classes.of(("control", "case")).record
 TINY = {"tap": crops.TAP, "crop_size": CROP, "crop_filters": 2, "crop_epochs": 2, "crop_batch": 8, "extract_batch": 5}
 
 
-def thresholding_unet(*_):
+def thresholding_unet(*_, **__):
     """Predicts tumour where a slice is above 1."""
     image = tf.keras.Input((None, None, 1))
     return tf.keras.Model(image, tf.keras.layers.Lambda(lambda x: tf.sigmoid(10.0 * (x - 1.0)))(image))
@@ -34,7 +36,8 @@ def made(tmp_path_factory):
         (run_dir / name).mkdir()
         figures = {"modalities": ["flair"]} if name == "slices" else {}
         rundir.write_json(
-            run_dir / name / rundir.RECORD, {"config": {"image_size": SIZE}, "figures": figures, "inputs": {}}
+            run_dir / name / rundir.RECORD,
+            {"config": {"image_size": SIZE}, "figures": figures, "inputs": {}, "classes": CLASSES},
         )
     tensors = {"image": ((SIZE, SIZE, 1), "float32"), "mask": ((SIZE, SIZE, 1), "uint8")}
     for split, count in (("train", 6), ("validation", 2), ("test", 2)):
@@ -89,7 +92,9 @@ def test_what_is_exported_cuts_its_own_crops(run_dir, tmp_path):
     extract_features.run(extract_features.Config(str(run_dir), **TINY, crop_folds=0))
     unet = thresholding_unet()
     encoder = encoders.encoder(unet, run_dir / "features")
-    module, signatures = unet_export.segmenter(unet, encoder, [0.0], [1.0], SIZE, ["flair"])
+    module, signatures = unet_export.segmenter(
+        unet, encoder, mean=[0.0], deviation=[1.0], size=SIZE, modalities=["flair"]
+    )
     tf.saved_model.save(module, str(tmp_path / "unet"), signatures)
     images = np.stack([record["image"] for record in Store(run_dir / "slices", "test").dataset().as_numpy_iterator()])
     found = tf.saved_model.load(str(tmp_path / "unet")).signatures["segment"](image=tf.constant(images))

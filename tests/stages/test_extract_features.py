@@ -120,7 +120,7 @@ def test_type_and_codec_on_disk(dtype, codec, digits, unet, run_dir):
     np.testing.assert_allclose(found, wanted(unet, run_dir, "train", "conv2"), rtol=digits, atol=1e-5)
 
 
-def test_killed_extraction_goes_on_after_the_last_whole_shard(unet, run_dir, monkeypatch, caplog):
+def test_killed_extraction_resumes_after_the_last_whole_shard(unet, run_dir, monkeypatch, caplog):
     monkeypatch.setattr("rembrandt_featgen.data.store_writer._SHARD_BYTES", 2 * 2 * 2 * 16 * WIDTH * 4)  # two features
     config = extract_features.Config(str(run_dir), extract_batch=1)
 
@@ -143,7 +143,7 @@ def test_killed_extraction_goes_on_after_the_last_whole_shard(unet, run_dir, mon
     assert list(times) == ["train-00000.tfrecord", "train-00001.tfrecord"]
     with caplog.at_level(logging.INFO, logger="absl"):
         extract_features.run(config)
-    assert "conv5 of train: goes on after 4 of 7 features" in caplog.text
+    assert "conv5 of train: resumed after 4 of 7 features" in caplog.text
     assert {name: (run_dir / "features" / name).stat().st_mtime_ns for name in times} == times
     found = everything(run_dir / "features", "train")
     assert found["slice"].tolist() == list(range(7))

@@ -93,7 +93,7 @@ def test_features_are_the_u_nets_of_confirmed_slices(run):
     images = tf.concat(images, 0)
     images = tf.boolean_mask(images, gan.confirmed(images, tf.fill([15], label)))
     slices = rundir.read_json(run / "slices" / rundir.RECORD)
-    unet = unet_export.restore_unet(run / "unet", {"unet_width": WIDTH}, slices, "float32")
+    unet = unet_export.restore_unet(run / "unet", config={"unet_width": WIDTH}, slices=slices, precision="float32")
     wanted = tap_model(unet, "conv3")(images).numpy()
     found = np.stack([entry["feature"] for entry in store.dataset().as_numpy_iterator() if entry["label"] == label])
     count = min(len(found), len(wanted))

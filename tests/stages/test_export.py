@@ -23,7 +23,14 @@ def folder(tmp_path):
     gan = build_gan("acgan", SHAPE, SCALE, 4, 4, 3)
     classifier = classifiers.build_classifier(classifiers.Architecture("cnn", SHAPE, filters=4, units=4), SCALE)
     models = {
-        "unet": unet_export.segmenter(unet, tap_model(unet, "conv5"), [100.0, 7.0], [25.0, 0.0], 32, ("flair", "t1")),
+        "unet": unet_export.segmenter(
+            unet,
+            tap_model(unet, "conv5"),
+            mean=[100.0, 7.0],
+            deviation=[25.0, 0.0],
+            size=32,
+            modalities=("flair", "t1"),
+        ),
         "generator": gan_export.generator(gan, GRADES),
         "classifier": classifier_export.classifier(classifier, Classes.of(GRADES)),
     }

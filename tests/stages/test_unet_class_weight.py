@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.cohort import phantom
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
@@ -47,8 +48,8 @@ def plain(prepared, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def graded(prepared, tmp_path_factory):
-    return finetuned(prepared, tmp_path_factory.mktemp("graded") / "run", unet_class_weight=0.5)
+def with_class(prepared, tmp_path_factory):
+    return finetuned(prepared, tmp_path_factory.mktemp("with_class") / "run", unet_class_weight=0.5)
 
 
 def history(run):
@@ -68,8 +69,8 @@ def assert_equal(arrays, others):
 def test_without_the_flag_the_unet_is_trained_as_by_keras_alone(plain, prepared):
     """To the last bit; the reference is written out, with neither the stage nor its callbacks."""
     figures = rundir.read_json(prepared / "slices" / "stage.json")["figures"]
-    pipelines.set_seed(5)
-    unet = build_unet(1, 2, "he", figures["tumour_prior"])
+    tf.keras.utils.set_random_seed(5)
+    unet = build_unet(1, 2, initializer="he", prior=figures["tumour_prior"])
     steps = -(-sum(figures["split"]["train"]["slices"].values()) // BATCH)
     rate = tf.keras.optimizers.schedules.CosineDecay(1e-3, steps * EPOCHS)
     unet.compile(mixed_precision.adam(rate), losses.batch_soft_dice_loss, [losses.iou])
@@ -82,42 +83,42 @@ def test_without_the_flag_the_unet_is_trained_as_by_keras_alone(plain, prepared)
     assert_equal(best(plain), epochs[int(np.argmax(logs.history["val_iou"]))])
 
 
-def test_logs_of_segmentation_keep_their_names(graded, plain):
-    without, found = history(plain), history(graded)
-    own = {f"{split}grade_{name}" for split in ("", "val_") for name in ("loss", "accuracy")}
+def test_logs_of_segmentation_keep_their_names(with_class, plain):
+    without, found = history(plain), history(with_class)
+    of_head = {f"{split}class_{name}" for split in ("", "val_") for name in ("loss", "accuracy")}
     assert set(without) < set(found)
-    assert set(found) - set(without) == own
+    assert set(found) - set(without) == of_head
     assert all(len(values) == EPOCHS for values in found.values())
-    figures = rundir.read_json(graded / "unet" / "stage.json")["figures"]
+    figures = rundir.read_json(with_class / "unet" / "stage.json")["figures"]
     assert figures["best_epoch"] == int(np.argmax(found["val_iou"]))
     assert figures["parameters"] == build_unet(1, 2).count_params()
 
 
-def test_tensorboard_has_the_grade_on_validation_patients(graded):
-    (path,) = (graded / "tensorboard" / "unet" / "validation").glob("events.*")
+def test_tensorboard_has_the_class_on_validation_patients(with_class):
+    (path,) = (with_class / "tensorboard" / "unet" / "validation").glob("events.*")
     events = tf.compat.v1.train.summary_iterator(str(path))
     tags = {value.tag for event in events for value in event.summary.value}
-    assert {"epoch_grade_loss", "epoch_grade_accuracy", "epoch_iou"} <= tags
+    assert {"epoch_class_loss", "epoch_class_accuracy", "epoch_iou"} <= tags
 
 
-def test_best_npz_holds_the_unet_alone_in_the_origins_order(graded):
-    record, slices = (rundir.read_json(graded / name / "stage.json") for name in ("unet", "slices"))
-    unet = unet_export.restore_unet(graded / "unet", record["config"], slices, "float32")
-    assert_equal(best(graded), [variable.numpy() for variable in pretrained.variables(unet)])
+def test_best_npz_holds_the_unet_alone_in_the_order_of_layers(with_class):
+    record, slices = (rundir.read_json(with_class / name / "stage.json") for name in ("unet", "slices"))
+    unet = unet_export.restore_unet(with_class / "unet", config=record["config"], slices=slices, precision="float32")
+    assert_equal(best(with_class), [variable.numpy() for variable in pretrained.variables(unet)])
     found = record["figures"]["segmentation"]["validation"]["soft_dice_loss"]  # another one in each epoch
-    assert found == pytest.approx(history(graded)["val_soft_dice_loss"][record["figures"]["best_epoch"]], rel=1e-6)
-    batches = pipelines.slice_pairs(graded / "slices", "validation", BATCH)
+    assert found == pytest.approx(history(with_class)["val_soft_dice_loss"][record["figures"]["best_epoch"]], rel=1e-6)
+    batches = pipelines.slice_pairs(with_class / "slices", "validation", BATCH)
     of_slices = [losses.soft_dice_loss(masks, unet(images)) for images, masks in batches]
     assert found == pytest.approx(np.concatenate(of_slices).mean(), rel=1e-6)
 
 
-def test_grade_reaches_the_encoder(graded, plain):
-    assert history(graded)["val_soft_dice_loss"] != history(plain)["val_soft_dice_loss"]
-    moved = [i for i, (one, other) in enumerate(zip(best(graded), best(plain))) if np.any(one != other)]
+def test_class_reaches_the_encoder(with_class, plain):
+    assert history(with_class)["val_soft_dice_loss"] != history(plain)["val_soft_dice_loss"]
+    moved = [i for i, (one, other) in enumerate(zip(best(with_class), best(plain))) if np.any(one != other)]
     assert set(range(20)) <= set(moved)  # conv1_1 to conv5_2
 
 
-def test_resumed_training_is_the_unbroken_one(graded, prepared, tmp_path, monkeypatch):
+def test_resumed_training_is_the_unbroken_one(with_class, prepared, tmp_path, monkeypatch):
     show = unet_callbacks.SegmentationImages.on_epoch_end
 
     def show_or_die(self, epoch, logs=None):
@@ -131,18 +132,19 @@ def test_resumed_training_is_the_unbroken_one(graded, prepared, tmp_path, monkey
     assert len(rundir.read_json(tmp_path / "run" / "unet.part" / "history.json")["loss"]) == 1
     run = finetuned(prepared, tmp_path / "run", unet_class_weight=0.5)
     assert rundir.read_json(run / "unet" / "stage.json")["resumed"]
-    assert history(run) == history(graded)
-    assert_equal(best(run), best(graded))
+    assert history(run) == history(with_class)
+    assert_equal(best(run), best(with_class))
 
 
 def test_class_weights_count_training_slices_with_tumour(prepared, monkeypatch):
     monkeypatch.setattr(pipelines, "tumour_slices", lambda folder, split: np.array([30, 10]))
     np.testing.assert_allclose(
-        train_unet._class_weights(prepared, train_unet.Config(unet_class_weight=1.0)), [2 / 3, 2.0]
+        train_unet._class_weights(prepared, Classes.of(("LGG", "HGG")), train_unet.Config(unet_class_weight=1.0)),
+        [2 / 3, 2.0],
     )
 
 
-def test_grade_without_tumour_is_said(prepared, tmp_path, monkeypatch):
+def test_class_without_tumour_is_said(prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(pipelines, "tumour_slices", lambda folder, split: np.array([0, 7]))
     with pytest.raises(InputError, match=r"--unet_class_weight=0\.5 .*none of LGG; take --unet_class_weight=0"):
         finetuned(prepared, tmp_path / "run", unet_class_weight=0.5)

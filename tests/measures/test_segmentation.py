@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from rembrandt_featgen.measures import segmentation
+
+
+def test_dice_of_patients_by_hand():
+    # "b": 3 of 4 pixels found beside one false one, and 0 of 2; "a": nothing to find, one false pixel; "c": all of it
+    found = segmentation.patient_dice(
+        np.array(["b", "a", "b", "c"]),
+        overlap=np.array([3.0, 0.0, 0.0, 5.0]),
+        total=np.array([8.0, 1.0, 2.0, 10.0]),
+        tumour=np.array([4.0, 0.0, 2.0, 5.0]),
+    )
+    assert list(found) == ["a", "b", "c"]
+    assert np.isnan(found["a"])
+    assert (found["b"], found["c"]) == (pytest.approx(2 * 3 / 10), 1.0)
+
+
+@pytest.mark.parametrize("values", [[0.5, 0.7], [0.4, 0.5, 0.6, 0.45], [0.61] * 2 + [0.6] * 30])
+def test_mean_interval_is_scipys(values):
+    values = np.array(values)
+    sem = stats.sem(values)
+    wanted = np.clip(stats.t.interval(0.95, len(values) - 1, values.mean(), sem), 0, 1)
+    assert segmentation.mean_interval(values) == pytest.approx(tuple(wanted))
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ([0.5, 0.5, 0.5], (0.5, 0.5)),
+        ([0.0, 1.0], (0.0, 1.0)),  # 0.5 +- 6.4, cut to what dice can be
+        # sem of (0.4, 0.5, 0.6) is 0.1 / sqrt(3), t quantile 4.3027
+        ([0.4, 0.5, 0.6], (0.5 - 4.302653 * 0.1 / np.sqrt(3), 0.5 + 4.302653 * 0.1 / np.sqrt(3))),
+    ],
+)
+def test_mean_interval_by_hand(values, wanted):
+    assert segmentation.mean_interval(np.array(values)) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("values", [[], [0.5]])
+def test_mean_interval_needs_two_values(values):
+    assert np.isnan(segmentation.mean_interval(np.array(values))).all()
