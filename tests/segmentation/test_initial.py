@@ -34,9 +34,9 @@ def test_random_weights_are_those_that_training_began_with(initializer):
 )
 def test_head_began_at_the_tumours_share_but_for_the_reference_implementation(monkeypatch, initializer, share, prior):
     seen = []
-    monkeypatch.setattr(initial, "build_unet", lambda *args: seen.append(args))
+    monkeypatch.setattr(initial, "build_unet", lambda *args, **settings: seen.append((args, settings)))
     initial.unet({**CONFIG, "unet_initializer": initializer}, {"modalities": ["flair", "t1"], "tumour_prior": share})
-    assert seen == [(2, 2, initializer, prior)]
+    assert seen == [((2, 2), {"initializer": initializer, "prior": prior})]
 
 
 def test_weights_of_a_checkpoint_are_adapted_to_the_modalities(monkeypatch):
@@ -44,7 +44,7 @@ def test_weights_of_a_checkpoint_are_adapted_to_the_modalities(monkeypatch):
     given = [array + 0.5 for array in arrays(began("he"))]
     given[0] = np.concatenate([given[0], *[np.full_like(given[0], 9.0)] * 3], axis=2)
     network, before = began("he"), began("he").get_weights()
-    monkeypatch.setattr(initial, "build_unet", lambda *args: network)
+    monkeypatch.setattr(initial, "build_unet", lambda *args, **settings: network)
     found = arrays(initial.unet({**CONFIG, "unet_initializer": "he"}, SLICES, given))
     network.set_weights(before)
     np.testing.assert_allclose(found[0], 2 * given[0][:, :, :1])

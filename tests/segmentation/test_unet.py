@@ -214,7 +214,7 @@ def test_keras_saves_loads_and_clones_it(tmp_path, initializer, precision):
         assert np.any(old != new) == (old.ndim == 4)  # kernels are drawn again, biases are what they were
     cloned.set_weights(unet.get_weights())
     for copy in (loaded, cloned):
-        assert [weight.name for weight in copy.weights] == [weight.name for weight in unet.weights]
+        assert [layer.name for layer in copy.layers] == [layer.name for layer in unet.layers]
         for old, new in zip(unet.get_weights(), copy.get_weights()):
             np.testing.assert_array_equal(old, new)
         np.testing.assert_array_equal(copy(images), unet(images))
