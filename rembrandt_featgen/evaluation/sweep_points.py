@@ -1,47 +1,30 @@
-"""The points of a sweep: what each changes of its base run, what came of it, and how the points compare.
-
-Of the points of one axis that with the lowest log loss per validation patient is chosen. Test patients are predicted
-once by each network, after its training; nothing is chosen by them.
-"""
+"""The points of a sweep: runs that differ in one thing from the run that they are compared with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
-import numpy as np
 from absl import logging
-from scipy import stats
 
-from rembrandt_featgen.cohort.layouts import GRADES
-from rembrandt_featgen.core import rundir
-from rembrandt_featgen.data import pipelines
-from rembrandt_featgen.evaluation import predictions
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.generation.gan_kinds import KINDS
-from rembrandt_featgen.measures import bootstrap, permutation
-from rembrandt_featgen.measures.out_of_fold import OutOfFold
+from rembrandt_featgen.segmentation import unet
 
-# Axis to the family whose points compete; features can be added to both grades, to the rarer one, or to one alone.
-FAMILIES = {name: name for name in ("start", "implementation", "tap", "gan", "filters", "added")}
-FAMILIES |= dict.fromkeys(("balancing", "added_HGG", "added_LGG"), "added")
-# Flags that have a mode "reference", to what they are settings of.
-ORIGINS = {"augmentation": "train_unet", "gan_loss": "train_generators", "gan_networks": "train_generators"}
-CLASSIFIER = "cnn"
-CHOICE_RULE = (
-    "Of the points that compete (of one axis and arm; all axes of added features are one) the one with the lowest "
-    "log loss per validation patient is chosen, grades counting the same. Test patients were predicted once by each "
-    "network, after its training; nothing was chosen by them. As many points were tested on the same patients, go by "
-    "the chosen one; p is adjusted by Holm over them."
-)
+# Flags that have a mode "reference", to the stages whose settings they are.
+REFERENCE_FLAGS = {"augmentation": "train_unet", "gan_loss": "train_generators", "gan_networks": "train_generators"}
+TAPS = (*unet.TAPS, crops.TAP)
+EVERY_CLASS, MINORITY = "both", "rarer"  # who can be given synthetic features, besides one class alone
+ALL = "all"  # as many of them as there are
 
 
 class Point(NamedTuple):
     """One run of a sweep.
 
     Attributes:
-      axis: a key of `FAMILIES`.
+      axis: what is varied: start, implementation, tap, gan, filters, added, balancing, or added_<class>.
       value: on the axis, as people read it.
       changes: flags that differ from those of the base run.
       arms: of the classifier; a point without any ends with its U-Net.
@@ -50,7 +33,7 @@ class Point(NamedTuple):
 
     axis: str
     value: str
-    changes: Mapping[str, object]
+    changes: Mapping[str, Any]
     arms: tuple[str, ...]
     reference: bool = False
 
@@ -60,195 +43,141 @@ class Point(NamedTuple):
         return f"{self.axis}={self.value}"
 
 
-def origin_points(records: Mapping[str, dict], asked: Iterable[str]) -> list[Point]:
-    """A run as it is, and with each of the flags of `ORIGINS` that are `asked` for turned to its other mode, alone.
+@dataclasses.dataclass(frozen=True)
+class Axes:
+    """What is to be varied.
+
+    Attributes:
+      reference: flags of `REFERENCE_FLAGS`.
+      taps: of `TAPS`.
+      generators: kinds.
+      filters: of the GAN.
+      added: numbers of synthetic features that are added.
+      adds_all: whether all are added, too.
+      receivers: who is given them: `EVERY_CLASS`, `MINORITY`, or a class alone.
+      from_scratch: whether the U-Net is also trained from random weights.
+    """
+
+    reference: tuple[str, ...] = ()
+    taps: tuple[str, ...] = ()
+    generators: tuple[str, ...] = ()
+    filters: tuple[int, ...] = ()
+    added: tuple[int, ...] = ()
+    adds_all: bool = False
+    receivers: tuple[str, ...] = ()
+    from_scratch: bool = False
+
+
+def axis_of(receiver: str) -> str:
+    """The axis of the points that give synthetic features to that receiver."""
+    return {EVERY_CLASS: "added", MINORITY: "balancing"}.get(receiver, f"added_{receiver}")
+
+
+def family_of(axis: str) -> str:
+    """The family whose points compete; all axes of added features are one."""
+    return "added" if axis == "balancing" or axis.startswith("added") else axis
+
+
+def find_points(axes: Axes, records: Mapping[str, dict], kind: str, classes: Classes) -> list[Point]:
+    """The points of all axes that are asked for, those of the base run among them.
+
+    Args:
+      axes: what is asked for.
+      records: stage.json of the stages of the base run, by name.
+      kind: of its generator.
+      classes: of it.
+    """
+    points = []
+    if axes.from_scratch:
+        weights = records["train_unet"]["config"]["unet_weights"]
+        if weights:
+            changes = {"unet_weights": "", "unet_weights_modalities": ()}
+            points += [Point("start", "pre-trained", {}, ()), Point("start", "scratch", changes, (), reference=True)]
+        else:
+            logging.warning("--sweep_from_scratch: the run has no --unet_weights, so that it is from scratch itself")
+    if axes.reference:
+        points += reference_points(records, axes.reference)
+    if axes.taps:
+        own = records["extract_features"]["figures"]["tap"]
+        for tap in TAPS:
+            if tap in {own, *axes.taps}:
+                points.append(Point("tap", tap, {"tap": tap}, ("baseline", "augmented"), reference=tap == own))
+    if axes.generators:
+        for name in KINDS:
+            if name in {kind, *axes.generators}:
+                points.append(Point("gan", name, {"generators": (name,)}, ("augmented",), reference=name == kind))
+    if axes.filters:
+        settings = records["train_generators"]["config"]
+        own = (settings["ndf"], settings["ngf"])
+        for ndf, ngf in sorted({own, *((n, n) for n in axes.filters)}):
+            value = f"{ndf}" if ndf == ngf else f"{ndf},{ngf}"
+            changes = {"ndf": ndf, "ngf": ngf}
+            points.append(Point("filters", value, changes, ("augmented",), reference=(ndf, ngf) == own))
+    if axes.added or axes.adds_all:
+        points += _added(axes, records, classes)
+    return points
+
+
+def _added(axes: Axes, records: Mapping[str, dict], classes: Classes) -> list[Point]:
+    """Points of the axes on which the number of added features varies."""
+    asked = set(axes.added) - {0}
+    slices = records["prepare_slices"]["figures"]["split"]["train"]["slices"]
+    settings = records["train_classifiers"]["config"]
+    gap = max(slices[name] for name in classes.names) - min(slices[name] for name in classes.names)
+    points = [Point("added", "0", {}, ("baseline",), reference=True)]
+    for receiver in axes.receivers:
+        is_of_run, added = receiver == settings.get("synthetic_to"), settings.get("synthetic_added")
+        numbers = asked | ({added} - {0} if is_of_run else set())
+        to_the_end = axes.adds_all or (is_of_run and added == 0)
+        if receiver == MINORITY:
+            logging.info(
+                "--sweep_added_to=%s: %d more features make the classes equal, where its curve ends", MINORITY, gap
+            )
+            numbers = {number for number in numbers if number < gap}
+            to_the_end = to_the_end and gap > 0
+        for value in [*map(str, sorted(numbers)), *([ALL] if to_the_end else [])]:
+            changes = {"synthetic_added": 0 if value == ALL else int(value), "synthetic_to": receiver}
+            points.append(Point(axis_of(receiver), value, changes, ("augmented",)))
+    return points
+
+
+def reference_points(records: Mapping[str, dict], asked: Iterable[str]) -> list[Point]:
+    """A run as it is, and with each flag of `REFERENCE_FLAGS` that is asked for turned to its other mode, alone.
 
     A flag that the run does not heed is left out, with a warning.
+
+    Args:
+      records: stage.json of the run's stages, by name.
+      asked: flags of `REFERENCE_FLAGS`.
     """
-    own, points, idle = _origins(records), [], _unheeded(records)
+    modes_of_run, points, idle = reference_modes(records), [], _unheeded(records)
     for name in sorted(idle.keys() & set(asked)):
         logging.warning("--sweep_reference=%s: %s, so that it changes nothing; left out", name, idle[name])
-    for turned in ((), *((name,) for name in ORIGINS if name in asked and name not in idle)):
-        modes = own.symmetric_difference(turned)
+    for turned in ((), *((name,) for name in REFERENCE_FLAGS if name in asked and name not in idle)):
+        modes = modes_of_run.symmetric_difference(turned)
         changes = {name: "reference" if name in modes else "correct" for name in turned}
-        of_gan = [name for name in turned if ORIGINS[name] == "train_generators"]
+        of_gan = [name for name in turned if REFERENCE_FLAGS[name] == "train_generators"]
         arms = ("augmented",) if of_gan else ("baseline", "augmented")
-        points.append(Point("implementation", _origins_text(modes), changes, arms, not turned))
+        points.append(Point("implementation", modes_text(modes), changes, arms, reference=not turned))
     return points
 
 
 def _unheeded(records: Mapping[str, dict]) -> dict[str, str]:
-    """Flags of `ORIGINS` that change nothing of a run, to why."""
-    found, kind = {}, records["train_generators"]["kind"]
+    """Flags of `REFERENCE_FLAGS` that change nothing of a run, to why."""
+    reasons, kind = {}, records["train_generators"]["kind"]
     if not records["train_unet"]["config"]["augment"]:
-        found["augmentation"] = "the run has --augment=false"
+        reasons["augmentation"] = "the run has --augment=false"
     if not KINDS[kind].tells_grade:
-        found["gan_loss"] = f"the run's {kind} has no class term"
-    return found
+        reasons["gan_loss"] = f"the run's {kind} has no class term"
+    return reasons
 
 
-def _origins(records: Mapping[str, dict]) -> set[str]:
-    """Names of the flags of `ORIGINS` that are "reference" in the stages of a run, as far as it came."""
-    # runs of before a flag did as its mode "correct" does
-    known = {name: records[learnt]["config"].get(name) for name, learnt in ORIGINS.items() if learnt in records}
+def reference_modes(records: Mapping[str, dict]) -> set[str]:
+    """Names of the flags of `REFERENCE_FLAGS` that are "reference" in the stages of a run, as far as it came."""
+    known = {name: records[learnt]["config"].get(name) for name, learnt in REFERENCE_FLAGS.items() if learnt in records}
     return {name for name, mode in known.items() if mode == "reference"}
 
 
-def _origins_text(names: Iterable[str]) -> str:
+def modes_text(names: Iterable[str]) -> str:
+    """Those flags of `REFERENCE_FLAGS` as the value of a point."""
     return "+".join(sorted(names)) or "correct"
-
-
-def found(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path], note: str) -> dict:
-    """What the stages of a point left.
-
-    Args:
-      point: the point.
-      records: stage.json of prepare_slices, and, as far as the point came, of the stages up to train_classifiers, by
-        name.
-      folders: where those are.
-      note: why it came no farther; "" where it did.
-
-    Returns:
-      What sweep.json holds of a point, before `compare`.
-    """
-    if not point.arms:
-        return _of_start(point, records, folders, note)
-    figures = {name: record["figures"] for name, record in records.items()}
-    settings = {
-        "tap": figures.get("extract_features", {}).get("tap", point.changes.get("tap")),
-        **{
-            name: records["train_generators"]["config"][name] if "train_generators" in records else None
-            for name in ("ndf", "ngf")
-        },
-        "implementation": _origins_text(_origins(records)),
-        "gan": records["train_generators"]["kind"] if "train_generators" in records else None,
-    }
-    segmentation = figures.get("train_unet", {}).get("segmentation", {})
-    segmented = {split: {name: row[name] for name in ("hard_dice", "iou")} for split, row in segmentation.items()}
-    if settings["tap"] == crops.TAP and "train_classifiers" in records:
-        note = "validation patients chose this CNN's epoch as well, so that their numbers are a little too good"
-    generator, history = None, {}
-    if "train_generators" in records:
-        history = rundir.read_json(folders["train_generators"] / "history.json")
-        generator = {
-            "kind": records["train_generators"]["kind"],
-            **{name: values[-1] for name, values in history.items()},
-        }
-    if "generate_synthetic" in records:
-        names = ("generated", "synthetic", "kept", "class_accuracy", "acceptance")
-        generator |= {name: figures["generate_synthetic"][name] for name in names}
-        missing = [grade for grade, kept in figures["generate_synthetic"]["kept"].items() if not kept]
-        if missing:
-            note = "; ".join(filter(None, [note, f"no synthetic {' and no '.join(missing)} feature was confirmed"]))
-    arms = []
-    for arm in point.arms if "train_classifiers" in records else ():
-        key = f"{arm}_{CLASSIFIER}"
-        if key not in figures["train_classifiers"]["patient_log_loss"]:
-            continue
-        own = {
-            "arm": arm,
-            "classifier": CLASSIFIER,
-            "patient_log_loss": figures["train_classifiers"]["patient_log_loss"][key],
-        }
-        own["added"] = figures["train_classifiers"]["added"] if arm == "augmented" else dict.fromkeys(GRADES, 0)
-        for split, name in (("validation", "validation"), ("test", "classification")):
-            rows = figures["train_classifiers"][name]
-            own[split] = {row["unit"]: row for row in rows if row["arm"] == arm and row["classifier"] == CLASSIFIER}
-        own["_scores"] = read_scores(folders["train_classifiers"] / predictions.FILE, arm, CLASSIFIER)
-        arms.append(own)
-    learnt = {"settings": settings, "segmentation": segmented, "generator": generator, "arms": arms}
-    return {**_head(point, note), **learnt, "history": history}
-
-
-def _head(point: Point, note: str) -> dict:
-    return {"axis": point.axis, "value": point.value, "reference": point.reference, "note": note}
-
-
-def _of_start(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path], note: str) -> dict:
-    """A point of another start of the U-Net."""
-    if "train_unet" not in records:
-        return {**_head(point, note), "segmentation": None}
-    slices, record = records["prepare_slices"]["figures"]["split"]["train"]["slices"], records["train_unet"]
-    steps = pipelines.steps_per_epoch(sum(slices.values()), record["config"]["unet_batch"])
-    return {
-        **_head(point, note),
-        "segmentation": record["figures"]["segmentation"],
-        "epochs": record["figures"]["epochs"],
-        "steps": steps * record["figures"]["epochs"],
-        "best_epoch": record["figures"]["best_epoch"],
-        "history": rundir.read_json(folders["train_unet"] / "history.json"),
-    }
-
-
-def read_scores(path: Path, arm: str, classifier: str) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and probabilities of the positive class of the patients by one network, both [patients], sorted by id."""
-    _, labels, probabilities = predictions.by_patient(predictions.of_network(predictions.read(path), arm, classifier))
-    return labels, probabilities
-
-
-def compare(points: Sequence[dict], draws: int, seed: int) -> None:
-    """Says in each point of `found` whether it is chosen, and its paired difference to its family's reference.
-
-    Args:
-      points: changed in place: "chosen" and "difference" (None of a reference, and where there is none) are set of each
-        arm, and of each start "difference" alone.
-      draws, seed: of the bootstrap over patients.
-    """
-    families: dict[tuple, list[tuple[dict, dict]]] = {}
-    for point in points:
-        family = FAMILIES[point["axis"]]
-        for own in point.get("arms", ()):
-            # what is added competes with adding nothing; elsewhere an arm competes with its own kind
-            families.setdefault((family, "" if family == "added" else own["arm"]), []).append((point, own))
-    for members in families.values():
-        least = min(own["patient_log_loss"] for _, own in members)
-        chosen = next(own for _, own in members if own["patient_log_loss"] == least)
-        for _, own in members:
-            own["chosen"], own["difference"] = own is chosen, None
-        reference = next((own for point, own in members if point["reference"]), None)
-        others = [(point, own) for point, own in members if own is not reference]
-        if reference is not None and others:
-            _compare_with(reference, others, draws, seed)
-        for _, own in members:
-            del own["_scores"]
-    _compare_starts([point for point in points if point["axis"] == "start" and point["segmentation"]])
-
-
-def _compare_with(reference: dict, others: Sequence[tuple[dict, dict]], draws: int, seed: int) -> None:
-    labels, before = reference["_scores"]
-    arms = {"reference": OutOfFold(before[None])}
-    arms |= {str(number): OutOfFold(own["_scores"][1][None]) for number, (_, own) in enumerate(others)}
-    differences = bootstrap.bootstrap_arms(labels, arms, "reference", draws=draws, seed=seed).differences
-    tests = [
-        permutation.paired_permutation(labels, arms["reference"], arms[str(number)], seed=seed).p_value
-        for number in range(len(others))
-    ]
-    for number, ((_, own), p, adjusted) in enumerate(zip(others, tests, permutation.holm(tests))):
-        estimate = differences[str(number)]["balanced_accuracy"]
-        own["difference"] = {
-            "difference": estimate.value,
-            "ci95": estimate.interval,
-            "p_value": p,
-            "p_adjusted": float(adjusted),
-        }
-
-
-def _compare_starts(points: Sequence[dict]) -> None:
-    """Paired t interval of hard dice of test patients with tumour, less that of the reference."""
-    reference = next((point for point in points if point["reference"]), None)
-    for point in points:
-        point["difference"] = None
-        if reference is None or point is reference:
-            continue
-        before, after = (p["segmentation"]["test"]["by_patient"] for p in (reference, point))
-        gaps = np.array([after[name] - before[name] for name in before if before[name] is not None])
-        low, high, p_value = np.nan, np.nan, np.nan
-        if len(gaps) > 1 and np.ptp(gaps) > 0:
-            test = stats.ttest_1samp(gaps, 0.0)
-            (low, high), p_value = test.confidence_interval(0.95), test.pvalue
-        point["difference"] = {
-            "difference": float(gaps.mean()) if len(gaps) else np.nan,
-            "ci95": (float(low), float(high)),
-            "p_value": float(p_value),
-            "patients": len(gaps),
-        }

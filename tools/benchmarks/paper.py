@@ -30,7 +30,9 @@ from rembrandt_featgen.cohort.who_grades import GLIOMAS
 from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.pipelines import steps_per_epoch
-from rembrandt_featgen.evaluation.sweep_points import CLASSIFIER, Point
+from rembrandt_featgen.evaluation import sweep_sharing
+from rembrandt_featgen.evaluation.sweep_points import Point
+from rembrandt_featgen.evaluation.sweep_results import CLASSIFIER
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.stages import extract_features, run_sweep, shared_flags
@@ -161,7 +163,7 @@ def sweep_points(flags, folder: Path) -> list[tuple[Point, list[str]]]:
         rundir.write_json(stage_folder / rundir.RECORD, record)
     base = run_sweep.find_base(str(folder))
     return [
-        (point, run_sweep.own_stages(base, point))
+        (point, sweep_sharing.stages_to_learn(base, point))
         for point in run_sweep.find_points(stages.share(run_sweep, flags), base)
     ]
 

@@ -21,7 +21,7 @@ import tensorflow as tf
 from benchmarks import turns
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, rundir
-from rembrandt_featgen.evaluation.sweep_points import CLASSIFIER
+from rembrandt_featgen.evaluation.sweep_results import CLASSIFIER
 from rembrandt_featgen.generation.gan import GAN
 from rembrandt_featgen.nn import inference, resumable_fit, weights
 from rembrandt_featgen.segmentation import initial

@@ -1,10 +1,10 @@
-"""What becomes of the points of a sweep; the whole of it stands in tests/test_pipeline.py."""
+"""What becomes of the points of a sweep; tests/test_pipeline.py has the whole of it."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from rembrandt_featgen.evaluation import sweep_points
+from rembrandt_featgen.evaluation import sweep_points, sweep_results
 
 LABELS = np.array([0, 0, 0, 1, 1, 1])
 RIGHT = np.array([0.1, 0.1, 0.1, 0.9, 0.9, 0.9])
@@ -24,7 +24,7 @@ def test_validation_patients_choose_and_test_patients_do_not():
         point("balancing", "5", [0, 1, 2], 0.3),
         {"axis": "added", "value": "900", "reference": False, "note": "too many", "arms": []},
     ]
-    sweep_points.compare(points, 200, 0)
+    sweep_results.compare(points, draws=200, seed=0)
     assert [own["chosen"] for p in points for own in p["arms"]] == [False, False, True]
     differences = [own["difference"] for p in points for own in p["arms"]]
     assert differences[0] is None
@@ -44,7 +44,7 @@ def test_arms_of_a_tap_compete_with_their_own_kind():
         point("tap", "uconv1", [0, 1], 0.1),
         point("filters", "64", [], 0.01, True),
     ]
-    sweep_points.compare(points, 200, 0)
+    sweep_results.compare(points, draws=200, seed=0)
     assert [p["arms"][0]["chosen"] for p in points] == [True, False, False, True, True]
     found = [p["arms"][0]["difference"] for p in points]
     assert [each and each["difference"] for each in found] == [None, pytest.approx(1 / 6), None, 0.0, None]
@@ -58,7 +58,7 @@ def start(value, dice, reference=False):
 def test_starts_are_compared_by_patients_with_tumour():
     before, after = (0.5, 0.6, 0.4, None), (0.7, 0.7, 0.7, None)
     points = [start("pre-trained", after), start("scratch", before, True)]
-    sweep_points.compare(points, 200, 0)
+    sweep_results.compare(points, draws=200, seed=0)
     found = points[0]["difference"]
     wanted = stats.ttest_rel(after[:3], before[:3])
     assert (found["difference"], found["patients"]) == (pytest.approx(0.2), 3)
@@ -70,12 +70,13 @@ def test_starts_are_compared_by_patients_with_tumour():
 def test_a_start_that_failed_is_compared_with_nothing():
     failed = {"axis": "start", "value": "scratch", "reference": True, "note": "NaN", "segmentation": None}
     points = [start("pre-trained", (0.5, 0.6, 0.4, 0.1)), failed]
-    sweep_points.compare(points, 200, 0)
+    sweep_results.compare(points, draws=200, seed=0)
     assert points[0]["difference"] is None
 
 
-def test_features_of_crops_are_noted_and_modes_of_the_origin_named():
+def test_features_of_crops_are_noted_and_reference_modes_named():
     records = {
+        "prepare_slices": {"figures": {}, "classes": {"names": ["LGG", "HGG"], "positive": "HGG"}},
         "train_unet": {
             "config": {"augmentation": "reference"},
             "figures": {"segmentation": {"test": {"hard_dice": 1, "iou": 2}}},
@@ -83,7 +84,7 @@ def test_features_of_crops_are_noted_and_modes_of_the_origin_named():
         "extract_features": {"figures": {"tap": "crop_cnn"}},
         "train_classifiers": {"figures": {"patient_log_loss": {}}},
     }
-    found = sweep_points.found(sweep_points.Point("tap", "crop_cnn", {}, ("baseline",)), records, {}, "")
+    found = sweep_results.outcome(sweep_points.Point("tap", "crop_cnn", {}, ("baseline",)), records, {}, "")
     assert found["note"].startswith("validation patients chose")
     assert found["settings"] == {
         "tap": "crop_cnn",

@@ -1,0 +1,162 @@
+"""What the points of a sweep share with their base run, by links, and what each learns itself."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from rembrandt_featgen.core import registry, rundir
+from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError
+from rembrandt_featgen.evaluation.sweep_points import Point
+from rembrandt_featgen.evaluation.sweep_results import CLASSIFIER
+from rembrandt_featgen.generation.gan_kinds import KINDS
+
+# Stages that a point may learn itself, in order.
+LEARNT = ("train_unet", "extract_features", "train_generators", "generate_synthetic", "train_classifiers")
+# Of the inputs of each, those of before it that a point may have made anew.
+_SOURCES = {
+    "train_unet": (),
+    "extract_features": ("train_unet",),
+    "train_generators": ("extract_features",),
+    "generate_synthetic": ("train_generators",),
+    "train_classifiers": ("extract_features", "generate_synthetic"),
+}
+_SOURCES_OF_IMAGES = {
+    **_SOURCES,
+    "train_generators": (),
+    "generate_synthetic": ("train_generators", "extract_features"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """The run that points differ from.
+
+    Attributes:
+      run_dir: its folder.
+      kind: of its generator.
+      records: stage.json of each of its stages, by name.
+      modules: of the stages that a point may learn itself, by name.
+    """
+
+    run_dir: Path
+    kind: str
+    records: dict[str, dict]
+    modules: Mapping[str, Any]
+
+    def config(self, name: str, **changes):
+        """Its config of a stage, but for `changes`; those that the stage does not have are left out."""
+        given = {**self.records[name]["config"], **changes}
+        given = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+        known = [field.name for field in dataclasses.fields(self.modules[name].Config)]
+        return self.modules[name].Config(**{key: given[key] for key in known if key in given})
+
+    def folder(self, name: str) -> str:
+        """Name of the folder of one of its stages."""
+        return registry.folder(name, self.kind)
+
+    def of(self, point: Point) -> Base:
+        """What the point can share: of another kind of generator, what the run has of that (by --generators)."""
+        (kind,) = point.changes.get("generators", (self.kind,))
+        records = dict(self.records)
+        for name in ("train_generators", "generate_synthetic"):
+            with contextlib.suppress(InputError):  # it has none, or of other features; then the point learns its own
+                records[name] = rundir.find(self.run_dir, name, kind).record
+        return dataclasses.replace(self, kind=kind, records=records)
+
+
+def _home(base: Base, point: Point) -> Path:
+    return base.run_dir / registry.SWEEP_POINTS / point.name
+
+
+def stages_to_learn(base: Base, point: Point) -> list[str]:
+    """What a point learns itself and does not share with the base run, in order."""
+    shared = base.of(point)
+    unshared: list[str] = []
+    sources = _SOURCES_OF_IMAGES if KINDS[shared.kind].of_images else _SOURCES
+    for name in _modules_of(point):
+        config = base.config(name, **_changes(point))
+        if set(unshared).intersection(sources[name]) or not _holds(shared.records[name]["config"], config, point):
+            unshared.append(name)
+    return unshared
+
+
+def _modules_of(point: Point) -> list[str]:
+    return list(LEARNT) if point.arms else ["train_unet"]
+
+
+def _changes(point: Point) -> dict:
+    """Flags that differ from the base run's; the report's other classifiers and arms are that run's alone."""
+    return {**point.changes, "classifier_arms": point.arms, "classifier_kinds": (CLASSIFIER,)}
+
+
+def learn(base: Base, point: Point) -> str:
+    """Links what a point shares with the base run and learns the rest; returns why it came no farther, or ""."""
+    home, unshared, shared = _home(base, point), stages_to_learn(base, point), base.of(point)
+    rundir.make_folder(home, "--run_dir")
+    _link(shared, home, "prepare_slices")
+    modules = _modules_of(point)
+    for number, name in enumerate(modules):
+        if name not in unshared:
+            _link(shared, home, name)
+            continue
+        folder = home / shared.folder(name)
+        if folder.is_symlink():
+            folder.unlink()
+        try:
+            base.modules[name].run(base.config(name, run_dir=str(home), **_changes(point)))
+        except SettingsError as error:  # it would be the same for all points
+            raise SettingsError(f"{error} (of all points: {base.run_dir / registry.SWEEP_POINTS})") from error
+        except BusyError:
+            raise
+        except (InputError, OSError, tf.errors.ResourceExhaustedError) as error:  # such as a disk that is full
+            for later in modules[number:]:  # of other inputs
+                _remove(home / shared.folder(later))
+            logging.warning("sweep: %s failed: %s", point.name, error)
+            return f"{name}: {' '.join(str(error).split())[:300]}"
+        tf.keras.backend.clear_session()
+    return ""
+
+
+def _holds(base: Mapping, config, point: Point) -> bool:
+    """Whether the base run's stage of that config has what a point's stage would make."""
+    wanted = rundir.plain(dataclasses.asdict(config))
+    several = [name for name in ("classifier_arms", "classifier_kinds") if name in wanted]
+    free = {"run_dir", *several}
+    if several and point.arms == ("baseline",):  # to which nothing is added
+        free |= {"synthetic_added", "synthetic_to"}
+    return all(set(wanted[name]) <= set(base.get(name, ())) for name in several) and all(
+        base.get(name) == value for name, value in wanted.items() if name not in free
+    )
+
+
+def _link(base: Base, home: Path, name: str) -> None:
+    """Makes a stage's folder of the point one with the base run's."""
+    folder = home / base.folder(name)
+    target = os.path.relpath(base.run_dir / base.folder(name), home)
+    if folder.is_symlink() and str(folder.readlink()) == target:
+        return
+    _remove(folder)
+    folder.symlink_to(target)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.is_dir():
+        shutil.rmtree(folder)
+
+
+def finished_stages(base: Base, point: Point) -> dict[str, rundir.Found]:
+    """Each finished stage of a point, by name."""
+    home, kind = _home(base, point), base.of(point).kind
+    names = [name for name in base.records if rundir.is_done(home, name, kind)]
+    return {name: rundir.find(home, name, kind) for name in names}
