@@ -120,7 +120,8 @@ def check(config) -> None:
     _added(config)
     if config.sweep_added and not config.sweep_added_to:
         raise InputError(
-            f"--sweep_added_to=: take some of {sweep_points.EVERY_CLASS}, {sweep_points.MINORITY} and the classes"
+            f"--sweep_added_to= names none; take some of {sweep_points.EVERY_CLASS}, {sweep_points.MINORITY} and the "
+            "classes"
         )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError
+from rembrandt_featgen.evaluation import sweep_sharing
 from rembrandt_featgen.stages import (
     extract_features,
     generate_synthetic,
@@ -15,6 +16,7 @@ from rembrandt_featgen.stages import (
     train_unet,
 )
 
+CLASSES = {"names": ["LGG", "HGG"], "positive": "HGG"}
 MODULES = (train_unet, extract_features, train_generators, generate_synthetic, train_classifiers)
 
 
@@ -34,7 +36,12 @@ def base(tmp_path):
             (tmp_path / folder).mkdir(exist_ok=True)
             rundir.write_json(tmp_path / folder / "stage.json", {**record, "kind": kind})
         (tmp_path / "slices").mkdir(exist_ok=True)
-        slices = {"config": {}, "inputs": {}, "figures": {"split": {"train": {"slices": {"HGG": 30, "LGG": lgg}}}}}
+        slices = {
+            "config": {},
+            "inputs": {},
+            "classes": CLASSES,
+            "figures": {"split": {"train": {"slices": {"HGG": 30, "LGG": lgg}}}},
+        }
         rundir.write_json(tmp_path / "slices" / "stage.json", slices)
         return tmp_path
 
@@ -107,7 +114,6 @@ def test_without_axes_nothing_is_done(tmp_path):
         ({"sweep_filters": ("64", "many")}, "--sweep_filters=64,many: write whole numbers"),
         ({"sweep_filters": ("0",)}, "--sweep_filters=0: each must be from 1 on"),
         ({"sweep_added": ("-1",)}, "--sweep_added=-1: each must be from 0 on"),
-        ({"sweep_added": ("1",), "sweep_added_to": ("lgg",)}, "--sweep_added_to=lgg: 'lgg' is not known"),
         (
             {"sweep_added": ("1",), "sweep_added_to": ()},
             "--sweep_added_to= names none; take some of",
@@ -117,6 +123,11 @@ def test_without_axes_nothing_is_done(tmp_path):
 def test_bad_values_are_refused(flags, message):
     with pytest.raises(InputError, match=message):
         run_sweep.run(run_sweep.Config(run_dir="never looked at", **flags))
+
+
+def test_a_class_that_the_run_lacks_is_refused(base):
+    with pytest.raises(InputError, match="--sweep_added_to=case: 'case' is not known; take some of both, rarer, LGG"):
+        points(base(), sweep_added=("1",), sweep_added_to=("case",))
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), BusyError("another process is at work")])
@@ -134,10 +145,11 @@ def test_a_full_disk_fails_a_point_and_another_process_stops_the_sweep(base, mon
 
 def learn(run_dir, monkeypatch, learnt, **flags):
     """Learns the points of a sweep with stages that only note who is there; returns notes by point."""
-    for name, module in run_sweep._MODULES.items():
+    for module in MODULES:
+        name = module.__name__.rpartition(".")[2]
         monkeypatch.setattr(module, "run", lambda config, name=name: learnt(name, config))
     base = run_sweep.find_base(str(run_dir))
-    return {point.name: run_sweep._learn(base, point) for point in points(run_dir, **flags)}
+    return {point.name: sweep_sharing.learn(base, point) for point in points(run_dir, **flags)}
 
 
 def test_points_learn_what_they_do_not_share(base, monkeypatch):
