@@ -393,7 +393,9 @@ def test_the_long_subject_is_measured_only_if_named(benchmark):
 
 def test_an_unknown_subject_and_missing_peers_are_refused(benchmark, turns, tmp_path, monkeypatch):
     errors = importlib.import_module("rembrandt_featgen.core.errors")
-    with pytest.raises(errors.InputError, match="--subjects=augmentation,speed: take some of augmentation, unet"):
+    with pytest.raises(
+        errors.InputError, match="--subjects=augmentation,speed: 'speed' is not known; take some of augmentation, unet"
+    ):
         benchmark.run(benchmark.Config(str(tmp_path), subjects=("augmentation", "speed")))
     monkeypatch.setattr(turns, "PEERS_PYTHON", tmp_path / "python")
     with pytest.raises(errors.InputError, match="--peers needs .* tools/setup_peers creates it"):

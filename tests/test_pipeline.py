@@ -39,15 +39,15 @@ FOLDERS = (
     "slices",
     "unet",
     "features",
-    "acgan",
-    "synthetic",
-    "classifier",
+    "generator_acgan",
+    "synthetic_acgan",
+    "classifiers",
     "export",
     "sweep",
     "figures",
     "report",
 )
-FOLDERS += ("cgan", "synthetic_cgan")  # of a second generator, which the stages after it leave alone
+FOLDERS += ("generator_cgan", "synthetic_cgan")  # of a second generator, which the stages after it leave alone
 
 
 def run_pipeline(run_dir, *arguments):
@@ -63,19 +63,19 @@ OWN = {
     "start=pre-trained": set(),
     "start=scratch": {"unet"},
     "implementation=correct": set(),
-    "implementation=augmentation": {"unet", "features", "acgan", "synthetic", "classifier"},
-    "implementation=gan_loss": {"acgan", "synthetic", "classifier"},
+    "implementation=augmentation": {"unet", "features", "generator_acgan", "synthetic_acgan", "classifiers"},
+    "implementation=gan_loss": {"generator_acgan", "synthetic_acgan", "classifiers"},
     "tap=conv5": set(),
-    "tap=uconv4": {"features", "acgan", "synthetic", "classifier"},
+    "tap=uconv4": {"features", "generator_acgan", "synthetic_acgan", "classifiers"},
     "gan=acgan": set(),
-    "gan=cgan": {"classifier"},  # the run has trained it, by --generators
-    "filters=4": {"acgan", "synthetic", "classifier"},
+    "gan=cgan": {"classifiers"},  # the run has trained it, by --generators
+    "filters=4": {"generator_acgan", "synthetic_acgan", "classifiers"},
     "filters=8": set(),
     "added=0": set(),
-    "added=4": {"classifier"},
+    "added=4": {"classifiers"},
     "added=100": set(),
     "added=all": set(),
-    "balancing=all": {"classifier"},
+    "balancing=all": {"classifiers"},
 }
 
 
@@ -108,14 +108,17 @@ def test_says_what_runs_and_ends_with_report_and_verdict(run):
 def test_each_stage_leaves_a_whole_folder(run):
     run_dir, _ = run
     assert {path.name for path in run_dir.iterdir() if path.is_dir()} == {
-        *(*FOLDERS, "sweeps", "pretraining", "tensorboard")
+        *FOLDERS,
+        "sweep_points",
+        "pretraining",
+        "tensorboard",
     }
     for name in FOLDERS:
         record = json.loads((run_dir / name / "stage.json").read_text())
         assert record["seconds"] >= 0
         assert record["versions"]["tensorflow"] == tf.__version__
         assert not list((run_dir / name).rglob("checkpoints"))
-    for name in ("unet", "acgan", "cgan", "classifier"):
+    for name in ("unet", "generator_acgan", "generator_cgan", "classifiers"):
         assert list((run_dir / "tensorboard" / name).rglob("events.out.tfevents.*"))
 
 
@@ -127,7 +130,7 @@ def test_report_json_has_the_designs_keys(run):
     for split in ("train", "validation", "test"):
         assert {"soft_dice_loss", "hard_dice", "iou"} <= set(report["segmentation"][split])
     synthetic = report["generator"]["synthetic"]
-    assert synthetic == len(Store(run[0] / "synthetic", "synthetic")) > 0
+    assert synthetic == len(Store(run[0] / "synthetic_acgan", "synthetic")) > 0
     units = {(row["arm"], row["classifier"], row["unit"]) for row in report["classification"]}
     assert len(units) == 8
     for row in report["classification"]:
@@ -159,12 +162,12 @@ def test_draws_every_figure_of_the_paper(run):
     run_dir, _ = run
     words = figures(run_dir, "figures")["figures"]
     assert set(words) == set(DRAWN)
-    # So small a GAN may not have one feature of a grade confirmed; then its figure says that there is nothing to show.
-    kept = {grade: count > 0 for grade, count in figures(run_dir, "synthetic")["kept"].items()}
-    empty = {name for name, grade in (("figure_09", "HGG"), ("figure_10", "LGG")) if not kept[grade]}
+    # So small a GAN may not have one accepted feature of a class; then its figure says that there is nothing to show.
+    kept = {name: count > 0 for name, count in figures(run_dir, "synthetic_acgan")["kept"].items()}
+    empty = {figure for figure, name in (("figure_09", "HGG"), ("figure_10", "LGG")) if not kept[name]}
     assert len(empty) < 2
     page = (run_dir / "report" / "index.html").read_text()
-    kept = figures(run_dir, "synthetic")["kept"]  # after three epochs perhaps none of a grade
+    kept = figures(run_dir, "synthetic_acgan")["kept"]  # after three epochs perhaps none of a class
     missing = {"figure_09": not kept["HGG"], "figure_10": not kept["LGG"]}
     for name in DRAWN:
         png = (run_dir / "figures" / f"{name}.png").read_bytes()
@@ -178,7 +181,7 @@ def test_draws_every_figure_of_the_paper(run):
     assert words["figure_11"]["alt"].endswith("a line for each of 4; 8.")
     sizes = "conv1 64×64×4, conv2 32×32×8, conv3 16×16×16, conv4 8×8×32, conv5 4×4×64"
     assert sizes + ", uconv4 8×8×32, uconv3 16×16×16, uconv2 32×32×8, uconv1 64×64×4" in words["figure_08"]["alt"]
-    # two patients of each grade, and a synthetic feature of each
+    # two patients of each class, and a synthetic feature of each
     assert words["figure_grad_cam"]["alt"].count("p(HGG)") == 6 - sum(missing.values())
 
 
@@ -213,21 +216,21 @@ def test_figures_and_features_are_in_tensorboard(run):
     ).embeddings
     points = np.loadtxt(folder / cloud.tensor_path, delimiter="\t")
     known = list(csv.DictReader((folder / cloud.metadata_path).read_text().splitlines(), delimiter="\t"))
-    kept = figures(run_dir, "synthetic")["synthetic"]
+    kept = figures(run_dir, "synthetic_acgan")["synthetic"]
     assert points.shape == (13 * 4 + kept, 64)
     assert Counter(row["source"] for row in known) == {"real": 13 * 4, "synthetic": kept}
     feature = next(iter(Store(run_dir / "features", "validation").dataset().batch(1)))
     (first, *_) = [number for number, row in enumerate(known) if row["split"] == "validation"]
     assert known[first]["patient"] == feature["patient"][0].numpy().decode()
-    assert known[first]["grade"] == ("LGG", "HGG")[int(feature["label"][0])]
+    assert known[first]["label"] == ("LGG", "HGG")[int(feature["label"][0])]
     np.testing.assert_allclose(points[first], feature["feature"][0].numpy().mean((0, 1)), rtol=1e-3, atol=1e-6)
     for stage, tag in {
         "slices": "split/train/slices/HGG",
         "unet": "segmentation/test/hard_dice",
         "features": "features/test",
-        "acgan": "generator",
-        "synthetic": "kept/HGG",
-        "classifier": "classification/augmented_cnn_patient/balanced_accuracy",
+        "generator_acgan": "generator",
+        "synthetic_acgan": "kept/HGG",
+        "classifiers": "classification/augmented_cnn_patient/balanced_accuracy",
     }.items():
         assert tag in EventAccumulator(str(run_dir / "tensorboard" / stage)).Reload().Tags()["tensors"]
     shown = EventAccumulator(str(run_dir / "tensorboard" / "figures")).Reload().Tags()["tensors"]
@@ -292,12 +295,12 @@ def test_second_run_skips_everything(run, tmp_path):
 
 def test_deleting_a_folder_redoes_it_and_what_follows(run, tmp_path):
     copy = shutil.copytree(run[0], tmp_path / "run", symlinks=True)
-    shutil.rmtree(copy / "classifier")
-    before = {name: (copy / name / "stage.json").stat().st_mtime_ns for name in FOLDERS if name != "classifier"}
+    shutil.rmtree(copy / "classifiers")
+    before = {name: (copy / name / "stage.json").stat().st_mtime_ns for name in FOLDERS if name != "classifiers"}
     run_pipeline(copy, f"--flagfile={run[0] / 'flags.txt'}", f"--run_dir={copy}")
     after = {name: (copy / name / "stage.json").stat().st_mtime_ns for name in FOLDERS}
     redone = {name for name in FOLDERS if after[name] != before.get(name)}
-    assert redone == {"classifier", "export", "sweep", "figures", "report"}
+    assert redone == {"classifiers", "export", "sweep", "figures", "report"}
 
 
 def test_flags_txt_gives_the_config_back(run):
@@ -312,7 +315,7 @@ def test_flags_txt_gives_the_config_back(run):
 
 
 def test_savedmodels_give_the_numbers_of_before(run, tmp_path):
-    """In a process that knows TensorFlow and nothing of ours: mask, features, grade and generated features."""
+    """In a process that knows TensorFlow and nothing of ours: mask, features, class and generated features."""
     run_dir, _ = run
     raw = np.random.default_rng(0).uniform(0, 800, (2, 75, 66, 1)).astype(np.float32)
     np.save(tmp_path / "raw.npy", raw)
@@ -336,7 +339,7 @@ np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], classes=scores["classes
     found = np.load(tmp_path / "found.npz", allow_pickle=True)
     records = {
         name: rundir.read_json(run_dir / name / "stage.json")
-        for name in ("slices", "unet", "acgan", "classifier", "export")
+        for name in ("slices", "unet", "generator_acgan", "classifiers", "export")
     }
     slices = records["slices"]["figures"]
     normalised = (raw[:, 5:69, 1:65] - slices["mean"][0]) / slices["deviation"][0]
@@ -347,18 +350,20 @@ np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], classes=scores["classes
     assert not found["mask"][:, :5].any()
     feature = tap_model(unet, "conv5")(normalised)
     np.testing.assert_allclose(found["feature"], feature, atol=1e-4)
-    shape = tuple(records["acgan"]["figures"]["shape"])
+    shape = tuple(records["generator_acgan"]["figures"]["shape"])
     chosen = records["export"]["figures"]["classifier"]
     network = classifier_export.restore_classifier(
-        run_dir / "classifier",
+        run_dir / "classifiers",
         chosen,
         shape=shape,
-        filters=records["classifier"]["config"]["classifier_filters"],
-        units=records["classifier"]["config"]["classifier_units"],
+        filters=records["classifiers"]["config"]["classifier_filters"],
+        units=records["classifiers"]["config"]["classifier_units"],
     )
     np.testing.assert_allclose(found["positive"], network(feature)[:, 0], atol=1e-5)
     assert [name.decode() for name in found["classes"]] == ["LGG", "HGG"]
-    gan = gan_export.restore_gan(run_dir / "generator_acgan", shape, records["acgan"]["config"], precision="float32")
+    gan = gan_export.restore_gan(
+        run_dir / "generator_acgan", shape, records["generator_acgan"]["config"], precision="float32"
+    )
     noise = tf.random.stateless_normal([3, gan.latent], [1, 2])
     np.testing.assert_allclose(found["drawn"], gan.generate(noise, tf.constant([1, 1, 1])), atol=1e-4)
 
@@ -395,7 +400,7 @@ def test_predict_keeps_the_inputs_geometry(run, tmp_path):
     assert results["straight"][0]["label"] == max(straight, key=straight.get)
 
 
-def test_killed_training_goes_on(run, tmp_path):
+def test_killed_training_resumes(run, tmp_path):
     """SIGKILL in the middle of the U-Net's training; the next run continues after the last whole epoch."""
     (tmp_path / "run").mkdir()
     shutil.copytree(run[0] / "slices", tmp_path / "run" / "slices")
@@ -423,14 +428,14 @@ def test_killed_training_goes_on(run, tmp_path):
 
 def test_points_of_sweeps_share_what_they_can(run):
     run_dir, _ = run
-    assert {path.name for path in (run_dir / "sweeps").iterdir()} == set(OWN)
+    assert {path.name for path in (run_dir / "sweep_points").iterdir()} == set(OWN)
     for point, own in OWN.items():
-        folders = [path for path in (run_dir / "sweeps" / point).iterdir() if path.name != "tensorboard"]
+        folders = [path for path in (run_dir / "sweep_points" / point).iterdir() if path.name != "tensorboard"]
         assert {path.name for path in folders if path.is_dir() and not path.is_symlink()} == own, point
         assert all(path.resolve() == run_dir / path.name for path in folders if path.is_symlink())
 
 
-def test_table_of_sweeps_tells_every_point_and_what_failed(run):
+def test_table_of_sweeps_has_every_point_and_what_failed(run):
     run_dir, _ = run
     text = (run_dir / "report" / "tables" / "sweep.csv").read_text()
     assert text == (run_dir / "sweep" / "sweep.csv").read_text()
@@ -441,7 +446,7 @@ def test_table_of_sweeps_tells_every_point_and_what_failed(run):
     assert set(rows) == {(name, arm) for name in OWN if not name.startswith("start") for arm in arms[name]}
     failed = rows["added=100", ""]
     assert "--synthetic_added=100" in failed["note"] and not failed["test_patient_balanced_accuracy"]
-    table = {row["arm"]: row for row in figures(run_dir, "classifier")["classification"] if row["classifier"] == "cnn"}
+    table = {row["arm"]: row for row in figures(run_dir, "classifiers")["classification"] if row["classifier"] == "cnn"}
     assert float(rows["tap=conv5", "augmented"]["test_patient_balanced_accuracy"]) == pytest.approx(
         table["augmented"]["balanced_accuracy"]
     )

@@ -85,14 +85,12 @@ class Config:
 
 def run(config: Config) -> None:
     """Measures, writes and prints, a subject at a time."""
-    unknown = sorted(set(config.subjects) - set(SUBJECTS))
-    if unknown or not config.subjects:
-        raise InputError(f"--subjects={','.join(config.subjects)}: take some of {', '.join(SUBJECTS)}")
+    subjects = cli.some_of("subjects", config.subjects, SUBJECTS)
     if config.peers and not turns.PEERS_PYTHON.exists():
         raise InputError(f"--peers needs {turns.PEERS_PYTHON}; tools/setup_peers creates it, as tools/benchmark does")
     folder = Path(config.run_dir)
     rundir.make_folder(folder, "--run_dir")
-    for subject in config.subjects:
+    for subject in subjects:
         print(f"{subject} ...", flush=True)
         measured, taken = importlib.import_module(f"benchmarks.{subject}").measure(config, config.peers)
         kept = rows.merged(_read(folder / "benchmark.json", []), measured)
