@@ -93,7 +93,7 @@ def _explained(model: tf.keras.Model, inputs: np.ndarray, *, titles, images, mas
     """Heat maps of a model of `attribution`, each with its title, image and mask."""
     cams, saliencies = attribution.heat_maps(model, inputs)
     return [
-        Explanation(title, image, cam, saliency, mask)
+        Explanation(title=title, image=image, cam=cam, saliency=saliency, mask=mask)
         for title, image, cam, saliency, mask in zip(titles, images, cams, saliencies, masks)
     ]
 
@@ -125,7 +125,7 @@ def maximise_channels(run: Artifacts, steps: int) -> list[ChannelMaximum]:
                 maximised=maximised[i, ..., 0],
                 real=(real[i, ..., 0], in_real),
                 synthetic=in_synthetic,
-                means=[means[i], in_real.mean(), *([] if in_synthetic is None else [in_synthetic.mean()])],
+                means=[means[i]] + [each.mean() for each in (in_real, in_synthetic) if each is not None],
             )
         )
     return maxima

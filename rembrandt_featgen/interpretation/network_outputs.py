@@ -58,7 +58,9 @@ def segment_before_and_after(run: Artifacts) -> Segmentations:
             [f"{patient}, {name}\ndice {value:.2f}" for patient, name, value in zip(slices.patients, names, dice)]
         )
         predictions[network_name] = probability[..., 0]
-    return Segmentations(slices.images[..., 0], slices.masks, predictions, titles, note)
+    return Segmentations(
+        images=slices.images[..., 0], masks=slices.masks, predictions=predictions, titles=titles, note=note
+    )
 
 
 def block_features(run: Artifacts) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -32,14 +32,18 @@ class Slices(NamedTuple):
 
     def take(self, numbers: Sequence[int]) -> Slices:
         """Some of them, in the given order."""
-        patients = [self.patients[number] for number in numbers]
-        return Slices(self.images[numbers], self.masks[numbers], patients, self.labels[numbers])
+        return Slices(
+            images=self.images[numbers],
+            masks=self.masks[numbers],
+            patients=[self.patients[number] for number in numbers],
+            labels=self.labels[numbers],
+        )
 
 
 def patients(folder: Path, split: str, label: int, most: int) -> list[str]:
     """The first `most` patients of a class."""
     store = Store(folder, split)
-    return list(dict.fromkeys(name for name, found in zip(store.patients, store.labels) if found == label))[:most]
+    return list(dict.fromkeys(name for name, one in zip(store.patients, store.labels) if one == label))[:most]
 
 
 def volume(folder: Path, split: str, patient: str) -> Slices:
@@ -52,10 +56,10 @@ def read_slices(folder: Path, split: str, numbers: Sequence[int]) -> Slices:
     """The slices of those numbers in the order of writing; at least one."""
     records = list(Store(folder, split).dataset(numbers).as_numpy_iterator())
     return Slices(
-        np.stack([record["image"] for record in records]),
-        np.stack([record["mask"][..., 0] for record in records]),
-        [record["patient"].decode() for record in records],
-        np.array([record["label"] for record in records]),
+        images=np.stack([record["image"] for record in records]),
+        masks=np.stack([record["mask"][..., 0] for record in records]),
+        patients=[record["patient"].decode() for record in records],
+        labels=np.array([record["label"] for record in records]),
     )
 
 
@@ -65,8 +69,12 @@ def largest_tumours(folder: Path, split: str, names: Sequence[str]) -> Slices:
     for name in names:  # one volume in memory at a time
         slices = volume(folder, split, name)
         chosen.append(slices.take([int(np.argmax(slices.masks.sum((1, 2))))]))
-    images, masks, ids, labels = zip(*chosen)
-    return Slices(np.concatenate(images), np.concatenate(masks), [each[0] for each in ids], np.concatenate(labels))
+    return Slices(
+        images=np.concatenate([one.images for one in chosen]),
+        masks=np.concatenate([one.masks for one in chosen]),
+        patients=[one.patients[0] for one in chosen],
+        labels=np.concatenate([one.labels for one in chosen]),
+    )
 
 
 def augmented(
@@ -82,7 +90,7 @@ def augmented(
     Args:
       image: [height, width, channels].
       mask: [height, width].
-      seed: of what is drawn.
+      seed: of the random parameters.
       ranges: how far each technique goes.
       augmentation: one of `AUGMENTATIONS`.
 
@@ -91,11 +99,12 @@ def augmented(
       draws of all; and what each shows.
     """
     mode = AUGMENTATIONS[augmentation]
-    drawn = mode.draw(tf.constant([seed, 0]), 2, *mask.shape, ranges)
-    farthest = [True, True, drawn.displacement[0], ranges.angle, ranges.shift, ranges.shear, ranges.zoom]
+    height, width = mask.shape
+    random = mode.draw(tf.constant([seed, 0]), 2, height, width, ranges)
+    strongest = [True, True, random.displacement[0], ranges.angle, ranges.shift, ranges.shear, ranges.zoom]
     fields = []
-    for place, (alone, together) in enumerate(zip(farthest, drawn), 1):
-        values = np.zeros((1 + len(farthest) + 2, *together.shape[1:]), together.dtype.as_numpy_dtype)
+    for place, (alone, together) in enumerate(zip(strongest, random), 1):
+        values = np.zeros((1 + len(strongest) + 2, *together.shape[1:]), together.dtype.as_numpy_dtype)
         values[place], values[-2:] = alone, together
         fields.append(tf.constant(values))
     images, masks = (np.repeat(each[None], len(values), 0) for each in (image, mask[..., None]))

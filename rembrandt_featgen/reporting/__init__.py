@@ -1,1 +1,1 @@
-"""Pages, figures and tables, drawn from records and plain arrays; computes nothing."""
+"""Pages, figures and tables, from records, tables and plain arrays; computes nothing."""

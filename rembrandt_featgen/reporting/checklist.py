@@ -52,7 +52,11 @@ def _filled(items: tuple, report: Mapping) -> list[Item]:
         **checklist_results.of_evaluation(report),
         **checklist_results.of_results(report),
     }
-    return [Item(number, section, title, *answers[key]) for section, members in items for number, title, key in members]
+    return [
+        Item(number=number, section=section, title=title, status=answers[key].status, answer=answers[key].text)
+        for section, members in items
+        for number, title, key in members
+    ]
 
 
 # Section, then number, title and the answer's key of each item.

@@ -122,7 +122,7 @@ def of_design(report: Mapping) -> dict[str, Answer]:
     by_site = grouping == "site"
     verdict, rule = report.get("verdict"), report.get("verdict_rule")
     aim = "Whether generated features improve classification over the best arm that generates nothing"
-    power = [f"{found:.2f} with {patients:.0f} patients" for patients, found in records.power(report)]
+    power = [f"{share:.2f} with {patients:.0f} patients" for patients, share in records.power(report)]
     arms = len({row.get("arm") for row in records.arms(report)})
     answers = {
         "abstract": for_authors("the structured abstract"),
@@ -199,6 +199,6 @@ def _numbers(validation) -> Answer:
 
 
 def _counts(patients) -> str:
-    """ "170 patients (108 HGG, 62 LGG)"; empty if unknown."""
+    """ "170 patients (108 malignant, 62 benign)"; empty if unknown."""
     total = records.total(patients)
     return "" if total is None else f"{total} patients ({', '.join(f'{n} {name}' for name, n in patients.items())})"

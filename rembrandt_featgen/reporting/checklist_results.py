@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rembrandt_featgen.reporting import records
+from rembrandt_featgen.reporting import measure_titles, records
 from rembrandt_featgen.reporting.checklist_answers import PARTLY, REPORTED, Answer, for_authors, not_done, setting
 
 # Parts of the names of settings that describe ...
@@ -21,7 +21,7 @@ def of_model(report: Mapping) -> dict[str, Answer]:
     classifiers = ", ".join(sorted({str(row["classifier"]) for row in rows if row.get("classifier")}))
     shape, training, weights = (_settings(report, parts) for parts in (_ARCHITECTURE, _TRAINING, _WEIGHTS))
     thresholds = any(row.get("thresholds") for row in rows)
-    chosen = ["epochs", *(["thresholds"] if thresholds else [])]
+    chosen = ["epochs"] + (["thresholds"] if thresholds else [])
     chosen += ["amounts of features added"] if any(row.get("amounts") for row in rows) else []
     versions, why = report.get("versions"), records.dig(report, "reference", "why")
     answers = {
@@ -58,7 +58,7 @@ def of_model(report: Mapping) -> dict[str, Answer]:
             f"Probability of {records.positive_class(report)} for a slice, and for a patient by the mean log-odds of "
             "the slices. Threshold: " + ("chosen on validation patients of each run." if thresholds else "0.5."),
         ),
-        "predictions": Answer(REPORTED, "By each run's trained networks, out of fold, with the program's own code."),
+        "predictions": Answer(REPORTED, "By each run's trained networks, out of fold, by the program's code."),
         "updating": not_done("no model was updated or recalibrated after its evaluation."),
         "protocol": Answer(
             PARTLY, "Settings and the rule of the verdict are recorded. Authors: the protocol, or that there was none."
@@ -87,7 +87,7 @@ def of_model(report: Mapping) -> dict[str, Answer]:
 def of_evaluation(report: Mapping) -> dict[str, Answer]:
     """Answers on how performance was judged; any key of the report may be missing."""
     rows = records.arms(report)
-    measures = records.arm_measures(records.class_names(report))
+    measures = measure_titles.arm_measures(records.class_names(report))
     shown = [m.title for m in measures if any(records.value(row, m.key) is not None for row in rows)]
     seeds = records.finite(records.dig(report, "cross_validation", "seeds")) or 1
     checks = records.entries(report, "self_checks")
@@ -153,7 +153,7 @@ def of_results(report: Mapping) -> dict[str, Answer]:
         )
         answers["diagnostic"] = Answer(REPORTED, f"Per patient, share of each class that is right: {by_class}.")
     if warnings:
-        answers["limitations"] = Answer(PARTLY, f"The run's own warnings: {warnings}")
+        answers["limitations"] = Answer(PARTLY, f"The run's warnings: {warnings}")
     if verdict:
         text = f"{verdict} Fairness: not examined. Authors: what it means next to earlier studies."
         answers["interpretation"] = Answer(PARTLY, text)

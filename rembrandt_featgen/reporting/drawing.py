@@ -1,4 +1,4 @@
-"""How figures are drawn here: colours, style and canvas; no pyplot, hence no global state."""
+"""What all figures share: colours, style and canvas; no pyplot, hence no global state."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def styled(draw):
     return wrapper
 
 
-def canvas(width: float, height: float, rows: int = 1, columns: int = 1):
+def canvas(width: float, height: float, *, rows: int = 1, columns: int = 1):
     """A figure of [width, height] inches and its axes as an array [rows, columns]."""
     figure = Canvas(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
@@ -74,7 +74,7 @@ def _empty():
     return figure
 
 
-def contour(ax, mask: np.ndarray, colour: str, style: str) -> bool:
+def contour(ax, mask: np.ndarray, *, colour: str, style: str) -> bool:
     """Draws the border of `mask` [height, width] at 0.5; False if there is none."""
     padded = np.pad(np.nan_to_num(np.asarray(mask, float)), 1)  # closes borders that touch the image's edge
     if padded.max() <= THRESHOLD:

@@ -77,9 +77,9 @@ def _unet_curves(run: Artifacts) -> Figure:
 
 
 def _before_and_after(run: Artifacts) -> Figure:
-    found = network_outputs.segment_before_and_after(run)
+    segmented = network_outputs.segment_before_and_after(run)
     return paper_figures.before_and_after(
-        found.images, found.masks, found.predictions, titles=found.titles, note=found.note
+        segmented.images, segmented.masks, segmented.predictions, titles=segmented.titles, note=segmented.note
     )
 
 

@@ -22,7 +22,7 @@ MISSING = "not recorded in this run"
 
 
 class Place(NamedTuple):
-    """The section of a figure, and the words of one that comes without its own."""
+    """The section of a figure, and the words for one that comes without any."""
 
     section: str
     alt: str
@@ -33,6 +33,7 @@ def render(
     template: str,
     report: Mapping,
     figures: Mapping[str, Figure | bytes],
+    *,
     places: Mapping[str, Place],
     context: Mapping,
     **values,

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from rembrandt_featgen.reporting.drawing import ORANGE, SKY, canvas, contour, styled
 
 _WIDEST = 10.5  # inches of a figure
-_CELL = 2.0  # inches of a picture, unless many stand in a row
+_CELL = 2.0  # inches of a picture, unless a row has many
 
 
 class Panel(NamedTuple):
@@ -22,7 +22,7 @@ class Panel(NamedTuple):
       image: [height, width], any range; NaN is left blank.
       title: one or two lines above it.
       truth, prediction: [height, width] masks or probabilities, drawn as contours at 0.5, solid and dashed.
-      heat: [rows, columns] >= 0 that span the image, laid over it; its own maximum is the brightest.
+      heat: [rows, columns] >= 0 that span the image, laid over it; its maximum is the brightest.
       colours: of the image, a matplotlib colour map.
     """
 
@@ -40,13 +40,13 @@ def grid(rows: Sequence[Sequence[Panel | None]], names: Sequence[str] = ()):
 
     Args:
       rows: from the top down; None leaves a place blank, and so does what is missing at the end of a row.
-      names: what stands left of each row.
+      names: of the rows, printed left of them.
     """
     columns = max(map(len, rows))
     cell = min(_CELL, _WIDEST / columns)
     lines = sum(max((panel.title.count("\n") + bool(panel.title) for panel in row if panel), default=0) for row in rows)
     width, height = cell * columns + (0.35 if names else 0.0), (cell + 0.08) * len(rows) + 0.16 * lines + 0.3
-    figure, axes = canvas(width, height, len(rows), columns)
+    figure, axes = canvas(width, height, rows=len(rows), columns=columns)
     for number, (row, places) in enumerate(zip(rows, axes)):
         for ax in places:
             ax.set(xticks=[], yticks=[])
@@ -74,8 +74,8 @@ def _draw(ax, panel: Panel) -> None:
         height, width = image.shape
         ax.imshow(colours, interpolation="bilinear", extent=(-0.5, width - 0.5, height - 0.5, -0.5))
     if panel.truth is not None:
-        contour(ax, panel.truth, SKY, "solid")
-    if panel.prediction is not None and not contour(ax, panel.prediction, ORANGE, "dashed"):
+        contour(ax, panel.truth, colour=SKY, style="solid")
+    if panel.prediction is not None and not contour(ax, panel.prediction, colour=ORANGE, style="dashed"):
         ax.text(0.5, 0.03, "no tumour predicted", color=ORANGE, ha="center", transform=ax.transAxes, fontsize=7)
     ax.set_title(panel.title, fontsize=8)
 

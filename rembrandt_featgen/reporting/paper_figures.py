@@ -103,8 +103,11 @@ def before_and_after(
       note: ends the caption.
     """
     rows = [
-        [Panel(*of_slice) for of_slice in zip(images, lines, truths, found)]
-        for lines, found in zip(titles, predictions.values())
+        [
+            Panel(image, title, truth, prediction=prediction)
+            for image, title, truth, prediction in zip(images, lines, truths, predicted)
+        ]
+        for lines, predicted in zip(titles, predictions.values())
     ]
     return Figure(
         grid(rows, list(predictions)),
@@ -121,10 +124,10 @@ def blocks(image: np.ndarray, maps: Mapping[str, np.ndarray]) -> Figure:
       image: [height, width], the slice.
       maps: name of a block to its features [height, width, filters], the encoder's (5) first.
     """
-    sizes = {name: _TIMES.join(map(str, found.shape)) for name, found in maps.items()}
+    sizes = {name: _TIMES.join(map(str, features.shape)) for name, features in maps.items()}
     panels = [
-        Panel(_each_to_one(_most_active(found, _MAPS_OF_A_BLOCK)), f"{name}\n{sizes[name]}", colours="viridis")
-        for name, found in maps.items()
+        Panel(_each_to_one(_most_active(features, _MAPS_OF_A_BLOCK)), f"{name}\n{sizes[name]}", colours="viridis")
+        for name, features in maps.items()
     ]
     encoder, decoder = panels[:5], panels[5:]
     plain = Panel(image, "the slice\n" + _TIMES.join(map(str, image.shape)))
@@ -243,8 +246,8 @@ def _each_to_one(maps: np.ndarray) -> np.ndarray:
 
 def _in_history(panels: Mapping[str, Mapping[str, str]], history: Mapping) -> dict[str, dict[str, Sequence[float]]]:
     """Panels with the values of what `history` holds; those without any are left out."""
-    found = {
+    known = {
         title: {name: history[key] for name, key in series.items() if key in history}
         for title, series in panels.items()
     }
-    return {title: series for title, series in found.items() if series}
+    return {title: series for title, series in known.items() if series}

@@ -54,8 +54,8 @@ class Accuracies(NamedTuple):
 
 
 TABLE_3 = (
-    Accuracies("baseline", 0, 0.95, 0.05, 0.61, 0.5),
-    Accuracies("augmented", 1158, 0.569, 0.384, 0.524, 0.4765, 0.501),
+    Accuracies(arm="baseline", synthetic=0, HGG=0.95, LGG=0.05, total=0.61, balanced=0.5),
+    Accuracies(arm="augmented", synthetic=1158, HGG=0.569, LGG=0.384, total=0.524, balanced=0.4765, fitting=0.501),
 )
 
 
@@ -107,15 +107,16 @@ def table_2(segmentation: Mapping[str, Mapping]) -> str:
     header = ["split", "patients", "slices", *_MEASURES, *(f"paper_{name}" for name in _MEASURES), "note"]
     rows = []
     for split, paper in TABLE_2.items():
-        found = segmentation.get(split) or {}
-        rows.append([split, *(found.get(name) for name in ("patients", "slices", *_MEASURES)), *paper, _NOTES_2[split]])
+        measured = segmentation.get(split) or {}
+        ours = [measured.get(name) for name in ("patients", "slices", *_MEASURES)]
+        rows.append([split, *ours, *paper, _NOTES_2[split]])
     return csv_text(header, rows)
 
 
 def table_3(classification: Sequence[Mapping], classes: Classes) -> str:
     """Accuracy of each arm, per slice and per patient, with 95% intervals over patients.
 
-    The paper's rows come last, if the classes are its own.
+    The paper's rows come last, if the classes are those of the paper.
 
     Args:
       classification: rows as report.json holds them.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 # What a row counts, in the order of the page; patients are what the verdict rests on.
 UNITS = ("patient", "slice")
@@ -18,98 +17,16 @@ KINDS = {
 SIGNIFICANT = 0.05  # of the Holm-adjusted p-value, in the rule of the verdict
 
 
-class Measure(NamedTuple):
-    """A measure and how to read it."""
-
-    key: str
-    title: str
-    better: str  # "higher", "lower", or "" where neither is better
-    words: str = ""
-    form: str = ".3f"
-
-
-MEMORISATION_MEASURES = (
-    Measure(
-        "memorisation.nearest_ratio_median",
-        "Distance to the nearest training feature",
-        "",
-        "median of generated features over that of unseen patients; near 1 without copying",
-    ),
-    Measure(
-        "memorisation.share_below_1_percent",
-        "Share of near copies",
-        "lower",
-        "nearer to training than the nearest 1% of unseen patients' features",
-    ),
-    Measure("memorisation.p_value", "p, nearer than unseen patients", "", "one-sided, over unseen patients"),
-)
-
-
 def class_names(report: Mapping) -> tuple[str, ...]:
     """Names of the classes in the order in which tables show them, the positive one first; () if not recorded."""
-    found, positive = dig(report, "classes", "names"), dig(report, "classes", "positive")
-    known = [name for name in found if isinstance(name, str)] if isinstance(found, (list, tuple)) else []
+    names, positive = dig(report, "classes", "names"), dig(report, "classes", "positive")
+    known = [name for name in names if isinstance(name, str)] if isinstance(names, (list, tuple)) else []
     return tuple(sorted(dict.fromkeys(known), key=lambda name: name != positive))
 
 
 def positive_class(report: Mapping) -> str:
     """Name of the class whose probability is shown, or what to call it if it is not recorded."""
     return str(dig(report, "classes", "positive") or "the positive class")
-
-
-def arm_measures(names: Sequence[str]) -> tuple[Measure, ...]:
-    """Measures of an arm; `names` of the classes in the order of the table."""
-    return (
-        *(Measure(f"accuracy_{name}", f"Accuracy {name}", "higher") for name in names),
-        Measure("accuracy_total", "Accuracy total", "higher"),
-        Measure("balanced_accuracy", "Balanced accuracy", "higher"),
-        Measure("mcc", "MCC", "higher"),
-        Measure("auroc", "AUROC", "higher"),
-        Measure("auprc", "AUPRC", "higher"),
-        Measure("sensitivity_at_specificity", "Sensitivity at specificity 0.8", "higher"),
-        Measure("brier", "Brier score", "lower"),
-        Measure("ece", "ECE", "lower"),
-    )
-
-
-def generator_measures(names: Sequence[str]) -> tuple[Measure, ...]:
-    """Measures of a generator; `names` of the classes in the order of the table."""
-    return (
-        Measure("kernel_distance", "Kernel distance", "lower", "between real and generated features", ".3g"),
-        Measure("frechet_distance", "Fréchet distance", "lower", "the same, as if both were Gaussian", ".3g"),
-        Measure("precision", "Precision", "higher", "share of generated features within reach of a real one"),
-        Measure("recall", "Recall", "higher", "share of real features within reach of a generated one"),
-        Measure("density", "Density", "higher", "as precision, less swayed by outliers; 1 for equal distributions"),
-        Measure("coverage", "Coverage", "higher", "share of real features with a generated one among their neighbours"),
-        Measure(
-            "train_synthetic_test_real",
-            "Trained on generated, tested on real",
-            "higher",
-            "balanced accuracy, chance 0.5",
-        ),
-        Measure(
-            "train_real_test_synthetic",
-            "Trained on real, tested on generated",
-            "higher",
-            "balanced accuracy, chance 0.5",
-        ),
-        Measure(
-            "class_accuracy_own",
-            "Right class by the generator's own discriminator",
-            "",
-            "agreement of generator and discriminator, not realism",
-        ),
-        Measure(
-            "class_accuracy_independent",
-            "Right class by an independent classifier",
-            "higher",
-            "a classifier that the generator never saw",
-        ),
-        *(
-            Measure(f"acceptance.{name}", f"Acceptance rate, {name}", "", "share of generated features that were used")
-            for name in names
-        ),
-    )
 
 
 def dig(record, *keys):
@@ -159,8 +76,8 @@ def p_text(p) -> str:
 
 def entries(record: Mapping | None, key: str) -> list[Mapping]:
     """The mappings in a list of the report."""
-    found = dig(record, key)
-    return [entry for entry in found if isinstance(entry, Mapping)] if isinstance(found, Sequence) else []
+    listed = dig(record, key)
+    return [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, Sequence) else []
 
 
 def kind(row: Mapping) -> str:
@@ -212,14 +129,14 @@ def _beyond(row: Mapping, side: int, times: int = 1) -> bool:
 
 def best(rows: Sequence[Mapping]) -> Mapping | None:
     """The row of greatest balanced accuracy."""
-    known = [(found, row) for row in rows if (found := value(row, "balanced_accuracy")) is not None]
+    known = [(one, row) for row in rows if (one := value(row, "balanced_accuracy")) is not None]
     return max(known, key=lambda pair: pair[0], default=(None, None))[1]
 
 
 def copied(generator: Mapping) -> list[tuple[str, int]]:
     """Patients whom a generator copies most, and the number of near copies of each."""
-    found = dig(generator, "memorisation", "most_copied") or []
-    return [(str(entry[0]), entry[1]) for entry in found if isinstance(entry, Sequence) and len(entry) == 2]
+    listed = dig(generator, "memorisation", "most_copied") or []
+    return [(str(entry[0]), entry[1]) for entry in listed if isinstance(entry, Sequence) and len(entry) == 2]
 
 
 def total(counts) -> int | None:

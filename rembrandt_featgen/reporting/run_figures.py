@@ -29,7 +29,7 @@ from rembrandt_featgen.reporting.drawing import (
 
 @styled
 def segmentation_overlays(
-    images: np.ndarray, truths: np.ndarray, predictions: np.ndarray, titles: Sequence[str]
+    images: np.ndarray, truths: np.ndarray, predictions: np.ndarray, *, titles: Sequence[str]
 ) -> bytes:
     """Grid of grey slices with the contours of the true and the predicted tumour.
 
@@ -42,14 +42,14 @@ def segmentation_overlays(
     columns = min(len(images), 4 if len(images) in (4, 7, 8) or len(images) > 9 else 3)
     rows = -(-len(images) // columns)
     height = 2.2 * images.shape[1] / images.shape[2] + 0.45
-    figure, axes = canvas(2.2 * columns, height * rows + 0.35, rows, columns)
+    figure, axes = canvas(2.2 * columns, height * rows + 0.35, rows=rows, columns=columns)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, image, truth, prediction, title in zip(axes.flat, images, truths, predictions, titles):
         image = np.nan_to_num(np.asarray(image, float))
         ax.imshow(image, cmap="gray", vmin=image.min(), vmax=max(np.percentile(image, 99.5), image.min() + 1e-6))
-        contour(ax, truth, SKY, "solid")
-        if not contour(ax, prediction, ORANGE, "dashed"):
+        contour(ax, truth, colour=SKY, style="solid")
+        if not contour(ax, prediction, colour=ORANGE, style="dashed"):
             ax.text(0.5, 0.03, "no tumour predicted", color=ORANGE, ha="center", transform=ax.transAxes, fontsize=8)
         ax.set_title(title if len(title) < 27 else title.replace(", ", "\n", 1), fontsize=8)
     handles = [Line2D([], [], color=SKY, lw=2), Line2D([], [], color=ORANGE, lw=2, ls="dashed")]
@@ -67,7 +67,7 @@ def feature_maps(real: np.ndarray, synthetic: np.ndarray, name: str) -> bytes:
     """
     real, synthetic = (np.nan_to_num(np.asarray(maps, float)) for maps in (real, synthetic))
     low, high = (reduce([real, synthetic], axis=(0, 2, 3), keepdims=True)[0] for reduce in (np.min, np.max))
-    figure, axes = canvas(6.9, 3.6, 1, 2)
+    figure, axes = canvas(6.9, 3.6, columns=2)
     figure.get_layout_engine().set(wspace=0.06)
     for ax, maps, kind in zip(axes.flat, (real, synthetic), ("real", "synthetic")):
         ax.imshow(mosaic((maps - low) / np.maximum(high - low, 1e-12)), cmap="viridis", vmin=0, vmax=1)
@@ -88,7 +88,7 @@ def training_curves(
       ylabel: of the leftmost panels.
     """
     rows, columns = -(-len(panels) // 3), min(len(panels), 3)
-    figure, axes = canvas(max(3.3 * columns, 4.8), 3.0 * rows, rows, columns)
+    figure, axes = canvas(max(3.3 * columns, 4.8), 3.0 * rows, rows=rows, columns=columns)
     for blank in axes.flat[len(panels) :]:
         blank.set_axis_off()
     for number, (ax, (title, series)) in enumerate(zip(axes.flat, panels.items())):
@@ -161,6 +161,7 @@ def probability_strip(by_arm: Mapping[str, Sequence[float]], truths: Sequence[st
     ax.set_xlim(-0.02, 1.02)
     name_rows(ax, by_arm, f"Patient's probability of {positive}")
     handles = [Line2D([], [], color=c, marker=marker, ls="", ms=7) for c, marker in marks.values()]
-    counts = [f"truly {name} ({list(truths).count(name)} patients)" for name in marks]
+    numbers = {name: list(truths).count(name) for name in marks}
+    counts = [f"truly {name} ({n} patient{'' if n == 1 else 's'})" for name, n in numbers.items()]
     figure.legend(handles, counts, loc="outside lower center", ncols=2)
     return figure

@@ -90,7 +90,7 @@ def warnings(records: Mapping[str, Mapping]) -> list[str]:
 
 
 def figures_of_page(
-    folders: Mapping[str, Path], records: Mapping[str, Mapping], report: Mapping, classes: Classes
+    folders: Mapping[str, Path], records: Mapping[str, Mapping], *, report: Mapping, classes: Classes
 ) -> dict[str, Figure | bytes]:
     """The figures of the page, by names of which `run_page.render` knows the beginnings.
 
@@ -118,13 +118,13 @@ def figures_of_page(
 
 
 def _overlays(path: Path, classes: Classes) -> Figure:
-    found = np.load(path)
+    slices = np.load(path)
     titles = [
         f"{patient}, {classes.names[label]}, dice {dice:.2f}"
-        for patient, label, dice in zip(found["patients"], found["labels"], found["dice"])
+        for patient, label, dice in zip(slices["patients"], slices["labels"], slices["dice"])
     ]
     return Figure(
-        run_figures.segmentation_overlays(found["images"], found["truths"], found["predictions"], titles),
+        run_figures.segmentation_overlays(slices["images"], slices["truths"], slices["predictions"], titles=titles),
         "Slices of test patients with the contours of the true and of the predicted tumour.",
         "The slice with most tumour of the first test patients; the table says how good the U-Net is.",
     )

@@ -1,4 +1,4 @@
-"""Draws what a study's report.json has numbers for; each figure comes with words made from these numbers."""
+"""Figures of what a study's report.json has numbers for; each comes with words that quote these numbers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def draw(report: Mapping) -> dict[str, Figure]:
       report: what a study's report.json holds; any key may be missing or None.
     """
     rows = records.arms(report)
-    drawn = {
+    figures = {
         "forest": _forest(report, rows),
         "folds": _folds(report, rows),
         "amounts": _amounts(report, rows),
         "reliability": _reliability(report, rows),
         "power": _power(report),
     }
-    return {name: figure for name, figure in drawn.items() if figure}
+    return {name: figure for name, figure in figures.items() if figure}
 
 
 def _forest(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
@@ -35,15 +35,15 @@ def _forest(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
         p = records.p_text(records.dig(difference, "p_adjusted"))
         lines.append(
             study_plots.ForestRow(
-                records.name(row, rows),
-                records.kind(row),
-                (records.value(row, "balanced_accuracy"), *_ends(records.bounds(row, "balanced_accuracy"))),
-                (
+                name=records.name(row, rows),
+                kind=records.kind(row),
+                value=(records.value(row, "balanced_accuracy"), *_ends(records.bounds(row, "balanced_accuracy"))),
+                difference=(
                     records.finite(records.dig(difference, "difference")),
                     *_ends(records.pair(records.dig(difference, "ci95"))),
                 ),
-                "the reference" if reference else "not compared" if not difference else f"p {p}" if p else "",
-                records.helped(row),
+                note="the reference" if reference else "not compared" if not difference else f"p {p}" if p else "",
+                helped=records.helped(row),
             )
         )
     bests = []

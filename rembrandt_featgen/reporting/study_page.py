@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rembrandt_featgen.reporting import checklist, page, records, study_tables
+from rembrandt_featgen.reporting import checklist, measure_titles, page, records, study_tables
 from rembrandt_featgen.reporting.drawing import Figure
 from rembrandt_featgen.reporting.page import Place
 
@@ -57,8 +57,8 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         "study.html.j2",
         report,
         figures,
-        _PLACES,
-        {"links": {name: name for name in ("report.json", *study_tables.NAMES)}, **(context or {})},
+        places=_PLACES,
+        context={"links": {name: name for name in ("report.json", *study_tables.NAMES)}, **(context or {})},
         tone=records.tone(report),
         patients=_by_kind(rows),
         slices=_by_kind(records.arms(report, "slice")),
@@ -73,8 +73,9 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
             "TRIPOD+AI": (checklist.TRIPOD_SOURCE, checklist.tripod(report)),
         },
         records=records,
-        arm_measures=records.arm_measures(records.class_names(report)),
-        generator_measures=records.generator_measures(records.class_names(report)),
+        arm_measures=measure_titles.arm_measures(records.class_names(report)),
+        memorisation_measures=measure_titles.MEMORISATION_MEASURES,
+        generator_measures=measure_titles.generator_measures(records.class_names(report)),
         name=lambda row: records.name(row, rows),
         is_reference=lambda row: records.is_reference(report, row),
         UNDEFINED=UNDEFINED,
@@ -99,16 +100,16 @@ def _tiles(report: Mapping, rows: Sequence[Mapping]) -> list[dict]:
             value, bounds = records.value(row, "balanced_accuracy"), records.bounds(row, "balanced_accuracy")
             arm = records.name(row, rows)
             tiles.append({"title": title, "arm": arm, "form": ".3f", "value": page.number(value), "bounds": bounds})
-    found = records.dig(generative, "difference_to_best_classical")
-    if found:
-        p = records.p_text(records.dig(found, "p_adjusted"))
+    difference = records.dig(generative, "difference_to_best_classical")
+    if difference:
+        p = records.p_text(records.dig(difference, "p_adjusted"))
         tiles.append(
             {
                 "title": "Its difference to the reference",
                 "arm": f"Holm-adjusted p {p}" if p else "not tested",
                 "form": "+.3f",
-                "value": page.signed(records.finite(found.get("difference"))),
-                "bounds": records.pair(found.get("ci95")),
+                "value": page.signed(records.finite(difference.get("difference"))),
+                "bounds": records.pair(difference.get("ci95")),
             }
         )
     return tiles

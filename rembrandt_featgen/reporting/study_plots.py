@@ -55,7 +55,7 @@ def forest(rows: Sequence[ForestRow], headings: Mapping[str, str]) -> bytes:
 
     Args:
       rows: from the top down, those of a kind together.
-      headings: kind to what stands above its rows.
+      headings: kind to the heading of its rows.
     """
     places, labels, y = [], {}, 0.0
     for i, row in enumerate(rows):
@@ -66,7 +66,7 @@ def forest(rows: Sequence[ForestRow], headings: Mapping[str, str]) -> bytes:
         labels[y] = clipped(row.name, 30)
         places.append(y)
         y += 1.0
-    figure, ((left, right),) = canvas(11.2, 0.31 * y + 1.0, 1, 2)
+    figure, ((left, right),) = canvas(11.2, 0.31 * y + 1.0, columns=2)
     for ax, form in ((left, ".3f"), (right, "+.3f")):
         for place, row in zip(places, rows):
             colour, marker = MARKS[row.kind]
@@ -144,7 +144,7 @@ def amount_curves(
     }
     finite = np.concatenate([numbers[np.isfinite(numbers)] for _, numbers in lines.values()])
     tilt = 35 if max(map(len, amounts)) > 5 else 0
-    figure, axes, columns = _multiples(len(curves), 4, 2.6, 2.35)
+    figure, axes, columns = _multiples(len(curves), most=4, width=2.6, height=2.35)
     for number, (ax, arm) in enumerate(zip(axes, curves)):
         for other, (x, numbers) in lines.items():
             if other != arm:
@@ -170,7 +170,7 @@ def reliability_diagrams(diagrams: Mapping[str, Diagram], positive: str) -> byte
       diagrams: by arm.
       positive: name of the positive class.
     """
-    figure, axes, columns = _multiples(len(diagrams), 5, 2.05, 2.2)
+    figure, axes, columns = _multiples(len(diagrams), most=5, width=2.05, height=2.2)
     for number, (ax, (arm, diagram)) in enumerate(zip(axes, diagrams.items())):
         colour, marker = MARKS[diagram.kind]
         points = floats(diagram.bins).reshape(-1, 3)
@@ -209,11 +209,11 @@ def power_curve(points: Sequence[tuple[float, float]], cohort: int | None = None
     return figure
 
 
-def _multiples(count: int, most: int, width: float, height: float):
+def _multiples(count: int, *, most: int, width: float, height: float):
     """A figure with `count` panels of [width, height] inches, their axes in a row, and the number of columns."""
     columns = min(count, most)
     rows = -(-count // columns)
-    figure, axes = canvas(max(width * columns, 4.8), height * rows + 0.35, rows, columns)
+    figure, axes = canvas(max(width * columns, 4.8), height * rows + 0.35, rows=rows, columns=columns)
     for blank in axes.flat[count:]:
         blank.set_axis_off()
     return figure, axes.flat, columns

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from rembrandt_featgen.reporting import checklist, records
+from rembrandt_featgen.reporting import checklist, measure_titles, records
 
 _SPECIALS = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -42,7 +42,7 @@ def files(report: Mapping) -> dict[str, str]:
 def arms_csv(report: Mapping) -> str:
     """A row for each arm and unit with all measures in full precision; what is not defined is empty."""
     names = records.class_names(report)
-    keys = [measure.key for measure in records.arm_measures(names)]
+    keys = [measure.key for measure in measure_titles.arm_measures(names)]
     header = ["unit", "kind", "arm", "classifier", *(f"n_{name}" for name in names)]
     header += [name for key in keys for name in (key, f"{key}_ci95_low", f"{key}_ci95_high")]
     header += [
@@ -56,14 +56,14 @@ def arms_csv(report: Mapping) -> str:
     rows = []
     for unit in records.UNITS:
         for row in records.arms(report, unit):
-            found = row.get("difference_to_best_classical")
+            difference = row.get("difference_to_best_classical")
             cells = [unit, records.kind(row), row.get("arm"), row.get("classifier")]
             cells += [records.dig(row, "n", name) for name in names]
             for key in keys:
                 cells += [records.value(row, key), *(records.bounds(row, key) or (None, None))]
-            cells += [records.dig(found, "against"), records.finite(records.dig(found, "difference"))]
-            cells += records.pair(records.dig(found, "ci95")) or (None, None)
-            cells += [records.finite(records.dig(found, name)) for name in ("p_value", "p_adjusted")]
+            cells += [records.dig(difference, "against"), records.finite(records.dig(difference, "difference"))]
+            cells += records.pair(records.dig(difference, "ci95")) or (None, None)
+            cells += [records.finite(records.dig(difference, name)) for name in ("p_value", "p_adjusted")]
             rows.append(cells)
     return csv_text(header, rows)
 
@@ -87,7 +87,7 @@ def generators_csv(report: Mapping) -> str:
 def arms_table(report: Mapping) -> Table:
     """Arms by kind: measures per patient with their intervals, and the difference to the reference."""
     rows, names = records.arms(report), records.class_names(report)
-    titles = {measure.key: measure.title for measure in records.arm_measures(names)}
+    titles = {measure.key: measure.title for measure in measure_titles.arm_measures(names)}
     # Whether the interval of each fits in; the CSV has all measures and intervals.
     printed = {
         **{f"accuracy_{name}": False for name in names},
@@ -98,8 +98,9 @@ def arms_table(report: Mapping) -> Table:
     }
     groups: dict[str, list] = {}
     for row in rows:
-        found = row.get("difference_to_best_classical")
-        gap = _cell(records.finite(records.dig(found, "difference")), records.pair(records.dig(found, "ci95")), "+.3f")
+        difference = row.get("difference_to_best_classical")
+        bounds = records.pair(records.dig(difference, "ci95"))
+        gap = _cell(records.finite(records.dig(difference, "difference")), bounds, "+.3f")
         groups.setdefault(records.KINDS[records.kind(row)], []).append(
             [
                 records.name(row, rows),
@@ -108,7 +109,7 @@ def arms_table(report: Mapping) -> Table:
                     for key, wide in printed.items()
                 ),
                 "reference" if records.is_reference(report, row) else gap,
-                records.p_text(records.dig(found, "p_adjusted")),
+                records.p_text(records.dig(difference, "p_adjusted")),
             ]
         )
     total = records.total(records.dig(report, "cohort", "patients"))
@@ -137,9 +138,9 @@ def generators_table(report: Mapping) -> Table:
     )
 
 
-def _of_generators(report: Mapping) -> tuple[records.Measure, ...]:
+def _of_generators(report: Mapping) -> tuple[measure_titles.Measure, ...]:
     """Measures of generators, in the order of the tables."""
-    return records.generator_measures(records.class_names(report)) + records.MEMORISATION_MEASURES
+    return measure_titles.generator_measures(records.class_names(report)) + measure_titles.MEMORISATION_MEASURES
 
 
 def latex(table: Table) -> str:
@@ -182,7 +183,7 @@ def _cell(value: float | None, bounds: tuple[float, float] | None, form: str = "
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def _spread(row: Mapping, measure: records.Measure) -> str:
+def _spread(row: Mapping, measure: measure_titles.Measure) -> str:
     """ "0.712 (0.031)"; a dash where it is not defined."""
     value, deviation = records.value(row, measure.key), records.value(row, f"{measure.key}_sd")
     text = "" if value is None or deviation is None else f" ({deviation:{measure.form}})"

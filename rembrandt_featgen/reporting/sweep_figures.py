@@ -25,19 +25,19 @@ _UNITS = ("slice", "patient")
 
 def draw(swept: Mapping, classes: Classes) -> dict[str, Figure]:
     """Name to figure, of those axes that the sweep has."""
-    drawn = {}
+    figures = {}
     histories = {p["value"]: p["history"] for p in sweep_tables.points_of(swept, "filters") if p["history"]}
     if histories:
-        drawn["figure_11"] = paper_figures.gan_sweep(histories)
+        figures["figure_11"] = paper_figures.gan_sweep(histories)
     if any(sweep_tables.points_of(swept, axis) for axis in sweep_tables.curve_axes(classes.names)):
-        drawn["figure_sweep_added"] = _added(swept, classes)
+        figures["figure_sweep_added"] = _added(swept, classes)
     for axis in _FORESTS:
         if sweep_tables.points_of(swept, axis):
-            drawn[f"figure_sweep_{axis}"] = _forest(swept, axis)
+            figures[f"figure_sweep_{axis}"] = _forest(swept, axis)
     starts = {p["value"]: p["history"] for p in sweep_tables.points_of(swept, "start") if p["segmentation"]}
     if starts:
-        drawn["figure_pretraining"] = _starts(starts)
-    return drawn
+        figures["figure_pretraining"] = _starts(starts)
+    return figures
 
 
 def _added(swept: Mapping, classes: Classes) -> Figure:
@@ -71,17 +71,17 @@ def _draw_added(curves: Mapping[str, Sequence[tuple[int, Mapping]]], names: Sequ
       curves: title of an axis to numbers of added features and results.
       names: of the classes, the positive one first.
     """
-    figure, axes = canvas((4.6 if len(curves) < 3 else 3.6) * len(curves), 5.6, len(_UNITS), len(curves))
+    figure, axes = canvas((4.6 if len(curves) < 3 else 3.6) * len(curves), 5.6, rows=len(_UNITS), columns=len(curves))
     lines = {name: (colour, marker, "--") for name, (colour, marker) in class_marks(names).items()}
     lines["balanced"] = (GREEN, "s", "-")
     for unit, row in zip(_UNITS, axes):
         for ax, (title, points) in zip(row, curves.items()):
             x = [count for count, _ in points]
-            found = [result["test"][unit] for _, result in points]
+            tested = [result["test"][unit] for _, result in points]
             for name, (colour, marker, style) in lines.items():
-                values = [one["balanced_accuracy"] if name == "balanced" else one["accuracy"][name] for one in found]
+                values = [one["balanced_accuracy"] if name == "balanced" else one["accuracy"][name] for one in tested]
                 ax.plot(x, floats(values), style, marker=marker, color=colour, lw=1.8, ms=4, label=name)
-            bounds = floats([one["ci95"]["balanced_accuracy"] or (None, None) for one in found])
+            bounds = floats([one["ci95"]["balanced_accuracy"] or (None, None) for one in tested])
             ax.fill_between(x, bounds[:, 0], bounds[:, 1], color=GREEN, alpha=0.15, lw=0)
             validation = [result["validation"][unit]["balanced_accuracy"] for _, result in points]
             ax.plot(x, floats(validation), color=BLUE, lw=0.9, label="balanced, validation")

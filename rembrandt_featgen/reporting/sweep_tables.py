@@ -60,7 +60,7 @@ def points_of(swept: Mapping, axis: str) -> list[Mapping]:
 
 def trials(swept: Mapping, classes: Classes) -> dict[str, tuple[dict, dict, Mapping]]:
     """Name of each trained point (and arm) to its settings, metrics and curves (of GAN or U-Net) for TensorBoard."""
-    names, found = classes.positive_first, {}
+    names, trials_by_name = classes.positive_first, {}
     texts = ("axis", "start", "implementation", "tap", "gan", "filters", "arm")
     blank = {**dict.fromkeys(texts, ""), **dict.fromkeys([f"added_{name}" for name in names], 0)}
     for point in swept["points"]:
@@ -73,7 +73,7 @@ def trials(swept: Mapping, classes: Classes) -> dict[str, tuple[dict, dict, Mapp
                     for key in ("hard_dice", "iou")
                 }
                 settings = {**blank, "axis": "start", "start": point["value"]}
-                found[trial] = (settings, measured, point["history"])
+                trials_by_name[trial] = (settings, measured, point["history"])
             continue
         for result in point["arms"]:
             settings = point["settings"]
@@ -90,8 +90,12 @@ def trials(swept: Mapping, classes: Classes) -> dict[str, tuple[dict, dict, Mapp
             measured["class_accuracy_by_discriminator"] = (point["generator"] or {}).get("class_accuracy")
             # points with other numbers of added features share the run's GAN, whose curves need no copy
             has_gan = result["arm"] == "augmented" and point["axis"] not in curve_axes(names)
-            found[f"{trial}/{result['arm']}"] = ({**blank, **given}, measured, point["history"] if has_gan else {})
-    return found
+            trials_by_name[f"{trial}/{result['arm']}"] = (
+                {**blank, **given},
+                measured,
+                point["history"] if has_gan else {},
+            )
+    return trials_by_name
 
 
 def _filters(settings: Mapping) -> str:
@@ -100,7 +104,7 @@ def _filters(settings: Mapping) -> str:
 
 
 def _class_accuracy_of_paper(point: Mapping) -> float | None:
-    """What the paper printed for a GAN that differs from its own at most in filters: an ACGAN of conv5, ndf = ngf."""
+    """What the paper printed for a GAN like its own but for the filters: an ACGAN of conv5, ndf = ngf."""
     gan, tap, ndf, ngf = (point["settings"][name] for name in ("gan", "tap", "ndf", "ngf"))
     return paper_tables.CLASS_ACCURACY.get(ndf) if (gan, tap, ndf) == ("acgan", "conv5", ngf) else None
 
@@ -141,10 +145,10 @@ def _measured(start: str, row: Mapping | None, classes: Classes) -> dict:
     return measured
 
 
-def _difference(found: Mapping | None, p: str) -> dict:
-    low, high = (found or {}).get("ci95") or (None, None)
-    values = {"difference": (found or {}).get("difference"), "difference_ci95_low": low, "difference_ci95_high": high}
-    return {**values, p: (found or {}).get(p)}
+def _difference(difference: Mapping | None, p: str) -> dict:
+    low, high = records.dig(difference, "ci95") or (None, None)
+    bounds = {"difference_ci95_low": low, "difference_ci95_high": high}
+    return {"difference": records.dig(difference, "difference"), **bounds, p: records.dig(difference, p)}
 
 
 def _start_rows(swept: Mapping) -> list[dict]:

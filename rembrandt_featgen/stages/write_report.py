@@ -49,7 +49,7 @@ def run(config: Config) -> None:
         rundir.write_json(stage.path / "report.json", report)
         title = config.report_title or Path(config.run_dir).resolve().name
         context = {"title": title, "links": _copy(folders["draw_figures"], stage.path)}
-        figures = run_report.figures_of_page(folders, records, report, classes)
+        figures = run_report.figures_of_page(folders, records, report=report, classes=classes)
         (stage.path / "index.html").write_text(run_page.render(report, figures, context), encoding="utf-8")
         stage.complete(verdict=report["verdict"])
         logging.info("report: %s", Path(config.run_dir) / registry.folder("write_report") / "index.html")

@@ -51,9 +51,16 @@ def start(value, dice, difference=None):
         difference = {"difference": difference, "ci95": [0.0, 0.2], "p_value": 0.04, "patients": 9}
     history = {"soft_dice_loss": [0.5, 0.4], "val_hard_dice": [0.4, dice], "val_iou": [0.3, dice / 2]}
     return {
-        **{"axis": "start", "value": value, "reference": value == "scratch", "note": ""},
-        **{"segmentation": dict.fromkeys(("train", "validation", "test"), table), "epochs": 2, "steps": 14},
-        **{"best_epoch": 1, "history": history, "difference": difference},
+        "axis": "start",
+        "value": value,
+        "reference": value == "scratch",
+        "note": "",
+        "segmentation": dict.fromkeys(("train", "validation", "test"), table),
+        "epochs": 2,
+        "steps": 14,
+        "best_epoch": 1,
+        "history": history,
+        "difference": difference,
     }
 
 

@@ -17,13 +17,13 @@ CLASSES = Classes.of(("LGG", "HGG"))
 
 DRAWN = {
     "overlays": lambda: run_figures.segmentation_overlays(
-        IMAGES, TRUTHS, 0.9 * TRUTHS, ["a $ b_$, HGG, dice 0.90"] * 5
+        IMAGES, TRUTHS, 0.9 * TRUTHS, titles=["a $ b_$, HGG, dice 0.90"] * 5
     ),
-    "one overlay": lambda: run_figures.segmentation_overlays(IMAGES[:1], TRUTHS[:1], 0 * TRUTHS[:1], ["p"]),
+    "one overlay": lambda: run_figures.segmentation_overlays(IMAGES[:1], TRUTHS[:1], 0 * TRUTHS[:1], titles=["p"]),
     "constant image": lambda: run_figures.segmentation_overlays(
-        np.zeros((1, 8, 8)), np.ones((1, 8, 8)), [[[1.0]]], ["p"]
+        np.zeros((1, 8, 8)), np.ones((1, 8, 8)), [[[1.0]]], titles=["p"]
     ),
-    "no overlays": lambda: run_figures.segmentation_overlays(IMAGES[:0], TRUTHS[:0], TRUTHS[:0], []),
+    "no overlays": lambda: run_figures.segmentation_overlays(IMAGES[:0], TRUTHS[:0], TRUTHS[:0], titles=[]),
     "25 maps": lambda: run_figures.feature_maps(RNG.random((25, 15, 15)), RNG.random((25, 15, 15)), "HGG"),
     "8 dead maps": lambda: run_figures.feature_maps(np.zeros((8, 2, 2)), np.zeros((8, 2, 2)), "LGG"),
     "curves": lambda: run_figures.training_curves({"Loss": {"training": [1, 0.5, None], "validation": [1, NAN, 1]}}, 1),

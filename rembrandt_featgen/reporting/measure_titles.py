@@ -1,0 +1,96 @@
+"""Measures of arms and generators: their titles, and how to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Measure(NamedTuple):
+    """A measure and how to read it."""
+
+    key: str
+    title: str
+    better: str  # "higher", "lower", or "" where neither is better
+    words: str = ""
+    form: str = ".3f"
+
+
+MEMORISATION_MEASURES = (
+    Measure(
+        "memorisation.nearest_ratio_median",
+        "Distance to the nearest training feature",
+        "",
+        words="median of generated features over that of unseen patients; near 1 without copying",
+    ),
+    Measure(
+        "memorisation.share_below_1_percent",
+        "Share of near copies",
+        "lower",
+        words="nearer to training than the nearest 1% of unseen patients' features",
+    ),
+    Measure("memorisation.p_value", "p, nearer than unseen patients", "", words="one-sided, over unseen patients"),
+)
+
+
+def arm_measures(names: Sequence[str]) -> tuple[Measure, ...]:
+    """Measures of an arm; `names` of the classes in the order of the table."""
+    return (
+        *(Measure(f"accuracy_{name}", f"Accuracy {name}", "higher") for name in names),
+        Measure("accuracy_total", "Accuracy total", "higher"),
+        Measure("balanced_accuracy", "Balanced accuracy", "higher"),
+        Measure("mcc", "MCC", "higher"),
+        Measure("auroc", "AUROC", "higher"),
+        Measure("auprc", "AUPRC", "higher"),
+        Measure("sensitivity_at_specificity", "Sensitivity at specificity 0.8", "higher"),
+        Measure("brier", "Brier score", "lower"),
+        Measure("ece", "ECE", "lower"),
+    )
+
+
+def generator_measures(names: Sequence[str]) -> tuple[Measure, ...]:
+    """Measures of a generator; `names` of the classes in the order of the table."""
+    return (
+        Measure("kernel_distance", "Kernel distance", "lower", words="between real and generated features", form=".3g"),
+        Measure(
+            "frechet_distance", "Fréchet distance", "lower", words="the same, as if both were Gaussian", form=".3g"
+        ),
+        Measure("precision", "Precision", "higher", words="share of generated features within reach of a real one"),
+        Measure("recall", "Recall", "higher", words="share of real features within reach of a generated one"),
+        Measure(
+            "density", "Density", "higher", words="as precision, less swayed by outliers; 1 for equal distributions"
+        ),
+        Measure(
+            "coverage", "Coverage", "higher", words="share of real features with a generated one among their neighbours"
+        ),
+        Measure(
+            "train_synthetic_test_real",
+            "Trained on generated, tested on real",
+            "higher",
+            words="balanced accuracy, chance 0.5",
+        ),
+        Measure(
+            "train_real_test_synthetic",
+            "Trained on real, tested on generated",
+            "higher",
+            words="balanced accuracy, chance 0.5",
+        ),
+        Measure(
+            "class_accuracy_own",
+            "Right class by the generator's own discriminator",
+            "",
+            words="agreement of generator and discriminator, not realism",
+        ),
+        Measure(
+            "class_accuracy_independent",
+            "Right class by an independent classifier",
+            "higher",
+            words="a classifier that the generator never saw",
+        ),
+        *(
+            Measure(
+                f"acceptance.{name}", f"Acceptance rate, {name}", "", words="share of generated features that were used"
+            )
+            for name in names
+        ),
+    )

@@ -1,0 +1,148 @@
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.evaluation import predictions
+from rembrandt_featgen.features import crop_cnn
+from rembrandt_featgen.reporting import run_figures, run_page, run_report
+from tests.reporting.test_run_page import PNG, row
+
+CLASSES = Classes.of(("benign", "malignant"))
+
+
+def of_classes(value):
+    return json.loads(json.dumps(value).replace("HGG", "malignant").replace("LGG", "benign"))
+
+
+ROWS = of_classes(
+    [row(arm, "patient", classifier=kind) for arm in ("baseline", "augmented") for kind in ("cnn", "linear")]
+)
+COUNTS = {"patients": {"malignant": 25, "benign": 4}, "slices": {"malignant": 80, "benign": 9}, "empty_masks": 0}
+RECORDS = {
+    "prepare_slices": {
+        "config": {"image_size": 64},
+        "seconds": 1.0,
+        "figures": {
+            "patients": {"malignant": 30, "benign": 20},
+            "slices": {"malignant": 90, "benign": 60},
+            "split": {"test": COUNTS},
+            "source": "a cohort",
+            "empty_mask_patients": ["P7"],
+            "tumour_cut_off": [],
+        },
+    },
+    "train_unet": {
+        "config": {"unet_epochs": 5},
+        "seconds": 2.0,
+        "figures": {"segmentation": {"test": {"hard_dice": 0.8}}, "best_epoch": 2},
+        "versions": {"numpy": "1"},
+    },
+    "extract_features": {"config": {}, "seconds": 3.0, "figures": {"tap": "conv5", "shape": [4, 4, 8]}},
+    "train_generators": {"config": {"gan_epochs": 7}, "seconds": 4.0, "figures": {}, "kind": "acgan"},
+    "generate_synthetic": {
+        "config": {"synthetic_per_class": 10},
+        "seconds": 5.0,
+        "figures": {
+            "kept": {"benign": 10, "malignant": 10},
+            "synthetic": 20,
+            "generated": 40,
+            "acceptance": {"benign": 0.5, "malignant": 0.5},
+            "class_accuracy": 0.5,
+        },
+    },
+    "train_classifiers": {
+        "config": {},
+        "seconds": 6.0,
+        "figures": {
+            "classification": ROWS,
+            "comparison": {"cnn": {"difference": 0.1, "ci95": [-0.1, 0.2], "patients": {"malignant": 25, "benign": 4}}},
+        },
+    },
+}
+FEW = "Only 4 test patients are benign: intervals are wide, and one more correct patient changes the accuracy of benign"
+
+
+def changed(stage, key, **values):
+    records = copy.deepcopy(RECORDS)
+    records[stage][key] |= values
+    return records
+
+
+def test_report_has_classes_counts_settings_and_a_verdict():
+    report = run_report.collect(RECORDS, CLASSES)
+    assert report["classes"] == {"names": ["benign", "malignant"], "positive": "malignant"}
+    assert report["cohort"]["empty_mask_patients"] == 1
+    assert report["generator"]["kind"] == "acgan" and report["generator"]["feature_shape"] == [4, 4, 8]
+    assert report["settings"] == {"image_size": 64, "unet_epochs": 5, "gan_epochs": 7, "synthetic_per_class": 10}
+    assert report["stages"]["train_unet"] == {"seconds": 2.0}
+    assert report["verdict"].startswith("No evidence that synthetic features helped")
+
+
+def test_settings_of_a_sweep_are_not_those_of_the_run():
+    sweep = {"config": {"gan_epochs": 1}, "seconds": 1.0, "figures": {}}
+    assert run_report.collect({**RECORDS, "run_sweep": sweep}, CLASSES)["settings"]["gan_epochs"] == 7
+
+
+def test_warnings_of_a_sound_run():
+    first, second = run_report.warnings(RECORDS)
+    assert first == f"{FEW} by 0.25."
+    assert second.startswith("One split and one seed")
+
+
+@pytest.mark.parametrize(
+    ("records", "warning"),
+    [
+        (changed("extract_features", "figures", tap="crop_cnn"), crop_cnn.WARNING),
+        (changed("train_unet", "figures", segmentation={"test": {"hard_dice": 0.31}}), "(test hard dice 0.31)"),
+        (changed("train_unet", "figures", best_epoch=4), "The U-Net's last epoch was its best"),
+        (changed("generate_synthetic", "figures", kept={"benign": 3}), "Only 3 of 10 wanted synthetic benign features"),
+        (changed("prepare_slices", "figures", tumour_cut_off=["P1", "P2"]), "cuts off tumour of P1, P2."),
+    ],
+)
+def test_each_warning_has_its_reason(records, warning):
+    assert warning not in " ".join(run_report.warnings(RECORDS))
+    assert warning in " ".join(run_report.warnings(records))
+
+
+def test_figures_of_the_page_stand_in_their_sections(tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr(run_figures, "segmentation_overlays", lambda *args, titles: given.update(titles=titles) or PNG)
+    monkeypatch.setattr(run_figures, "probability_strip", lambda *args: given.update(strip=args) or PNG)
+    blank = np.zeros((1, 4, 4))
+    arrays = {"images": blank, "truths": blank, "predictions": blank}
+    np.savez(tmp_path / "overlays.npz", patients=["A"], labels=[1], dice=[0.5], **arrays)
+    drawn = {name: {"alt": name, "caption": name} for name in ("figure_06", "figure_09", "figure_10", "figure_11")}
+    for name in drawn:
+        (tmp_path / f"{name}.png").write_bytes(PNG)
+    samples = predictions.Samples(np.array(["A", "B"]), np.array([0, 0]), np.array([1, 0]))
+    rows = []
+    for arm in ("baseline", "augmented"):
+        rows += predictions.rows(samples, np.array([0.75, 0.25]), arm=arm, kind="none", classifier="cnn")
+    predictions.write(tmp_path / predictions.FILE, rows, CLASSES)
+    folders = dict.fromkeys(("train_unet", "draw_figures", "train_classifiers"), tmp_path)
+    records = {"draw_figures": {"figures": {"figures": drawn}}}
+    report = {"classes": CLASSES.record, "classification": ROWS}
+    figures = run_report.figures_of_page(folders, records, report=report, classes=CLASSES)
+    assert list(figures) == [
+        "overlays",
+        "unet_curves",
+        "feature_maps_malignant",
+        "feature_maps_benign",
+        "gan_curves",
+        "forest",
+        "strip",
+    ]
+    assert given["titles"] == ["A, malignant, dice 0.50"]
+    by_arm, truths, classes = given["strip"]
+    assert {arm: values.round(6).tolist() for arm, values in by_arm.items()} == {
+        "baseline, cnn": [0.75, 0.25],
+        "augmented, cnn": [0.75, 0.25],
+    }
+    assert (truths, classes) == (["malignant", "benign"], CLASSES)
+    text = run_page.render(report, figures)
+    order = ['id="classification"', 'id="segmentation"', 'alt="figure_06"', 'id="generator"', 'alt="figure_09"']
+    places = [text.index(part) for part in [*order, 'alt="figure_10"', 'alt="figure_11"', 'id="methods"']]
+    assert places == sorted(places)
