@@ -23,7 +23,7 @@ def restore_classifier(
       shape: (height, width, channels) of a feature.
       filters, units: as for `classifiers.Architecture`.
     """
-    architecture = classifiers.Architecture(name.rpartition("_")[2], shape, filters, units)
+    architecture = classifiers.Architecture(name.rpartition("_")[2], shape, filters=filters, units=units)
     network = classifiers.build_classifier(architecture, np.load(folder / "scale.npy"))
     weights.load(network, folder / name / "best.npz")
     return network

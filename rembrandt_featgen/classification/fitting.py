@@ -50,7 +50,7 @@ class Mixing:
     alpha: float = 1.0
 
 
-def weighted_focal_loss(logits: tf.Tensor, targets: tf.Tensor, class_weights: tf.Tensor, focusing) -> tf.Tensor:
+def weighted_focal_loss(logits: tf.Tensor, targets: tf.Tensor, *, class_weights: tf.Tensor, focusing) -> tf.Tensor:
     """Mean of -w_t (1 - p_t)^gamma log p_t, where p_t is the probability of the true class.
 
     Args:
@@ -188,25 +188,25 @@ class Fitter:
             total += self._step(
                 tf.gather(features, rows),
                 mix(tf.gather(labels, rows), shares[step]),
-                shares[step],
-                places[step],
-                tf.stack([seed, step]),
-                class_weights,
-                focusing,
+                share=shares[step],
+                place=places[step],
+                seed=tf.stack([seed, step]),
+                class_weights=class_weights,
+                focusing=focusing,
             )
         return total / tf.cast(steps, tf.float32)
 
-    def _step(self, x, targets, share, place, seed, class_weights, focusing):
+    def _step(self, x, targets, *, share, place, seed, class_weights, focusing):
         """One step down the gradient; returns the loss."""
         with tf.GradientTape() as tape:
-            logits = self._forward(x, share, place, seed)
-            loss = weighted_focal_loss(logits, targets, class_weights, focusing)
+            logits = self._forward(x, share=share, place=place, seed=seed)
+            loss = weighted_focal_loss(logits, targets, class_weights=class_weights, focusing=focusing)
             scaled = loss * self._loss_scale
         gradients = [gradient / self._loss_scale for gradient in tape.gradient(scaled, self._trainable)]
         self._optimizer.apply_gradients(zip(gradients, self._trainable))
         return loss
 
-    def _forward(self, x, share=1.0, place=NOWHERE, seed=None):
+    def _forward(self, x, *, share=1.0, place=NOWHERE, seed=None):
         """Logits [batch]; in training mode if there is a seed."""
         training = seed is not None
         for number, block in enumerate(self._blocks):

@@ -60,7 +60,7 @@ def measure(
         "memorisation": audit._asdict(),
     }
     names = np.array([f"synthetic_{i}" for i in range(len(drawn.labels))])
-    alone = classical.TrainingSet(drawn.features, drawn.labels, names, training.scale)
+    alone = classical.TrainingSet(drawn.features, drawn.labels, patients=names, scale=training.scale)
     network = trials.train(ARMS["none"], alone, validation, amount=None, settings=settings, seed=seed)
     measured["train_synthetic_test_real"] = _balanced_accuracy(test.labels, network.probabilities(test.features))
     if real is not None:

@@ -41,4 +41,9 @@ def load(folder: Path, split: str) -> LoadedFeatures:
     if not batches:
         raise InputError(f"{folder} holds no features of the split {split}; delete it so that its stage is done again")
     columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    return LoadedFeatures(columns["feature"], columns["label"], pipelines.text(columns["patient"]), columns["slice"])
+    return LoadedFeatures(
+        features=columns["feature"],
+        labels=columns["label"],
+        patients=pipelines.text(columns["patient"]),
+        positions=columns["slice"],
+    )

@@ -82,7 +82,7 @@ def report(record: dict, folds: Sequence[Fold], checks: dict, *, draws: int, see
         "power_rule": _POWER_RULES["selfcheck" if checks.get("power") else "study"].format(reference),
         "verdict": arm_table.verdict(rows),
         "verdict_rule": arm_table.VERDICT_RULE,
-        "warnings": _warnings(folds, cohort, rows, generators),
+        "warnings": _warnings(folds, cohort, rows=rows, generators=generators),
         "stages": {
             name: {"seconds": sum(fold.records[name]["seconds"] for fold in folds)} for name in folds[0].records
         },
@@ -120,7 +120,7 @@ def _reliability(arm: str, runs: Sequence[Run]) -> dict:
     return {"arm": arm, "bins": [{"probability": p, "observed": o, "n": n} for p, o, n in bins if n]}
 
 
-def _warnings(folds: Sequence[Fold], cohort: dict, rows: Sequence[dict], generators: Sequence[dict]) -> list[str]:
+def _warnings(folds: Sequence[Fold], cohort: dict, *, rows: Sequence[dict], generators: Sequence[dict]) -> list[str]:
     """What a careful reader should know before the numbers."""
     lines = []
     for name, count in cohort["patients"].items():

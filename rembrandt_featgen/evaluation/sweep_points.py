@@ -78,7 +78,7 @@ def family_of(axis: str) -> str:
     return "added" if axis == "balancing" or axis.startswith("added") else axis
 
 
-def find_points(axes: Axes, records: Mapping[str, dict], kind: str, classes: Classes) -> list[Point]:
+def find_points(axes: Axes, records: Mapping[str, dict], *, kind: str, classes: Classes) -> list[Point]:
     """The points of all axes that are asked for, those of the base run among them.
 
     Args:
@@ -92,27 +92,30 @@ def find_points(axes: Axes, records: Mapping[str, dict], kind: str, classes: Cla
         weights = records["train_unet"]["config"]["unet_weights"]
         if weights:
             changes = {"unet_weights": "", "unet_weights_modalities": ()}
-            points += [Point("start", "pre-trained", {}, ()), Point("start", "scratch", changes, (), reference=True)]
+            points.append(Point("start", "pre-trained", changes={}, arms=()))
+            points.append(Point("start", "scratch", changes=changes, arms=(), reference=True))
         else:
             logging.warning("--sweep_from_scratch: the run has no --unet_weights, so that it is from scratch itself")
     if axes.reference:
         points += reference_points(records, axes.reference)
     if axes.taps:
-        own = records["extract_features"]["figures"]["tap"]
+        of_run = records["extract_features"]["figures"]["tap"]
         for tap in TAPS:
-            if tap in {own, *axes.taps}:
-                points.append(Point("tap", tap, {"tap": tap}, ("baseline", "augmented"), reference=tap == own))
+            if tap in {of_run, *axes.taps}:
+                arms = ("baseline", "augmented")
+                points.append(Point("tap", tap, changes={"tap": tap}, arms=arms, reference=tap == of_run))
     if axes.generators:
         for name in KINDS:
             if name in {kind, *axes.generators}:
-                points.append(Point("gan", name, {"generators": (name,)}, ("augmented",), reference=name == kind))
+                changes = {"generators": (name,)}
+                points.append(Point("gan", name, changes=changes, arms=("augmented",), reference=name == kind))
     if axes.filters:
         settings = records["train_generators"]["config"]
-        own = (settings["ndf"], settings["ngf"])
-        for ndf, ngf in sorted({own, *((n, n) for n in axes.filters)}):
+        of_run = (settings["ndf"], settings["ngf"])
+        for ndf, ngf in sorted({of_run, *((n, n) for n in axes.filters)}):
             value = f"{ndf}" if ndf == ngf else f"{ndf},{ngf}"
             changes = {"ndf": ndf, "ngf": ngf}
-            points.append(Point("filters", value, changes, ("augmented",), reference=(ndf, ngf) == own))
+            points.append(Point("filters", value, changes=changes, arms=("augmented",), reference=(ndf, ngf) == of_run))
     if axes.added or axes.adds_all:
         points += _added(axes, records, classes)
     return points
@@ -124,7 +127,7 @@ def _added(axes: Axes, records: Mapping[str, dict], classes: Classes) -> list[Po
     slices = records["prepare_slices"]["figures"]["split"]["train"]["slices"]
     settings = records["train_classifiers"]["config"]
     gap = max(slices[name] for name in classes.names) - min(slices[name] for name in classes.names)
-    points = [Point("added", "0", {}, ("baseline",), reference=True)]
+    points = [Point("added", "0", changes={}, arms=("baseline",), reference=True)]
     for receiver in axes.receivers:
         is_of_run, added = receiver == settings.get("synthetic_to"), settings.get("synthetic_added")
         numbers = asked | ({added} - {0} if is_of_run else set())
@@ -137,7 +140,7 @@ def _added(axes: Axes, records: Mapping[str, dict], classes: Classes) -> list[Po
             to_the_end = to_the_end and gap > 0
         for value in [*map(str, sorted(numbers)), *([ALL] if to_the_end else [])]:
             changes = {"synthetic_added": 0 if value == ALL else int(value), "synthetic_to": receiver}
-            points.append(Point(axis_of(receiver), value, changes, ("augmented",)))
+            points.append(Point(axis_of(receiver), value, changes=changes, arms=("augmented",)))
     return points
 
 
@@ -158,7 +161,7 @@ def reference_points(records: Mapping[str, dict], asked: Iterable[str]) -> list[
         changes = {name: "reference" if name in modes else "correct" for name in turned}
         of_gan = [name for name in turned if REFERENCE_FLAGS[name] == "train_generators"]
         arms = ("augmented",) if of_gan else ("baseline", "augmented")
-        points.append(Point("implementation", modes_text(modes), changes, arms, reference=not turned))
+        points.append(Point("implementation", modes_text(modes), changes=changes, arms=arms, reference=not turned))
     return points
 
 

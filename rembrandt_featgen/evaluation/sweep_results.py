@@ -29,7 +29,7 @@ CHOICE_RULE = (
 )
 
 
-def outcome(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path], note: str) -> dict:
+def outcome(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path], *, note: str) -> dict:
     """What the stages of a point left.
 
     Args:
@@ -43,7 +43,7 @@ def outcome(point: Point, records: Mapping[str, dict], folders: Mapping[str, Pat
       What sweep.json holds of a point, before `compare`.
     """
     if not point.arms:
-        return _of_start(point, records, folders, note)
+        return _of_start(point, records, folders, note=note)
     figures = {name: record["figures"] for name, record in records.items()}
     classes = Classes.of_record(records["prepare_slices"]["classes"])
     settings = {
@@ -99,7 +99,7 @@ def _head(point: Point, note: str) -> dict:
     return {"axis": point.axis, "value": point.value, "reference": point.reference, "note": note}
 
 
-def _of_start(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path], note: str) -> dict:
+def _of_start(point: Point, records: Mapping[str, dict], folders: Mapping[str, Path], *, note: str) -> dict:
     """A point of another start of the U-Net."""
     if "train_unet" not in records:
         return {**_head(point, note), "segmentation": None}
@@ -143,13 +143,13 @@ def compare(points: Sequence[dict], *, draws: int, seed: int) -> None:
         reference = next((result for point, result in members if point["reference"]), None)
         others = [(point, result) for point, result in members if result is not reference]
         if reference is not None and others:
-            _compare_with(reference, others, draws, seed)
+            _compare_with(reference, others, draws=draws, seed=seed)
         for _, result in members:
             del result["_scores"]
     _compare_starts([point for point in points if point["axis"] == "start" and point["segmentation"]])
 
 
-def _compare_with(reference: dict, others: Sequence[tuple[dict, dict]], draws: int, seed: int) -> None:
+def _compare_with(reference: dict, others: Sequence[tuple[dict, dict]], *, draws: int, seed: int) -> None:
     labels, before = reference["_scores"]
     arms = {"reference": OutOfFold(before[None])}
     arms |= {str(number): OutOfFold(result["_scores"][1][None]) for number, (_, result) in enumerate(others)}

@@ -141,7 +141,7 @@ def train(
     if len(validation.labels) == 0:
         raise ValueError("an arm needs validation patients, received none; raise the share of them")
     splits.check_disjoint({"train": training.patients, "validation": validation.patients})
-    extra = _extra(arm, training, amount, seed)
+    extra = _extra(arm, training, amount, seed=seed)
     labels = np.concatenate([training.labels, extra.labels])
     height, width, channels = training.features.shape[1:]
     architecture = settings.architecture((height, width, channels))
@@ -182,7 +182,7 @@ def train(
     )
 
 
-def _extra(arm: Arm, training: TrainingSet, amount: float | None, seed: int) -> Samples:
+def _extra(arm: Arm, training: TrainingSet, amount: float | None, *, seed: int) -> Samples:
     """The samples that the arm adds; checks that arm and amount fit."""
     if arm.pooled and arm.synthesise is None:
         raise ValueError(f"arm {arm.name} draws from a pool; hand it one by with_pool")

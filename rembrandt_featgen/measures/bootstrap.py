@@ -88,7 +88,9 @@ def bootstrap_arms(
     values: dict[str, dict[str, np.ndarray]] = {}
     for name, arm in arms.items():
         probabilities, thresholds = arm.checked(len(labels), name)
-        runs = [classification.weighted_measures(labels, p, counts, t) for p, t in zip(probabilities, thresholds)]
+        runs = [
+            classification.weighted_measures(labels, p, counts, threshold=t) for p, t in zip(probabilities, thresholds)
+        ]
         values[name] = {measure: np.mean([run[measure] for run in runs], axis=0) for measure in runs[0]}
     spread = bool(min(np.sum(classes == label) for label in np.unique(classes)) >= 2)
     others = [] if reference is None else [arm for arm in values if arm != reference]

@@ -60,7 +60,7 @@ def measures(
       ValueError: a probability is NaN or outside [0, 1].
     """
     counts = np.ones((1, len(np.asarray(labels))))
-    values = weighted_measures(labels, probabilities, counts, threshold, specificity)
+    values = weighted_measures(labels, probabilities, counts, threshold=threshold, specificity=specificity)
     return {name: float(value[0]) for name, value in values.items()}
 
 
@@ -68,6 +68,7 @@ def weighted_measures(
     labels: np.ndarray,
     probabilities: np.ndarray,
     counts: np.ndarray,
+    *,
     threshold: float | np.ndarray = THRESHOLD,
     specificity: float = SPECIFICITY,
 ) -> dict[str, np.ndarray]:

@@ -94,7 +94,7 @@ def run(config: Config) -> None:
         for point in points:
             folders = {name: entry.folder for name, entry in found[point.name].items()}
             records = {name: entry.record for name, entry in found[point.name].items()}
-            learnt.append(sweep_results.outcome(point, records, folders, notes[point.name]))
+            learnt.append(sweep_results.outcome(point, records, folders, note=notes[point.name]))
         settings = base.records["train_classifiers"]["config"]
         sweep_results.compare(learnt, draws=settings["bootstrap_draws"], seed=settings["seed"])
         swept = rundir.plain({"points": learnt, "choice_rule": sweep_results.CHOICE_RULE})
@@ -152,7 +152,7 @@ def find_points(config: Config, base: Base) -> list[Point]:
         receivers=config.sweep_added_to,
         from_scratch=config.sweep_from_scratch,
     )
-    return sweep_points.find_points(axes, base.records, base.kind, classes)
+    return sweep_points.find_points(axes, base.records, kind=base.kind, classes=classes)
 
 
 def _filters(config) -> tuple[int, ...]:

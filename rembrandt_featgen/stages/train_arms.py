@@ -71,7 +71,7 @@ def run(config: Config) -> None:
         train, validation, test = (loaded_features.load(features, split) for split in splits.SPLITS)
         splits.check_disjoint({"train": train.patients, "validation": validation.patients, "test": test.patients})
         scale = scaling.root_mean_square(streams.features(features, "train", config.classifier_batch))
-        training = classical.TrainingSet(train.features, train.labels, train.patients, scale)
+        training = classical.TrainingSet(train.features, train.labels, patients=train.patients, scale=scale)
         held_out = trials.Validation(validation.features, validation.labels, validation.patients)
         settings = trials.Settings(
             kind=config.arms_classifier,

@@ -68,7 +68,10 @@ def _fitter(architecture, learning_rate=0.0, seed=0):
 def test_weighted_focal_loss(probability, target, class_weights, focusing, expected):
     logit = math.log(probability / (1 - probability))
     found = fitting.weighted_focal_loss(
-        tf.constant([logit]), tf.constant([float(target)]), tf.constant(class_weights), focusing
+        tf.constant([logit]),
+        tf.constant([float(target)]),
+        class_weights=tf.constant(class_weights),
+        focusing=focusing,
     )
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
@@ -78,7 +81,9 @@ def test_certain_and_wrong_keeps_its_gradient(focusing):
     logits = tf.constant([-200.0, 200.0, 200.0, 0.0])
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        loss = fitting.weighted_focal_loss(logits, tf.constant([1.0, 0.0, 1.0, 1.0]), tf.ones(2), focusing)
+        loss = fitting.weighted_focal_loss(
+            logits, tf.constant([1.0, 0.0, 1.0, 1.0]), class_weights=tf.ones(2), focusing=focusing
+        )
     gradient = tape.gradient(loss, logits).numpy()
     assert float(loss) == pytest.approx((200 + 200 + 0 + math.log(2) / (4 if focusing else 1)) / 4)
     np.testing.assert_allclose(gradient[:3], [-0.25, 0.25, 0.0], atol=1e-6)
@@ -97,7 +102,9 @@ def test_an_epoch_sees_every_sample_once(batch, objective):
     found = fitter.epoch(
         features, labels, batch=batch, objective=objective, mixing=Mixing(), random=np.random.default_rng(0)
     )
-    expected = _loss(fitter.probabilities(features), labels, objective.class_weights, objective.focusing)
+    expected = _loss(
+        fitter.probabilities(features), labels, class_weights=objective.class_weights, focusing=objective.focusing
+    )
     assert found == pytest.approx(expected, rel=1e-5)
 
 

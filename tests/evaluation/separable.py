@@ -27,7 +27,8 @@ def training_set(lgg=8, hgg=16):
     labels = np.array([0] * lgg + [1] * hgg)
     features = features_of(labels, 0)
     features.flags.writeable = False
-    return TrainingSet(features, labels, np.array([f"t{i // 2}" for i in range(len(labels))]), SCALE)
+    patients = np.array([f"t{i // 2}" for i in range(len(labels))])
+    return TrainingSet(features, labels, patients=patients, scale=SCALE)
 
 
 def validation_set(seed=1):

@@ -8,7 +8,7 @@ from rembrandt_featgen.evaluation.predictions import Prediction
 LABELS = [1, 0] * 20
 
 
-def predictions(arm, kind, probabilities, labels, *, threshold=0.5, slices=1, chosen=True, amount=""):
+def predictions(arm, probabilities, labels, *, kind="none", threshold=0.5, slices=1, chosen=True, amount=""):
     """One row for each slice of patients P0, P1, ..., all of a patient alike."""
     return [
         Prediction(
@@ -33,6 +33,5 @@ def runs_of(right, seeds=2):
     truth = np.array(LABELS) == 1
     positive = np.where(np.arange(40) < right, truth, ~truth)
     return [
-        out_of_fold_runs.gather(predictions("x", "none", np.where(positive, 0.9, 0.1), LABELS, slices=3))
-        for _ in range(seeds)
+        out_of_fold_runs.gather(predictions("x", np.where(positive, 0.9, 0.1), LABELS, slices=3)) for _ in range(seeds)
     ]

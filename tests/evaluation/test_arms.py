@@ -7,9 +7,22 @@ from rembrandt_featgen.generation.classical import Samples, TrainingSet
 
 def test_the_table_has_its_order():
     assert list(arms.ARMS) == [
-        *("none", "class_weights", "focal_loss", "random_oversampling", "smote", "borderline_smote", "mixup"),
-        *("manifold_mixup", "gaussian_noise", "interpolation", "extrapolation", "image_augmentation"),
-        *("acgan", "infogan", "cgan", "image_acgan"),
+        "none",
+        "class_weights",
+        "focal_loss",
+        "random_oversampling",
+        "smote",
+        "borderline_smote",
+        "mixup",
+        "manifold_mixup",
+        "gaussian_noise",
+        "interpolation",
+        "extrapolation",
+        "image_augmentation",
+        "acgan",
+        "infogan",
+        "cgan",
+        "image_acgan",
     ]
     assert all(arm.name == name for name, arm in arms.ARMS.items())
     kinds = [arm.kind for arm in arms.ARMS.values()]
@@ -25,7 +38,7 @@ def test_arms_that_add_no_samples_take_no_amount(name):
 def test_a_pool_is_handed_to_a_copy():
     pool = Samples(np.full((3, 1, 1, 1), 7.0, np.float32), np.array([0, 1, 1]))
     arm = arms.with_pool(arms.ARMS["acgan"], pool)
-    training = TrainingSet(np.ones((2, 1, 1, 1)), np.array([0, 1]), np.array(["a", "b"]), np.ones(1))
+    training = TrainingSet(np.ones((2, 1, 1, 1)), np.array([0, 1]), patients=np.array(["a", "b"]), scale=np.ones(1))
     extra = arm.synthesise(training, {0: 1, 1: 2}, 0)
     assert extra.labels.tolist() == [0, 1, 1]
     assert (extra.features == 7).all()

@@ -14,7 +14,7 @@ LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0])
 PROBABILITIES = np.array([0.9, 0.9, 0.4, 0.4, 0.2, 0.2, 0.1, 0.6])
 
 
-def table_rows(patients, labels, probabilities, draws, seed):
+def table_rows(patients, labels, probabilities, *, draws, seed):
     return comparison.table_rows(
         NAMES,
         patients=patients,
@@ -27,7 +27,7 @@ def table_rows(patients, labels, probabilities, draws, seed):
 
 
 def rows(draws=400, seed=0):
-    slices, patients = table_rows(PATIENTS, LABELS, PROBABILITIES, draws, seed)
+    slices, patients = table_rows(PATIENTS, LABELS, PROBABILITIES, draws=draws, seed=seed)
     assert (slices["unit"], patients["unit"]) == ("slice", "patient")
     return slices, patients
 
@@ -79,7 +79,7 @@ def test_intervals_are_those_of_all_draws_of_patients():
 def test_same_seed_same_intervals():
     generator = np.random.default_rng(0)
     data = np.repeat(np.arange(20), 3), np.repeat(np.arange(20) % 2, 3), generator.random(60)
-    first, again, other = (table_rows(*data, 200, seed)[0]["ci95"]["auroc"] for seed in (1, 1, 2))
+    first, again, other = (table_rows(*data, draws=200, seed=seed)[0]["ci95"]["auroc"] for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
@@ -109,21 +109,21 @@ def test_difference_by_hand():
 def test_difference_is_paired():
     """Arms that agree on every patient differ by nothing, however uncertain each is."""
     scores = np.random.default_rng(0).random(30)
-    found = difference(scores, scores, np.arange(30), np.arange(30) % 2)
+    found = difference(scores, scores, patients=np.arange(30), labels=np.arange(30) % 2)
     assert found["difference"] == 0.0
     assert tuple(found["ci95"]) == (0.0, 0.0)
 
 
 def test_difference_counts_patients_not_slices():
     patients, labels = ["h1"] * 9 + ["h2", "l1", "l2"], [1] * 10 + [0, 0]
-    found = difference([0.1] * 9 + [0.9, 0.1, 0.1], [0.9] * 9 + [0.1, 0.1, 0.1], patients, labels)
+    found = difference([0.1] * 9 + [0.9, 0.1, 0.1], [0.9] * 9 + [0.1, 0.1, 0.1], patients=patients, labels=labels)
     assert found["difference"] == 0.0  # one patient won, one lost
     assert tuple(found["ci95"]) == (-0.5, 0.5)
 
 
 @pytest.mark.parametrize("arms", [(0.9, 0.9), (0.9, 0.1)])
 def test_one_patient_of_a_class_gives_no_interval(arms):
-    found = difference([0.9, 0.9, arms[0]], [0.9, 0.9, arms[1]], ["h1", "h2", "l1"], [1, 1, 0])
+    found = difference([0.9, 0.9, arms[0]], [0.9, 0.9, arms[1]], patients=["h1", "h2", "l1"], labels=[1, 1, 0])
     assert found["difference"] == (0.5 if arms[1] < 0.5 else 0.0)
     assert np.isnan(found["ci95"]).all()
 

@@ -6,7 +6,7 @@ from tests.evaluation import simulated
 
 
 def test_a_slice_tested_twice_is_refused():
-    rows = simulated.predictions("a", "none", [0.2, 0.8], [0, 1])
+    rows = simulated.predictions("a", [0.2, 0.8], [0, 1])
     with pytest.raises(RuntimeError, match="slice 0 of patient P1 was tested in two folds"):
         out_of_fold_runs.gather([*rows, rows[1]])
 
@@ -15,7 +15,7 @@ def test_by_patient_takes_the_mean_of_log_odds_and_the_folds_threshold():
     samples = predictions.Samples(np.array(["A"] * 3), np.arange(3), np.ones(3, int))
     scores = np.array([0.8, 0.2, 0.5])
     rows = list(predictions.rows(samples, scores, arm="a", kind="none", classifier="cnn", threshold=0.3))
-    rows += simulated.predictions("a", "none", [0.9], [0], threshold=0.6)
+    rows += simulated.predictions("a", [0.9], [0], threshold=0.6)
     run = out_of_fold_runs.by_patient(out_of_fold_runs.gather(rows))
     np.testing.assert_array_equal(run.patients, ["A", "P0"])
     np.testing.assert_allclose(run.probabilities, [0.5, 0.9])  # log-odds of 0.8 and 0.2 cancel

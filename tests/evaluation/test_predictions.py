@@ -11,7 +11,7 @@ CLASSES = Classes.of(("benign", "malignant"))
 
 def test_predictions_survive_the_file(tmp_path):
     rows = simulated.predictions(
-        "smote", "classical", [0.25, 0.75], [0, 1], threshold=0.4, slices=2, chosen=False, amount="0.5"
+        "smote", [0.25, 0.75], [0, 1], kind="classical", threshold=0.4, slices=2, chosen=False, amount="0.5"
     )
     predictions.write(tmp_path / "p.csv", rows, CLASSES)
     assert predictions.read(tmp_path / "p.csv") == rows

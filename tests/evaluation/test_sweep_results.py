@@ -10,7 +10,7 @@ LABELS = np.array([0, 0, 0, 1, 1, 1])
 RIGHT = np.array([0.1, 0.1, 0.1, 0.9, 0.9, 0.9])
 
 
-def point(axis, value, wrong, loss, reference=False, arm="augmented"):
+def point(axis, value, wrong, *, loss, reference=False, arm="augmented"):
     """A trained point that is wrong of some patients."""
     scores = np.where(np.isin(np.arange(6), wrong), 1.0 - RIGHT, RIGHT)
     own = {"arm": arm, "patient_log_loss": loss, "_scores": (LABELS, scores)}
@@ -19,9 +19,9 @@ def point(axis, value, wrong, loss, reference=False, arm="augmented"):
 
 def test_validation_patients_choose_and_test_patients_do_not():
     points = [
-        point("added", "0", [0, 3], 0.5, True, "baseline"),
-        point("added", "10", [], 0.4),  # right of all test patients
-        point("balancing", "5", [0, 1, 2], 0.3),
+        point("added", "0", [0, 3], loss=0.5, reference=True, arm="baseline"),
+        point("added", "10", [], loss=0.4),  # right of all test patients
+        point("balancing", "5", [0, 1, 2], loss=0.3),
         {"axis": "added", "value": "900", "reference": False, "note": "too many", "arms": []},
     ]
     sweep_results.compare(points, draws=200, seed=0)
@@ -38,11 +38,11 @@ def test_validation_patients_choose_and_test_patients_do_not():
 
 def test_arms_of_a_tap_compete_with_their_own_kind():
     points = [
-        point("tap", "conv5", [0], 0.5, True, "baseline"),
-        point("tap", "uconv1", [], 0.6, arm="baseline"),
-        point("tap", "conv5", [0, 1], 0.2, True),
-        point("tap", "uconv1", [0, 1], 0.1),
-        point("filters", "64", [], 0.01, True),
+        point("tap", "conv5", [0], loss=0.5, reference=True, arm="baseline"),
+        point("tap", "uconv1", [], loss=0.6, arm="baseline"),
+        point("tap", "conv5", [0, 1], loss=0.2, reference=True),
+        point("tap", "uconv1", [0, 1], loss=0.1),
+        point("filters", "64", [], loss=0.01, reference=True),
     ]
     sweep_results.compare(points, draws=200, seed=0)
     assert [p["arms"][0]["chosen"] for p in points] == [True, False, False, True, True]
@@ -84,7 +84,9 @@ def test_features_of_crops_are_noted_and_reference_modes_named():
         "extract_features": {"figures": {"tap": "crop_cnn"}},
         "train_classifiers": {"figures": {"patient_log_loss": {}}},
     }
-    found = sweep_results.outcome(sweep_points.Point("tap", "crop_cnn", {}, ("baseline",)), records, {}, "")
+    found = sweep_results.outcome(
+        sweep_points.Point("tap", "crop_cnn", changes={}, arms=("baseline",)), records, {}, note=""
+    )
     assert found["note"].startswith("validation patients chose")
     assert found["settings"] == {
         "tap": "crop_cnn",

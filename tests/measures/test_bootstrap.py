@@ -24,7 +24,7 @@ def test_exact_interval_of_nothing_is_undefined():
     assert np.isnan(bootstrap.exact_interval(0, 0)).all()
 
 
-def one_by_one(patients, labels, measure, draws):
+def one_by_one(patients, labels, measure, *, draws):
     """The bootstrap over patients as a loop: an independent way to the intervals of `bootstrap_arms`."""
     generator = np.random.default_rng(7)
     strata = [np.unique(patients[labels == label]) for label in np.unique(labels)]
@@ -63,7 +63,7 @@ def test_intervals_of_arms_agree_with_the_bootstrap_one_by_one():
         auroc = np.mean([classification.measures(labels[rows], p[rows])["auroc"] for p in second.probabilities])
         return {"gain": accuracy[1] - accuracy[0], "balanced_accuracy": accuracy[1], "auroc": auroc}
 
-    wanted = one_by_one(np.arange(40), labels, measure, 1500)
+    wanted = one_by_one(np.arange(40), labels, measure, draws=1500)
     found = bootstrap.bootstrap_arms(labels, {"first": first, "second": second}, "first", draws=4000)
     own = found.arms["second"]
     for name, estimate in {**own, "gain": found.differences["second"]["balanced_accuracy"]}.items():
@@ -130,7 +130,7 @@ def test_intervals_over_slices_draw_whole_patients():
     def measure(rows):
         return classification.measures(labels[rows], probabilities[rows])
 
-    wanted = one_by_one(patients, labels, measure, 1500)
+    wanted = one_by_one(patients, labels, measure, draws=1500)
     found = bootstrap.bootstrap_arms(labels, {"a": arm}, draws=4000, patients=patients).arms["a"]
     for name in ("balanced_accuracy", "auroc", "accuracy", "brier"):
         assert found[name][1:] == pytest.approx(wanted[name], abs=0.02), name

@@ -129,7 +129,7 @@ def test_counts_are_repeated_samples(cohort, seed):
     labels, probabilities = cohort
     counts = np.random.default_rng(seed).integers(0, 4, (3, len(labels)))
     thresholds = np.random.default_rng(seed).random(len(labels))
-    found = classification.weighted_measures(labels, probabilities, counts, thresholds)
+    found = classification.weighted_measures(labels, probabilities, counts, threshold=thresholds)
     for i, row in enumerate(counts):
         wanted = classification.measures(*(np.repeat(x, row) for x in (labels, probabilities, thresholds)))
         same({name: values[i] for name, values in found.items()}, wanted)

@@ -57,7 +57,7 @@ def gaussian(n, mean, covariance, seed=0):
 
 def test_frechet_distance_of_axis_parallel_gaussians():
     first = gaussian(50, np.zeros(3), np.diag([1.0, 4.0, 9.0]))
-    second = gaussian(70, np.array([1.0, 0.0, -2.0]), np.diag([4.0, 4.0, 1.0]), 1)
+    second = gaussian(70, np.array([1.0, 0.0, -2.0]), np.diag([4.0, 4.0, 1.0]), seed=1)
     # |shift|^2 + sum of (sigma1 - sigma2)^2
     assert fidelity.frechet_distance(first, second) == pytest.approx(5.0 + 1 + 0 + 4)
 
@@ -73,7 +73,7 @@ def test_frechet_distance_of_turned_gaussians_agrees_with_the_matrix_root():
 def test_frechet_distance_holds_with_fewer_samples_than_dimensions():
     # The same Gaussians of 3 dimensions, turned into a subspace of 60
     first = gaussian(20, np.zeros(3), np.diag([1.0, 4.0, 9.0]))
-    second = gaussian(25, np.array([1.0, 0.0, -2.0]), np.diag([4.0, 4.0, 1.0]), 1)
+    second = gaussian(25, np.array([1.0, 0.0, -2.0]), np.diag([4.0, 4.0, 1.0]), seed=1)
     axes = np.linalg.qr(np.random.default_rng(3).normal(size=(60, 3)))[0]
     assert fidelity.frechet_distance(first @ axes.T, second @ axes.T) == pytest.approx(10.0)
     # and of full rank: against the eigenvalues of the covariances' product

@@ -11,12 +11,13 @@ def block(request, monkeypatch):
     monkeypatch.setattr(pooled_features, "BLOCK", request.param)
 
 
-def memorised(training, ids, held_out, other_ids, synthetic):
+def memorised(training, held_out, synthetic):
+    """Audit of (features, patients) of training and of held-out samples."""
     return memorisation.audit(
-        training=training,
-        training_patients=ids,
-        held_out=held_out,
-        held_out_patients=other_ids,
+        training=training[0],
+        training_patients=training[1],
+        held_out=held_out[0],
+        held_out_patients=held_out[1],
         synthetic=synthetic,
     )
 
@@ -32,7 +33,7 @@ def audited(generator, synthetic_of, held_out=20, samples=5, within=0.3):
     training, ids = slices(generator, 30, 10, within=within)
     others, other_ids = slices(generator, held_out, samples, within=within)
     others_named = np.char.add("new ", other_ids)
-    return memorised(training, ids, others, others_named, synthetic_of(generator, training))
+    return memorised((training, ids), (others, others_named), synthetic_of(generator, training))
 
 
 def new_patients(generator, training):
@@ -79,10 +80,8 @@ def test_a_few_copied_patients_among_many_new_ones_are_found():
 def test_the_limit_is_that_of_the_smallest_of_the_held_out_patients(held_out, wanted):
     generator = np.random.default_rng(0)
     found = memorised(
-        generator.normal(size=(9, 2)),
-        np.arange(9),
-        generator.normal(size=(held_out, 2)),
-        np.arange(9, 9 + held_out),
+        (generator.normal(size=(9, 2)), np.arange(9)),
+        (generator.normal(size=(held_out, 2)), np.arange(9, 9 + held_out)),
         generator.normal(size=(5000, 2)),
     )
     assert found.limit_1 == pytest.approx(wanted, abs=0.005)
@@ -95,7 +94,7 @@ def test_who_copies_nothing_is_seldom_called_a_copier(held_out, samples, within)
     def others(generator, training):
         return slices(generator, 120, 1, within=within)[0]
 
-    found = [audited(generator, others, held_out, samples, within) for _ in range(150)]
+    found = [audited(generator, others, held_out=held_out, samples=samples, within=within) for _ in range(150)]
     assert np.mean([x.memorised for x in found]) < 0.05 + 3 * 0.018
     assert np.mean([x.p_value <= 0.05 for x in found]) < 0.05 + 3 * 0.018
 
@@ -104,7 +103,7 @@ def test_ranks_agree_with_mann_and_whitney():
     generator = np.random.default_rng(3)
     training, held_out, synthetic = (generator.normal(size=(n, 3)) for n in (20, 9, 25))
     synthetic *= 0.8
-    found = memorised(training, np.arange(20), held_out, np.arange(20, 29), synthetic)
+    found = memorised((training, np.arange(20)), (held_out, np.arange(20, 29)), synthetic)
     own, others = (euclidean_distances(x, training).min(axis=1) for x in (synthetic, held_out))
     wanted = stats.mannwhitneyu(others, own, use_continuity=False, alternative="greater", method="asymptotic")
     assert 0.001 < wanted.pvalue < 0.999
@@ -117,7 +116,7 @@ def test_ranks_agree_with_mann_and_whitney():
 def test_closest_five_percent_of_forty_are_those_below_the_second():
     held_out = np.arange(1.0, 41)[:, None]  # at distances 1, 2, ... from the one training sample
     synthetic = np.array([[0.5], [1.0], [1.5], [2.0], [9.0]])
-    found = memorised(np.zeros((1, 1)), np.zeros(1), held_out, np.arange(1, 41), synthetic)
+    found = memorised((np.zeros((1, 1)), np.zeros(1)), (held_out, np.arange(1, 41)), synthetic)
     assert (found.share_nearer_1, found.share_nearer_5) == (1 / 5, 3 / 5)  # below 1, below 2
     # 1.0 ties with one and 2.0 with another: of 40 each, 40, 39.5, 39, 38.5 and 31.5 are farther
     assert found.auroc == pytest.approx((40 + 39.5 + 39 + 38.5 + 31.5) / 200)
@@ -128,10 +127,10 @@ def test_each_held_out_patient_counts_once_whatever_its_samples():
     training, ids = slices(generator, 10, 3)
     held_out, synthetic = slices(generator, 8, 1)[0], slices(generator, 30, 1)[0]
     other_ids = np.arange(8).astype(str)
-    wanted = memorised(training, ids, held_out, other_ids, synthetic)
+    wanted = memorised((training, ids), (held_out, other_ids), synthetic)
     repeats = np.array([9, 1, 1, 5, 1, 1, 2, 1])
-    repeated = (np.repeat(x, repeats, axis=0) for x in (held_out, other_ids))
-    found = memorised(training, ids, *repeated, synthetic)
+    repeated = [np.repeat(x, repeats, axis=0) for x in (held_out, other_ids)]
+    found = memorised((training, ids), repeated, synthetic)
     for name, value in found._asdict().items():
         assert value == pytest.approx(getattr(wanted, name)), name
 
@@ -142,9 +141,11 @@ def test_scale_and_order_change_no_share(block):
     held_out, other_ids = slices(generator, 8, 2)
     other_ids = np.char.add("new ", other_ids)
     synthetic = np.concatenate([slices(generator, 30, 1)[0], training[:12]])
-    wanted = memorised(training, ids, held_out, other_ids, synthetic)
+    wanted = memorised((training, ids), (held_out, other_ids), synthetic)
     order = generator.permutation(len(training))
-    found = memorised(100 * training[order], ids[order], 100 * held_out[::-1], other_ids[::-1], 100 * synthetic[::-1])
+    found = memorised(
+        (100 * training[order], ids[order]), (100 * held_out[::-1], other_ids[::-1]), 100 * synthetic[::-1]
+    )
     assert wanted.copied_patients
     for name in set(wanted._fields) - {"median_synthetic", "median_held_out"}:
         assert getattr(found, name) == pytest.approx(getattr(wanted, name)), name
@@ -154,6 +155,6 @@ def test_scale_and_order_change_no_share(block):
 def test_ids_that_do_not_fit_are_refused():
     x = np.zeros((2, 2))
     with pytest.raises(ValueError, match="patient b is in training and held out"):
-        memorised(x, np.array(["a", "b"]), x, np.array(["b", "c"]), x)
+        memorised((x, np.array(["a", "b"])), (x, np.array(["b", "c"])), x)
     with pytest.raises(ValueError, match="3 and 2 patients for 2 training and 2 held-out samples"):
-        memorised(x, np.array(["a", "b", "c"]), x, np.array(["d", "e"]), x)
+        memorised((x, np.array(["a", "b", "c"])), (x, np.array(["d", "e"])), x)

@@ -60,19 +60,33 @@ def test_axes_hold_the_runs_own_value_in_order(base):
     assert [(point.name, point.reference) for point in found] == [
         ("start=pre-trained", False),
         ("start=scratch", True),
-        *(("implementation=gan_loss", True), ("implementation=augmentation+gan_loss", False)),
-        *(("implementation=correct", False), ("implementation=gan_loss+gan_networks", False)),
-        *(("tap=conv3", False), ("tap=conv5", True), ("tap=uconv1", False)),
-        *(("gan=acgan", True), ("gan=infogan", False), ("gan=cgan", False)),
-        *(("filters=64", False), ("filters=128", True), ("filters=256", False)),
+        ("implementation=gan_loss", True),
+        ("implementation=augmentation+gan_loss", False),
+        ("implementation=correct", False),
+        ("implementation=gan_loss+gan_networks", False),
+        ("tap=conv3", False),
+        ("tap=conv5", True),
+        ("tap=uconv1", False),
+        ("gan=acgan", True),
+        ("gan=infogan", False),
+        ("gan=cgan", False),
+        ("filters=64", False),
+        ("filters=128", True),
+        ("filters=256", False),
     ]
 
 
 def test_curve_of_the_rarer_grade_ends_where_grades_are_equal(base):
     found = points(base(synthetic_added=25), sweep_added=("0", "9", "10", "50", "all"))
     assert [point.name for point in found] == [
-        *("added=0", "added=9", "added=10", "added=25", "added=50", "added=all"),  # 25 is the run's
-        *("balancing=9", "balancing=all"),  # 10 is all
+        "added=0",
+        "added=9",
+        "added=10",
+        "added=25",
+        "added=50",
+        "added=all",  # 25 is the run's
+        "balancing=9",
+        "balancing=all",  # 10 is all
     ]
     assert [point.arms for point in found] == [("baseline",), *[("augmented",)] * 7]
     assert found[-1].changes == {"synthetic_added": 0, "synthetic_to": "rarer"}
