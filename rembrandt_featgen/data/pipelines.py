@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.data import sampling_order
-from rembrandt_featgen.data.augmentation_modes import AUGMENTATIONS
+from rembrandt_featgen.data import augmentation, reference_augmentation, sampling_order
 from rembrandt_featgen.data.store import Store, untuned
 
+# The ways in which Table 1 can be applied; each is a module with `draw`, `apply` and `augment`.
+AUGMENTATIONS = {"correct": augmentation, "reference": reference_augmentation}
 _FOREVER = 2**40  # epochs
 
 
@@ -37,25 +38,25 @@ def text(names: np.ndarray) -> np.ndarray:
     return np.array([name.decode() for name in names], str)
 
 
-def training_slices(folder: Path, batch: int, augmentation: str | None) -> Callable[[tf.Tensor], tf.data.Dataset]:
+def training_slices(folder: Path, batch: int, mode: str | None) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """One epoch of shuffled training slices as (image, mask) batches, for `endless`.
 
     Args:
       folder: the slices stage's.
       batch: slices in a batch.
-      augmentation: one of `AUGMENTATIONS`: how Table 1 is applied, with other draws in each batch of each epoch; None
+      mode: one of `AUGMENTATIONS`: how Table 1 is applied, with other draws in each batch of each epoch; None
         for slices as they are.
     """
     store = Store(folder, "train")
 
     def make_epoch(key):
         batches = store.dataset(sampling_order.permutation(len(store), key)).batch(batch)
-        if augmentation is None:
+        if mode is None:
             return batches.map(_image_and_mask)
 
         def augment_batch(step, records):
             draws = tf.random.experimental.stateless_fold_in(key, step)
-            return AUGMENTATIONS[augmentation].augment(records["image"], records["mask"], draws)
+            return AUGMENTATIONS[mode].augment(records["image"], records["mask"], draws)
 
         return batches.enumerate().map(augment_batch, num_parallel_calls=2)
 
@@ -78,11 +79,9 @@ def steps_per_epoch(count: int, batch: int) -> int:
     return -(-count // batch)
 
 
-def graded_training_slices(
-    folder: Path, batch: int, augmentation: str | None
-) -> Callable[[tf.Tensor], tf.data.Dataset]:
+def labelled_training_slices(folder: Path, batch: int, mode: str | None) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """`training_slices` with the label of each slice: (image, (mask, label)) batches, for `endless`."""
-    make_pairs = training_slices(folder, batch, augmentation)
+    make_pairs = training_slices(folder, batch, mode)
     labels = tf.constant(Store(folder, "train").labels, tf.int32)
 
     def make_epoch(key):
@@ -93,18 +92,18 @@ def graded_training_slices(
     return make_epoch
 
 
-def graded_slice_pairs(folder: Path, split: str, batch: int) -> tf.data.Dataset:
+def labelled_slice_pairs(folder: Path, split: str, batch: int) -> tf.data.Dataset:
     """`slice_pairs` with the label of each slice: (image, (mask, label)) batches."""
     return slices(folder, split, batch).map(lambda record: (record["image"], (record["mask"], record["label"])))
 
 
-def tumour_slices(folder: Path, split: str) -> np.ndarray:
-    """How many slices of LGG and of HGG have tumour, [2] int."""
+def tumour_slices(folder: Path, split: str, num_classes: int) -> np.ndarray:
+    """How many slices of each class have tumour, [num_classes] int."""
     store, labels = Store(folder, split), []
     for record in store.dataset():
         if record["mask"].numpy().any():
             labels.append(int(record["label"]))
-    return np.bincount(labels, minlength=2)
+    return np.bincount(labels, minlength=num_classes)
 
 
 def _image_and_mask(records):

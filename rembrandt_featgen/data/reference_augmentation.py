@@ -1,46 +1,49 @@
-"""The augmentations of Table 1 as the TensorLayer original computes them, so that the difference can be measured.
+"""The augmentations of Table 1 as the reference implementation (TensorLayer) computes them, to measure the difference.
 
-Order and ranges are those of `augment`. What differs, and changes results:
+Order and ranges are those of `augmentation`. What differs, and changes results:
 
     1. Each technique resamples the result of the one before: up to five interpolations blur the image, and what one
-       technique moves out of the image is lost to the next. (`augment`: one interpolation of the composed map.)
+       technique moves out of the image is lost to the next. (`augmentation`: one interpolation of the composed map.)
     2. What comes from beyond the edge is 0, which in normalised slices is the mean intensity, brighter than the
-       background; and pixels within one step beyond the edge are 0 outright. (`augment`: each channel's background.)
-    3. The mask is interpolated bilinearly, too: soft edges, which the loss takes as they are. (`augment`: nearest.)
+       background; and pixels within one step beyond the edge are 0 outright. (`augmentation`: each channel's
+       background.)
+    3. The mask is interpolated bilinearly, too: soft edges, which the loss takes as they are. (`augmentation`:
+       nearest.)
     4. The elastic distortion has one noise map for both axes: everything moves along one diagonal.
     5. That noise is seeded by the clock's second, and a batch is augmented by threads within it: here, all images of a
-       batch get the same field. (`augment`: a field for each image.)
+       batch get the same field. (`augmentation`: a field for each image.)
     6. Shear by an angle s in radians moves columns, not rows: (x, y) is read at (x cos s, y - x sin s), which is a
        vertical shear with a little zoom, where Table 1 says "horizontally".
     7. Zoom draws height and width apart, so that shapes are stretched by up to 22%, and reads at (1 + zoom) times the
        position: content is 1 / (1 + zoom) as large.
 
 Left out, as they change nothing that one could measure: rotation and shift turn and move the other way (both are
-drawn evenly around 0), and TensorLayer 1's centre of rotation is off by one pixel, which 2.2.5 has mended.
-`zoom_multi` is taken as in TensorLayer 1, with which the original ran; that of 2.2.5 fails.
+drawn evenly around 0), and TensorLayer 1's centre of rotation is off by one pixel, which 2.2.5 has fixed.
+`zoom_multi` is taken as in TensorLayer 1, with which the reference implementation ran; that of 2.2.5 fails.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from rembrandt_featgen.data import augmentation, warps
-from rembrandt_featgen.data.augmentation import TABLE_1, Parameters, Ranges
+from rembrandt_featgen.data import augmentation_parameters, warps
+from rembrandt_featgen.data.augmentation import checked
+from rembrandt_featgen.data.augmentation_parameters import TABLE_1, Parameters, Ranges
 
 
-def draw(seed: tf.Tensor, batch: int | tf.Tensor, height: int, width: int, ranges: Ranges = TABLE_1) -> Parameters:
+def draw(seed: tf.Tensor, batch: int | tf.Tensor, *, height: int, width: int, ranges: Ranges = TABLE_1) -> Parameters:
     """Draws the parameters of a batch; the same seed gives the same ones, on every device.
 
     Args:
-      seed, batch, height, width, ranges: as for `augment.draw`.
+      seed, batch, height, width, ranges: as for `augmentation_parameters.draw`.
 
     Returns:
-      Parameters in the origin's terms: the displacement is the same for all images and both axes, and `zoom` is
-      [batch, 2], (x, y).
+      Parameters in the reference implementation's terms: the displacement is the same for all images and both axes,
+      and `zoom` is [batch, 2], (x, y).
 
     Reference: the paper, Table 1; TensorLayer, `prepro`.
     """
-    drawn = augmentation.draw(seed, batch, height, width, ranges)
+    drawn = augmentation_parameters.draw(seed, batch, height=height, width=width, ranges=ranges)
     field = drawn.displacement[:1, ..., :1]
     other = tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int64), 1)
     zoom = ranges.zoom * tf.random.stateless_uniform([batch, 2], other, -1.0, 1.0, alg="philox")
@@ -63,16 +66,17 @@ def apply(images: tf.Tensor, masks: tf.Tensor, parameters: Parameters) -> tuple[
 
     Reference: the paper, Table 1; TensorLayer, `prepro`.
     """
-    images, masks = augmentation.checked(images, masks)
+    images, masks = checked(images, masks)
     return _apply(images, masks, parameters)
 
 
 def augment(
-    images: tf.Tensor, masks: tf.Tensor, seed: tf.Tensor, ranges: Ranges = TABLE_1
+    images: tf.Tensor, masks: tf.Tensor, seed: tf.Tensor, *, ranges: Ranges = TABLE_1
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Draws parameters and applies them; args and returns as for `draw` and `apply`."""
-    images, masks = augmentation.checked(images, masks)
-    return apply(images, masks, draw(seed, tf.shape(images)[0], *images.shape[1:3], ranges))
+    images, masks = checked(images, masks)
+    _, height, width, _ = images.shape
+    return apply(images, masks, draw(seed, tf.shape(images)[0], height=height, width=width, ranges=ranges))
 
 
 @tf.function(jit_compile=True)

@@ -80,10 +80,11 @@ def read_bilinear(values: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     Returns:
       [batch, rows, columns, channels] float32.
     """
-    return _blend(*_read(values, x, y))
+    above, below, right, down = _read(values, x, y)
+    return _blend(above, below, right=right, down=down)
 
 
-def read_with_mask(values: tf.Tensor, masks: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def read_with_mask(values: tf.Tensor, masks: tf.Tensor, *, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Reads images bilinearly and their masks at the nearest pixel (ties go right and down), and 0 beyond the edge.
 
     The mask travels in the last bit of every channel, so that one read serves both, twice as fast. That changes the
@@ -101,7 +102,7 @@ def read_with_mask(values: tf.Tensor, masks: tf.Tensor, x: tf.Tensor, y: tf.Tens
     above, below, right, down = _read(tf.bitcast(bits, tf.float32), x, y)
     top, bottom = (tf.where(right >= 0.5, tf.math.imag(pair), tf.math.real(pair)) for pair in (above, below))
     nearest = tf.bitcast(tf.where(down >= 0.5, bottom, top)[..., :1], tf.int32)
-    return _blend(above, below, right, down), tf.cast(tf.bitwise.bitwise_and(nearest, 1), masks.dtype)
+    return _blend(above, below, right=right, down=down), tf.cast(tf.bitwise.bitwise_and(nearest, 1), masks.dtype)
 
 
 def _read(values, x, y):
@@ -125,7 +126,7 @@ def _read(values, x, y):
     return tf.gather(pairs, index), tf.gather(pairs, index + stride), right[..., None], down[..., None]
 
 
-def _blend(above, below, right, down):
+def _blend(above, below, *, right, down):
     top = (1.0 - right) * tf.math.real(above) + right * tf.math.imag(above)
     bottom = (1.0 - right) * tf.math.real(below) + right * tf.math.imag(below)
     return (1.0 - down) * top + down * bottom

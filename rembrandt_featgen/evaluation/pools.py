@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen.data import pipelines
-from rembrandt_featgen.data.augmentation_modes import AUGMENTATIONS
+from rembrandt_featgen.data.pipelines import AUGMENTATIONS
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.evaluation import loaded_features
 from rembrandt_featgen.features.reading import open_features

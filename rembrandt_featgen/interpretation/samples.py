@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.data.augmentation import TABLE_1, Parameters, Ranges
-from rembrandt_featgen.data.augmentation_modes import AUGMENTATIONS
+from rembrandt_featgen.data.augmentation_parameters import TABLE_1, Parameters, Ranges
+from rembrandt_featgen.data.pipelines import AUGMENTATIONS
 from rembrandt_featgen.data.store import Store
 
 
@@ -100,7 +100,7 @@ def augmented(
     """
     mode = AUGMENTATIONS[augmentation]
     height, width = mask.shape
-    random = mode.draw(tf.constant([seed, 0]), 2, height, width, ranges)
+    random = mode.draw(tf.constant([seed, 0]), 2, height=height, width=width, ranges=ranges)
     strongest = [True, True, random.displacement[0], ranges.angle, ranges.shift, ranges.shear, ranges.zoom]
     fields = []
     for place, (alone, together) in enumerate(zip(strongest, random), 1):

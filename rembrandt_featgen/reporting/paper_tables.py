@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.data.augmentation import TABLE_1, Ranges
+from rembrandt_featgen.data.augmentation_parameters import TABLE_1, Ranges
 from rembrandt_featgen.reporting.study_tables import csv_text
 
 # Technique, parameter, the paper's value, and the field of `Ranges` that holds the run's.

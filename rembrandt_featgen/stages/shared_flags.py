@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rembrandt_featgen.cohort import layouts
 from rembrandt_featgen.core import cli, rundir
-from rembrandt_featgen.data.augmentation_modes import AUGMENTATIONS
+from rembrandt_featgen.data.pipelines import AUGMENTATIONS
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.nn import mixed_precision
 

@@ -145,7 +145,7 @@ def run(config: Config) -> None:
             network = class_aware.ClassAware(
                 unet, weight=config.unet_class_weight, class_weights=weights, seed=config.seed
             )
-            training, pairs = pipelines.graded_training_slices, pipelines.graded_slice_pairs
+            training, pairs = pipelines.labelled_training_slices, pipelines.labelled_slice_pairs
         network.compile(optimizer, start.loss, _MEASURES)
         shown = _with_tumour(slices, "validation")
         checkpointing = Checkpointing(stage.path, network, monitor="val_iou", patience=config.unet_patience)
@@ -195,7 +195,7 @@ def _start_from(checkpoint, unet, *, modalities, config) -> None:
 
 def _class_weights(slices: Path, classes: Classes, config) -> np.ndarray:
     """Weights by label that make classes equal over the training slices with tumour, whose mean weight is 1."""
-    counts = pipelines.tumour_slices(slices, "train")
+    counts = pipelines.tumour_slices(slices, "train", classes.count)
     if not counts.all():
         raise InputError(
             f"--unet_class_weight={config.unet_class_weight:g} needs training slices with tumour of every class, "

@@ -7,7 +7,7 @@ import pytest
 import scipy.ndimage
 import tensorflow as tf
 
-from rembrandt_featgen.data import augmentation, warps
+from rembrandt_featgen.data import augmentation, augmentation_parameters, warps
 
 BATCH, HEIGHT, WIDTH, CHANNELS = 3, 32, 40, 2
 CENTRE = np.array([(HEIGHT - 1) / 2, (WIDTH - 1) / 2])  # (row, column), as scipy counts
@@ -24,7 +24,7 @@ def batch_of(batch=BATCH, height=HEIGHT, width=WIDTH, channels=CHANNELS):
 
 def given(**values):
     """Parameters that are the identity but for `values`, the same for every image of the batch."""
-    parameters = augmentation.identity(BATCH, HEIGHT, WIDTH)
+    parameters = augmentation_parameters.identity(BATCH, HEIGHT, WIDTH)
     tiled = {k: tf.convert_to_tensor(np.stack([np.asarray(v)] * BATCH)) for k, v in values.items()}
     tiled = {k: tf.cast(v, getattr(parameters, k).dtype) for k, v in tiled.items()}
     return parameters._replace(**tiled)
@@ -139,21 +139,25 @@ def test_technique_agrees_with_an_independent_implementation(case):
 )
 def test_conventions_worked_by_hand(values, expected):
     image = tf.reshape(tf.range(1.0, 10.0), [1, 3, 3, 1])
-    parameters = augmentation.identity(1, 3, 3)._replace(**{k: tf.constant([v]) for k, v in values.items()})
+    parameters = augmentation_parameters.identity(1, 3, 3)._replace(**{k: tf.constant([v]) for k, v in values.items()})
     result, _ = augmentation.apply(image, tf.zeros_like(image), parameters)
     np.testing.assert_allclose(result[0, ..., 0], expected, atol=1e-5)
 
 
 def test_identity_changes_nothing():
     images, masks = batch_of()
-    result_images, result_masks = augmentation.apply(images, masks, augmentation.identity(BATCH, HEIGHT, WIDTH))
+    result_images, result_masks = augmentation.apply(
+        images, masks, augmentation_parameters.identity(BATCH, HEIGHT, WIDTH)
+    )
     np.testing.assert_allclose(result_images, images, atol=1e-5)
     np.testing.assert_array_equal(result_masks, masks)
 
 
 def test_no_range_changes_nothing():
     images, masks = batch_of()
-    result_images, result_masks = augmentation.augment(images, masks, [1, 2], augmentation.Ranges(*[0.0] * 8))
+    result_images, result_masks = augmentation.augment(
+        images, masks, [1, 2], ranges=augmentation_parameters.Ranges(*[0.0] * 8)
+    )
     np.testing.assert_allclose(result_images, images, atol=1e-4)
     np.testing.assert_array_equal(result_masks, masks)
 
@@ -188,10 +192,13 @@ def test_seeds():
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).mean() > 0.1
     integers = [
-        augmentation.draw(tf.constant([1, 2], dtype), 8, 16, 16).angle.numpy() for dtype in (tf.int32, tf.int64)
+        augmentation.draw(tf.constant([1, 2], dtype), 8, height=16, width=16).angle.numpy()
+        for dtype in (tf.int32, tf.int64)
     ]
     np.testing.assert_array_equal(*integers)
-    assert len({float(angle) for angle in augmentation.draw([1, 2], 8, 16, 16).angle}) == 8  # one for each image
+    assert (
+        len({float(angle) for angle in augmentation.draw([1, 2], 8, height=16, width=16).angle}) == 8
+    )  # one for each image
 
 
 def test_image_and_mask_move_together():
@@ -219,14 +226,14 @@ def test_elastic_field_is_scipys_on_the_same_noise(height):
     width = height - 8
     noise = np.random.default_rng(2).uniform(-1, 1, (1, 2, height, width)).astype(np.float32)
     alpha, sigma = {240: (720, 24), 64: (720 * (64 / 240) ** 2, 6.4)}[height]
-    result = augmentation.elastic(noise, height, width).numpy()
+    result = augmentation_parameters.elastic(noise, height, width).numpy()
     for axis in (0, 1):
         expected = scipy.ndimage.gaussian_filter(noise[0, axis], sigma, mode="constant", cval=0) * alpha
         np.testing.assert_allclose(result[0, ..., axis], expected, atol=1e-4)
 
 
 def test_drawn_elastic_field_deviates_and_correlates_like_scipys():
-    drawn = augmentation.draw([5, 6], 600, 240, 240).displacement.numpy()
+    drawn = augmentation.draw([5, 6], 600, height=240, width=240).displacement.numpy()
     assert drawn.shape == (600, 41, 41, 2)
     # Exact for scipy's: the rows of its filter, and the variance 1/3 of uniform noise in [-1, 1].
     rows = scipy.ndimage.gaussian_filter1d(np.eye(240), 24, axis=0, mode="constant")
@@ -256,13 +263,13 @@ def test_the_lattice_is_fine_enough():
 
 
 def test_every_size_is_deformed_alike():
-    small, large = (augmentation.draw([8, 9], 50, n, n).displacement.numpy() / n for n in (60, 240))
+    small, large = (augmentation.draw([8, 9], 50, height=n, width=n).displacement.numpy() / n for n in (60, 240))
     assert small.shape == large.shape
     assert small.std() == pytest.approx(large.std(), rel=0.03)
 
 
 def test_every_technique_is_drawn_over_its_range():
-    parameters = augmentation.draw([3, 1], 4000, 8, 8)
+    parameters = augmentation.draw([3, 1], 4000, height=8, width=8)
     for flip in (parameters.flip_horizontal, parameters.flip_vertical):
         assert flip.dtype == tf.bool
         assert np.mean(flip) == pytest.approx(0.5, abs=0.04)
@@ -285,11 +292,16 @@ def test_every_technique_is_drawn_over_its_range():
 
 
 def test_table_1():
-    assert augmentation.Ranges() == (0.5, 0.5, 720.0, 24.0, math.radians(20), 0.10, 0.05, 0.10) == augmentation.TABLE_1
+    assert (
+        augmentation_parameters.Ranges()
+        == (0.5, 0.5, 720.0, 24.0, math.radians(20), 0.10, 0.05, 0.10)
+        == augmentation_parameters.TABLE_1
+    )
 
 
 @pytest.mark.parametrize(
-    "function", [augmentation.augment, lambda i, m, _: augmentation.apply(i, m, augmentation.identity(1, 8, 8))]
+    "function",
+    [augmentation.augment, lambda i, m, _: augmentation.apply(i, m, augmentation_parameters.identity(1, 8, 8))],
 )
 def test_errors_quote_what_was_received(function):
     images, masks = tf.zeros([1, 8, 8, 1]), tf.zeros([1, 8, 8, 1])

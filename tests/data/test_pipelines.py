@@ -83,7 +83,7 @@ def test_augmented_slices_differ_from_the_stored_and_from_epoch_to_epoch(slices,
     make_epoch = pipelines.training_slices(slices, 7, augmentation)
     seen = [epoch_of(make_epoch, seed)[0][0].numpy() for seed in (5, 6)]
     masks = epoch_of(make_epoch, 5)[0][1].numpy()
-    assert (set(np.unique(masks)) <= {0, 1}) == (augmentation == "correct")  # the origin's are soft
+    assert (set(np.unique(masks)) <= {0, 1}) == (augmentation == "correct")  # the reference's are soft
     for image in seen[0]:
         assert np.abs(stored - image).mean((1, 2, 3)).min() > 0.1
         assert np.abs(seen[1] - image).mean((1, 2, 3)).min() > 0.1
@@ -124,11 +124,11 @@ def test_set_seed_repeats_initial_weights_and_noise():
 
 
 @pytest.mark.parametrize("augmentation", [None, "correct"])
-def test_graded_training_slices_are_the_plain_ones_with_their_labels(slices, augmentation):
-    graded = epoch_of(pipelines.graded_training_slices(slices, 3, augmentation), 5)
+def test_labelled_training_slices_are_the_plain_ones_with_their_labels(slices, augmentation):
+    labelled = epoch_of(pipelines.labelled_training_slices(slices, 3, augmentation), 5)
     plain = epoch_of(pipelines.training_slices(slices, 3, augmentation), 5)
-    assert same([(image, mask) for image, (mask, _) in graded], plain)
-    labels = [int(label) for _, (_, labels) in graded for label in labels]
+    assert same([(image, mask) for image, (mask, _) in labelled], plain)
+    labels = [int(label) for _, (_, labels) in labelled for label in labels]
     # The tumour of slice i has 4 + i rows of 6, and its label is i % 2.
     areas = [
         int(mask.sum())
@@ -138,8 +138,8 @@ def test_graded_training_slices_are_the_plain_ones_with_their_labels(slices, aug
     assert labels == [(area // 6 - 4) % 2 for area in areas] != sorted(labels)
 
 
-def test_graded_pairs_in_the_order_of_writing(slices):
-    images, masks, labels = zip(*((i, m, y) for i, (m, y) in pipelines.graded_slice_pairs(slices, "train", 3)))
+def test_labelled_pairs_in_the_order_of_writing(slices):
+    images, masks, labels = zip(*((i, m, y) for i, (m, y) in pipelines.labelled_slice_pairs(slices, "train", 3)))
     assert same(list(zip(images, masks)), list(pipelines.slice_pairs(slices, "train", 3)))
     np.testing.assert_array_equal(np.concatenate(labels), [0, 1, 0, 1, 0, 1, 0])
 
@@ -148,10 +148,10 @@ def test_graded_pairs_in_the_order_of_writing(slices):
     ("labels", "with_tumour", "wanted"),
     [([1, 1, 0, 1], [1, 0, 1, 1], [1, 2]), ([1, 0], [0, 1], [1, 0]), ([1], [0], [0, 0])],
 )
-def test_slices_with_tumour_are_counted_by_grade(labels, with_tumour, wanted, tmp_path):
+def test_slices_with_tumour_are_counted_by_class(labels, with_tumour, wanted, tmp_path):
     with Writer(tmp_path, "train", SLICE) as writer:
         for i, (label, tumour) in enumerate(zip(labels, with_tumour)):
             mask = np.zeros((16, 16, 1))
             mask[0, 0] = tumour
             writer.write({"image": np.zeros((16, 16, 1)), "mask": mask}, f"patient {i}", slice_index=i, label=label)
-    np.testing.assert_array_equal(pipelines.tumour_slices(tmp_path, "train"), wanted)
+    np.testing.assert_array_equal(pipelines.tumour_slices(tmp_path, "train", 2), wanted)

@@ -1,4 +1,4 @@
-"""The origin's augmentations against TensorLayer itself, and each quirk against the correct ones."""
+"""The reference implementation's augmentations against TensorLayer itself, and each quirk against the correct ones."""
 
 import math
 
@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 import tensorlayer as tl
 
-from rembrandt_featgen.data import augmentation, reference_augmentation
+from rembrandt_featgen.data import augmentation, augmentation_parameters, reference_augmentation
 
 SIZE, SECOND = 32, 1_600_000_000
-SCALE = SIZE / augmentation.ELASTIC_HEIGHT
+SCALE = SIZE / augmentation_parameters.ELASTIC_HEIGHT
 
 
 @pytest.fixture(scope="module")
@@ -26,20 +26,20 @@ def masks():
 
 def given(**values):
     """Parameters that are the identity but for `values`, the same for three images."""
-    parameters = augmentation.identity(3, SIZE, SIZE)._replace(zoom=tf.zeros([3, 2]))
+    parameters = augmentation_parameters.identity(3, SIZE, SIZE)._replace(zoom=tf.zeros([3, 2]))
     return parameters._replace(
         **{k: tf.cast(np.stack([v] * 3), getattr(parameters, k).dtype) for k, v in values.items()}
     )
 
 
 def elastic_noise():
-    """What the original draws in that second, in [-1, 1)."""
+    """What the reference implementation draws in that second, in [-1, 1)."""
     return np.random.RandomState(SECOND).rand(SIZE, SIZE) * 2 - 1
 
 
 def field():
     noise = np.repeat(elastic_noise()[None, None], 2, 1).astype(np.float32)
-    return augmentation.elastic(tf.constant(noise), SIZE, SIZE)[0].numpy()
+    return augmentation_parameters.elastic(tf.constant(noise), SIZE, SIZE)[0].numpy()
 
 
 def zoomed(values, x, y):
@@ -93,26 +93,28 @@ def test_techniques_are_tensorlayers(names, images, masks, monkeypatch):
 
 
 def changed(technique, value, images, masks):
-    """Of one technique: images and masks by the correct code, then by the origin's."""
-    other = augmentation.identity(3, SIZE, SIZE)._replace(**{technique: tf.constant([value] * 3)})
-    origin = [value, value] if technique == "zoom" else value
+    """Of one technique: images and masks by the correct code, then by the reference implementation's."""
+    other = augmentation_parameters.identity(3, SIZE, SIZE)._replace(**{technique: tf.constant([value] * 3)})
+    reference = [value, value] if technique == "zoom" else value
     return augmentation.apply(images, masks, other), reference_augmentation.apply(
-        images, masks, given(**{technique: origin})
+        images, masks, given(**{technique: reference})
     )
 
 
 def test_fill_is_zero_not_the_background(images, masks):
     """What shifts in is brighter than what lies there in normalised slices."""
     dark = images - 5.0  # background below the mean, which is 0
-    (correct, _), (origin, _) = changed("shift", [-0.25, 0.0], dark, masks)  # content goes left; the origin's, right
+    (correct, _), (reference, _) = changed(
+        "shift", [-0.25, 0.0], dark, masks
+    )  # content goes left; the reference's, right
     np.testing.assert_allclose(correct[0, :, -8:, 0], np.full((SIZE, 8), dark[0, ..., 0].min()), atol=1e-4)
-    np.testing.assert_array_equal(origin[0, :, :8, 0], np.zeros((SIZE, 8)))
+    np.testing.assert_array_equal(reference[0, :, :8, 0], np.zeros((SIZE, 8)))
 
 
 def test_masks_are_interpolated(images, masks):
-    (_, correct), (_, origin) = changed("angle", 0.2, images, masks)
+    (_, correct), (_, reference) = changed("angle", 0.2, images, masks)
     assert set(np.unique(correct)) == {0, 1}
-    between = np.mean((origin.numpy() > 0.01) & (origin.numpy() < 0.99))
+    between = np.mean((reference.numpy() > 0.01) & (reference.numpy() < 0.99))
     assert between > 0.03
 
 
@@ -126,7 +128,7 @@ def test_what_is_moved_out_is_lost_and_steps_blur(images, masks):
     once, _ = augmentation.apply(
         images,
         masks,
-        augmentation.identity(3, SIZE, SIZE)._replace(
+        augmentation_parameters.identity(3, SIZE, SIZE)._replace(
             displacement=tf.fill([3, SIZE, SIZE, 2], 0.0) + [3.2, 0.0], shift=tf.fill([3, 2], 0.0) + [0.1, 0.0]
         ),
     )
@@ -134,30 +136,31 @@ def test_what_is_moved_out_is_lost_and_steps_blur(images, masks):
 
 
 def test_one_elastic_field_for_both_axes_and_the_whole_batch():
-    origin, correct = (
-        module.draw([3, 4], 5, 64, 64).displacement.numpy() for module in (reference_augmentation, augmentation)
+    reference, correct = (
+        module.draw([3, 4], 5, height=64, width=64).displacement.numpy()
+        for module in (reference_augmentation, augmentation)
     )
-    np.testing.assert_array_equal(origin[..., 0], origin[..., 1])
-    np.testing.assert_array_equal(origin, np.broadcast_to(origin[:1], origin.shape))
+    np.testing.assert_array_equal(reference[..., 0], reference[..., 1])
+    np.testing.assert_array_equal(reference, np.broadcast_to(reference[:1], reference.shape))
     assert np.abs(correct[..., 0] - correct[..., 1]).mean() > 0.1
     assert np.abs(correct[0] - correct[1]).mean() > 0.1
 
 
 def test_shear_is_vertical():
-    """The middle row stands still where rows are moved; by the origin, the middle column (and rows are displaced)."""
+    """The middle row stands still where rows are moved; in the reference implementation the middle column does."""
     rows = np.repeat(np.arange(33.0)[:, None], 33, 1)[None, ..., None].astype(np.float32)  # does not vary along a row
-    parameters = augmentation.identity(1, 33, 33)._replace(shear=tf.constant([0.05]), zoom=tf.zeros([1, 2]))
-    origin, _ = reference_augmentation.apply(rows, np.zeros_like(rows), parameters)
+    parameters = augmentation_parameters.identity(1, 33, 33)._replace(shear=tf.constant([0.05]), zoom=tf.zeros([1, 2]))
+    reference, _ = reference_augmentation.apply(rows, np.zeros_like(rows), parameters)
     correct, _ = augmentation.apply(rows, np.zeros_like(rows), parameters._replace(zoom=tf.zeros([1])))
     inner = slice(4, -4)
     np.testing.assert_allclose(correct[0, inner, inner, 0], rows[0, inner, inner, 0], atol=1e-4)
     np.testing.assert_allclose(  # read at y - x sin(0.05)
-        origin[0, 16, inner, 0], 16 - (np.arange(33)[inner] - 16) * math.sin(0.05), atol=1e-4
+        reference[0, 16, inner, 0], 16 - (np.arange(33)[inner] - 16) * math.sin(0.05), atol=1e-4
     )
 
 
 def test_zoom_stretches_and_reads_at_the_factor(images, masks):
-    drawn = reference_augmentation.draw([1, 2], 4000, 8, 8)
+    drawn = reference_augmentation.draw([1, 2], 4000, height=8, width=8)
     x, y = drawn.zoom.numpy().T / 0.10
     for values in (x, y):
         assert (values.min(), values.max()) == (pytest.approx(-1, abs=0.01), pytest.approx(1, abs=0.01))
@@ -170,9 +173,11 @@ def test_zoom_stretches_and_reads_at_the_factor(images, masks):
 
 
 def test_all_but_elastic_field_and_zoom_is_drawn_alike():
-    origin, correct = (module.draw([5, 6], 7, 64, 64) for module in (reference_augmentation, augmentation))
+    reference, correct = (
+        module.draw([5, 6], 7, height=64, width=64) for module in (reference_augmentation, augmentation)
+    )
     for name in ("flip_horizontal", "flip_vertical", "angle", "shift", "shear"):
-        np.testing.assert_array_equal(getattr(origin, name), getattr(correct, name))
+        np.testing.assert_array_equal(getattr(reference, name), getattr(correct, name))
 
 
 def test_within_tf_data_it_gives_the_same(images, masks):

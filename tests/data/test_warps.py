@@ -29,7 +29,7 @@ def test_reads_worked_values(x, y, bilinear, nearest):
     x, y = tf.constant(x, shape=[1, 1, 1]), tf.constant(y, shape=[1, 1, 1])
     assert warps.read_bilinear(IMAGE, x, y).numpy().item() == pytest.approx(bilinear, abs=1e-5)
     for value in range(1, 7):
-        image, mask = warps.read_with_mask(IMAGE, value == IMAGE, x, y)
+        image, mask = warps.read_with_mask(IMAGE, value == IMAGE, x=x, y=y)
         assert image.numpy().item() == pytest.approx(bilinear, abs=1e-5)
         assert mask.numpy().item() == (nearest == value)
 
@@ -51,7 +51,7 @@ def test_reads_like_scipy():
     bilinear = np.stack([expected(1, values[..., channel]) for channel in (0, 1)], -1)
     assert bilinear.shape == (3, 7, 5, 2)
     np.testing.assert_allclose(warps.read_bilinear(values, x, y), bilinear, atol=1e-5)
-    images, labels = warps.read_with_mask(values, masks, x, y)
+    images, labels = warps.read_with_mask(values, masks, x=x, y=y)
     np.testing.assert_allclose(images, bilinear, atol=1e-5)
     np.testing.assert_array_equal(labels[..., 0], expected(0, masks[..., 0]))
 
@@ -60,7 +60,7 @@ def test_reads_like_scipy():
 def test_the_masks_type_is_kept_and_nothing_of_it_is_left_in_the_image(dtype):
     x, y = tf.range(3.0)[None, None, :] * tf.ones([1, 2, 1]), tf.range(2.0)[None, :, None] * tf.ones([1, 1, 3])
     masks = tf.cast(IMAGE > 2.0, dtype)
-    images, labels = warps.read_with_mask(tf.zeros_like(IMAGE), masks, x, y)
+    images, labels = warps.read_with_mask(tf.zeros_like(IMAGE), masks, x=x, y=y)
     assert labels.dtype == dtype
     np.testing.assert_array_equal(labels, masks)
     np.testing.assert_allclose(images, 0.0, atol=1e-40)

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.data import augmentation
+from rembrandt_featgen.data.augmentation_parameters import Ranges
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.interpretation import samples
 
@@ -83,10 +84,10 @@ def test_each_technique_alone_at_its_strongest_and_all_together_at_random(monkey
         return tf.constant(images), tf.constant(masks)
 
     monkeypatch.setattr(augmentation, "apply", keep)
-    ranges = augmentation.Ranges(angle=math.radians(30), shift=0.2, shear=0.25, zoom=0.5)
+    ranges = Ranges(angle=math.radians(30), shift=0.2, shear=0.25, zoom=0.5)
     image, mask = np.zeros((20, 20, 1), np.float32), np.zeros((20, 20), np.uint8)
     _, _, names = samples.augmented(image, mask, seed=3, ranges=ranges)
-    drawn = augmentation.draw(tf.constant([3, 0]), 2, 20, 20, ranges)
+    drawn = augmentation.draw(tf.constant([3, 0]), 2, height=20, width=20, ranges=ranges)
     wanted = {
         "flip_horizontal": (1, True),
         "flip_vertical": (2, True),

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.data.augmentation import TABLE_1
+from rembrandt_featgen.data.augmentation_parameters import TABLE_1
 from rembrandt_featgen.reporting import paper_tables
 
 CLASSES = Classes.of(("LGG", "HGG"))

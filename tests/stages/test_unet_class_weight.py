@@ -137,7 +137,7 @@ def test_resumed_training_is_the_unbroken_one(with_class, prepared, tmp_path, mo
 
 
 def test_class_weights_count_training_slices_with_tumour(prepared, monkeypatch):
-    monkeypatch.setattr(pipelines, "tumour_slices", lambda folder, split: np.array([30, 10]))
+    monkeypatch.setattr(pipelines, "tumour_slices", lambda folder, split, num_classes: np.array([30, 10]))
     np.testing.assert_allclose(
         train_unet._class_weights(prepared, Classes.of(("LGG", "HGG")), train_unet.Config(unet_class_weight=1.0)),
         [2 / 3, 2.0],
@@ -145,7 +145,7 @@ def test_class_weights_count_training_slices_with_tumour(prepared, monkeypatch):
 
 
 def test_class_without_tumour_is_said(prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipelines, "tumour_slices", lambda folder, split: np.array([0, 7]))
+    monkeypatch.setattr(pipelines, "tumour_slices", lambda folder, split, num_classes: np.array([0, 7]))
     with pytest.raises(InputError, match=r"--unet_class_weight=0\.5 .*none of LGG; take --unet_class_weight=0"):
         finetuned(prepared, tmp_path / "run", unet_class_weight=0.5)
     assert not list((tmp_path / "run").glob("unet*"))
