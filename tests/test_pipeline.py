@@ -85,7 +85,7 @@ def run(tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("pipeline") / "run"
     command = [ROOT / "tools" / "reproduce", f"--flagfile={TINY}", f"--run_dir={run_dir}"]
     environment = {**os.environ, "REPRODUCE_PYTHON": sys.executable}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return run_dir, done
 
