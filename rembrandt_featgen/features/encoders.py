@@ -34,7 +34,7 @@ def encoder(unet: tf.keras.Model, folder: Path) -> tf.keras.Model:
 
 
 def encoder_of_run(run_dir: Path, precision: str) -> tf.keras.Model:
-    """`encoder` of a run whose stage extract_features is done, with a U-Net of its own.
+    """`encoder` of a run whose stage extract_features is done, with a U-Net that shares nothing.
 
     Args:
       run_dir: of the run.

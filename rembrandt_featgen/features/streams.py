@@ -50,7 +50,7 @@ def labelled_features(
         parts = [features.dataset(tf.gather(some, order)) for features, some, order in zip(opened, records, numbers)]
         if len({part.element_spec["feature"].dtype for part in parts}) > 1:
             parts = [part.map(in_float32, num_parallel_calls=2) for part in parts]
-        # each source is read on its own, ahead of its turns
+        # each source is read by itself, ahead of its turns
         merged = tf.data.Dataset.choose_from_datasets(parts, tf.data.Dataset.from_tensor_slices(turns))
         return merged.batch(batch).map(_feature_and_label, num_parallel_calls=2)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 # Where each way was faster or as fast, in bfloat16 and in float32, of the shapes of the U-Net and of the ACGAN.
-_SMALL, _LARGE = 30 * 30, 120 * 120  # positions that are made; with a stride of n, n^2 times as many count as small
+_SMALL, _LARGE = 30 * 30, 120 * 120  # positions of the output; with a stride of n, n^2 times as many count as small
 _WIDE_KERNEL, _WIDE_INPUT = 256, 64  # channels
 
 

@@ -60,7 +60,7 @@ def write_points(
     """Writes points for the projector: projector_config.pbtxt, the points and what is known of each.
 
     Args:
-      folder: of its own among TensorBoard's logs.
+      folder: for this cloud alone, among TensorBoard's logs.
       name: of the cloud.
       values: [n, dimensions].
       header: names of what is known, at least two.
@@ -78,7 +78,7 @@ def write_points(
 
 
 def write_trials(logs: Path, trials: Mapping[str, tuple[Mapping, Mapping, Mapping]]) -> None:
-    """Writes trials for the HParams tab: a session each, in a folder of its own, with its curves beside its metrics.
+    """Writes trials for the HParams tab: a session each, in a folder each, with its curves beside its metrics.
 
     Args:
       logs: folder of the experiment.

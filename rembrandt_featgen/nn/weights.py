@@ -24,7 +24,7 @@ def load(model: tf.keras.Model, path: Path) -> None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             model.set_weights([arrays[name] for name in arrays.files])
-    except Exception as error:  # zip, numpy and Keras each have exceptions of their own
+    except Exception as error:  # zip, numpy and Keras each raise exceptions of different kinds
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{path} does not hold this network's weights ({reason}); delete {path.parent} to redo it"

@@ -66,7 +66,7 @@ def read(path: Path, flag: str = "--unet_weights") -> Checkpoint:
         if len(content) > MAX_BYTES:
             raise ValueError(f"larger than {MAX_BYTES} bytes")
         return Checkpoint(_arrays(content), hashlib.sha256(content).hexdigest())
-    except Exception as error:  # zip, numpy and pickle each have exceptions of their own
+    except Exception as error:  # zip, numpy and pickle each raise exceptions of different kinds
         reason = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())[:300]
         raise InputError(
             f"{flag}={path}: cannot take weights from this file ({reason}); give an .npz that TensorLayer's "
@@ -177,7 +177,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Dtype:
-    """Stands in for numpy.dtype: a float type or that of objects."""
+    """In place of numpy.dtype: a float type or that of objects."""
 
     def __init__(self, code, align, copy):
         if not isinstance(code, str) or not re.fullmatch("f2|f4|f8|O4|O8", code):
@@ -189,7 +189,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands in for numpy.ndarray; `value` is a float array, or the list of them that an object array holds."""
+    """In place of numpy.ndarray; `value` is a float array, or the list of them that an object array holds."""
 
     def __init__(self, kind, shape, typecode):
         if kind is not _NDARRAY:

@@ -52,7 +52,7 @@ class TruncatedNormal(tf.keras.initializers.Initializer):
     """TensorLayer's truncated normal, which Keras can save; it takes the global seed.
 
     Args:
-      stddev: before the values beyond two deviations are drawn again.
+      stddev: of the normal distribution that is cut at two deviations.
     """
 
     def __init__(self, stddev: float = 0.02):

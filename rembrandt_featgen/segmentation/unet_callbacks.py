@@ -12,8 +12,8 @@ class CrossEntropyStart(tf.keras.callbacks.Callback):
     """Soft dice, helped by cross-entropy in the first steps and whenever it sticks.
 
     Where a network predicts no tumour anywhere, the gradient of soft dice vanishes and training can stay there for
-    good; that of cross-entropy does not. Its weight falls from 1 to 0 over `steps`; should hardly any tumour be found
-    at the end of an epoch, the help starts again and a warning says so.
+    good; that of cross-entropy does not. Its weight falls from 1 to 0 over `steps`; should hardly any tumour be
+    predicted at the end of an epoch, the help starts again and a warning says so.
 
     Args:
       loss: of (truth, probability), per slice or for the batch.
@@ -46,7 +46,7 @@ class CrossEntropyStart(tf.keras.callbacks.Callback):
         """Starts the help again where training sticks."""
         if logs["sensitivity"] < 0.01 and self._steps and self._remaining == 0.0:
             logging.warning(
-                "epoch %d: stuck, %.1f%% of the tumour's pixels are found; cross-entropy helps for %d more steps",
+                "epoch %d: stuck, %.1f%% of the tumour's pixels are predicted; cross-entropy helps for %d more steps",
                 epoch + 1,
                 100 * logs["sensitivity"],
                 self._steps,

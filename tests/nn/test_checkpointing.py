@@ -55,7 +55,7 @@ def best_weight(callback):
     ],
 )
 def test_best_epoch_and_its_weights_are_kept(tmp_path, monitor, mode, values, best):
-    callback, _ = log(tmp_path, values, monitor, mode)
+    callback, _ = log(tmp_path, values, monitor=monitor, mode=mode)
     assert callback.best_epoch == best
     assert best_weight(callback) == best
     assert json.loads((tmp_path / "history.json").read_text()) == {"loss": [0.5] * len(values), "val_iou": values}

@@ -36,7 +36,7 @@ def png(width, height):
 
 
 def test_every_number_of_a_finished_stage_is_a_scalar(tmp_path):
-    stage = rundir.Stage("unet", tmp_path, tmp_path / "logs", False, {"inputs": {}})
+    stage = rundir.Stage(name="unet", path=tmp_path, logs=tmp_path / "logs", done=False, record={"inputs": {}})
     rows = [{"arm": "baseline", "unit": "slice", "accuracy": {"HGG": 0.5}, "mcc": np.nan, "ci95": {"mcc": [0, 1]}}]
     table = {"test": {"iou": np.float32(0.25), "by_patient": {"A": 0.1}}}
     tensorboard.complete(

@@ -58,7 +58,7 @@ def test_by_hand():
     masks, images = np.zeros((2, 2, 4, 1)), np.zeros((2, 2, 4, 1))
     masks[:, 0] = 1
     images[0, 0], images[0, 1, :2] = 1, 1
-    found = scoring.evaluate(np.asarray, batches(images, masks, ["a", "a"], 2))
+    found = scoring.evaluate(np.asarray, batches(images, masks, ["a", "a"], size=2))
     assert found["hard_dice"] == pytest.approx((0.8 + 0.0) / 2, abs=1e-5)
     assert found["soft_dice_loss"] == pytest.approx((0.2 + 1.0) / 2, abs=1e-5)
     assert found["iou"] == pytest.approx((4 / 6 + 0.0) / 2, abs=1e-5)
@@ -68,7 +68,8 @@ def test_by_hand():
 
 
 def test_no_tumour_anywhere():
-    found = scoring.evaluate(np.asarray, batches(np.zeros((2, 2, 2, 1)), np.zeros((2, 2, 2, 1)), ["a", "b"], 2))
+    nothing = np.zeros((2, 2, 2, 1))
+    found = scoring.evaluate(np.asarray, batches(nothing, nothing, ["a", "b"], size=2))
     assert found["hard_dice"] == found["iou"] == 1.0  # nothing is wrong
     assert np.isnan(found["patient_hard_dice"])
     assert np.isnan(found["patient_hard_dice_ci95"]).all()

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rembrandt_featgen.nn import mixed_precision
+from rembrandt_featgen.segmentation import losses, unet_callbacks
 from rembrandt_featgen.segmentation.unet import TAPS, build_unet, tap_model
 
 
@@ -221,6 +223,16 @@ def test_keras_saves_loads_and_clones_it(tmp_path, initializer, precision):
         np.testing.assert_array_equal(tap_model(copy, "uconv3")(images), tap_model(unet, "uconv3")(images))
         assert copy.get_layer("conv2_1").compute_dtype == precision
         assert not {id(weight) for weight in copy.weights} & {id(weight) for weight in unet.weights}
+
+
+def test_trained_unet_is_saved_without_its_loss(tmp_path):
+    unet, start = build_unet(1, 2), unet_callbacks.CrossEntropyStart(losses.batch_soft_dice_loss, 4)
+    unet.compile(mixed_precision.adam(1e-3), start.loss, [losses.iou])
+    images, masks = pixels_and_masks()
+    unet.fit(images, masks, verbose=0)
+    unet.save(tmp_path / "unet.keras")
+    loaded = tf.keras.models.load_model(tmp_path / "unet.keras", compile=False)
+    np.testing.assert_array_equal(loaded(images), unet(images))
 
 
 def test_saved_model_equals_the_live_model(narrow, tmp_path):

@@ -56,7 +56,7 @@ def test_help_starts_again_where_training_sticks(caplog, done, sensitivity, weig
     with caplog.at_level(logging.WARNING, logger="absl"):
         start.on_epoch_end(6, {"sensitivity": sensitivity})
     assert float(start.loss(TRUTH, PROBABILITY)) == pytest.approx(2.0 + weight * CROSS_ENTROPY, rel=1e-6)
-    assert ("epoch 7: stuck, 0.9% of the tumour's pixels are found" in caplog.text) == warned
+    assert ("epoch 7: stuck, 0.9% of the tumour's pixels are predicted" in caplog.text) == warned
 
 
 def test_help_fades_inside_a_compiled_training():

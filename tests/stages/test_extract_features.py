@@ -48,7 +48,7 @@ def run_dir(unet, tmp_path):
     return tmp_path
 
 
-def wanted(unet, run_dir, split, tap):
+def features_of(unet, run_dir, *, split, tap):
     images = [record["image"] for record in Store(run_dir / "slices", split).dataset()]
     return tap_model(unet, tap)(tf.stack(images)).numpy()
 
@@ -75,7 +75,9 @@ def test_features_of_each_slice(features_from, tap, shape, unet, run_dir):
         assert features.shape == shape
         assert features.patients == [f"{split} {i // 2}" for i in range(count)]
         assert features.labels.tolist() == [i % 2 for i in range(count)]
-        np.testing.assert_allclose(found["feature"], wanted(unet, run_dir, split, tap), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            found["feature"], features_of(unet, run_dir, split=split, tap=tap), rtol=1e-4, atol=1e-5
+        )
         assert found["patient"].astype(str).tolist() == features.patients
         assert found["slice"].tolist() == list(range(count))
         assert found["label"].tolist() == features.labels.tolist()
@@ -117,7 +119,7 @@ def test_type_and_codec_on_disk(dtype, codec, digits, unet, run_dir):
     header = json.loads((run_dir / "features" / "train.jsonl").read_text().splitlines()[0])
     assert header == {"tensors": {"feature": [[16, 16, 2 * WIDTH], dtype]}, "codec": codec}
     found = everything(run_dir / "features", "train")["feature"]
-    np.testing.assert_allclose(found, wanted(unet, run_dir, "train", "conv2"), rtol=digits, atol=1e-5)
+    np.testing.assert_allclose(found, features_of(unet, run_dir, split="train", tap="conv2"), rtol=digits, atol=1e-5)
 
 
 def test_killed_extraction_resumes_after_the_last_whole_shard(unet, run_dir, monkeypatch, caplog):
@@ -147,7 +149,9 @@ def test_killed_extraction_resumes_after_the_last_whole_shard(unet, run_dir, mon
     assert {name: (run_dir / "features" / name).stat().st_mtime_ns for name in times} == times
     found = everything(run_dir / "features", "train")
     assert found["slice"].tolist() == list(range(7))
-    np.testing.assert_allclose(found["feature"], wanted(unet, run_dir, "train", "conv5"), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        found["feature"], features_of(unet, run_dir, split="train", tap="conv5"), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_store_of_another_unet_is_refused(run_dir):

@@ -85,7 +85,7 @@ def test_training_starts_from_the_checkpoint(run, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("initializer", unet.INITIALIZERS)
-def test_biases_of_the_origin_start_at_0(run, initializer, caplog):
+def test_biases_of_the_reference_implementation_start_at_0(run, initializer, caplog):
     """The head's is that of the tumour's share with the other initial weights."""
     with caplog.at_level(logging.WARNING, logger="absl"):
         train_unet.run(train_unet.Config(str(run), unet_initializer=initializer, **STILL))

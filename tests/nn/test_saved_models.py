@@ -1,0 +1,17 @@
+import tensorflow as tf
+
+from rembrandt_featgen.nn import saved_models
+
+
+def test_functions_are_saved_with_their_weights_and_the_first_is_the_default(tmp_path):
+    factor, spec = tf.Variable(3.0), [tf.TensorSpec([], tf.float32, name="x")]
+    times = tf.function(lambda x: {"y": factor * x}, input_signature=spec)
+    plus = tf.function(lambda x: {"y": factor + x}, input_signature=spec)
+    module, signatures = saved_models.module_and_signatures([factor], times=times, plus=plus)
+    tf.saved_model.save(module, str(tmp_path), signatures)
+    loaded = tf.saved_model.load(str(tmp_path))
+    assert set(loaded.signatures) == {"times", "plus", "serving_default"}
+    found = {name: float(one(x=tf.constant(5.0))["y"]) for name, one in loaded.signatures.items()}
+    assert found == {"times": 15.0, "plus": 8.0, "serving_default": 15.0}
+    loaded.weights[0].assign(10.0)
+    assert float(loaded.times(5.0)["y"]) == 50.0
