@@ -1,4 +1,4 @@
-"""Training of a classifier on features in memory, made for many hundreds of trainings on one core.
+"""Training of a classifier on features in memory, fast where there are many hundreds of trainings on one core.
 
 A network and its epoch are traced once for each architecture and used again by every later training: what differs
 between arms (samples, class weights, focusing, mixing) goes in as tensors, weights and optimizer are set back.

@@ -122,7 +122,7 @@ def segmentation(folds: Sequence[Fold]) -> dict:
 
 
 def generators(folds: Sequence[Fold]) -> list[dict]:
-    """Measures of each generator: mean and deviation over the folds in which it made features of each class."""
+    """Measures of each generator: mean and deviation over the folds in which there were features of each class."""
     measured: dict[str, list[dict]] = {}
     for fold in folds:
         for arm, figures in fold.records["train_arms"]["figures"]["generators"].items():

@@ -136,7 +136,7 @@ def _warnings(folds: Sequence[Fold], cohort: dict, *, rows: Sequence[dict], gene
     for row in generators:
         if row["folds"] < len(folds):
             lines.append(
-                f"{row['arm']} made features of one class only, or none, in {len(folds) - row['folds']} of "
+                f"{row['arm']} has features of one class only, or none, in {len(folds) - row['folds']} of "
                 f"{len(folds)} folds: its measures are over the others."
             )
     if folds[0].records["extract_features"]["figures"].get("tap") == crops.TAP:

@@ -21,7 +21,7 @@ from rembrandt_featgen.generation.gan_kinds import KINDS
 
 # Stages that a point may learn itself, in order.
 LEARNT = ("train_unet", "extract_features", "train_generators", "generate_synthetic", "train_classifiers")
-# Of the inputs of each, those of before it that a point may have made anew.
+# Of the inputs of each, those before it that a point may have learnt itself.
 _SOURCES = {
     "train_unet": (),
     "extract_features": ("train_unet",),
@@ -68,7 +68,7 @@ class Base:
         (kind,) = point.changes.get("generators", (self.kind,))
         records = dict(self.records)
         for name in ("train_generators", "generate_synthetic"):
-            with contextlib.suppress(InputError):  # it has none, or of other features; then the point learns its own
+            with contextlib.suppress(InputError):  # none, or of other features: the point learns it itself
                 records[name] = rundir.find(self.run_dir, name, kind).record
         return dataclasses.replace(self, kind=kind, records=records)
 

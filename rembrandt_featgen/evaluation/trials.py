@@ -93,7 +93,7 @@ class Trained:
         """[n] float64 probabilities of the positive class, fast: no network is built.
 
         Args:
-          features: [n, h, w, channels] in the U-Net's own units.
+          features: [n, h, w, channels] in the units of the U-Net.
         """
         fitter = fitting.fitter(self.architecture)
         fitter.set_weights(self.weights)

@@ -25,7 +25,7 @@ def detection_power(
       labels: [patients given] in {0, 1}, both present.
       arm: out-of-fold predictions of these patients.
       patients: size of the simulated cohorts; at least two of each class must be in it.
-      simulations: cohorts drawn.
+      simulations: how many cohorts.
       draws: resamples behind each interval, the same for all cohorts.
       seed: of both.
 

@@ -1,7 +1,7 @@
-"""Runs a study: nested cross-validation over patients, in each fold of which every arm is learnt anew and tested.
+"""Runs a study: nested cross-validation over patients, in each fold of which every arm is trained and tested.
 
-A fold learns everything from its own training patients: normalisation, U-Net, scale of features, generator, filter,
-amount of synthetic data and threshold. Folds that are done are skipped; those that were killed go on.
+A fold learns everything from its training patients: normalisation, U-Net, scale of features, generator, filter,
+amount of synthetic data and threshold. Folds that are done are skipped; those that were killed are resumed.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from rembrandt_featgen.stages import (
 
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 _FOLD = stages.modules(registry.FOLD)
-_OF_GENERATORS = ("train_generators", "generate_synthetic")  # nobody waits for a generator that no arm draws from
+_OF_GENERATORS = ("train_generators", "generate_synthetic")  # not trained where no arm draws from a generator
 _OWN = [
-    ("cv_workers", int, cli.flag(1, "Folds that are learnt at the same time, each in a process.", minimum=1)),
+    ("cv_workers", int, cli.flag(1, "Folds that are trained at the same time, each in a process.", minimum=1)),
 ]
 _GIVEN_BY_FOLD = {"split_file", "test_fraction", "test_counts"}
 Config = dataclasses.make_dataclass(
@@ -49,7 +49,7 @@ Config = dataclasses.make_dataclass(
 
 
 def run(config) -> None:
-    """Deals the folds, learns each, and gathers them into report/; ends with the report's path and its verdict."""
+    """Assigns the folds, trains each, and gathers them into report/; ends with the report's path and its verdict."""
     # now rather than after the first fold's networks
     chosen = train_arms.chosen_arms(config)
     shared_flags.check_generators(config)
@@ -91,7 +91,7 @@ def run(config) -> None:
 
 
 def learn_folds(jobs: list[list[tuple[str, object]]], workers: int) -> None:
-    """Runs jobs in processes of their own, the machine's cores shared between them.
+    """Runs each job in a process, the machine's cores shared between them.
 
     Args:
       jobs: each the stages of one fold, (name, config), in order; all have the fold's run_dir.

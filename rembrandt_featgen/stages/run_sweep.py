@@ -3,9 +3,9 @@
 The axes: start of the U-Net, modes of the reference implementation, source of features, kind of generator, filters, and
 added features.
 
-Each point is a run of its own in RUN/sweep_points/<axis>=<value>, with the settings of the base run but for the one.
-What it shares with the base run is linked to, not done again; what is its own is skipped, resumed or done again like
-all stages. Every axis holds the base run's own value. Nothing is done without one of the --sweep_ flags.
+Each point is a run in RUN/sweep_points/<axis>=<value>, with the settings of the base run but for the one. What it
+shares with the base run is linked to, not done again; all else is skipped, resumed or done again as in any run. Every
+axis holds the value of the base run. Nothing is done without one of the --sweep_ flags.
 """
 
 from __future__ import annotations

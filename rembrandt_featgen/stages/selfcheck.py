@@ -1,6 +1,6 @@
-"""Checks a study's own honesty: random labels must give chance, a planted leak be caught, a planted signal be found.
+"""Checks that a study can be trusted: random labels give chance, a planted leak is caught, a planted signal is found.
 
-The findings stand in run_dir/selfcheck/selfcheck.json, from where the report of a study in the same run_dir takes them.
+The findings are stored in run_dir/selfcheck/selfcheck.json, where the report of a study in the same run_dir reads them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from rembrandt_featgen.cohort import layouts, manifest, split_files, volumes
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import loaded_features
-from rembrandt_featgen.measures import memorisation, permutation
+from rembrandt_featgen.evaluation import self_checks
+from rembrandt_featgen.evaluation.self_checks import Finding
 from rembrandt_featgen.stages import (
     crossvalidate,
     make_phantom,
@@ -27,7 +27,6 @@ from rembrandt_featgen.stages import (
 )
 
 CHECKS = ("random_labels", "planted_leak", "planted_signal")
-_LEVEL = 0.05
 _OWN = [
     ("checks", tuple[str, ...], cli.flag(CHECKS, f"Which, of {', '.join(CHECKS)}.")),
     (
@@ -37,15 +36,6 @@ _OWN = [
     ),
 ]
 Config = dataclasses.make_dataclass("Config", [*stages.all_fields([crossvalidate]), *_OWN], frozen=True)
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """What a check found."""
-
-    check: str
-    passed: bool
-    finding: str
 
 
 def run(config) -> list[Finding]:
@@ -77,18 +67,7 @@ def random_labels(config, home: Path) -> Finding:
     """Shuffles the labels among patients: whatever an arm then seems to know would come from a leak or from luck."""
     folder = home / "random_labels"
     _random_study(config, folder)
-    report = rundir.read_json(folder / registry.folder("write_study_report") / "report.json")
-    rows = [row for row in report["arms"] if row["unit"] == "patient"]
-    adjusted = permutation.holm([row["p_against_chance"] for row in rows])
-    beyond = [row["arm"] for row, p in zip(rows, adjusted) if p < _LEVEL]
-    low, high = rows[0]["ci95"]["balanced_accuracy"]
-    return Finding(
-        "random_labels",
-        low <= 0.5 <= high and not beyond,
-        f"balanced accuracy per patient of {rows[0]['arm']} {rows[0]['balanced_accuracy']:.2f} (95% interval {low:.2f} "
-        f"to {high:.2f}, chance 0.50); arms that differ from chance after Holm's adjustment: "
-        f"{', '.join(beyond) or 'none'} of {len(rows)}",
-    )
+    return self_checks.random_labels(_report(folder))
 
 
 def _random_study(config, folder: Path) -> None:
@@ -108,18 +87,18 @@ def planted_leak(config, home: Path) -> Finding:
     _random_study(config, home / "random_labels")  # done already, but for --checks=planted_leak
     folder = home / "planted_leak"
     folder.mkdir(parents=True, exist_ok=True)
+    first_fold = sorted((home / "random_labels" / registry.FOLD_RUNS).iterdir())[0]
+    features = first_fold / registry.folder("extract_features")
     caught = {
         "a patient under two names": _two_names(config, folder),
         "a patient in two splits": _two_splits(folder),
-        "a generator that gives back its training samples": _copies(home / "random_labels" / registry.FOLD_RUNS),
+        "a generator that gives back its training samples": self_checks.copies_are_caught(features),
     }
-    missed = [leak for leak, found in caught.items() if not found]
-    told = "; ".join(f"{leak}: {found or 'NOT caught'}" for leak, found in caught.items())
-    return Finding("planted_leak", not missed, told)
+    return self_checks.planted_leaks(caught)
 
 
 def _two_names(config, folder: Path) -> str:
-    """Adds a patient's volume again, brighter and under another name; returns what `prepare` says of it."""
+    """Adds a patient's volume again, brighter and under another name; returns how prepare_slices caught it."""
     patients, classes = _cohort(config)
     victim, images = patients[0], {}
     for modality, path in patients[0].images.items():
@@ -138,7 +117,7 @@ def _two_names(config, folder: Path) -> str:
 
 
 def _two_splits(folder: Path) -> str:
-    """Writes a split with a patient in training and test; returns what the reader says of it."""
+    """Writes a split with a patient in training and test; returns how the reader caught it."""
     groups = {name: {"HGG": ["VICTIM", name], "LGG": [f"{name}_2"]} for name in ("train", "test")}
     path = folder / "split.json"
     path.write_text(json.dumps({**groups, "validation": {"HGG": [], "LGG": []}}))
@@ -147,22 +126,6 @@ def _two_splits(folder: Path) -> str:
     except RuntimeError as error:
         return "caught" if "VICTIM" in str(error) else ""
     return ""
-
-
-def _copies(home: Path) -> str:
-    """Audits a generator that adds 1% of noise to what it has seen, on the features of the first fold."""
-    features = sorted(home.iterdir())[0] / registry.folder("extract_features")
-    train, test = (loaded_features.load(features, split) for split in ("train", "test"))
-    pooled = [part.features.mean(axis=(1, 2)) for part in (train, test)]
-    noise = 0.01 * pooled[0].std(axis=0) * np.random.default_rng(0).standard_normal(pooled[0].shape)
-    audit = memorisation.audit(
-        training=pooled[0],
-        training_patients=train.patients,
-        held_out=pooled[1],
-        held_out_patients=test.patients,
-        synthetic=pooled[0] + noise,
-    )
-    return f"caught ({len(audit.copied_patients)} patients named)" if audit.memorised else ""
 
 
 def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
@@ -190,8 +153,7 @@ def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
                 cv_grouping="patient",
             )
         )
-        report = rundir.read_json(folder / registry.folder("write_study_report") / "report.json")
-        row = next(row for row in report["arms"] if row["unit"] == "patient")
+        row = next(row for row in _report(folder)["arms"] if row["unit"] == "patient")
         rows.append(
             {
                 "patients": n,
@@ -200,13 +162,12 @@ def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
                 "ci95": row["ci95"]["balanced_accuracy"],
             }
         )
-    found = rows[-1]["ci95"][0] > 0.5
-    told = "; ".join(
-        f"{row['patients']} patients: {row['balanced_accuracy']:.2f} ({row['ci95'][0]:.2f} to {row['ci95'][1]:.2f})"
-        for row in rows
-    )
-    planted = f"difficulty {config.phantom_difficulty:g}, balanced accuracy by number of patients: {told}"
-    return Finding("planted_signal", found, planted), rows
+    return self_checks.planted_signal(rows, config.phantom_difficulty), rows
+
+
+def _report(folder: Path) -> dict:
+    """report.json of the study in a folder."""
+    return rundir.read_json(folder / registry.folder("write_study_report") / "report.json")
 
 
 def _cohort(config) -> Cohort:

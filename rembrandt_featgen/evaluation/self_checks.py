@@ -1,0 +1,100 @@
+"""What the self-checks of a study find: rules by which each passes, apart from the studies that it needs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rembrandt_featgen.evaluation import loaded_features
+from rembrandt_featgen.measures import memorisation, permutation
+from rembrandt_featgen.measures.power import CHANCE
+
+_LEVEL = 0.05
+_NOISE = 0.01  # of a generator that copies, in deviations of each channel
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Result of a check.
+
+    Attributes:
+      check: its name.
+      passed: whether the study did what it should.
+      finding: the numbers, in a sentence.
+    """
+
+    check: str
+    passed: bool
+    finding: str
+
+
+def random_labels(report: Mapping) -> Finding:
+    """Passes where no arm of a study of shuffled labels differs from chance.
+
+    Args:
+      report: report.json of that study.
+    """
+    rows = [row for row in report["arms"] if row["unit"] == "patient"]
+    adjusted = permutation.holm([row["p_against_chance"] for row in rows])
+    beyond = [row["arm"] for row, p in zip(rows, adjusted) if p < _LEVEL]
+    low, high = rows[0]["ci95"]["balanced_accuracy"]
+    return Finding(
+        check="random_labels",
+        passed=low <= CHANCE <= high and not beyond,
+        finding=f"balanced accuracy per patient of {rows[0]['arm']} {rows[0]['balanced_accuracy']:.2f} (95% interval "
+        f"{low:.2f} to {high:.2f}, chance 0.50); arms that differ from chance after Holm's adjustment: "
+        f"{', '.join(beyond) or 'none'} of {len(rows)}",
+    )
+
+
+def planted_leaks(caught: Mapping[str, str]) -> Finding:
+    """Passes where every leak was caught.
+
+    Args:
+      caught: leak to how it was caught; "" where it was not.
+    """
+    return Finding(
+        check="planted_leak",
+        passed=all(caught.values()),
+        finding="; ".join(f"{leak}: {how or 'NOT caught'}" for leak, how in caught.items()),
+    )
+
+
+def copies_are_caught(features: Path) -> str:
+    """Audits a generator that adds 1% of noise to its training samples; says how it was caught, "" where it was not.
+
+    Args:
+      features: folder of extract_features.
+    """
+    train, test = (loaded_features.load(features, split) for split in ("train", "test"))
+    training, held_out = (part.features.mean(axis=(1, 2)) for part in (train, test))
+    noise = _NOISE * training.std(axis=0) * np.random.default_rng(0).standard_normal(training.shape)
+    audit = memorisation.audit(
+        training=training,
+        training_patients=train.patients,
+        held_out=held_out,
+        held_out_patients=test.patients,
+        synthetic=training + noise,
+    )
+    return f"caught ({len(audit.copied_patients)} patients named)" if audit.memorised else ""
+
+
+def planted_signal(rows: Sequence[Mapping], difficulty: float) -> Finding:
+    """Passes where the largest cohort shows the difference between the phantom's classes.
+
+    Args:
+      rows: patients, balanced_accuracy and ci95 of a study of each size, the largest last.
+      difficulty: of the phantom.
+    """
+    accuracies = "; ".join(
+        f"{row['patients']} patients: {row['balanced_accuracy']:.2f} ({row['ci95'][0]:.2f} to {row['ci95'][1]:.2f})"
+        for row in rows
+    )
+    return Finding(
+        check="planted_signal",
+        passed=rows[-1]["ci95"][0] > CHANCE,
+        finding=f"difficulty {difficulty:g}, balanced accuracy by number of patients: {accuracies}",
+    )
