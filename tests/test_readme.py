@@ -43,15 +43,17 @@ def test_links_lead_somewhere(guide):
     assert [link for link in links if not link.startswith("http") and not (folder / link).exists()] == []
 
 
+def is_there(path):
+    """Whether it is a file or a folder, or "module.name" of something in a file "module.py"."""
+    return path.exists() or path.with_suffix(".py").exists()
+
+
 @pytest.mark.parametrize("guide", GUIDES)
 def test_paths_in_backticks_and_commands_are_there(guide):
     """Paths of this repository: below tools/, flags/, tests/ or rembrandt_featgen/, from the root or from the guide."""
     text = (ROOT / guide).read_text()
     paths = re.findall(r"(?<![\w/.])((?:tools|flags|tests|rembrandt_featgen)/[\w./-]*\w)(?![\w<*{]|\.\.\.)", text)
-    missing = [
-        path for path in paths if not (ROOT / path).exists() and not (ROOT / guide).parent.joinpath(path).exists()
-    ]
-    assert missing == []
+    assert [path for path in paths if not any(is_there(home / path) for home in (ROOT, (ROOT / guide).parent))] == []
     for name in re.findall(r"rembrandt_featgen\.stages\.(\w+)", text):
         assert (ROOT / "rembrandt_featgen" / "stages" / f"{name}.py").exists(), name
 
