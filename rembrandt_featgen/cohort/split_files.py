@@ -20,7 +20,7 @@ def write_split(path: str | Path, assignment: Mapping[str, str], cohort: Cohort)
       cohort: the patients of the assignment, and the classes.
     """
     groups: dict[str, dict[str, list[str]]] = {
-        split: {name: [] for name in reversed(cohort.classes.names)} for split in SPLITS
+        split: {name: [] for name in cohort.classes.positive_first} for split in SPLITS
     }
     for patient in sorted(cohort.patients, key=lambda patient: patient.id):
         groups[assignment[patient.id]][patient.label].append(patient.id)

@@ -98,10 +98,10 @@ def read_mask(
             f"{path}: label {labels[wrong][0]:g} in the mask, but labels are integers from 0 (above 0 is tumour); "
             f"save it with integer labels (resample by nearest neighbour), or leave this patient out of {flag}"
         )
-    if labels.max(initial=0) > _MOST_LABELS and (found := len(np.unique(np.rint(labels)))) > _MOST_LABELS:
+    if labels.max(initial=0) > _MOST_LABELS and (count := len(np.unique(np.rint(labels)))) > _MOST_LABELS:
         raise InputError(
-            f"{path}: the mask has {found} labels, as an image has grey values (a mask of BraTS has 4 at most); "
-            f"give the mask and the image in their own places, or leave this patient out of {flag}"
+            f"{path}: the mask has {count} labels, as an image has grey values (a mask of BraTS has 4 at most); "
+            f"give the mask as the mask and the image as the image, or leave this patient out of {flag}"
         )
     if image is not None and not np.allclose(mask.affine, image.affine, rtol=0, atol=0.1):  # mm
         logging.warning("%s lies elsewhere in space than %s: is it its mask? (their affines differ)", path, image.path)
@@ -124,8 +124,8 @@ def write_like(path: str | Path, voxels: np.ndarray, like: Volume) -> None:
     back = orientations.ornt_transform(_CANONICAL, like.orientation)
     header = like.header.copy()
     header["cal_min"] = header["cal_max"] = 0  # the display range of the image is not that of what is written
-    own = orientations.apply_orientation(voxels, back).reshape(like.file_shape)
-    _write(Path(path), own, header.get_best_affine(), header)
+    stored = orientations.apply_orientation(voxels, back).reshape(like.file_shape)
+    _write(Path(path), stored, affine=header.get_best_affine(), header=header)
 
 
 def write_new(path: str | Path, voxels: np.ndarray, affine: np.ndarray | None = None) -> None:
@@ -136,7 +136,7 @@ def write_new(path: str | Path, voxels: np.ndarray, affine: np.ndarray | None = 
       voxels: [x, y, slices], of the type to store.
       affine: [4, 4] from voxel indices to mm; None for RAS axes of 1 mm.
     """
-    _write(Path(path), voxels, np.eye(4) if affine is None else affine, None)
+    _write(Path(path), voxels, affine=np.eye(4) if affine is None else affine, header=None)
 
 
 def _read(path: Path, flag: str, dtype: type) -> Volume:
@@ -176,7 +176,7 @@ def _read(path: Path, flag: str, dtype: type) -> Volume:
 
 
 def _problem(dtype, shape, orientation) -> str:
-    """What is wrong with a file that could be parsed, and the mend; empty if nothing is."""
+    """What is wrong with a file that could be parsed, and how to fix it; empty if nothing is."""
     if 0 in shape:
         return f"empty, its shape is {shape}; export it again"
     if len(shape) != 3:
@@ -188,7 +188,7 @@ def _problem(dtype, shape, orientation) -> str:
     return ""
 
 
-def _write(path: Path, voxels, affine, header) -> None:
+def _write(path: Path, voxels: np.ndarray, *, affine: np.ndarray, header: nib.Nifti1Header | None) -> None:
     voxels = voxels.astype(np.uint8) if voxels.dtype == bool else voxels
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     image = kind(voxels, affine, header, dtype=voxels.dtype)

@@ -17,7 +17,7 @@ _FOREVER = 2**40  # epochs
 
 
 def set_seed(seed: int) -> None:
-    """Seeds Python, numpy and TensorFlow: initial weights, dropout and what takes no seed of its own."""
+    """Seeds Python, numpy and TensorFlow: initial weights, dropout and whatever takes no seed."""
     tf.keras.utils.set_random_seed(seed)
 
 
@@ -63,7 +63,7 @@ def training_slices(folder: Path, batch: int, mode: str | None) -> Callable[[tf.
     return make_epoch
 
 
-def slices(folder: Path, split: str, batch: int, start: int = 0) -> tf.data.Dataset:
+def slices(folder: Path, split: str, batch: int, *, start: int = 0) -> tf.data.Dataset:
     """The slices of a split from number `start` on, in the order of writing, as batches of whole records."""
     store = Store(folder, split)
     return store.dataset(tf.data.Dataset.range(start, len(store))).batch(batch).prefetch(2)

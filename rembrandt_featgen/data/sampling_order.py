@@ -19,7 +19,7 @@ def permutation(count: int, key: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.argsort(draws, direction="DESCENDING"), tf.int64)
 
 
-def rounds(count: int, start: tf.Tensor, length: int, key: tf.Tensor) -> tf.data.Dataset:
+def rounds(count: int, *, start: tf.Tensor, length: int, key: tf.Tensor) -> tf.data.Dataset:
     """A piece of the endless sequence in which one permutation of all numbers below `count` follows another.
 
     Each number comes once before any comes twice, wherever pieces begin and end.
@@ -37,7 +37,7 @@ def rounds(count: int, start: tf.Tensor, length: int, key: tf.Tensor) -> tf.data
     return orders.unbatch().skip(start - first * count).take(length)
 
 
-def balanced(groups: Sequence[tf.Tensor], length: int, seed: tf.Tensor, epoch: tf.Tensor) -> tf.data.Dataset:
+def balanced(groups: Sequence[tf.Tensor], length: int, *, seed: tf.Tensor, epoch: tf.Tensor) -> tf.data.Dataset:
     """One epoch in which records of each group take turns; those of smaller groups are repeated.
 
     Over all epochs, each record of a group comes once before any of the group comes twice.
@@ -53,7 +53,7 @@ def balanced(groups: Sequence[tf.Tensor], length: int, seed: tf.Tensor, epoch: t
     turns = []
     for number, group in enumerate(groups):
         share = len(range(number, length, len(groups)))
-        places = rounds(len(group), epoch * share, share, tf.stack([seed, number]))
+        places = rounds(len(group), start=epoch * share, length=share, key=tf.stack([seed, number]))
         turns.append(places.map(lambda place, group=group: group[place]))
     return tf.data.Dataset.choose_from_datasets(turns, tf.data.Dataset.range(len(groups)).repeat()).take(length)
 

@@ -9,7 +9,7 @@ def as_displayed(volume: np.ndarray) -> np.ndarray:
     """Turns a volume so that slices look as radiologists see them: anterior on top, the patient's right on the left.
 
     Args:
-      volume: [x, y, slices, ...] with x to the right and y to the front, as `cohort.nifti` reads it.
+      volume: [x, y, slices, ...] with x to the right and y to the front, as `cohort.volumes` reads it.
 
     Returns:
       [height, width, slices, ...]

@@ -220,7 +220,7 @@ def _refuse_duplicates(fingerprints, assignment) -> None:
 
 def _by_class(cohort: Cohort, counts: Mapping[str, int]) -> dict[str, int]:
     """Counts of each class, the positive one first, as tables show them."""
-    return {name: counts.get(name, 0) for name in reversed(cohort.classes.names)}
+    return {name: counts.get(name, 0) for name in cohort.classes.positive_first}
 
 
 def _digest(cohort: Cohort) -> str:

@@ -94,3 +94,8 @@ def test_given_names_set_order_and_spelling():
 )
 def test_given_names_that_do_not_fit(given, words):
     _refused(given, ["a", "b"], *words)
+
+
+def test_positive_first():
+    assert Classes.of("abc").positive_first == ("c", "a", "b")
+    assert Classes(("a", "b"), "a").positive_first == ("a", "b")

@@ -97,7 +97,13 @@ def test_whole_records_in_the_order_of_writing(slices):
 
 
 def test_slices_from_a_number_on(slices):
-    assert [int(i) for batch in pipelines.slices(slices, "train", 3, 2) for i in batch["slice"]] == [2, 3, 4, 5, 6]
+    assert [int(i) for batch in pipelines.slices(slices, "train", 3, start=2) for i in batch["slice"]] == [
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]
 
 
 def test_pairs_in_the_order_of_writing(slices):

@@ -63,7 +63,9 @@ def test_each_number_is_at_each_position_equally_often():
 
 
 def piece(count, start, length, seed=0):
-    return [int(n) for n in sampling_order.rounds(count, tf.constant(start, tf.int64), length, key(seed))]
+    return [
+        int(n) for n in sampling_order.rounds(count, start=tf.constant(start, tf.int64), length=length, key=key(seed))
+    ]
 
 
 def test_rounds_are_one_permutation_after_another():
@@ -82,7 +84,9 @@ def test_rounds_are_the_same_in_pieces(start, length):
 def epochs(groups, length, count, seed=0):
     seed = tf.constant(seed, tf.int64)
     tensors = [tf.constant(group, tf.int64) for group in groups]
-    chained = tf.data.Dataset.range(count).flat_map(lambda epoch: sampling_order.balanced(tensors, length, seed, epoch))
+    chained = tf.data.Dataset.range(count).flat_map(
+        lambda epoch: sampling_order.balanced(tensors, length, seed=seed, epoch=epoch)
+    )
     found = [int(n) for n in chained]
     return [found[i : i + length] for i in range(0, count * length, length)]
 

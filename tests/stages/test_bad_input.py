@@ -169,7 +169,10 @@ def manifest(cohort, tmp_path, edit):
         (lambda rows: [[rows[0][0], "benign", *rows[0][2:]], *rows[1:]], ["benign", "HGG", "--classes"]),
         (lambda rows: [*rows, rows[0]], ["twice", "manifest.csv"]),
         (lambda rows: [[*rows[0][:3], ""], *rows[1:]], ["mask"]),
-        (lambda rows: [[*row[:2], row[3], row[2]] for row in rows], ["_flair.nii.gz: the mask has", "own places"]),
+        (
+            lambda rows: [[*row[:2], row[3], row[2]] for row in rows],
+            ["_flair.nii.gz: the mask has", "the mask as the mask"],
+        ),
         (lambda rows: rows[:7], ["LGG", "--test_fraction"]),
     ],
     ids=["no label", "three classes", "duplicate patient", "no mask", "image and mask swapped", "too few of a class"],
