@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
@@ -90,7 +91,7 @@ def run(config) -> None:
     print(f"report: {run_dir / registry.folder('write_study_report') / 'index.html'}\nverdict: {found['verdict']}")
 
 
-def learn_folds(jobs: list[list[tuple[str, object]]], workers: int) -> None:
+def learn_folds(jobs: list[list[tuple[str, Any]]], workers: int) -> None:
     """Runs each job in a process, the machine's cores shared between them.
 
     Args:
@@ -134,7 +135,7 @@ def _start_worker(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _learn(job: list[tuple[str, object]]) -> None:
+def _learn(job: list[tuple[str, Any]]) -> None:
     """Runs the stages of one fold; what they say goes into log.txt of its folder."""
     folder = Path(job[0][1].run_dir)
     folder.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,8 @@ def run(config) -> list[Finding]:
             raise InputError(f"--checks: {name!r} is not known; take some of {', '.join(CHECKS)}")
     home = Path(config.run_dir) / "selfcheck"
     rundir.make_folder(home, "--run_dir")
-    findings, power = [], []
+    findings: list[Finding] = []
+    power: list[dict] = []
     if "random_labels" in config.checks:
         findings.append(random_labels(config, home))
     if "planted_leak" in config.checks:

@@ -87,7 +87,8 @@ def run(config: Config) -> None:
         scale = scaling.root_mean_square(streams.features(features, "train", config.classifier_batch))
         np.save(stage.path / "scale.npy", scale)
         samples = {split: _samples(features, split) for split in ("validation", "test")}
-        rows, probabilities, losses, patient_losses = {split: [] for split in samples}, {}, {}, {}
+        rows: dict[str, list[dict]] = {split: [] for split in samples}
+        probabilities, losses, patient_losses = {}, {}, {}
         predicted: list[predictions.Prediction] = []
         for kind in config.classifier_kinds:
             for arm in config.classifier_arms:

@@ -84,9 +84,9 @@ def test_random_labels_give_chance(checked, report):
 def test_random_labels_are_other_labels_in_the_same_numbers(checked):
     run = checked[0] / "run"
     truth = {patient.id: patient.label for patient in layouts.find_cohort(run / "phantom" / "cohort").patients}
-    dealt = {p.id: p.label for p in layouts.find_cohort(run / "selfcheck" / "random_labels" / "cohort.csv").patients}
-    assert Counter(dealt.values()) == Counter(truth.values())
-    assert dealt != truth
+    shuffled = {p.id: p.label for p in layouts.find_cohort(run / "selfcheck" / "random_labels" / "cohort.csv").patients}
+    assert Counter(shuffled.values()) == Counter(truth.values())
+    assert shuffled != truth
 
 
 def test_planted_leak_is_caught_and_named(checked):
@@ -105,7 +105,7 @@ def test_report_holds_every_arm_by_patient_and_by_slice(report):
         assert row["n"] == ({"HGG": 9, "LGG": 7} if row["unit"] == "patient" else {"HGG": 27, "LGG": 21})
         assert {"balanced_accuracy", "mcc", "auroc", "auprc", "brier", "ece"} <= set(row["ci95"])
     generators = {row["arm"]: row for row in report["generators"]}
-    # so small an ACGAN may fail a grade, but nothing filters a conditional GAN's features
+    # so small an ACGAN may fail a class, but nothing filters a conditional GAN's features
     assert {"image_augmentation", "cgan"} <= set(generators) <= {"image_augmentation", "acgan", "cgan"}
     for row in generators.values():
         assert {"class_accuracy_independent", "coverage", "memorisation"} <= set(row)
@@ -119,9 +119,9 @@ def test_each_patient_is_tested_once_by_a_fold_that_never_saw_it(checked):
     study = checked[0] / "run/selfcheck/random_labels"
     with (study / "report" / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert set(Counter((row["arm"], row["patient"], row["slice"]) for row in rows).values()) == {1}
+    assert set(Counter((row["arm"], row["patient"], row["sample"]) for row in rows).values()) == {1}
     assert len(rows) == 16 * 3 * len(ARMS)
-    folds = [split_files.read_split(path) for path in sorted((study / "splits").glob("repeat*.json"))]
+    folds = [split_files.read_split(path) for path in sorted((study / "folds").glob("repeat*.json"))]
     tested = [{name for name, split in fold.items() if split == "test"} for fold in folds]
     assert len(folds) == 2
     assert not tested[0] & tested[1]
@@ -129,13 +129,13 @@ def test_each_patient_is_tested_once_by_a_fold_that_never_saw_it(checked):
 
 
 def test_generators_of_a_fold_are_measured_in_tensorboard(checked):
-    fold = checked[0] / "run/selfcheck/random_labels/folds/repeat0_seed0_fold0"
+    fold = checked[0] / "run/selfcheck/random_labels/fold_runs/repeat0_seed0_fold0"
     tags = EventAccumulator(str(fold / "tensorboard" / "arms")).Reload().Tags()["tensors"]
     assert {"arms/none/threshold", "generators/cgan/frechet_distance"} <= set(tags)
 
 
 def test_a_second_run_skips_what_is_done(checked):
-    fold = checked[0] / "run/selfcheck/random_labels/folds/repeat0_seed0_fold0"
+    fold = checked[0] / "run/selfcheck/random_labels/fold_runs/repeat0_seed0_fold0"
     stages = {path.parent.name for path in fold.glob("*/stage.json")}
     assert {"slices", "unet", "features", "arms"} < stages
 
