@@ -128,7 +128,7 @@ def check_generators(chosen: Sequence[str], trained: Sequence[str]) -> None:
     if missing:
         raise InputError(
             f"--arms={','.join(chosen)}: there are no features by {', '.join(missing)}; add it to --generators and run "
-            f"train_acgan and generate, or leave it out of --arms"
+            "train_generators and generate_synthetic, or leave it out of --arms"
         )
 
 
