@@ -13,7 +13,7 @@ from rembrandt_featgen.evaluation.arms import Arm
 from rembrandt_featgen.evaluation.loaded_features import LoadedFeatures
 from rembrandt_featgen.evaluation.predictions import Prediction
 from rembrandt_featgen.evaluation.trials import Trained, Validation
-from rembrandt_featgen.generation.classical import TrainingSet
+from rembrandt_featgen.generation.training_set import TrainingSet
 
 
 @dataclasses.dataclass(frozen=True)

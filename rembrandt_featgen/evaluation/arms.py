@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from rembrandt_featgen.generation import classical
-from rembrandt_featgen.generation.classical import Samples, Synthesiser
+from rembrandt_featgen.generation.classical import Synthesiser
+from rembrandt_featgen.generation.training_set import Samples
 
 
 def with_pool(arm: Arm, pool: Samples) -> Arm:

@@ -9,16 +9,17 @@ import numpy as np
 from rembrandt_featgen.evaluation import trials
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.loaded_features import LoadedFeatures
-from rembrandt_featgen.generation import classical
+from rembrandt_featgen.generation import classical, training_set
+from rembrandt_featgen.generation.training_set import Samples, TrainingSet
 from rembrandt_featgen.measures import classification, fidelity, memorisation
 
 AMOUNT = 1.0  # of a pool's features that is measured
 
 
 def measure(
-    pool: classical.Samples,
+    pool: Samples,
     *,
-    training: classical.TrainingSet,
+    training: TrainingSet,
     validation: trials.Validation,
     test: LoadedFeatures,
     settings: trials.Settings,
@@ -38,7 +39,7 @@ def measure(
     Returns:
       Measures by name, as stage.json holds them.
     """
-    wanted = classical.counts(training.labels, AMOUNT)
+    wanted = training_set.counts(training.labels, AMOUNT, training.num_classes)
     available = {label: min(count, int(np.sum(pool.labels == label))) for label, count in wanted.items()}
     drawn = classical.from_pool(pool)(training, available, seed)
     near, far, synthetic = (
@@ -60,7 +61,7 @@ def measure(
         "memorisation": audit._asdict(),
     }
     names = np.array([f"synthetic_{i}" for i in range(len(drawn.labels))])
-    alone = classical.TrainingSet(drawn.features, drawn.labels, patients=names, scale=training.scale)
+    alone = dataclasses.replace(training, features=drawn.features, labels=drawn.labels, patients=names)
     network = trials.train(ARMS["none"], alone, validation, amount=None, settings=settings, seed=seed)
     measured["train_synthetic_test_real"] = _balanced_accuracy(test.labels, network.probabilities(test.features))
     if real is not None:
@@ -73,7 +74,7 @@ def measure(
     return measured
 
 
-def _pooled(features: np.ndarray, training: classical.TrainingSet) -> np.ndarray:
+def _pooled(features: np.ndarray, training: TrainingSet) -> np.ndarray:
     """[n, channels]: scaled features, averaged over positions."""
     return training.scaled(features).mean(axis=(1, 2))
 

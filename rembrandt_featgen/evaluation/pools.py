@@ -14,12 +14,12 @@ from rembrandt_featgen.data.pipelines import AUGMENTATIONS
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.evaluation import loaded_features
 from rembrandt_featgen.features.reading import open_features
-from rembrandt_featgen.generation import classical
+from rembrandt_featgen.generation.training_set import Samples, TrainingSet
 
 _BATCH = 16  # slices that are augmented at a time
 
 
-def of_generator(folder: Path, training: classical.TrainingSet) -> classical.Samples:
+def of_generator(folder: Path, training: TrainingSet) -> Samples:
     """A generator's features, of which there may be none: its filter may have accepted not one.
 
     Args:
@@ -28,9 +28,9 @@ def of_generator(folder: Path, training: classical.TrainingSet) -> classical.Sam
     """
     if not len(open_features(folder, "synthetic")):
         logging.warning("%s holds no feature: its arm adds none in this fold", folder)
-        return classical.Samples(np.zeros((0, *training.features.shape[1:]), np.float32), np.zeros(0, np.int64))
+        return Samples(np.zeros((0, *training.features.shape[1:]), np.float32), np.zeros(0, np.int64))
     synthetic = loaded_features.load(folder, "synthetic")
-    return classical.Samples(synthetic.features, synthetic.labels)
+    return Samples(synthetic.features, synthetic.labels)
 
 
 def of_augmented_slices(
@@ -40,7 +40,7 @@ def of_augmented_slices(
     augmentation: str,
     wanted: Mapping[int, int],
     seed: int,
-) -> classical.Samples:
+) -> Samples:
     """Features of the training slices, augmented as in the paper's Table 1.
 
     Args:
@@ -66,4 +66,4 @@ def of_augmented_slices(
             features.append(encode(tf.gather(images, rows)))
             labels.append(batch["label"].numpy()[rows])
         rounds += 1
-    return classical.Samples(np.concatenate(features), np.concatenate(labels))
+    return Samples(np.concatenate(features), np.concatenate(labels))

@@ -10,13 +10,13 @@ from absl import logging
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.features import crops
+from rembrandt_featgen.generation import adding
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.segmentation import unet
 
 # Flags that have a mode "reference", to the stages whose settings they are.
 REFERENCE_FLAGS = {"augmentation": "train_unet", "gan_loss": "train_generators", "gan_networks": "train_generators"}
 TAPS = (*unet.TAPS, crops.TAP)
-EVERY_CLASS, MINORITY = "both", "rarer"  # who can be given synthetic features, besides one class alone
 ALL = "all"  # as many of them as there are
 
 
@@ -54,7 +54,7 @@ class Axes:
       filters: of the GAN.
       added: numbers of synthetic features that are added.
       adds_all: whether all are added, too.
-      receivers: who is given them: `EVERY_CLASS`, `MINORITY`, or a class alone.
+      receivers: who is given them: one of `adding.receivers`.
       from_scratch: whether the U-Net is also trained from random weights.
     """
 
@@ -70,7 +70,7 @@ class Axes:
 
 def axis_of(receiver: str) -> str:
     """The axis of the points that give synthetic features to that receiver."""
-    return {EVERY_CLASS: "added", MINORITY: "balancing"}.get(receiver, f"added_{receiver}")
+    return {adding.ALL: "added", adding.MINORITY: "balancing"}.get(receiver, f"added_{receiver}")
 
 
 def family_of(axis: str) -> str:
@@ -132,9 +132,11 @@ def _added(axes: Axes, records: Mapping[str, dict], classes: Classes) -> list[Po
         is_of_run, added = receiver == settings.get("synthetic_to"), settings.get("synthetic_added")
         numbers = asked | ({added} - {0} if is_of_run else set())
         to_the_end = axes.adds_all or (is_of_run and added == 0)
-        if receiver == MINORITY:
+        if receiver == adding.MINORITY:
             logging.info(
-                "--sweep_added_to=%s: %d more features make the classes equal, where its curve ends", MINORITY, gap
+                "--sweep_added_to=%s: %d more features make the classes equal, where its curve ends",
+                adding.MINORITY,
+                gap,
             )
             numbers = {number for number in numbers if number < gap}
             to_the_end = to_the_end and gap > 0
@@ -170,7 +172,7 @@ def _unheeded(records: Mapping[str, dict]) -> dict[str, str]:
     reasons, kind = {}, records["train_generators"]["kind"]
     if not records["train_unet"]["config"]["augment"]:
         reasons["augmentation"] = "the run has --augment=false"
-    if not KINDS[kind].tells_grade:
+    if not KINDS[kind].has_auxiliary_classifier:
         reasons["gan_loss"] = f"the run's {kind} has no class term"
     return reasons
 

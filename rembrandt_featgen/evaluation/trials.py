@@ -14,8 +14,8 @@ from rembrandt_featgen.classification.classifiers import Architecture
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation.arms import Arm
-from rembrandt_featgen.generation import classical
-from rembrandt_featgen.generation.classical import Samples, TrainingSet
+from rembrandt_featgen.generation import training_set
+from rembrandt_featgen.generation.training_set import Samples, TrainingSet
 from rembrandt_featgen.measures import classification
 
 FOCUSING = 2.0  # gamma of Lin et al. 2017
@@ -97,7 +97,7 @@ class Trained:
         """
         fitter = fitting.fitter(self.architecture)
         fitter.set_weights(self.weights)
-        return fitter.probabilities(tf.constant(classical.scaled(features, self.scale)))
+        return fitter.probabilities(tf.constant(training_set.scaled(features, self.scale)))
 
     def threshold(self, validation: Validation) -> float:
         """Threshold of the probability of the positive class that suits the validation patients best."""
@@ -129,7 +129,7 @@ def train(
       arm: one of `arms.ARMS`, or `with_pool` of one.
       training: features of the training patients.
       validation: of the validation patients, by whom the epoch is chosen (lowest `patient_log_loss`).
-      amount: see `classical.counts`; None, and only None, for an arm that takes none.
+      amount: see `training_set.counts`; None, and only None, for an arm that takes none.
       settings: the same for all arms.
       seed: from 0.
 
@@ -191,7 +191,7 @@ def _extra(arm: Arm, training: TrainingSet, amount: float | None, *, seed: int) 
         raise ValueError(f"arm {arm.name} {use}, received {amount}")
     if arm.synthesise is None or amount is None:
         return Samples(np.zeros((0, *training.features.shape[1:]), np.float32), np.zeros(0, np.int64))
-    return arm.synthesise(training, classical.counts(training.labels, amount), seed)
+    return arm.synthesise(training, training_set.counts(training.labels, amount, training.num_classes), seed)
 
 
 def _objective(arm: Arm, labels: np.ndarray) -> fitting.Objective:

@@ -1,15 +1,15 @@
-"""The kinds of generator, and what sets them apart; `models/gans.py` builds them.
+"""The kinds of GAN, and what sets them apart; `gan.build_gan` builds them.
 
-- "acgan", the paper's (3.2, 4.2): D tells the grade, too (Odena et al. 2017).
-- "infogan": besides, codes that are part of the noise are to be told from the feature, by a bound on their mutual
-  information (Chen et al. 2016). The grade is its categorical code, which is known for real features (as in ss-InfoGAN,
-  Spurr et al. 2017), so that a grade can be asked for; the class term is that code's part of the bound.
-- "cgan", a plain conditional GAN (Mirza and Osindero 2014): D is told the grade and judges the pair, by projection
-  (Miyato and Koyama 2018). It has no opinion on the grade: the difference of its logits under both grades is the log
-  of real odds over generated odds, which is 0 everywhere once the generator is right. So it confirms no feature, and
-  all are kept.
-- "image_acgan", the baseline that the paper wanted: an ACGAN of whole slices, whose images become features by the same
-  U-Net as real slices do (`models/image_gans.py`).
+- "acgan", the paper's (3.2, 4.2): D has an auxiliary classifier (Odena et al. 2017).
+- "infogan": besides, D estimates codes that are part of the noise from the feature, by a bound on their mutual
+  information (Chen et al. 2016). The class is its categorical code, which is known for real features (as in ss-InfoGAN,
+  Spurr et al. 2017), so that a class can be asked for; the class term is that code's part of the bound.
+- "cgan", a plain conditional GAN (Mirza and Osindero 2014): D receives the class and judges the pair, by projection
+  conditioning (Miyato and Koyama 2018). It does not classify: the difference of its logits under two classes is the log
+  of real odds over generated odds, which is 0 everywhere once the generator is right. So all of its features are
+  accepted.
+- "image_acgan", the baseline that the paper wanted: an ACGAN of whole slices, whose slices become features by the same
+  U-Net as real slices do (`encoded_gan.EncodedGAN`).
 """
 
 from __future__ import annotations
@@ -18,17 +18,24 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """What D has, see `gan_networks.build_discriminator`, and what it is shown."""
+    """What sets a kind of GAN apart.
 
-    tells_grade: bool
-    is_told_grade: bool = False
+    Attributes:
+      has_auxiliary_classifier: whether D classifies features, so that generated ones can be accepted or refused.
+      is_projection_conditioned: whether D receives the class and judges the pair.
+      has_codes: whether part of the noise are codes that D estimates from the feature.
+      of_images: whether it generates slices, by deeper networks, instead of features.
+    """
+
+    has_auxiliary_classifier: bool
+    is_projection_conditioned: bool = False
     has_codes: bool = False
-    of_images: bool = False  # of slices, by deeper networks, instead of features
+    of_images: bool = False
 
 
 KINDS = {
-    "acgan": Kind(tells_grade=True),
-    "infogan": Kind(tells_grade=True, has_codes=True),
-    "cgan": Kind(tells_grade=False, is_told_grade=True),
-    "image_acgan": Kind(tells_grade=True, of_images=True),
+    "acgan": Kind(has_auxiliary_classifier=True),
+    "infogan": Kind(has_auxiliary_classifier=True, has_codes=True),
+    "cgan": Kind(has_auxiliary_classifier=False, is_projection_conditioned=True),
+    "image_acgan": Kind(has_auxiliary_classifier=True, of_images=True),
 }

@@ -34,8 +34,8 @@ def class_term(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, _f32(logits)))
 
 
-def origin_class_term(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """-E[P(C = c | x)]: what the implementation that the paper followed has for `class_term`.
+def reference_class_term(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """-E[P(C = c | x)]: what the reference implementation has for `class_term`.
 
     It fed softmax, not log-softmax, to the negative log-likelihood, so that the logarithm is missing. The loss stays
     within [-1, 0], and the gradient of a sample that is surely of the wrong class vanishes.
@@ -48,6 +48,9 @@ def origin_class_term(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
       float32 scalar.
     """
     return -tf.reduce_mean(tf.gather(tf.nn.softmax(_f32(logits)), labels, batch_dims=1))
+
+
+CLASS_LOSSES = {"correct": class_term, "reference": reference_class_term}
 
 
 def information_term(codes: tf.Tensor, mean: tf.Tensor, deviation: tf.Tensor) -> tf.Tensor:

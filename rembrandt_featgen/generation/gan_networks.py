@@ -1,9 +1,9 @@
-"""Generator and discriminator of U-Net features, of which the kinds of GAN in `models/gans.py` are made: paper 4.2.
+"""Generator and discriminator of U-Net features, of which `gan.build_gan` makes the kinds of GAN: paper 4.2.
 
 They work on features divided by a scale for each channel, the root mean square over training features, so that they are
 of order one; they stay sparse and non-negative as ReLU made them, and the generator ends in a ReLU, whose range they
-have. (The origin's tanh generator cannot produce unbounded features, nor exact zeros: for it, each channel's range over
-training features is mapped onto -1 to 1.)
+have. (The reference implementation's tanh generator cannot produce unbounded features, nor exact zeros: for it, each
+channel's range over training features is mapped onto -1 to 1.)
 
 Networks of whole slices are deeper: each hidden layer but one doubles or halves the sides, so that the smallest is a
 sixteenth of a slice (15 x 15 of 240, 6 x 6 of 96), as at the U-Net's 5th block, and filters halve as sides double, as
@@ -23,10 +23,11 @@ with warnings.catch_warnings():
 
 from rembrandt_featgen.nn import convolutions, mixed_precision
 
-CLASSES = 2
-NETWORKS = ("correct", "reference")
+# Name of the head of the auxiliary classifier. Keras orders D's weights by the names of its heads, and TensorFlow sums
+# gradients in the order of the names of layers: another name that sorts elsewhere gives other last bits.
+CLASS_HEAD = "label"
 _MOMENTUM = 0.9  # of batch norm: small cohorts have too few steps for Keras' 0.99 to settle
-_INIT = tf.keras.initializers.RandomNormal  # of deviation 0.02, as in the implementation that the paper followed
+_INIT = tf.keras.initializers.RandomNormal  # of deviation 0.02, as in the reference implementation
 _LEAST_FILTERS = 4  # of a hidden layer of slices
 _LEAST_DEVIATION = 0.05  # of a code by Q: a generator can make codes certain, and the bound would grow without end
 
@@ -42,9 +43,11 @@ def hidden_filters(filters: int, of_images: bool) -> list[int]:
 
 
 def build_generator(
-    shape,
+    shape: tuple[int, int, int],
     filters: int = 512,
     latent: int = 100,
+    *,
+    num_classes: int,
     precision: str = "float32",
     of_images: bool = False,
     networks: str = "correct",
@@ -55,13 +58,14 @@ def build_generator(
       shape: (height, width, channels) of a feature.
       filters: ngf, the paper's 64, 256 or 512 (4.2.1).
       latent: length of the noise vector, InfoGAN's codes included.
-      precision: one of `precision.PRECISIONS`.
+      num_classes: how many classes it is conditioned on.
+      precision: one of `mixed_precision.PRECISIONS`.
       of_images: whether it is for slices, see `hidden_filters`.
-      networks: one of `NETWORKS`: "reference" ends in tanh.
+      networks: one of `gan_spec.NETWORKS`: "reference" ends in tanh.
 
     Returns:
       Model from noise [batch, latent] and labels [batch] int to scaled features [batch, *shape], float32: from 0 on, or
-      the origin's in (-1, 1).
+      those of "reference" in (-1, 1).
     """
     height, width, channels = shape
     policy = mixed_precision.policy(precision)
@@ -76,7 +80,7 @@ def build_generator(
 
     noise = tf.keras.Input((latent,), name="noise")
     labels = tf.keras.Input((), dtype=tf.int32, name="label")
-    one_hot = tf.keras.layers.CategoryEncoding(CLASSES, output_mode="one_hot")(labels)
+    one_hot = tf.keras.layers.CategoryEncoding(num_classes, output_mode="one_hot")(labels)
     x = tf.keras.layers.Concatenate(dtype=policy)([noise, one_hot])
     x = tf.keras.layers.Dense(
         rows * columns * smallest, use_bias=False, kernel_initializer=_INIT(0.0, 0.02), dtype=policy
@@ -94,13 +98,15 @@ def build_generator(
 
 
 def build_discriminator(
-    shape,
+    shape: tuple[int, int, int],
     filters: int = 512,
-    tells_grade: bool = True,
-    is_told_grade: bool = False,
+    *,
+    num_classes: int,
+    has_auxiliary_classifier: bool = True,
+    is_projection_conditioned: bool = False,
     codes: int = 0,
     precision: str = "float32",
-    batch_deviation: bool = False,
+    minibatch_stddev: bool = False,
     of_images: bool = False,
     networks: str = "correct",
 ) -> tf.keras.Model:
@@ -111,20 +117,21 @@ def build_discriminator(
     Args:
       shape: (height, width, channels) of a feature.
       filters: ndf, the paper's 64, 256 or 512 (4.2.1).
-      tells_grade: adds the head "grade", of an auxiliary classifier (Odena et al. 2017).
-      is_told_grade: makes "source" conditional by projection (Miyato and Koyama 2018): the inner product of the hidden
-        feature with a learnt vector of the grade is added to the logit.
+      num_classes: how many classes there are.
+      has_auxiliary_classifier: adds the head "label", which classifies (Odena et al. 2017).
+      is_projection_conditioned: makes "source" conditional by projection (Miyato and Koyama 2018): the inner product of
+        the hidden feature with a learnt vector of the class is added to the logit.
       codes: adds the heads "code_mean" and "code_deviation", InfoGAN's Q, for so many codes.
-      precision: one of `precision.PRECISIONS`.
-      batch_deviation: hands "source" the deviations of what is found within the batch, too (Karras et al. 2018). The
-        other heads judge each feature for itself.
+      precision: one of `mixed_precision.PRECISIONS`.
+      minibatch_stddev: whether "source" sees the deviations of the hidden features within the batch, too (Karras et al.
+        2018). The other heads judge each feature for itself.
       of_images: whether it is for slices, see `hidden_filters`.
-      networks: one of `NETWORKS`: "reference" has neither spectral normalisation nor dropout.
+      networks: one of `gan_spec.NETWORKS`: "reference" has neither spectral normalisation nor dropout.
 
     Returns:
       Model from scaled features [batch, *shape] to a dictionary of float32: "source", logits of "real" [batch, 1], or
-      [batch, 2] where it is told the grade, one under each; "grade", logits of the class [batch, 2]; "code_mean" and
-      "code_deviation", [batch, codes].
+      [batch, classes] with projection conditioning, one under each class; "label", logits of the classes
+      [batch, classes]; "code_mean" and "code_deviation", [batch, codes].
     """
     policy = mixed_precision.policy(precision)
     x = feature = tf.keras.Input(shape, name="feature")
@@ -138,23 +145,23 @@ def build_discriminator(
             x = tf.keras.layers.Dropout(0.25, dtype=policy)(x)
     x = tf.keras.layers.Flatten(dtype=policy)(x)
 
-    def head(name, units, found=x, **settings):
-        return tf.keras.layers.Dense(units, name=name, dtype="float32", **settings)(found)
+    def head(name, units, hidden=x, **settings):
+        return tf.keras.layers.Dense(units, name=name, dtype="float32", **settings)(hidden)
 
-    of_batch = tf.keras.layers.Lambda(_with_deviation, name="batch_deviation", dtype="float32")
-    heads = {"source": head("source", 1, of_batch(x) if batch_deviation else x)}
-    if is_told_grade:
-        projection = head("projection", CLASSES, use_bias=False)  # a column of the kernel is the vector of a grade
+    stddev = tf.keras.layers.Lambda(_with_stddev, name="batch_stddev", dtype="float32")
+    heads = {"source": head("source", 1, stddev(x) if minibatch_stddev else x)}
+    if is_projection_conditioned:
+        projection = head("projection", num_classes, use_bias=False)  # a column of the kernel is the vector of a class
         heads["source"] = tf.keras.layers.Add(dtype="float32")([heads["source"], projection])
-    if tells_grade:
-        heads["grade"] = head("grade", CLASSES)
+    if has_auxiliary_classifier:
+        heads[CLASS_HEAD] = head(CLASS_HEAD, num_classes)
     if codes:
         heads["code_mean"] = head("code_mean", codes)
         heads["code_deviation"] = head("code_deviation", codes, activation=_deviation)
     return tf.keras.Model(feature, heads, name="discriminator")
 
 
-def _with_deviation(x):
+def _with_stddev(x):
     """[batch, n] to [batch, 2 n]: beside each sample the deviations within the batch."""
     variance = tf.math.reduce_variance(x, 0, keepdims=True)
     # not 0: there the root has no gradient

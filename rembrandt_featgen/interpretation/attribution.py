@@ -16,6 +16,8 @@ with warnings.catch_warnings():
     from tf_keras_vis.saliency import Saliency
     from tf_keras_vis.utils.scores import BinaryScore
 
+from rembrandt_featgen.generation.gan_networks import CLASS_HEAD
+
 _FEATURES = "features"  # the layer whose activations Grad-CAM weighs
 _NOISY_COPIES, _NOISE = 8, 0.1  # of SmoothGrad; noise as a share of the input's range
 _SLICE_ROUGHNESS, _FEATURE_ROUGHNESS = 20.0, 20.0  # weights of total variation, without which noise wins
@@ -115,9 +117,9 @@ def maximise_channel(
 
 def class_head(discriminator: tf.keras.Model) -> tf.keras.Model | None:
     """From scaled features [batch, h, w, channels] to logits [batch, classes]; None for a D without that head."""
-    if "grade" not in [layer.name for layer in discriminator.layers]:
+    if CLASS_HEAD not in [layer.name for layer in discriminator.layers]:
         return None
-    return tf.keras.Model(discriminator.input, discriminator.get_layer("grade").output, name="class_head")
+    return tf.keras.Model(discriminator.input, discriminator.get_layer(CLASS_HEAD).output, name="class_head")
 
 
 def log_odds(head: tf.keras.Model, features: np.ndarray, label: int) -> np.ndarray:

@@ -81,7 +81,7 @@ def generate_slices(run: Artifacts, folder: Path, record: Mapping) -> dict[str, 
     Returns:
       Name of a row to its slices [n, height, width], and whether each was accepted, [n] bool; None for real ones.
     """
-    gan = gan_export.restore_gan(folder, tuple(record["figures"]["shape"]), record["config"], "float32")
+    gan = gan_export.restore_gan(folder, record)
     real = run.slices("train")
     rows: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
     for name in run.classes.positive_first:

@@ -55,10 +55,7 @@ def run(config: Config) -> None:
             precision="float32",
         )
         encoder = encoders.encoder(unet, folders["extract_features"])
-        made = tuple(records["train_generators"]["figures"]["shape"])
-        gan = gan_export.restore_gan(
-            folders["train_generators"], made, records["train_generators"]["config"], "float32"
-        )
+        gan = gan_export.restore_gan(folders["train_generators"], records["train_generators"])
         gan = EncodedGAN(gan, encoder) if KINDS[kind].of_images else gan
         losses = records["train_classifiers"]["figures"]["validation_loss"]
         chosen = min(losses, key=losses.get) if config.export_classifier == "auto" else config.export_classifier
@@ -78,7 +75,7 @@ def run(config: Config) -> None:
                 size=records["prepare_slices"]["config"]["image_size"],
                 modalities=slices["modalities"],
             ),
-            "generator": gan_export.generator(gan, GRADES),
+            "generator": gan_export.generator(gan, Classes.of_record(records["train_generators"]["classes"])),
             "classifier": classifier_export.classifier(
                 classifier, Classes.of_record(records["train_classifiers"]["classes"])
             ),

@@ -10,10 +10,11 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort.layouts import GRADES
+from rembrandt_featgen.cohort.classes import KNOWN_PAIRS
 from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import crops
+from rembrandt_featgen.generation import adding
 from rembrandt_featgen.stages import (
     extract_features,
     run_sweep,
@@ -68,11 +69,16 @@ def _check(config) -> None:
     run_sweep.check(config)
     if crops.TAP in config.sweep_taps:
         extract_features.check_crops(dataclasses.replace(config, tap=crops.TAP), config.image_size)
-    grades = len(GRADES) if config.synthetic_to == "both" else 1
-    most = grades * config.synthetic_per_class
+    # a cohort whose classes have other names needs --classes
+    known = config.classes or [name for pair in KNOWN_PAIRS for name in pair]
+    receivers = (adding.ALL, adding.MINORITY, *known)
+    cli.some_of("synthetic_to", (config.synthetic_to,), receivers)
+    cli.some_of("sweep_added_to", config.sweep_added_to, receivers, at_least=0)
+    count = (len(config.classes) or 2) if config.synthetic_to == adding.ALL else 1
+    most, whose = count * config.synthetic_per_class, f"{count} classes" if count > 1 else "one class"
     if config.synthetic_added > most:
         raise InputError(
-            f"--synthetic_added={config.synthetic_added} is more than {grades} grades of "
+            f"--synthetic_added={config.synthetic_added} is more than {whose} of "
             f"--synthetic_per_class={config.synthetic_per_class} can give; take {most} at most, or generate more"
         )
 

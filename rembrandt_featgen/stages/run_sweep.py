@@ -23,6 +23,7 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import sweep_points, sweep_results, sweep_sharing
 from rembrandt_featgen.evaluation.sweep_points import ALL, Point
 from rembrandt_featgen.evaluation.sweep_sharing import Base
+from rembrandt_featgen.generation import adding
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.reporting import sweep_tables
@@ -52,9 +53,9 @@ class Config:
         (), f"Numbers of synthetic features that are added, to compare, such as 0,100,500,{ALL}."
     )
     sweep_added_to: tuple[str, ...] = cli.flag(
-        ("both", "rarer"),
-        f"Who gets those of --sweep_added, see --synthetic_to: "
-        f"some of {sweep_points.EVERY_CLASS}, {sweep_points.MINORITY} and the classes, a curve each.",
+        (adding.ALL, adding.MINORITY),
+        f"Which classes get those of --sweep_added, see --synthetic_to: "
+        f"some of {adding.ALL}, {adding.MINORITY} and the classes, a curve each.",
     )
     sweep_from_scratch: bool = cli.flag(
         False, "Whether the U-Net is also trained from random weights, at equal steps, where there are --unet_weights."
@@ -119,10 +120,7 @@ def check(config) -> None:
     _filters(config)
     _added(config)
     if config.sweep_added and not config.sweep_added_to:
-        raise InputError(
-            f"--sweep_added_to= names none; take some of {sweep_points.EVERY_CLASS}, {sweep_points.MINORITY} and the "
-            "classes"
-        )
+        raise InputError(f"--sweep_added_to= names none; take some of {adding.ALL}, {adding.MINORITY} and the classes")
 
 
 def find_base(run_dir: str) -> Base:
@@ -140,8 +138,7 @@ def find_base(run_dir: str) -> Base:
 def find_points(config: Config, base: Base) -> list[Point]:
     """The points of all axes that are asked for, those of the base run among them; InputError for a class it lacks."""
     classes = Classes.of_record(base.records["prepare_slices"]["classes"])
-    receivers = (sweep_points.EVERY_CLASS, sweep_points.MINORITY, *classes.names)
-    cli.some_of("sweep_added_to", config.sweep_added_to, receivers, at_least=0)
+    cli.some_of("sweep_added_to", config.sweep_added_to, adding.receivers(classes), at_least=0)
     axes = sweep_points.Axes(
         reference=config.sweep_reference,
         taps=config.sweep_taps,

@@ -23,7 +23,8 @@ from rembrandt_featgen.evaluation import generator_measures, loaded_features, po
 from rembrandt_featgen.evaluation.amounts import choose_amount, predict, shown
 from rembrandt_featgen.evaluation.arms import ARMS, with_pool
 from rembrandt_featgen.features import encoders, scaling, streams
-from rembrandt_featgen.generation import classical
+from rembrandt_featgen.generation import training_set
+from rembrandt_featgen.generation.training_set import TrainingSet
 from rembrandt_featgen.nn import inference, tensorboard
 from rembrandt_featgen.stages import shared_flags
 
@@ -71,7 +72,9 @@ def run(config: Config) -> None:
         train, validation, test = (loaded_features.load(features, split) for split in splits.SPLITS)
         splits.check_disjoint({"train": train.patients, "validation": validation.patients, "test": test.patients})
         scale = scaling.root_mean_square(streams.features(features, "train", config.classifier_batch))
-        training = classical.TrainingSet(train.features, train.labels, patients=train.patients, scale=scale)
+        training = TrainingSet(
+            train.features, train.labels, patients=train.patients, scale=scale, num_classes=classes.count
+        )
         held_out = trials.Validation(validation.features, validation.labels, validation.patients)
         settings = trials.Settings(
             kind=config.arms_classifier,
@@ -90,7 +93,7 @@ def run(config: Config) -> None:
                 found["prepare_slices"].folder,
                 inference.runner(network),
                 augmentation=config.augmentation,
-                wanted=classical.counts(train.labels, max([*amounts, generator_measures.AMOUNT])),
+                wanted=training_set.counts(train.labels, max([*amounts, generator_measures.AMOUNT]), classes.count),
                 seed=config.seed,
             )
         rows, choices, networks = [], {}, {}

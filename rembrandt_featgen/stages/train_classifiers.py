@@ -37,15 +37,14 @@ class Config:
     generators: tuple[str, ...] = shared_flags.generators()
     synthetic_added: int = cli.flag(
         1158,
-        "Synthetic features in the augmented arm, half of each grade (see --synthetic_to); 0 takes all.",
+        "Synthetic features in the augmented arm, equally many of each class (see --synthetic_to); 0 takes all.",
         minimum=0,
         source="paper, Table 3",
     )
     synthetic_to: str = cli.flag(
-        "both",
-        "Who gets --synthetic_added: 'both' grades, one half each; 'HGG' or 'LGG' alone; or the 'rarer' one alone, at "
-        "most until the grades are equal, which is then what 0 adds.",
-        choices=adding.RECEIVERS,
+        adding.ALL,
+        "Which classes get --synthetic_added: 'all', equally many each; one class, by its name; or the 'minority' "
+        "class alone, at most until the classes are equal, which is then what 0 adds.",
     )
     classifier_arms: tuple[str, ...] = cli.flag(
         ARMS, "Arms that are trained; a report compares both, a point of a sweep may need one."
@@ -71,12 +70,15 @@ def run(config: Config) -> None:
     generated = rundir.find(config.run_dir, "generate_synthetic", generator)
     features, synthetic = extracted.folder, generated.folder
     shape, classes = tuple(extracted.record["figures"]["shape"]), Classes.of_record(extracted.record["classes"])
+    cli.some_of("synthetic_to", (config.synthetic_to,), adding.receivers(classes))
     with rundir.open_stage(config, "train_classifiers", [extracted, generated]) as stage:
         if stage.done:
             return
         real, drawn = open_features(features, "train").labels, open_features(synthetic, "synthetic").labels
         try:
-            numbers = adding.numbers(drawn, real, config.synthetic_added, config.synthetic_to)
+            numbers = adding.numbers(
+                drawn, real, added=config.synthetic_added, receiver=config.synthetic_to, classes=classes
+            )
         except ValueError as error:
             raise InputError(
                 f"--synthetic_added={config.synthetic_added} --synthetic_to={config.synthetic_to}: {error} in "

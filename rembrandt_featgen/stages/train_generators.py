@@ -1,4 +1,4 @@
-"""Trains the ACGAN, or other generators of features of each grade, on the training patients' features.
+"""Trains the ACGAN, or other generators of features of each class, on the training patients' features.
 
 An "image_acgan" is trained on their slices, and needs no features.
 """
@@ -11,14 +11,16 @@ import numpy as np
 from absl import logging
 
 from rembrandt_featgen import stages
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.features import scaling, streams
 from rembrandt_featgen.features.reading import open_features
 from rembrandt_featgen.generation import gan_callbacks
-from rembrandt_featgen.generation.gan import CLASS_LOSSES, Stabilisers, build_gan
+from rembrandt_featgen.generation.gan import build_gan
 from rembrandt_featgen.generation.gan_kinds import KINDS
-from rembrandt_featgen.generation.gan_networks import NETWORKS
+from rembrandt_featgen.generation.gan_losses import CLASS_LOSSES
+from rembrandt_featgen.generation.gan_spec import NETWORKS, GanSpec
 from rembrandt_featgen.nn import checkpointing, mixed_precision, resumable_fit, tensorboard
 from rembrandt_featgen.stages import shared_flags
 
@@ -36,9 +38,8 @@ class Config:
     generators: tuple[str, ...] = shared_flags.generators()
     gan_loss: str = cli.flag(
         "correct",
-        "'reference' has the defect of the implementation that the paper followed, which fed softmax instead of "
-        "log-softmax to the class term of both networks: they minimise -P(class) in place of -log P(class). A cgan has "
-        "no class term.",
+        "'reference' has the defect of the reference implementation, which fed softmax instead of log-softmax to the "
+        "class term of both networks: they minimise -P(class) in place of -log P(class). A cgan has no class term.",
         choices=tuple(CLASS_LOSSES),
     )
     gan_networks: str = cli.flag(
@@ -67,16 +68,16 @@ class Config:
     gan_batch: int = cli.flag(16, "Features in a batch.", minimum=2, source="paper 4.2")
     gan_balanced: bool = cli.flag(
         True,
-        "Whether real batches hold both grades equally often, as generated ones do, the rarer one's features being "
-        "repeated; false takes each feature once an epoch (the paper says nothing of balance).",
+        "Whether real batches hold all classes equally often, as generated ones do, features of the minority class "
+        "being repeated; false takes each feature once an epoch (the paper says nothing of balance).",
     )
     gan_learning_rate: float = cli.flag(
         2e-4, "Adam's learning rate for both networks; the paper takes 0.002.", minimum=0.0
     )
     gan_ema_decay: float = cli.flag(
         0.999,
-        "Decay of the running average of the generator's weights, from which features are drawn; 0 draws from the last "
-        "step's, as the paper does.",
+        "EMA decay: that of the exponential moving average of the generator's weights, from which features are drawn; "
+        "0 draws from those of the last step, as the paper does.",
         minimum=0.0,
         maximum=0.99999,
     )
@@ -84,17 +85,18 @@ class Config:
         True, "Whether the discriminator sees features mirrored at random; false as in the paper."
     )
     gan_minibatch_stddev: bool = cli.flag(
-        True, "Whether the discriminator sees the deviations within a batch; false as in the paper."
+        True, "Whether the discriminator sees the minibatch standard deviation; false as in the paper."
     )
-    gan_beta1: float = cli.flag(0.5, "Adam's beta1, as in the implementation that the paper followed.", minimum=0.0)
+    gan_beta1: float = cli.flag(0.5, "Adam's beta1, as in the reference implementation.", minimum=0.0)
 
 
 def run(config: Config) -> None:
     """Writes run_dir/generator_<kind>: best.npz (the last epoch's), history.json, scale.npy.
 
-    A kind of slices has their background in lowest.npy; with the origin's networks, each has the middle of the range.
+    A kind of slices has their background in lowest.npy; with the reference implementation's networks, each kind has the
+    middle of each channel's range there.
 
-    Each kind is a stage of its own: it is skipped, goes on or is done again whatever became of the others.
+    Each kind is a stage by itself: it is skipped, resumed or redone whatever became of the others.
     """
     for kind in shared_flags.check_generators(config):
         _train(dataclasses.replace(config, generators=(kind,)))
@@ -104,7 +106,7 @@ def _train(config: Config) -> None:
     """Trains the one kind that `config` names."""
     (kind,) = config.generators
     source = rundir.find(config.run_dir, "prepare_slices" if KINDS[kind].of_images else "extract_features")
-    features = source.folder
+    features, classes = source.folder, Classes.of_record(source.record["classes"])
     with rundir.open_stage(config, "train_generators", [source], kind=kind) as stage:
         if stage.done:
             return
@@ -119,23 +121,18 @@ def _train(config: Config) -> None:
             np.save(stage.path / "lowest.npy", lowest)
         np.save(stage.path / "scale.npy", scale)
         training = open_features(features, "train")
-        shape = training.shape
-        gan = build_gan(
-            *(kind, shape, scale, config.ngf, config.ndf, config.gan_latent, config.infogan_codes),
-            *(config.infogan_weight, config.gan_loss, config.precision, config.seed),
-            Stabilisers(config.gan_ema_decay, config.gan_flip, config.gan_minibatch_stddev),
-            *(lowest, config.gan_networks),
-        )
+        spec = GanSpec.of_config(dataclasses.asdict(config), training.shape, classes.count)
+        gan = build_gan(spec, scale, lowest)
         gan.compile(
             mixed_precision.adam(config.gan_learning_rate, config.gan_beta1),
             mixed_precision.adam(config.gan_learning_rate, config.gan_beta1),
-            config.precision,
-            STEPS_PER_EXECUTION,
+            steps_per_execution=STEPS_PER_EXECUTION,
         )
         steps = pipelines.steps_per_epoch(len(training), config.gan_batch)
         epochs = streams.labelled_features([(features, "train", len(training))], config.gan_batch)
         if config.gan_balanced:
             epochs = streams.balanced_features(features, config.gan_batch)
+        shown = np.argsort(scale)[::-1][:SHOWN]
         trained = resumable_fit.fit(
             gan,
             make_epoch=epochs,
@@ -148,12 +145,12 @@ def _train(config: Config) -> None:
             logs=stage.logs,
             title=kind,
             seed=config.seed,
-            extra=[gan_callbacks.GeneratedMaps(stage.logs, np.argsort(scale)[::-1][:SHOWN], config.gan_epochs)],
+            extra=[gan_callbacks.GeneratedMaps(stage.logs, classes, channels=shown, epochs=config.gan_epochs)],
         )
         last = ", ".join(f"{name} {values[-1]:.3f}" for name, values in trained["history"].items())
         tensorboard.complete(
             stage,
-            shape=shape,
+            shape=training.shape,
             generator=gan.generator.count_params(),
             discriminator=gan.discriminator.count_params(),
             **trained,

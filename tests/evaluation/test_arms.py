@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rembrandt_featgen.evaluation import arms
-from rembrandt_featgen.generation.classical import Samples, TrainingSet
+from rembrandt_featgen.generation.training_set import Samples, TrainingSet
 
 
 def test_the_table_has_its_order():
@@ -38,7 +38,8 @@ def test_arms_that_add_no_samples_take_no_amount(name):
 def test_a_pool_is_handed_to_a_copy():
     pool = Samples(np.full((3, 1, 1, 1), 7.0, np.float32), np.array([0, 1, 1]))
     arm = arms.with_pool(arms.ARMS["acgan"], pool)
-    training = TrainingSet(np.ones((2, 1, 1, 1)), np.array([0, 1]), patients=np.array(["a", "b"]), scale=np.ones(1))
+    features, labels = np.ones((2, 1, 1, 1)), np.array([0, 1])
+    training = TrainingSet(features, labels, patients=np.array(["a", "b"]), scale=np.ones(1), num_classes=2)
     extra = arm.synthesise(training, {0: 1, 1: 2}, 0)
     assert extra.labels.tolist() == [0, 1, 1]
     assert (extra.features == 7).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rembrandt_featgen.generation import classical
-from rembrandt_featgen.generation.classical import Samples, TrainingSet
+from rembrandt_featgen.generation.training_set import Samples, TrainingSet
 
 SHAPE = (2, 2, 3)
 SYNTHESISERS = {
@@ -28,7 +28,8 @@ def _training(labels, features=None, scale=(1.0, 10.0, 0.0), dtype=np.float32):
     scale = np.array(scale, np.float32)
     for array in (features, labels, scale):
         array.flags.writeable = False
-    return TrainingSet(features, labels, np.array([f"p{i}" for i in range(len(labels))]), scale)
+    patients = np.array([f"p{i}" for i in range(len(labels))])
+    return TrainingSet(features, labels, patients, scale=scale, num_classes=2)
 
 
 def _row(*values):
@@ -43,60 +44,10 @@ def _on_segment(extra, a, b, tolerance=1e-4):
     return t if np.abs(a + t * (b - a) - extra).max() < tolerance else None
 
 
-@pytest.mark.parametrize(
-    ("hgg", "lgg", "amount", "expected"),
-    [
-        (6, 4, 0, {0: 2, 1: 0}),
-        (4, 6, 0, {0: 0, 1: 2}),
-        (5, 5, 0, {0: 0, 1: 0}),
-        (6, 4, 1, {0: 7, 1: 5}),  # as many more as there are, half of each grade
-        (6, 4, 0.5, {0: 5, 1: 3}),  # 2.5 is rounded half up
-        (6, 4, 2, {0: 12, 1: 10}),
-    ],
-)
-def test_counts(hgg, lgg, amount, expected):
-    assert classical.counts(np.repeat([1, 0], [hgg, lgg]), amount) == expected
-
-
-def test_a_negative_amount_is_refused():
-    with pytest.raises(ValueError, match="received -1"):
-        classical.counts(np.array([0, 1]), -1)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"labels": np.array([0, 1])}, r"received \(3, 2, 2, 3\), \(2,\)"),
-        ({"patients": np.array(["a"])}, r"and \(1,\)"),
-        ({"features": np.zeros((3, 12))}, r"received \(3, 12\)"),
-        ({"scale": np.ones(2)}, r"must be \[3\]"),
-        ({"labels": np.array([1, 1, 1])}, "none of LGG"),
-    ],
-)
-def test_a_training_set_that_does_not_fit_is_refused(changes, words):
-    whole = {
-        "features": np.zeros((3, *SHAPE)),
-        "labels": np.array([0, 1, 1]),
-        "patients": np.array(["a", "b", "c"]),
-        "scale": np.ones(3),
-    }
-    TrainingSet(**whole)
-    with pytest.raises(ValueError, match=words):
-        TrainingSet(**{**whole, **changes})
-
-
-def test_scaling_divides_by_channel_and_back():
-    training = _training([0, 1], np.stack([_row(4, 30, 0), _row(1, 0, 0)]), (2.0, 10.0, 0.0))
-    scaled = training.scaled(training.features)
-    np.testing.assert_array_equal(scaled, np.stack([_row(2, 3, 0), _row(0.5, 0, 0)]))
-    np.testing.assert_array_equal(training.unscaled(scaled.reshape(2, 3)), training.features)
-    np.testing.assert_array_equal(training.unscaled(np.array([[-1.0, 1.0, 5.0]])), [_row(0, 10, 0)])
-
-
 @every_synthesiser
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_extra_samples_have_their_counts_and_grades(synthesise, dtype):
-    # Far beyond balance; the grades fire in channels of their own, so that a sample of two grades would show.
+def test_extra_samples_have_their_counts_and_classes(synthesise, dtype):
+    # Far beyond balance; the classes fire in different channels, so that a sample of two classes would show.
     labels = np.array([0] * 5 + [1] * 9)
     features = np.random.default_rng(0).uniform(0.5, 9.0, (14, *SHAPE))
     features[labels == 0, ..., 1:], features[labels == 1, ..., 0], features[..., 2] = 0, 0, 0
@@ -122,7 +73,7 @@ def test_the_same_seed_draws_the_same(synthesise):
 
 @every_synthesiser
 @pytest.mark.parametrize("lgg", [1, 2])
-def test_a_tiny_grade_lowers_the_neighbours(synthesise, lgg):
+def test_a_tiny_class_lowers_the_neighbours(synthesise, lgg):
     extra = synthesise(_training([0] * lgg + [1] * 3), {0: 6, 1: 1}, seed=0)
     assert extra.labels.tolist() == [0] * 6 + [1]
 
@@ -134,7 +85,7 @@ def test_nothing_wanted_is_nothing_made(synthesise):
     assert len(extra.labels) == 0
 
 
-def test_repeated_samples_are_samples_of_the_grade():
+def test_repeated_samples_are_samples_of_the_class():
     training = _training([0] * 4 + [1] * 6)
     extra = classical.repeat(training, {0: 50, 1: 50}, seed=0)
     for label in (0, 1):
@@ -143,7 +94,7 @@ def test_repeated_samples_are_samples_of_the_grade():
 
 
 @pytest.mark.parametrize("name", ["smote", "borderline_smote"])
-def test_smote_lies_between_near_samples_of_one_grade(name):
+def test_smote_lies_between_near_samples_of_one_class(name):
     labels = np.array([0] * 9 + [1] * 11)
     training = _training(labels)
     extra = SYNTHESISERS[name](training, {0: 25, 1: 12}, seed=2)
@@ -192,7 +143,7 @@ def test_borderline_smote_starts_from_samples_in_danger():
         )
 
 
-def test_borderline_smote_of_grades_far_apart_is_smote():
+def test_borderline_smote_of_classes_far_apart_is_smote():
     features = np.random.default_rng(0).uniform(0, 1, (30, *SHAPE))
     features[15:] += 100
     training = _training([0] * 15 + [1] * 15, features, scale=(1.0, 1.0, 1.0))

@@ -2,25 +2,33 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.generation.gan import build_gan
+from rembrandt_featgen.generation.gan_spec import GanSpec
 
-GRADES = ("LGG", "HGG")
+CLASSES = Classes.of(("LGG", "HGG"))
 SHAPE = (2, 2, 3)
+
+
+def tiny(kind):
+    """An untrained GAN, noise of three and two codes."""
+    tf.keras.utils.set_random_seed(1)
+    spec = GanSpec(kind, SHAPE, 2, filters_generator=4, filters_discriminator=4, latent=3, codes=2)
+    return build_gan(spec, np.array([2.0, 0.0, 0.5]))
 
 
 @pytest.fixture(scope="module")
 def acgan():
-    """An ACGAN, untrained: its discriminator confirms some of its features, not others."""
-    tf.keras.utils.set_random_seed(1)
-    return build_gan("acgan", SHAPE, np.array([2.0, 0.0, 0.5]), 4, 4, 3)
+    """Its discriminator accepts some of its features, not others."""
+    return tiny("acgan")
 
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory, acgan):
     """What `tf.saved_model.load` gives of the generator as the export stage saves it."""
     path = str(tmp_path_factory.mktemp("export") / "generator")
-    module, signatures = gan_export.generator(acgan, GRADES)
+    module, signatures = gan_export.generator(acgan, CLASSES)
     tf.saved_model.save(module, path, signatures)
     return tf.saved_model.load(path)
 
@@ -34,7 +42,7 @@ def test_default_signature_names_inputs_and_outputs(loaded):
     inputs = {key: spec.shape.as_list() for key, spec in signature.structured_input_signature[1].items()}
     assert inputs == {"noise": [None, 3], "label": [None]}
     outputs = {key: spec.dtype.name for key, spec in signature.structured_outputs.items()}
-    assert outputs == {"feature": "float32", "confirmed": "bool", "grades": "string"}
+    assert outputs == {"feature": "float32", "accepted": "bool", "classes": "string"}
 
 
 def test_generator_equals_live_networks(loaded, acgan):
@@ -43,10 +51,10 @@ def test_generator_equals_live_networks(loaded, acgan):
     feature = acgan.generate(noise, labels)
     assert float(tf.reduce_max(feature)) > 0
     np.testing.assert_allclose(found["feature"], feature, rtol=1e-5, atol=1e-7)
-    seen = np.argmax(acgan(feature)["grade"], -1)
-    np.testing.assert_array_equal(found["confirmed"], seen == labels)
-    assert len(np.unique(found["confirmed"])) == 2
-    assert found["grades"].numpy().tolist() == [b"LGG", b"HGG"]
+    seen = np.argmax(acgan(feature)["label"], -1)
+    np.testing.assert_array_equal(found["accepted"], seen == labels)
+    assert len(np.unique(found["accepted"])) == 2
+    assert found["classes"].numpy().tolist() == [b"LGG", b"HGG"]
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -63,16 +71,15 @@ def test_samples_are_draws_by_seed(loaded, acgan, label):
     assert np.any(draw([3, 4]) != draw([3, 5]))
 
 
-@pytest.mark.parametrize(("kind", "latent", "outputs"), [("infogan", 5, {"confirmed"}), ("cgan", 3, set())])
+@pytest.mark.parametrize(("kind", "latent", "outputs"), [("infogan", 5, {"accepted"}), ("cgan", 3, set())])
 def test_other_generators_have_the_same_signatures(tmp_path, kind, latent, outputs):
-    tf.keras.utils.set_random_seed(1)
-    gan = build_gan(kind, SHAPE, np.array([2.0, 0.0, 0.5]), 4, 4, 3, 2)
-    module, signatures = gan_export.generator(gan, GRADES)
+    gan = tiny(kind)
+    module, signatures = gan_export.generator(gan, CLASSES)
     tf.saved_model.save(module, str(tmp_path / kind), signatures)
     signatures = tf.saved_model.load(str(tmp_path / kind)).signatures
     seed, labels = tf.constant([3, 4], tf.int64), tf.fill([5], 1)
     found = signatures["sample"](count=tf.constant(5), label=tf.constant(1), seed=seed)
-    assert set(found) == {"feature", "grades"} | outputs
+    assert set(found) == {"feature", "classes"} | outputs
     noise = gan.noise(5, [3, 4])
     assert noise.shape == (5, latent)
     np.testing.assert_allclose(found["feature"], gan.generate(noise, labels), rtol=1e-5, atol=1e-7)

@@ -41,7 +41,8 @@ def test_class_term_by_hand(labels, logits, loss):
 
 
 def test_class_term_takes_the_log_softmax_of_logits():
-    # fed a softmax, as in the origin, it could get neither below ln(1 + e^-1) = 0.313 nor above ln(1 + e) = 1.313
+    # fed a softmax, as in the reference implementation, it could get neither below ln(1 + e^-1) = 0.313
+    # nor above ln(1 + e) = 1.313
     logits = tf.constant([[100.0, -100.0]])
     assert float(gan_losses.class_term(tf.constant([0]), logits)) == pytest.approx(0.0, abs=1e-6)
     assert float(gan_losses.class_term(tf.constant([1]), logits)) == pytest.approx(200.0)
@@ -56,16 +57,16 @@ def test_class_term_takes_the_log_softmax_of_logits():
         ([0], [[-1000.0, 1000.0]], 0.0),
     ],
 )
-def test_origin_class_term_by_hand(labels, logits, loss):
-    found = gan_losses.origin_class_term(tf.constant(labels), tf.constant(logits))
+def test_reference_class_term_by_hand(labels, logits, loss):
+    found = gan_losses.reference_class_term(tf.constant(labels), tf.constant(logits))
     assert found.shape == ()
     assert float(found) == pytest.approx(loss, rel=1e-6, abs=1e-7)
 
 
-def test_origin_class_term_hardly_corrects_a_sure_error():
+def test_reference_class_term_hardly_corrects_a_sure_error():
     """Its gradient is -p (1 - p), where the correct one is -(1 - p); p is e^-8 here."""
     logits, gradients = tf.Variable([[8.0, 0.0]]), []
-    for term in (gan_losses.class_term, gan_losses.origin_class_term):
+    for term in (gan_losses.class_term, gan_losses.reference_class_term):
         with tf.GradientTape() as tape:
             loss = term(tf.constant([1]), logits)
         gradients.append(tape.gradient(loss, logits).numpy()[0, 1])
@@ -114,20 +115,20 @@ def test_information_is_a_lower_bound():
 @pytest.mark.parametrize("label_type", [tf.int32, tf.int64])
 def test_terms_equal_scipy(label_type):
     rng = np.random.default_rng(0)
-    source, grade, labels = rng.normal(0, 5, (32, 1)), rng.normal(0, 5, (32, 2)), rng.integers(0, 2, 32)
+    source, classes, labels = rng.normal(0, 5, (32, 1)), rng.normal(0, 5, (32, 2)), rng.integers(0, 2, 32)
     codes, mean, deviation = rng.uniform(-1, 1, (32, 3)), rng.normal(0, 1, (32, 3)), rng.uniform(0.1, 2, (32, 3))
     wanted = [
         -special.log_expit(source).mean(),
         -special.log_expit(-source).mean(),
-        -special.log_softmax(grade, -1)[np.arange(32), labels].mean(),
-        -special.softmax(grade, -1)[np.arange(32), labels].mean(),
+        -special.log_softmax(classes, -1)[np.arange(32), labels].mean(),
+        -special.softmax(classes, -1)[np.arange(32), labels].mean(),
         -(stats.norm.logpdf(codes, mean, deviation) + np.log(2)).sum(-1).mean(),
     ]
     found = [
         gan_losses.source_term(tf.constant(source), real=True),
         gan_losses.source_term(tf.constant(source), real=False),
-        gan_losses.class_term(tf.constant(labels, label_type), tf.constant(grade)),
-        gan_losses.origin_class_term(tf.constant(labels, label_type), tf.constant(grade)),
+        gan_losses.class_term(tf.constant(labels, label_type), tf.constant(classes)),
+        gan_losses.reference_class_term(tf.constant(labels, label_type), tf.constant(classes)),
         gan_losses.information_term(*map(tf.constant, (codes, mean, deviation))),
     ]
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
@@ -139,7 +140,7 @@ def test_half_precision_logits_give_float32(half):
     terms = [
         (gan_losses.source_term(tf.constant([[2.0]], half), real=False), np.log1p(np.exp(2.0))),
         (gan_losses.class_term(tf.constant([0]), tf.constant([[0.0, 3.0]], half)), np.log1p(np.exp(3.0))),
-        (gan_losses.origin_class_term(tf.constant([0]), tf.constant([[0.0, 3.0]], half)), -special.expit(-3.0)),
+        (gan_losses.reference_class_term(tf.constant([0]), tf.constant([[0.0, 3.0]], half)), -special.expit(-3.0)),
         (
             gan_losses.information_term(*(tf.constant([[v]], half) for v in (0.0, 1.0, 2.0))),
             0.125 + 0.2257914 + np.log(2),

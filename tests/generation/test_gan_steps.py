@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-from rembrandt_featgen.generation.gan import GAN, Stabilisers, build_gan
+from rembrandt_featgen.generation.gan import GAN, build_gan
+from rembrandt_featgen.generation.gan_spec import GanSpec
 from rembrandt_featgen.nn import mixed_precision
 
 RATE = 0.3
 WEIGHT = 0.7  # of L_I
-NONE = Stabilisers(0.0, False, False)
 SCALE = np.array([2.0, 0.5])
 FEATURES = np.array([[1.0, 0.2], [3.0, 0.0], [0.5, 0.9], [2.0, 0.4]])
 LABELS = np.array([0, 1, 1, 0])
@@ -19,7 +19,7 @@ ONE_HOT = np.eye(2)
 # Kernels and biases of D's heads on two numbers, and G's kernel on noise (2), one code where there is one, and label.
 HEADS = {
     "source": ([[0.5], [-0.3]], [0.1]),
-    "grade": ([[0.2, -0.4], [0.7, 0.3]], [0.0, 0.2]),
+    "label": ([[0.2, -0.4], [0.7, 0.3]], [0.0, 0.2]),
     "projection": ([[-0.6, 0.4], [0.3, 0.8]],),
     "code_mean": ([[0.3], [-0.5]], [0.05]),
     "code_deviation": ([[0.4], [0.2]], [-0.3]),
@@ -42,7 +42,7 @@ def linear_gan(kind, class_loss="correct"):
     if kind == "cgan":
         heads["source"] = layers.Add()([heads["source"], head("projection")])
     else:
-        heads["grade"] = head("grade")
+        heads["label"] = head("label")
     if kind == "infogan":
         heads |= {"code_mean": head("code_mean"), "code_deviation": head("code_deviation", activation="softplus")}
     kernel = NOISE_KERNEL + (CODE_KERNEL if kind == "infogan" else []) + LABEL_KERNEL
@@ -50,14 +50,17 @@ def linear_gan(kind, class_loss="correct"):
     x = layers.Concatenate()([noise, layers.CategoryEncoding(2, "one_hot")(labels)])
     x = layers.Dense(2, "relu", use_bias=False, kernel_initializer=tf.keras.initializers.Constant(kernel))(x)
     generator = tf.keras.Model([noise, labels], layers.Reshape((1, 1, 2))(x))
-    gan = GAN(generator, tf.keras.Model(feature, heads), SCALE, WEIGHT, class_loss, seed=4, stabilisers=NONE)
+    spec = GanSpec(
+        kind, (1, 1, 2), 2, information_weight=WEIGHT, class_loss=class_loss, ema_decay=0.0, flip=False, seed=4
+    )
+    gan = GAN(generator, tf.keras.Model(feature, heads), spec, scale=SCALE)
     gan.compile(tf.keras.optimizers.SGD(RATE), tf.keras.optimizers.SGD(RATE))
     return gan
 
 
 def step(gan):
     """Logs of one training step on FEATURES, and the noise and labels that it draws."""
-    noise, labels = (part.numpy() for part in gan._draw(tf.constant(4)))
+    noise, labels = (part.numpy() for part in gan._noise_and_labels(tf.constant(4)))
     data = tf.constant(FEATURES.reshape(4, 1, 1, 2), tf.float32), tf.constant(LABELS, tf.int32)
     logs = {name: float(value) for name, value in gan.train_step(data).items()}
     return logs, noise.astype(np.float64), labels
@@ -74,7 +77,7 @@ def terms(weights, x, labels, real, kind, class_loss, codes):
     source, heads = judge(weights, x, labels)
     found = [special.log_expit(source if real else -source).mean(), 0.0, 0.0]
     if kind != "cgan":
-        probability = special.softmax(heads["grade"], 1)[ROWS, labels]
+        probability = special.softmax(heads["label"], 1)[ROWS, labels]
         found[1] = (np.log(probability) if class_loss == "correct" else probability).mean()
     if kind == "infogan" and codes is not None:
         deviation = np.log1p(np.exp(heads["code_deviation"]))
@@ -128,7 +131,7 @@ def test_step_descends_the_kinds_losses(kind, class_loss):
         source, heads = judge(weights, x, labels)
         wanted[f"{name}_source"] = special.expit(source).mean()
         if kind != "cgan":
-            wanted[f"{name}_class_accuracy"] = np.mean(heads["grade"].argmax(1) == labels)
+            wanted[f"{name}_class_accuracy"] = np.mean(heads["label"].argmax(1) == labels)
     if kind == "infogan":
         wanted["information"] = terms(weights, fake(weights), fake_labels, False, kind, class_loss, codes)[2]
     weights = descend(d_loss, weights, names)
@@ -142,7 +145,7 @@ def test_step_descends_the_kinds_losses(kind, class_loss):
 
 
 def bright_features(count):
-    """Features of two channels of which grade 0 fires the first, grade 1 the second, by 0.5 to 1.5 everywhere."""
+    """Features of two channels of which class 0 fires the first, class 1 the second, by 0.5 to 1.5 everywhere."""
     labels, rng = np.arange(count, dtype=np.int32) % 2, np.random.default_rng(0)
     features = np.zeros((count, 4, 4, 2), np.float32)
     features[np.arange(count), :, :, labels] = rng.uniform(0.5, 1.5, (count, 1, 1))
@@ -153,7 +156,8 @@ def bright_features(count):
 def trained(request):
     """(GAN after 800 steps on bright features, noise, labels, features that it makes of them)."""
     tf.keras.utils.set_random_seed(1)
-    gan = build_gan(request.param, (4, 4, 2), np.ones(2), 16, 16, 3, 1, stabilisers=Stabilisers(0.99))
+    tiny = {"filters_generator": 16, "filters_discriminator": 16, "latent": 3, "codes": 1, "ema_decay": 0.99}
+    gan = build_gan(GanSpec(request.param, (4, 4, 2), 2, **tiny), np.ones(2))
     rate = 2e-3 if request.param == "infogan" else 5e-3  # codes take longer to settle
     gan.compile(mixed_precision.adam(rate, 0.5), mixed_precision.adam(rate, 0.5))
     features, labels = bright_features(800 * 16)
@@ -162,21 +166,21 @@ def trained(request):
     return gan, noise, labels.numpy(), gan.generate(noise, labels).numpy()
 
 
-def test_generated_features_are_of_the_grade_that_was_asked_for(trained):
+def test_generated_features_are_of_the_class_that_was_asked_for(trained):
     gan, _, labels, features = trained
     level = features.mean((1, 2))
     assert np.mean(level.argmax(1) == labels) > 0.97
     assert 0.5 < level[np.arange(200), labels].mean() < 1.5
     assert level[np.arange(200), 1 - labels].mean() < 0.25
-    assert np.mean(gan.confirmed(features, tf.constant(labels))) > 0.9
+    assert np.mean(gan.accepted(features, tf.constant(labels))) > 0.9
 
 
 @pytest.mark.parametrize("trained", ["infogan"], indirect=True)
-def test_codes_can_be_told_from_features(trained):
+def test_codes_are_identified_from_features(trained):
     gan, noise, labels, features = trained
-    told = gan(features)
-    assert np.corrcoef(told["code_mean"][:, 0], noise[:, -1])[0, 1] > 0.9
-    assert np.mean(told["code_deviation"]) < 0.45  # of (-1, 1) it would be 0.577
+    heads = gan(features)
+    assert np.corrcoef(heads["code_mean"][:, 0], noise[:, -1])[0, 1] > 0.9
+    assert np.mean(heads["code_deviation"]) < 0.45  # of (-1, 1) it would be 0.577
     # all else being equal, the code alone changes a feature
     other = noise.numpy()
     other[:, -1] *= -1

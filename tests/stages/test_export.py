@@ -9,6 +9,7 @@ from rembrandt_featgen.classification import classifier_export, classifiers
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.generation.gan import build_gan
+from rembrandt_featgen.generation.gan_spec import GanSpec
 from rembrandt_featgen.segmentation import unet_export
 from rembrandt_featgen.segmentation.unet import build_unet, tap_model
 
@@ -20,7 +21,8 @@ SHAPE, SCALE = (2, 2, 3), np.array([2.0, 0.0, 0.5])
 def folder(tmp_path):
     """The three models as the export stage saves them."""
     unet = build_unet(2, 4)
-    gan = build_gan("acgan", SHAPE, SCALE, 4, 4, 3)
+    spec = GanSpec("acgan", SHAPE, 2, filters_generator=4, filters_discriminator=4, latent=3)
+    gan = build_gan(spec, SCALE)
     classifier = classifiers.build_classifier(classifiers.Architecture("cnn", SHAPE, filters=4, units=4), SCALE)
     models = {
         "unet": unet_export.segmenter(
@@ -31,7 +33,7 @@ def folder(tmp_path):
             size=32,
             modalities=("flair", "t1"),
         ),
-        "generator": gan_export.generator(gan, GRADES),
+        "generator": gan_export.generator(gan, Classes.of(GRADES)),
         "classifier": classifier_export.classifier(classifier, Classes.of(GRADES)),
     }
     for name, (module, signatures) in models.items():

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from benchmarks import rows, turns
 from rembrandt_featgen.data import store
-from rembrandt_featgen.generation.gan import Stabilisers, build_gan
+from rembrandt_featgen.generation.gan import build_gan
+from rembrandt_featgen.generation.gan_spec import GanSpec
 from rembrandt_featgen.nn import mixed_precision
 
 
@@ -37,16 +38,20 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
 def train(options: dict) -> turns.Work:
     """A side: so many steps as an epoch."""
     shape, batch = options["shape"], options["batch"]
-    gan = build_gan(
-        "acgan",
-        shape,
-        np.ones(shape[-1], np.float32),
+    spec = GanSpec(
+        kind="acgan",
+        shape=tuple(shape),
+        num_classes=2,
         filters_generator=options["filters"],
         filters_discriminator=options["filters"],
+        # which peers do not have
+        ema_decay=0.0,
+        flip=False,
+        minibatch_stddev=False,
         precision=options["precision"],
-        stabilisers=Stabilisers(average=0.0, flip=False, batch_deviation=False),  # which peers do not have
     )
-    gan.compile(mixed_precision.adam(2e-4, 0.5), mixed_precision.adam(2e-4, 0.5), options["precision"])
+    gan = build_gan(spec, np.ones(shape[-1], np.float32))
+    gan.compile(mixed_precision.adam(2e-4, 0.5), mixed_precision.adam(2e-4, 0.5))
     features = tf.nn.relu(tf.random.stateless_normal([batch, *shape], [0, 0]) - 1.0)
     batches = store.untuned(tf.data.Dataset.from_tensors((features, tf.range(batch) % 2)).repeat().prefetch(2))
     networks = (gan.generator, gan.discriminator)

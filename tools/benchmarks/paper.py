@@ -34,6 +34,7 @@ from rembrandt_featgen.evaluation import sweep_sharing
 from rembrandt_featgen.evaluation.sweep_points import Point
 from rembrandt_featgen.evaluation.sweep_results import CLASSIFIER
 from rembrandt_featgen.features import crops
+from rembrandt_featgen.generation import adding
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.stages import extract_features, run_sweep, shared_flags
 
@@ -125,7 +126,7 @@ def steps(flags, arms=("baseline", "augmented")) -> dict[str, int]:
         return sum(steps_per_epoch(count, batch) for count in counts.values())
 
     kind = KINDS[flags.generators[0]]
-    drawn = round(flags.synthetic_per_class / (ACCEPTED if kind.tells_grade else 1.0))
+    drawn = round(flags.synthetic_per_class / (ACCEPTED if kind.has_auxiliary_classifier else 1.0))
     batch = min(flags.generate_batch, flags.extract_batch) if kind.of_images else flags.generate_batch
     samples = [counts["train"] + (_added(flags) if arm == "augmented" else 0) for arm in arms]
     classify = flags.classifier_epochs * sum(steps_per_epoch(count, flags.classifier_batch) for count in samples)
@@ -172,11 +173,11 @@ def _added(flags) -> int:
     """Features that the augmented arm adds."""
     if flags.synthetic_added:
         return flags.synthetic_added
-    if flags.synthetic_to == "both":
+    if flags.synthetic_to == adding.ALL:
         return len(GLIOMAS) * flags.synthetic_per_class
     training = slices(flags)["train"]
     gap = max(training.values()) - min(training.values())
-    return min(gap, flags.synthetic_per_class) if flags.synthetic_to == "rarer" else flags.synthetic_per_class
+    return min(gap, flags.synthetic_per_class) if flags.synthetic_to == adding.MINORITY else flags.synthetic_per_class
 
 
 def _sides(config, path, flags, points, folder) -> dict[str, turns.Side]:

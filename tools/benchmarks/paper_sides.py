@@ -22,6 +22,7 @@ from benchmarks import turns
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.evaluation.sweep_results import CLASSIFIER
+from rembrandt_featgen.generation import adding
 from rembrandt_featgen.generation.gan import GAN
 from rembrandt_featgen.nn import inference, resumable_fit, weights
 from rembrandt_featgen.segmentation import initial
@@ -159,7 +160,7 @@ def _trial(options: dict):
     changes |= {"unet_weights": "", "unet_weights_modalities": (), "unet_epochs": 1}
     changes["gan_epochs"] = _epochs(steps, 2 * SLICES * training, config.gan_batch)
     changes |= {"synthetic_per_class": drawn, "generate_tries": 1}
-    changes |= {"synthetic_added": added, "synthetic_to": "both", "classifier_arms": ("augmented",)}
+    changes |= {"synthetic_added": added, "synthetic_to": adding.ALL, "classifier_arms": ("augmented",)}
     changes["classifier_epochs"] = _epochs(steps, 2 * SLICES * training + added, config.classifier_batch)
     return dataclasses.replace(config, **changes, bootstrap_draws=100)
 
@@ -200,7 +201,7 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
         if last in clocks and clocks[last].full:
             raise _Enough
 
-    watching, runner, confirmed = resumable_fit.watching, inference.runner, GAN.confirmed
+    watching, runner, accepted = resumable_fit.watching, inference.runner, GAN.accepted
 
     @functools.wraps(watching)
     def watched_fit(logs, title, **given):
@@ -220,7 +221,7 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
 
         return watched
 
-    @functools.wraps(confirmed)
+    @functools.wraps(accepted)
     def watched_draw(gan, features, labels):
         drawn = clock("generate_synthetic")
 
@@ -228,7 +229,7 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
             drawn.mark()
             return np.ones_like(found)
 
-        found = confirmed(gan, features, labels)
+        found = accepted(gan, features, labels)
         kept = tf.numpy_function(keep_all, [found], tf.bool)
         kept.set_shape(found.shape)
         return kept
@@ -237,7 +238,7 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
         for owner, name, watched in (
             (resumable_fit, "watching", watched_fit),
             (inference, "runner", watched_runner),
-            (GAN, "confirmed", watched_draw),
+            (GAN, "accepted", watched_draw),
             (train_generators, "STEPS_PER_EXECUTION", 1),
         ):
             stack.enter_context(mock.patch.object(owner, name, watched))
