@@ -112,7 +112,7 @@ PAPER_FLAGS = """
 --sweep_filters=2
 --sweep_taps=conv4
 --sweep_added=0,50,all
---sweep_added_to=both,rarer,LGG
+--sweep_added_to=all,minority,LGG
 """
 # Of its sides: seconds of the two steps of each clock.
 PAPER_SECONDS = {
@@ -315,7 +315,9 @@ def test_hours_of_every_sweep_are_estimated(paper, tmp_path):
     assert own["added=0"] == own["added=200"] == []  # the run's own
 
 
-@pytest.mark.parametrize(("receiver", "samples"), [("both", 4036 + 4800), ("rarer", 4036 + 786), ("HGG", 4036 + 2400)])
+@pytest.mark.parametrize(
+    ("receiver", "samples"), [("all", 4036 + 4800), ("minority", 4036 + 786), ("HGG", 4036 + 2400)]
+)
 def test_all_that_can_be_added_is(paper, receiver, samples):
     module, check, _ = paper
     flags = check("--synthetic_per_class=2400", "--synthetic_added=0", f"--synthetic_to={receiver}")

@@ -6,7 +6,7 @@ import numpy as np
 
 from rembrandt_featgen.evaluation import arms
 from rembrandt_featgen.evaluation.trials import Settings, Validation
-from rembrandt_featgen.generation.classical import Samples, TrainingSet
+from rembrandt_featgen.generation.training_set import Samples, TrainingSet
 
 SHAPE = (6, 6, 3)
 SMALL = Settings(filters=4, units=8, epochs=12, patience=0, batch=8, learning_rate=1e-2)
@@ -28,7 +28,7 @@ def training_set(lgg=8, hgg=16):
     features = features_of(labels, 0)
     features.flags.writeable = False
     patients = np.array([f"t{i // 2}" for i in range(len(labels))])
-    return TrainingSet(features, labels, patients=patients, scale=SCALE)
+    return TrainingSet(features, labels, patients=patients, scale=SCALE, num_classes=2)
 
 
 def validation_set(seed=1):

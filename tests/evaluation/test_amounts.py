@@ -6,7 +6,7 @@ from rembrandt_featgen.evaluation import arms
 from rembrandt_featgen.evaluation.amounts import choose_amount
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.generation import classical
-from rembrandt_featgen.generation.classical import Samples
+from rembrandt_featgen.generation.training_set import Samples
 from tests.evaluation.separable import SMALL, STILL, training_set, validation_set
 
 CLASSES = Classes.of(("LGG", "HGG"))

@@ -107,7 +107,7 @@ def test_features_as_the_discriminator_sees_them(run):
 def test_tap_and_networks(run, monkeypatch):
     """Each network is restored from its own folder and record."""
     seen = []
-    heads = tf.keras.Sequential([tf.keras.layers.Dense(2, name="grade", input_shape=(3,))])
+    heads = tf.keras.Sequential([tf.keras.layers.Dense(2, name="label", input_shape=(3,))])
 
     class Gan:
         discriminator = heads
@@ -129,7 +129,7 @@ def test_tap_and_networks(run, monkeypatch):
     assert other.class_head().output_shape == (None, 2)
     assert seen == [
         ("c/", "baseline_cnn", {"shape": SHAPE, "filters": 5, "units": 6}),
-        ("g/", SHAPE, {"generators": ["acgan"]}, "float32"),
+        ("g/", records["gan"]),
     ]
     assert run.tap == "conv4"
     of_slices = {"train_generators": {"config": {"generators": ["image_acgan"]}, "figures": {"shape": [4, 4, 1]}}}

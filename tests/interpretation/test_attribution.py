@@ -119,11 +119,11 @@ def test_feature_that_maximises_a_class_of_a_linear_head(monkeypatch):
     """Of a linear head, it is the highest value where a weight is for the class, and 0 elsewhere."""
     monkeypatch.setattr(attribution, "_FEATURE_ROUGHNESS", 0.0)
     feature = tf.keras.Input((2, 2, 3))
-    grade = tf.keras.layers.Dense(2, name="grade")(tf.keras.layers.Flatten()(feature))
+    grade = tf.keras.layers.Dense(2, name="label")(tf.keras.layers.Flatten()(feature))
     source = tf.keras.layers.Dense(1, name="source")(tf.keras.layers.Flatten()(feature))
     head = attribution.class_head(tf.keras.Model(feature, [source, grade]))
     kernel = np.where(RNG.random((12, 2)) > 0.5, 1.0, -1.0) * (0.5 + RNG.random((12, 2)))
-    head.get_layer("grade").set_weights([kernel, np.zeros(2)])
+    head.get_layer("label").set_weights([kernel, np.zeros(2)])
     for label in (0, 1):
         found = attribution.maximise_class(head, label, np.full((2, 2, 3), 2.0), bounds=(0.0, 4.0), steps=30)
         toward = (kernel[:, label] - kernel[:, 1 - label]).reshape(2, 2, 3)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.store_writer import Writer
@@ -16,12 +17,14 @@ from rembrandt_featgen.segmentation.unet import build_unet, tap_model
 from rembrandt_featgen.stages import extract_features, generate_synthetic, train_generators
 
 SIZE, WIDTH, KIND = 32, 2, "image_acgan"
+CLASSES = Classes.of(("LGG", "HGG"))
 BACKGROUND = -0.5  # of normalised slices
-WANTED = 4  # features of each grade
+WANTED = 4  # features of each class
 
 
 def finish(folder, config, **figures):
-    rundir.write_json(folder / rundir.RECORD, {"config": config, "figures": figures, "inputs": {}})
+    record = {"config": config, "figures": figures, "inputs": {}, "classes": CLASSES.record}
+    rundir.write_json(folder / rundir.RECORD, record)
 
 
 def config(run_dir):
@@ -58,18 +61,19 @@ def run(tmp_path_factory):
 
 
 def gan_of(run_dir):
-    record = rundir.read_json(run_dir / KIND / rundir.RECORD)
-    return gan_export.restore_gan(run_dir / KIND, (SIZE, SIZE, 1), record["config"], "float32"), record
+    folder = run_dir / registry.folder("train_generators", KIND)
+    record = rundir.read_json(folder / rundir.RECORD)
+    return gan_export.restore_gan(folder, record), record
 
 
 def test_it_learns_from_training_slices_alone(run):
     _, record = gan_of(run)
     assert record["inputs"].keys() == {"slices"}
     assert record["figures"]["shape"] == [SIZE, SIZE, 1]
-    assert np.load(run / KIND / "lowest.npy").tolist() == [BACKGROUND]
+    assert np.load(run / "generator_image_acgan" / "lowest.npy").tolist() == [BACKGROUND]
     images = np.stack([entry["image"] for entry in Store(run / "slices", "train").dataset().as_numpy_iterator()])
     wanted = np.sqrt(np.mean((images.astype(np.float64) - BACKGROUND) ** 2))
-    assert np.load(run / KIND / "scale.npy").tolist() == pytest.approx([wanted])
+    assert np.load(run / "generator_image_acgan" / "scale.npy").tolist() == pytest.approx([wanted])
 
 
 def test_generated_slices_are_from_the_background_on(run):
@@ -79,19 +83,19 @@ def test_generated_slices_are_from_the_background_on(run):
     assert BACKGROUND <= made.min() < made.max()
 
 
-def test_features_are_the_u_nets_of_confirmed_slices(run):
+def test_features_are_the_u_nets_of_accepted_slices(run):
     gan, _ = gan_of(run)
     folder = run / registry.folder("generate_synthetic", KIND)
     record = rundir.read_json(folder / rundir.RECORD)
     assert folder.name == "synthetic_image_acgan"
-    assert record["inputs"].keys() == {KIND, "features"}
+    assert record["inputs"].keys() == {"generator_image_acgan", "features"}
     assert set(record["figures"]["acceptance"]) == {"LGG", "HGG"}
     store = Store(folder, "synthetic")
     assert store.tensors["feature"] == ((8, 8, 4 * WIDTH), "float16")
     label = int(store.labels[0])
     images = [gan.generate(gan.noise(5, [1, 2 * step + label]), tf.fill([5], label)) for step in range(3)]  # of seed 0
     images = tf.concat(images, 0)
-    images = tf.boolean_mask(images, gan.confirmed(images, tf.fill([15], label)))
+    images = tf.boolean_mask(images, gan.accepted(images, tf.fill([15], label)))
     slices = rundir.read_json(run / "slices" / rundir.RECORD)
     unet = unet_export.restore_unet(run / "unet", config={"unet_width": WIDTH}, slices=slices, precision="float32")
     wanted = tap_model(unet, "conv3")(images).numpy()
@@ -104,12 +108,12 @@ def test_features_are_the_u_nets_of_confirmed_slices(run):
 def test_the_exported_generator_gives_features(run, tmp_path):
     gan, _ = gan_of(run)
     encoded = EncodedGAN(gan, encoders.encoder_of_run(run, "float32"))
-    module, signatures = gan_export.generator(encoded, ("LGG", "HGG"))
+    module, signatures = gan_export.generator(encoded, CLASSES)
     tf.saved_model.save(module, str(tmp_path / "generator"), signatures)
-    generated = tf.saved_model.load(str(tmp_path / "generator")).signatures["generate_synthetic"]
+    generated = tf.saved_model.load(str(tmp_path / "generator")).signatures["generate"]
     noise, labels = gan.noise(3, [5, 6]), tf.constant([0, 1, 1])
     found = generated(noise=noise, label=labels)
-    wanted, confirmed = encoded.draw(noise, labels)
+    wanted, accepted = encoded.draw(noise, labels)
     assert found["feature"].shape == (3, 8, 8, 4 * WIDTH)
     np.testing.assert_allclose(found["feature"], wanted, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(found["confirmed"], confirmed)
+    np.testing.assert_array_equal(found["accepted"], accepted)

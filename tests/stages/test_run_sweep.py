@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError
 from rembrandt_featgen.evaluation import sweep_sharing
@@ -33,6 +34,7 @@ def base(tmp_path):
             config = module.Config(run_dir="", **{key: value for key, value in changes.items() if key in known})
             config = {key: value for key, value in dataclasses.asdict(config).items() if key != "run_dir"}
             record = {"stage": name, "config": config, "inputs": {}, "figures": {"tap": "conv5", "epochs": 1}}
+            record["classes"] = Classes.of(("LGG", "HGG")).record
             (tmp_path / folder).mkdir(exist_ok=True)
             rundir.write_json(tmp_path / folder / "stage.json", {**record, "kind": kind})
         (tmp_path / "slices").mkdir(exist_ok=True)
@@ -76,7 +78,7 @@ def test_axes_hold_the_runs_own_value_in_order(base):
     ]
 
 
-def test_curve_of_the_rarer_grade_ends_where_grades_are_equal(base):
+def test_curve_of_the_minority_class_ends_where_classes_are_equal(base):
     found = points(base(synthetic_added=25), sweep_added=("0", "9", "10", "50", "all"))
     assert [point.name for point in found] == [
         "added=0",
@@ -89,13 +91,13 @@ def test_curve_of_the_rarer_grade_ends_where_grades_are_equal(base):
         "balancing=all",  # 10 is all
     ]
     assert [point.arms for point in found] == [("baseline",), *[("augmented",)] * 7]
-    assert found[-1].changes == {"synthetic_added": 0, "synthetic_to": "rarer"}
+    assert found[-1].changes == {"synthetic_added": 0, "synthetic_to": "minority"}
 
 
-def test_grades_that_are_equal_lack_nothing_but_can_be_given_all(base):
+def test_classes_that_are_equal_lack_nothing_but_can_be_given_all(base):
     found = points(base(lgg=30, synthetic_added=0, synthetic_to="LGG"), sweep_added=("9",), sweep_added_to=("LGG",))
     assert [point.name for point in found] == ["added=0", "added_LGG=9", "added_LGG=all"]  # all is the run's
-    found = points(base(lgg=30), sweep_added=("all",), sweep_added_to=("both", "rarer", "HGG", "LGG"))
+    found = points(base(lgg=30), sweep_added=("all",), sweep_added_to=("all", "minority", "HGG", "LGG"))
     assert [point.name for point in found] == ["added=0", "added=1158", "added=all", "added_HGG=all", "added_LGG=all"]
 
 
@@ -140,7 +142,7 @@ def test_bad_values_are_refused(flags, message):
 
 
 def test_a_class_that_the_run_lacks_is_refused(base):
-    with pytest.raises(InputError, match="--sweep_added_to=case: 'case' is not known; take some of both, rarer, LGG"):
+    with pytest.raises(InputError, match="--sweep_added_to=case: 'case' is not known; take some of all, minority, LGG"):
         points(base(), sweep_added=("1",), sweep_added_to=("case",))
 
 
@@ -170,7 +172,7 @@ def test_points_learn_what_they_do_not_share(base, monkeypatch):
     run_dir, seen = base(ndf=64, ngf=64, synthetic_added=5, unet_weights="w.npz"), []
     flags = {"sweep_filters": ("64", "8"), "sweep_taps": ("conv3",), "sweep_added": ("5", "7")}
     flags |= {"sweep_generators": ("infogan",), "sweep_reference": ("augmentation", "gan_loss", "gan_networks")}
-    flags["sweep_added_to"] = ("both", "rarer", "LGG")
+    flags["sweep_added_to"] = ("all", "minority", "LGG")
     notes = learn(run_dir, monkeypatch, lambda *args: seen.append(args), sweep_from_scratch=True, **flags)
     assert set(notes.values()) == {""}
     found = {}

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util import tensor_util
 
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store import Store
@@ -17,6 +18,7 @@ from rembrandt_featgen.nn import checkpointing
 from rembrandt_featgen.stages import crossvalidate, generate_synthetic, train_arms, train_generators
 
 SHAPE = (4, 4, 2)
+CLASSES = Classes.of(("LGG", "HGG"))
 
 
 def settings(run_dir, *gans, **changes):
@@ -36,18 +38,19 @@ def write_features(run_dir, training=(0, 1) * 8):
                 feature[..., label] = rng.uniform(0.5, 1.5)
                 writer.write({"feature": feature}, f"{split}_{position // 2}", slice_index=position, label=label)
     record = {"config": {"store_dtype": "float16", "store_codec": "none"}, "figures": {"shape": SHAPE}, "inputs": {}}
+    record["classes"] = CLASSES.record
     rundir.write_json(folder / rundir.RECORD, record)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run whose second kind was killed in its second epoch, and then went on."""
+    """A run whose second kind was killed in its second epoch, and then resumed."""
     run_dir = tmp_path_factory.mktemp("run")
     write_features(run_dir)
     save = checkpointing.Checkpointing.on_epoch_end
 
     def killed(self, epoch, logs=None):
-        if self.model.confirms or epoch == 0:
+        if self.model.has_auxiliary_classifier or epoch == 0:
             save(self, epoch, logs)
         else:
             raise KeyboardInterrupt
@@ -58,7 +61,7 @@ def run(tmp_path_factory):
         with pytest.raises(KeyboardInterrupt):
             train_generators.run(settings(run_dir, "acgan", "cgan"))
     assert (run_dir / "generator_acgan" / rundir.RECORD).exists()
-    assert len(rundir.read_json(run_dir / "cgan.part" / "history.json")["d_loss"]) == 1
+    assert len(rundir.read_json(run_dir / "generator_cgan.part" / "history.json")["d_loss"]) == 1
     before = (run_dir / "generator_acgan" / rundir.RECORD).stat().st_mtime_ns
     train_generators.run(settings(run_dir, "acgan", "cgan"))
     assert (run_dir / "generator_acgan" / rundir.RECORD).stat().st_mtime_ns == before
@@ -75,19 +78,20 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("kind", "resumed"), [("acgan", False), ("cgan", True)])
-def test_each_kind_is_a_stage_that_goes_on_alone(run, kind, resumed):
-    record = rundir.read_json(run / kind / rundir.RECORD)
-    assert (record["stage"], record["config"]["generators"], record["resumed"]) == (kind, [kind], resumed)
-    history = rundir.read_json(run / kind / "history.json")
+def test_each_kind_is_a_stage_that_resumes_alone(run, kind, resumed):
+    folder = run / registry.folder("train_generators", kind)
+    record = rundir.read_json(folder / rundir.RECORD)
+    assert (record["kind"], record["config"]["generators"], record["resumed"]) == (kind, [kind], resumed)
+    history = rundir.read_json(folder / "history.json")
     assert {len(values) for values in history.values()} == {3}
     assert ("fake_class_accuracy" in history, "val_real_source" in history) == (kind == "acgan", True)
-    gan = gan_export.restore_gan(run / kind, SHAPE, record["config"], "float32")
-    assert gan.confirms == (kind == "acgan")
+    gan = gan_export.restore_gan(folder, record)
+    assert gan.has_auxiliary_classifier == (kind == "acgan")
 
 
-def test_tensorboard_has_what_is_generated_and_how_much_is_confirmed(run):
+def test_tensorboard_has_what_is_generated_and_how_much_is_accepted(run):
     for kind in ("acgan", "cgan"):
-        events = EventAccumulator(str(run / "tensorboard" / kind)).Reload()
+        events = EventAccumulator(str(run / "tensorboard" / f"generator_{kind}")).Reload()
         images = {tag: events.Tensors(tag) for tag in events.Tags()["tensors"] if tag.startswith("generated")}
         assert {tag: {event.step for event in found} for tag, found in images.items()} == {
             "generated_LGG": {0, 1, 2},
@@ -95,24 +99,23 @@ def test_tensorboard_has_what_is_generated_and_how_much_is_confirmed(run):
         }
         png = images["generated_HGG"][0].tensor_proto.string_val
         assert png[:2] == [b"8", b"4"]  # two maps of 4 x 4 side by side
-    events = EventAccumulator(str(run / "tensorboard" / "synthetic")).Reload()
+    events = EventAccumulator(str(run / "tensorboard" / "synthetic_acgan")).Reload()
     (accuracy,) = events.Tensors("class_accuracy")
     figures = rundir.read_json(run / "synthetic_acgan" / rundir.RECORD)["figures"]
     assert tensor_util.make_ndarray(accuracy.tensor_proto) == pytest.approx(figures["class_accuracy"])
 
 
-def test_features_of_an_acgan_are_confirmed_and_those_of_a_cgan_are_all_kept(run):
-    confirmed, plain = (rundir.read_json(run / name / rundir.RECORD) for name in ("synthetic", "synthetic_cgan"))
-    assert confirmed["figures"]["class_accuracy"] > 0
-    assert set(confirmed["figures"]["acceptance"]) == {"LGG", "HGG"}
-    assert plain["inputs"].keys() == {"cgan"}
+def test_features_of_an_acgan_are_judged_and_those_of_a_cgan_are_all_kept(run):
+    judged, plain = (rundir.read_json(run / f"synthetic_{kind}" / rundir.RECORD) for kind in ("acgan", "cgan"))
+    assert judged["figures"]["class_accuracy"] > 0
+    assert set(judged["figures"]["acceptance"]) == {"LGG", "HGG"}
+    assert plain["inputs"].keys() == {"generator_cgan"}
     assert (plain["figures"]["class_accuracy"], plain["figures"]["acceptance"]) == (None, None)
     assert plain["figures"]["kept"] == {"LGG": 5, "HGG": 5}
     store = Store(run / "synthetic_cgan", "synthetic")
     assert store.labels.tolist() == [0, 1] * 5
-    gan = gan_export.restore_gan(
-        run / "generator_cgan", SHAPE, rundir.read_json(run / "generator_cgan" / rundir.RECORD)["config"], "float32"
-    )
+    folder = run / "generator_cgan"
+    gan = gan_export.restore_gan(folder, rundir.read_json(folder / rundir.RECORD))
     wanted = gan.generate(gan.noise(8, [1, 1]), np.ones(8, np.int32))  # of seed 0, the first batch of HGG
     found = [record["feature"].numpy() for record in store.dataset()][1::2]
     np.testing.assert_allclose(found, wanted[:5], rtol=2e-3, atol=1e-4)  # float16
@@ -120,8 +123,8 @@ def test_features_of_an_acgan_are_confirmed_and_those_of_a_cgan_are_all_kept(run
 
 @pytest.mark.parametrize("kind", ["acgan", "cgan"])
 def test_one_try_generates_what_is_wanted_and_no_more(run, tmp_path, kind):
-    """The paper's way: so many are generated, and those that are confirmed are kept."""
-    for name in ("features", kind):
+    """The paper's way: so many are generated, and those that are accepted are kept."""
+    for name in ("features", f"generator_{kind}"):
         (tmp_path / name).symlink_to(run / name)
     generate_synthetic.run(
         generate_synthetic.Config(
@@ -139,7 +142,7 @@ def test_batches_are_balanced_or_hold_each_feature_once(tmp_path, monkeypatch, b
     write_features(tmp_path, [1] * 10 + [0] * 4)
     epochs = []
     monkeypatch.setattr(
-        train_generators.resumable_fit, "fit", lambda gan, epoch, *_: epochs.append(epoch) or {"history": {}}
+        train_generators.resumable_fit, "fit", lambda gan, make_epoch, **_: epochs.append(make_epoch) or {"history": {}}
     )
     train_generators.run(settings(tmp_path, "acgan", gan_batch=6, gan_balanced=balanced))
     batches = list(epochs[0](tf.constant([0, 0], tf.int64)))
@@ -150,21 +153,21 @@ def test_batches_are_balanced_or_hold_each_feature_once(tmp_path, monkeypatch, b
     assert len(features) == (13 if balanced else 14)
 
 
-def test_networks_of_the_origin_are_trained_restored_and_drawn_from(tmp_path):
+def test_networks_of_the_reference_implementation_are_trained_restored_and_drawn_from(tmp_path):
     write_features(tmp_path)
     train_generators.run(settings(tmp_path, "acgan", gan_networks="reference", gan_epochs=1))
     record = rundir.read_json(tmp_path / "generator_acgan" / rundir.RECORD)
-    gan = gan_export.restore_gan(tmp_path / "generator_acgan", SHAPE, record["config"], "float32")
+    gan = gan_export.restore_gan(tmp_path / "generator_acgan", record)
     assert not [layer for layer in gan.discriminator.layers if "dropout" in layer.name or "spectral" in layer.name]
     # each channel is 0 at its lowest: the ends of tanh are 0 and its maximum
     found = np.stack([record["feature"] for record in Store(tmp_path / "features", "train").dataset()])
     for code in (-1.0, 1.0):
-        gan.averaged = lambda *_, code=code, **__: np.full((1, *SHAPE), code, np.float32)
+        gan.ema_generator = lambda *_, code=code, **__: np.full((1, *SHAPE), code, np.float32)
         wanted = found.max((0, 1, 2)) if code == 1.0 else np.zeros(2)
         np.testing.assert_allclose(gan.generate(None, None)[0, 0, 0], wanted, atol=1e-6)
     del record["config"]["gan_networks"]
     with pytest.raises(InputError, match="was made by a version without --gan_networks; delete it to redo it"):
-        gan_export.restore_gan(tmp_path / "generator_acgan", SHAPE, record["config"], "float32")
+        gan_export.restore_gan(tmp_path / "generator_acgan", record)
 
 
 def test_other_settings_are_refused(run):
