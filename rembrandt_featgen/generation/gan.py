@@ -63,6 +63,7 @@ class GAN(tf.keras.Model):
         reference implementation's networks the middle of each channel's range.
 
     Attributes:
+      spec: the settings.
       ema_generator: what features are drawn from: the moving average of G, or G itself.
       latent: length of the noise vector, codes included.
       codes: how many of its last entries are codes.
@@ -87,7 +88,7 @@ class GAN(tf.keras.Model):
         self.latent = generator.input_shape[0][-1]
         self.codes = heads["code_mean"][-1] if "code_mean" in heads else 0
         self.has_auxiliary_classifier = CLASS_HEAD in heads
-        self._spec = spec
+        self.spec = spec
         self._scale = tf.constant(scale, tf.float32)
         self._inverse = tf.math.divide_no_nan(1.0, self._scale)
         self._lowest = tf.constant(lowest, tf.float32)
@@ -102,8 +103,8 @@ class GAN(tf.keras.Model):
     ) -> None:
         """Takes one optimizer each, both wrapped for loss scaling in float16; a graph's run takes so many steps."""
         super().compile(steps_per_execution=steps_per_execution)
-        self.g_optimizer = mixed_precision.scaled(generator_optimizer, self._spec.precision)
-        self.d_optimizer = mixed_precision.scaled(discriminator_optimizer, self._spec.precision)
+        self.g_optimizer = mixed_precision.scaled(generator_optimizer, self.spec.precision)
+        self.d_optimizer = mixed_precision.scaled(discriminator_optimizer, self.spec.precision)
         names = ["d_loss", "g_loss", "real_source", "fake_source"]
         names += ["real_class_accuracy", "fake_class_accuracy"] if self.has_auxiliary_classifier else []
         names += ["information"] if self.codes else []
@@ -112,7 +113,7 @@ class GAN(tf.keras.Model):
     @property
     def weights(self) -> list[tf.Variable]:
         """Those of the networks, without the counters of the metrics."""
-        ema = self.ema_generator.weights if self._spec.ema_decay else []
+        ema = self.ema_generator.weights if self.spec.ema_decay else []
         return self.generator.weights + self.discriminator.weights + ema
 
     @property
@@ -155,7 +156,7 @@ class GAN(tf.keras.Model):
         features, labels = data
         real = self._flipped(self._scaled(features), 0)
         noise, fake_labels = self._noise_and_labels(tf.shape(labels)[0])
-        kind, weight = self._spec.class_loss, self._spec.information_weight
+        kind, weight = self.spec.class_loss, self.spec.information_weight
 
         with tf.GradientTape() as g_tape:
             fake = self._flipped(self.generator([noise, fake_labels], training=True), 1)
@@ -174,7 +175,7 @@ class GAN(tf.keras.Model):
             g_loss += weight * information_loss(again, noise)
             g_scaled = gan_updates.scaled_loss(self.g_optimizer, g_loss)
         gan_updates.apply_gradients(self.g_optimizer, g_tape, g_scaled, of=self.generator)
-        if self._spec.ema_decay:
+        if self.spec.ema_decay:
             self._update_ema(noise, fake_labels)
 
         logs = {"d_loss": d_loss, "g_loss": g_loss, "information": -L_I}
@@ -191,7 +192,7 @@ class GAN(tf.keras.Model):
 
     def _flipped(self, features, stream):
         """Each feature as it is or mirrored, by the toss of a coin; of another stream, by another one."""
-        if not self._spec.flip:
+        if not self.spec.flip:
             return features
         seed = tf.random.experimental.stateless_fold_in(self._step_seed(), 2 + stream)  # 1 is of `noise`
         return tf.image.stateless_random_flip_left_right(features, seed)
@@ -200,7 +201,7 @@ class GAN(tf.keras.Model):
         gan_updates.update_ema(
             self.ema_generator.trainable_variables,
             self.generator.trainable_variables,
-            decay=self._spec.ema_decay,
+            decay=self.spec.ema_decay,
             iterations=self.d_optimizer.iterations,
         )
         # batch norm needs statistics of the averaged network; averages of G's are far from them
@@ -215,8 +216,8 @@ class GAN(tf.keras.Model):
 
     def _noise_and_labels(self, batch):
         """Noise and class-balanced labels: functions of seed and step, so that a resumed run repeats them."""
-        seed, labels = self._step_seed(), tf.range(batch) % self._spec.num_classes
+        seed, labels = self._step_seed(), tf.range(batch) % self.spec.num_classes
         return self.noise(batch, seed), tf.random.experimental.stateless_shuffle(labels, seed)
 
     def _step_seed(self):
-        return tf.stack([tf.cast(self._spec.seed, tf.int64), self.d_optimizer.iterations])
+        return tf.stack([tf.cast(self.spec.seed, tf.int64), self.d_optimizer.iterations])

@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.generation import gan_spec
 from rembrandt_featgen.generation.encoded_gan import EncodedGAN
 from rembrandt_featgen.generation.gan import GAN, build_gan
 from rembrandt_featgen.generation.gan_spec import GanSpec
 from rembrandt_featgen.nn import saved_models, weights
 
+# Files of a trained generator.
+SETTINGS, SCALE, LOWEST, WEIGHTS = "gan.json", "scale.npy", "lowest.npy", "best.npz"
 
-def restore_gan(folder: Path, record: Mapping, precision: str = "float32") -> GAN:
-    """A generator of the stage train_generators.
+
+def save_settings(folder: Path, spec: GanSpec, scale: np.ndarray, lowest: np.ndarray | float) -> None:
+    """Writes all that `restore_gan` needs beside the weights: settings, and `scale` and `lowest` of a `GAN`."""
+    rundir.write_json(folder / SETTINGS, spec.record)
+    np.save(folder / SCALE, scale)
+    if np.any(lowest):
+        np.save(folder / LOWEST, lowest)
+
+
+def restore_gan(folder: Path, precision: str = "float32") -> GAN:
+    """A trained generator.
 
     Args:
-      folder: of a kind of generator in a run.
-      record: its stage.json.
+      folder: of a kind of generator in a run, written by the stage train_generators.
       precision: in which it computes from now on.
 
     Raises:
-      InputError: an earlier version trained it, or its weights are damaged.
+      InputError: another version trained it, or its weights are damaged.
     """
-    for flag in gan_spec.FIELDS:
-        if flag not in record["config"]:
-            raise InputError(f"{folder} was made by a version without --{flag}; delete it to redo it")
-    num_classes = Classes.of_record(record["classes"]).count
-    spec = GanSpec.of_config(record["config"], record["figures"]["shape"], num_classes)
-    scale, lowest = np.load(folder / "scale.npy"), folder / "lowest.npy"
-    gan = build_gan(dataclasses.replace(spec, precision=precision), scale, np.load(lowest) if lowest.exists() else 0.0)
-    weights.load(gan, folder / "best.npz")
+    try:
+        spec = GanSpec.of_record(rundir.read_json(folder / SETTINGS))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{folder} was made by another version of this program; delete it to redo it") from error
+    lowest = np.load(folder / LOWEST) if (folder / LOWEST).exists() else 0.0
+    gan = build_gan(dataclasses.replace(spec, precision=precision), np.load(folder / SCALE), lowest)
+    weights.load(gan, folder / WEIGHTS)
     return gan
 
 

@@ -1,30 +1,15 @@
-"""The settings of a GAN: one frozen group, from the flags of its stage or its stage.json to its networks and steps."""
+"""The settings of a GAN: one frozen group, which travels with its weights."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from rembrandt_featgen.generation.gan_kinds import KINDS, Kind
 from rembrandt_featgen.generation.gan_losses import CLASS_LOSSES
 
 # "reference": as in the implementation that the paper followed, with its quirks.
 NETWORKS = ("correct", "reference")
-# Flag of the stage train_generators to the field that it sets.
-FIELDS = {
-    "ngf": "filters_generator",
-    "ndf": "filters_discriminator",
-    "gan_latent": "latent",
-    "infogan_codes": "codes",
-    "infogan_weight": "information_weight",
-    "gan_loss": "class_loss",
-    "gan_networks": "networks",
-    "gan_ema_decay": "ema_decay",
-    "gan_flip": "flip",
-    "gan_minibatch_stddev": "minibatch_stddev",
-    "precision": "precision",
-    "seed": "seed",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,17 +65,15 @@ class GanSpec:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, received {getattr(self, name)!r}")
 
     @classmethod
-    def of_config(cls, config: Mapping, shape: Sequence[int], num_classes: int) -> GanSpec:
-        """The settings in a config of the stage train_generators.
+    def of_record(cls, record: Mapping) -> GanSpec:
+        """Settings as `record` keeps them, read from JSON, where tuples are lists."""
+        height, width, channels = record["shape"]
+        return cls(**{**record, "shape": (height, width, channels)})
 
-        Args:
-          config: flag to value, of the stage's Config or of its stage.json; the first of its generators counts.
-          shape: of a feature, or of a slice.
-          num_classes: of the run.
-        """
-        height, width, channels = shape
-        settings = {field: config[flag] for flag, field in FIELDS.items()}
-        return cls(config["generators"][0], (height, width, channels), num_classes, **settings)
+    @property
+    def record(self) -> dict:
+        """What is kept beside the weights."""
+        return dataclasses.asdict(self)
 
     @property
     def traits(self) -> Kind:

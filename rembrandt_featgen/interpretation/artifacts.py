@@ -137,7 +137,7 @@ class Artifacts:
         record = self.records["train_generators"]
         if KINDS[record["config"]["generators"][0]].of_images:
             return None
-        gan = gan_export.restore_gan(self.folders["train_generators"], record)
+        gan = gan_export.restore_gan(self.folders["train_generators"])
         return attribution.class_head(gan.discriminator)
 
     def scaled(self, feature: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,17 +70,17 @@ def block_features(run: Artifacts) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     return image[0, ..., 0], maps
 
 
-def generate_slices(run: Artifacts, folder: Path, record: Mapping) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+def generate_slices(run: Artifacts, folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
     """Slices of each class by a generator of slices, and real ones.
 
     Args:
       run: the run.
-      folder, record: of the generator.
+      folder: of the generator.
 
     Returns:
       Name of a row to its slices [n, height, width], and whether each was accepted, [n] bool; None for real ones.
     """
-    gan = gan_export.restore_gan(folder, record)
+    gan = gan_export.restore_gan(folder)
     real = run.slices("train")
     rows: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
     for name in run.classes.positive_first:

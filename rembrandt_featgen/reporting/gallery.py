@@ -112,4 +112,4 @@ def _activation_maximisation(run: Artifacts, steps: int) -> Figure:
 
 
 def _generated_slices(run: Artifacts, folder: Path, record: Mapping) -> Figure:
-    return paper_figures.generated_slices(network_outputs.generate_slices(run, folder, record), record["kind"])
+    return paper_figures.generated_slices(network_outputs.generate_slices(run, folder), record["kind"])

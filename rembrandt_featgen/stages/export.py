@@ -55,7 +55,7 @@ def run(config: Config) -> None:
             precision="float32",
         )
         encoder = encoders.encoder(unet, folders["extract_features"])
-        gan = gan_export.restore_gan(folders["train_generators"], records["train_generators"])
+        gan = gan_export.restore_gan(folders["train_generators"])
         gan = EncodedGAN(gan, encoder) if KINDS[kind].of_images else gan
         losses = records["train_classifiers"]["figures"]["validation_loss"]
         chosen = min(losses, key=losses.get) if config.export_classifier == "auto" else config.export_classifier

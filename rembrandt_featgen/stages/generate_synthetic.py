@@ -65,7 +65,7 @@ def _generate(config: Config) -> None:
     with rundir.open_stage(config, "generate_synthetic", inputs, kind=kind) as stage:
         if stage.done:
             return
-        gan = gan_export.restore_gan(trained.folder, trained.record, config.precision)
+        gan = gan_export.restore_gan(trained.folder, config.precision)
         generator: GAN | EncodedGAN = gan
         batch = config.generate_batch
         if KINDS[kind].of_images:  # in batches that fit the U-Net

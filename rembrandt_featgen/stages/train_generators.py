@@ -16,7 +16,7 @@ from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.features import scaling, streams
 from rembrandt_featgen.features.reading import open_features
-from rembrandt_featgen.generation import gan_callbacks
+from rembrandt_featgen.generation import gan_callbacks, gan_export
 from rembrandt_featgen.generation.gan import build_gan
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.generation.gan_losses import CLASS_LOSSES
@@ -117,11 +117,25 @@ def _train(config: Config) -> None:
         else:
             lowest = scaling.lowest(batches) if KINDS[kind].of_images else 0.0
             scale = scaling.root_mean_square(batches, lowest)
-        if np.any(lowest):
-            np.save(stage.path / "lowest.npy", lowest)
-        np.save(stage.path / "scale.npy", scale)
         training = open_features(features, "train")
-        spec = GanSpec.of_config(dataclasses.asdict(config), training.shape, classes.count)
+        spec = GanSpec(
+            kind=kind,
+            shape=training.shape,
+            num_classes=classes.count,
+            filters_generator=config.ngf,
+            filters_discriminator=config.ndf,
+            latent=config.gan_latent,
+            codes=config.infogan_codes,
+            information_weight=config.infogan_weight,
+            class_loss=config.gan_loss,
+            networks=config.gan_networks,
+            ema_decay=config.gan_ema_decay,
+            flip=config.gan_flip,
+            minibatch_stddev=config.gan_minibatch_stddev,
+            precision=config.precision,
+            seed=config.seed,
+        )
+        gan_export.save_settings(stage.path, spec, scale, lowest)
         gan = build_gan(spec, scale, lowest)
         gan.compile(
             mixed_precision.adam(config.gan_learning_rate, config.gan_beta1),

@@ -3,9 +3,11 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.generation.gan import build_gan
 from rembrandt_featgen.generation.gan_spec import GanSpec
+from rembrandt_featgen.nn import weights
 
 CLASSES = Classes.of(("LGG", "HGG"))
 SHAPE = (2, 2, 3)
@@ -85,3 +87,23 @@ def test_other_generators_have_the_same_signatures(tmp_path, kind, latent, outpu
     np.testing.assert_allclose(found["feature"], gan.generate(noise, labels), rtol=1e-5, atol=1e-7)
     again = signatures["generate"](noise=noise, label=labels)
     np.testing.assert_allclose(again["feature"], found["feature"], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("lowest", [0.0, np.array([0.5, -1.0, 2.0], np.float32)])
+def test_a_saved_generator_is_restored(tmp_path, acgan, lowest):
+    gan = build_gan(acgan.spec, np.array([2.0, 0.0, 0.5]), lowest)
+    gan_export.save_settings(tmp_path, gan.spec, np.array([2.0, 0.0, 0.5]), lowest)
+    weights.save(gan.get_weights(), tmp_path / gan_export.WEIGHTS)
+    restored = gan_export.restore_gan(tmp_path)
+    assert restored.spec == gan.spec
+    assert gan_export.restore_gan(tmp_path, "bfloat16").spec.precision == "bfloat16"
+    noise, labels = gan.noise(4, [1, 2]), tf.constant([0, 1, 0, 1])
+    np.testing.assert_array_equal(restored.generate(noise, labels), gan.generate(noise, labels))
+
+
+@pytest.mark.parametrize("text", [None, "{", '{"kind": "acgan"}', '{"shape": [1, 1, 1], "kind": "wgan"}'])
+def test_settings_of_another_version_are_refused(tmp_path, text):
+    if text:
+        (tmp_path / gan_export.SETTINGS).write_text(text)
+    with pytest.raises(InputError, match="was made by another version of this program; delete it to redo it"):
+        gan_export.restore_gan(tmp_path)

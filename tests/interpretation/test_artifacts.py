@@ -129,7 +129,7 @@ def test_tap_and_networks(run, monkeypatch):
     assert other.class_head().output_shape == (None, 2)
     assert seen == [
         ("c/", "baseline_cnn", {"shape": SHAPE, "filters": 5, "units": 6}),
-        ("g/", records["gan"]),
+        ("g/",),
     ]
     assert run.tap == "conv4"
     of_slices = {"train_generators": {"config": {"generators": ["image_acgan"]}, "figures": {"shape": [4, 4, 1]}}}

@@ -52,4 +52,4 @@ def test_generators_of_slices_are_drawn_from_their_own_folder(monkeypatch):
     run, record = SimpleNamespace(classes=CLASSES), {"kind": "image_acgan"}
     figures = gallery.figures_of_run(run, steps=1, generators_of_slices={"image_acgan": ("folder", record)})
     assert figures["figure_image_acgan"]() == ({}, "image_acgan")
-    assert given == [("folder", record)]
+    assert given == [("folder",)]

@@ -63,7 +63,7 @@ def run(tmp_path_factory):
 def gan_of(run_dir):
     folder = run_dir / registry.folder("train_generators", KIND)
     record = rundir.read_json(folder / rundir.RECORD)
-    return gan_export.restore_gan(folder, record), record
+    return gan_export.restore_gan(folder), record
 
 
 def test_it_learns_from_training_slices_alone(run):
