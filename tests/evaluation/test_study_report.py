@@ -1,0 +1,146 @@
+"""The report of a study from folds whose stages are simulated; tests/stages/test_selfcheck.py runs a real one."""
+
+import dataclasses
+
+import pytest
+
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.evaluation import study_folds, study_report
+from rembrandt_featgen.evaluation.study_folds import Fold
+from tests.evaluation.simulated import predictions
+
+CLASSES = Classes.of(("benign", "malignant"))
+RIGHT, WRONG = (0.1, 0.9), (0.9, 0.1)  # of the two classes
+AUDIT = {"p_value": 0.2, "median_ratio": 0.9, "share_nearer_1": 0.1}
+RECORD = {
+    "classes": CLASSES.record,
+    "config": {
+        "cohort": "phantom",
+        "cv_repeats": 1,
+        "cv_seeds": 1,
+        "cv_grouping": "patient",
+        "validation_fraction": 0.2,
+        "split_file": "not shown",
+    },
+    "figures": {"sites": {}},
+}
+
+
+def fold(number, dice, memorised):
+    """A fold of six patients in which the arm acgan is right of all, none of two thirds, class_weights of one."""
+    labels, names = [0, 1] * 3, [f"F{number}P{i}" for i in range(6)]
+    rows = []
+    for arm, kind, right in (("none", "none", 4), ("class_weights", "classical", 3), ("acgan", "generative", 6)):
+        scores = [(RIGHT if i < right else WRONG)[label] for i, label in enumerate(labels)]
+        for amount, chosen in (("0", True), ("1", False)) if arm == "acgan" else (("", True),):
+            rows += predictions(arm, scores, labels, kind=kind, amount=amount, chosen=chosen)
+    rows = [dataclasses.replace(row, patient=names[int(row.patient[1:])]) for row in rows]
+    choice = {"threshold": 0.5 + number / 10, "amount": ""}
+    segmentation = {
+        "soft_dice_loss": 0.2,
+        "hard_dice": dice,
+        "iou": 0.7,
+        "by_patient": {names[0]: dice, names[1]: None},
+    }
+    audit = {**AUDIT, "memorised": memorised, "copied_patients": {"A": 2, "B": number}}
+    records = {
+        "prepare_slices": {
+            "config": {},
+            "figures": {
+                "patients": {"benign": 6, "malignant": 60},
+                "slices": {"benign": 6, "malignant": 60},
+                "empty_mask_patients": [],
+                "split": {
+                    split: {"patients": {"benign": 1, "malignant": 1}} for split in ("train", "validation", "test")
+                },
+            },
+        },
+        "train_unet": {
+            "config": {"unet_epochs": 5},
+            "figures": {"segmentation": {"test": segmentation}, "best_epoch": 4},
+        },
+        "extract_features": {"config": {}, "figures": {"tap": "conv5"}},
+        "acgan": {"config": {}, "figures": {}},
+        "train_arms": {
+            "config": {"arms_classifier": "cnn"},
+            "versions": {"numpy": "1"},
+            "figures": {
+                "arms": dict.fromkeys(("none", "class_weights"), choice) | {"acgan": {**choice, "amount": "0"}},
+                "generators": {"acgan": {"coverage": dice, "acceptance": {"benign": 1.0}, "memorisation": audit}},
+            },
+        },
+    }
+    records = {name: {"seconds": 1.0, **record} for name, record in records.items()}
+    return Fold(name=f"fold{number}", repeat=0, seed=0, fold=f"fold{number}", records=records, predictions=rows)
+
+
+@pytest.fixture(scope="module")
+def folds():
+    return [fold(0, 0.3, True), fold(1, 0.5, False)]
+
+
+@pytest.fixture(scope="module")
+def report(folds):
+    return study_report.report(RECORD, folds, {}, draws=200, seed=0)
+
+
+def test_runs_gather_the_folds_of_the_chosen_or_of_one_amount(folds):
+    runs = study_folds.runs_by_arm(folds)
+    assert {arm: [len(run.labels) for run in each] for arm, each in runs.items()} == {
+        "none": [12],
+        "class_weights": [12],
+        "acgan": [12],
+    }
+    assert list(study_folds.runs_by_arm(folds, "1")) == ["acgan"]
+
+
+def test_rows_of_arms(report):
+    rows = {row["arm"]: row for row in report["arms"] if row["unit"] == "patient"}
+    assert {arm: row["balanced_accuracy"] for arm, row in rows.items()} == {
+        "none": pytest.approx(4 / 6),
+        "class_weights": pytest.approx(3 / 6),
+        "acgan": 1.0,
+    }
+    assert rows["acgan"]["accuracy"] == {"malignant": 1.0, "benign": 1.0, "total": 1.0}
+    assert rows["acgan"]["n"] == {"benign": 6, "malignant": 6}
+    assert {"accuracy_malignant", "accuracy_benign", "accuracy_total"} <= set(rows["acgan"]["ci95"])
+    assert rows["acgan"]["thresholds"] == [0.5, 0.6]
+    assert rows["acgan"]["amounts"] == {"0": 2}
+    assert [each["name"] for each in rows["none"]["by_fold"]] == ["fold0", "fold1"]
+    assert report["reference"]["arm"] == "none"
+
+
+def test_means_over_folds(report):
+    assert report["segmentation"]["test"]["hard_dice"] == pytest.approx(0.4)
+    assert report["segmentation"]["test"]["patient_hard_dice"] == pytest.approx(0.4)  # of those with tumour
+    (row,) = report["generators"]
+    assert (row["coverage"], row["coverage_sd"]) == (pytest.approx(0.4), pytest.approx(0.1))
+    assert row["acceptance"] == {"benign": 1.0}
+    audit = row["memorisation"]
+    assert (audit["memorised"], audit["folds_flagged"], audit["folds"]) == (False, 1, 2)
+    assert audit["most_copied"] == [["A", 4], ["B", 1]]
+    assert [(point["arm"], point["amount"]) for point in report["amount_curve"]] == [("acgan", "0"), ("acgan", "1")]
+
+
+def test_settings_leave_out_what_each_fold_was_given(report):
+    assert "split_file" not in report["settings"]
+    assert report["settings"]["generators"] == ["acgan"]
+    assert report["stages"]["acgan"] == {"seconds": 2.0}
+
+
+def test_a_careful_reader_is_warned(report):
+    text = "\n".join(report["warnings"])
+    assert "Only 6 patients are benign" in text
+    assert "malignant" not in text
+    assert "test hard dice 0.40" in text
+    assert "In 2 of 2 folds the U-Net's last epoch was its best" in text
+    assert "Not shown to be above chance (interval reaches 0.5): " in text
+
+
+def test_power_of_the_self_checks_comes_first(folds):
+    checks = {"power": [{"patients": 20, "power": 0.5}], "self_checks": [{"check": "a"}]}
+    report = study_report.report(RECORD, folds, checks, draws=50, seed=0)
+    assert report["power"] == checks["power"] and report["self_checks"] == checks["self_checks"]
+    assert report["power_rule"].startswith(
+        "The share of simulated cohorts, drawn with replacement from the patients of a"
+    )
