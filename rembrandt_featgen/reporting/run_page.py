@@ -75,7 +75,7 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
     """The report's page, without any reference to the network and without scripts.
 
     Args:
-      report: what report.json holds (DESIGN.md lists the keys); any key may be missing.
+      report: what report.json holds, as `run_report.collect` makes it; any key may be missing.
       figures: name to figure, or to its PNG, which then gets general words. The start of the name ("forest", "strip",
         "classifier", "overlays", "unet", "feature_maps", "gan", "figure") says the section; others come last.
       context: "title", name of the run; "date", by default today; "links", label to path relative to the page, of

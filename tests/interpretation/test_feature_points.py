@@ -8,7 +8,7 @@ from rembrandt_featgen.interpretation.feature_points import Points
 
 @pytest.fixture(scope="module")
 def features(tmp_path_factory):
-    """40 training features and 10 synthetic ones, grades alternating; number n has mean n in channel 0, -n in 1."""
+    """40 training features and 10 synthetic ones, classes alternating; number n has mean n in channel 0, -n in 1."""
     folder = tmp_path_factory.mktemp("features")
     for split, count in (("train", 40), ("synthetic", 10)):
         with Writer(folder, split, {"feature": ((2, 2, 2), "float32")}) as writer:

@@ -38,7 +38,7 @@ def _row(rng, arm, kind, unit, centre):
         "kind": kind,
         "classifier": "cnn",
         "unit": unit,
-        "n": {grade: count * scale for grade, count in PATIENTS.items()},
+        "n": {name: count * scale for name, count in PATIENTS.items()},
         "accuracy": {"HGG": hgg, "LGG": lgg, "total": (hgg * 108 + lgg * 62) / 170},
         "balanced_accuracy": centre,
         **values,
@@ -57,7 +57,7 @@ def _row(rng, arm, kind, unit, centre):
         "difference_to_best_classical": None,
     }
     row["ci95"].update(
-        {f"accuracy_{grade}": _around(row["accuracy"][grade], 0.08) for grade in ("HGG", "LGG", "total")}
+        {f"accuracy_{name}": _around(row["accuracy"][name], 0.08) for name in ("HGG", "LGG", "total")}
     )
     return row
 
