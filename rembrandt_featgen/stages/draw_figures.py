@@ -93,7 +93,7 @@ def _write_projector(artifacts: Artifacts, folder: Path) -> None:
         (artifacts.classes.names[label], "synthetic" if split == SYNTHETIC else "real", split, patient)
         for label, split, patient in zip(points.labels, points.splits, points.patients)
     ]
-    header = ("class", "source", "split", "patient")
+    header = ("label", "source", "split", "patient")
     tensorboard.write_points(folder, "features", values=points.values, header=header, rows=rows)
 
 

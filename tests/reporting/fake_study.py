@@ -56,9 +56,7 @@ def _row(rng, arm, kind, unit, centre):
         "thresholds": [0.41, 0.5, 0.55],
         "difference_to_best_classical": None,
     }
-    row["ci95"].update(
-        {f"accuracy_{name}": _around(row["accuracy"][name], 0.08) for name in ("HGG", "LGG", "total")}
-    )
+    row["ci95"].update({f"accuracy_{name}": _around(row["accuracy"][name], 0.08) for name in ("HGG", "LGG", "total")})
     return row
 
 
