@@ -85,18 +85,18 @@ def parse(config_class: type, argv: Sequence[str], known_elsewhere: Callable[[],
     try:
         rest = values(["program", *_expand_flagfiles(values, argv, known_elsewhere)])[1:]
     except flags.Error as error:
-        told = " ".join(str(error).split())
-        renamed = [name for name in registry.RENAMED_FLAGS if f"'{name}'" in told or f"'no{name}'" in told]
-        if "Unknown" in told and renamed:
+        message = " ".join(str(error).split())
+        renamed = [name for name in registry.RENAMED_FLAGS if f"'{name}'" in message or f"'no{name}'" in message]
+        if "Unknown" in message and renamed:
             now = registry.RENAMED_FLAGS[renamed[0]]
             raise InputError(f"--{renamed[0]} was a flag of version 0.1; it is now --{now}, see --help") from error
         named = {argument.lstrip("-").partition("=")[0] for argument in argv if argument.startswith("-")}
-        elsewhere = sorted(name for name in named & known_elsewhere() if f"'{name}'" in told)
+        elsewhere = sorted(name for name in named & known_elsewhere() if f"'{name}'" in message)
         if elsewhere:
             raise InputError(
                 f"--{elsewhere[0]} is a flag of another binary, and would do nothing here; leave it out"
             ) from error
-        raise InputError(f"{told}; --help lists the flags") from error
+        raise InputError(f"{message}; --help lists the flags") from error
     except UnicodeDecodeError as error:
         raise InputError(f"a --flagfile is not a text file ({error}); write it as UTF-8, one flag on a line") from error
     if rest:

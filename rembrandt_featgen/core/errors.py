@@ -8,7 +8,7 @@ import re
 class InputError(ValueError):
     """Something that the user gave cannot be used.
 
-    The message is one line: it quotes what was received, names the file and the flag, and says the mend. `cli.main`
+    The message is one line: it quotes what was received, names the file and the flag, and gives the fix. `cli.main`
     prints it without a traceback and exits with status 1.
     """
 

@@ -127,14 +127,14 @@ def open_stage(
         try:
             yield stage
         except Exception as error:
-            told = carried_by(error)
-            if told is None:
+            readable = carried_by(error)
+            if readable is None:
                 raise
             if not resumed and not any(work.rglob("checkpoints")):
                 shutil.rmtree(work)
-            if told is error:
+            if readable is error:
                 raise
-            raise told from error
+            raise readable from error
         if not stage.done:
             raise RuntimeError(f"stage {name} ended without stage.complete()")
         record |= {"seconds": round(time.time() - start, 1), "resumed": resumed}

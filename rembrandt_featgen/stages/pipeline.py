@@ -1,4 +1,4 @@
-"""Runs all stages of a run, from NIfTI files to the report; what is done is skipped, what was killed goes on."""
+"""Runs all stages of a run, from NIfTI files to the report; finished ones are skipped, interrupted ones resume."""
 
 from __future__ import annotations
 

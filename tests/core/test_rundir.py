@@ -137,7 +137,7 @@ def test_killed_body_goes_on_in_what_it_left(run):
     assert rundir.read_json(run / "work" / "stage.json")["resumed"] is True
     assert not (run / "work.part").exists()
     assert not (run / "work" / "settings.json").exists()
-    assert (run / "tensorboard" / "work").exists()  # the curves go on, too
+    assert (run / "tensorboard" / "work").exists()  # the curves continue, too
 
 
 def test_killed_body_with_other_inputs_starts_anew(run):

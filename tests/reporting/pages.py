@@ -115,7 +115,7 @@ def browse(*arguments) -> str:
 def measure(pages, folder: Path) -> list[dict]:
     """How each (HTML, width in CSS pixels) is laid out, with its details open.
 
-    Each stands in a frame of a page that may run scripts; its own content security policy holds inside.
+    Each is shown in a frame of a page that may run scripts; its own content security policy holds inside.
     """
     frames = (f'<iframe width="{width}" height="800" srcdoc="{escape(text)}"></iframe>' for text, width in pages)
     wrapper = folder / "wrapper.html"
