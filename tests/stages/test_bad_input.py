@@ -270,7 +270,10 @@ def test_more_synthetic_features_wanted_than_there_are(tmp_path, monkeypatch, ca
         (tmp_path / name).mkdir()
         with Writer(tmp_path / name, split, {"feature": ((1, 1, 1), "float32")}) as writer:
             writer.write({"feature": np.zeros((1, 1, 1))}, "A", slice_index=0, label=1)
-        rundir.write_json(tmp_path / name / "stage.json", {"figures": {"shape": [1, 1, 1]}})
+        rundir.write_json(
+            tmp_path / name / "stage.json",
+            {"figures": {"shape": [1, 1, 1]}, "classes": {"names": ["LGG", "HGG"], "positive": "HGG"}},
+        )
     line = fails(train_classifiers.main, monkeypatch, capsys, f"--run_dir={tmp_path}", "--synthetic_added=5")
     assert "--synthetic_added=5" in line
     assert "--synthetic_per_class" in line
