@@ -17,14 +17,14 @@ _OF_CLASSES = (9, 10)  # numbers of the paper's figures of feature maps, one for
 
 
 def figures_of_run(
-    run: Artifacts, *, steps: int, generators_of_slices: Mapping[str, tuple[Path, Mapping]]
+    run: Artifacts, *, steps: int, generators_of_slices: Mapping[str, Path]
 ) -> dict[str, Callable[[], Figure]]:
     """Name of each figure to what draws it; they share networks and random numbers, so their order matters.
 
     Args:
       run: what is shown.
       steps: of gradient ascent in activation maximisation.
-      generators_of_slices: kind to folder and record of each generator of slices.
+      generators_of_slices: kind to folder of each.
     """
     draw: dict[str, Callable[[Artifacts], Figure]] = {
         "figure_03": _sample_slices,
@@ -41,8 +41,8 @@ def figures_of_run(
         "figure_grad_cam": _grad_cam,
         "figure_activation_maximisation": functools.partial(_activation_maximisation, steps=steps),
     }
-    for kind, (folder, record) in generators_of_slices.items():
-        draw[f"figure_{kind}"] = functools.partial(_generated_slices, folder=folder, record=record)
+    for kind, folder in generators_of_slices.items():
+        draw[f"figure_{kind}"] = functools.partial(_generated_slices, kind=kind, folder=folder)
     return {name: functools.partial(function, run) for name, function in draw.items()}
 
 
@@ -111,5 +111,5 @@ def _activation_maximisation(run: Artifacts, steps: int) -> Figure:
     return attribution_figures.activation_maximisation(channels, explanations.maximise_classes(run, steps))
 
 
-def _generated_slices(run: Artifacts, folder: Path, record: Mapping) -> Figure:
-    return paper_figures.generated_slices(network_outputs.generate_slices(run, folder), record["kind"])
+def _generated_slices(run: Artifacts, kind: str, folder: Path) -> Figure:
+    return paper_figures.generated_slices(network_outputs.generate_slices(run, folder), kind)

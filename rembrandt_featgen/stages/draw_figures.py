@@ -59,7 +59,7 @@ def run(config: Config) -> None:
         draw = gallery.figures_of_run(
             artifacts,
             steps=config.maximisation_steps,
-            generators_of_slices={kind: (entry.folder, entry.record) for kind, entry in generators.items()},
+            generators_of_slices={kind: entry.folder for kind, entry in generators.items()},
         )
         figures = {name: function() for name, function in tqdm(draw.items(), "figures", unit="figure")}
         of_sweep = sweep_figures.draw(swept, artifacts.classes)

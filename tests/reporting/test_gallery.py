@@ -11,7 +11,7 @@ CLASSES = Classes.of(("benign", "malignant"))
 
 def test_every_figure_of_the_paper_and_one_of_each_generator_of_slices():
     run = SimpleNamespace(classes=CLASSES)
-    figures = gallery.figures_of_run(run, steps=1, generators_of_slices={"image_acgan": ("folder", {})})
+    figures = gallery.figures_of_run(run, steps=1, generators_of_slices={"image_acgan": "folder"})
     assert list(figures) == [
         *(f"figure_{number:02}" for number in range(3, 12)),
         "figure_grad_cam",
@@ -49,7 +49,7 @@ def test_generators_of_slices_are_drawn_from_their_own_folder(monkeypatch):
     given = []
     monkeypatch.setattr(network_outputs, "generate_slices", lambda *args: given.append(args[1:]) or {})
     monkeypatch.setattr(paper_figures, "generated_slices", lambda rows, kind: (rows, kind))
-    run, record = SimpleNamespace(classes=CLASSES), {"kind": "image_acgan"}
-    figures = gallery.figures_of_run(run, steps=1, generators_of_slices={"image_acgan": ("folder", record)})
+    run = SimpleNamespace(classes=CLASSES)
+    figures = gallery.figures_of_run(run, steps=1, generators_of_slices={"image_acgan": "folder"})
     assert figures["figure_image_acgan"]() == ({}, "image_acgan")
     assert given == [("folder",)]
