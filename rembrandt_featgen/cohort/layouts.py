@@ -12,8 +12,6 @@ from rembrandt_featgen.cohort.patients import MASK, Cohort, Entry, Patient, Prob
 from rembrandt_featgen.cohort.who_grades import GLIOMAS, parse_grade
 from rembrandt_featgen.core.errors import InputError
 
-GRADES = GLIOMAS  # for callers that do not yet take classes
-
 
 class Layout(NamedTuple):
     """A way in which files are laid out.

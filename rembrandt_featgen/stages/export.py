@@ -14,7 +14,6 @@ from absl import logging
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifier_export
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.cohort.layouts import GRADES
 from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.features import encoders
 from rembrandt_featgen.generation import gan_export
@@ -86,7 +85,7 @@ def run(config: Config) -> None:
         logging.set_verbosity(logging.INFO)
         weights = [variable.numpy() for variable in pretrained.variables(unet)]
         tensorlayer_files.write(stage.path / "unet_tensorlayer.npz", weights)
-        stage.complete(classifier=chosen, tap=records["extract_features"]["figures"]["tap"], grades=GRADES)
+        stage.complete(classifier=chosen, tap=records["extract_features"]["figures"]["tap"])
         logging.info(
             "export: unet, generator and classifier (%s) in %s",
             chosen,
