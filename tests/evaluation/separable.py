@@ -23,8 +23,8 @@ def features_of(labels, seed):
     return (features * SCALE).astype(np.float32)
 
 
-def training_set(lgg=8, hgg=16):
-    labels = np.array([0] * lgg + [1] * hgg)
+def training_set(negatives=8, positives=16):
+    labels = np.array([0] * negatives + [1] * positives)
     features = features_of(labels, 0)
     features.flags.writeable = False
     patients = np.array([f"t{i // 2}" for i in range(len(labels))])
