@@ -1,17 +1,11 @@
 """Learns features of the tumour region from the training patients' classes, and computes those of each patient.
 
-A CNN has seen the classes of the patients that it was trained on: its features of them separate the classes better than
-those of any other patient will. A generator or classifier that learnt from such features would learn how sure the CNN
-is of patients whom it memorised, and would meet something else in the test. So the features of training patients are
-cross-fitted: patients are divided into folds, and each gets its features from a CNN that never saw it, as validation
-and test patients do from the one CNN that saw all of training. The channels of two CNNs do not correspond: a linear map
-of each fold's channels onto the channels of that one CNN is fitted on patients whom both had seen.
+Features of training patients are cross-fitted, see `cross_fitting`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,10 +14,8 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen.data import pipelines, sampling_order
-from rembrandt_featgen.features import crops
+from rembrandt_featgen.features import crops, cross_fitting
 from rembrandt_featgen.nn import checkpointing, inference, mixed_precision, resumable_fit
-
-_RIDGE = 1e-3  # of the mean square of a channel, so that channels that never fire do no harm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,36 +85,9 @@ WARNING = (  # of reports
 )
 
 
-class Encoders(NamedTuple):
-    """The networks that compute features of crops.
-
-    Attributes:
-      network: from crops to features, trained on all training patients.
-      folds: likewise, each trained without the patients of its fold; with the map onto the channels of `network`, as
-        [channels + 1, channels], the last row being added.
-      fold_of: training patient to number of its fold.
-    """
-
-    network: tf.keras.Model
-    folds: list[tuple[tf.keras.Model, np.ndarray]]
-    fold_of: dict[str, int]
-
-    def runner(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """From crops and their patients to features; of training patients, by the CNN that never saw them."""
-        run, of_folds = inference.runner(self.network), [inference.runner(network) for network, _ in self.folds]
-
-        def features(images, patients):
-            computed = np.array(run(images))
-            numbers = np.array([self.fold_of.get(patient, -1) for patient in patients])
-            for number in np.unique(numbers[numbers >= 0]):
-                here, (_, onto) = numbers == number, self.folds[number]
-                computed[here] = mapped(of_folds[number](images[here]), onto)
-            return computed
-
-        return features
-
-
-def fit(train: Crops, validation: Crops, *, settings: Settings, folder: Path, logs: Path) -> tuple[Encoders, dict]:
+def fit(
+    train: Crops, validation: Crops, *, settings: Settings, folder: Path, logs: Path
+) -> tuple[cross_fitting.Encoders, dict]:
     """Trains the CNN on all training patients, and one for each fold without that fold's.
 
     Slices without predicted tumour are left out of training, unless a class would have none. The best epoch is that of
@@ -140,7 +105,13 @@ def fit(train: Crops, validation: Crops, *, settings: Settings, folder: Path, lo
       CNNs that did not see them, mapped, and judged by the head of the CNN.
     """
     train, validation = (part.take(_useful(part)) for part in (train, validation))
-    fold_of = assign_folds(train, settings)
+    fold_of = cross_fitting.assign_folds(
+        train.patients,
+        train.labels,
+        folds=settings.folds,
+        seed=settings.seed,
+        num_classes=settings.num_classes,
+    )
     network = _train(train, validation, settings=settings, folder=folder / "cnn", logs=logs / "cnn")
     accuracy = {"train": _accuracy(network, train), "validation": _accuracy(network, validation)}
     encoder, folds, out_of_fold = crops.of_crops(network), [], np.zeros(len(train.labels))
@@ -149,49 +120,14 @@ def fit(train: Crops, validation: Crops, *, settings: Settings, folder: Path, lo
     for number in range(max(fold_of.values(), default=-1) + 1):
         name, seen = f"cnn_fold{number}", train.take(numbers != number)
         of_fold = crops.of_crops(_train(seen, validation, settings=settings, folder=folder / name, logs=logs / name))
-        folds.append((of_fold, onto(of_fold.predict(seen.images, verbose=0), encoder.predict(seen.images, verbose=0))))
+        features, wanted = (one.predict(seen.images, verbose=0) for one in (of_fold, encoder))
+        folds.append((of_fold, cross_fitting.channel_map(features, wanted)))
         out = numbers == number
-        features = mapped(of_fold.predict(train.images[out], verbose=0), folds[-1][1])
+        features = cross_fitting.mapped(of_fold.predict(train.images[out], verbose=0), folds[-1][1])
         out_of_fold[out] = head.predict(features, verbose=0)[:, 0]
     if folds:
         accuracy["cross_fitted"] = _balanced(train.labels, out_of_fold)
-    return Encoders(encoder, folds, fold_of), accuracy
-
-
-def assign_folds(train: Crops, settings: Settings) -> dict[str, int]:
-    """Training patient to fold, the classes spread evenly; {} where some fold would learn from one class alone."""
-    by_label = [np.unique(train.patients[train.labels == label]) for label in range(settings.num_classes)]
-    folds = min(settings.folds, *map(len, by_label))
-    if folds < 2:
-        return {}
-    random = np.random.default_rng(settings.seed)
-    fold_of: dict[str, int] = {}
-    for patients in by_label:
-        for patient in random.permutation(patients):
-            fold_of[str(patient)] = len(fold_of) % folds
-    return fold_of
-
-
-def onto(features: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The linear map of channels that takes features nearest to wanted ones, position by position (ridge regression).
-
-    Args:
-      features, wanted: [n, h, w, channels].
-
-    Returns:
-      [channels + 1, channels]; the last row is added.
-    """
-    x, y = (part.reshape(-1, part.shape[-1]).astype(np.float64) for part in (features, wanted))
-    mean_x, mean_y = x.mean(0), y.mean(0)
-    squares = (x - mean_x).T @ (x - mean_x)
-    ridge = _RIDGE * max(np.trace(squares) / len(squares), 1e-12)
-    kernel = np.linalg.solve(squares + ridge * np.eye(len(squares)), (x - mean_x).T @ (y - mean_y))
-    return np.concatenate([kernel, (mean_y - mean_x @ kernel)[None]])
-
-
-def mapped(features: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Features [n, h, w, channels] by a map of `onto`, from 0 on as after ReLU."""
-    return np.maximum(features @ kernel[:-1] + kernel[-1], 0.0).astype(np.float32)
+    return cross_fitting.Encoders(encoder, folds, fold_of), accuracy
 
 
 def _useful(part: Crops) -> np.ndarray:

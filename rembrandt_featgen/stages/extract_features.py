@@ -34,7 +34,7 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines, store_format
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.store_writer import Writer
-from rembrandt_featgen.features import crop_cnn, crops
+from rembrandt_featgen.features import crop_cnn, crops, cross_fitting
 from rembrandt_featgen.features.reading import ENCODER
 from rembrandt_featgen.nn import inference, tensorboard
 from rembrandt_featgen.segmentation import unet_export
@@ -154,7 +154,7 @@ def check_crops(config, size: int) -> None:
 
 def _learn_crops(
     config: Config, unet: tf.keras.Model, *, slices: Path, classes: Classes, stage: rundir.Stage
-) -> tuple[crop_cnn.Encoders, dict]:
+) -> tuple[cross_fitting.Encoders, dict]:
     """Trains the CNN on crops of training patients."""
     train, validation = (
         crop_cnn.crops_of_split(unet, slices, split, size=config.crop_size, batch=config.extract_batch)
@@ -189,7 +189,7 @@ def of_tap(tap: tf.keras.Model) -> Callable[[dict], np.ndarray]:
     return lambda batch: run(batch["image"])
 
 
-def of_crops(unet: tf.keras.Model, encoders: crop_cnn.Encoders, size: int) -> Callable[[dict], np.ndarray]:
+def of_crops(unet: tf.keras.Model, encoders: cross_fitting.Encoders, size: int) -> Callable[[dict], np.ndarray]:
     """From a batch of slices to features of their crops of that size."""
     predict, encode = inference.runner(unet), encoders.runner()
 

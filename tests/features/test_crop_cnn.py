@@ -1,11 +1,9 @@
 """The CNN of crops, and that no training patient's features come from a network that saw the patient."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
-from rembrandt_featgen.features import crop_cnn, crops
+from rembrandt_featgen.features import crop_cnn, crops, cross_fitting
 from rembrandt_featgen.features.crop_cnn import Crops
 from rembrandt_featgen.nn import weights
 
@@ -21,34 +19,6 @@ def make(name, hgg, lgg, missing=0):
     images = random.normal(size=(len(labels), 16, 16, 1)) + 2.0 * labels[:, None, None, None]
     has_tumour = np.arange(len(labels)) < len(labels) - missing
     return Crops(images=images.astype(np.float32), labels=labels, patients=patients, has_tumour=has_tumour)
-
-
-def assign_folds(train, folds, seed):
-    return crop_cnn.assign_folds(train, dataclasses.replace(SETTINGS, folds=folds, seed=seed))
-
-
-def test_folds_spread_each_class_evenly():
-    train = make("P", 6, 5)
-    fold_of = assign_folds(train, 3, 0)
-    assert set(fold_of) == set(train.patients)
-    for of_class in (range(6), range(6, 11)):
-        counts = np.bincount([fold_of[f"P{i}"] for i in of_class], minlength=3)
-        assert counts.max() - counts.min() <= 1
-    assert fold_of == assign_folds(train, 3, 0) != assign_folds(train, 3, 1)
-    assert set(assign_folds(make("P", 6, 2), 4, 0).values()) == {0, 1}  # each fold leaves an LGG patient to learn from
-    for folds, lgg in ((0, 5), (1, 5), (4, 1)):
-        assert assign_folds(make("P", 6, lgg), folds, 0) == {}
-
-
-def test_a_map_of_channels_is_recovered():
-    random = np.random.default_rng(0)
-    features, kernel, more = random.random((20, 2, 2, 3)), random.normal(size=(3, 3)), np.array([5.0, 6.0, 7.0])
-    found = crop_cnn.onto(features, features @ kernel + more)
-    np.testing.assert_allclose(found, np.concatenate([kernel, more[None]]), rtol=2e-2, atol=2e-2)
-    silent = np.concatenate([features, np.zeros((20, 2, 2, 1))], -1)  # a channel that never fires
-    assert np.isfinite(crop_cnn.onto(silent, silent)).all()
-    made = crop_cnn.mapped(np.array([[[[1.0, 2.0]]]]), np.array([[1.0, -1.0], [1.0, -1.0], [0.5, 0.5]]))
-    assert (made.dtype, made.tolist()) == (np.float32, [[[[3.5, 0.0]]]])
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +60,7 @@ def test_features_of_training_patients_come_from_the_network_that_never_saw_them
     assert found.shape == (4, 1, 1, 16)
     for image, patient, feature in zip(images, patients, found):
         network, kernel = encoders.folds[encoders.fold_of[patient]]
-        wanted = crop_cnn.mapped(network.predict_on_batch(image[None]), kernel)[0]
+        wanted = cross_fitting.mapped(network.predict_on_batch(image[None]), kernel)[0]
         np.testing.assert_allclose(feature, wanted, rtol=1e-4, atol=1e-5)
     whole = encoders.network.predict_on_batch(images)
     assert np.abs(found - whole).max() > 1e-3

@@ -1,0 +1,98 @@
+"""Features of each training patient by a network that never saw the patient.
+
+A CNN has seen the classes of the patients that it was trained on: its features of them separate the classes better than
+those of any other patient will. A generator or classifier that learnt from such features would learn how sure the CNN
+is of patients whom it memorised, and would meet something else in the test. So the features of training patients are
+cross-fitted: patients are divided into folds, and each gets its features from a CNN that never saw it, as validation
+and test patients do from the one CNN that saw all of training. The channels of two CNNs do not correspond: a linear map
+of each fold's channels onto the channels of that one CNN is fitted on patients whom both had seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from rembrandt_featgen.nn import inference
+
+_RIDGE = 1e-3  # of the mean square of a channel, so that channels that never fire do no harm
+
+
+class Encoders(NamedTuple):
+    """The networks that compute features of crops.
+
+    Attributes:
+      network: from crops to features, trained on all training patients.
+      folds: likewise, each trained without the patients of its fold; with the map onto the channels of `network`, as
+        [channels + 1, channels], the last row being added.
+      fold_of: training patient to number of its fold.
+    """
+
+    network: tf.keras.Model
+    folds: list[tuple[tf.keras.Model, np.ndarray]]
+    fold_of: dict[str, int]
+
+    def runner(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """From crops and their patients to features; of training patients, by the CNN that never saw them."""
+        run, of_folds = inference.runner(self.network), [inference.runner(network) for network, _ in self.folds]
+
+        def features(images, patients):
+            computed = np.array(run(images))
+            numbers = np.array([self.fold_of.get(patient, -1) for patient in patients])
+            for number in np.unique(numbers[numbers >= 0]):
+                here, (_, kernel) = numbers == number, self.folds[number]
+                computed[here] = mapped(of_folds[number](images[here]), kernel)
+            return computed
+
+        return features
+
+
+def assign_folds(
+    patients: np.ndarray, labels: np.ndarray, *, folds: int, seed: int, num_classes: int = 2
+) -> dict[str, int]:
+    """Divides training patients into folds, over which the classes are spread evenly.
+
+    Args:
+      patients, labels: [n], of the samples.
+      folds: at most as many as a class has patients.
+      seed: of the division.
+      num_classes: of the labels.
+
+    Returns:
+      Patient to number of its fold; {} where the patients without a fold would lack a class.
+    """
+    by_label = [np.unique(patients[labels == label]) for label in range(num_classes)]
+    folds = min(folds, *map(len, by_label))
+    if folds < 2:
+        return {}
+    random = np.random.default_rng(seed)
+    fold_of: dict[str, int] = {}
+    for of_class in by_label:
+        for patient in random.permutation(of_class):
+            fold_of[str(patient)] = len(fold_of) % folds
+    return fold_of
+
+
+def channel_map(features: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The linear map of channels that takes features nearest to wanted ones, position by position (ridge regression).
+
+    Args:
+      features, wanted: [n, h, w, channels].
+
+    Returns:
+      [channels + 1, channels]; the last row is added.
+    """
+    x, y = (part.reshape(-1, part.shape[-1]).astype(np.float64) for part in (features, wanted))
+    mean_x, mean_y = x.mean(0), y.mean(0)
+    squares = (x - mean_x).T @ (x - mean_x)
+    ridge = _RIDGE * max(np.trace(squares) / len(squares), 1e-12)
+    kernel = np.linalg.solve(squares + ridge * np.eye(len(squares)), (x - mean_x).T @ (y - mean_y))
+    return np.concatenate([kernel, (mean_y - mean_x @ kernel)[None]])
+
+
+def mapped(features: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Features [n, h, w, channels] by a `channel_map`, from 0 on as after ReLU."""
+    return np.maximum(features @ kernel[:-1] + kernel[-1], 0.0).astype(np.float32)

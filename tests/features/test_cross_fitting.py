@@ -1,0 +1,35 @@
+import numpy as np
+
+from rembrandt_featgen.features import cross_fitting
+
+PER_PATIENT = 3
+
+
+def assign_folds(positive, negative, folds, *, seed=0):
+    """Folds of patients P0, P1, ..., the positive ones first, with some samples each."""
+    labels = np.repeat([1] * positive + [0] * negative, PER_PATIENT)
+    patients = np.repeat([f"P{i}" for i in range(positive + negative)], PER_PATIENT)
+    return cross_fitting.assign_folds(patients, labels, folds=folds, seed=seed)
+
+
+def test_folds_spread_each_class_evenly():
+    fold_of = assign_folds(6, 5, 3)
+    assert set(fold_of) == {f"P{i}" for i in range(11)}
+    for of_class in (range(6), range(6, 11)):
+        counts = np.bincount([fold_of[f"P{i}"] for i in of_class], minlength=3)
+        assert counts.max() - counts.min() <= 1
+    assert fold_of == assign_folds(6, 5, 3) != assign_folds(6, 5, 3, seed=1)
+    assert set(assign_folds(6, 2, 4).values()) == {0, 1}  # each fold leaves a negative patient to learn from
+    for folds, negative in ((0, 5), (1, 5), (4, 1)):
+        assert assign_folds(6, negative, folds) == {}
+
+
+def test_a_map_of_channels_is_recovered():
+    random = np.random.default_rng(0)
+    features, kernel, more = random.random((20, 2, 2, 3)), random.normal(size=(3, 3)), np.array([5.0, 6.0, 7.0])
+    found = cross_fitting.channel_map(features, features @ kernel + more)
+    np.testing.assert_allclose(found, np.concatenate([kernel, more[None]]), rtol=2e-2, atol=2e-2)
+    silent = np.concatenate([features, np.zeros((20, 2, 2, 1))], -1)  # a channel that never fires
+    assert np.isfinite(cross_fitting.channel_map(silent, silent)).all()
+    moved = cross_fitting.mapped(np.array([[[[1.0, 2.0]]]]), np.array([[1.0, -1.0], [1.0, -1.0], [0.5, 0.5]]))
+    assert (moved.dtype, moved.tolist()) == (np.float32, [[[[3.5, 0.0]]]])
