@@ -23,6 +23,8 @@ NOISE = 0.5  # theirs, gamma: standard deviation of the noise, here as a fractio
 
 
 Synthesiser = Callable[[TrainingSet, Mapping[int, int], int], Samples]
+# From scaled flat features [m, size] of one class, a count and a generator of random numbers, to [count, size].
+Draw = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 
 def repeat(training: TrainingSet, wanted: Mapping[int, int], seed: int) -> Samples:
@@ -85,7 +87,7 @@ def interpolate(training: TrainingSet, wanted: Mapping[int, int], seed: int) -> 
 
     Reference: DeVries and Taylor, 2017, eq. (2).
     """
-    return _by_class(training, wanted, seed, lambda *args: _towards_neighbours(*args, STEP))
+    return _by_class(training, wanted, seed, _towards_neighbours(STEP))
 
 
 def extrapolate(training: TrainingSet, wanted: Mapping[int, int], seed: int) -> Samples:
@@ -93,7 +95,7 @@ def extrapolate(training: TrainingSet, wanted: Mapping[int, int], seed: int) -> 
 
     Reference: DeVries and Taylor, 2017, eq. (3).
     """
-    return _by_class(training, wanted, seed, lambda *args: _towards_neighbours(*args, -STEP))
+    return _by_class(training, wanted, seed, _towards_neighbours(-STEP))
 
 
 def from_pool(pool: Samples) -> Synthesiser:
@@ -121,8 +123,8 @@ def from_pool(pool: Samples) -> Synthesiser:
     return draw_from_pool
 
 
-def _by_class(training: TrainingSet, wanted: Mapping[int, int], seed: int, draw) -> Samples:
-    """Extra samples by draw(scaled flat features [m, size] of a class, count, random)."""
+def _by_class(training: TrainingSet, wanted: Mapping[int, int], seed: int, draw: Draw) -> Samples:
+    """Extra samples by drawing from each class."""
     parts, labels = [], []
     for label in range(training.num_classes):
         real = training.scaled(training.features[training.labels == label])
@@ -138,17 +140,21 @@ def _take(n: int, count: int, random: np.random.Generator) -> np.ndarray:
     return np.concatenate([np.zeros(0, np.int64), *rounds])[:count]
 
 
-def _towards_neighbours(real: np.ndarray, count: int, random: np.random.Generator, step: float) -> np.ndarray:
-    """Samples moved by `step` of the way to one of their nearest; each pair is taken once before one is taken twice."""
-    k = min(NEIGHBOURS, len(real) - 1)
-    if not count or not k:  # a sample alone has nowhere to go
-        return real[_take(len(real), count, random)]
-    nearest = NearestNeighbors(n_neighbors=k).fit(real).kneighbors(return_distance=False)
-    pairs = np.stack([np.repeat(np.arange(len(real)), k), nearest.ravel()], axis=1)
-    if step == 0.5:  # half way is the same point from both ends
-        pairs = np.unique(np.sort(pairs, axis=1), axis=0)
-    start, other = real[pairs[_take(len(pairs), count, random)]].swapaxes(0, 1)
-    return start + np.float32(step) * (other - start)
+def _towards_neighbours(step: float) -> Draw:
+    """Moves samples by `step` of the way to one of their nearest; each pair is taken once before one is taken twice."""
+
+    def draw(real: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+        k = min(NEIGHBOURS, len(real) - 1)
+        if not count or not k:  # a sample alone has nowhere to go
+            return real[_take(len(real), count, random)]
+        nearest = NearestNeighbors(n_neighbors=k).fit(real).kneighbors(return_distance=False)
+        pairs = np.stack([np.repeat(np.arange(len(real)), k), nearest.ravel()], axis=1)
+        if step == 0.5:  # half way is the same point from both ends
+            pairs = np.unique(np.sort(pairs, axis=1), axis=0)
+        start, other = real[pairs[_take(len(pairs), count, random)]].swapaxes(0, 1)
+        return start + np.float32(step) * (other - start)
+
+    return draw
 
 
 def _smote(neighbours, n, **options):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from rembrandt_featgen.cohort.classes import Classes
@@ -22,7 +23,7 @@ class GeneratedMaps(tf.keras.callbacks.Callback):
       epochs: of the training.
     """
 
-    def __init__(self, logs: Path, classes: Classes, *, channels: Sequence[int], epochs: int):
+    def __init__(self, logs: Path, classes: Classes, *, channels: Sequence[int] | np.ndarray, epochs: int):
         super().__init__()
         self._writer = tf.summary.create_file_writer(str(logs))
         self._classes = classes

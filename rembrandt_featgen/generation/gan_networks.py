@@ -43,7 +43,7 @@ def hidden_filters(filters: int, of_images: bool) -> list[int]:
 
 
 def build_generator(
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     filters: int = 512,
     latent: int = 100,
     *,
@@ -98,7 +98,7 @@ def build_generator(
 
 
 def build_discriminator(
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     filters: int = 512,
     *,
     num_classes: int,

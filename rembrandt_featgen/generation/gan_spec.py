@@ -43,7 +43,7 @@ class GanSpec:
     """
 
     kind: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     num_classes: int
     filters_generator: int = 512
     filters_discriminator: int = 512
@@ -67,8 +67,7 @@ class GanSpec:
     @classmethod
     def of_record(cls, record: Mapping) -> GanSpec:
         """Settings as `record` keeps them, read from JSON, where tuples are lists."""
-        height, width, channels = record["shape"]
-        return cls(**{**record, "shape": (height, width, channels)})
+        return cls(**{**record, "shape": tuple(record["shape"])})
 
     @property
     def record(self) -> dict:

@@ -91,7 +91,7 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/generator_<kind>: best.npz (the last epoch's), history.json, scale.npy.
+    """Writes run_dir/generator_<kind>: best.npz (the last epoch's), history.json, gan.json, scale.npy.
 
     A kind of slices has their background in lowest.npy; with the reference implementation's networks, each kind has the
     middle of each channel's range there.
@@ -111,7 +111,8 @@ def _train(config: Config) -> None:
         if stage.done:
             return
         pipelines.set_seed(config.seed)
-        batches, lowest = streams.features(features, "train", config.gan_batch), 0.0
+        batches = streams.features(features, "train", config.gan_batch)
+        lowest: np.ndarray | float = 0.0
         if config.gan_networks == "reference":
             lowest, scale = scaling.range_of(batches)
         else:
