@@ -26,7 +26,7 @@ def all_flags() -> set[str]:
 
 def all_fields(stage_modules: Iterable) -> list:
     """Name, type and definition of each flag of some stages; a flag that stages share is defined alike in all."""
-    found = {}
+    found: dict[str, tuple] = {}
     for module in stage_modules:
         for field in dataclasses.fields(module.Config):
             found.setdefault(field.name, (field.name, field.type, cli.flag(field.default, **field.metadata)))

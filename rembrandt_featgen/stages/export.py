@@ -55,7 +55,7 @@ def run(config: Config) -> None:
         )
         encoder = encoders.encoder(unet, folders["extract_features"])
         gan = gan_export.restore_gan(folders["train_generators"])
-        gan = EncodedGAN(gan, encoder) if KINDS[kind].of_images else gan
+        generator = EncodedGAN(gan, encoder) if KINDS[kind].of_images else gan
         losses = records["train_classifiers"]["figures"]["validation_loss"]
         chosen = min(losses, key=losses.get) if config.export_classifier == "auto" else config.export_classifier
         classifier = classifier_export.restore_classifier(
@@ -74,7 +74,7 @@ def run(config: Config) -> None:
                 size=records["prepare_slices"]["config"]["image_size"],
                 modalities=slices["modalities"],
             ),
-            "generator": gan_export.generator(gan, Classes.of_record(records["train_generators"]["classes"])),
+            "generator": gan_export.generator(generator, Classes.of_record(records["train_generators"]["classes"])),
             "classifier": classifier_export.classifier(
                 classifier, Classes.of_record(records["train_classifiers"]["classes"])
             ),
