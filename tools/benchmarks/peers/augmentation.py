@@ -99,7 +99,7 @@ def batchgenerators(options: dict) -> turns.Work:
         "low resolution": spatial.SpatialTransform_2(size, deformation_scale=(0.1, 0.1), **common),
     }
     mirror = spatial.MirrorTransform((0, 1))
-    ways = {}
+    ways: dict = {}
     for field, transform in fields.items():
 
         def one(index, transform=transform):
@@ -117,7 +117,7 @@ def albumentations(options: dict) -> turns.Work:
     import cv2
 
     images, masks = slicewise.slices(options["slices"], options["size"])
-    ways = {}
+    ways: dict = {}
     for smoothing, approximate in {"approximate smoothing": True, "exact smoothing": False}.items():
         affine = {"rotate": (-ANGLE, ANGLE), "scale": (0.9, 1.1), "translate_percent": (-0.1, 0.1)}
         compose = A.Compose(

@@ -31,7 +31,8 @@ def ways(one: Callable[[int], object], count: int, set_threads: Callable[[int], 
     Returns:
       Name to function.
     """
-    cores, pools = len(os.sched_getaffinity(0)), []
+    cores = len(os.sched_getaffinity(0))
+    pools: list = []
 
     def forked():
         if not pools:
