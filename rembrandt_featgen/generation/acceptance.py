@@ -60,7 +60,16 @@ def accepted_features(
       Number within its class from 0 on, label, and feature [h, w, channels].
     """
     streams = [
-        _of_class(generator, judge, label, tally, streams=len(tallies), most=wanted * tries, batch=batch, seed=seed)
+        _of_class(
+            generator,
+            judge,
+            label,
+            tally=tally,
+            streams=len(tallies),
+            most=wanted * tries,
+            batch=batch,
+            seed=seed,
+        )
         for label, tally in enumerate(tallies)
     ]
     for position in range(wanted):
@@ -75,8 +84,8 @@ def _of_class(
     generator: GAN | EncodedGAN,
     judge: Judge,
     label: int,
-    tally: Tally,
     *,
+    tally: Tally,
     streams: int,
     most: int,
     batch: int,

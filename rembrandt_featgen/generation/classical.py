@@ -45,7 +45,7 @@ def smote(training: TrainingSet, wanted: Mapping[int, int], seed: int) -> Sample
 
     Reference: Chawla et al., SMOTE: Synthetic Minority Over-sampling Technique, 2002.
     """
-    return _imbalanced_learn(training, wanted, seed, _smote)
+    return _imbalanced_learn(training, wanted, seed, make_sampler=_smote)
 
 
 def borderline_smote(training: TrainingSet, wanted: Mapping[int, int], seed: int) -> Samples:
@@ -61,7 +61,7 @@ def borderline_smote(training: TrainingSet, wanted: Mapping[int, int], seed: int
             k_neighbors=neighbours, m_neighbors=min(DANGER_NEIGHBOURS, n - 1), **options
         )
 
-    return _imbalanced_learn(training, wanted, seed, sampler)
+    return _imbalanced_learn(training, wanted, seed, make_sampler=sampler)
 
 
 def gaussian_noise(training: TrainingSet, wanted: Mapping[int, int], seed: int, sigma: float = NOISE) -> Samples:
@@ -79,7 +79,7 @@ def gaussian_noise(training: TrainingSet, wanted: Mapping[int, int], seed: int, 
         noise = random.standard_normal(chosen.shape, np.float32)
         return np.where(chosen > 0, chosen + sigma * noise, 0.0)
 
-    return _by_class(training, wanted, seed, draw)
+    return _by_class(training, wanted, seed, draw=draw)
 
 
 def interpolate(training: TrainingSet, wanted: Mapping[int, int], seed: int) -> Samples:
@@ -87,7 +87,7 @@ def interpolate(training: TrainingSet, wanted: Mapping[int, int], seed: int) -> 
 
     Reference: DeVries and Taylor, 2017, eq. (2).
     """
-    return _by_class(training, wanted, seed, _towards_neighbours(STEP))
+    return _by_class(training, wanted, seed, draw=_towards_neighbours(STEP))
 
 
 def extrapolate(training: TrainingSet, wanted: Mapping[int, int], seed: int) -> Samples:
@@ -95,7 +95,7 @@ def extrapolate(training: TrainingSet, wanted: Mapping[int, int], seed: int) -> 
 
     Reference: DeVries and Taylor, 2017, eq. (3).
     """
-    return _by_class(training, wanted, seed, _towards_neighbours(-STEP))
+    return _by_class(training, wanted, seed, draw=_towards_neighbours(-STEP))
 
 
 def from_pool(pool: Samples) -> Synthesiser:
@@ -123,7 +123,7 @@ def from_pool(pool: Samples) -> Synthesiser:
     return draw_from_pool
 
 
-def _by_class(training: TrainingSet, wanted: Mapping[int, int], seed: int, draw: Draw) -> Samples:
+def _by_class(training: TrainingSet, wanted: Mapping[int, int], seed: int, *, draw: Draw) -> Samples:
     """Extra samples by drawing from each class."""
     parts, labels = [], []
     for label in range(training.num_classes):
@@ -161,7 +161,7 @@ def _smote(neighbours, n, **options):
     return over_sampling.SMOTE(k_neighbors=neighbours, **options)
 
 
-def _imbalanced_learn(training: TrainingSet, wanted: Mapping[int, int], seed: int, make_sampler) -> Samples:
+def _imbalanced_learn(training: TrainingSet, wanted: Mapping[int, int], seed: int, *, make_sampler) -> Samples:
     """Extra samples by one of imbalanced-learn's, which is fitted on all classes and asked for one at a time.
 
     Args:

@@ -20,7 +20,7 @@ from rembrandt_featgen.nn import saved_models, weights
 SETTINGS, SCALE, LOWEST, WEIGHTS = "gan.json", "scale.npy", "lowest.npy", "best.npz"
 
 
-def save_settings(folder: Path, spec: GanSpec, scale: np.ndarray, lowest: np.ndarray | float) -> None:
+def save_settings(folder: Path, spec: GanSpec, *, scale: np.ndarray, lowest: np.ndarray | float) -> None:
     """Writes all that `restore_gan` needs beside the weights: settings, and `scale` and `lowest` of a `GAN`."""
     rundir.write_json(folder / SETTINGS, spec.record)
     np.save(folder / SCALE, scale)

@@ -136,7 +136,7 @@ def _train(config: Config) -> None:
             precision=config.precision,
             seed=config.seed,
         )
-        gan_export.save_settings(stage.path, spec, scale, lowest)
+        gan_export.save_settings(stage.path, spec, scale=scale, lowest=lowest)
         gan = build_gan(spec, scale, lowest)
         gan.compile(
             mixed_precision.adam(config.gan_learning_rate, config.gan_beta1),

@@ -92,7 +92,7 @@ def test_other_generators_have_the_same_signatures(tmp_path, kind, latent, outpu
 @pytest.mark.parametrize("lowest", [0.0, np.array([0.5, -1.0, 2.0], np.float32)])
 def test_a_saved_generator_is_restored(tmp_path, acgan, lowest):
     gan = build_gan(acgan.spec, np.array([2.0, 0.0, 0.5]), lowest)
-    gan_export.save_settings(tmp_path, gan.spec, np.array([2.0, 0.0, 0.5]), lowest)
+    gan_export.save_settings(tmp_path, gan.spec, scale=np.array([2.0, 0.0, 0.5]), lowest=lowest)
     weights.save(gan.get_weights(), tmp_path / gan_export.WEIGHTS)
     restored = gan_export.restore_gan(tmp_path)
     assert restored.spec == gan.spec

@@ -63,7 +63,7 @@ def test_accepted_features_are_of_each_class(trained):
 
 def test_it_is_saved_restored_and_exported(trained, tmp_path):
     gan, count, _ = trained
-    gan_export.save_settings(tmp_path, gan.spec, SCALE, LOWEST)
+    gan_export.save_settings(tmp_path, gan.spec, scale=SCALE, lowest=LOWEST)
     weights.save(gan.get_weights(), tmp_path / gan_export.WEIGHTS)
     restored = gan_export.restore_gan(tmp_path)
     noise, labels = gan.noise(4, [5, 6]), tf.range(4) % count
