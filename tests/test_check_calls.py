@@ -87,3 +87,8 @@ def test_exit_status_and_one_line_a_fault(tmp_path):
     done = subprocess.run([sys.executable, TOOL, path], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout.startswith("calls: ")
+
+
+def test_package_and_tools_have_no_faults():
+    done = subprocess.run([sys.executable, TOOL], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("rembrandt_featgen", "tools", "tests")
+CHECKED = FOLDERS[:2]  # by default
 MOST = 3  # arguments by position
 
 
@@ -86,6 +87,6 @@ def _is_ours(function: ast.expr, names: set[str], ours: set[str]) -> bool:
 
 
 if __name__ == "__main__":
-    lines = list(faults([Path(name) for name in sys.argv[1:]] or [ROOT / name for name in FOLDERS]))
+    lines = list(faults([Path(name) for name in sys.argv[1:]] or [ROOT / name for name in CHECKED]))
     print("\n".join(lines) or "calls: no literal is spliced, and no more than three arguments are given by position")
     sys.exit(bool(lines))

@@ -19,7 +19,7 @@ def read_brats2017(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
     _check_folder(cohort, "brats2017", "HGG/<patient>/ and LGG/<patient>/")
     for grade in GLIOMAS:
         for folder in _subfolders(cohort / grade):
-            yield Entry(str(folder), folder.name, grade, True, _finder(folder))
+            yield Entry(str(folder), folder.name, grade, is_grade=True, find=_finder(folder))
 
 
 def read_brats2020(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
@@ -34,7 +34,7 @@ def read_brats2020(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
         grades[name] = row["grade"]
     for folder in _subfolders(cohort):
         # A patient without a row has a blank grade, which is refused with the name of the file to correct.
-        yield Entry(str(mapping), folder.name, grades.get(folder.name, ""), True, _finder(folder))
+        yield Entry(str(mapping), folder.name, grades.get(folder.name, ""), is_grade=True, find=_finder(folder))
 
 
 def _check_folder(cohort: Path, layout: str, content: str) -> None:

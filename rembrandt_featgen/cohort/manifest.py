@@ -25,7 +25,13 @@ def read_manifest(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
         if not row[PATIENT]:
             raise InputError(f"{where}: no patient id; fill it in, or take the row out of the --cohort manifest")
         is_grade = LABEL not in row
-        yield Entry(where, row[PATIENT], row[GRADE if is_grade else LABEL], is_grade, _finder(where, path.parent, row))
+        yield Entry(
+            where,
+            row[PATIENT],
+            row[GRADE if is_grade else LABEL],
+            is_grade=is_grade,
+            find=_finder(where, path.parent, row),
+        )
 
 
 def _finder(where: str, base: Path, row: Mapping[str, str]) -> Callable[[str], Path]:
@@ -84,7 +90,7 @@ def read_rows(
             f"--cohort: {path}: not readable as CSV ({reason}); save it as comma-separated UTF-8"
         ) from error
     header = [name.lower() for name in lines[0][1]] if lines else []
-    _check_header(path, header, columns, one_of)
+    _check_header(path, header, columns, one_of=one_of)
     for number, cells in lines[1:]:
         if any(cells):
             if len(cells) != len(header):

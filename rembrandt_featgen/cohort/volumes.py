@@ -172,7 +172,7 @@ def _read(path: Path, flag: str, dtype: type) -> Volume:
             f"leave this patient out of {flag}"
         )
     affine = image.affine @ orientations.inv_ornt_aff(orientation, shape)
-    return Volume(voxels, path, affine, image.shape, orientation, image.header.copy())
+    return Volume(voxels, path, affine, file_shape=image.shape, orientation=orientation, header=image.header.copy())
 
 
 def _problem(dtype, shape, orientation) -> str:

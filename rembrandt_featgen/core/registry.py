@@ -46,71 +46,79 @@ STAGES = {
     for stage in (
         StageInfo("make_phantom", "phantom", "the synthetic cohort as NIfTI files (only with --cohort=phantom)"),
         StageInfo(
-            "prepare_slices", "slices", "split by patient; normalised slices of each split on disk", ("make_phantom",)
+            "prepare_slices",
+            "slices",
+            "split by patient; normalised slices of each split on disk",
+            inputs=("make_phantom",),
         ),
-        StageInfo("train_unet", "unet", "the U-Net, trained or fine-tuned to segment the tumour", ("prepare_slices",)),
+        StageInfo(
+            "train_unet", "unet", "the U-Net, trained or fine-tuned to segment the tumour", inputs=("prepare_slices",)
+        ),
         StageInfo(
             "extract_features",
             "features",
             "features of a block of the U-Net, or of crops around the predicted tumour",
-            ("prepare_slices", "train_unet"),
+            inputs=("prepare_slices", "train_unet"),
         ),
         StageInfo(
             "train_generators",
             "generator_{kind}",
             "generators of features, one for each kind of --generators",
-            ("prepare_slices", "extract_features"),
+            inputs=("prepare_slices", "extract_features"),
         ),
         StageInfo(
             "generate_synthetic",
             "synthetic_{kind}",
             "synthetic features of each class, and how many were accepted",
-            (*_FEATURES, "train_generators"),
+            inputs=(*_FEATURES, "train_generators"),
         ),
         StageInfo(
             "train_classifiers",
             "classifiers",
             "classifiers trained with and without synthetic features, tested on real ones",
-            ("extract_features", "generate_synthetic"),
+            inputs=("extract_features", "generate_synthetic"),
         ),
         StageInfo(
             "export",
             "export",
             "U-Net, generator and classifier as SavedModels, which TensorFlow alone can load",
-            (*_FEATURES, "train_generators", "train_classifiers"),
+            inputs=(*_FEATURES, "train_generators", "train_classifiers"),
         ),
         StageInfo(
             "run_sweep",
             "sweep",
             "a run for each value of the --sweep_... flags, and the table that compares them",
-            (*_FEATURES, *_GENERATORS, "train_classifiers"),
+            inputs=(*_FEATURES, *_GENERATORS, "train_classifiers"),
         ),
         StageInfo(
             "draw_figures",
             "figures",
             "the paper's figures and tables, Grad-CAM, TensorBoard's images and projector",
-            (*_FEATURES, *_GENERATORS, "train_classifiers", "export", "run_sweep"),
+            inputs=(*_FEATURES, *_GENERATORS, "train_classifiers", "export", "run_sweep"),
         ),
         StageInfo(
             "write_report",
             "report",
             "report.json and index.html with the verdict of a run",
-            (*_FEATURES, *_GENERATORS, "train_classifiers", "export", "draw_figures", "run_sweep"),
+            inputs=(*_FEATURES, *_GENERATORS, "train_classifiers", "export", "draw_figures", "run_sweep"),
         ),
         StageInfo(
-            "assign_folds", "folds", "a study's folds: which patients train, validate and test", ("make_phantom",)
+            "assign_folds",
+            "folds",
+            "a study's folds: which patients train, validate and test",
+            inputs=("make_phantom",),
         ),
         StageInfo(
             "train_arms",
             "arms",
             "in a fold of a study: a classifier for each arm, and its predictions",
-            (*_FEATURES, "generate_synthetic"),
+            inputs=(*_FEATURES, "generate_synthetic"),
         ),
         StageInfo(
             "write_study_report",
             "report",
             "report.json and index.html with the table of arms and the verdict of a study",
-            ("assign_folds", "train_arms"),
+            inputs=("assign_folds", "train_arms"),
         ),
     )
 }

@@ -108,7 +108,7 @@ def open_stage(
             if found["inputs"] == record["inputs"]:
                 _drop_scaffolding(final)
                 logging.info("%s: done before, skipped (delete %s to redo it)", folder, final)
-                yield Stage(folder, final, logs, True, found)
+                yield Stage(folder, final, logs, done=True, record=found)
                 return
             logging.info("%s: its inputs have changed, so it is done again", folder)
             shutil.rmtree(final)
@@ -123,7 +123,7 @@ def open_stage(
         work.mkdir(exist_ok=True)
         write_json(work / SETTINGS, record)
         (work / "flags.txt").write_text(cli.flagfile_text(config))
-        stage, start = Stage(folder, work, logs, False, record), time.time()
+        stage, start = Stage(folder, work, logs, done=False, record=record), time.time()
         try:
             yield stage
         except Exception as error:

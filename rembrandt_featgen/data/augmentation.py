@@ -86,7 +86,7 @@ def _apply(images, masks, parameters):
     values = tf.cast(images, tf.float32)
     background = tf.reduce_min(values, [1, 2], keepdims=True)
     x, y = _sources(parameters, images.shape[1], images.shape[2])
-    values, labels = _read(values - background, background, masks, x, y)
+    values, labels = _read(values - background, background, masks, x=x, y=y)
     return tf.cast(values, images.dtype), labels
 
 

@@ -59,7 +59,9 @@ def identity(batch: int | tf.Tensor, height: int, width: int) -> Parameters:
       height, width: of the images, which is here that of the displacement's lattice too.
     """
     no, zero = tf.zeros([batch], tf.bool), tf.zeros([batch])
-    return Parameters(no, no, tf.zeros([batch, height, width, 2]), zero, tf.zeros([batch, 2]), zero, zero)
+    return Parameters(
+        no, no, tf.zeros([batch, height, width, 2]), angle=zero, shift=tf.zeros([batch, 2]), shear=zero, zoom=zero
+    )
 
 
 def draw(seed: tf.Tensor, batch: int | tf.Tensor, *, height: int, width: int, ranges: Ranges = TABLE_1) -> Parameters:

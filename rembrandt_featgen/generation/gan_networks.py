@@ -88,7 +88,7 @@ def build_generator(
     x = activate(tf.keras.layers.Reshape((rows, columns, smallest), dtype=policy)(x))
     for count in larger:  # rows x columns -> twice -> four times ...
         deconvolution = convolutions.Conv2DTranspose(
-            count, 4, 2, "same", use_bias=False, kernel_initializer=_INIT(0.0, 0.02), dtype=policy
+            count, 4, strides=2, padding="same", use_bias=False, kernel_initializer=_INIT(0.0, 0.02), dtype=policy
         )
         x = activate(deconvolution(x))
     x = tf.keras.layers.Cropping2D(((0, times * rows - height), (0, times * columns - width)), dtype=policy)(x)
@@ -136,7 +136,9 @@ def build_discriminator(
     policy = mixed_precision.policy(precision)
     x = feature = tf.keras.Input(shape, name="feature")
     for count in reversed(hidden_filters(filters, of_images)):
-        convolution = convolutions.Conv2D(count, 3, 2, "same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy)
+        convolution = convolutions.Conv2D(
+            count, 3, strides=2, padding="same", kernel_initializer=_INIT(0.0, 0.02), dtype=policy
+        )
         if networks != "reference":
             # float32: the wrapper writes the normalised kernel back, which would round the variable in half precision
             convolution = tfa.layers.SpectralNormalization(convolution, dtype="float32")

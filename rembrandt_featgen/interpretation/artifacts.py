@@ -88,7 +88,9 @@ class Artifacts:
         labels = [self.classes.label(name) for name in self.classes.positive_first]
         if split not in self._slices:
             folder = self.folders["prepare_slices"]
-            patients = [patient for label in labels for patient in samples.patients(folder, split, label, PATIENTS)]
+            patients = [
+                patient for label in labels for patient in samples.patients(folder, split, label, most=PATIENTS)
+            ]
             self._slices[split] = samples.largest_tumours(folder, split, patients)
         slices = self._slices[split]
         return slices.take([n for label in labels for n in np.flatnonzero(slices.labels == label)[:most]])
@@ -102,7 +104,7 @@ class Artifacts:
         images, masks = {}, {}
         for name in self.classes.positive_first:
             folder = self.folders["prepare_slices"]
-            for patient in samples.patients(folder, split, self.classes.label(name), 1):
+            for patient in samples.patients(folder, split, self.classes.label(name), most=1):
                 volume = samples.volume(folder, split, patient)
                 spaced = np.unique(np.linspace(0, len(volume.patients) - 1, SLICES_OF_A_VOLUME).astype(int))
                 for channel, modality in enumerate(self.records["prepare_slices"]["figures"]["modalities"]):

@@ -70,7 +70,9 @@ def explain_decisions(run: Artifacts) -> list[Explanation]:
     names = [f"{patient}, {run.classes.names[label]}" for patient, label in zip(slices.patients, slices.labels)]
     encoder, images, masks = run.encoder_inputs(slices)
     model = attribution.of_slices(encoder, classifier)
-    examples = _explained(model, images, titles=_titles(run, model, images, names), images=images[..., 0], masks=masks)
+    examples = _explained(
+        model, images, titles=_titles(run, model, images, names=names), images=images[..., 0], masks=masks
+    )
     synthetic = {}
     for name in run.classes.positive_first:
         feature = run.typical(SYNTHETIC, name)
@@ -78,7 +80,7 @@ def explain_decisions(run: Artifacts) -> list[Explanation]:
             synthetic[f"synthetic {name}"] = feature
     if synthetic:
         features, model = np.stack(list(synthetic.values())), attribution.of_features(classifier)
-        titles, blank = _titles(run, model, features, list(synthetic)), [None] * len(synthetic)
+        titles, blank = _titles(run, model, features, names=list(synthetic)), [None] * len(synthetic)
         examples += _explained(model, features, titles=titles, images=features.mean(-1), masks=blank)
     return examples
 

@@ -119,7 +119,7 @@ def arms_table(report: Mapping) -> Table:
         "arm, paired over patients, with Holm-adjusted p.",
         "tab:arms",
         ["Arm", *(titles[key] for key in printed), "Difference", "p"],
-        list(groups.items()),
+        groups=list(groups.items()),
     )
 
 
@@ -134,7 +134,7 @@ def generators_table(report: Mapping) -> Table:
         "Generators of features: mean over folds, with the standard deviation over folds where it is known.",
         "tab:generators",
         ["Measure", *(str(row.get("arm")) for row in rows)],
-        [("", lines)],
+        groups=[("", lines)],
     )
 
 

@@ -99,7 +99,7 @@ def _write_projector(artifacts: Artifacts, folder: Path) -> None:
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__, stages.all_flags)
+    cli.main(Config, run, __doc__, known_elsewhere=stages.all_flags)
 
 
 if __name__ == "__main__":

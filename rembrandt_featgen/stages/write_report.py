@@ -66,7 +66,7 @@ def _copy(figures: Path, folder: Path) -> dict[str, str]:
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__, stages.all_flags)
+    cli.main(Config, run, __doc__, known_elsewhere=stages.all_flags)
 
 
 if __name__ == "__main__":
