@@ -24,7 +24,7 @@ from tensorboard.plugins import projector
 
 from rembrandt_featgen.classification import classifier_export
 from rembrandt_featgen.cohort import layouts, volumes
-from rembrandt_featgen.core import cli, registry, rundir
+from rembrandt_featgen.core import cli, json_files, registry
 from rembrandt_featgen.data import slicing
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.generation import gan_export
@@ -263,7 +263,7 @@ def test_slices_are_normalised_by_training_patients_alone(run):
 
 def test_features_are_those_of_the_trained_unet(run):
     run_dir, _ = run
-    records = {name: rundir.read_json(run_dir / name / "stage.json") for name in ("slices", "unet")}
+    records = {name: json_files.read_json(run_dir / name / "stage.json") for name in ("slices", "unet")}
     unet = unet_export.restore_unet(
         run_dir / "unet", config=records["unet"]["config"], slices=records["slices"], precision="float32"
     )
@@ -274,7 +274,7 @@ def test_features_are_those_of_the_trained_unet(run):
 
 def test_weights_are_those_of_the_best_epoch(run):
     run_dir, _ = run
-    history = rundir.read_json(run_dir / "unet" / "history.json")
+    history = json_files.read_json(run_dir / "unet" / "history.json")
     found = figures(run_dir, "unet")
     assert history["val_iou"][found["best_epoch"]] == max(history["val_iou"])
     assert found["segmentation"]["validation"]["iou"] == pytest.approx(max(history["val_iou"]), abs=0.02)
@@ -339,7 +339,7 @@ np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], classes=scores["classes
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, env=environment, capture_output=True)
     found = np.load(tmp_path / "found.npz", allow_pickle=True)
     records = {
-        name: rundir.read_json(run_dir / name / "stage.json")
+        name: json_files.read_json(run_dir / name / "stage.json")
         for name in ("slices", "unet", "generator_acgan", "classifiers", "export")
     }
     slices = records["slices"]["figures"]
@@ -420,9 +420,9 @@ def test_killed_training_resumes(run, tmp_path):
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr[-2000:]
     assert f"resumed after epoch {done}" in again.stderr
-    record = rundir.read_json(tmp_path / "run" / "unet" / "stage.json")
+    record = json_files.read_json(tmp_path / "run" / "unet" / "stage.json")
     assert record["resumed"]
-    assert len(rundir.read_json(tmp_path / "run" / "unet" / "history.json")["loss"]) == 40
+    assert len(json_files.read_json(tmp_path / "run" / "unet" / "history.json")["loss"]) == 40
 
 
 def test_points_of_sweeps_share_what_they_can(run):

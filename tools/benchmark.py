@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from benchmarks import rows, turns  # noqa: E402
 
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, folders, json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import store_format
 
@@ -89,15 +89,15 @@ def run(config: Config) -> None:
     if config.peers and not turns.PEERS_PYTHON.exists():
         raise InputError(f"--peers needs {turns.PEERS_PYTHON}; tools/setup_peers creates it, as tools/benchmark does")
     folder = Path(config.run_dir)
-    rundir.make_folder(folder, "--run_dir")
+    folders.make_folder(folder, "--run_dir")
     for subject in subjects:
         print(f"{subject} ...", flush=True)
         measured, taken = importlib.import_module(f"benchmarks.{subject}").measure(config, config.peers)
         kept = rows.merged(_read(folder / "benchmark.json", []), measured)
-        rundir.write_json(folder / "benchmark.json", kept)
+        json_files.write_json(folder / "benchmark.json", kept)
         (folder / "benchmark.md").write_text(rows.table(kept))
         taken = {name: one._asdict() for name, one in taken.items()}
-        rundir.write_json(folder / "rounds.json", _read(folder / "rounds.json", {}) | {subject: taken})
+        json_files.write_json(folder / "rounds.json", _read(folder / "rounds.json", {}) | {subject: taken})
         print(rows.table(measured), flush=True)
 
 
@@ -106,4 +106,4 @@ def _read(path, default):
 
 
 if __name__ == "__main__":
-    cli.main(Config, run, __doc__)
+    cli.main(Config, run, about=__doc__)

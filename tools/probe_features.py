@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from rembrandt_featgen.cohort import splits
-from rembrandt_featgen.core import cli, registry, rundir
+from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.measures import classification
 from rembrandt_featgen.segmentation import unet_export
@@ -61,7 +61,7 @@ def run(config: Config) -> None:
                 mean = float(np.nanmean([one[name] for one in each]))
                 row[f"{split}_{name}"] = mean if split == "validation" else pooled[name]
         rows.append(row)
-    rundir.write_json(Path(config.run_dir) / "probe.json", rows)
+    json_files.write_json(Path(config.run_dir) / "probe.json", rows)
     head = "| tap | averaged over | validation balanced accuracy | AUROC | test balanced accuracy | AUROC |"
     lines = [head, "|---|---|---|---|---|---|"]
     for row in rows:
@@ -73,7 +73,7 @@ def run(config: Config) -> None:
 
 def _features(home: Path):
     """Split to ({(tap, pooling): [slices, d]}, labels, patients) of one fold."""
-    records = {name: rundir.read_json(home / name / rundir.RECORD) for name in ("slices", "unet")}
+    records = {name: json_files.read_json(home / name / rundir.RECORD) for name in ("slices", "unet")}
     unet = unet_export.restore_unet(
         home / "unet", config=records["unet"]["config"], slices=records["slices"], precision="float32"
     )
@@ -117,4 +117,4 @@ def _fit(data, source):
 
 
 if __name__ == "__main__":
-    cli.main(Config, run, __doc__)
+    cli.main(Config, run, about=__doc__)

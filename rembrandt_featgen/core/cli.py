@@ -190,7 +190,7 @@ def help_text(config_class: type, program: str, about: str) -> str:
     return "\n".join(lines)
 
 
-def main(config_class: type, run: Callable, about: str, known_elsewhere: Callable[[], set[str]] = set) -> None:
+def main(config_class: type, run: Callable, *, about: str, known_elsewhere: Callable[[], set[str]] = set) -> None:
     """Runs a binary: parses `sys.argv`, calls `run(config)`, and exits with 0, or with 1 and one line of error."""
     program, arguments = Path(sys.argv[0]).name, sys.argv[1:]
     spec = getattr(sys.modules["__main__"], "__spec__", None)

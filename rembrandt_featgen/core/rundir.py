@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
-import json
-import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +14,9 @@ from typing import NamedTuple
 from absl import logging
 
 from rembrandt_featgen.core import cli, provenance, registry
-from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError, carried_by
+from rembrandt_featgen.core.errors import InputError, SettingsError, carried_by
+from rembrandt_featgen.core.folders import lock, make_folder
+from rembrandt_featgen.core.json_files import plain, read_json, write_json
 
 RECORD = "stage.json"
 SETTINGS = "settings.json"  # of a stage at work
@@ -100,7 +99,7 @@ def open_stage(
         record["kind"] = kind
     logs = run_dir / "tensorboard" / folder
     make_folder(run_dir, "--run_dir")
-    with _lock(run_dir / f".{folder}.lock", final):
+    with lock(run_dir / f".{folder}.lock", final):
         if final.exists():
             found = read_json(final / RECORD)
             _refuse_before(final, found)
@@ -238,56 +237,3 @@ def _change(name: str, before: Mapping, now: Mapping) -> str:
 
 def _shown(value) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-@contextlib.contextmanager
-def _lock(path: Path, folder: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise BusyError(
-                f"another process is at work on {folder}; wait for it or choose another --run_dir"
-            ) from error
-        yield
-
-
-def make_folder(path: Path, flag: str) -> None:
-    """Makes a folder and its parents, or says in one line why that cannot be (InputError naming `flag`)."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{flag}={path}: cannot make this folder ({error.strerror}); choose one that you may write"
-        ) from error
-
-
-def plain(value):
-    """Numbers, lists and dictionaries that JSON can hold: arrays become lists, NaN and infinities None."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if hasattr(value, "tolist"):  # a numpy scalar or array
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
-
-
-def write_json(path: Path, value) -> None:
-    """Writes JSON whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
-    temporary.replace(path)
-
-
-def read_json(path: Path):
-    """Reads JSON; InputError when it is missing or damaged."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} is missing or damaged ({' '.join(str(error).split())}); "
-            f"delete the folder {path.parent} if this program made it, or choose another --run_dir"
-        ) from error

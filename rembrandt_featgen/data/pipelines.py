@@ -16,11 +16,6 @@ AUGMENTATIONS = {"correct": augmentation, "reference": reference_augmentation}
 _FOREVER = 2**40  # epochs
 
 
-def set_seed(seed: int) -> None:
-    """Seeds Python, numpy and TensorFlow: initial weights, dropout and whatever takes no seed."""
-    tf.keras.utils.set_random_seed(seed)
-
-
 def endless(make_epoch: Callable[[tf.Tensor], tf.data.Dataset], seed: int, first_epoch: int = 0) -> tf.data.Dataset:
     """Chains epochs, each made from its own key, so that training that is resumed at an epoch sees what it would have.
 

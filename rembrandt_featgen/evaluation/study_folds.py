@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rembrandt_featgen.cohort import split_files, splits
-from rembrandt_featgen.core import registry, rundir
+from rembrandt_featgen.core import json_files, registry, rundir
 from rembrandt_featgen.evaluation import out_of_fold_runs, predictions
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
 from rembrandt_featgen.evaluation.predictions import Prediction
@@ -50,7 +50,7 @@ def read_fold(home: Path, entry: Mapping) -> Fold:
     names = [(name, "") for name in ("prepare_slices", "train_unet", "extract_features")]
     names += [("train_generators", kind) for kind in generators] + [("train_arms", "")]
     records = {
-        kind or name: rundir.read_json(home / registry.folder(name, kind) / rundir.RECORD) for name, kind in names
+        kind or name: json_files.read_json(home / registry.folder(name, kind) / rundir.RECORD) for name, kind in names
     }
     predicted = predictions.read(home / registry.folder("train_arms") / predictions.FILE)
     assignment = split_files.read_split(home / registry.folder("prepare_slices") / "split.json")

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.evaluation import predictions, sweep_points
 from rembrandt_featgen.evaluation.sweep_points import Point
@@ -62,7 +62,7 @@ def outcome(point: Point, records: Mapping[str, dict], folders: Mapping[str, Pat
     generator: dict | None = None
     history: dict = {}
     if "train_generators" in records:
-        history = rundir.read_json(folders["train_generators"] / "history.json")
+        history = json_files.read_json(folders["train_generators"] / "history.json")
         generator = {
             "kind": records["train_generators"]["kind"],
             **{name: values[-1] for name, values in history.items()},
@@ -111,7 +111,7 @@ def _of_start(point: Point, records: Mapping[str, dict], folders: Mapping[str, P
         "epochs": record["figures"]["epochs"],
         "steps": steps * record["figures"]["epochs"],
         "best_epoch": record["figures"]["best_epoch"],
-        "history": rundir.read_json(folders["train_unet"] / "history.json"),
+        "history": json_files.read_json(folders["train_unet"] / "history.json"),
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from rembrandt_featgen.core import registry, rundir
+from rembrandt_featgen.core import folders, json_files, registry, rundir
 from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError
 from rembrandt_featgen.evaluation.sweep_points import Point
 from rembrandt_featgen.evaluation.sweep_results import CLASSIFIER
@@ -101,7 +101,7 @@ def _changes(point: Point) -> dict:
 def learn(base: Base, point: Point) -> str:
     """Links what a point shares with the base run and learns the rest; returns why it came no farther, or ""."""
     home, unshared, shared = _home(base, point), stages_to_learn(base, point), base.of(point)
-    rundir.make_folder(home, "--run_dir")
+    folders.make_folder(home, "--run_dir")
     _link(shared, home, "prepare_slices")
     modules = _modules_of(point)
     for number, name in enumerate(modules):
@@ -128,7 +128,7 @@ def learn(base: Base, point: Point) -> str:
 
 def _holds(base: Mapping, config, point: Point) -> bool:
     """Whether the base run's stage of that config has what a point's stage would make."""
-    wanted = rundir.plain(dataclasses.asdict(config))
+    wanted = json_files.plain(dataclasses.asdict(config))
     several = [name for name in ("classifier_arms", "classifier_kinds") if name in wanted]
     free = {"run_dir", *several}
     if several and point.arms == ("baseline",):  # to which nothing is added

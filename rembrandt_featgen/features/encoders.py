@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from rembrandt_featgen.core import registry, rundir
+from rembrandt_featgen.core import json_files, registry, rundir
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.nn import weights
 from rembrandt_featgen.segmentation import unet_export
@@ -24,7 +24,7 @@ def encoder(unet: tf.keras.Model, folder: Path) -> tf.keras.Model:
       Model from normalised slices [batch, height, width, channels] to features, float32; of crops by the CNN that saw
       all training patients.
     """
-    record = rundir.read_json(folder / rundir.RECORD)
+    record = json_files.read_json(folder / rundir.RECORD)
     tap, config = record["figures"]["tap"], record["config"]
     if tap != crops.TAP:
         return tap_model(unet, tap)
@@ -43,8 +43,8 @@ def encoder_of_run(run_dir: Path, precision: str) -> tf.keras.Model:
     slices, folder = run_dir / registry.folder("prepare_slices"), run_dir / registry.folder("train_unet")
     unet = unet_export.restore_unet(
         folder,
-        config=rundir.read_json(folder / rundir.RECORD)["config"],
-        slices=rundir.read_json(slices / rundir.RECORD),
+        config=json_files.read_json(folder / rundir.RECORD)["config"],
+        slices=json_files.read_json(slices / rundir.RECORD),
         precision=precision,
     )
     return encoder(unet, run_dir / registry.folder("extract_features"))

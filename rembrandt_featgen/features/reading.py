@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.core import registry, rundir
+from rembrandt_featgen.core import json_files, registry
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.features import encoders
 
@@ -84,7 +84,7 @@ def in_float32(record: dict) -> dict:
 
 def _computed(folder: Path, split: str) -> Features:
     """Features that the frozen U-Net beside `folder` computes inside tf.data, up to its tap."""
-    encoder = rundir.read_json(folder / ENCODER)
+    encoder = json_files.read_json(folder / ENCODER)
     tap = encoders.encoder_of_run(folder.parent, encoder["precision"])
     store = Store(folder.parent / registry.folder("prepare_slices"), split)
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.generation.encoded_gan import EncodedGAN
 from rembrandt_featgen.generation.gan import GAN, build_gan
@@ -22,7 +22,7 @@ SETTINGS, SCALE, LOWEST, WEIGHTS = "gan.json", "scale.npy", "lowest.npy", "best.
 
 def save_settings(folder: Path, spec: GanSpec, *, scale: np.ndarray, lowest: np.ndarray | float) -> None:
     """Writes all that `restore_gan` needs beside the weights: settings, and `scale` and `lowest` of a `GAN`."""
-    rundir.write_json(folder / SETTINGS, spec.record)
+    json_files.write_json(folder / SETTINGS, spec.record)
     np.save(folder / SCALE, scale)
     if np.any(lowest):
         np.save(folder / LOWEST, lowest)
@@ -39,7 +39,7 @@ def restore_gan(folder: Path, precision: str = "float32") -> GAN:
       InputError: another version trained it, or its weights are damaged.
     """
     try:
-        spec = GanSpec.of_record(rundir.read_json(folder / SETTINGS))
+        spec = GanSpec.of_record(json_files.read_json(folder / SETTINGS))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder} was made by another version of this program; delete it to redo it") from error
     lowest = np.load(folder / LOWEST) if (folder / LOWEST).exists() else 0.0

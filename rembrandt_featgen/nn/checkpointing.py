@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.nn import weights
 
@@ -50,7 +50,7 @@ class Checkpointing(tf.keras.callbacks.Callback):
         self._checkpoint = tf.train.Checkpoint(model=model)
         self._directory = folder / "checkpoints"
         history = folder / "history.json"
-        self.history: dict[str, list[float]] = rundir.read_json(history) if history.exists() else {}
+        self.history: dict[str, list[float]] = json_files.read_json(history) if history.exists() else {}
         if self.history:
             last = str(self._directory / f"epoch-{self.epochs_done}")
             if _is_of_newer_optimizers(last) and any(map(_is_legacy, vars(model).values())):
@@ -110,7 +110,7 @@ class Checkpointing(tf.keras.callbacks.Callback):
         if self._best is not None:
             weights.save(self._best, self.best_weights)
         self._checkpoint.write(str(self._directory / f"epoch-{self.epochs_done}"))
-        rundir.write_json(self._folder / "history.json", self.history)
+        json_files.write_json(self._folder / "history.json", self.history)
         if self._saved_epochs:
             for old in self._directory.glob(f"epoch-{self._saved_epochs}.*"):
                 old.unlink()

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.interpretation import explanations, network_outputs, samples
 from rembrandt_featgen.interpretation.artifacts import SYNTHETIC, Artifacts
 from rembrandt_featgen.reporting import attribution_figures, paper_figures
@@ -72,7 +72,7 @@ def _augmentations(run: Artifacts) -> Figure:
 
 
 def _unet_curves(run: Artifacts) -> Figure:
-    history = rundir.read_json(run.folders["train_unet"] / "history.json")
+    history = json_files.read_json(run.folders["train_unet"] / "history.json")
     return paper_figures.unet_curves(history, run.records["train_unet"]["figures"]["best_epoch"])
 
 
@@ -97,7 +97,7 @@ def _feature_maps(run: Artifacts, name: str, number: int) -> Figure:
 
 
 def _gan_curves(run: Artifacts) -> Figure:
-    history = rundir.read_json(run.folders["train_generators"] / "history.json")
+    history = json_files.read_json(run.folders["train_generators"] / "history.json")
     return paper_figures.gan_curves(history, run.records["train_generators"]["kind"])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.evaluation import comparison, predictions
 from rembrandt_featgen.features import crop_cnn, crops
 from rembrandt_featgen.reporting import gallery, run_figures
@@ -31,7 +31,7 @@ def collect(records: Mapping[str, Mapping], classes: Classes) -> dict:
     settings: dict = {}
     for name, record in records.items():
         settings |= record["config"] if name != "run_sweep" else {}
-    return rundir.plain(
+    return json_files.plain(
         {
             "classes": classes.record,
             "cohort": {

@@ -20,7 +20,7 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.core import cli, registry, rundir
+from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
 from rembrandt_featgen.stages import (
     assign_folds,
     extract_features,
@@ -60,7 +60,7 @@ def run(config) -> None:
     train_unet.read_weights(config)
     train_arms.chosen_amounts(config)
     run_dir = Path(config.run_dir)
-    rundir.make_folder(run_dir, "--run_dir")
+    folders.make_folder(run_dir, "--run_dir")
     make_phantom.run(stages.share(make_phantom, config))
     assign_folds.run(stages.share(assign_folds, config))
     folder, record, _ = rundir.find(config.run_dir, "assign_folds")
@@ -87,7 +87,7 @@ def run(config) -> None:
     learn_folds(jobs, config.cv_workers)
     (run_dir / "flags.txt").write_text(cli.flagfile_text(config))
     write_study_report.run(stages.share(write_study_report, config))
-    found = rundir.read_json(run_dir / registry.folder("write_study_report") / "report.json")
+    found = json_files.read_json(run_dir / registry.folder("write_study_report") / "report.json")
     print(f"report: {run_dir / registry.folder('write_study_report') / 'index.html'}\nverdict: {found['verdict']}")
 
 
@@ -152,7 +152,7 @@ def _learn(job: list[tuple[str, Any]]) -> None:
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import cli, rundir
-from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.core import cli, json_files, rundir
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.interpretation.artifacts import SYNTHETIC, Artifacts
 from rembrandt_featgen.nn import tensorboard
@@ -46,7 +46,7 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, "draw_figures", list(inputs.values())) as stage:
         if stage.done:
             return
-        pipelines.set_seed(config.seed)
+        tf.keras.utils.set_random_seed(config.seed)
         records = {name: entry.record for name, entry in found.items()}
         artifacts = Artifacts(
             folders={name: entry.folder for name, entry in found.items()},
@@ -83,7 +83,7 @@ def run(config: Config) -> None:
 
 def _sweep(folder: Path | None) -> dict:
     """What sweep.json holds, if the run has one."""
-    return {"points": []} if folder is None else rundir.read_json(folder / "sweep.json")
+    return {"points": []} if folder is None else json_files.read_json(folder / "sweep.json")
 
 
 def _write_projector(artifacts: Artifacts, folder: Path) -> None:
@@ -99,7 +99,7 @@ def _write_projector(artifacts: Artifacts, folder: Path) -> None:
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, json_files, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines, store_format
 from rembrandt_featgen.data.store import Store
@@ -117,7 +117,7 @@ def run(config: Config) -> None:
         counts = {split: len(Store(slices, split)) for split in splits.SPLITS}
         if config.features_from == "slices":
             encoder = {"tap": config.tap, "precision": config.precision, "batch": config.extract_batch}
-            rundir.write_json(stage.path / ENCODER, encoder)
+            json_files.write_json(stage.path / ENCODER, encoder)
         else:
             for split in splits.SPLITS:
                 extract_split(config, features, shape=shape, slices=slices, split=split, folder=stage.path)
@@ -226,7 +226,7 @@ def extract_split(
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
 
 
 if __name__ == "__main__":

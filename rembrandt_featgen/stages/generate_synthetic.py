@@ -120,7 +120,7 @@ def _complete(stage, tallies: Mapping[str, Tally], kind: str, *, judged: bool) -
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
 
 
 if __name__ == "__main__":

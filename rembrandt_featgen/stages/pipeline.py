@@ -11,7 +11,7 @@ from absl import logging
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.classes import KNOWN_PAIRS
-from rembrandt_featgen.core import cli, registry, rundir
+from rembrandt_featgen.core import cli, folders, json_files, registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.generation import adding
@@ -40,7 +40,7 @@ def run(config) -> None:
     """Runs each stage with its share of `config`; ends with the path of the report, if it comes so far."""
     _check(config)
     run_dir = Path(config.run_dir)
-    rundir.make_folder(run_dir, "--run_dir")
+    folders.make_folder(run_dir, "--run_dir")
     logging.info("watch with: tensorboard --logdir %s", run_dir / "tensorboard")
     names = registry.RUN[: registry.RUN.index(config.last_stage) + 1]
     for number, name in enumerate(names, 1):
@@ -55,7 +55,7 @@ def run(config) -> None:
     if config.last_stage != "write_report":
         print(f"ended with {config.last_stage}, as --last_stage says: {run_dir}")
         return
-    found = rundir.read_json(run_dir / registry.folder("write_report") / "report.json")
+    found = json_files.read_json(run_dir / registry.folder("write_report") / "report.json")
     print(f"report: {run_dir / registry.folder('write_report') / 'index.html'}\nverdict: {found['verdict']}")
 
 
@@ -85,7 +85,7 @@ def _check(config) -> None:
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen.cohort.volumes import Volume, read_volume, write_like
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, folders, json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import slicing
 from rembrandt_featgen.measures import classification
@@ -66,7 +66,7 @@ def run(config: Config) -> dict:
         "probability_by_slice": {name: per_slice[:, label].tolist() for label, name in enumerate(names)},
     }
     if config.result:
-        rundir.write_json(Path(config.result), result)
+        json_files.write_json(Path(config.result), result)
     logging.info("mask: %s (%d voxels of tumour)", config.mask, result["tumour_voxels"])
     shown = ", ".join(f"{name} {probability:.3f}" for name, probability in zip(names, of_patient))
     print(f"{result['label']}: probabilities {shown} (mean log-odds of {len(per_slice)} slices)")
@@ -104,7 +104,7 @@ def _check_outputs(config: Config) -> None:
         if not path:
             continue
         place = Path(path).resolve()
-        rundir.make_folder(place.parent, flag)
+        folders.make_folder(place.parent, flag)
         if place in taken:
             raise InputError(f"{flag}={path} is also --image or --mask, and would be overwritten; name another file")
         if place.exists() and not config.overwrite:
@@ -143,7 +143,7 @@ def _signature(folder: str, name: str, signature: str):
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__)
+    cli.main(Config, run, about=__doc__)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import cli, registry, rundir
+from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import sweep_points, sweep_results, sweep_sharing
 from rembrandt_featgen.evaluation.sweep_points import ALL, Point
@@ -98,8 +98,8 @@ def run(config: Config) -> None:
             learnt.append(sweep_results.outcome(point, records, folders, note=notes[point.name]))
         settings = base.records["train_classifiers"]["config"]
         sweep_results.compare(learnt, draws=settings["bootstrap_draws"], seed=settings["seed"])
-        swept = rundir.plain({"points": learnt, "choice_rule": sweep_results.CHOICE_RULE})
-        rundir.write_json(stage.path / "sweep.json", swept)
+        swept = json_files.plain({"points": learnt, "choice_rule": sweep_results.CHOICE_RULE})
+        json_files.write_json(stage.path / "sweep.json", swept)
         classes = Classes.of_record(base.records["prepare_slices"]["classes"])
         for name, text in sweep_tables.tables(swept, classes).items():
             (stage.path / f"{name}.csv").write_text(text, encoding="utf-8")
@@ -172,7 +172,7 @@ def _numbers(name: str, texts, least: int) -> tuple[int, ...]:
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
 
 
 if __name__ == "__main__":

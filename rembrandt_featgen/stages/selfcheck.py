@@ -14,7 +14,7 @@ import numpy as np
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import layouts, manifest, split_files, volumes
 from rembrandt_featgen.cohort.patients import Cohort
-from rembrandt_featgen.core import cli, registry, rundir
+from rembrandt_featgen.core import cli, folders, json_files, registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import self_checks
 from rembrandt_featgen.evaluation.self_checks import Finding
@@ -44,7 +44,7 @@ def run(config) -> list[Finding]:
         if name not in CHECKS:
             raise InputError(f"--checks: {name!r} is not known; take some of {', '.join(CHECKS)}")
     home = Path(config.run_dir) / "selfcheck"
-    rundir.make_folder(home, "--run_dir")
+    folders.make_folder(home, "--run_dir")
     findings: list[Finding] = []
     power: list[dict] = []
     if "random_labels" in config.checks:
@@ -55,10 +55,10 @@ def run(config) -> list[Finding]:
         finding, power = planted_signal(config, home)
         findings.append(finding)
     path = Path(config.run_dir) / write_study_report.SELF_CHECKS
-    before = rundir.read_json(path) if path.exists() else {"self_checks": [], "power": []}
+    before = json_files.read_json(path) if path.exists() else {"self_checks": [], "power": []}
     checks = {entry["check"]: entry for entry in before["self_checks"]}
     checks |= {finding.check: dataclasses.asdict(finding) for finding in findings}
-    rundir.write_json(path, {"self_checks": list(checks.values()), "power": power or before["power"]})
+    json_files.write_json(path, {"self_checks": list(checks.values()), "power": power or before["power"]})
     for finding in findings:
         print(f"{'passed' if finding.passed else 'FAILED'}: {finding.check}: {finding.finding}")
     return findings
@@ -168,7 +168,7 @@ def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
 
 def _report(folder: Path) -> dict:
     """report.json of the study in a folder."""
-    return rundir.read_json(folder / registry.folder("write_study_report") / "report.json")
+    return json_files.read_json(folder / registry.folder("write_study_report") / "report.json")
 
 
 def _cohort(config) -> Cohort:
@@ -183,7 +183,7 @@ def _study(config):
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
 
 
 if __name__ == "__main__":

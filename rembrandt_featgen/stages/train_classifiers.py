@@ -101,7 +101,7 @@ def run(config: Config) -> None:
                     units=config.classifier_units,
                     precision=config.precision,
                 )
-                pipelines.set_seed(config.seed)
+                tf.keras.utils.set_random_seed(config.seed)
                 network = classifiers.build_classifier(architecture, scale)
                 losses[f"{arm}_{kind}"] = _train(
                     config, stage, network, name=f"{arm}_{kind}", sources=sources[arm], features=features
@@ -200,7 +200,7 @@ def _samples(folder, split) -> predictions.Samples:
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
 
 
 if __name__ == "__main__":

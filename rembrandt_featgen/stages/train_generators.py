@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import stages
@@ -110,7 +111,7 @@ def _train(config: Config) -> None:
     with rundir.open_stage(config, "train_generators", [source], kind=kind) as stage:
         if stage.done:
             return
-        pipelines.set_seed(config.seed)
+        tf.keras.utils.set_random_seed(config.seed)
         batches = streams.features(features, "train", config.gan_batch)
         lowest: np.ndarray | float = 0.0
         if config.gan_networks == "reference":
@@ -175,7 +176,7 @@ def _train(config: Config) -> None:
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from absl import logging
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifiers
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import cli, registry, rundir
+from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.reporting import run_page, run_report
 from rembrandt_featgen.stages import shared_flags
@@ -44,9 +44,9 @@ def run(config: Config) -> None:
         classes = Classes.of_record(records["prepare_slices"]["classes"])
         report = run_report.collect(records, classes)
         if "run_sweep" in found:
-            swept = rundir.read_json(folders["run_sweep"] / "sweep.json")
+            swept = json_files.read_json(folders["run_sweep"] / "sweep.json")
             report["sweep"] = {**swept, "points": [{**point, "history": None} for point in swept["points"]]}
-        rundir.write_json(stage.path / "report.json", report)
+        json_files.write_json(stage.path / "report.json", report)
         title = config.report_title or Path(config.run_dir).resolve().name
         context = {"title": title, "links": _copy(folders["draw_figures"], stage.path)}
         figures = run_report.figures_of_page(folders, records, report=report, classes=classes)
@@ -66,7 +66,7 @@ def _copy(figures: Path, folder: Path) -> dict[str, str]:
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from absl import logging
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import cli, registry, rundir
+from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.evaluation import predictions, study_folds, study_report
 from rembrandt_featgen.reporting import study_figures, study_page, study_tables
 from rembrandt_featgen.stages import shared_flags
@@ -41,11 +41,11 @@ def run(config: Config) -> None:
         if stage.done:
             return
         folds = [study_folds.read_fold(Path(_home(config, fold)), fold) for fold in record["figures"]["folds"]]
-        self_checks = rundir.read_json(checks) if checks.is_file() else {}
-        report = rundir.plain(
+        self_checks = json_files.read_json(checks) if checks.is_file() else {}
+        report = json_files.plain(
             study_report.report(record, folds, self_checks, draws=config.bootstrap_draws, seed=config.seed)
         )
-        rundir.write_json(stage.path / "report.json", report)
+        json_files.write_json(stage.path / "report.json", report)
         title = config.report_title or Path(config.run_dir).resolve().name
         (stage.path / "index.html").write_text(
             study_page.render(report, study_figures.draw(report), {"title": title}), encoding="utf-8"
@@ -67,7 +67,7 @@ def _home(config: Config, fold: dict) -> str:
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, __doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
 
 
 if __name__ == "__main__":

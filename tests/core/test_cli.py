@@ -242,7 +242,7 @@ def test_two_binaries_in_one_process_do_not_clash(monkeypatch):
         (extract_features, "--tap=conv2"),
     ):
         monkeypatch.setattr("sys.argv", ["binary", "--run_dir=x", argument])
-        cli.main(module.Config, seen.append, "")
+        cli.main(module.Config, seen.append, about="")
     assert seen == [
         extract_features.Config("x", tap="conv1"),
         generate_synthetic.Config("x", generate_tries=7),
@@ -268,7 +268,7 @@ def test_main_ends_with_one_line_and_a_status(error, code, wanted, monkeypatch, 
 
     monkeypatch.setattr("sys.argv", ["binary"])
     with pytest.raises(SystemExit) as stop:
-        cli.main(Config, run, "")
+        cli.main(Config, run, about="")
     assert stop.value.code == code
     assert capsys.readouterr().err == wanted
 
@@ -282,7 +282,7 @@ def test_what_comes_of_an_interrupt_is_one(monkeypatch, capsys):
 
     monkeypatch.setattr("sys.argv", ["binary"])
     with pytest.raises(SystemExit) as stop:
-        cli.main(Config, run, "")
+        cli.main(Config, run, about="")
     assert stop.value.code == 130
     assert capsys.readouterr().err.startswith("interrupted; ")
 
@@ -296,7 +296,7 @@ def test_main_does_not_hide_defects(monkeypatch):
 
     monkeypatch.setattr("sys.argv", ["binary"])
     with pytest.raises(ZeroDivisionError):
-        cli.main(Config, run, "")
+        cli.main(Config, run, about="")
 
 
 def test_some_of():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import rembrandt_featgen
-from rembrandt_featgen.core import cli, registry, rundir
+from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -94,7 +94,7 @@ def test_changed_inputs_redo_the_stage(run):
     worked, _ = do(run, {"before": "d2"})
     assert worked
     assert not (run / "work" / "stale.txt").exists()
-    assert rundir.read_json(run / "work" / "stage.json")["inputs"] == {"before": "d2"}
+    assert json_files.read_json(run / "work" / "stage.json")["inputs"] == {"before": "d2"}
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -117,9 +117,9 @@ def test_changed_settings_are_refused_with_the_flags_named(run, killed):
 
 def test_a_setting_that_older_versions_lacked_is_refused_too(run):
     do(run)
-    record = rundir.read_json(run / "work" / "stage.json")
+    record = json_files.read_json(run / "work" / "stage.json")
     del record["config"]["width"]
-    rundir.write_json(run / "work" / "stage.json", record)
+    json_files.write_json(run / "work" / "stage.json", record)
     with pytest.raises(InputError, match=re.escape("by a version without --width (now 4)")):
         do(run)
 
@@ -134,7 +134,7 @@ def test_killed_body_goes_on_in_what_it_left(run):
     worked, _ = do(run, body=lambda stage: seen.append((stage.path / "half.txt").read_text()))
     assert worked
     assert seen == ["half"]
-    assert rundir.read_json(run / "work" / "stage.json")["resumed"] is True
+    assert json_files.read_json(run / "work" / "stage.json")["resumed"] is True
     assert not (run / "work.part").exists()
     assert not (run / "work" / "settings.json").exists()
     assert (run / "tensorboard" / "work").exists()  # the curves continue, too
@@ -147,7 +147,7 @@ def test_killed_body_with_other_inputs_starts_anew(run):
     do(run, {"before": "d2"})
     assert not (run / "work" / "half.txt").exists()
     assert not (run / "tensorboard" / "work").exists()
-    assert rundir.read_json(run / "work" / "stage.json")["resumed"] is False
+    assert json_files.read_json(run / "work" / "stage.json")["resumed"] is False
 
 
 def test_what_is_left_without_its_settings_is_not_trusted(run):
@@ -270,7 +270,7 @@ def test_find_gives_a_digest_of_the_record(run):
     assert folder == run / "work"
     assert record["figures"]["score"] == 0.5
     assert rundir.find(run, "work").digest == digest
-    rundir.write_json(folder / "stage.json", {**record, "figures": {"score": 0.6}})
+    json_files.write_json(folder / "stage.json", {**record, "figures": {"score": 0.6}})
     assert rundir.find(run, "work").digest != digest
 
 
@@ -321,38 +321,3 @@ def test_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=re.escape(f"--run_dir={tmp_path / 'file' / 'run'}: cannot make")):
         do(tmp_path / "file" / "run")
-
-
-@pytest.mark.parametrize(
-    ("value", "wanted"),
-    [
-        (float("nan"), None),
-        (float("-inf"), None),
-        (np.float32("nan"), None),
-        (np.float32(0.5), 0.5),
-        (np.int64(3), 3),
-        (np.bool_(True), True),
-        (np.array([[1.0, np.nan]]), [[1.0, None]]),
-        (np.array(["a"]), ["a"]),
-        ((1, (2.5, None)), [1, [2.5, None]]),
-        ({1: (np.inf, "x"), "p": Path("a/b")}, {"1": [None, "x"], "p": "a/b"}),
-        (True, True),
-        ("nan", "nan"),
-    ],
-)
-def test_plain(value, wanted):
-    found = rundir.plain(value)
-    assert found == wanted
-    assert type(found) is type(wanted)
-    assert json.loads(json.dumps(found, allow_nan=False)) == wanted
-
-
-@pytest.mark.parametrize("value", [{"a": object()}, {"a": 2}])
-def test_write_json_is_whole_or_not_at_all(value, tmp_path, monkeypatch):
-    path = tmp_path / "a.json"
-    rundir.write_json(path, {"a": (1, np.nan)})
-    assert rundir.read_json(path) == {"a": [1, None]}
-    monkeypatch.setattr(Path, "replace", die)
-    with pytest.raises((Killed, TypeError)):
-        rundir.write_json(path, value)
-    assert rundir.read_json(path) == {"a": [1, None]}

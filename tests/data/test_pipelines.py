@@ -121,7 +121,7 @@ def test_damaged_shard_is_said_at_once(slices):
 
 def test_set_seed_repeats_initial_weights_and_noise():
     def draw(seed):
-        pipelines.set_seed(seed)
+        tf.keras.utils.set_random_seed(seed)
         weights = tf.keras.initializers.GlorotUniform()((2, 2)).numpy().ravel()
         return [*weights, float(tf.random.normal([])), np.random.rand(), random.random()]
 

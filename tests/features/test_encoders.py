@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import json_files, rundir
 from rembrandt_featgen.features import crops, encoders
 from rembrandt_featgen.nn import weights
 from rembrandt_featgen.segmentation.unet import build_unet, tap_model
@@ -16,7 +16,7 @@ def unet():
 
 def finish(folder, config, **figures):
     folder.mkdir(exist_ok=True)
-    rundir.write_json(folder / rundir.RECORD, {"config": config, "figures": figures, "inputs": {}})
+    json_files.write_json(folder / rundir.RECORD, {"config": config, "figures": figures, "inputs": {}})
 
 
 def test_of_a_tap_and_of_a_run(unet, tmp_path):

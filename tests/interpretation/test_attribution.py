@@ -3,7 +3,6 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.classification.classifiers import Architecture, build_classifier
-from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.interpretation import attribution
 from rembrandt_featgen.segmentation.unet import build_unet, tap_model
 
@@ -14,7 +13,7 @@ SHAPE = (16, 16, 4)  # of its features
 
 @pytest.fixture(scope="module")
 def unet():
-    pipelines.set_seed(0)
+    tf.keras.utils.set_random_seed(0)
     return build_unet(1, WIDTH)
 
 

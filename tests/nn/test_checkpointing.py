@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.nn import checkpointing, mixed_precision, resumable_fit, weights
 from rembrandt_featgen.nn.checkpointing import Checkpointing
@@ -226,7 +226,7 @@ def test_resumed_training_is_the_unbroken_one(tmp_path, unbroken, kills):
 
 
 def test_kill_between_checkpoint_and_history_repeats_the_epoch(tmp_path, unbroken, monkeypatch):
-    write = rundir.write_json
+    write = json_files.write_json
 
     def write_or_die(path, value):
         if len(value["loss"]) == 3:
@@ -234,7 +234,7 @@ def test_kill_between_checkpoint_and_history_repeats_the_epoch(tmp_path, unbroke
         write(path, value)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(rundir, "write_json", write_or_die)
+        patch.setattr(json_files, "write_json", write_or_die)
         train(tmp_path / "run", initial=1)
     model, found = train(tmp_path / "run", initial=7)
     assert_same(found, model, unbroken)

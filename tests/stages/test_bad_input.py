@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.cohort import phantom
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.stages import (
     crossvalidate,
@@ -270,7 +270,7 @@ def test_more_synthetic_features_wanted_than_there_are(tmp_path, monkeypatch, ca
         (tmp_path / name).mkdir()
         with Writer(tmp_path / name, split, {"feature": ((1, 1, 1), "float32")}) as writer:
             writer.write({"feature": np.zeros((1, 1, 1))}, "A", slice_index=0, label=1)
-        rundir.write_json(
+        json_files.write_json(
             tmp_path / name / "stage.json",
             {"figures": {"shape": [1, 1, 1]}, "classes": {"names": ["LGG", "HGG"], "positive": "HGG"}},
         )

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import json_files, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.data.store import Store
@@ -35,7 +35,7 @@ def made(tmp_path_factory):
     for name in ("slices", "unet"):
         (run_dir / name).mkdir()
         figures = {"modalities": ["flair"]} if name == "slices" else {}
-        rundir.write_json(
+        json_files.write_json(
             run_dir / name / rundir.RECORD,
             {"config": {"image_size": SIZE}, "figures": figures, "inputs": {}, "classes": CLASSES},
         )
@@ -69,7 +69,7 @@ def test_the_store_holds_features_of_crops(run_dir, caplog):
     with caplog.at_level(logging.INFO, logger="absl"):
         extract_features.run(extract_features.Config(str(run_dir), **TINY, crop_folds=2))
     assert "crops of train: tumour is predicted in 6 of 12 slices; of the other 6, the centre is cut" in caplog.text
-    figures = rundir.read_json(run_dir / "features" / rundir.RECORD)["figures"]
+    figures = json_files.read_json(run_dir / "features" / rundir.RECORD)["figures"]
     assert (figures["tap"], figures["shape"]) == ("crop_cnn", [1, 1, 16])
     assert figures["features"] == {"train": 12, "validation": 4, "test": 4}
     assert figures["accuracy"].keys() == {"train", "validation", "cross_fitted"}
@@ -103,7 +103,7 @@ def test_what_is_exported_cuts_its_own_crops(run_dir, tmp_path):
 
 def test_without_folds_they_can_be_computed_as_they_are_needed(run_dir):
     extract_features.run(extract_features.Config(str(run_dir), **TINY, crop_folds=0, features_from="slices"))
-    assert rundir.read_json(run_dir / "features" / rundir.RECORD)["figures"]["accuracy"].keys() == {
+    assert json_files.read_json(run_dir / "features" / rundir.RECORD)["figures"]["accuracy"].keys() == {
         "train",
         "validation",
     }

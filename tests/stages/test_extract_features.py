@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import json_files, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.data.store import Store
@@ -21,7 +21,7 @@ COUNTS = {"train": 7, "validation": 2, "test": 3}
 
 
 def finish(folder, config, **figures):
-    rundir.write_json(folder / "stage.json", {"config": config, "figures": figures, "inputs": {}})
+    json_files.write_json(folder / "stage.json", {"config": config, "figures": figures, "inputs": {}})
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ CONV2, CONV5 = (16, 16, 2 * WIDTH), (2, 2, 16 * WIDTH)
 )
 def test_features_of_each_slice(features_from, tap, shape, unet, run_dir):
     extract_features.run(extract_features.Config(str(run_dir), tap=tap, extract_batch=3, features_from=features_from))
-    figures = rundir.read_json(run_dir / "features" / "stage.json")["figures"]
+    figures = json_files.read_json(run_dir / "features" / "stage.json")["figures"]
     assert figures == {"tap": tap, "shape": list(shape), "features": COUNTS}
     for split, count in [*COUNTS.items()][: 1 if features_from == "slices" else 3]:
         found, features = everything(run_dir / "features", split), open_features(run_dir / "features", split)
@@ -109,7 +109,7 @@ def test_slices_and_store_train_alike(run_dir):
 def test_a_generator_learns_from_slices(run_dir):
     extract_features.run(extract_features.Config(str(run_dir), features_from="slices"))
     train_generators.run(train_generators.Config(str(run_dir), ndf=2, ngf=2, gan_latent=3, gan_epochs=1, gan_batch=4))
-    history = rundir.read_json(run_dir / "generator_acgan" / "history.json")
+    history = json_files.read_json(run_dir / "generator_acgan" / "history.json")
     assert {"d_loss", "val_real_class_accuracy"} <= set(history)
 
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import registry, rundir
+from rembrandt_featgen.core import json_files, registry, rundir
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import encoders
@@ -24,7 +24,7 @@ WANTED = 4  # features of each class
 
 def finish(folder, config, **figures):
     record = {"config": config, "figures": figures, "inputs": {}, "classes": CLASSES.record}
-    rundir.write_json(folder / rundir.RECORD, record)
+    json_files.write_json(folder / rundir.RECORD, record)
 
 
 def config(run_dir):
@@ -62,7 +62,7 @@ def run(tmp_path_factory):
 
 def gan_of(run_dir):
     folder = run_dir / registry.folder("train_generators", KIND)
-    record = rundir.read_json(folder / rundir.RECORD)
+    record = json_files.read_json(folder / rundir.RECORD)
     return gan_export.restore_gan(folder), record
 
 
@@ -86,7 +86,7 @@ def test_generated_slices_are_from_the_background_on(run):
 def test_features_are_the_u_nets_of_accepted_slices(run):
     gan, _ = gan_of(run)
     folder = run / registry.folder("generate_synthetic", KIND)
-    record = rundir.read_json(folder / rundir.RECORD)
+    record = json_files.read_json(folder / rundir.RECORD)
     assert folder.name == "synthetic_image_acgan"
     assert record["inputs"].keys() == {"generator_image_acgan", "features"}
     assert set(record["figures"]["acceptance"]) == {"LGG", "HGG"}
@@ -96,7 +96,7 @@ def test_features_are_the_u_nets_of_accepted_slices(run):
     images = [gan.generate(gan.noise(5, [1, 2 * step + label]), tf.fill([5], label)) for step in range(3)]  # of seed 0
     images = tf.concat(images, 0)
     images = tf.boolean_mask(images, gan.accepted(images, tf.fill([15], label)))
-    slices = rundir.read_json(run / "slices" / rundir.RECORD)
+    slices = json_files.read_json(run / "slices" / rundir.RECORD)
     unet = unet_export.restore_unet(run / "unet", config={"unet_width": WIDTH}, slices=slices, precision="float32")
     wanted = tap_model(unet, "conv3")(images).numpy()
     found = np.stack([entry["feature"] for entry in store.dataset().as_numpy_iterator() if entry["label"] == label])

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import registry, rundir
+from rembrandt_featgen.core import json_files, registry
 from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError
 from rembrandt_featgen.evaluation import sweep_sharing
 from rembrandt_featgen.stages import (
@@ -36,7 +36,7 @@ def base(tmp_path):
             record = {"stage": name, "config": config, "inputs": {}, "figures": {"tap": "conv5", "epochs": 1}}
             record["classes"] = Classes.of(("LGG", "HGG")).record
             (tmp_path / folder).mkdir(exist_ok=True)
-            rundir.write_json(tmp_path / folder / "stage.json", {**record, "kind": kind})
+            json_files.write_json(tmp_path / folder / "stage.json", {**record, "kind": kind})
         (tmp_path / "slices").mkdir(exist_ok=True)
         slices = {
             "config": {},
@@ -44,7 +44,7 @@ def base(tmp_path):
             "classes": CLASSES,
             "figures": {"split": {"train": {"slices": {"HGG": 30, "LGG": lgg}}}},
         }
-        rundir.write_json(tmp_path / "slices" / "stage.json", slices)
+        json_files.write_json(tmp_path / "slices" / "stage.json", slices)
         return tmp_path
 
     return make
@@ -225,8 +225,8 @@ def test_what_the_run_has_of_another_gan_is_shared_while_it_fits(base, monkeypat
     learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_generators=("cgan",))
     assert seen == ["train_classifiers"]
     assert {path.name for path in home.iterdir()} == {"slices", "unet", "features", "generator_cgan", "synthetic_cgan"}
-    record = rundir.read_json(run_dir / "generator_cgan" / "stage.json")
-    rundir.write_json(run_dir / "generator_cgan" / "stage.json", {**record, "inputs": {"features": "others"}})
+    record = json_files.read_json(run_dir / "generator_cgan" / "stage.json")
+    json_files.write_json(run_dir / "generator_cgan" / "stage.json", {**record, "inputs": {"features": "others"}})
     learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_generators=("cgan",))
     assert seen[1:] == ["train_generators", "generate_synthetic", "train_classifiers"]
     assert not (home / "generator_cgan").exists()
@@ -272,8 +272,8 @@ def test_what_a_point_comes_to_share_is_linked(base, monkeypatch):
     own.mkdir()
     learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
     assert own.is_symlink()
-    record = rundir.read_json(run_dir / "classifiers" / "stage.json")
+    record = json_files.read_json(run_dir / "classifiers" / "stage.json")
     record["config"]["classifier_kinds"] = ["linear"]
-    rundir.write_json(run_dir / "classifiers" / "stage.json", record)
+    json_files.write_json(run_dir / "classifiers" / "stage.json", record)
     learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
     assert not own.exists() and not own.is_symlink()

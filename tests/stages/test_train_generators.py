@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util import tensor_util
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import registry, rundir
+from rembrandt_featgen.core import json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.store_writer import Writer
@@ -39,7 +39,7 @@ def write_features(run_dir, training=(0, 1) * 8):
                 writer.write({"feature": feature}, f"{split}_{position // 2}", slice_index=position, label=label)
     record = {"config": {"store_dtype": "float16", "store_codec": "none"}, "figures": {"shape": SHAPE}, "inputs": {}}
     record["classes"] = CLASSES.record
-    rundir.write_json(folder / rundir.RECORD, record)
+    json_files.write_json(folder / rundir.RECORD, record)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def run(tmp_path_factory):
         with pytest.raises(KeyboardInterrupt):
             train_generators.run(settings(run_dir, "acgan", "cgan"))
     assert (run_dir / "generator_acgan" / rundir.RECORD).exists()
-    assert len(rundir.read_json(run_dir / "generator_cgan.part" / "history.json")["d_loss"]) == 1
+    assert len(json_files.read_json(run_dir / "generator_cgan.part" / "history.json")["d_loss"]) == 1
     before = (run_dir / "generator_acgan" / rundir.RECORD).stat().st_mtime_ns
     train_generators.run(settings(run_dir, "acgan", "cgan"))
     assert (run_dir / "generator_acgan" / rundir.RECORD).stat().st_mtime_ns == before
@@ -80,9 +80,9 @@ def run(tmp_path_factory):
 @pytest.mark.parametrize(("kind", "resumed"), [("acgan", False), ("cgan", True)])
 def test_each_kind_is_a_stage_that_resumes_alone(run, kind, resumed):
     folder = run / registry.folder("train_generators", kind)
-    record = rundir.read_json(folder / rundir.RECORD)
+    record = json_files.read_json(folder / rundir.RECORD)
     assert (record["kind"], record["config"]["generators"], record["resumed"]) == (kind, [kind], resumed)
-    history = rundir.read_json(folder / "history.json")
+    history = json_files.read_json(folder / "history.json")
     assert {len(values) for values in history.values()} == {3}
     assert ("fake_class_accuracy" in history, "val_real_source" in history) == (kind == "acgan", True)
     gan = gan_export.restore_gan(folder)
@@ -101,12 +101,12 @@ def test_tensorboard_has_what_is_generated_and_how_much_is_accepted(run):
         assert png[:2] == [b"8", b"4"]  # two maps of 4 x 4 side by side
     events = EventAccumulator(str(run / "tensorboard" / "synthetic_acgan")).Reload()
     (accuracy,) = events.Tensors("class_accuracy")
-    figures = rundir.read_json(run / "synthetic_acgan" / rundir.RECORD)["figures"]
+    figures = json_files.read_json(run / "synthetic_acgan" / rundir.RECORD)["figures"]
     assert tensor_util.make_ndarray(accuracy.tensor_proto) == pytest.approx(figures["class_accuracy"])
 
 
 def test_features_of_an_acgan_are_judged_and_those_of_a_cgan_are_all_kept(run):
-    judged, plain = (rundir.read_json(run / f"synthetic_{kind}" / rundir.RECORD) for kind in ("acgan", "cgan"))
+    judged, plain = (json_files.read_json(run / f"synthetic_{kind}" / rundir.RECORD) for kind in ("acgan", "cgan"))
     assert judged["figures"]["class_accuracy"] > 0
     assert set(judged["figures"]["acceptance"]) == {"LGG", "HGG"}
     assert plain["inputs"].keys() == {"generator_cgan"}
@@ -131,7 +131,7 @@ def test_one_try_generates_what_is_wanted_and_no_more(run, tmp_path, kind):
             str(tmp_path), generators=(kind,), synthetic_per_class=5, generate_tries=1, generate_batch=3
         )
     )
-    figures = rundir.read_json(tmp_path / registry.folder("generate_synthetic", kind) / rundir.RECORD)["figures"]
+    figures = json_files.read_json(tmp_path / registry.folder("generate_synthetic", kind) / rundir.RECORD)["figures"]
     assert figures["generated"] == 10
     assert figures["synthetic"] == (10 if kind == "cgan" else round(10 * figures["class_accuracy"]))
 

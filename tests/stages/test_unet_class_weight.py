@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.nn import mixed_precision
@@ -53,7 +53,7 @@ def with_class(prepared, tmp_path_factory):
 
 
 def history(run):
-    return rundir.read_json(run / "unet" / "history.json")
+    return json_files.read_json(run / "unet" / "history.json")
 
 
 def best(run):
@@ -68,7 +68,7 @@ def assert_equal(arrays, others):
 
 def test_without_the_flag_the_unet_is_trained_as_by_keras_alone(plain, prepared):
     """To the last bit; the reference is written out, with neither the stage nor its callbacks."""
-    figures = rundir.read_json(prepared / "slices" / "stage.json")["figures"]
+    figures = json_files.read_json(prepared / "slices" / "stage.json")["figures"]
     tf.keras.utils.set_random_seed(5)
     unet = build_unet(1, 2, initializer="he", prior=figures["tumour_prior"])
     steps = -(-sum(figures["split"]["train"]["slices"].values()) // BATCH)
@@ -89,7 +89,7 @@ def test_logs_of_segmentation_keep_their_names(with_class, plain):
     assert set(without) < set(found)
     assert set(found) - set(without) == of_head
     assert all(len(values) == EPOCHS for values in found.values())
-    figures = rundir.read_json(with_class / "unet" / "stage.json")["figures"]
+    figures = json_files.read_json(with_class / "unet" / "stage.json")["figures"]
     assert figures["best_epoch"] == int(np.argmax(found["val_iou"]))
     assert figures["parameters"] == build_unet(1, 2).count_params()
 
@@ -102,7 +102,7 @@ def test_tensorboard_has_the_class_on_validation_patients(with_class):
 
 
 def test_best_npz_holds_the_unet_alone_in_the_order_of_layers(with_class):
-    record, slices = (rundir.read_json(with_class / name / "stage.json") for name in ("unet", "slices"))
+    record, slices = (json_files.read_json(with_class / name / "stage.json") for name in ("unet", "slices"))
     unet = unet_export.restore_unet(with_class / "unet", config=record["config"], slices=slices, precision="float32")
     assert_equal(best(with_class), [variable.numpy() for variable in pretrained.variables(unet)])
     found = record["figures"]["segmentation"]["validation"]["soft_dice_loss"]  # another one in each epoch
@@ -129,9 +129,9 @@ def test_resumed_training_is_the_unbroken_one(with_class, prepared, tmp_path, mo
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(unet_callbacks.SegmentationImages, "on_epoch_end", show_or_die)
         finetuned(prepared, tmp_path / "run", unet_class_weight=0.5)
-    assert len(rundir.read_json(tmp_path / "run" / "unet.part" / "history.json")["loss"]) == 1
+    assert len(json_files.read_json(tmp_path / "run" / "unet.part" / "history.json")["loss"]) == 1
     run = finetuned(prepared, tmp_path / "run", unet_class_weight=0.5)
-    assert rundir.read_json(run / "unet" / "stage.json")["resumed"]
+    assert json_files.read_json(run / "unet" / "stage.json")["resumed"]
     assert history(run) == history(with_class)
     assert_equal(best(run), best(with_class))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rembrandt_featgen.cohort import phantom
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.segmentation import pretrained, tensorlayer_files, unet
 from rembrandt_featgen.stages import make_phantom, prepare_slices, train_unet
@@ -68,7 +68,7 @@ def test_training_starts_from_the_checkpoint(run, tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="absl"):
         train_unet.run(config)
     assert f"starts from the weights of {file}, the first layer's channels flair of flair,t1,t1ce,t2" in caplog.text
-    assert set(rundir.read_json(run / "unet" / "stage.json")["inputs"]) == {"slices", "unet_weights"}
+    assert set(json_files.read_json(run / "unet" / "stage.json")["inputs"]) == {"slices", "unet_weights"}
     found = weights(run / "unet" / "best.npz")
     np.testing.assert_array_equal(found[0], 2 * arrays[0][:, :, :1])
     for before, after in zip(arrays[1:], found[1:]):
@@ -90,7 +90,7 @@ def test_biases_of_the_reference_implementation_start_at_0(run, initializer, cap
     with caplog.at_level(logging.WARNING, logger="absl"):
         train_unet.run(train_unet.Config(str(run), unet_initializer=initializer, **STILL))
     assert "starts from random weights at --unet_learning_rate=0, which is for fine-tuning; give" in caplog.text
-    found, share = weights(run / "unet" / "best.npz"), rundir.read_json(run / "slices" / "stage.json")["figures"]
+    found, share = weights(run / "unet" / "best.npz"), json_files.read_json(run / "slices" / "stage.json")["figures"]
     start = np.log(share["tumour_prior"] / (1 - share["tumour_prior"])) if initializer == "he" else 0.0
     assert found[-1].tolist() == pytest.approx([start], rel=1e-5)
     assert not any(bias.any() for bias in found[1:-1:2])

@@ -27,7 +27,7 @@ from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.cohort.who_grades import GLIOMAS
-from rembrandt_featgen.core import registry, rundir
+from rembrandt_featgen.core import json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.pipelines import steps_per_epoch
 from rembrandt_featgen.evaluation import sweep_sharing
@@ -161,7 +161,7 @@ def sweep_points(flags, folder: Path) -> list[tuple[Point, list[str]]]:
         record = {"stage": name, "kind": kind, "config": settings, "inputs": {}, "figures": figures}
         stage_folder = folder / registry.folder(name, kind)
         stage_folder.mkdir(parents=True)
-        rundir.write_json(stage_folder / rundir.RECORD, record)
+        json_files.write_json(stage_folder / rundir.RECORD, record)
     base = run_sweep.find_base(str(folder))
     return [
         (point, sweep_sharing.stages_to_learn(base, point))

@@ -92,7 +92,7 @@ def read(options: dict) -> turns.Work:
 
 
 def _training(options, make_epoch):
-    pipelines.set_seed(0)
+    tf.keras.utils.set_random_seed(0)
     scale = np.ones(options["shape"][-1], np.float32)
     architecture = classifiers.Architecture(
         "cnn", tuple(options["shape"]), filters=options["filters"], units=options["units"]

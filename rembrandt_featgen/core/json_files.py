@@ -1,0 +1,41 @@
+"""JSON that is written whole or not at all, of what Python and numpy hold."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from rembrandt_featgen.core.errors import InputError
+
+
+def plain(value):
+    """Numbers, lists and dictionaries that JSON can hold: arrays become lists, NaN and infinities None."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if hasattr(value, "tolist"):  # a numpy scalar or array
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def write_json(path: Path, value) -> None:
+    """Writes JSON whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+    temporary.replace(path)
+
+
+def read_json(path: Path):
+    """Reads JSON; InputError when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} is missing or damaged ({' '.join(str(error).split())}); "
+            f"delete the folder {path.parent} if this program made it, or choose another --run_dir"
+        ) from error

@@ -1,0 +1,43 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rembrandt_featgen.core import json_files
+from tests.core.test_rundir import Killed, die
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        (float("nan"), None),
+        (float("-inf"), None),
+        (np.float32("nan"), None),
+        (np.float32(0.5), 0.5),
+        (np.int64(3), 3),
+        (np.bool_(True), True),
+        (np.array([[1.0, np.nan]]), [[1.0, None]]),
+        (np.array(["a"]), ["a"]),
+        ((1, (2.5, None)), [1, [2.5, None]]),
+        ({1: (np.inf, "x"), "p": Path("a/b")}, {"1": [None, "x"], "p": "a/b"}),
+        (True, True),
+        ("nan", "nan"),
+    ],
+)
+def test_plain(value, wanted):
+    found = json_files.plain(value)
+    assert found == wanted
+    assert type(found) is type(wanted)
+    assert json.loads(json.dumps(found, allow_nan=False)) == wanted
+
+
+@pytest.mark.parametrize("value", [{"a": object()}, {"a": 2}])
+def test_write_json_is_whole_or_not_at_all(value, tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    json_files.write_json(path, {"a": (1, np.nan)})
+    assert json_files.read_json(path) == {"a": [1, None]}
+    monkeypatch.setattr(Path, "replace", die)
+    with pytest.raises((Killed, TypeError)):
+        json_files.write_json(path, value)
+    assert json_files.read_json(path) == {"a": [1, None]}
