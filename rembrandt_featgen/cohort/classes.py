@@ -94,9 +94,11 @@ def infer(given: Sequence[str], written: Iterable[str], where: str) -> Classes:
         classes = Classes.of(pair)
         if texts and all(classes.match(text) for text in texts):
             return classes
+    both = ("control,case",) if len(texts) < 2 else (",".join(texts), ",".join(texts[::-1]))
+    example = " or ".join(f"--classes={pair}" for pair in both) if len(texts) < 3 else "--classes=NEGATIVE,POSITIVE"
     raise InputError(
         f"{where} has patients of class {listed}, and which class is the positive one is not known; name all classes "
-        f"with --classes, the positive one last, such as --classes={','.join(texts) if texts[1:] else 'control,case'}"
+        f"with --classes, the positive one last, such as {example}, and correct labels that are misspelt"
     )
 
 
@@ -140,8 +142,8 @@ def _given(names: tuple[str, ...], texts: Sequence[str], where: str) -> Classes:
     unknown = [text for text in texts if not classes.match(text)]
     if unknown:
         raise InputError(
-            f"{where} has patients of class {unknown[0]!r}, which {flag} does not name; add it there, or leave those "
-            "patients out"
+            f"{where} has patients of class {unknown[0]!r}, which {flag} does not name; correct those "
+            "labels, or leave those patients out"
         )
     missing = sorted(set(names) - {classes.match(text) for text in texts})
     if missing:

@@ -77,10 +77,26 @@ def find_cohort(
             f"--cohort={cohort}: no patients in it; expected {_LAYOUTS[layout].expected} (--layout={layout})"
         )
     patients = _patients(entries, modalities, names)
-    found = classes.infer(names, (patient.label for patient in patients.values()), f"--cohort={cohort}")
+    found = _classes(entries, patients=patients, names=names, cohort=cohort)
     # Labels as the classes spell them.
     spelt = [dataclasses.replace(patient, label=found.match(patient.label)) for patient in patients.values()]
     return Cohort(sorted(spelt, key=lambda patient: patient.id), found)
+
+
+def _classes(
+    entries: Sequence[Entry], *, patients: Mapping[str, Patient], names: Sequence[str], cohort: Path
+) -> classes.Classes:
+    """The classes; InputError where a label is none of --classes, naming the first patient that has it."""
+    if len(names) > 1:
+        known = {name.strip().casefold() for name in names}
+        for where, name, *_ in entries:
+            label = patients[name].label
+            if label.strip().casefold() not in known:
+                raise InputError(
+                    f"{where}: patient {name} is of class {label!r}, which is none of --classes={','.join(names)}; "
+                    "correct the label, or leave this patient out"
+                )
+    return classes.infer(names, (patient.label for patient in patients.values()), f"--cohort={cohort}")
 
 
 def _patients(entries: Sequence[Entry], modalities: Sequence[str], names: Sequence[str]) -> Mapping[str, Patient]:

@@ -60,8 +60,8 @@ def test_known_pairs(written, names):
 @pytest.mark.parametrize(
     ("written", "example"),
     [
-        (("wild", "mutant"), "--classes=mutant,wild"),
-        (("LGG", "HGG", "GBM"), "--classes=GBM,HGG,LGG"),
+        (("wild", "mutant"), "--classes=mutant,wild or --classes=wild,mutant"),
+        (("LGG", "HGG", "GBM"), "--classes=NEGATIVE,POSITIVE"),
         (("LGG", "case"), "--classes=LGG,case"),
         (("0", "2"), "--classes=0,2"),
         (("mutant",), "--classes=control,case"),

@@ -143,7 +143,7 @@ def test_classes_that_the_folders_do_not_have(tmp_path):
     _refused(
         lambda: layouts.find_cohort(_brats2017(tmp_path), names=("benign", "malignant")),
         tmp_path,
-        "class 'HGG'",
+        "class 'LGG'",
         "--classes=benign,malignant",
     )
 
