@@ -21,7 +21,9 @@ COUNTS = {"train": 7, "validation": 2, "test": 3}
 
 
 def finish(folder, config, **figures):
-    json_files.write_json(folder / "stage.json", {"config": config, "figures": figures, "inputs": {}})
+    classes = {"names": ["LGG", "HGG"], "positive": "HGG"}
+    record = {"config": config, "figures": figures, "inputs": {}, "classes": classes}
+    json_files.write_json(folder / "stage.json", record)
 
 
 @pytest.fixture(scope="module")

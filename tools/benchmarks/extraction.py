@@ -61,7 +61,7 @@ def extract(options: dict) -> turns.Work:
             extract_features.extract_split(
                 config,
                 extract_features.of_tap(tap),
-                shape,
+                shape=shape,
                 slices=Path(options["folder"]),
                 split="train",
                 folder=Path(folder),

@@ -159,6 +159,7 @@ def sweep_points(flags, folder: Path) -> list[tuple[Point, list[str]]]:
     for name, kind, config in made:
         settings = dataclasses.asdict(stages.share(stages.modules([name])[name], config))
         record = {"stage": name, "kind": kind, "config": settings, "inputs": {}, "figures": figures}
+        record["classes"] = Classes.of(GLIOMAS).record
         stage_folder = folder / registry.folder(name, kind)
         stage_folder.mkdir(parents=True)
         json_files.write_json(stage_folder / rundir.RECORD, record)

@@ -205,7 +205,7 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
 
     @functools.wraps(watching)
     def watched_fit(logs, title, **given):
-        name = title.split()[0] if stage_name == "train_classifiers" else stage_name  # "cnn augmented"
+        name = title.rpartition("_")[2] if stage_name == "train_classifiers" else stage_name  # "augmented_cnn"
         return [*watching(logs, title, **given), _Batches(clock(name), ended)]
 
     @functools.wraps(runner)
