@@ -149,6 +149,9 @@ RUNNERS = {
 FOLD_RUNS = "fold_runs"  # of a study: a run for each fold, in a folder of its name
 SWEEP_POINTS = "sweep_points"  # of a run: a run for each point of its sweeps
 
+# Folders of runs and studies of version 0.1 that no stage has now.
+FOLDERS_OF_BEFORE = ("acgan", "classifier", "splits")
+
 # Flags that had other names in version 0.1.
 RENAMED_FLAGS = {
     "gans": "generators",

@@ -99,6 +99,7 @@ def open_stage(
         record["kind"] = kind
     logs = run_dir / "tensorboard" / folder
     make_folder(run_dir, "--run_dir")
+    _refuse_run_of_before(run_dir)
     with lock(run_dir / f".{folder}.lock", final):
         if final.exists():
             found = read_json(final / RECORD)
@@ -158,6 +159,7 @@ def find(run_dir: str | Path, name: str, kind: str = "") -> Found:
     """
     folder = Path(run_dir) / registry.folder(name, kind)
     command = f"python -m {registry.STAGES[name].module} --run_dir={run_dir}"
+    _refuse_run_of_before(Path(run_dir))
     if not (folder / RECORD).is_file():
         raise InputError(f"--run_dir={run_dir}: there is no finished {folder.name}/ in it; run it first with {command}")
     record = read_json(folder / RECORD)
@@ -195,6 +197,13 @@ def find_inputs(run_dir: str | Path, name: str, kind: str = "", optional: Sequen
 def is_done(run_dir: str | Path, name: str, kind: str = "") -> bool:
     """Whether the folder of a finished stage is there."""
     return (Path(run_dir) / registry.folder(name, kind) / RECORD).is_file()
+
+
+def _refuse_run_of_before(run_dir: Path) -> None:
+    for name in registry.FOLDERS_OF_BEFORE:
+        record = run_dir / name / RECORD
+        if record.is_file():
+            _refuse_before(record.parent, read_json(record))
 
 
 def _refuse_before(folder: Path, record: Mapping) -> None:

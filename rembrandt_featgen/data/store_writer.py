@@ -57,7 +57,8 @@ class Writer:
         self._written = sum(len(json.loads(line)["labels"]) for line in lines)
         self._journal.write_text("".join(line + "\n" for line in [header, *lines]))
         self._index.unlink(missing_ok=True)
-        self._shards, self._pending = len(lines), None
+        self._shards = len(lines)
+        self._pending: concurrent.futures.Future | None = None
         self._gathered: list[tuple[Mapping[str, np.ndarray], str, int, int]] = []
         self._thread = concurrent.futures.ThreadPoolExecutor(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -77,8 +78,7 @@ def report(record: dict, folds: Sequence[Fold], checks: dict, *, draws: int, see
         "generators": generators,
         "reliability": [_reliability(arm, each) for arm, each in runs.items()],
         "self_checks": checks.get("self_checks", []),
-        "power": checks.get("power")
-        or [{"patients": n, "power": arm_table.power(runs[reference], n)} for n in _POWER_PATIENTS],
+        "power": checks.get("power") or _power_curve(runs[reference]),
         "power_rule": _POWER_RULES["selfcheck" if checks.get("power") else "study"].format(reference),
         "verdict": arm_table.verdict(rows),
         "verdict_rule": arm_table.VERDICT_RULE,
@@ -118,6 +118,15 @@ def _reliability(arm: str, runs: Sequence[Run]) -> dict:
     )
     bins = zip(*(column.tolist() for column in diagram))
     return {"arm": arm, "bins": [{"probability": p, "observed": o, "n": n} for p, o, n in bins if n]}
+
+
+def _power_curve(runs: list) -> list[dict]:
+    """Power by number of patients, from those on with which each class has two."""
+    points = []
+    for patients in _POWER_PATIENTS:
+        with contextlib.suppress(ValueError):  # a class would have fewer than two
+            points.append({"patients": patients, "power": arm_table.power(runs, patients)})
+    return points
 
 
 def _warnings(folds: Sequence[Fold], cohort: dict, *, rows: Sequence[dict], generators: Sequence[dict]) -> list[str]:

@@ -1,7 +1,8 @@
 """What came of the points of a sweep, and how they compare.
 
 Of the points of one axis that with the lowest log loss per validation patient is chosen. Test patients are predicted
-once by each network, after its training; nothing is chosen by them."""
+once by each network, after its training; nothing is chosen by them.
+"""
 
 from __future__ import annotations
 
@@ -133,7 +134,7 @@ def compare(points: Sequence[dict], *, draws: int, seed: int) -> None:
     for point in points:
         family = sweep_points.family_of(point["axis"])
         for result in point.get("arms", ()):
-            # what is added competes with adding nothing; elsewhere an arm competes with its result kind
+            # what is added competes with adding nothing; elsewhere an arm competes with its like
             families.setdefault((family, "" if family == "added" else result["arm"]), []).append((point, result))
     for members in families.values():
         least = min(result["patient_log_loss"] for _, result in members)

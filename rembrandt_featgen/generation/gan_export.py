@@ -40,7 +40,9 @@ def restore_gan(folder: Path, precision: str = "float32") -> GAN:
     """
     try:
         spec = GanSpec.of_record(json_files.read_json(folder / SETTINGS))
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except InputError:  # missing or damaged
+        raise
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder} was made by another version of this program; delete it to redo it") from error
     lowest = np.load(folder / LOWEST) if (folder / LOWEST).exists() else 0.0
     gan = build_gan(dataclasses.replace(spec, precision=precision), np.load(folder / SCALE), lowest)

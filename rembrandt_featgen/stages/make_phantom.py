@@ -14,6 +14,7 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.cohort.classes import infer, parse_counts
 from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.stages import shared_flags
 
 
@@ -46,7 +47,15 @@ def run(config: Config) -> None:
         logging.info("phantom: not needed, --cohort=%s", config.cohort)
         return
     counts = parse_counts(config.phantom_counts, "--phantom_counts")
-    classes = infer(config.classes, counts, f"--phantom_counts={','.join(config.phantom_counts)}")
+    given = f"--phantom_counts={','.join(config.phantom_counts)}"
+    names = {name.casefold() for name in config.classes}
+    if names and names != {name.casefold() for name in counts}:
+        raise InputError(
+            f"{given}: these are not the classes of --classes={','.join(config.classes)}; give a count for each, such "
+            f"as --phantom_counts={','.join(f'{name}:20' for name in config.classes)}"
+        )
+    classes = infer(config.classes, counts, given)
+    shared_flags.check_two_classes(classes, config.cohort)
     with rundir.open_stage(config, "make_phantom", classes=classes.record) as stage:
         if stage.done:
             return

@@ -119,9 +119,9 @@ def _two_names(config, folder: Path) -> str:
 
 def _two_splits(folder: Path) -> str:
     """Writes a split with a patient in training and test; returns how the reader caught it."""
-    groups = {name: {"HGG": ["VICTIM", name], "LGG": [f"{name}_2"]} for name in ("train", "test")}
+    groups = {name: {"b": ["VICTIM", name], "a": [f"{name}_2"]} for name in ("train", "test")}
     path = folder / "split.json"
-    path.write_text(json.dumps({**groups, "validation": {"HGG": [], "LGG": []}}))
+    path.write_text(json.dumps({**groups, "validation": {"b": [], "a": []}}))
     try:
         split_files.read_split(path)
     except RuntimeError as error:

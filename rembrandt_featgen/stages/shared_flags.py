@@ -93,8 +93,8 @@ def generators():
     """--generators."""
     return cli.flag(
         ("acgan",),
-        f"Generators, of {', '.join(KINDS)}: each is trained and drawn from; classify, export and report take the "
-        "first, the arms of a study those that --arms names, and --sweep_generators compares.",
+        f"Generators, of {', '.join(KINDS)}: each is trained and drawn from; train_classifiers, export and the "
+        "report take the first, the arms of a study those that --arms names, and --sweep_generators compares.",
     )
 
 

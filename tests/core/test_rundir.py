@@ -317,6 +317,15 @@ def test_runs_of_version_0_1_are_refused_in_one_line(run):
         assert "\n" not in str(caught.value)
 
 
+def test_studies_of_version_0_1_are_refused_by_the_folders_that_no_stage_has_now(run):
+    (run / "splits").mkdir(parents=True)
+    (run / "folds").mkdir()  # was of the folds' runs
+    json_files.write_json(run / "splits" / "stage.json", {"versions": {"numpy": "1"}})
+    for again in (lambda: do(run), lambda: rundir.find(run, "assign_folds")):
+        with pytest.raises(InputError, match="splits was made by version 0.1 of this program.*another --run_dir"):
+            again()
+
+
 def test_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=re.escape(f"--run_dir={tmp_path / 'file' / 'run'}: cannot make")):

@@ -101,9 +101,16 @@ def test_a_saved_generator_is_restored(tmp_path, acgan, lowest):
     np.testing.assert_array_equal(restored.generate(noise, labels), gan.generate(noise, labels))
 
 
-@pytest.mark.parametrize("text", [None, "{", '{"kind": "acgan"}', '{"shape": [1, 1, 1], "kind": "wgan"}'])
-def test_settings_of_another_version_are_refused(tmp_path, text):
+@pytest.mark.parametrize("text", [None, "{"])
+def test_damaged_settings_are_named(tmp_path, text):
     if text:
         (tmp_path / gan_export.SETTINGS).write_text(text)
+    with pytest.raises(InputError, match=f"{gan_export.SETTINGS} is missing or damaged"):
+        gan_export.restore_gan(tmp_path)
+
+
+@pytest.mark.parametrize("text", ['{"kind": "acgan"}', '{"shape": [1, 1, 1], "kind": "wgan"}'])
+def test_settings_of_another_version_are_refused(tmp_path, text):
+    (tmp_path / gan_export.SETTINGS).write_text(text)
     with pytest.raises(InputError, match="was made by another version of this program; delete it to redo it"):
         gan_export.restore_gan(tmp_path)

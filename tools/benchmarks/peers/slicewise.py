@@ -58,6 +58,9 @@ def ways(one: Callable[[int], object], count: int, set_threads: Callable[[int], 
     }
 
 
+_one: Callable | None = None  # of a process of `forked`
+
+
 def _become(one, set_threads):
     global _one
     _one = one
@@ -66,4 +69,6 @@ def _become(one, set_threads):
 
 
 def _call(index):
+    if _one is None:
+        raise RuntimeError("_become was not called in this process")
     return _one(index)
