@@ -135,12 +135,12 @@ def _warnings(folds: Sequence[Fold], cohort: dict, *, rows: Sequence[dict], gene
     for name, count in cohort["patients"].items():
         if count < 50:
             lines.append(f"Only {count} patients are {name}: intervals are wide, whatever was averaged over runs.")
-    dice = float(
-        np.mean([fold.records["train_unet"]["figures"]["segmentation"]["test"]["hard_dice"] for fold in folds])
-    )
+    tested = [fold.records["train_unet"]["figures"]["segmentation"]["test"]["patient_hard_dice"] for fold in folds]
+    dice = float(np.mean([value for value in tested if value is not None] or [1.0]))  # None: no tumour to find
     if dice < 0.5:
         lines.append(
-            f"The U-Nets segment poorly (test hard dice {dice:.2f}): features may say little about the tumour."
+            f"The U-Nets segment poorly (mean dice of test volumes {dice:.2f}): features may say little about the "
+            "tumour."
         )
     for row in generators:
         if row["folds"] < len(folds):

@@ -14,7 +14,7 @@ from tensorboard.plugins.image import metadata
 
 from rembrandt_featgen.core import rundir
 
-_OF_EACH_PATIENT = "by_patient"  # too many to look at
+_OF_EACH_PATIENT = ("by_patient", "by_volume")  # too many to look at
 
 
 def complete(stage: rundir.Stage, **figures) -> None:
@@ -33,7 +33,7 @@ def _numbers(value, name: str = "") -> Iterator[tuple[str, float]]:
         value = {word: row for word, row in zip(words, rows) if word}
     if isinstance(value, dict):
         for key, part in value.items():
-            if key != _OF_EACH_PATIENT:
+            if key not in _OF_EACH_PATIENT:
                 yield from _numbers(part, f"{name}/{key}" if name else key)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield name, value

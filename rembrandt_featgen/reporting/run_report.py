@@ -73,10 +73,11 @@ def warnings(records: Mapping[str, Mapping]) -> list[str]:
     lines.append("One split and one seed: other splits and seeds can give other answers.")
     if figures["extract_features"].get("tap") == crops.TAP:
         lines.append(crop_cnn.WARNING)
-    dice = figures["train_unet"]["segmentation"]["test"]["hard_dice"]
-    if dice < _POOR_DICE:
+    dice = figures["train_unet"]["segmentation"]["test"]["patient_hard_dice"]  # of slices, empty ones hide a failure
+    if dice is not None and dice < _POOR_DICE:
         lines.append(
-            f"The U-Net segments poorly (test hard dice {dice:.2f}), so its features may say little about the tumour."
+            f"The U-Net segments poorly (mean dice of test volumes {dice:.2f}), so its features may say little about "
+            "the tumour."
         )
     if figures["train_unet"]["best_epoch"] + 1 == records["train_unet"]["config"]["unet_epochs"]:
         lines.append("The U-Net's last epoch was its best: it may improve with more --unet_epochs.")

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from rembrandt_featgen.data import pipelines
-from rembrandt_featgen.measures.segmentation import mean_interval, patient_dice
+from rembrandt_featgen.measures.segmentation import mean_interval, over_volumes, patient_dice, volume_measures
 from rembrandt_featgen.segmentation import losses
 
 
@@ -21,7 +21,10 @@ def evaluate(predict: Callable[[tf.Tensor], np.ndarray], batches: Iterable[dict]
 
     Returns:
       soft_dice_loss, hard_dice, iou (means over slices, paper eqs. 3-5), patient_hard_dice (mean over patients that
-      have tumour), patient_hard_dice_ci95, slices, patients, by_patient: id to hard dice (None without any tumour).
+      have tumour), patient_hard_dice_ci95, slices, patients, by_patient: id to hard dice (None without any tumour);
+      volumes: `over_volumes` of by_volume, which has the `volume_measures` of each patient; with_tumour: the first
+      three over the slices that have tumour, and their number; without_tumour: the number of the others, and
+      nothing_predicted, the share of them in which nothing is predicted, which is what dice 1 stands for there.
     """
     measures = {
         "soft_dice_loss": losses.soft_dice_loss,
@@ -47,6 +50,13 @@ def evaluate(predict: Callable[[tf.Tensor], np.ndarray], batches: Iterable[dict]
     )
     dice = np.array(list(by_patient.values()))
     has_tumour = ~np.isnan(dice)
+    by_volume = volume_measures(
+        columns["patient"],
+        overlap=columns["overlap"],
+        predicted=columns["total"] - columns["tumour"],
+        tumour=columns["tumour"],
+    )
+    some, empty = columns["tumour"] > 0, columns["tumour"] == 0
     return {
         **{name: float(columns[name].mean()) for name in measures},
         "patient_hard_dice": float(np.nanmean(dice)) if has_tumour.any() else np.nan,
@@ -54,4 +64,12 @@ def evaluate(predict: Callable[[tf.Tensor], np.ndarray], batches: Iterable[dict]
         "slices": len(columns["patient"]),
         "patients": len(by_patient),
         "by_patient": by_patient,
+        "volumes": over_volumes(by_volume),
+        "by_volume": by_volume,
+        "with_tumour": {"slices": int(some.sum()), **{name: _mean(columns[name][some]) for name in measures}},
+        "without_tumour": {"slices": int(empty.sum()), "nothing_predicted": _mean(columns["total"][empty] == 0)},
     }
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else np.nan

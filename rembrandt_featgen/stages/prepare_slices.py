@@ -77,6 +77,11 @@ def run(config: Config) -> None:
             image, mask, _ = _load(patient, config)
             moments.add(image)
             pixels, tumour = pixels + mask.size, tumour + int(mask.sum())
+        if not tumour:
+            raise InputError(
+                f"--cohort={config.cohort}: the masks of all training patients are empty, so that there is nothing to "
+                "learn to segment; check the masks, above 0 in the tumour, or put patients with tumour into training"
+            )
         mean, deviation = moments.mean(), moments.deviation()
         counts = _write_slices(config, cohort, assignment, folder=stage.path, mean=mean, deviation=deviation)
         split_files.write_split(stage.path / "split.json", assignment, cohort)

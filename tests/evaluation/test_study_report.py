@@ -39,6 +39,7 @@ def fold(number, dice, memorised):
     segmentation = {
         "soft_dice_loss": 0.2,
         "hard_dice": dice,
+        "patient_hard_dice": dice,
         "iou": 0.7,
         "by_patient": {names[0]: dice, names[1]: None},
     }
@@ -132,7 +133,7 @@ def test_a_careful_reader_is_warned(report):
     text = "\n".join(report["warnings"])
     assert "Only 6 patients are benign" in text
     assert "malignant" not in text
-    assert "test hard dice 0.40" in text
+    assert "mean dice of test volumes 0.40" in text
     assert "In 2 of 2 folds the U-Net's last epoch was its best" in text
     assert "Not shown to be above chance (interval reaches 0.5): " in text
 

@@ -37,7 +37,7 @@ RECORDS = {
     "train_unet": {
         "config": {"unet_epochs": 5},
         "seconds": 2.0,
-        "figures": {"segmentation": {"test": {"hard_dice": 0.8}}, "best_epoch": 2},
+        "figures": {"segmentation": {"test": {"hard_dice": 0.8, "patient_hard_dice": 0.8}}, "best_epoch": 2},
         "versions": {"numpy": "1"},
     },
     "extract_features": {"config": {}, "seconds": 3.0, "figures": {"tap": "conv5", "shape": [4, 4, 8]}},
@@ -96,7 +96,10 @@ def test_warnings_of_a_sound_run():
     ("records", "warning"),
     [
         (changed("extract_features", "figures", tap="crop_cnn"), crop_cnn.WARNING),
-        (changed("train_unet", "figures", segmentation={"test": {"hard_dice": 0.31}}), "(test hard dice 0.31)"),
+        (
+            changed("train_unet", "figures", segmentation={"test": {"hard_dice": 0.9, "patient_hard_dice": 0.31}}),
+            "(mean dice of test volumes 0.31)",
+        ),
         (changed("train_unet", "figures", best_epoch=4), "The U-Net's last epoch was its best"),
         (changed("generate_synthetic", "figures", kept={"benign": 3}), "Only 3 of 10 wanted synthetic benign features"),
         (changed("prepare_slices", "figures", tumour_cut_off=["P1", "P2"]), "cuts off tumour of P1, P2."),

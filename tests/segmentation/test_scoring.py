@@ -86,3 +86,24 @@ def test_of_a_keras_network(data):
     found, wanted = (scoring.evaluate(predict, batches(*data, 3)) for predict in predictions)
     assert found["iou"] == pytest.approx(wanted["iou"], abs=1e-6)
     assert found["patient_hard_dice"] == wanted["patient_hard_dice"]
+
+
+def test_a_network_that_predicts_nothing_cannot_hide_behind_empty_slices():
+    """Eight of ten slices have no tumour: per slice it scores 0.8, in each volume 0."""
+    masks = np.zeros((10, 4, 4, 1))
+    masks[[2, 7], 1] = 1
+    found = scoring.evaluate(np.asarray, batches(np.zeros_like(masks), masks, ["a"] * 5 + ["b"] * 5, size=4))
+    assert found["hard_dice"] == pytest.approx(0.8, abs=1e-5)
+    assert found["volumes"]["dice"]["mean"] == found["volumes"]["dice"]["median"] == 0.0
+    assert found["volumes"]["volume_error"]["mean"] == -1.0
+    assert found["with_tumour"]["slices"] == 2
+    assert found["with_tumour"]["hard_dice"] == pytest.approx(0.0, abs=1e-5)
+    assert found["without_tumour"] == {"slices": 8, "nothing_predicted": 1.0}
+
+
+def test_volumes_agree_with_dice_of_patients(data):
+    found = scoring.evaluate(np.asarray, batches(*data, 3))
+    for patient, dice in found["by_patient"].items():
+        assert found["by_volume"][patient]["dice"] == pytest.approx(dice, nan_ok=True)
+    assert found["volumes"]["dice"]["mean"] == pytest.approx(found["patient_hard_dice"])
+    assert found["with_tumour"]["slices"] + found["without_tumour"]["slices"] == found["slices"]

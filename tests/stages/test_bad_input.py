@@ -290,6 +290,14 @@ def test_training_that_diverges(cohort, tmp_path, monkeypatch, capsys):
     assert not list(run.glob("unet*"))
 
 
+def test_masks_that_are_empty_in_all_training_patients_are_refused(cohort, tmp_path, monkeypatch, capsys):
+    for mask in cohort.glob("*/*/*_seg.nii*"):
+        rewrite(mask, np.zeros_like, np.uint8)
+    line = fails(prepare_slices.main, monkeypatch, capsys, f"--run_dir={tmp_path}", f"--cohort={cohort}")
+    assert f"--cohort={cohort}: the masks of all training patients are empty" in line
+    assert not list(tmp_path.glob("slices*"))
+
+
 def test_empty_masks_are_legal_and_counted(cohort, tmp_path, caplog):
     folder, _, mask = a_patient(cohort)
     rewrite(mask, np.zeros_like, np.uint8)
