@@ -246,8 +246,5 @@ def _each_to_one(maps: np.ndarray) -> np.ndarray:
 
 def _in_history(panels: Mapping[str, Mapping[str, str]], history: Mapping) -> dict[str, dict[str, Sequence[float]]]:
     """Panels with the values of what `history` holds; those without any are left out."""
-    known = {
-        title: {name: history[key] for name, key in series.items() if key in history}
-        for title, series in panels.items()
-    }
-    return {title: series for title, series in known.items() if series}
+    kept = {title: {n: history[k] for n, k in series.items() if k in history} for title, series in panels.items()}
+    return {title: series for title, series in kept.items() if series}

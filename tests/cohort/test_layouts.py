@@ -4,7 +4,7 @@ import pytest
 
 from rembrandt_featgen.cohort import layouts, volumes
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core.errors import InputError
+from tests.cohort.refusals import refused, summary
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data/tcga_lgg_brats_layout"
 
@@ -29,24 +29,11 @@ def _brats2020(folder, rows=("HGG,x,B1", "LGG,x,B2")):
     return folder
 
 
-def _refused(call, *words):
-    with pytest.raises(InputError) as caught:
-        call()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    for word in words:
-        assert str(word) in message, message
-
-
-def _summary(cohort):
-    return [(patient.id, patient.label) for patient in cohort.patients]
-
-
 @pytest.mark.parametrize("layout", ["auto", "brats2017"])
 def test_brats2017(tmp_path, layout):
     cohort = layouts.find_cohort(_brats2017(tmp_path), layout)
     patients = cohort.patients
-    assert _summary(cohort) == [("P1", "HGG"), ("P2", "HGG"), ("P3", "LGG")]
+    assert summary(cohort) == [("P1", "HGG"), ("P2", "HGG"), ("P3", "LGG")]
     assert patients[0].images == {"flair": tmp_path / "HGG/P1/P1_flair.nii"}
     assert patients[2].mask == tmp_path / "LGG/P3/P3_seg.nii.gz"
 
@@ -61,7 +48,7 @@ def test_modalities_keep_their_order(tmp_path):
 def test_brats2020(tmp_path, layout):
     cohort = layouts.find_cohort(str(_brats2020(tmp_path)), layout)
     patients = cohort.patients
-    assert _summary(cohort) == [("B1", "HGG"), ("B2", "LGG")]
+    assert summary(cohort) == [("B1", "HGG"), ("B2", "LGG")]
     assert patients[0].mask == tmp_path / "B1/B1_seg.nii"
 
 
@@ -102,27 +89,27 @@ def _both_endings(folder):
         (lambda folder: _brats2020(folder, ["HGG,B1"]), ["name_mapping.csv line 2", "2 cells", "3 columns"]),
     ],
 )
-def test_folders_refused(tmp_path, make, words):
+def test_foldersrefused(tmp_path, make, words):
     make(tmp_path)
-    _refused(lambda: layouts.find_cohort(tmp_path), tmp_path, "--cohort", *words)
+    refused(lambda: layouts.find_cohort(tmp_path), tmp_path, "--cohort", *words)
 
 
 @pytest.mark.parametrize("layout", layouts.LAYOUTS)
-def test_missing_cohort_refused(tmp_path, layout):
-    _refused(lambda: layouts.find_cohort(tmp_path / "gone", layout), tmp_path / "gone", "--cohort", "no such")
+def test_missing_cohortrefused(tmp_path, layout):
+    refused(lambda: layouts.find_cohort(tmp_path / "gone", layout), tmp_path / "gone", "--cohort", "no such")
 
 
-def test_layout_that_does_not_fit_refused(tmp_path):
+def test_layout_that_does_not_fitrefused(tmp_path):
     path = tmp_path / "cohort.csv"
     path.write_text("patient,label,mask,flair\n")
-    _refused(lambda: layouts.find_cohort(path, "brats2017"), path, "--layout=brats2017", "needs")
-    _refused(lambda: layouts.find_cohort(tmp_path, "brats2020"), "name_mapping.csv", "--layout", "add it")
-    _refused(lambda: layouts.find_cohort(tmp_path, "dicom"), "--layout=dicom", "brats2017")
+    refused(lambda: layouts.find_cohort(path, "brats2017"), path, "--layout=brats2017", "needs")
+    refused(lambda: layouts.find_cohort(tmp_path, "brats2020"), "name_mapping.csv", "--layout", "add it")
+    refused(lambda: layouts.find_cohort(tmp_path, "dicom"), "--layout=dicom", "brats2017")
 
 
 @pytest.mark.parametrize("modalities", [(), ("",), ("flair", "flair"), ("flair", "seg"), ("grade",), ("Label",)])
-def test_modalities_refused(tmp_path, modalities):
-    _refused(lambda: layouts.find_cohort(_brats2017(tmp_path), modalities=modalities), "--modalities=", "give")
+def test_modalitiesrefused(tmp_path, modalities):
+    refused(lambda: layouts.find_cohort(_brats2017(tmp_path), modalities=modalities), "--modalities=", "give")
 
 
 @pytest.mark.parametrize("names", [("LGG", "HGG"), ("lgg", "hgg"), ("HGG", "LGG")])
@@ -136,11 +123,11 @@ def test_gliomas_by_name(tmp_path, names):
 
 def test_other_classes_of_brats2020(tmp_path):
     cohort = layouts.find_cohort(_brats2020(tmp_path, ("iv,x,B1", "III,x,B2")), names=("III", "IV"))
-    assert _summary(cohort) == [("B1", "IV"), ("B2", "III")]
+    assert summary(cohort) == [("B1", "IV"), ("B2", "III")]
 
 
 def test_classes_that_the_folders_do_not_have(tmp_path):
-    _refused(
+    refused(
         lambda: layouts.find_cohort(_brats2017(tmp_path), names=("benign", "malignant")),
         tmp_path,
         "class 'LGG'",
@@ -157,7 +144,7 @@ def test_a_folder_with_a_manifest_is_one(tmp_path):
         "B,control,LGG/P3/P3_seg.nii.gz,LGG/P3/P3_flair.nii.gz\n"
     )
     for layout in ("auto", "manifest"):
-        assert _summary(layouts.find_cohort(tmp_path, layout)) == [("A", "case"), ("B", "control")]
+        assert summary(layouts.find_cohort(tmp_path, layout)) == [("A", "case"), ("B", "control")]
     assert len(layouts.find_cohort(tmp_path, "brats2017").patients) == 3
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from rembrandt_featgen.cohort import layouts, manifest
 from rembrandt_featgen.cohort.patients import Patient
-from rembrandt_featgen.core.errors import InputError
+from tests.cohort.refusals import refused, summary
 
 
 def _manifest(folder, text, encoding="utf-8"):
@@ -14,19 +14,6 @@ def _manifest(folder, text, encoding="utf-8"):
     return folder / "cohort.csv"
 
 
-def _refused(call, *words):
-    with pytest.raises(InputError) as caught:
-        call()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    for word in words:
-        assert str(word) in message, message
-
-
-def _summary(cohort):
-    return [(patient.id, patient.label) for patient in cohort.patients]
-
-
 @pytest.mark.parametrize("layout", ["auto", "manifest"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_manifest(tmp_path, layout, encoding):
@@ -34,7 +21,7 @@ def test_manifest(tmp_path, layout, encoding):
     text = f"Patient,FLAIR,Mask,Grade,site\r\nzoë, a.nii.gz ,m.nii.gz,g4,x\r\n\r\nadam,b.nii.gz,{elsewhere},ii,\r\n"
     cohort = layouts.find_cohort(_manifest(tmp_path, text, encoding), layout)
     patients = cohort.patients
-    assert _summary(cohort) == [("adam", "LGG"), ("zoë", "HGG")]
+    assert summary(cohort) == [("adam", "LGG"), ("zoë", "HGG")]
     assert patients[1].images == {"flair": tmp_path / "a.nii.gz"}
     assert patients[0].mask == elsewhere
 
@@ -116,11 +103,11 @@ GRADE = "patient,grade,mask,flair\n"
         (HEADER + 'P1,"LGG\n', ["not readable as CSV", "save"]),
     ],
 )
-def test_manifests_refused(tmp_path, text, words):
+def test_manifestsrefused(tmp_path, text, words):
     path = _manifest(tmp_path, text)
-    _refused(lambda: layouts.find_cohort(path), path, "--cohort", *words)
+    refused(lambda: layouts.find_cohort(path), path, "--cohort", *words)
 
 
-def test_manifest_in_another_encoding_refused(tmp_path):
+def test_manifest_in_another_encodingrefused(tmp_path):
     path = _manifest(tmp_path, HEADER + "zoë,LGG,m.nii.gz,a.nii.gz\n", "latin-1")
-    _refused(lambda: layouts.find_cohort(path), path, "--cohort", "not readable", "UTF-8")
+    refused(lambda: layouts.find_cohort(path), path, "--cohort", "not readable", "UTF-8")

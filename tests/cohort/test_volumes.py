@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rembrandt_featgen.cohort import volumes
-from rembrandt_featgen.core.errors import InputError
+from tests.cohort.refusals import refused
 
 SHAPE = (4, 5, 3)
 CODES = ["RAS", "LPS", "LAS", "PIR", "SRA", "IPL", "ASL"]
@@ -26,15 +26,6 @@ def _world(code, zooms=(1.0, 2.0, 3.0), kind=nib.Nifti1Image):
 def _save(path, array, affine=None, dtype=None):
     nib.save(nib.Nifti1Image(np.asarray(array), np.eye(4) if affine is None else affine, dtype=dtype), path)
     return path
-
-
-def _refused(call, *words):
-    with pytest.raises(InputError) as caught:
-        call()
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    for word in words:
-        assert str(word) in message
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
@@ -182,8 +173,8 @@ def _no_orientation(value):
 )
 def test_read_volume_refuses(tmp_path, name, make, words):
     make(tmp_path / name)
-    _refused(lambda: volumes.read_volume(tmp_path / name), tmp_path / name, "--cohort", *words)
-    _refused(lambda: volumes.read_volume(tmp_path / name, "--input"), "--input")
+    refused(lambda: volumes.read_volume(tmp_path / name), tmp_path / name, "--cohort", *words)
+    refused(lambda: volumes.read_volume(tmp_path / name, "--input"), "--input")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
@@ -212,17 +203,17 @@ def test_an_empty_mask_is_legal(tmp_path):
 )
 def test_read_mask_refuses_labels(tmp_path, value, words):
     _holed(value)(tmp_path / "m.nii.gz")
-    _refused(lambda: volumes.read_mask(tmp_path / "m.nii.gz", SHAPE), tmp_path / "m.nii.gz", "--cohort", *words)
+    refused(lambda: volumes.read_mask(tmp_path / "m.nii.gz", SHAPE), tmp_path / "m.nii.gz", "--cohort", *words)
 
 
 def test_read_mask_refuses_labels_that_are_not_numbers(tmp_path):
     _rgb(tmp_path / "m.nii")
-    _refused(lambda: volumes.read_mask(tmp_path / "m.nii", SHAPE), tmp_path / "m.nii", "--cohort", "not plain numbers")
+    refused(lambda: volumes.read_mask(tmp_path / "m.nii", SHAPE), tmp_path / "m.nii", "--cohort", "not plain numbers")
 
 
 def test_read_mask_refuses_another_shape(tmp_path):
     path = _save(tmp_path / "m.nii", np.zeros((5, 4, 3), np.uint8))
-    _refused(lambda: volumes.read_mask(path, SHAPE), path, "--cohort", "(5, 4, 3)", "(4, 5, 3)", "resample")
+    refused(lambda: volumes.read_mask(path, SHAPE), path, "--cohort", "(5, 4, 3)", "(4, 5, 3)", "resample")
 
 
 @pytest.mark.parametrize(("shift", "warned"), [(0.0, False), (0.01, False), (3.0, True)])
