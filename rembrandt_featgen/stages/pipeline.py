@@ -10,8 +10,8 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort.classes import KNOWN_PAIRS
-from rembrandt_featgen.core import cli, folders, json_files, registry
+from rembrandt_featgen.cohort.classes import KNOWN_PAIRS, Classes
+from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.generation import adding
@@ -48,6 +48,8 @@ def run(config) -> None:
         logging.info("[%d/%d] %s: %s", number, len(names), name, module.__doc__.splitlines()[0])
         start = time.time()
         module.run(stages.share(module, config))
+        if name == "prepare_slices" and "train_classifiers" in names:
+            check_receivers(config, Classes.of_record(rundir.find(run_dir, name).record["classes"]))
         tf.keras.backend.clear_session()
         logging.info("[%d/%d] %s: %.0f s", number, len(names), name, time.time() - start)
     # once all stages agreed to these settings: a re-runnable flagfile of the whole run
@@ -81,6 +83,19 @@ def _check(config) -> None:
             f"--synthetic_added={config.synthetic_added} is more than {whose} of "
             f"--synthetic_per_class={config.synthetic_per_class} can give; take {most} at most, or generate more"
         )
+
+
+def check_receivers(config, classes: Classes) -> None:
+    """InputError for a flag that names a class that the run lacks, once its classes are known.
+
+    Args:
+      config: of the pipeline.
+      classes: of the run.
+    """
+    receivers = adding.receivers(classes)
+    cli.some_of("synthetic_to", (config.synthetic_to,), receivers)
+    if config.sweep_added:
+        cli.some_of("sweep_added_to", config.sweep_added_to, receivers)
 
 
 def main() -> None:
