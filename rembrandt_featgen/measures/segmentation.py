@@ -10,26 +10,6 @@ from scipy import stats
 VOLUME_MEASURES = ("dice", "iou", "sensitivity", "precision", "volume_error")
 
 
-def patient_dice(
-    patients: np.ndarray, *, overlap: np.ndarray, total: np.ndarray, tumour: np.ndarray
-) -> dict[str, float]:
-    """Hard dice of each patient, 2 TP / ((TP + FP) + (TP + FN)), its pixels counted over all of its slices together.
-
-    Args:
-      patients: [n] names, of the slices.
-      overlap: [n] pixels of each slice that are tumour and predicted, TP.
-      total: [n] pixels that are tumour plus pixels that are predicted.
-      tumour: [n] pixels that are tumour.
-
-    Returns:
-      Name to dice in [0, 1], by name; NaN for a patient without tumour.
-    """
-    names, where = np.unique(patients, return_inverse=True)
-    overlaps, totals, tumours = (np.bincount(where, counts) for counts in (overlap, total, tumour))
-    dice = np.where(tumours > 0, 2.0 * overlaps / np.maximum(totals, 1.0), np.nan)
-    return dict(zip(names.tolist(), dice.tolist()))
-
-
 def volume_measures(
     patients: np.ndarray, *, overlap: np.ndarray, predicted: np.ndarray, tumour: np.ndarray
 ) -> dict[str, dict[str, float]]:

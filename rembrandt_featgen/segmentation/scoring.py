@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from rembrandt_featgen.data import pipelines
-from rembrandt_featgen.measures.segmentation import mean_interval, over_volumes, patient_dice, volume_measures
+from rembrandt_featgen.measures.segmentation import mean_interval, over_volumes, volume_measures
 from rembrandt_featgen.segmentation import losses
 
 
@@ -45,17 +45,15 @@ def evaluate(predict: Callable[[tf.Tensor], np.ndarray], batches: Iterable[dict]
     if not rows["patient"]:
         return {}
     columns = {name: np.concatenate(parts) for name, parts in rows.items()}
-    by_patient = patient_dice(
-        columns["patient"], overlap=columns["overlap"], total=columns["total"], tumour=columns["tumour"]
-    )
-    dice = np.array(list(by_patient.values()))
-    has_tumour = ~np.isnan(dice)
     by_volume = volume_measures(
         columns["patient"],
         overlap=columns["overlap"],
         predicted=columns["total"] - columns["tumour"],
         tumour=columns["tumour"],
     )
+    by_patient = {name: row["dice"] for name, row in by_volume.items()}
+    dice = np.array(list(by_patient.values()))
+    has_tumour = ~np.isnan(dice)
     some, empty = columns["tumour"] > 0, columns["tumour"] == 0
     return {
         **{name: float(columns[name].mean()) for name in measures},

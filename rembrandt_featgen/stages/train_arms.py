@@ -62,7 +62,7 @@ def run(config: Config) -> None:
     check_generators(
         chosen, [name for name in generators if rundir.is_done(config.run_dir, "generate_synthetic", name)]
     )
-    found = rundir.find_inputs(config.run_dir, "train_arms", optional=["generate_synthetic"])
+    found = rundir.find_inputs(config.run_dir, "train_arms")
     synthetic = {name: rundir.find(config.run_dir, "generate_synthetic", name) for name in generators}
     features = found["extract_features"].folder
     classes = Classes.of_record(found["extract_features"].record["classes"])

@@ -7,12 +7,13 @@ from rembrandt_featgen.measures import segmentation
 
 def test_dice_of_patients_by_hand():
     # "b": 3 of 4 pixels found beside one false one, and 0 of 2; "a": nothing to find, one false pixel; "c": all of it
-    found = segmentation.patient_dice(
+    measures = segmentation.volume_measures(
         np.array(["b", "a", "b", "c"]),
         overlap=np.array([3.0, 0.0, 0.0, 5.0]),
-        total=np.array([8.0, 1.0, 2.0, 10.0]),
+        predicted=np.array([4.0, 1.0, 0.0, 5.0]),
         tumour=np.array([4.0, 0.0, 2.0, 5.0]),
     )
+    found = {name: row["dice"] for name, row in measures.items()}
     assert list(found) == ["a", "b", "c"]
     assert np.isnan(found["a"])
     assert (found["b"], found["c"]) == (pytest.approx(2 * 3 / 10), 1.0)
