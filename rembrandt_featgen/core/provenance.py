@@ -22,6 +22,7 @@ _PACKAGES = (
     "scikit-learn",
     "imbalanced-learn",
     "numcodecs",
+    "SimpleITK",
     "tf-keras-vis",
 )
 

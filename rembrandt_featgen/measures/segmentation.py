@@ -1,4 +1,7 @@
-"""Measures of whole volumes, and their intervals over patients; those of slices are in `segmentation.losses`."""
+"""Measures of whole volumes, and their intervals over patients.
+
+Those of slices are in `segmentation.losses`, those in mm in `surfaces`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 from scipy import stats
+
+from rembrandt_featgen.measures.surfaces import SURFACE_MEASURES
 
 VOLUME_MEASURES = ("dice", "iou", "sensitivity", "precision", "volume_error")
 
@@ -45,18 +50,21 @@ def volume_measures(
 
 
 def over_volumes(measures: Mapping[str, Mapping[str, float]]) -> dict[str, dict]:
-    """Each measure of `volume_measures` over the volumes in which it is defined.
+    """Each measure of `volume_measures`, and of `surface_measures`, over the volumes in which it is defined.
 
     Args:
-      measures: of each volume.
+      measures: of each volume, by name; None is NaN. Those of surfaces may be missing.
 
     Returns:
-      Measure to "mean", "median", "ci95" (95% t interval of the mean, not cut) and "volumes", their number.
+      Measure to "mean", "median", "ci95" (95% t interval of the mean, not cut) and "volumes", their number. Those of
+      surfaces are left out where no volume has them.
     """
     found = {}
-    for name in VOLUME_MEASURES:
-        values = np.array([row[name] for row in measures.values()])
+    for name in (*VOLUME_MEASURES, *SURFACE_MEASURES):
+        values = np.array([row.get(name, np.nan) for row in measures.values()], float)
         values = values[np.isfinite(values)]
+        if name in SURFACE_MEASURES and not len(values):
+            continue
         low, high = t_interval(values)
         found[name] = {
             "mean": float(values.mean()) if len(values) else np.nan,
