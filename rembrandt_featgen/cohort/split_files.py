@@ -51,3 +51,21 @@ def read_split(path: str | Path) -> dict[str, str]:
     check_disjoint(members)
     assignment = {name: split for split, names in members.items() for name in names}
     return dict(sorted(assignment.items()))
+
+
+def read_split_of(path: str | Path, cohort: Cohort) -> dict[str, str]:
+    """Reads the split of exactly this cohort's patients.
+
+    Returns, Raises:
+      As `read_split`; InputError, too, where the patients are not those of the cohort.
+    """
+    assignment = read_split(path)
+    known = {patient.id for patient in cohort.patients}
+    for names, where in ((known - set(assignment), "--cohort only"), (set(assignment) - known, "the split only")):
+        if names:
+            others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            raise InputError(
+                f"--split_file={path}: patient {sorted(names)[0]}{others} is in {where}; give the split "
+                "of this very cohort"
+            )
+    return assignment

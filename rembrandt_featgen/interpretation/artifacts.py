@@ -107,7 +107,7 @@ class Artifacts:
             for patient in samples.patients(folder, split, self.classes.label(name), most=1):
                 volume = samples.volume(folder, split, patient)
                 spaced = np.unique(np.linspace(0, len(volume.patients) - 1, SLICES_OF_A_VOLUME).astype(int))
-                for channel, modality in enumerate(self.records["prepare_slices"]["figures"]["modalities"]):
+                for channel, modality in enumerate(self.records["prepare_slices"]["figures"]["channels"]):
                     row = f"{name}, {patient}, {modality}"
                     images[row], masks[row] = volume.images[spaced, ..., channel], volume.masks[spaced]
         return images, masks

@@ -32,11 +32,11 @@ def unet(config: Mapping, slices: Mapping, arrays: Sequence[np.ndarray] | None =
     """
     tf.keras.utils.set_random_seed(config["seed"])
     network = build_unet(
-        len(slices["modalities"]),
+        len(slices["channels"]),
         config["unet_width"],
         initializer=config["unet_initializer"],
         prior=head_prior(config["unet_initializer"], slices),
     )
     if arrays is not None:
-        pretrained.assign(network, arrays, slices["modalities"], given=config["unet_weights_modalities"])
+        pretrained.assign(network, arrays, slices["channels"], given=config["unet_weights_modalities"])
     return network

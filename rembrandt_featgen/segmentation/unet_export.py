@@ -21,7 +21,7 @@ def restore_unet(folder: Path, *, config: Mapping, slices: Mapping, precision: s
       slices: stage.json of the stage prepare_slices.
       precision: in which it computes from now on.
     """
-    network = build_unet(len(slices["figures"]["modalities"]), config["unet_width"], precision=precision)
+    network = build_unet(len(slices["figures"]["channels"]), config["unet_width"], precision=precision)
     weights.load(network, folder / "best.npz")
     return network
 

@@ -100,7 +100,7 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, "extract_features", [prepared, trained]) as stage:
         if stage.done:
             return
-        size = prepared.record["config"]["image_size"]
+        size = prepared.record["figures"]["image_size"]
         unet = unet_export.restore_unet(
             trained.folder, config=trained.record["config"], slices=prepared.record, precision=config.precision
         )

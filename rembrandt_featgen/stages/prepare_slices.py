@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from absl import logging
-from tqdm import tqdm
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import duplicates, layouts, split_files, splits
 from rembrandt_featgen.cohort.classes import parse_counts
-from rembrandt_featgen.cohort.patients import Cohort, Patient
-from rembrandt_featgen.cohort.volumes import read_mask, read_volume
+from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import slicing
-from rembrandt_featgen.data.store_writer import Writer
+from rembrandt_featgen.data import familiarity, slice_writing
+from rembrandt_featgen.data.preparation import CROPS, FITS, NORMALISATIONS
+from rembrandt_featgen.data.preparation_choice import AUTO, choose_preparation
+from rembrandt_featgen.data.slice_writing import Written
 from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.stages import shared_flags
 
@@ -39,7 +37,33 @@ class Config:
     classes: tuple[str, ...] = shared_flags.classes()
     modalities: tuple[str, ...] = shared_flags.modalities()
     image_size: int = cli.flag(
-        240, "Pixels along each side of a slice; a multiple of 16.", minimum=32, source="paper 3.5"
+        240,
+        "Pixels along each side of a slice, a multiple of 16; with --fit=resize fewer where all volumes are smaller.",
+        minimum=32,
+        source="paper 3.5",
+    )
+    normalise: str = cli.flag(
+        AUTO,
+        "Intensities: 'cohort' takes off the mean of all training slices and divides by their standard deviation; "
+        "'volume' clips each volume and z-scores it over its own foreground; 'auto' is 'cohort' for CT, else 'volume'.",
+        choices=(AUTO, *NORMALISATIONS),
+        source="paper 3.5: cohort",
+    )
+    crop: str = cli.flag(
+        "none",
+        "Whether slices are cropped to the box of the head or body ('foreground') first; 'auto' is 'none' for CT, else "
+        "'foreground'.",
+        choices=(AUTO, *CROPS),
+    )
+    fit: str = cli.flag(
+        "crop",
+        "What brings slices to --image_size: 'crop' cuts or pads around the centre; 'resize' shrinks what is larger, "
+        "and pads the rest.",
+        choices=FITS,
+        source="paper 3.5",
+    )
+    slices_in: int = cli.flag(
+        1, "Slices that the U-Net sees at a time: 1, or 3 with the ones below and above as further channels.", minimum=1
     )
     test_fraction: float = cli.flag(
         0.1, "Share of each class's patients kept for the test.", minimum=0.01, maximum=0.9, source="paper 3.4"
@@ -55,12 +79,8 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/slices: shards of each split, split.json, and the normalisation in stage.json."""
-    if config.image_size % 16:
-        raise InputError(
-            f"--image_size={config.image_size} must be a multiple of 16 (four poolings); "
-            f"take {config.image_size // 16 * 16} or {(config.image_size // 16 + 1) * 16}"
-        )
+    """Writes run_dir/slices: shards and true masks of each split, split.json, and the preparation in stage.json."""
+    _check(config)
     path = shared_flags.cohort_path(config.cohort, config.run_dir)
     cohort = layouts.find_cohort(path, config.layout, config.modalities, names=config.classes)
     shared_flags.check_two_classes(cohort.classes, config.cohort)
@@ -70,59 +90,92 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, "prepare_slices", digests=digests, classes=cohort.classes.record) as stage:
         if stage.done:
             return
-        moments = slicing.Moments(len(config.modalities))
-        pixels, tumour = 0, 0
-        training = [patient for patient in cohort.patients if assignment[patient.id] == "train"]
-        for patient in tqdm(training, "training patients' mean", unit="patient"):
-            image, mask, _ = _load(patient, config)
-            moments.add(image)
-            pixels, tumour = pixels + mask.size, tumour + int(mask.sum())
-        if not tumour:
-            raise InputError(
-                f"--cohort={config.cohort}: the masks of all training patients are empty, so that there is nothing to "
-                "learn to segment; check the masks, above 0 in the tumour, or put patients with tumour into training"
+        members = {
+            name: [patient for patient in cohort.patients if assignment[patient.id] == name] for name in splits.SPLITS
+        }
+        preparation = choose_preparation(
+            members["train"],
+            config.modalities,
+            normalise=config.normalise,
+            crop=config.crop,
+            fit=config.fit,
+            size=config.image_size,
+            slices_in=config.slices_in,
+        )
+        written = {}
+        for name in splits.SPLITS:
+            written[name] = slice_writing.write_split(
+                stage.path,
+                name,
+                members[name],
+                modalities=config.modalities,
+                preparation=preparation,
+                classes=cohort.classes,
             )
-        mean, deviation = moments.mean(), moments.deviation()
-        counts = _write_slices(config, cohort, assignment, folder=stage.path, mean=mean, deviation=deviation)
+            if name == "train" and not any(one.tumour for one in written[name].values()):
+                raise InputError(
+                    f"--cohort={config.cohort}: the masks of all training patients are empty, so that there is nothing "
+                    "to learn to segment; check the masks, above 0 in the tumour, or put patients with tumour into "
+                    "training"
+                )
+        _refuse_duplicates(
+            {patient: one.fingerprint for part in written.values() for patient, one in part.items()}, assignment
+        )
         split_files.write_split(stage.path / "split.json", assignment, cohort)
+        trained = list(written["train"].values())
         tensorboard.complete(
             stage,
             source=str(config.cohort),
-            mean=mean,
-            deviation=deviation,
-            tumour_prior=tumour / pixels,
+            preparation=dataclasses.asdict(preparation),
+            image_size=preparation.size,
+            channels=channel_names(config.modalities, config.slices_in),
+            mean=preparation.mean,
+            deviation=preparation.deviation,
+            tumour_prior=sum(one.tumour for one in trained) / sum(one.pixels for one in trained),
             modalities=config.modalities,
-            **counts,
+            familiarity=familiarity.familiarity(
+                [one.description for one in trained],
+                shapes=[one.shape for one in trained],
+                spacings=[one.spacing for one in trained],
+            ),
+            **slice_writing.counts(cohort, members, written),
         )
-        for split, entry in counts["split"].items():
-            parts = [
-                f"{entry['patients'][name]} {name} patients ({entry['slices'][name]} slices)"
-                for name in cohort.classes.names
-            ]
-            logging.info("slices of %s: %s", split, ", ".join(parts))
+        _report(config, written)
+
+
+def channel_names(modalities: Sequence[str], slices_in: int) -> list[str]:
+    """Names of the network's input channels: the modalities, then those of the slices below and above."""
+    neighbours = ("", "@below", "@above")[:slices_in]
+    return [f"{modality}{where}" for where in neighbours for modality in modalities]
+
+
+def _check(config: Config) -> None:
+    """InputError for flags that cannot be met."""
+    if config.image_size % 16:
+        raise InputError(
+            f"--image_size={config.image_size} must be a multiple of 16 (four poolings); "
+            f"take {config.image_size // 16 * 16} or {(config.image_size // 16 + 1) * 16}"
+        )
+    if config.slices_in not in (1, 3):
+        raise InputError(
+            f"--slices_in={config.slices_in}: take 1, a slice alone, or 3, with the slices below and above it"
+        )
 
 
 def _assignment(config: Config, cohort: Cohort) -> dict[str, str]:
     """Which patient is in which split, as drawn or as --split_file says."""
-    if not config.split_file:
-        assignment = splits.split_patients(
-            cohort,
-            validation_fraction=config.validation_fraction,
-            test_fraction=config.test_fraction,
-            seed=config.seed,
-            test_counts=parse_counts(config.test_counts, "--test_counts"),
+    if config.split_file:
+        return _checked(
+            split_files.read_split_of(config.split_file, cohort), cohort, f"--split_file={config.split_file}"
         )
-        return _checked(assignment, cohort, f"--test_counts={','.join(config.test_counts)}")
-    assignment = split_files.read_split(config.split_file)
-    known = {patient.id for patient in cohort.patients}
-    for names, where in ((known - set(assignment), "--cohort only"), (set(assignment) - known, "the split only")):
-        if names:
-            others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-            raise InputError(
-                f"--split_file={config.split_file}: patient {sorted(names)[0]}{others} is in {where}; give the split "
-                "of this very cohort"
-            )
-    return _checked(assignment, cohort, f"--split_file={config.split_file}")
+    assignment = splits.split_patients(
+        cohort,
+        validation_fraction=config.validation_fraction,
+        test_fraction=config.test_fraction,
+        seed=config.seed,
+        test_counts=parse_counts(config.test_counts, "--test_counts"),
+    )
+    return _checked(assignment, cohort, f"--test_counts={','.join(config.test_counts)}")
 
 
 def _checked(assignment: dict[str, str], cohort: Cohort, flag: str) -> dict[str, str]:
@@ -137,78 +190,19 @@ def _checked(assignment: dict[str, str], cohort: Cohort, flag: str) -> dict[str,
     return assignment
 
 
-def _load(patient: Patient, config: Config, compare: bool = False):
-    """Reads a patient's slices: images [n, size, size, channels], masks [n, size, size, 1], tumour voxels cut off.
-
-    `compare` warns of a mask that lies elsewhere in space than its image.
-    """
-    read = [read_volume(patient.images[modality]) for modality in config.modalities]
-    volumes = [volume.voxels for volume in read]
-    for modality, volume in zip(config.modalities, volumes):
-        if volume.shape != volumes[0].shape:
-            raise InputError(
-                f"{patient.images[modality]}: shape {volume.shape}, but {config.modalities[0]} of the same patient has "
-                f"{volumes[0].shape}; resample one of them or leave it out of --modalities"
-            )
-    mask = read_mask(patient.mask, volumes[0].shape, read[0] if compare else None)
-    image = slicing.centre_crop_or_pad(slicing.as_displayed(np.stack(volumes, -1)), config.image_size)
-    cropped = slicing.centre_crop_or_pad(slicing.as_displayed(mask), config.image_size)
-    # [height, width, slices, channels] -> [slices, height, width, channels]
-    return np.moveaxis(image, 2, 0), np.moveaxis(cropped, 2, 0)[..., None], int(mask.sum()) - int(cropped.sum())
-
-
-def _write_slices(
-    config: Config,
-    cohort: Cohort,
-    assignment: Mapping[str, str],
-    *,
-    folder: Path,
-    mean: np.ndarray,
-    deviation: np.ndarray,
-) -> dict:
-    """Writes each split's shards; returns the counts that the report shows."""
-    size, classes = config.image_size, cohort.classes
-    tensors = {"image": ((size, size, len(config.modalities)), "float32"), "mask": ((size, size, 1), "uint8")}
-    written: Counter[tuple[str, str]] = Counter()  # slices by split and class
-    splitwise, empty, cut, fingerprints = {}, [], [], {}
-    for split in splits.SPLITS:
-        members, empty_masks = [patient for patient in cohort.patients if assignment[patient.id] == split], 0
-        with Writer(folder, split, tensors) as writer:
-            for patient in tqdm(members, f"slices of {split}", unit="patient"):
-                images, masks, lost = _load(patient, config, compare=True)
-                fingerprints[patient.id] = duplicates.fingerprint(np.moveaxis(images[..., 0], 0, 2))
-                normalised = (images - mean) / np.where(deviation > 0, deviation, 1.0)
-                for index, (image, mask) in enumerate(zip(normalised, masks)):
-                    writer.write(
-                        {"image": image, "mask": mask},
-                        patient.id,
-                        slice_index=index,
-                        label=classes.label(patient.label),
-                    )
-                    empty_masks += int(not mask.any())
-                written[split, patient.label] += len(images)
-                if not masks.any():
-                    empty.append(patient.id)
-                if lost:
-                    cut.append(f"{patient.id} ({lost} voxels)")
-        splitwise[split] = {
-            "patients": _by_class(cohort, Counter(patient.label for patient in members)),
-            "slices": _by_class(cohort, {name: written[split, name] for name in classes.names}),
-            "empty_masks": empty_masks,
-        }
-    _refuse_duplicates(fingerprints, assignment)
+def _report(config: Config, written: Mapping[str, Mapping[str, Written]]) -> None:
+    """Says what was written, and what may be wrong with it."""
+    everybody = {patient: one for part in written.values() for patient, one in part.items()}
+    empty = [patient for patient, one in everybody.items() if one.empty_slices == one.slices]
+    cut = [f"{patient} ({one.cut} voxels)" for patient, one in everybody.items() if one.cut]
     if empty:
         logging.warning("%d patients have an empty mask, which is legal: %s", len(empty), ", ".join(empty))
     if cut:
-        logging.warning("--image_size=%d cuts off tumour of %s", size, ", ".join(cut))
-    total = {name: sum(written[split, name] for split in splits.SPLITS) for name in classes.names}
-    return {
-        "patients": _by_class(cohort, Counter(patient.label for patient in cohort.patients)),
-        "slices": _by_class(cohort, total),
-        "split": splitwise,
-        "empty_mask_patients": empty,
-        "tumour_cut_off": cut,
-    }
+        logging.warning(
+            "--image_size=%d or --crop=%s cuts off tumour of %s", config.image_size, config.crop, ", ".join(cut)
+        )
+    for split, part in written.items():
+        logging.info("%s: %d patients, %d slices", split, len(part), sum(one.slices for one in part.values()))
 
 
 def _refuse_duplicates(fingerprints, assignment) -> None:
@@ -222,11 +216,6 @@ def _refuse_duplicates(fingerprints, assignment) -> None:
             f"(correlation {correlation:.4f}{others}): a patient under two names leaks from training into the test; "
             "keep one of the two"
         )
-
-
-def _by_class(cohort: Cohort, counts: Mapping[str, int]) -> dict[str, int]:
-    """Counts of each class, the positive one first, as tables show them."""
-    return {name: counts.get(name, 0) for name in cohort.classes.positive_first}
 
 
 def _digest(cohort: Cohort) -> str:

@@ -116,7 +116,7 @@ def run(config: Config) -> None:
             return
         tf.keras.utils.set_random_seed(config.seed)
         unet = build_unet(
-            len(record["figures"]["modalities"]),
+            len(record["figures"]["channels"]),
             config.unet_width,
             initializer=config.unet_initializer,
             prior=initial.head_prior(config.unet_initializer, record["figures"]),
@@ -130,7 +130,7 @@ def run(config: Config) -> None:
                 PRETRAINING_RATE,
             )
         if checkpoint:
-            _start_from(checkpoint, unet, modalities=record["figures"]["modalities"], config=config)
+            _start_from(checkpoint, unet, modalities=record["figures"]["channels"], config=config)
         start = unet_callbacks.CrossEntropyStart(_DICE[config.dice_over], config.unet_warmup_steps)
         steps = pipelines.steps_per_epoch(
             sum(record["figures"]["split"]["train"]["slices"].values()), config.unet_batch

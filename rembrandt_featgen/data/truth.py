@@ -1,0 +1,129 @@
+"""The true masks of a split on their volumes' own grids, and where the prepared slices lie in them.
+
+Slices are prepared on another grid than that of their volume (cropped, shrunk); a segmentation is measured on the
+volume's own. One compressed file a split, `truth-<split>.npz`, beside the store: a few kilobytes for each patient.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rembrandt_featgen.core.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Truth:
+    """The true mask of one patient.
+
+    Attributes:
+      patient: id.
+      mask: [slices, height, width] bool, as displayed, on the grid of the volume.
+      box, scaled: of `preparation.Geometry`, [4] and [2] int.
+      spacing: [3] mm, of slices, rows and columns.
+      areas: [slices] tumour pixels of each prepared slice.
+    """
+
+    patient: str
+    mask: np.ndarray
+    box: np.ndarray
+    scaled: np.ndarray
+    spacing: np.ndarray
+    areas: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Packed:
+    """A `Truth` whose mask is compressed."""
+
+    truth: Truth
+    shape: tuple[int, ...]
+    blob: bytes
+
+
+class TruthWriter:
+    """Collects the masks of a split, compressed, and writes them in the end."""
+
+    def __init__(self) -> None:
+        self._packed: list[_Packed] = []
+
+    def add(self, truth: Truth) -> None:
+        """Takes in a patient; the order is that of the store."""
+        blob = zlib.compress(np.packbits(truth.mask.astype(bool)).tobytes())
+        self._packed.append(_Packed(dataclasses.replace(truth, mask=np.zeros(0, bool)), truth.mask.shape, blob))
+
+    def write(self, folder: Path, split: str) -> None:
+        """Writes `truth-<split>.npz`."""
+        truths = [packed.truth for packed in self._packed]
+        np.savez_compressed(
+            _path(folder, split),
+            patients=np.array([truth.patient for truth in truths], str),
+            shapes=np.array([packed.shape for packed in self._packed], np.int64).reshape(-1, 3),
+            lengths=np.array([len(packed.blob) for packed in self._packed], np.int64),
+            masks=np.frombuffer(b"".join(packed.blob for packed in self._packed), np.uint8),
+            boxes=_stacked([truth.box for truth in truths], np.int32, 4),
+            scaled=_stacked([truth.scaled for truth in truths], np.int32, 2),
+            spacings=_stacked([truth.spacing for truth in truths], np.float64, 3),
+            areas=np.concatenate([np.zeros(0, np.int64), *(truth.areas for truth in truths)]).astype(np.int64),
+        )
+
+
+def truths(folder: Path, split: str) -> Iterator[Truth]:
+    """The patients of a split, in the order of the store.
+
+    Args:
+      folder: of the stage prepare_slices.
+      split: train, validation or test.
+
+    Raises:
+      InputError: the file is missing or damaged.
+    """
+    arrays = _read(folder, split)
+    ends = np.cumsum(arrays["lengths"])
+    last = np.cumsum(arrays["shapes"][:, 0])
+    for number, patient in enumerate(arrays["patients"]):
+        shape = tuple(arrays["shapes"][number])
+        blob = arrays["masks"][ends[number] - arrays["lengths"][number] : ends[number]].tobytes()
+        bits = np.unpackbits(np.frombuffer(zlib.decompress(blob), np.uint8), count=int(np.prod(shape)))
+        yield Truth(
+            patient=str(patient),
+            mask=bits.reshape(shape).astype(bool),
+            box=arrays["boxes"][number],
+            scaled=arrays["scaled"][number],
+            spacing=arrays["spacings"][number],
+            areas=arrays["areas"][last[number] - shape[0] : last[number]],
+        )
+
+
+def areas(folder: Path, split: str) -> np.ndarray:
+    """Tumour pixels of each prepared slice, [n] int64, in the order of the store; errors as for `truths`."""
+    return _read(folder, split)["areas"]
+
+
+def spacings(folder: Path, split: str) -> np.ndarray:
+    """Spacing of each volume of slices, rows and columns, [patients, 3] mm; errors as for `truths`."""
+    return _read(folder, split)["spacings"]
+
+
+def _path(folder: Path, split: str) -> Path:
+    return Path(folder) / f"truth-{split}.npz"
+
+
+def _read(folder: Path, split: str) -> dict[str, np.ndarray]:
+    path = _path(folder, split)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # numpy, zipfile and zlib have exceptions of their own for damaged files
+        raise InputError(
+            f"{path} is missing or damaged; delete {folder} so that its stage is done again (stages of version 0.1 "
+            "have no such file)"
+        ) from error
+
+
+def _stacked(rows: Sequence[np.ndarray], dtype, columns: int) -> np.ndarray:
+    return np.array(rows, dtype).reshape(-1, columns)
