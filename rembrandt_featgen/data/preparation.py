@@ -153,6 +153,21 @@ def describe(volume: tf.Tensor, preparation: Preparation) -> tf.Tensor:
     return tf.stack(rows)
 
 
+def kept_share(volume: tf.Tensor, geometry: Geometry, preparation: Preparation) -> tf.Tensor:
+    """Share of the foreground's voxels that lie in the prepared slices, float32 scalar; 1 where there is no foreground.
+
+    Args:
+      volume: as for `prepare`.
+      geometry: that `prepare` returned.
+      preparation: what was done.
+    """
+    thresholds = tf.stack([_threshold(_sorted(volume, channel)) for channel in range(volume.shape[-1])])
+    foreground = tf.reduce_sum(tf.cast(tf.reduce_any(volume > thresholds, -1), tf.float32), 0)  # [height, width]
+    kept = restore(tf.ones([1, preparation.size, preparation.size, 1]), geometry)[0, ..., 0] > 0.5
+    total = tf.reduce_sum(foreground)
+    return tf.where(total > 0.0, tf.reduce_sum(tf.where(kept, foreground, 0.0)) / tf.maximum(total, 1.0), 1.0)
+
+
 def content_box(volume: tf.Tensor) -> tf.Tensor:
     """Top, left, height and width of a volume's foreground with its margin, [4] int32; `volume` as in `prepare`."""
     thresholds = tf.stack([_threshold(_sorted(volume, channel)) for channel in range(volume.shape[-1])])

@@ -1,4 +1,4 @@
-"""Scoring of a trained U-Net, per slice and per patient."""
+"""Scoring of a trained U-Net: slices on the prepared grid as the paper does, volumes on their own."""
 
 from __future__ import annotations
 
@@ -7,17 +7,28 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.data.preparation import Geometry, restore
+from rembrandt_featgen.data.truth import Truth
 from rembrandt_featgen.measures.segmentation import mean_interval, over_volumes, volume_measures
-from rembrandt_featgen.segmentation import losses
+from rembrandt_featgen.segmentation import losses, postprocessing
+
+_SLICES = {"soft_dice_loss": losses.soft_dice_loss, "hard_dice": losses.hard_dice, "iou": losses.iou}
 
 
-def evaluate(predict: Callable[[tf.Tensor], np.ndarray], batches: Iterable[dict]) -> dict:
-    """Mean measures over slices, and hard dice over whole volumes of patients with its 95% t interval.
+def evaluate(
+    predict: Callable[[tf.Tensor], np.ndarray],
+    batches: Iterable[dict],
+    truths: Iterable[Truth],
+    *,
+    largest_component: bool = False,
+) -> dict:
+    """Mean measures over slices, and measures of whole volumes on their own grid.
 
     Args:
       predict: from images to probabilities.
-      batches: records with "image", "mask" and "patient".
+      batches: records with "image" and "mask", patient by patient.
+      truths: of these patients, in their order.
+      largest_component: of `postprocessing.mask_of`, for volumes; slices are measured as the network has them.
 
     Returns:
       soft_dice_loss, hard_dice, iou (means over slices, paper eqs. 3-5), patient_hard_dice (mean over patients that
@@ -26,47 +37,67 @@ def evaluate(predict: Callable[[tf.Tensor], np.ndarray], batches: Iterable[dict]
       three over the slices that have tumour, and their number; without_tumour: the number of the others, and
       nothing_predicted, the share of them in which nothing is predicted, which is what dice 1 stands for there.
     """
-    measures = {
-        "soft_dice_loss": losses.soft_dice_loss,
-        "hard_dice": losses.hard_dice,
-        "iou": losses.iou,
-    }
-    rows: dict[str, list] = {name: [] for name in [*measures, "patient", "overlap", "total", "tumour"]}
+    rows: dict[str, list] = {name: [] for name in [*_SLICES, "predicted", "tumour"]}
+    volumes = _Volumes(truths, largest_component)
     for batch in batches:
-        truth = tf.cast(batch["mask"], tf.float32)
+        mask = tf.cast(batch["mask"], tf.float32)
         probability = tf.constant(predict(batch["image"]))
-        for name, measure in measures.items():
-            rows[name].append(measure(truth, probability).numpy())
-        predicted = tf.cast(probability > 0.5, tf.float32)
-        rows["patient"].append(pipelines.text(batch["patient"].numpy()))
-        rows["overlap"].append(tf.reduce_sum(truth * predicted, (1, 2, 3)).numpy())
-        rows["total"].append(tf.reduce_sum(truth + predicted, (1, 2, 3)).numpy())
-        rows["tumour"].append(tf.reduce_sum(truth, (1, 2, 3)).numpy())
-    if not rows["patient"]:
+        for name, measure in _SLICES.items():
+            rows[name].append(measure(mask, probability).numpy())
+        rows["predicted"].append(tf.math.count_nonzero(probability > postprocessing.THRESHOLD, (1, 2, 3)).numpy())
+        rows["tumour"].append(tf.reduce_sum(mask, (1, 2, 3)).numpy())
+        volumes.add(probability)
+    if not rows["tumour"]:
         return {}
     columns = {name: np.concatenate(parts) for name, parts in rows.items()}
-    by_volume = volume_measures(
-        columns["patient"],
-        overlap=columns["overlap"],
-        predicted=columns["total"] - columns["tumour"],
-        tumour=columns["tumour"],
-    )
+    by_volume = volumes.measures()
     by_patient = {name: row["dice"] for name, row in by_volume.items()}
     dice = np.array(list(by_patient.values()))
     has_tumour = ~np.isnan(dice)
     some, empty = columns["tumour"] > 0, columns["tumour"] == 0
     return {
-        **{name: float(columns[name].mean()) for name in measures},
+        **{name: float(columns[name].mean()) for name in _SLICES},
         "patient_hard_dice": float(np.nanmean(dice)) if has_tumour.any() else np.nan,
         "patient_hard_dice_ci95": mean_interval(dice[has_tumour]),
-        "slices": len(columns["patient"]),
+        "slices": len(columns["tumour"]),
         "patients": len(by_patient),
         "by_patient": by_patient,
         "volumes": over_volumes(by_volume),
         "by_volume": by_volume,
-        "with_tumour": {"slices": int(some.sum()), **{name: _mean(columns[name][some]) for name in measures}},
-        "without_tumour": {"slices": int(empty.sum()), "nothing_predicted": _mean(columns["total"][empty] == 0)},
+        "with_tumour": {"slices": int(some.sum()), **{name: _mean(columns[name][some]) for name in _SLICES}},
+        "without_tumour": {"slices": int(empty.sum()), "nothing_predicted": _mean(columns["predicted"][empty] == 0)},
     }
+
+
+class _Volumes:
+    """Takes probabilities slice by slice, and compares each volume with its truth once it is whole."""
+
+    def __init__(self, truths: Iterable[Truth], largest_component: bool):
+        self._truths, self._largest = iter(truths), largest_component
+        self._truth: Truth | None = next(self._truths, None)
+        self._waiting: list[tf.Tensor] = []  # slices of the volume that is not whole yet
+        self._rows: list[tuple[str, int, int, int]] = []
+
+    def add(self, probability: tf.Tensor) -> None:
+        """Takes [n, size, size, 1], the next slices."""
+        self._waiting.append(probability)
+        while self._truth is not None and sum(map(len, self._waiting)) >= len(self._truth.mask):
+            gathered, count = tf.concat(self._waiting, 0), len(self._truth.mask)
+            self._compare(self._truth, gathered[:count])
+            self._truth, self._waiting = next(self._truths, None), [gathered[count:]]
+
+    def _compare(self, truth: Truth, probability: tf.Tensor) -> None:
+        geometry = Geometry(tf.constant(truth.mask.shape[1:]), tf.constant(truth.box), tf.constant(truth.scaled))
+        mask = postprocessing.mask_of(restore(probability, geometry).numpy()[..., 0], self._largest)
+        self._rows.append((truth.patient, int((mask & truth.mask).sum()), int(mask.sum()), int(truth.mask.sum())))
+
+    def measures(self) -> dict[str, dict[str, float]]:
+        """Patient id to `volume_measures`; ValueError where slices and truths do not fit each other."""
+        if self._truth is not None or any(map(len, self._waiting)):
+            raise ValueError("slices and true masks are not of the same volumes")
+        patients, *counts = zip(*self._rows)
+        overlap, predicted, tumour = (np.array(count) for count in counts)
+        return volume_measures(np.array(patients), overlap=overlap, predicted=predicted, tumour=tumour)
 
 
 def _mean(values: np.ndarray) -> float:

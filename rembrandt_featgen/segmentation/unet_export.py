@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
+from rembrandt_featgen.data.preparation import Geometry, Preparation, describe, kept_share
+from rembrandt_featgen.data.preparation import prepare as prepare_volume
+from rembrandt_featgen.data.preparation import restore as restore_volume
 from rembrandt_featgen.nn import saved_models, weights
+from rembrandt_featgen.segmentation.postprocessing import THRESHOLD
 from rembrandt_featgen.segmentation.unet import build_unet
+
+_BATCH = 8  # slices that run at a time
 
 
 def restore_unet(folder: Path, *, config: Mapping, slices: Mapping, precision: str) -> tf.keras.Model:
@@ -30,36 +36,90 @@ def segmenter(
     unet: tf.keras.Model,
     tap: tf.keras.Model,
     *,
-    mean: Sequence[float] | np.ndarray,
-    deviation: Sequence[float] | np.ndarray,
-    size: int,
+    preparation: Preparation,
     modalities: Sequence[str],
+    mirrored: bool = False,
+    settings: Mapping | None = None,
 ) -> tuple[tf.Module, dict]:
-    """U-Net with everything around it: raw slices of any size in, mask and features out.
+    """U-Net with everything around it: the raw slices of one whole volume in, mask and features out.
 
-    Signature `segment`: image [n, height, width, channels] float32, raw intensities -> mask [n, height, width, 1]
-    uint8, probability of the same shape float32 (both 0 outside the centre crop), feature [n, h, w, filters] float32
-    at the tap, modalities [channels] string.
+    Signature `segment`: image [n, height, width, channels] float32, raw intensities of all slices of a volume -> mask
+    [n, height, width, 1] uint8, probability of the same shape float32 (both 0 outside what was kept), feature [n, h, w,
+    filters] float32 at the tap, modalities [channels] string.
+
+    The same in three steps, so that a caller can show its progress: `prepare`: image -> slices [n, size, size, inputs],
+    full, box, scaled (`preparation.Geometry`), description and kept (`preparation.describe`, `preparation.kept_share`),
+    settings (JSON). `segment_slices`: slices, some of those -> probability on their grid, feature. `restore`:
+    probability, full, box, scaled -> probability on the volume's grid.
 
     Args:
-      unet: from normalised slices to probabilities, computing in float32.
+      unet: from prepared slices to probabilities, computing in float32.
       tap: the part of it that computes features.
-      mean, deviation: [channels] of the training patients.
-      size: side of the slices that it was trained on, pixels.
+      preparation: of the slices that it was trained on.
       modalities: names of the channels.
+      mirrored: whether probabilities are the mean over slices and their mirror images; features never are.
+      settings: what `predict` wants to know of the training, as JSON can hold it.
     """
     both = tf.keras.Model(unet.input, [unet.output, tap.output])
-    shift = tf.constant(mean, tf.float32)
-    divisor = tf.constant(np.where(np.asarray(deviation) > 0, deviation, 1.0), tf.float32)
-    names = tf.constant(list(modalities))
+    names, text = tf.constant(list(modalities)), tf.constant(json.dumps(settings or {}))
+    channels, inputs = len(modalities), unet.input_shape[-1]
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, unet.input_shape[-1]], tf.float32, name="image")])
+    def run(slices):
+        probability, feature = both(slices, training=False)
+        if mirrored:
+            other = unet(slices[:, :, ::-1], training=False)[:, :, ::-1]
+            probability = 0.5 * (probability + other)
+        return probability, feature
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, channels], tf.float32, name="image")])
     def segment(image):
-        height, width = tf.shape(image)[1], tf.shape(image)[2]
-        centre = tf.image.resize_with_crop_or_pad(image, size, size)
-        probability, feature = both((centre - shift) / divisor, training=False)
-        probability = tf.image.resize_with_crop_or_pad(probability, height, width)
-        mask = tf.cast(probability > 0.5, tf.uint8)
+        slices, geometry = prepare_volume(image, preparation)
+        probability, feature = _in_batches(run, slices)
+        probability = restore_volume(probability, geometry)
+        mask = tf.cast(probability > THRESHOLD, tf.uint8)
         return {"mask": mask, "probability": probability, "feature": feature, "modalities": names}
 
-    return saved_models.module_and_signatures(both.weights, segment=segment)
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, channels], tf.float32, name="image")])
+    def prepare(image):
+        slices, geometry = prepare_volume(image, preparation)
+        return {
+            "slices": slices,
+            **geometry._asdict(),
+            "description": describe(image, preparation),
+            "kept": kept_share(image, geometry, preparation),
+            "settings": text,
+        }
+
+    size = preparation.size
+    @tf.function(input_signature=[tf.TensorSpec([None, size, size, inputs], tf.float32, name="slices")])
+    def segment_slices(slices):
+        probability, feature = run(slices)
+        return {"probability": probability, "feature": feature}
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, size, size, 1], tf.float32, name="probability"),
+            tf.TensorSpec([2], tf.int32, name="full"),
+            tf.TensorSpec([4], tf.int32, name="box"),
+            tf.TensorSpec([2], tf.int32, name="scaled"),
+        ]
+    )
+    def restore(probability, full, box, scaled):
+        return {"probability": restore_volume(probability, Geometry(full, box, scaled))}
+
+    return saved_models.module_and_signatures(
+        both.weights, segment=segment, prepare=prepare, segment_slices=segment_slices, restore=restore
+    )
+
+
+def _in_batches(run, slices):
+    """Both outputs of `run` for all slices, `_BATCH` at a time; the last batch is filled up with copies of a slice."""
+    count = tf.shape(slices)[0]
+    batches = -(-count // _BATCH)
+    numbers = tf.minimum(tf.range(batches * _BATCH), count - 1)
+    outputs = tf.map_fn(
+        lambda batch: run(tf.gather(slices, batch)),
+        tf.reshape(numbers, [batches, _BATCH]),
+        fn_output_signature=(tf.float32, tf.float32),
+    )
+    return tuple(tf.reshape(output, tf.concat([[-1], tf.shape(output)[2:]], 0))[:count] for output in outputs)
