@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rembrandt_featgen.cohort import spacing
 from rembrandt_featgen.cohort.patients import Patient
 from rembrandt_featgen.cohort.volumes import Volume, read_mask, read_volume
 from rembrandt_featgen.core.errors import InputError
@@ -62,7 +63,7 @@ def stacked(volumes: Sequence[Volume]) -> np.ndarray:
 
 def spacing_of(volume: Volume) -> np.ndarray:
     """[3] mm between slices, rows and columns as displayed."""
-    return np.linalg.norm(volume.affine[:3, :3], axis=0)[[2, 1, 0]]
+    return spacing.of_affine(volume.affine)[[2, 1, 0]]
 
 
 def is_ct(modalities: Sequence[str], lowest: Sequence[float]) -> bool:

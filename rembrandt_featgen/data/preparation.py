@@ -88,7 +88,7 @@ class _Intensities(NamedTuple):
     threshold: tf.Tensor  # the foreground lies above
 
 
-def prepare(volume: tf.Tensor, preparation: Preparation) -> tuple[tf.Tensor, Geometry]:
+def prepare_volume(volume: tf.Tensor, preparation: Preparation) -> tuple[tf.Tensor, Geometry]:
     """Prepares the slices of one whole volume.
 
     Args:
@@ -120,7 +120,7 @@ def prepare_mask(mask: tf.Tensor, geometry: Geometry, preparation: Preparation) 
     return tf.cast(_fit(tf.cast(mask, tf.float32), geometry, preparation, pad=0.0) > 0.5, tf.uint8)
 
 
-def restore(probability: tf.Tensor, geometry: Geometry) -> tf.Tensor:
+def restore_volume(probability: tf.Tensor, geometry: Geometry) -> tf.Tensor:
     """Undoes the geometry: [slices, size, size, 1] float32 to [slices, height, width, 1], 0 where nothing was kept."""
     height, width = geometry.scaled[0], geometry.scaled[1]
     inside = tf.image.resize_with_crop_or_pad(probability, height, width)
@@ -136,7 +136,7 @@ def restore(probability: tf.Tensor, geometry: Geometry) -> tf.Tensor:
 def describe(volume: tf.Tensor, preparation: Preparation) -> tf.Tensor:
     """The shape of a volume's intensities: share of foreground, then `DESCRIBED` quantiles of it after normalisation.
 
-    Args and volume as for `prepare`.
+    Args and volume as for `prepare_volume`.
 
     Returns:
       [channels, 1 + number of quantiles] float32.
@@ -154,22 +154,22 @@ def describe(volume: tf.Tensor, preparation: Preparation) -> tf.Tensor:
 
 
 def kept_share(volume: tf.Tensor, geometry: Geometry, preparation: Preparation) -> tf.Tensor:
-    """Share of the foreground's voxels that lie in the prepared slices, float32 scalar; 1 where there is no foreground.
+    """Share of the foreground's voxels that lie in the prepared slices, float32 scalar; 1 where there are none.
 
     Args:
-      volume: as for `prepare`.
-      geometry: that `prepare` returned.
+      volume: as for `prepare_volume`.
+      geometry: that `prepare_volume` returned.
       preparation: what was done.
     """
     thresholds = tf.stack([_threshold(_sorted(volume, channel)) for channel in range(volume.shape[-1])])
     foreground = tf.reduce_sum(tf.cast(tf.reduce_any(volume > thresholds, -1), tf.float32), 0)  # [height, width]
-    kept = restore(tf.ones([1, preparation.size, preparation.size, 1]), geometry)[0, ..., 0] > 0.5
+    kept = restore_volume(tf.ones([1, preparation.size, preparation.size, 1]), geometry)[0, ..., 0] > 0.5
     total = tf.reduce_sum(foreground)
     return tf.where(total > 0.0, tf.reduce_sum(tf.where(kept, foreground, 0.0)) / tf.maximum(total, 1.0), 1.0)
 
 
 def content_box(volume: tf.Tensor) -> tf.Tensor:
-    """Top, left, height and width of a volume's foreground with its margin, [4] int32; `volume` as in `prepare`."""
+    """Top, left, height and width of the foreground of a volume [slices, height, width, channels], [4] int32."""
     thresholds = tf.stack([_threshold(_sorted(volume, channel)) for channel in range(volume.shape[-1])])
     return _box(tf.reduce_any(volume > thresholds, -1))
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from rembrandt_featgen.cohort.patients import Patient
 from rembrandt_featgen.data.patient_volumes import is_ct, read_patient
-from rembrandt_featgen.data.preparation import Preparation, content_box, prepare, size_for
+from rembrandt_featgen.data.preparation import Preparation, content_box, prepare_volume, size_for
 from rembrandt_featgen.data.slicing import Moments
 
 AUTO = "auto"
@@ -61,6 +61,6 @@ def choose_preparation(
     if normalise == "cohort":
         moments = Moments(channels)
         for patient in tqdm(training, "training patients' mean", unit="patient"):
-            moments.add(prepare(tf.constant(read_patient(patient, modalities).image), plain)[0].numpy())
+            moments.add(prepare_volume(tf.constant(read_patient(patient, modalities).image), plain)[0].numpy())
         mean, deviation = tuple(moments.mean().tolist()), tuple(moments.deviation().tolist())
     return Preparation(normalise, crop, fit, size, slices_in, mean, deviation)

@@ -15,7 +15,7 @@ from rembrandt_featgen.cohort import duplicates
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.data.patient_volumes import PatientVolume, read_patient
-from rembrandt_featgen.data.preparation import Preparation, describe, prepare, prepare_mask, restore
+from rembrandt_featgen.data.preparation import Preparation, describe, prepare_mask, prepare_volume, restore_volume
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.data.truth import Truth, TruthWriter
 
@@ -131,9 +131,9 @@ def _by_class(cohort: Cohort, counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _prepared(read: PatientVolume, patient: str, preparation: Preparation):
-    images, geometry = prepare(tf.constant(read.image), preparation)
+    images, geometry = prepare_volume(tf.constant(read.image), preparation)
     masks = prepare_mask(tf.constant(read.mask[..., np.newaxis]), geometry, preparation).numpy()
-    kept = restore(tf.ones([1, preparation.size, preparation.size, 1]), geometry).numpy()[..., 0] > 0.5
+    kept = restore_volume(tf.ones([1, preparation.size, preparation.size, 1]), geometry).numpy()[..., 0] > 0.5
     images, areas = images.numpy(), masks.sum((1, 2, 3), dtype=np.int64)
     truth = Truth(
         patient=patient,

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.data.preparation import Geometry, restore
+from rembrandt_featgen.data.preparation import Geometry, restore_volume
 from rembrandt_featgen.data.truth import Truth
 from rembrandt_featgen.measures.segmentation import mean_interval, over_volumes, volume_measures
+from rembrandt_featgen.measures.surfaces import surface_measures
 from rembrandt_featgen.segmentation import losses, postprocessing
 
 _SLICES = {"soft_dice_loss": losses.soft_dice_loss, "hard_dice": losses.hard_dice, "iou": losses.iou}
@@ -21,6 +22,7 @@ def evaluate(
     truths: Iterable[Truth],
     *,
     largest_component: bool = False,
+    in_mm: bool = False,
 ) -> dict:
     """Mean measures over slices, and measures of whole volumes on their own grid.
 
@@ -29,6 +31,7 @@ def evaluate(
       batches: records with "image" and "mask", patient by patient.
       truths: of these patients, in their order.
       largest_component: of `postprocessing.mask_of`, for volumes; slices are measured as the network has them.
+      in_mm: whether volumes get `surface_measures`, too: where the spacing is real.
 
     Returns:
       soft_dice_loss, hard_dice, iou (means over slices, paper eqs. 3-5), patient_hard_dice (mean over patients that
@@ -38,7 +41,7 @@ def evaluate(
       nothing_predicted, the share of them in which nothing is predicted, which is what dice 1 stands for there.
     """
     rows: dict[str, list] = {name: [] for name in [*_SLICES, "predicted", "tumour"]}
-    volumes = _Volumes(truths, largest_component)
+    volumes = _Volumes(truths, largest_component, in_mm)
     for batch in batches:
         mask = tf.cast(batch["mask"], tf.float32)
         probability = tf.constant(predict(batch["image"]))
@@ -72,11 +75,12 @@ def evaluate(
 class _Volumes:
     """Takes probabilities slice by slice, and compares each volume with its truth once it is whole."""
 
-    def __init__(self, truths: Iterable[Truth], largest_component: bool):
-        self._truths, self._largest = iter(truths), largest_component
+    def __init__(self, truths: Iterable[Truth], largest_component: bool, in_mm: bool):
+        self._truths, self._largest, self._in_mm = iter(truths), largest_component, in_mm
         self._truth: Truth | None = next(self._truths, None)
         self._waiting: list[tf.Tensor] = []  # slices of the volume that is not whole yet
         self._rows: list[tuple[str, int, int, int]] = []
+        self._surfaces: dict[str, dict[str, float]] = {}
 
     def add(self, probability: tf.Tensor) -> None:
         """Takes [n, size, size, 1], the next slices."""
@@ -87,17 +91,20 @@ class _Volumes:
             self._truth, self._waiting = next(self._truths, None), [gathered[count:]]
 
     def _compare(self, truth: Truth, probability: tf.Tensor) -> None:
-        geometry = Geometry(tf.constant(truth.mask.shape[1:]), tf.constant(truth.box), tf.constant(truth.scaled))
-        mask = postprocessing.mask_of(restore(probability, geometry).numpy()[..., 0], self._largest)
+        geometry = Geometry(*(tf.constant(part, tf.int32) for part in (truth.mask.shape[1:], truth.box, truth.scaled)))
+        mask = postprocessing.mask_of(restore_volume(probability, geometry).numpy()[..., 0], self._largest)
         self._rows.append((truth.patient, int((mask & truth.mask).sum()), int(mask.sum()), int(truth.mask.sum())))
+        if self._in_mm:
+            self._surfaces[truth.patient] = surface_measures(truth.mask, mask, truth.spacing)
 
     def measures(self) -> dict[str, dict[str, float]]:
-        """Patient id to `volume_measures`; ValueError where slices and truths do not fit each other."""
+        """Measures by patient; ValueError where slices and truths do not fit each other."""
         if self._truth is not None or any(map(len, self._waiting)):
             raise ValueError("slices and true masks are not of the same volumes")
         patients, *counts = zip(*self._rows)
         overlap, predicted, tumour = (np.array(count) for count in counts)
-        return volume_measures(np.array(patients), overlap=overlap, predicted=predicted, tumour=tumour)
+        by_volume = volume_measures(np.array(patients), overlap=overlap, predicted=predicted, tumour=tumour)
+        return {name: {**row, **self._surfaces.get(name, {})} for name, row in by_volume.items()}
 
 
 def _mean(values: np.ndarray) -> float:

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from rembrandt_featgen.data.preparation import Geometry, Preparation, describe, kept_share
-from rembrandt_featgen.data.preparation import prepare as prepare_volume
-from rembrandt_featgen.data.preparation import restore as restore_volume
+from rembrandt_featgen.data.preparation import (
+    Geometry,
+    Preparation,
+    describe,
+    kept_share,
+    prepare_volume,
+    restore_volume,
+)
 from rembrandt_featgen.nn import saved_models, weights
 from rembrandt_featgen.segmentation.postprocessing import THRESHOLD
 from rembrandt_featgen.segmentation.unet import build_unet
@@ -91,6 +96,7 @@ def segmenter(
         }
 
     size = preparation.size
+
     @tf.function(input_signature=[tf.TensorSpec([None, size, size, inputs], tf.float32, name="slices")])
     def segment_slices(slices):
         probability, feature = run(slices)

@@ -15,6 +15,7 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifier_export
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, registry, rundir
+from rembrandt_featgen.data.preparation import Preparation
 from rembrandt_featgen.features import encoders
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.generation.encoded_gan import EncodedGAN
@@ -69,10 +70,14 @@ def run(config: Config) -> None:
             "unet": unet_export.segmenter(
                 unet,
                 encoder,
-                mean=slices["mean"],
-                deviation=slices["deviation"],
-                size=records["prepare_slices"]["config"]["image_size"],
+                preparation=Preparation.of_record(slices["preparation"]),
                 modalities=slices["modalities"],
+                mirrored=records["train_unet"]["config"]["mirrored_inference"],
+                settings={
+                    "largest_component": records["train_unet"]["config"]["largest_component"],
+                    "spacing": slices["spacing"],
+                    "familiarity": slices["familiarity"],
+                },
             ),
             "generator": gan_export.generator(generator, Classes.of_record(records["train_generators"]["classes"])),
             "classifier": classifier_export.classifier(

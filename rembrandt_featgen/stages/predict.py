@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,16 @@ from tqdm import tqdm
 from rembrandt_featgen.cohort.volumes import Volume, read_volume, write_like
 from rembrandt_featgen.core import cli, folders, json_files
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import slicing
+from rembrandt_featgen.data import familiarity, patient_volumes, slicing
 from rembrandt_featgen.measures import classification
+from rembrandt_featgen.segmentation import postprocessing
+
+_LEAST_KEPT = 0.97  # of what is not background; less is warned of
+_OLDER = (
+    "--model_dir={}: these models were exported by another version of this program, whose signatures had other names; "
+    "export them anew by repeating their run with this version: python -m rembrandt_featgen.stages.pipeline with its "
+    "flags and another --run_dir"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,37 +50,107 @@ def run(config: Config) -> dict:
     if not config.mask.endswith((".nii", ".nii.gz")):
         raise InputError(f"--mask={config.mask} must end in .nii or .nii.gz")
     _check_outputs(config)
-    segment = _signature(config.model_dir, "unet", "segment")
-    classify = _signature(config.model_dir, "classifier", "classify")
-    volumes = _volumes(config, segment.structured_input_signature[1]["image"].shape[-1])
-    # [x, y, slices] of each modality -> [slices, height, width, channels]
-    slices = np.moveaxis(slicing.as_displayed(np.stack([volume.voxels for volume in volumes], -1)), 2, 0)
-    masks, probabilities = [], []
-    names: list[str] = []
-    for start in tqdm(range(0, len(slices), config.predict_batch), "predict", unit="batch"):
-        segmented = segment(image=tf.constant(slices[start : start + config.predict_batch]))
-        scores = classify(feature=segmented["feature"])
-        masks.append(segmented["mask"].numpy()[..., 0])
-        probabilities.append(scores["probability"].numpy())
-        names = [name.decode() for name in scores["classes"].numpy()]
-    mask = slicing.as_stored(np.moveaxis(np.concatenate(masks), 0, 2))
-    write_like(config.mask, mask, volumes[0])
-    per_slice = np.concatenate(probabilities)  # [slices, classes]
-    of_patient = _of_patient(per_slice)
-    result = {
+    prepare, run_unet, restore = _signatures(config.model_dir, "unet", ("prepare", "segment_slices", "restore"))
+    (classify,) = _signatures(config.model_dir, "classifier", ("classify",))
+    volumes = _volumes(config, prepare.structured_input_signature[1]["image"].shape[-1])
+    segmented = segment(
+        volumes,
+        prepare=prepare,
+        segment_slices=run_unet,
+        restore=restore,
+        classify=classify,
+        batch=config.predict_batch,
+    )
+    warnings = segmented.warnings
+    for warning in warnings:
+        logging.warning("%s: %s", config.image[0], warning)
+    stored = slicing.as_stored(np.moveaxis(segmented.mask, 0, 2)).astype(np.uint8)
+    write_like(config.mask, stored, volumes[0])
+    of_patient = _of_patient(segmented.per_slice)
+    voxels, by_class = int(stored.sum()), dict(zip(segmented.classes, of_patient.tolist()))
+    result: dict = {
         "image": list(config.image),
         "mask": config.mask,
-        "label": names[int(np.argmax(of_patient))],
-        "probability": dict(zip(names, of_patient.tolist())),
-        "tumour_voxels": int(mask.sum()),
-        "probability_by_slice": {name: per_slice[:, label].tolist() for label, name in enumerate(names)},
+        "label": segmented.classes[int(np.argmax(of_patient))],
+        "probability": by_class,
+        "tumour_voxels": voxels,
+        "tumour_ml": None,
+        "warnings": warnings,
+        "probability_by_slice": {
+            name: segmented.per_slice[:, label].tolist() for label, name in enumerate(segmented.classes)
+        },
     }
+    size = f"{voxels} voxels"
+    if segmented.spacing_is_real:
+        result["tumour_ml"] = voxels * float(np.prod(patient_volumes.spacing_of(volumes[0]))) / 1000.0
+        size += f", {result['tumour_ml']:.1f} ml"
     if config.result:
         json_files.write_json(Path(config.result), result)
-    logging.info("mask: %s (%d voxels of tumour)", config.mask, result["tumour_voxels"])
-    shown = ", ".join(f"{name} {probability:.3f}" for name, probability in zip(names, of_patient))
-    print(f"{result['label']}: probabilities {shown} (mean log-odds of {len(per_slice)} slices)")
+    logging.info("mask: %s (%s of tumour)", config.mask, size)
+    shown = ", ".join(f"{name} {probability:.3f}" for name, probability in by_class.items())
+    print(f"{result['label']}: probabilities {shown} (mean log-odds of {len(segmented.per_slice)} slices)")
     return result
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Segmented:
+    """What the models make of a volume.
+
+    Attributes:
+      mask: [slices, height, width] bool, as displayed.
+      per_slice: [slices, classes] probabilities.
+      classes: their names.
+      spacing_is_real: of the cohort that was trained on.
+      warnings: in which ways the volume is unlike those.
+    """
+
+    mask: np.ndarray
+    per_slice: np.ndarray
+    classes: list[str]
+    spacing_is_real: bool
+    warnings: list[str]
+
+
+def segment(volumes: Sequence[Volume], *, prepare, segment_slices, restore, classify, batch: int) -> Segmented:
+    """Segments and classifies a volume by the signatures of the exported models.
+
+    Args:
+      volumes: one for each channel.
+      prepare, segment_slices, restore: of the U-Net, see `unet_export.segmenter`.
+      classify: of the classifier.
+      batch: slices that are computed at a time.
+    """
+    image = tf.constant(patient_volumes.stacked(volumes))
+    prepared = prepare(image=image)
+    settings = json.loads(prepared["settings"].numpy())
+    slices, probabilities, per_slice = prepared["slices"], [], []
+    names: list[str] = []
+    for start in tqdm(range(0, len(slices), batch), "predict", unit="batch"):
+        segmented = segment_slices(slices=slices[start : start + batch])
+        scores = classify(feature=segmented["feature"])
+        probabilities.append(segmented["probability"])
+        per_slice.append(scores["probability"].numpy())
+        names = [name.decode() for name in scores["classes"].numpy()]
+    geometry = {name: prepared[name] for name in ("full", "box", "scaled")}
+    probability = restore(probability=tf.concat(probabilities, 0), **geometry)["probability"].numpy()[..., 0]
+    warnings = []
+    kept = settings.get("familiarity")
+    if kept:
+        shape, spacing = image.shape[:3], patient_volumes.spacing_of(volumes[0])
+        reasons = familiarity.unlike(kept, prepared["description"].numpy(), shape=tuple(shape), spacing=spacing)
+        warnings += [f"unlike the training volumes: {reason}" for reason in reasons]
+    if float(prepared["kept"]) < _LEAST_KEPT:
+        warnings.append(
+            f"{1.0 - float(prepared['kept']):.0%} of what is not background lies outside the part that the model looks "
+            "at; tumour there is not found: crop the volume around the head or body first"
+        )
+    return Segmented(
+        mask=postprocessing.mask_of(probability, settings.get("largest_component", False)),
+        per_slice=np.concatenate(per_slice),
+        classes=names,
+        spacing_is_real=settings.get("spacing", {}).get("real", False),
+        warnings=warnings,
+    )
 
 
 def _of_patient(per_slice: np.ndarray) -> np.ndarray:
@@ -112,8 +192,8 @@ def _check_outputs(config: Config) -> None:
         taken.add(place)
 
 
-def _signature(folder: str, name: str, signature: str):
-    """A signature of an exported model, such as the classifier's `classify`."""
+def _signatures(folder: str, name: str, signatures: Sequence[str]) -> list:
+    """Signatures of an exported model, such as the classifier's `classify`."""
     path = Path(folder) / name
     if not (path / "saved_model.pb").is_file():
         raise InputError(
@@ -125,20 +205,21 @@ def _signature(folder: str, name: str, signature: str):
         raise InputError(
             f"--model_dir={folder}: {path} cannot be loaded ({type(error).__name__}); export it again"
         ) from error
-    if signature not in model.signatures:
-        raise InputError(
-            f"--model_dir={folder}: the SavedModel in {path} has no signature {signature}; give the export/ folder of "
-            "a finished run"
-        )
-    function = model.signatures[signature]
-    if signature == "classify" and "classes" not in function.structured_outputs:
-        raise InputError(
-            f"--model_dir={folder}: these models were exported by version 0.1 of this program, whose signatures had "
-            "other names; export them anew by repeating their run with this version: python -m "
-            "rembrandt_featgen.stages.pipeline with its flags and another --run_dir"
-        )
-    function.keeps_alive = model  # its variables go with it
-    return function
+    functions = []
+    for signature in signatures:
+        if signature not in model.signatures:
+            if {"segment", "classify"} & set(model.signatures):
+                raise InputError(_OLDER.format(folder))
+            raise InputError(
+                f"--model_dir={folder}: the SavedModel in {path} has no signature {signature}; give the export/ folder "
+                "of a finished run"
+            )
+        function = model.signatures[signature]
+        if signature == "classify" and "classes" not in function.structured_outputs:
+            raise InputError(_OLDER.format(folder))
+        function.keeps_alive = model  # its variables go with it
+        functions.append(function)
+    return functions
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import duplicates, layouts, split_files, splits
+from rembrandt_featgen.cohort import duplicates, layouts, spacing, split_files, splits
 from rembrandt_featgen.cohort.classes import parse_counts
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir
@@ -64,6 +64,12 @@ class Config:
     )
     slices_in: int = cli.flag(
         1, "Slices that the U-Net sees at a time: 1, or 3 with the ones below and above as further channels.", minimum=1
+    )
+    spacing: str = cli.flag(
+        AUTO,
+        "Whether the files' voxel spacing is real, so that mm and ml mean something; 'auto' doubts 1 x 1 x 1 mm in all "
+        "files, unless volumes are as high as a head.",
+        choices=spacing.CHOICES,
     )
     test_fraction: float = cli.flag(
         0.1, "Share of each class's patients kept for the test.", minimum=0.01, maximum=0.9, source="paper 3.4"
@@ -123,6 +129,10 @@ def run(config: Config) -> None:
         )
         split_files.write_split(stage.path / "split.json", assignment, cohort)
         trained = list(written["train"].values())
+        judgement = spacing.judge(
+            [one.spacing for one in trained], [one.shape[1:] + one.shape[:1] for one in trained], config.spacing
+        )
+        logging.info("spacing is %s: %s", "real" if judgement.real else "unknown", judgement.why)
         tensorboard.complete(
             stage,
             source=str(config.cohort),
@@ -133,6 +143,7 @@ def run(config: Config) -> None:
             deviation=preparation.deviation,
             tumour_prior=sum(one.tumour for one in trained) / sum(one.pixels for one in trained),
             modalities=config.modalities,
+            spacing=judgement._asdict(),
             familiarity=familiarity.familiarity(
                 [one.description for one in trained],
                 shapes=[one.shape for one in trained],

@@ -18,10 +18,11 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import stages
+from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.data import pipelines, truth
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.interpretation import samples
 from rembrandt_featgen.nn import inference, mixed_precision, resumable_fit, tensorboard
@@ -30,6 +31,7 @@ from rembrandt_featgen.segmentation import (
     class_aware,
     initial,
     losses,
+    postprocessing,
     pretrained,
     scoring,
     tensorlayer_files,
@@ -104,6 +106,10 @@ class Config:
         minimum=0.0,
         source="paper 4.1",
     )
+    mirrored_inference: bool = cli.flag(
+        False, "Whether a slice's probabilities are the mean of its own and its left-right mirror image's."
+    )
+    largest_component: bool = cli.flag(False, "Whether only the largest part of a volume's predicted mask is kept.")
 
 
 def run(config: Config) -> None:
@@ -163,9 +169,16 @@ def run(config: Config) -> None:
             extra=[start, unet_callbacks.SegmentationImages(stage.logs, shown.images, shown.masks[..., np.newaxis])],
         )
         predict = inference.runner(unet)
+        predict = postprocessing.mirrored(predict) if config.mirrored_inference else predict
         table = {
-            split: scoring.evaluate(predict, pipelines.slices(slices, split, config.unet_batch))
-            for split in ("train", "validation", "test")
+            split: scoring.evaluate(
+                predict,
+                pipelines.slices(slices, split, config.unet_batch),
+                truth.truths(slices, split),
+                largest_component=config.largest_component,
+                in_mm=record["figures"]["spacing"]["real"] and split == "test",
+            )
+            for split in splits.SPLITS
         }
         _save_overlays(stage.path / "overlays.npz", unet, slices)
         tensorboard.complete(stage, segmentation=table, parameters=unet.count_params(), **trained)

@@ -10,6 +10,7 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import json_files, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.data.preparation import Preparation
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import crops, encoders, streams
@@ -93,7 +94,10 @@ def test_what_is_exported_cuts_its_own_crops(run_dir, tmp_path):
     unet = thresholding_unet()
     encoder = encoders.encoder(unet, run_dir / "features")
     module, signatures = unet_export.segmenter(
-        unet, encoder, mean=[0.0], deviation=[1.0], size=SIZE, modalities=["flair"]
+        unet,
+        encoder,
+        preparation=Preparation("cohort", "none", "crop", SIZE, 1, (0.0,), (1.0,)),
+        modalities=["flair"],
     )
     tf.saved_model.save(module, str(tmp_path / "unet"), signatures)
     images = np.stack([record["image"] for record in Store(run_dir / "slices", "test").dataset().as_numpy_iterator()])

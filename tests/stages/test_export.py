@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from rembrandt_featgen.classification import classifier_export, classifiers
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.data.preparation import Preparation
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.generation.gan import build_gan
 from rembrandt_featgen.generation.gan_spec import GanSpec
@@ -28,9 +29,7 @@ def folder(tmp_path):
         "unet": unet_export.segmenter(
             unet,
             tap_model(unet, "conv5"),
-            mean=[100.0, 7.0],
-            deviation=[25.0, 0.0],
-            size=32,
+            preparation=Preparation("cohort", "none", "crop", 32, 1, (100.0, 7.0), (25.0, 0.0)),
             modalities=("flair", "t1"),
         ),
         "generator": gan_export.generator(gan, Classes.of(GRADES)),

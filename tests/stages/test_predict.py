@@ -16,10 +16,30 @@ SHAPE = (6, 5, 4)  # of the volume
 class Unet(tf.Module):
     """Finds what is above 100; a slice's feature is its mean."""
 
+    def __init__(self, settings=None, kept=1.0):
+        super().__init__()
+        self.settings, self.kept = tf.constant(json.dumps(settings or {})), tf.constant(kept)
+
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, name="image")])
-    def segment(self, image):
-        mask = tf.cast(image > 100.0, tf.uint8)
-        return {"mask": mask, "feature": tf.reduce_mean(image, [1, 2], keepdims=True)}
+    def prepare(self, image):
+        full = tf.shape(image)[1:3]
+        geometry = {"full": full, "box": tf.concat([[0, 0], full], 0), "scaled": full}
+        description = tf.reduce_mean(image, keepdims=True)[0, 0]
+        return {"slices": image, "description": description, "kept": self.kept, "settings": self.settings, **geometry}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, name="slices")])
+    def segment_slices(self, slices):
+        probability = tf.cast(slices > 100.0, tf.float32)
+        return {"probability": probability, "feature": tf.reduce_mean(slices, [1, 2], keepdims=True)}
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, None, 1], tf.float32, name="probability"),
+            *(tf.TensorSpec([size], tf.int32, name=name) for name, size in (("full", 2), ("box", 4), ("scaled", 2))),
+        ]
+    )
+    def restore(self, probability, full, box, scaled):
+        return {"probability": probability, "unused": full + scaled + box[2:]}
 
 
 class Classifier(tf.Module):
@@ -49,9 +69,13 @@ def image(tmp_path):
     return tmp_path / "image.nii", voxels
 
 
+def _signatures(unet):
+    return {"prepare": unet.prepare, "segment_slices": unet.segment_slices, "restore": unet.restore}
+
+
 def _config(tmp_path, image, classifier, unet=None, **changes):
     unet = unet or Unet()
-    tf.saved_model.save(unet, str(tmp_path / "export/unet"), {"segment": unet.segment})
+    tf.saved_model.save(unet, str(tmp_path / "export/unet"), _signatures(unet))
     tf.saved_model.save(classifier, str(tmp_path / "export/classifier"), {"classify": classifier.classify})
     settings = {"result": str(tmp_path / "result.json"), "predict_batch": 3, **changes}
     return predict.Config(str(tmp_path / "export"), (str(image),), str(tmp_path / "mask.nii.gz"), **settings)
@@ -86,7 +110,7 @@ def test_result_by_name_of_class(names, slopes, image, tmp_path, capsys):
 
 
 def test_models_of_before_are_refused(image, tmp_path):
-    with pytest.raises(InputError, match="exported by version 0.1 of this program.*stages.pipeline") as caught:
+    with pytest.raises(InputError, match="exported by another version of this program.*stages.pipeline") as caught:
         predict.run(_config(tmp_path, image[0], Before()))
     assert len(str(caught.value).splitlines()) == 1
     assert not (tmp_path / "mask.nii.gz").exists()
