@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,9 @@ from rembrandt_featgen.evaluation import out_of_fold_runs, predictions
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
 from rembrandt_featgen.evaluation.predictions import Prediction
 from rembrandt_featgen.generation.gan_kinds import KINDS
-from rembrandt_featgen.measures.segmentation import mean_interval
+from rembrandt_featgen.measures.segmentation import mean_interval, over_volumes
+
+_WORST = 3  # patients who are named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,22 +106,45 @@ def fold_record(fold: Fold) -> dict:
 
 
 def segmentation(folds: Sequence[Fold]) -> dict:
-    """Means over folds, each slice tested out of fold; hard dice of a patient is the mean over its runs."""
-    measured = [fold.records["train_unet"]["figures"]["segmentation"]["test"] for fold in folds]
-    means = {
-        name: float(np.mean([table[name] for table in measured])) for name in ("soft_dice_loss", "hard_dice", "iou")
-    }
+    """Means over folds, each slice tested out of fold; measures of a patient's volume are the mean over its runs.
+
+    Returns:
+      What `scoring.evaluate` says of a split, without by_patient and by_volume; "worst", the three pairs of patient
+      and dice of the lowest dice.
+    """
+    tables = [fold.records["train_unet"]["figures"]["segmentation"]["test"] for fold in folds]
     by_patient: dict[str, list[float]] = {}
-    for table in measured:
+    by_volume: dict[str, list[dict]] = {}
+    for table in tables:
         for patient, dice in table["by_patient"].items():
             if dice is not None:
                 by_patient.setdefault(patient, []).append(dice)
+        for patient, row in (table.get("by_volume") or {}).items():
+            by_volume.setdefault(patient, []).append(row)
     dice = np.array([np.mean(values) for values in by_patient.values()])
-    return {
-        **means,
+    volumes = {patient: _means(rows) for patient, rows in by_volume.items()}
+    found: dict = {
+        **_means([{name: table[name] for name in ("soft_dice_loss", "hard_dice", "iou")} for table in tables]),
         "patient_hard_dice": float(dice.mean()) if len(dice) else None,
         "patient_hard_dice_ci95": mean_interval(dice),
+        "worst": sorted(zip(by_patient, dice.tolist()), key=operator.itemgetter(1))[:_WORST],
     }
+    if volumes:
+        found["volumes"] = over_volumes(volumes)
+    for key in ("with_tumour", "without_tumour"):
+        if parts := [table[key] for table in tables if table.get(key)]:
+            found[key] = {**_means(parts), "slices": sum(part["slices"] for part in parts)}
+    return found
+
+
+def _means(rows: Sequence[Mapping[str, float | None]]) -> dict[str, float]:
+    """Mean of each number over the rows in which it is known; NaN where it is in none."""
+    found = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = np.array([row.get(name) for row in rows], float)
+        values = values[np.isfinite(values)]
+        found[name] = float(values.mean()) if len(values) else np.nan
+    return found
 
 
 def generators(folds: Sequence[Fold]) -> list[dict]:

@@ -48,7 +48,7 @@ def report(record: dict, folds: Sequence[Fold], checks: dict, *, draws: int, see
             study_folds.add_folds(row, folds)
             row["power"] = arm_table.power(runs[row["arm"]], sum(row["n"].values()))
     cohort, generators = folds[0].records["prepare_slices"]["figures"], study_folds.generators(folds)
-    settings = record["config"]
+    settings, segmentation = record["config"], study_folds.segmentation(folds)
     return {
         "classes": classes.record,
         "cohort": {
@@ -56,6 +56,7 @@ def report(record: dict, folds: Sequence[Fold], checks: dict, *, draws: int, see
             "slices": cohort["slices"],
             "source": settings["cohort"],
             "empty_mask_patients": len(cohort["empty_mask_patients"]),
+            "spacing": cohort.get("spacing"),
             "sites": dict(sorted(Counter(record["figures"]["sites"].values()).items())),
         },
         "cross_validation": {
@@ -67,7 +68,7 @@ def report(record: dict, folds: Sequence[Fold], checks: dict, *, draws: int, see
             "validation_fraction": settings["validation_fraction"],
             "fold_records": [study_folds.fold_record(fold) for fold in folds],
         },
-        "segmentation": {"test": study_folds.segmentation(folds)},
+        "segmentation": {"test": segmentation},
         "arms": rows,
         "reference": {
             "arm": reference,
@@ -153,6 +154,9 @@ def _warnings(folds: Sequence[Fold], cohort: dict, *, rows: Sequence[dict], gene
     unsure = [row["arm"] for row in rows if row["unit"] == "patient" and row["ci95"]["balanced_accuracy"][0] <= 0.5]
     if unsure:
         lines.append(f"Not shown to be above chance (interval reaches 0.5): {', '.join(unsure)}.")
+    collapsed = sum(bool(fold.records["train_unet"]["figures"].get("collapses")) for fold in folds)
+    if collapsed:
+        lines.append(f"In {collapsed} of {len(folds)} folds the U-Net collapsed to predicting next to no tumour.")
     last = sum(
         fold.records["train_unet"]["figures"]["best_epoch"] + 1 == fold.records["train_unet"]["config"]["unet_epochs"]
         for fold in folds

@@ -106,9 +106,17 @@ def of_evaluation(report: Mapping) -> dict[str, Answer]:
         "cluster_results": not_done("folds mix the sites."),
         "failures": not_done("patients who were misclassified were not examined one by one."),
     }
+    segmented = records.dig(report, "segmentation", "test")
+    of_volumes = [m.title for m in measure_titles.segmentation_measures([records.dig(segmented, "volumes")])]
+    if named := records.named_values(records.dig(segmented, "worst")):
+        worst = ", ".join(f"{name} {dice:.2f}" for name, dice in named)
+        text = f"Patients segmented worst, by dice of the volume: {worst}. Those misclassified: not one by one."
+        answers["failures"] = Answer(PARTLY, text)
     if shown:
         diagrams = "; reliability diagrams" if records.entries(report, "reliability") else ""
-        answers["measures"] = Answer(REPORTED, f"{', '.join(shown)}{diagrams}. Clinical utility was not examined.")
+        volumes = f" Segmentation, per volume: {', '.join(of_volumes)}." if of_volumes else ""
+        text = f"{', '.join(shown)}{diagrams}.{volumes} Clinical utility was not examined."
+        answers["measures"] = Answer(REPORTED, text)
     if any(records.bounds(row, "balanced_accuracy") for row in rows):
         tested = any(p is not None for p in tests)
         text = "95% intervals by a bootstrap over patients, paired for differences; "

@@ -9,7 +9,7 @@ from pathlib import Path
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.interpretation import explanations, network_outputs, samples
 from rembrandt_featgen.interpretation.artifacts import SYNTHETIC, Artifacts
-from rembrandt_featgen.reporting import attribution_figures, paper_figures
+from rembrandt_featgen.reporting import attribution_figures, paper_figures, unet_figures
 from rembrandt_featgen.reporting.drawing import Figure
 from rembrandt_featgen.reporting.panels import grid
 
@@ -73,7 +73,8 @@ def _augmentations(run: Artifacts) -> Figure:
 
 def _unet_curves(run: Artifacts) -> Figure:
     history = json_files.read_json(run.folders["train_unet"] / "history.json")
-    return paper_figures.unet_curves(history, run.records["train_unet"]["figures"]["best_epoch"])
+    figures = run.records["train_unet"]["figures"]
+    return unet_figures.unet_curves(history, figures["best_epoch"], figures.get("collapses", ()))
 
 
 def _before_and_after(run: Artifacts) -> Figure:

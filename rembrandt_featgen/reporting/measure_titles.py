@@ -1,8 +1,8 @@
-"""Measures of arms and generators: their titles, and how to read them."""
+"""Measures of arms, generators and segmentation: their titles, and how to read them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -31,6 +31,22 @@ MEMORISATION_MEASURES = (
     ),
     Measure("memorisation.p_value", "p, nearer than unseen patients", "", words="one-sided, over unseen patients"),
 )
+
+SEGMENTATION_MEASURES = (
+    Measure("dice", "Dice", "higher"),
+    Measure("iou", "IOU", "higher"),
+    Measure("sensitivity", "Sensitivity", "higher", words="share of the true tumour that is found"),
+    Measure("precision", "Precision", "higher", words="share of the predicted tumour that is true"),
+    Measure("volume_error", "Volume error", "", words="predicted less true volume, over the true; 0 is right"),
+    Measure("hausdorff95_mm", "95% Hausdorff distance, mm", "lower", words="where both have tumour", form=".1f"),
+    Measure("surface_distance_mm", "Mean surface distance, mm", "lower", words="where both have tumour", form=".2f"),
+)
+
+
+def segmentation_measures(tables: Iterable[object]) -> tuple[Measure, ...]:
+    """Measures of whole volumes that any of some tables holds, each a mapping by their keys (or None)."""
+    known = {key for table in tables if isinstance(table, Mapping) for key in table}
+    return tuple(measure for measure in SEGMENTATION_MEASURES if measure.key in known)
 
 
 def arm_measures(names: Sequence[str]) -> tuple[Measure, ...]:

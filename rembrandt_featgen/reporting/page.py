@@ -15,7 +15,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
-from rembrandt_featgen.reporting import records
+from rembrandt_featgen.reporting import measure_titles, records
 from rembrandt_featgen.reporting.drawing import DPI, Figure
 
 MISSING = "not recorded in this run"
@@ -80,6 +80,12 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters.update(
         number=number, signed=signed, interval=interval, count=count, total=records.total, setting=setting
+    )
+    environment.filters.update(
+        whole_volumes=lambda splits: records.parts(splits, "volumes"),
+        split_slices=lambda splits: records.having(splits, "with_tumour", "without_tumour"),
+        segmentation_measures=measure_titles.segmentation_measures,
+        pairs_of=records.named_values,
     )
     return environment
 

@@ -69,23 +69,6 @@ def augmentations(
     )
 
 
-def unet_curves(history: Mapping[str, Sequence[float]], best_epoch: int) -> Figure:
-    """Fig. 6: measures of the U-Net by epoch.
-
-    Args:
-      history: name to values by epoch, those of validation with "val_" before.
-      best_epoch: index from 0.
-    """
-    titles = {"soft_dice_loss": "Soft-dice loss", "hard_dice": "Hard dice", "iou": "IOU"}
-    panels = {title: {"training": history[k], "validation": history[f"val_{k}"]} for k, title in titles.items()}
-    return Figure(
-        run_figures.training_curves(panels, best_epoch),
-        "Soft-dice loss, hard dice and IOU of the U-Net on training and validation slices over "
-        f"{len(history['iou'])} epochs, with a line at the best epoch, {best_epoch + 1}.",
-        "Fig. 6: training of the U-Net; the vertical line marks the epoch whose weights are used.",
-    )
-
-
 def before_and_after(
     images: np.ndarray,
     truths: np.ndarray,

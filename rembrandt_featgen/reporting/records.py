@@ -133,6 +133,24 @@ def best(rows: Sequence[Mapping]) -> Mapping | None:
     return max(known, key=lambda pair: pair[0], default=(None, None))[1]
 
 
+def parts(splits, key: str) -> dict[str, Mapping]:
+    """Split to the mapping below `key`, of the splits that have one."""
+    found = {split: dig(entry, key) for split, entry in splits.items()} if isinstance(splits, Mapping) else {}
+    return {split: entry for split, entry in found.items() if isinstance(entry, Mapping)}
+
+
+def having(splits, *keys: str) -> dict[str, Mapping]:
+    """Split to its entry, of the splits that have a mapping below any of `keys`."""
+    named = {split for key in keys for split in parts(splits, key)}
+    return {split: entry for split, entry in splits.items() if split in named} if named else {}
+
+
+def named_values(listed) -> list[tuple[str, float]]:
+    """Pairs of a name and a number; what is neither is left out."""
+    pairs = [entry for entry in listed if isinstance(entry, Sequence) and len(entry) == 2] if listed else []
+    return [(str(name), number) for name, one in pairs if (number := finite(one)) is not None]
+
+
 def copied(generator: Mapping) -> list[tuple[str, int]]:
     """Patients whom a generator copies most, and the number of near copies of each."""
     listed = dig(generator, "memorisation", "most_copied") or []

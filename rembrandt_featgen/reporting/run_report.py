@@ -11,7 +11,7 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.evaluation import comparison, predictions
 from rembrandt_featgen.features import crop_cnn, crops
-from rembrandt_featgen.reporting import gallery, run_figures
+from rembrandt_featgen.reporting import gallery, run_figures, unet_figures
 from rembrandt_featgen.reporting.drawing import Figure
 
 _FEW_PATIENTS = 20  # of a class, below which intervals are wide
@@ -40,6 +40,7 @@ def collect(records: Mapping[str, Mapping], classes: Classes) -> dict:
                 "split": slices["split"],
                 "source": slices["source"],
                 "empty_mask_patients": len(slices["empty_mask_patients"]),
+                "spacing": slices.get("spacing"),
             },
             "segmentation": figures["train_unet"]["segmentation"],
             "generator": {
@@ -79,6 +80,8 @@ def warnings(records: Mapping[str, Mapping]) -> list[str]:
             f"The U-Net segments poorly (mean dice of test volumes {dice:.2f}), so its features may say little about "
             "the tumour."
         )
+    if collapsed := unet_figures.collapse_sentence(figures["train_unet"].get("collapses", ())):
+        lines.append(collapsed)
     if figures["train_unet"]["best_epoch"] + 1 == records["train_unet"]["config"]["unet_epochs"]:
         lines.append("The U-Net's last epoch was its best: it may improve with more --unet_epochs.")
     wanted = records["generate_synthetic"]["config"]["synthetic_per_class"]
@@ -100,7 +103,10 @@ def figures_of_page(
       report: what report.json holds.
       classes: of the run.
     """
-    shown: dict[str, Figure | bytes] = {"overlays": _overlays(folders["train_unet"] / "overlays.npz", classes)}
+    overlays = folders["train_unet"] / "overlays.npz"
+    shown: dict[str, Figure | bytes] = {"overlays": unet_figures.shown_slices(overlays, classes)}
+    if worst := unet_figures.worst_volumes(overlays, classes):
+        shown["overlays_worst"] = worst
     in_sections = {"figure_06": "unet_curves", "figure_11": "gan_curves"}
     for class_name, number in gallery.numbers_of_classes(classes.positive_first).items():
         in_sections[f"figure_{number:02}"] = f"feature_maps_{class_name}"
@@ -116,19 +122,6 @@ def figures_of_page(
     by_arm, truths = _patient_probabilities(folders["train_classifiers"] / predictions.FILE, classes)
     shown["strip"] = run_figures.probability_strip(by_arm, truths, classes)
     return shown
-
-
-def _overlays(path: Path, classes: Classes) -> Figure:
-    slices = np.load(path)
-    titles = [
-        f"{patient}, {classes.names[label]}, dice {dice:.2f}"
-        for patient, label, dice in zip(slices["patients"], slices["labels"], slices["dice"])
-    ]
-    return Figure(
-        run_figures.segmentation_overlays(slices["images"], slices["truths"], slices["predictions"], titles=titles),
-        "Slices of test patients with the contours of the true and of the predicted tumour.",
-        "The slice with most tumour of the first test patients; the table says how good the U-Net is.",
-    )
 
 
 def _patient_probabilities(path: Path, classes: Classes) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -24,7 +24,7 @@ from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines, truth
 from rembrandt_featgen.data.store import Store
-from rembrandt_featgen.interpretation import samples
+from rembrandt_featgen.interpretation import overlays, samples
 from rembrandt_featgen.nn import inference, mixed_precision, resumable_fit, tensorboard
 from rembrandt_featgen.nn.checkpointing import Checkpointing
 from rembrandt_featgen.segmentation import (
@@ -43,7 +43,6 @@ from rembrandt_featgen.stages import shared_flags
 _DICE = {"batch": losses.batch_soft_dice_loss, "slice": losses.soft_dice_loss}
 _MEASURES = [losses.soft_dice_loss, losses.hard_dice, losses.iou, losses.sensitivity]
 PRETRAINING_RATE = 1e-4  # paper 4.1
-SHOWN = 6  # slices in the report's overlays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +179,7 @@ def run(config: Config) -> None:
             )
             for split in splits.SPLITS
         }
-        _save_overlays(stage.path / "overlays.npz", unet, slices)
+        overlays.save_overlays(stage.path / "overlays.npz", predict, slices, by_volume=table["test"]["by_volume"])
         tensorboard.complete(stage, segmentation=table, parameters=unet.count_params(), **trained)
         logging.info("U-Net: best epoch %d, test hard dice %.3f", trained["best_epoch"] + 1, table["test"]["hard_dice"])
 
@@ -220,22 +219,7 @@ def _class_weights(slices: Path, classes: Classes, config) -> np.ndarray:
 def _with_tumour(slices, split):
     """The slice with most tumour of each of the split's first patients."""
     names = dict.fromkeys(Store(slices, split).patients)
-    return samples.largest_tumours(slices, split, list(names)[:SHOWN])
-
-
-def _save_overlays(path, unet, slices):
-    """Keeps a few test slices with truth and prediction for the report."""
-    shown = _with_tumour(slices, "test")
-    predictions = unet(shown.images, training=False)
-    np.savez_compressed(
-        path,
-        images=shown.images[..., 0],
-        truths=shown.masks,
-        predictions=predictions.numpy()[..., 0],
-        dice=losses.hard_dice(tf.constant(shown.masks[..., np.newaxis]), predictions).numpy(),
-        patients=np.array(shown.patients),
-        labels=shown.labels,
-    )
+    return samples.largest_tumours(slices, split, list(names)[: overlays.SHOWN])
 
 
 def main() -> None:

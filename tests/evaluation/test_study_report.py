@@ -1,12 +1,15 @@
 """The report of a study from folds whose stages are simulated; tests/stages/test_selfcheck.py runs a real one."""
 
+import copy
 import dataclasses
 
+import numpy as np
 import pytest
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import study_folds, study_report
 from rembrandt_featgen.evaluation.study_folds import Fold
+from rembrandt_featgen.measures.segmentation import VOLUME_MEASURES, over_volumes
 from tests.evaluation.simulated import predictions
 
 CLASSES = Classes.of(("benign", "malignant"))
@@ -26,6 +29,11 @@ RECORD = {
 }
 
 
+def volume(value, **distances):
+    """Measures of a volume, all the same."""
+    return dict.fromkeys(VOLUME_MEASURES, value) | distances
+
+
 def fold(number, dice, memorised):
     """A fold of six patients in which the arm acgan is right of all, none of two thirds, class_weights of one."""
     labels, names = [0, 1] * 3, [f"F{number}P{i}" for i in range(6)]
@@ -42,6 +50,9 @@ def fold(number, dice, memorised):
         "patient_hard_dice": dice,
         "iou": 0.7,
         "by_patient": {names[0]: dice, names[1]: None},
+        "by_volume": {names[0]: volume(dice), names[1]: volume(None), "twice": volume(dice, surface_distance_mm=dice)},
+        "with_tumour": {"slices": 10, "hard_dice": dice},
+        "without_tumour": {"slices": 3, "nothing_predicted": None},
     }
     audit = {**AUDIT, "memorised": memorised, "copied_patients": {"A": 2, "B": number}}
     records = {
@@ -58,7 +69,7 @@ def fold(number, dice, memorised):
         },
         "train_unet": {
             "config": {"unet_epochs": 5},
-            "figures": {"segmentation": {"test": segmentation}, "best_epoch": 4},
+            "figures": {"segmentation": {"test": segmentation}, "best_epoch": 4, "collapses": [1] * number},
         },
         "extract_features": {"config": {}, "figures": {"tap": "conv5"}},
         "acgan": {"config": {}, "figures": {}},
@@ -111,9 +122,31 @@ def test_rows_of_arms(report):
     assert report["reference"]["arm"] == "none"
 
 
+def test_measures_of_volumes_are_over_patients_not_over_runs(report):
+    """ "twice" was tested in both folds: its mean counts once."""
+    found = report["segmentation"]["test"]
+    wanted = over_volumes({"a": volume(0.3), "b": volume(0.5), "twice": volume(0.4)})["dice"]
+    assert found["volumes"]["dice"]["ci95"] == pytest.approx(wanted["ci95"])
+    assert found["volumes"]["dice"]["volumes"] == 3
+    assert found["volumes"]["surface_distance_mm"]["mean"] == pytest.approx(0.4)
+    assert found["volumes"]["surface_distance_mm"]["volumes"] == 1
+    assert found["with_tumour"] == {"slices": 20, "hard_dice": pytest.approx(0.4)}
+    assert found["without_tumour"]["slices"] == 6 and np.isnan(found["without_tumour"]["nothing_predicted"])
+    assert "In 1 of 2 folds the U-Net collapsed to predicting next to no tumour." in report["warnings"]
+
+
+def test_folds_of_an_older_version_have_no_measures_of_volumes(folds):
+    old = copy.deepcopy(folds)
+    for one in old:
+        for name in ("by_volume", "with_tumour", "without_tumour"):
+            del one.records["train_unet"]["figures"]["segmentation"]["test"][name]
+    assert {"volumes", "with_tumour", "without_tumour"}.isdisjoint(study_folds.segmentation(old))
+
+
 def test_means_over_folds(report):
     assert report["segmentation"]["test"]["hard_dice"] == pytest.approx(0.4)
     assert report["segmentation"]["test"]["patient_hard_dice"] == pytest.approx(0.4)  # of those with tumour
+    assert report["segmentation"]["test"]["worst"] == [("F0P0", 0.3), ("F1P0", 0.5)]
     (row,) = report["generators"]
     assert (row["coverage"], row["coverage_sd"]) == (pytest.approx(0.4), pytest.approx(0.1))
     assert row["acceptance"] == {"benign": 1.0}

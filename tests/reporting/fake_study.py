@@ -154,6 +154,13 @@ def make(gains=(), **changes) -> dict:
                 "iou": 0.741,
                 "patient_hard_dice": 0.818,
                 "patient_hard_dice_ci95": [0.79, 0.843],
+                "volumes": {
+                    "dice": {"mean": 0.818, "median": 0.857, "ci95": [0.79, 0.843], "volumes": 169},
+                    "surface_distance_mm": {"mean": 1.62, "median": 1.1, "ci95": [1.2, 2.04], "volumes": 166},
+                },
+                "with_tumour": {"slices": 9000, "soft_dice_loss": 0.21, "hard_dice": 0.792, "iou": 0.7},
+                "without_tumour": {"slices": 1200, "nothing_predicted": 0.951},
+                "worst": [["TCGA-CS-4941", 0.021], ["TCGA-DU-5852", 0.134], ["TCGA-FG-5963", 0.207]],
             }
         },
         "arms": arms,

@@ -49,6 +49,9 @@ def test_every_item_has_an_answer_that_fits_its_status(report):
 @pytest.mark.parametrize(
     ("item", "status", "parts"),
     [
+        (claim(REPORT, 28), REPORTED, ("AUROC", "Segmentation, per volume: Dice, Mean surface distance, mm.")),
+        (claim(REPORT, 39), PARTLY, ("TCGA-CS-4941 0.02", "TCGA-FG-5963 0.21")),
+        (claim(without("segmentation"), 39), NOT_DONE, ("not examined",)),
         (claim(REPORT, 4), REPORTED, ("Helped only if",)),
         (claim(REPORT, 7), PARTLY, ("TCGA-GBM and TCGA-LGG, FLAIR", "170 patients (108 HGG, 62 LGG)", "4 sites")),
         (claim(REPORT, 10), PARTLY, ("flair", "conv5")),

@@ -83,16 +83,6 @@ def test_generated_slices_below_real_ones(grids):
     assert figure.alt == "Slices in rows: real HGG; synthetic HGG."
 
 
-def test_unet_curves_have_a_line_at_the_best_epoch(curves):
-    figure = paper_figures.unet_curves(HISTORY, 1)
-    ((panels, best),) = curves
-    assert best == 1
-    assert list(panels) == ["Soft-dice loss", "Hard dice", "IOU"]
-    assert panels["IOU"] == {"training": [0.5, 0.4, 0.3], "validation": [0.6, 0.5, 0.4]}
-    assert "over 3 epochs" in figure.alt and "best epoch, 2" in figure.alt
-    assert figure.caption.startswith("Fig. 6: ")
-
-
 def test_before_and_after_show_the_same_slices(grids):
     predictions = {"pre-trained": 0.1 * MASKS, "fine-tuned": 0.9 * MASKS}
     lines = [[f"{name}, dice {i}" for i in range(4)] for name in predictions]

@@ -102,3 +102,15 @@ def test_the_reference_is_the_arm_without_difference():
     report = fake_study.make()
     found = [row["arm"] for row in records.arms(report) if records.is_reference(report, row)]
     assert found == [fake_study.REFERENCE]
+
+
+def test_parts_of_splits():
+    splits = {"train": None, "validation": {"volumes": None}, "test": {"volumes": {"dice": {}}, "a": 1}}
+    assert records.parts(splits, "volumes") == {"test": {"dice": {}}}
+    assert records.having(splits, "b", "volumes") == {"test": splits["test"]}
+    assert records.parts(None, "volumes") == records.having(None, "volumes") == {}
+
+
+def test_named_values_leave_out_what_is_none():
+    assert records.named_values([["A", 0.5], ["B", None], ["C"], 7, ["D", math.nan]]) == [("A", 0.5)]
+    assert records.named_values(None) == []

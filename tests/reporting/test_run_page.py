@@ -26,6 +26,17 @@ def row(arm, unit, **changes):
     }
 
 
+def over(mean, median, volumes):
+    """One measure over volumes."""
+    return {"mean": mean, "median": median, "ci95": [mean - 0.0625, mean + 0.0625], "volumes": volumes}
+
+
+VOLUMES = {
+    "dice": over(0.849, 0.861, 17),
+    "volume_error": over(-0.125, -0.11, 17),
+    "hausdorff95_mm": over(7.25, 6.04, 15),
+    "surface_distance_mm": over(1.5, 1.25, 15),
+}
 REPORT = {
     "classes": {"names": ["LGG", "HGG"], "positive": "HGG"},
     "cohort": {
@@ -34,6 +45,7 @@ REPORT = {
         "split": {"test": {"patients": {"HGG": 11, "LGG": 7}, "slices": {"HGG": 880, "LGG": 560}, "empty_masks": 3}},
         "source": EVIL,
         "empty_mask_patients": 1,
+        "spacing": {"real": True, "why": "not all voxels are 1 x 1 x 1 mm"},
     },
     "segmentation": {
         "test": {
@@ -42,6 +54,9 @@ REPORT = {
             "iou": 0.766,
             "patient_hard_dice": 0.849,
             "patient_hard_dice_ci95": [0.801, 0.893],
+            "volumes": VOLUMES,
+            "with_tumour": {"slices": 1234, "soft_dice_loss": 0.2, "hard_dice": 0.817, "iou": 0.713},
+            "without_tumour": {"slices": 206, "nothing_predicted": 0.938},
         }
     },
     "generator": {"synthetic": 600, "generated": 1768, "acceptance": {"HGG": 0.9, "LGG": 0.8}, "class_accuracy": 0.85},
@@ -119,6 +134,11 @@ def test_patient_rows_come_before_slice_rows(text, page):
         "conv5",
         "flair, t1",
         "1 patient without any tumour",
+        "Dice higher is better 0.849 [0.786, 0.911] 0.861 17",  # whole volumes
+        "Volume error predicted less true volume, over the true; 0 is right \N{MINUS SIGN}0.125",
+        "95% Hausdorff distance, mm where both have tumour; lower is better 7.2 [7.2, 7.3] 6.0 15",
+        "1.50 [1.44, 1.56] 1.25 15",
+        "test 1,234 0.200 0.817 0.713 206 0.938",  # slices with and without tumour
     ],
 )
 def test_shows(page, wanted):
@@ -129,6 +149,29 @@ def test_a_generator_of_slices_is_not_said_to_make_features():
     words = Page(run_page.render({**REPORT, "generator": {**REPORT["generator"], "kind": "image_acgan"}}, {})).text
     assert "learnt to make slices of each class, whose features" in words and "generated as slices help" in words
     assert "A generated slice is accepted" in words and "learnt to make features" not in words
+
+
+def of_volumes(volumes, **cohort):
+    """The text of a page of those measures of the test."""
+    tested = {**REPORT["segmentation"]["test"], "volumes": volumes}
+    changed = {"cohort": {**REPORT["cohort"], **cohort}, "segmentation": {"train": {}, "test": tested}}
+    return Page(run_page.render({**REPORT, **changed}, {})).text
+
+
+def test_distances_are_left_out_where_there_are_none_and_the_page_says_why():
+    without = {name: entry for name, entry in VOLUMES.items() if not name.endswith("_mm")}
+    words = of_volumes(without, spacing={"real": False, "why": "all files say 1 x 1 x 1 mm"})
+    assert "Volume error" in words and "Hausdorff" not in words and "Mean surface distance" not in words
+    assert "No distances in mm, for the spacing of the volumes is not known: all files say 1 x 1 x 1 mm." in words
+    assert "No distances in mm" not in of_volumes(VOLUMES)
+    assert "No distances in mm" not in of_volumes(without)  # of a run that did not ask
+
+
+def test_a_split_without_volumes_has_no_columns():
+    tested = REPORT["segmentation"]["test"]
+    both = {**REPORT, "segmentation": {"train": {"volumes": {"dice": over(0.5, 0.5, 3)}}, "test": tested}}
+    assert Page(run_page.render(both, {})).text.count("mean median volumes") == 2
+    assert Page(run_page.render(REPORT, {})).text.count("mean median volumes") == 1
 
 
 def test_loads_nothing_and_runs_nothing(text, page):

@@ -100,6 +100,10 @@ def test_warnings_of_a_sound_run():
             changed("train_unet", "figures", segmentation={"test": {"hard_dice": 0.9, "patient_hard_dice": 0.31}}),
             "(mean dice of test volumes 0.31)",
         ),
+        (
+            changed("train_unet", "figures", collapses=[0, 2]),
+            "collapsed to predicting next to no tumour in epoch 1, 3.",
+        ),
         (changed("train_unet", "figures", best_epoch=4), "The U-Net's last epoch was its best"),
         (changed("generate_synthetic", "figures", kept={"benign": 3}), "Only 3 of 10 wanted synthetic benign features"),
         (changed("prepare_slices", "figures", tumour_cut_off=["P1", "P2"]), "cuts off tumour of P1, P2."),
@@ -112,11 +116,14 @@ def test_each_warning_has_its_reason(records, warning):
 
 def test_figures_of_the_page_stand_in_their_sections(tmp_path, monkeypatch):
     given = {}
-    monkeypatch.setattr(run_figures, "segmentation_overlays", lambda *args, titles: given.update(titles=titles) or PNG)
+    monkeypatch.setattr(
+        run_figures, "segmentation_overlays", lambda *args, titles: given.setdefault("titles", titles) and PNG
+    )
     monkeypatch.setattr(run_figures, "probability_strip", lambda *args: given.update(strip=args) or PNG)
     blank = np.zeros((1, 4, 4))
     arrays = {"images": blank, "truths": blank, "predictions": blank}
-    np.savez(tmp_path / "overlays.npz", patients=["A"], labels=[1], dice=[0.5], **arrays)
+    arrays |= {"patients": ["A"], "labels": [1], "dice": [0.5]}
+    np.savez(tmp_path / "overlays.npz", **arrays, **{f"worst_{name}": array for name, array in arrays.items()})
     drawn = {name: {"alt": name, "caption": name} for name in ("figure_06", "figure_09", "figure_10", "figure_11")}
     for name in drawn:
         (tmp_path / f"{name}.png").write_bytes(PNG)
@@ -131,6 +138,7 @@ def test_figures_of_the_page_stand_in_their_sections(tmp_path, monkeypatch):
     figures = run_report.figures_of_page(folders, records, report=report, classes=CLASSES)
     assert list(figures) == [
         "overlays",
+        "overlays_worst",
         "unet_curves",
         "feature_maps_malignant",
         "feature_maps_benign",
@@ -146,6 +154,14 @@ def test_figures_of_the_page_stand_in_their_sections(tmp_path, monkeypatch):
     }
     assert (truths, classes) == (["malignant", "benign"], CLASSES)
     text = run_page.render(report, figures)
-    order = ['id="classification"', 'id="segmentation"', 'alt="figure_06"', 'id="generator"', 'alt="figure_09"']
+    order = [
+        'id="classification"',
+        'id="segmentation"',
+        'alt="Slices of test',
+        'alt="A slice of each',
+        'alt="figure_06"',
+        'id="generator"',
+        'alt="figure_09"',
+    ]
     places = [text.index(part) for part in [*order, 'alt="figure_10"', 'alt="figure_11"', 'id="methods"']]
     assert places == sorted(places)

@@ -76,6 +76,10 @@ def test_patients_come_before_slices_and_rows_say_what_they_count(page):
         "planted copy is found failed",
         "the audit missed 1 of 5",
         "[0.790, 0.843]",  # segmentation
+        "0.818 [0.790, 0.843] 0.857 169",
+        "1.62 [1.20, 2.04] 1.10 166",
+        "test, over all runs 9,000 0.210 0.792 0.700 1,200 0.951",
+        "Lowest dice of a whole volume: TCGA-CS-4941 0.021, TCGA-DU-5852 0.134, TCGA-FG-5963 0.207.",
         "0.741",
         "CLAIM",  # checklists
         "TRIPOD+AI",
