@@ -48,6 +48,33 @@ def test_recommended_departs_from_the_paper(monkeypatch):
     assert ours.synthetic_per_class == paper.synthetic_per_class == 2400  # what ours does not name is the paper's
 
 
+# What the recipe of November 2026 said of the U-Net; later recipes and defaults must not change it.
+RECIPE_2026_11 = {
+    "image_size": 240,
+    "unet_width": 16,
+    "unet_initializer": "he",
+    "unet_epochs": 30,
+    "unet_batch": 10,
+    "unet_learning_rate": 1e-3,
+    "unet_schedule": "cosine",
+    "unet_patience": 10,
+    "unet_warmup_steps": 300,
+    "unet_class_weight": 0.0,
+    "dice_over": "batch",
+    "augment": True,
+    "augmentation": "correct",
+    "precision": "bfloat16",
+    "test_fraction": 0.3,
+    "validation_fraction": 0.25,
+}
+
+
+def test_the_recipe_of_november_2026_stays_as_it_was(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    kept = read("recipe_2026_11")
+    assert {name: getattr(kept, name) for name in RECIPE_2026_11} == RECIPE_2026_11
+
+
 def test_the_papers_flags_leave_no_setting_to_a_default():
     lines = (ROOT / "flags" / "paper.flags").read_text().splitlines()
     named = {line[2:].partition("=")[0] for line in lines if line.startswith("--")}

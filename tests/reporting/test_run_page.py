@@ -123,8 +123,6 @@ def test_patient_rows_come_before_slice_rows(text, page):
         "0.76 (64 filters) and 0.823 (512 filters)",
         "learnt to make features of each class",
         "0.152",  # segmentation
-        "0.849",
-        "[0.801, 0.893]",
         "paper (REMBRANDT)",
         "95% interval \N{MINUS SIGN}0.110 to +0.180",
         "1,768",
@@ -165,6 +163,12 @@ def test_distances_are_left_out_where_there_are_none_and_the_page_says_why():
     assert "No distances in mm, for the spacing of the volumes is not known: all files say 1 x 1 x 1 mm." in words
     assert "No distances in mm" not in of_volumes(VOLUMES)
     assert "No distances in mm" not in of_volumes(without)  # of a run that did not ask
+
+
+def test_dice_per_patient_of_a_run_without_measures_of_volumes():
+    words = of_volumes(None)
+    assert "test patient 0.849 [0.801, 0.893]" in words
+    assert "test patient 0.849" not in of_volumes(VOLUMES)  # the table of volumes has it
 
 
 def test_a_split_without_volumes_has_no_columns():
