@@ -57,6 +57,7 @@ def report(record: dict, folds: Sequence[Fold], checks: dict, *, draws: int, see
             "source": settings["cohort"],
             "empty_mask_patients": len(cohort["empty_mask_patients"]),
             "spacing": cohort.get("spacing"),
+            "preparation": cohort.get("preparation"),
             "sites": dict(sorted(Counter(record["figures"]["sites"].values()).items())),
         },
         "cross_validation": {
@@ -154,12 +155,13 @@ def _warnings(folds: Sequence[Fold], cohort: dict, *, rows: Sequence[dict], gene
     unsure = [row["arm"] for row in rows if row["unit"] == "patient" and row["ci95"]["balanced_accuracy"][0] <= 0.5]
     if unsure:
         lines.append(f"Not shown to be above chance (interval reaches 0.5): {', '.join(unsure)}.")
-    collapsed = sum(bool(fold.records["train_unet"]["figures"].get("collapses")) for fold in folds)
+    unets = [fold.records["train_unet"] for fold in folds]
+    collapsed = sum(bool(unet["figures"].get("collapses")) for unet in unets)
     if collapsed:
         lines.append(f"In {collapsed} of {len(folds)} folds the U-Net collapsed to predicting next to no tumour.")
     last = sum(
-        fold.records["train_unet"]["figures"]["best_epoch"] + 1 == fold.records["train_unet"]["config"]["unet_epochs"]
-        for fold in folds
+        unet["figures"]["best_epoch"] + 1 == unet["figures"].get("epochs", unet["config"]["unet_epochs"])
+        for unet in unets
     )
     if 2 * last > len(folds):
         lines.append(f"In {last} of {len(folds)} folds the U-Net's last epoch was its best: more epochs may help.")

@@ -71,19 +71,17 @@ def by_authors() -> dict[str, Answer]:
 def of_data(report: Mapping) -> dict[str, Answer]:
     """Answers on images, patients and reference standard; any key of the report may be missing."""
     patients, sites = records.dig(report, "cohort", "patients"), records.dig(report, "cohort", "sites")
-    source, size = records.dig(report, "cohort", "source"), records.dig(report, "settings", "image_size")
+    source = records.dig(report, "cohort", "source")
     counted, classes = _counts(patients), " or ".join(records.class_names(report))
     places = f"; {len(sites)} sites" if isinstance(sites, Mapping) and sites else ""
-    cut = f", cropped or padded to {size} x {size} pixels" if size else ""
     answers = {
         "source": for_authors("the source of the images; the run recorded none"),
         "eligibility": for_authors(f"criteria; the run used {counted or 'an unrecorded number of patients'}"),
         "flow": for_authors("numbers included and excluded; the run recorded none"),
         "preprocessing": Answer(
             REPORTED,
-            f"Volumes cut into axial slices{cut}; intensities minus the mean, divided by the standard deviation, of "
-            "each run's training patients. Truncated, constant or non-finite volumes stop the program. Not compared "
-            "between groups of patients.",
+            f"{_prepared(report)} Truncated, constant or non-finite volumes stop the program. Not compared between "
+            "groups of patients.",
         ),
         "subset": Answer(
             PARTLY,
@@ -113,6 +111,23 @@ def of_data(report: Mapping) -> dict[str, Answer]:
     if counted:
         answers["flow"] = Answer(PARTLY, f"Included: {counted}. Excluded before the run: for the authors to say.")
     return answers
+
+
+def _prepared(report: Mapping) -> str:
+    """What was done to volumes; of studies before there was a choice, what was always done."""
+    known = records.dig(report, "cohort", "preparation")
+    size = records.dig(known, "size") or records.dig(report, "settings", "image_size")
+    resized = records.dig(known, "fit") == "resize"
+    steps = ["cropped to the foreground"] if records.dig(known, "crop") == "foreground" else []
+    if size:
+        steps += [f"{'shrunk where larger, and padded' if resized else 'cropped or padded'} to {size} x {size} pixels"]
+    if records.dig(known, "normalise") == "volume":
+        steps += ["each volume clipped to percentiles and z-scored over its foreground"]
+    else:
+        steps += ["intensities minus the mean, divided by the standard deviation, of each run's training patients"]
+    if records.dig(known, "slices_in") == 3:
+        steps += ["each slice with its two neighbours"]
+    return f"Volumes cut into axial slices; {'; '.join(steps)}."
 
 
 def of_design(report: Mapping) -> dict[str, Answer]:

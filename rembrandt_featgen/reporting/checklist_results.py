@@ -8,8 +8,14 @@ from rembrandt_featgen.reporting import measure_titles, records
 from rembrandt_featgen.reporting.checklist_answers import PARTLY, REPORTED, Answer, for_authors, not_done, setting
 
 # Parts of the names of settings that describe ...
-_TRAINING = ("epochs", "batch", "learning_rate", "schedule", "patience", "warmup", "augment", "dice_over", "dropout")
-_ARCHITECTURE = ("tap", "modalities", "unet_width", "ndf", "ngf", "latent", "classifier_filters", "classifier_units")
+_TRAINING = (
+    *("epochs", "batch", "learning_rate", "schedule", "patience", "warmup", "augment", "dice_over", "dropout"),
+    *("unet_loss", "unet_monitor", "unet_optimizer", "unet_sampling", "unet_steps"),
+)
+_ARCHITECTURE = (
+    *("tap", "modalities", "slices_in", "unet_width", "unet_norm"),
+    *("ndf", "ngf", "latent", "classifier_filters", "classifier_units"),
+)
 _WEIGHTS = ("initializer", "weights")
 
 

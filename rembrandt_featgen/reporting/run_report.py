@@ -41,6 +41,7 @@ def collect(records: Mapping[str, Mapping], classes: Classes) -> dict:
                 "source": slices["source"],
                 "empty_mask_patients": len(slices["empty_mask_patients"]),
                 "spacing": slices.get("spacing"),
+                "preparation": slices.get("preparation"),
             },
             "segmentation": figures["train_unet"]["segmentation"],
             "generator": {
@@ -82,8 +83,9 @@ def warnings(records: Mapping[str, Mapping]) -> list[str]:
         )
     if collapsed := unet_figures.collapse_sentence(figures["train_unet"].get("collapses", ())):
         lines.append(collapsed)
-    if figures["train_unet"]["best_epoch"] + 1 == records["train_unet"]["config"]["unet_epochs"]:
-        lines.append("The U-Net's last epoch was its best: it may improve with more --unet_epochs.")
+    last = figures["train_unet"].get("epochs", records["train_unet"]["config"]["unet_epochs"])
+    if figures["train_unet"]["best_epoch"] + 1 == last:
+        lines.append("The U-Net's last epoch was its best: it may improve with more --unet_epochs (or --unet_steps).")
     wanted = records["generate_synthetic"]["config"]["synthetic_per_class"]
     for name, kept in figures["generate_synthetic"]["kept"].items():
         if kept < wanted:

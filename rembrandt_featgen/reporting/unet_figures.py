@@ -16,14 +16,14 @@ _OF_SLICES = {"soft_dice_loss": "Soft-dice loss", "hard_dice": "Hard dice", "iou
 _OF_VOLUMES = {"volume_dice": "Dice of whole volumes", "tumour_found": "Share of the tumour found"}
 
 
-def unet_curves(history: Mapping[str, Sequence[float]], best_epoch: int, collapses: Sequence[int] = ()) -> Figure:
+def unet_curves(history: Mapping[str, Sequence[float]], best_epoch: int, collapses: Sequence[Mapping] = ()) -> Figure:
     """Fig. 6: measures of the U-Net by epoch.
 
     Args:
       history: name to values by epoch, those of validation with "val_" before. Dice of whole volumes and the share of
         the tumour found are drawn where they are there.
       best_epoch: index from 0.
-      collapses: epochs, from 0, after which the network predicted next to no tumour.
+      collapses: as `collapse_sentence` takes them.
     """
     panels = {}
     for key, title in {**_OF_SLICES, **_OF_VOLUMES}.items():
@@ -42,10 +42,18 @@ def unet_curves(history: Mapping[str, Sequence[float]], best_epoch: int, collaps
     )
 
 
-def collapse_sentence(collapses: Sequence[int]) -> str:
-    """Says after which epochs (from 0) the U-Net had collapsed to predicting next to no tumour; "" for none."""
-    epochs = ", ".join(str(epoch + 1) for epoch in collapses)
-    return f"The U-Net collapsed to predicting next to no tumour in epoch {epochs}." if epochs else ""
+def collapse_sentence(collapses: Sequence[Mapping]) -> str:
+    """Says in which epochs the U-Net had collapsed to predicting next to no tumour, and what it went on from.
+
+    Args:
+      collapses: of each "epoch", from 1, and "back_to_epoch", whose weights came back, None for new initial ones.
+
+    Returns:
+      A sentence; "" where there was none.
+    """
+    back = [(entry["epoch"], entry.get("back_to_epoch")) for entry in collapses]
+    said = [f"{epoch} (went on from {'new weights' if at is None else f'those of epoch {at}'})" for epoch, at in back]
+    return f"The U-Net collapsed to predicting next to no tumour in epoch {', '.join(said)}." if said else ""
 
 
 def shown_slices(path: Path, classes: Classes) -> Figure:

@@ -69,7 +69,7 @@ def fold(number, dice, memorised):
         },
         "train_unet": {
             "config": {"unet_epochs": 5},
-            "figures": {"segmentation": {"test": segmentation}, "best_epoch": 4, "collapses": [1] * number},
+            "figures": {"segmentation": {"test": segmentation}, "best_epoch": 4, "collapses": [{"epoch": 2}] * number},
         },
         "extract_features": {"config": {}, "figures": {"tap": "conv5"}},
         "acgan": {"config": {}, "figures": {}},

@@ -32,6 +32,24 @@ def without(key, inner=None):
     return report
 
 
+def prepared(**preparation):
+    report = copy.deepcopy(REPORT)
+    report["cohort"]["preparation"] = preparation
+    return claim(report, 9).answer
+
+
+def test_preprocessing_is_what_was_done_to_volumes():
+    of_training = "intensities minus the mean, divided by the standard deviation, of each run's training patients."
+    assert prepared(normalise="cohort", crop="none", fit="crop", size=96, slices_in=1).startswith(
+        f"Volumes cut into axial slices; cropped or padded to 96 x 96 pixels; {of_training}"
+    )
+    said = prepared(normalise="volume", crop="foreground", fit="resize", size=128, slices_in=3)
+    assert said.startswith("Volumes cut into axial slices; cropped to the foreground; shrunk where larger, and padded ")
+    assert "to 128 x 128 pixels; each volume clipped to percentiles and z-scored" in said and of_training not in said
+    assert "each slice with its two neighbours." in said
+    assert of_training in claim(REPORT, 9).answer  # of a study before there was a choice
+
+
 def test_every_item_is_there_once():
     assert [item.number for item in checklist.claim(REPORT)] == [str(i) for i in range(1, 45)]
     assert [item.number for item in checklist.tripod(REPORT)] == list(TRIPOD)

@@ -100,10 +100,8 @@ def test_warnings_of_a_sound_run():
             changed("train_unet", "figures", segmentation={"test": {"hard_dice": 0.9, "patient_hard_dice": 0.31}}),
             "(mean dice of test volumes 0.31)",
         ),
-        (
-            changed("train_unet", "figures", collapses=[0, 2]),
-            "collapsed to predicting next to no tumour in epoch 1, 3.",
-        ),
+        (changed("train_unet", "figures", collapses=[{"epoch": 3}]), "next to no tumour in epoch 3 (went on from new"),
+        (changed("train_unet", "figures", best_epoch=7, epochs=8), "The U-Net's last epoch was its best"),
         (changed("train_unet", "figures", best_epoch=4), "The U-Net's last epoch was its best"),
         (changed("generate_synthetic", "figures", kept={"benign": 3}), "Only 3 of 10 wanted synthetic benign features"),
         (changed("prepare_slices", "figures", tumour_cut_off=["P1", "P2"]), "cuts off tumour of P1, P2."),

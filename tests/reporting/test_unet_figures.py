@@ -44,17 +44,21 @@ def test_curves_have_a_line_at_the_best_epoch(curves):
 
 def test_curves_of_volumes_are_drawn_where_they_are_there(curves):
     found = {"val_volume_dice": [0.1, 0.0, 0.7], "tumour_found": [0.2, 0.0, 0.9], "val_tumour_found": [0.3, 0.0, 0.8]}
-    figure = unet_figures.unet_curves({**HISTORY, **found}, 2, [1])
+    figure = unet_figures.unet_curves({**HISTORY, **found}, 2, [{"epoch": 2, "back_to_epoch": 1}])
     ((panels, _),) = curves
     assert panels["Dice of whole volumes"] == {"validation": [0.1, 0.0, 0.7]}
     assert list(panels["Share of the tumour found"]) == ["training", "validation"]
     assert "IOU, dice of whole volumes and share of the tumour found of" in figure.alt
-    assert figure.caption.endswith("The U-Net collapsed to predicting next to no tumour in epoch 2.")
+    assert figure.caption.endswith(
+        "The U-Net collapsed to predicting next to no tumour in epoch 2 (went on from those of epoch 1)."
+    )
 
 
 def test_a_collapse_is_said_only_where_there_was_one():
     assert unet_figures.collapse_sentence([]) == ""
-    assert unet_figures.collapse_sentence([0, 3]).endswith("in epoch 1, 4.")
+    twice = [{"epoch": 3, "tumour_found": 0.0, "back_to_epoch": None}, {"epoch": 7, "back_to_epoch": 5}]
+    said = unet_figures.collapse_sentence(twice)
+    assert said.endswith("in epoch 3 (went on from new weights), 7 (went on from those of epoch 5).")
 
 
 def test_worst_volumes_say_the_dice_of_the_volume(tmp_path, drawn):
