@@ -7,7 +7,7 @@ import tensorflow as tf
 from rembrandt_featgen.segmentation import initial, pretrained, unet
 
 CONFIG = {"seed": 3, "unet_width": 2, "unet_weights_modalities": []}
-SLICES = {"modalities": ["flair"], "tumour_prior": 0.02}
+SLICES = {"channels": ["flair"], "tumour_prior": 0.02}
 
 
 def arrays(network):
@@ -35,7 +35,7 @@ def test_random_weights_are_those_that_training_began_with(initializer):
 def test_head_began_at_the_tumours_share_but_for_the_reference_implementation(monkeypatch, initializer, share, prior):
     seen = []
     monkeypatch.setattr(initial, "build_unet", lambda *args, **settings: seen.append((args, settings)))
-    initial.unet({**CONFIG, "unet_initializer": initializer}, {"modalities": ["flair", "t1"], "tumour_prior": share})
+    initial.unet({**CONFIG, "unet_initializer": initializer}, {"channels": ["flair", "t1"], "tumour_prior": share})
     assert seen == [((2, 2), {"initializer": initializer, "prior": prior})]
 
 
