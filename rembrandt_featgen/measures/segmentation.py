@@ -13,6 +13,8 @@ from scipy import stats
 from rembrandt_featgen.measures.surfaces import SURFACE_MEASURES
 
 VOLUME_MEASURES = ("dice", "iou", "sensitivity", "precision", "volume_error")
+# What a measure can be; an interval says no more.
+_RANGES = {**dict.fromkeys(SURFACE_MEASURES, (0.0, np.inf)), "volume_error": (-1.0, np.inf)}
 
 
 def volume_measures(
@@ -56,8 +58,8 @@ def over_volumes(measures: Mapping[str, Mapping[str, float]]) -> dict[str, dict]
       measures: of each volume, by name; None is NaN. Those of surfaces may be missing.
 
     Returns:
-      Measure to "mean", "median", "ci95" (95% t interval of the mean, not cut) and "volumes", their number. Those of
-      surfaces are left out where no volume has them.
+      Measure to "mean", "median", "ci95" (95% t interval of the mean, cut to what the measure can be) and "volumes",
+      their number. Those of surfaces are left out where no volume has them.
     """
     found = {}
     for name in (*VOLUME_MEASURES, *SURFACE_MEASURES):
@@ -65,11 +67,12 @@ def over_volumes(measures: Mapping[str, Mapping[str, float]]) -> dict[str, dict]
         values = values[np.isfinite(values)]
         if name in SURFACE_MEASURES and not len(values):
             continue
+        least, most = _RANGES.get(name, (0.0, 1.0))
         low, high = t_interval(values)
         found[name] = {
             "mean": float(values.mean()) if len(values) else np.nan,
             "median": float(np.median(values)) if len(values) else np.nan,
-            "ci95": (low, high),
+            "ci95": (float(np.clip(low, least, most)), float(np.clip(high, least, most))),
             "volumes": len(values),
         }
     return found
