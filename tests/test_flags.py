@@ -20,6 +20,7 @@ LEFT_OPEN = {"run_dir", "cohort", "layout", "classes", "unet_weights", "unet_wei
 LEFT_OPEN |= {"test_fraction", "infogan_codes", "infogan_weight", "generate_batch", "extract_batch"}
 LEFT_OPEN |= {"classifier_arms", "classifier_kinds", "export_classifier", "bootstrap_draws", "projector_points"}
 LEFT_OPEN |= {"classes", "maximisation_steps", "report_title", "last_stage", "sweep_generators", "sweep_reference"}
+LEFT_OPEN |= {"unet_validate_every", "unet_weight_decay"}  # do nothing by paper.flags
 
 
 def read(name):

@@ -23,6 +23,8 @@ import tensorflow as tf
 from rembrandt_featgen.data import warps
 from rembrandt_featgen.data.augmentation_parameters import TABLE_1, Parameters, Ranges, draw
 
+RANGES = TABLE_1  # of `augment`
+
 
 def apply(images: tf.Tensor, masks: tf.Tensor, parameters: Parameters) -> tuple[tf.Tensor, tf.Tensor]:
     """Applies given parameters to images (bilinear) and masks (nearest), in one read.

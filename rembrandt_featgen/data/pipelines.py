@@ -8,11 +8,16 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.data import augmentation, reference_augmentation, sampling_order
+from rembrandt_featgen.data import augmentation, reference_augmentation, sampling_order, standard_augmentation, truth
 from rembrandt_featgen.data.store import Store, untuned
 
-# The ways in which Table 1 can be applied; each is a module with `draw`, `apply` and `augment`.
-AUGMENTATIONS = {"correct": augmentation, "reference": reference_augmentation}
+# The ways to augment; each is a module with `RANGES`, `draw`, `apply` and `augment`.
+AUGMENTATIONS = {
+    "correct": augmentation,
+    "reference": reference_augmentation,
+    "standard": standard_augmentation,
+}
+SAMPLINGS = ("slices", "patients")
 _FOREVER = 2**40  # epochs
 
 
@@ -33,29 +38,85 @@ def text(names: np.ndarray) -> np.ndarray:
     return np.array([name.decode() for name in names], str)
 
 
-def training_slices(folder: Path, batch: int, mode: str | None) -> Callable[[tf.Tensor], tf.data.Dataset]:
+def training_order(
+    folder: Path, *, sampling: str = "slices", draws: int | None = None
+) -> Callable[[tf.Tensor], tf.Tensor | tf.data.Dataset]:
+    """From the key of an epoch to the numbers of its training slices, in their order.
+
+    Args:
+      folder: the slices stage's.
+      sampling: one of `SAMPLINGS`: "slices" takes each as often as any other; "patients" each patient as often as any
+        other, and of its slices those with much tumour more often (`sampling_order.patient_shares`).
+      draws: slices of an epoch; None for as many as there are, which "slices" then takes once each.
+    """
+    store = Store(folder, "train")
+    length = draws or len(store)
+    if sampling == "patients":
+        shares = sampling_order.patient_shares(store.patients, truth.areas(folder, "train"))
+        return lambda key: sampling_order.weighted(shares, length, key)
+    if draws is None:
+        return lambda key: sampling_order.permutation(length, key)
+
+    def piece(key):  # of a sequence that goes through all slices again and again
+        sequence = tf.stack([key[0], tf.constant(-1, tf.int64)])
+        return sampling_order.rounds(len(store), start=key[1] * draws, length=draws, key=sequence)
+
+    return piece
+
+
+def training_slices(
+    folder: Path,
+    batch: int,
+    mode: str | None,
+    *,
+    order: Callable[[tf.Tensor], tf.Tensor | tf.data.Dataset] | None = None,
+    half_size: bool = False,
+) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """One epoch of shuffled training slices as (image, mask) batches, for `endless`.
 
     Args:
       folder: the slices stage's.
       batch: slices in a batch.
-      mode: one of `AUGMENTATIONS`: how Table 1 is applied, with other draws in each batch of each epoch; None
-        for slices as they are.
+      mode: one of `AUGMENTATIONS`: how slices are augmented, with other draws in each batch of each epoch; None for
+        slices as they are.
+      order: of `training_order`; None for each slice once.
+      half_size: whether slices are pooled to half their height and width, before they are augmented.
     """
-    store = Store(folder, "train")
+    return _training(folder, batch, mode, order=order, half_size=half_size, finish=lambda image, mask, _: (image, mask))
+
+
+def _training(folder, batch, mode, *, order, half_size, finish):
+    """As `training_slices`; `finish` makes what an element is from images, masks and labels."""
+    store, order = Store(folder, "train"), order or training_order(folder)
 
     def make_epoch(key):
-        batches = store.dataset(sampling_order.permutation(len(store), key)).batch(batch)
-        if mode is None:
-            return batches.map(_image_and_mask)
+        def one_batch(step, records):
+            images, masks = records["image"], records["mask"]
+            if half_size:
+                images, masks = halved(images, masks)
+            if mode is not None:
+                draws = tf.random.experimental.stateless_fold_in(key, step)
+                images, masks = AUGMENTATIONS[mode].augment(images, masks, draws)
+            return finish(images, masks, records["label"])
 
-        def augment_batch(step, records):
-            draws = tf.random.experimental.stateless_fold_in(key, step)
-            return AUGMENTATIONS[mode].augment(records["image"], records["mask"], draws)
-
-        return batches.enumerate().map(augment_batch, num_parallel_calls=2)
+        return store.dataset(order(key)).batch(batch).enumerate().map(one_batch, num_parallel_calls=2)
 
     return make_epoch
+
+
+def halved(images: tf.Tensor, masks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Slices and masks at half their height and width.
+
+    Args:
+      images: [batch, height, width, channels] floats, of even height and width.
+      masks: [batch, height, width, 1] in {0, 1}.
+
+    Returns:
+      The mean of each two by two pixels, and a mask where at least two of the four are of the tumour; types are kept.
+    """
+    small = tf.nn.avg_pool2d(tf.cast(images, tf.float32), 2, 2, "VALID")
+    tumour = tf.nn.avg_pool2d(tf.cast(masks, tf.float32), 2, 2, "VALID") >= 0.5
+    return tf.cast(small, images.dtype), tf.cast(tumour, masks.dtype)
 
 
 def slices(folder: Path, split: str, batch: int, *, start: int = 0) -> tf.data.Dataset:
@@ -74,17 +135,20 @@ def steps_per_epoch(count: int, batch: int) -> int:
     return -(-count // batch)
 
 
-def labelled_training_slices(folder: Path, batch: int, mode: str | None) -> Callable[[tf.Tensor], tf.data.Dataset]:
+def labelled_training_slices(
+    folder: Path,
+    batch: int,
+    mode: str | None,
+    *,
+    order: Callable[[tf.Tensor], tf.Tensor | tf.data.Dataset] | None = None,
+    half_size: bool = False,
+) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """`training_slices` with the label of each slice: (image, (mask, label)) batches, for `endless`."""
-    make_pairs = training_slices(folder, batch, mode)
-    labels = tf.constant(Store(folder, "train").labels, tf.int32)
 
-    def make_epoch(key):
-        ordered = tf.gather(labels, sampling_order.permutation(len(labels), key))  # the order of the pairs
-        batches = tf.data.Dataset.zip((make_pairs(key), tf.data.Dataset.from_tensor_slices(ordered).batch(batch)))
-        return batches.map(lambda pair, label: (pair[0], (pair[1], label)))
+    def finish(images, masks, labels):
+        return images, (masks, labels)
 
-    return make_epoch
+    return _training(folder, batch, mode, order=order, half_size=half_size, finish=finish)
 
 
 def labelled_slice_pairs(folder: Path, split: str, batch: int) -> tf.data.Dataset:

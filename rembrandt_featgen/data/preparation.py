@@ -32,7 +32,7 @@ DESCRIBED = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles of the normalised foregro
 _OUTLIERS = 0.001  # share of a volume's voxels at either end that may not move its mean; the darkest are clipped
 _CLIP = 0.005  # share of the foreground, the brightest, that is clipped
 _SPARSE = 0.02  # rows with less foreground, as a share of the fullest row's, are not of the head
-_MARGIN = 0.02  # of the box, at each side
+_MARGIN = 0.05  # of the box, at each side
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,6 +30,8 @@ from rembrandt_featgen.data import augmentation_parameters, warps
 from rembrandt_featgen.data.augmentation import checked
 from rembrandt_featgen.data.augmentation_parameters import TABLE_1, Parameters, Ranges
 
+RANGES = TABLE_1  # of `augment`
+
 
 def draw(seed: tf.Tensor, batch: int | tf.Tensor, *, height: int, width: int, ranges: Ranges = TABLE_1) -> Parameters:
     """Draws the parameters of a batch; the same seed gives the same ones, on every device.

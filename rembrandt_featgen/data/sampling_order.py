@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
+
+_BY_AREA = 2 / 3  # of the draws of a patient; the others take any of its slices
 
 
 def permutation(count: int, key: tf.Tensor) -> tf.Tensor:
@@ -74,3 +77,43 @@ def mixed(counts: Sequence[int], key: tf.Tensor) -> tuple[tf.Tensor, list[tf.Ten
     source = tf.cast(tf.searchsorted(ends, order, "right"), tf.int64)
     starts = ends - tf.constant(counts, tf.int64)
     return source, [tf.boolean_mask(order, source == i) - starts[i] for i in range(len(counts))]
+
+
+def weighted(shares: np.ndarray, count: int, key: tf.Tensor) -> tf.Tensor:
+    """`count` numbers drawn by given shares, in an order drawn uniformly from all orders; [count] int64.
+
+    The draws are systematic: equally spaced points, shifted together by one uniform number, go through the cumulative
+    shares, so that each number comes as often as expected, rounded up or down, and not by luck.
+
+    Args:
+      shares: [n] of each number below n, at least 0, of any sum above 0.
+      count: numbers to draw.
+      key: of the epoch.
+
+    Reference: Madow, "On the theory of systematic sampling", 1949.
+    """
+    ends = np.cumsum(np.asarray(shares, np.float64))
+    shift = tf.random.stateless_uniform([], key, dtype=tf.float64)
+    points = (tf.range(count, dtype=tf.float64) + shift) / count
+    points = tf.minimum(points, np.nextafter(1.0, 0.0))  # a number whose share is 0 may be the last
+    drawn = tf.searchsorted(tf.constant(ends / ends[-1]), points, "right", out_type=tf.int64)
+    return tf.gather(drawn, permutation(count, tf.random.experimental.stateless_fold_in(key, 1)))
+
+
+def patient_shares(patients: Sequence[str], areas: np.ndarray) -> np.ndarray:
+    """Shares for `weighted` that draw each patient equally often, and its slices by their tumour.
+
+    Of a patient's draws two thirds go by the area of tumour, one third to all of its slices alike; where it has no
+    tumour, all do.
+
+    Args:
+      patients: [n] ids of the slices' patients.
+      areas: [n] pixels of tumour in the slices.
+
+    Returns:
+      [n] float64, whose sum is 1.
+    """
+    _, patient = np.unique(np.asarray(patients), return_inverse=True)
+    slices, tumour = np.bincount(patient)[patient], np.bincount(patient, areas)[patient]
+    by_area = np.where(tumour > 0, areas / np.maximum(tumour, 1), 1 / slices)
+    return (_BY_AREA * by_area + (1 - _BY_AREA) / slices) / (patient.max() + 1)

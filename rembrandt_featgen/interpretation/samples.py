@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.data.augmentation_parameters import TABLE_1, Parameters, Ranges
+from rembrandt_featgen.data.augmentation_parameters import Parameters, Ranges
 from rembrandt_featgen.data.pipelines import AUGMENTATIONS
 from rembrandt_featgen.data.store import Store
 
@@ -63,6 +63,11 @@ def read_slices(folder: Path, split: str, numbers: Sequence[int]) -> Slices:
     )
 
 
+def first_patients(folder: Path, split: str, most: int) -> list[str]:
+    """Ids of at most `most` patients of a split, in the order of writing."""
+    return list(dict.fromkeys(Store(folder, split).patients))[:most]
+
+
 def largest_tumours(folder: Path, split: str, names: Sequence[str]) -> Slices:
     """The slice with most tumour of each of some patients."""
     chosen = []
@@ -82,23 +87,24 @@ def augmented(
     mask: np.ndarray,
     *,
     seed: int,
-    ranges: Ranges = TABLE_1,
+    ranges: Ranges | None = None,
     augmentation: str = "correct",
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """A slice after each technique of Table 1 alone, at its strongest, and after all together, at random.
+    """A slice after each geometric technique alone, at its strongest, and after all of any kind together, at random.
 
     Args:
       image: [height, width, channels].
       mask: [height, width].
       seed: of the random parameters.
-      ranges: how far each technique goes.
+      ranges: how far each technique goes; None for those of `augmentation`.
       augmentation: one of `AUGMENTATIONS`.
 
     Returns:
-      Images [10, height, width, channels] and masks [10, height, width]: the slice as it is, the seven techniques, two
-      draws of all; and what each shows.
+      Images [n, height, width, channels] and masks [n, height, width]: the slice as it is, each technique that is in
+      use (all seven of Table 1), two draws of all; and what each shows.
     """
     mode = AUGMENTATIONS[augmentation]
+    ranges = ranges or mode.RANGES
     height, width = mask.shape
     random = mode.draw(tf.constant([seed, 0]), 2, height=height, width=width, ranges=ranges)
     strongest = [True, True, random.displacement[0], ranges.angle, ranges.shift, ranges.shear, ranges.zoom]
@@ -109,6 +115,7 @@ def augmented(
         fields.append(tf.constant(values))
     images, masks = (np.repeat(each[None], len(values), 0) for each in (image, mask[..., None]))
     images, masks = mode.apply(images, masks, Parameters(*fields))
+    both = mode.augment(image[None].repeat(2, 0), mask[None, ..., None].repeat(2, 0), [seed, 0], ranges=ranges)
     names = [
         "as it is",
         "flip horizontally",
@@ -121,4 +128,7 @@ def augmented(
         "all together",
         "all, another draw",
     ]
-    return images.numpy(), masks.numpy()[..., 0], names
+    images, masks = (np.concatenate([each[:-2], last]) for each, last in zip((images, masks), both))
+    in_use = [ranges.flip_horizontal, ranges.flip_vertical, ranges.alpha, *ranges[4:]]
+    shown = [0, *(place for place, amount in enumerate(in_use, 1) if amount), len(names) - 2, len(names) - 1]
+    return images[shown], masks[shown][..., 0], [names[place] for place in shown]

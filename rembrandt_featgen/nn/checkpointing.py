@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ class Checkpointing(tf.keras.callbacks.Callback):
       monitor: the log whose best epoch is kept; None keeps the last one.
       mode: "max" or "min".
       patience: epochs without a better one after which training stops; 0 never stops.
+      barred: a log that is above 0 in epochs that are not the best, whatever their monitor, while there are others.
       seconds: least time between two saves, where epochs are shorter than it takes to save them; a kill costs the
         epochs since the last one. 0 saves each epoch.
     """
@@ -41,12 +43,14 @@ class Checkpointing(tf.keras.callbacks.Callback):
         monitor: str | None,
         mode: str = "max",
         patience: int = 0,
+        barred: str | None = None,
         seconds: float = 0.0,
     ):
         super().__init__()
         self._seconds, self._saved_at = seconds, time.monotonic()
         self._best: list[np.ndarray] | None = None  # weights of the best epoch, until they are saved
         self._folder, self._monitor, self._mode, self._patience = folder, monitor, mode, patience
+        self._barred = barred
         self._checkpoint = tf.train.Checkpoint(model=model)
         self._directory = folder / "checkpoints"
         history = folder / "history.json"
@@ -70,10 +74,21 @@ class Checkpointing(tf.keras.callbacks.Callback):
     @property
     def best_epoch(self) -> int:
         """Index of the best epoch, from 0."""
+        return self.best_of(self.history)
+
+    def best_of(self, history: Mapping[str, Sequence[float]]) -> int:
+        """Index of the best epoch of a history, the first of equals."""
+        count = len(next(iter(history.values())))
         if self._monitor is None:
-            return self.epochs_done - 1
-        values = self.history[self._monitor]
-        return values.index(max(values) if self._mode == "max" else min(values))
+            return count - 1
+        barred = history[self._barred] if self._barred else [0.0] * count
+        allowed = [epoch for epoch in range(count) if not barred[epoch]] or range(count)
+        sign = 1.0 if self._mode == "max" else -1.0
+        return max(allowed, key=lambda epoch: sign * history[self._monitor][epoch])
+
+    def read_best(self) -> list[np.ndarray]:
+        """Weights of the best epoch so far."""
+        return weights.read(self.best_weights) if self._best is None else self._best
 
     @property
     def best_weights(self) -> Path:

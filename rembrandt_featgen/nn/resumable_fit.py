@@ -38,6 +38,7 @@ def fit(
     title: str,
     seed: int,
     extra: Sequence[tf.keras.callbacks.Callback] = (),
+    first_epochs: tuple[int, Callable[[tf.Tensor], tf.data.Dataset]] | None = None,
 ) -> dict:
     """Trains a compiled model up to `epochs` epochs in all, and loads the weights of its best epoch.
 
@@ -51,16 +52,22 @@ def fit(
       logs: TensorBoard folder.
       title: of the progress bar.
       seed: of the data's order.
-      extra: more callbacks.
+      extra: more callbacks, which come before `checkpointing` does.
+      first_epochs: how many of the epochs are made in another way, and how: for data of another shape.
 
     Returns:
       {"history": log name to values by epoch, "best_epoch": index from 0, "epochs": number}.
     """
-    done = checkpointing.epochs_done
-    if done < epochs and not checkpointing.finished:
+    parts = [(epochs, make_epoch)] if first_epochs is None else [first_epochs, (epochs, make_epoch)]
+    for end, make in parts:
+        done = checkpointing.epochs_done
+        if done >= end or checkpointing.finished:
+            continue
+        if first_epochs is not None:  # traced for the shapes of this part alone: a step for any shape is slower
+            model.make_train_function(force=True)
         model.fit(
-            pipelines.endless(make_epoch, seed, done),
-            epochs=epochs,
+            pipelines.endless(make, seed, done),
+            epochs=end,
             initial_epoch=done,
             steps_per_epoch=steps,
             validation_data=validation,

@@ -19,11 +19,16 @@ def save(arrays: Sequence[np.ndarray], path: Path) -> None:
     temporary.replace(path)
 
 
+def read(path: Path) -> list[np.ndarray]:
+    """The arrays that `save` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return [arrays[name] for name in arrays.files]
+
+
 def load(model: tf.keras.Model, path: Path) -> None:
     """Reads the weights of a network of the same architecture; InputError when the file is damaged or of another."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            model.set_weights([arrays[name] for name in arrays.files])
+        model.set_weights(read(path))
     except Exception as error:  # zip, numpy and Keras each raise exceptions of different kinds
         reason = " ".join(str(error).split())[:200]
         raise InputError(

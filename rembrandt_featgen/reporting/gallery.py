@@ -67,8 +67,8 @@ def _augmentations(run: Artifacts) -> Figure:
     images, masks, names = samples.augmented(
         slices.images[0], slices.masks[0], seed=run.seed, augmentation=settings["augmentation"]
     )
-    reference = settings["augmentation"] == "reference"
-    return paper_figures.augmentations(images[..., 0], masks, names, in_use=settings["augment"], reference=reference)
+    mode = settings["augmentation"]
+    return paper_figures.augmentations(images[..., 0], masks, names, in_use=settings["augment"], mode=mode)
 
 
 def _unet_curves(run: Artifacts) -> Figure:

@@ -46,20 +46,24 @@ def volumes(images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -
     )
 
 
-def augmentations(
-    images: np.ndarray, masks: np.ndarray, names: Sequence[str], *, in_use: bool, reference: bool
-) -> Figure:
+_MODES = {  # of augmentation, and what is said of them
+    "reference": " They have the quirks of the reference implementation (--augmentation=reference).",
+    "standard": " They are milder, and all together change intensities, too (--augmentation=standard).",
+}
+
+
+def augmentations(images: np.ndarray, masks: np.ndarray, names: Sequence[str], *, in_use: bool, mode: str) -> Figure:
     """Fig. 5: one slice after each augmentation of Table 1.
 
     Args:
       images, masks: [n, height, width], first the slice as it is.
       names: n lines: technique and amount.
       in_use: whether the run trained with them.
-      reference: whether they are computed as the reference implementation does.
+      mode: --augmentation of the run.
     """
     panels = [Panel(image, name, mask) for image, name, mask in zip(images, names, masks)]
     half = -(-len(panels) // 2)
-    how = " They have the quirks of the reference implementation (--augmentation=reference)." if reference else ""
+    how = _MODES.get(mode, "")
     used = "" if in_use else " This run trained without them (--augment=false)."
     return Figure(
         grid([panels[:half], panels[half:]]),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from rembrandt_featgen.segmentation import pretrained
 from rembrandt_featgen.segmentation.unet import build_unet
@@ -22,13 +23,19 @@ def head_prior(initializer: str, slices: Mapping) -> float | None:
     return None if initializer == "tensorlayer" else min(max(slices["tumour_prior"], 1e-4), 0.5)
 
 
-def unet(config: Mapping, slices: Mapping, arrays: Sequence[np.ndarray] | None = None) -> tf.keras.Model:
-    """Builds what training started from, computing in float32.
+def unet(
+    config: Mapping, slices: Mapping, arrays: Sequence[np.ndarray] | None = None, *, precision: str = "float32"
+) -> tf.keras.Model:
+    """Builds what training starts from.
 
     Args:
       config: of the stage train_unet, from its stage.json.
       slices: figures of the stage prepare_slices, from its stage.json.
       arrays: of the checkpoint of --unet_weights; None for random weights, which the seed gives back.
+      precision: in which it computes.
+
+    Raises:
+      ValueError: the arrays are of another network.
     """
     tf.keras.utils.set_random_seed(config["seed"])
     network = build_unet(
@@ -36,7 +43,9 @@ def unet(config: Mapping, slices: Mapping, arrays: Sequence[np.ndarray] | None =
         config["unet_width"],
         initializer=config["unet_initializer"],
         prior=head_prior(config["unet_initializer"], slices),
+        precision=precision,
     )
     if arrays is not None:
-        pretrained.assign(network, arrays, slices["channels"], given=config["unet_weights_modalities"])
+        adapted = pretrained.assign(network, arrays, slices["channels"], given=config["unet_weights_modalities"])
+        logging.info("U-Net: starts from the weights of %s, %s", config["unet_weights"], adapted)
     return network

@@ -38,18 +38,42 @@ def batch_soft_dice_loss(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
     return 1.0 - (2.0 * overlap + EPSILON) / (tf.reduce_sum(probability) + tf.reduce_sum(truth) + EPSILON)
 
 
-def sensitivity(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
-    """Share of the batch's tumour pixels that are predicted after thresholding at 0.5; 1 where there are none.
+def cross_entropy(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
+    """Mean binary cross-entropy of the batch's pixels.
+
+    Its gradient does not vanish where no tumour is predicted at all, as that of soft dice does.
 
     Args:
       truth, probability: as for `soft_dice_loss`.
 
     Returns:
-      float32 scalar in [0, 1].
+      float32 scalar, from 0.
     """
     truth = tf.cast(truth, tf.float32)
-    hits = tf.reduce_sum(truth * _threshold(probability))
-    return (hits + EPSILON) / (tf.reduce_sum(truth) + EPSILON)
+    # 1e-30, not 1e-7: a clip that binds has no gradient, and a stuck network is below 1e-7
+    log_p = tf.math.log(tf.maximum(probability, 1e-30))
+    log_not_p = tf.math.log(tf.maximum(1.0 - probability, 1e-7))
+    return -tf.reduce_mean(truth * log_p + (1.0 - truth) * log_not_p)
+
+
+class TumourFound(tf.keras.metrics.Metric):
+    """Share of all tumour pixels of an epoch, pooled, that are predicted after thresholding at 0.5; 1 without any."""
+
+    def __init__(self, name: str = "tumour_found", **kwargs):
+        super().__init__(name=name, **{"dtype": "float64", **kwargs})  # counts of an epoch, exactly
+        self._hits = self.add_weight("hits", initializer="zeros")
+        self._tumour = self.add_weight("tumour", initializer="zeros")
+
+    def update_state(self, truth, probability, sample_weight=None):
+        """Counts the pixels of a batch."""
+        truth = tf.cast(truth, tf.float32)
+        self._hits.assign_add(tf.cast(tf.reduce_sum(truth * _threshold(probability)), tf.float64))
+        self._tumour.assign_add(tf.cast(tf.reduce_sum(truth), tf.float64))
+
+    def result(self):
+        """float32 scalar in [0, 1]."""
+        share = tf.where(self._tumour > 0.0, tf.math.divide_no_nan(self._hits, self._tumour), 1.0)
+        return tf.cast(share, tf.float32)
 
 
 def hard_dice(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:

@@ -74,6 +74,16 @@ def read(path: Path, flag: str = "--unet_weights") -> Checkpoint:
         ) from error
 
 
+def given(path: str, modalities: Sequence[str]) -> Checkpoint | None:
+    """What --unet_weights holds; None without it, and InputError for --unet_weights_modalities without it."""
+    if not path and modalities:
+        raise InputError(
+            f"--unet_weights_modalities={','.join(modalities)} names the channels of --unet_weights, which is not "
+            "given; give both or neither"
+        )
+    return read(Path(path).expanduser()) if path else None
+
+
 def write(path: Path, arrays: Sequence[np.ndarray]) -> None:
     """Writes `arrays` as `tl.files.save_npz` does, for `tl.files.load_npz` and `load_and_assign_npz`.
 

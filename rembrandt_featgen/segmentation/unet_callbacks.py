@@ -1,61 +1,114 @@
-"""Callbacks of U-Net training: a start that cannot stick, and pictures for TensorBoard."""
+"""Callbacks of U-Net training: cross-entropy that helps, validation by volume, and pictures for TensorBoard."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
-from absl import logging
+
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.measures.segmentation import volume_measures
+from rembrandt_featgen.segmentation import losses
+
+_THROUGHOUT = 300  # steps that cross-entropy may need to lead anywhere
 
 
-class CrossEntropyStart(tf.keras.callbacks.Callback):
-    """Soft dice, helped by cross-entropy in the first steps and whenever it sticks.
+class CrossEntropyHelp(tf.keras.callbacks.Callback):
+    """A loss to which cross-entropy is added: throughout, in the first steps, or from when it is needed.
 
     Where a network predicts no tumour anywhere, the gradient of soft dice vanishes and training can stay there for
-    good; that of cross-entropy does not. Its weight falls from 1 to 0 over `steps`; should hardly any tumour be
-    predicted at the end of an epoch, the help starts again and a warning says so.
+    good; that of cross-entropy does not.
 
     Args:
       loss: of (truth, probability), per slice or for the batch.
-      steps: steps over which the help fades; 0 for soft dice alone, as in the paper.
+      steps: steps over which the weight of cross-entropy falls from 1 to 0; 0 for `loss` alone, as in the paper.
+      throughout: whether it stays 1 instead.
     """
 
-    def __init__(self, loss, steps: int):
+    def __init__(self, loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], steps: int = 0, *, throughout: bool = False):
         super().__init__()
-        self._loss, self._steps = loss, steps
-        self._remaining = tf.Variable(float(steps), trainable=False, name="cross_entropy_steps")
+        self._loss, self._steps, self._kept = loss, max(steps, 1), throughout
+        start = float(self._steps) if steps or throughout else 0.0
+        self._remaining = tf.Variable(start, trainable=False, name="cross_entropy_steps")
+
+    @property
+    def steps(self) -> int:
+        """Steps that a network needs, at least, before one can tell that it is stuck in spite of the help."""
+        return _THROUGHOUT if self._kept else self._steps
 
     def loss(self, truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
         """float32, as `loss` gives it: the loss, plus weighted mean cross-entropy of the batch's pixels."""
-        total = self._loss(truth, probability)
-        if not self._steps:
-            return total
-        truth = tf.cast(truth, tf.float32)
-        # 1e-30, not 1e-7: a clip that binds has no gradient, and a stuck network is below 1e-7
-        log_p = tf.math.log(tf.maximum(probability, 1e-30))
-        log_not_p = tf.math.log(tf.maximum(1.0 - probability, 1e-7))
-        cross_entropy = -tf.reduce_mean(truth * log_p + (1.0 - truth) * log_not_p)
-        return total + self._remaining / self._steps * cross_entropy
+        weight = self._remaining / self._steps
+        return self._loss(truth, probability) + weight * losses.cross_entropy(truth, probability)
 
     def on_train_batch_end(self, batch, logs=None):
         """Fades the help."""
-        if self._steps:
+        if not self._kept:
             self._remaining.assign(tf.maximum(self._remaining - 1.0, 0.0))
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Starts the help again where training sticks."""
-        if logs["sensitivity"] < 0.01 and self._steps and self._remaining == 0.0:
-            logging.warning(
-                "epoch %d: stuck, %.1f%% of the tumour's pixels are predicted; cross-entropy helps for %d more steps",
-                epoch + 1,
-                100 * logs["sensitivity"],
-                self._steps,
-            )
-            self._remaining.assign(float(self._steps))
 
     def resume(self, steps_done: int) -> None:
         """Sets the fading to where it was after `steps_done` steps."""
-        self._remaining.assign(float(max(self._steps - steps_done, 0)))
+        if not self._kept:
+            self._remaining.assign(max(float(self._remaining) - steps_done, 0.0))
+
+    def keep(self) -> None:
+        """Adds cross-entropy in full from now on."""
+        self._kept = True
+        self._remaining.assign(float(self._steps))
+
+
+class Validation(tf.keras.callbacks.Callback):
+    """Measures the validation slices at the end of each epoch, slice by slice and by volume.
+
+    Into the logs go, for the callbacks after it, val_loss (of the batches, each weighing by its slices),
+    val_soft_dice_loss, val_hard_dice and val_iou (means over slices, as Keras takes them); val_volume_dice, the mean
+    over the volumes that have tumour of the dice of all their slices together, which is 0 where nothing is predicted;
+    and val_tumour_found, the share of all tumour pixels that is predicted. The last two need some tumour.
+
+    Args:
+      unet: from slices to the tumour's probability.
+      loss: of (truth, probability), per slice or for the batch.
+      folder: the slices stage's.
+      batch: slices in a batch.
+    """
+
+    def __init__(self, unet: tf.keras.Model, loss: Callable, *, folder: Path, batch: int):
+        super().__init__()
+        self._slices = pipelines.slices(folder, "validation", batch)
+        spec = self._slices.element_spec
+
+        @tf.function(input_signature=(spec["image"], spec["mask"]))  # one graph, whatever the length of a batch
+        def measure(images, masks):
+            probability, truth = unet(images, training=False), tf.cast(masks, tf.float32)
+            predicted = tf.cast(probability > 0.5, tf.float32)
+            return {
+                "loss": tf.fill(tf.shape(images)[:1], tf.reduce_mean(loss(masks, probability))),
+                "soft_dice_loss": losses.soft_dice_loss(masks, probability),
+                "hard_dice": losses.hard_dice(masks, probability),
+                "iou": losses.iou(masks, probability),
+                "overlap": tf.reduce_sum(truth * predicted, (1, 2, 3)),
+                "predicted": tf.reduce_sum(predicted, (1, 2, 3)),
+                "tumour": tf.reduce_sum(truth, (1, 2, 3)),
+            }
+
+        self._measure = measure
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Measures, and adds to the logs."""
+        rows: dict[str, list] = {}
+        for batch in self._slices:
+            for name, value in self._measure(batch["image"], batch["mask"]).items():
+                rows.setdefault(name, []).append(value.numpy())
+            rows.setdefault("patient", []).append(pipelines.text(batch["patient"].numpy()))
+        columns = {name: np.concatenate(parts) for name, parts in rows.items()}
+        of_pixels = {name: columns.pop(name).astype(float) for name in ("overlap", "predicted", "tumour")}
+        volumes = volume_measures(columns.pop("patient"), **of_pixels)
+        logs.update({f"val_{name}": float(values.mean(dtype=float)) for name, values in columns.items()})
+        if of_pixels["tumour"].any():
+            logs["val_volume_dice"] = float(np.nanmean([row["dice"] for row in volumes.values()]))
+            logs["val_tumour_found"] = float(of_pixels["overlap"].sum() / of_pixels["tumour"].sum())
 
 
 class SegmentationImages(tf.keras.callbacks.Callback):

@@ -82,9 +82,10 @@ def augmentation():
     """--augmentation."""
     return cli.flag(
         "correct",
-        "How Table 1 is applied: 'reference' keeps the quirks of the TensorLayer original, which "
-        "data/reference_augmentation.py lists (five blurring resamplings, soft masks, one elastic field for a batch, "
-        "vertical shear, ...); 'correct' has none of them.",
+        "How slices are augmented: 'correct' by Table 1; 'reference' so, with the quirks of the TensorLayer code, "
+        "which data/reference_augmentation.py lists (five blurring resamplings, soft masks, one elastic field for a "
+        "batch, vertical shear, ...); 'standard' by milder geometry, and gamma, contrast, brightness, noise and low "
+        "resolution.",
         choices=tuple(AUGMENTATIONS),
     )
 

@@ -1,7 +1,8 @@
 """Trains the U-Net to segment the tumour, with soft-dice loss and the augmentations of the paper's Table 1.
 
-The best epoch by validation IOU is kept. A run that was killed resumes after its last epoch. Training starts from
-random weights, or from those of a checkpoint (--unet_weights), such as the paper's from BraTS.
+The best epoch by the dice of validation volumes (--unet_monitor) is kept. A run that was killed resumes after its last
+epoch. Training starts from random weights, or from those of a checkpoint (--unet_weights), such as the paper's from
+BraTS. Should it come to predict no tumour any more, it says so and begins again (segmentation/collapse.py).
 
 With --unet_class_weight the U-Net learns the training patients' classes, too. The best epoch is still that of the
 masks: the classes of validation patients are to choose amounts and thresholds in later stages, which they could not
@@ -11,10 +12,8 @@ fairly do had they chosen the features as well; and runs with and without the fl
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import stages
@@ -23,26 +22,19 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines, truth
-from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.data.pipelines import SAMPLINGS
 from rembrandt_featgen.interpretation import overlays, samples
-from rembrandt_featgen.nn import inference, mixed_precision, resumable_fit, tensorboard
-from rembrandt_featgen.nn.checkpointing import Checkpointing
+from rembrandt_featgen.nn import inference, tensorboard
 from rembrandt_featgen.segmentation import (
-    class_aware,
     initial,
-    losses,
     postprocessing,
-    pretrained,
     scoring,
     tensorlayer_files,
     unet_callbacks,
+    unet_fitting,
 )
-from rembrandt_featgen.segmentation.unet import INITIALIZERS, build_unet
+from rembrandt_featgen.segmentation.unet import INITIALIZERS
 from rembrandt_featgen.stages import shared_flags
-
-_DICE = {"batch": losses.batch_soft_dice_loss, "slice": losses.soft_dice_loss}
-_MEASURES = [losses.soft_dice_loss, losses.hard_dice, losses.iou, losses.sensitivity]
-PRETRAINING_RATE = 1e-4  # paper 4.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,28 +65,64 @@ class Config:
         "four channels are those of BraTS (flair,t1,t1ce,t2), any other number those of --modalities.",
     )
     unet_epochs: int = cli.flag(30, "Epochs at most.", minimum=1, source="paper 4.1")
+    unet_steps: int = cli.flag(
+        0, "Steps in all, rounded up to whole epochs of --unet_validate_every steps; 0: --unet_epochs.", minimum=0
+    )
+    unet_validate_every: int = cli.flag(100, "Steps of an epoch, with --unet_steps.", minimum=1)
     unet_batch: int = cli.flag(10, "Slices in a batch.", minimum=1, source="paper 4.1")
     unet_learning_rate: float = cli.flag(
-        1e-3, "Adam's learning rate; the paper takes 1e-5 to fine-tune, 1e-4 to pre-train.", minimum=0.0
+        1e-3, "Largest learning rate; the paper takes 1e-5 to fine-tune, 1e-4 to pre-train.", minimum=0.0
+    )
+    unet_optimizer: str = cli.flag(
+        "adam",
+        "'adam', or 'adamw': with weight decay, gradients clipped to norm 1, and a rate that rises over the first 5%.",
+        choices=unet_fitting.OPTIMIZERS,
+    )
+    unet_weight_decay: float = cli.flag(
+        0.01, "AdamW's weight decay, a step's share of which is the learning rate; not of biases.", minimum=0.0
+    )
+    unet_loss: str = cli.flag(
+        "dice",
+        "'dice' is soft dice, eq. (3), helped by cross-entropy at first (--unet_warmup_steps); 'dice_ce' soft dice and "
+        "mean cross-entropy throughout.",
+        choices=unet_fitting.LOSSES,
     )
     dice_over: str = cli.flag(
         "batch",
         "What eq. (3) counts its pixels over: each slice, as the reference implementation does, or the batch, which "
         "cannot be won by predicting no tumour where many slices have none.",
-        choices=tuple(_DICE),
+        choices=tuple(unet_fitting.DICE),
     )
     unet_schedule: str = cli.flag(
         "cosine",
-        "How the learning rate falls over --unet_epochs: 'cosine' to zero, or 'constant' as in the paper.",
+        "How the learning rate falls over all steps: 'cosine' to zero, or 'constant' as in the paper.",
         choices=("cosine", "constant"),
     )
     unet_patience: int = cli.flag(
-        10, "Epochs without a better validation IOU before stopping; 0 never stops.", minimum=0
+        10, "Epochs without a better --unet_monitor before stopping; 0 never stops.", minimum=0
+    )
+    unet_monitor: str = cli.flag(
+        "volume_dice",
+        "What the best epoch is chosen by: the mean dice of whole validation volumes, or the mean IOU of their slices, "
+        "of which one without tumour counts 1 when nothing is predicted.",
+        choices=unet_fitting.MONITORS,
     )
     unet_warmup_steps: int = cli.flag(
         300,
         "Steps over which a cross-entropy term fades out, so that soft dice cannot stick at 1; 0 for none.",
         minimum=0,
+    )
+    unet_sampling: str = cli.flag(
+        "slices",
+        "What training slices are drawn by: 'slices' takes all alike; 'patients' all patients alike, and of each two "
+        "thirds of its slices by their area of tumour.",
+        choices=SAMPLINGS,
+    )
+    unet_half_size: float = cli.flag(
+        0.0,
+        "Share of the epochs, the first ones, on slices of half the height and width, at a quarter of the work.",
+        minimum=0.0,
+        maximum=1.0,
     )
     augment: bool = cli.flag(True, "Whether training slices are augmented.", source="paper, Table 1")
     augmentation: str = shared_flags.augmentation()
@@ -119,53 +147,26 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, "train_unet", [prepared], digests=digests) as stage:
         if stage.done:
             return
-        tf.keras.utils.set_random_seed(config.seed)
-        unet = build_unet(
-            len(record["figures"]["channels"]),
-            config.unet_width,
-            initializer=config.unet_initializer,
-            prior=initial.head_prior(config.unet_initializer, record["figures"]),
-            precision=config.precision,
+        unet = _start(config, record["figures"], checkpoint, config.seed)
+        if not checkpoint:
+            unet_fitting.warn_of_rate(config.unet_learning_rate)
+        shown = samples.largest_tumours(
+            slices, "validation", samples.first_patients(slices, "validation", overlays.SHOWN)
         )
-        if not checkpoint and config.unet_learning_rate < PRETRAINING_RATE:
-            logging.warning(
-                "U-Net: starts from random weights at --unet_learning_rate=%g, which is for fine-tuning; give "
-                "--unet_weights, or %g (the paper's to pre-train) or more",
-                config.unet_learning_rate,
-                PRETRAINING_RATE,
-            )
-        if checkpoint:
-            _start_from(checkpoint, unet, modalities=record["figures"]["channels"], config=config)
-        start = unet_callbacks.CrossEntropyStart(_DICE[config.dice_over], config.unet_warmup_steps)
-        steps = pipelines.steps_per_epoch(
-            sum(record["figures"]["split"]["train"]["slices"].values()), config.unet_batch
-        )
-        rate = config.unet_learning_rate
-        if config.unet_schedule == "cosine":
-            rate = tf.keras.optimizers.schedules.CosineDecay(rate, steps * config.unet_epochs)
-        optimizer = mixed_precision.scaled(mixed_precision.adam(rate), config.precision)
-        network, training, pairs = unet, pipelines.training_slices, pipelines.slice_pairs
-        if config.unet_class_weight > 0.0:
-            weights = _class_weights(slices, Classes.of_record(record["classes"]), config)
-            network = class_aware.ClassAware(
-                unet, weight=config.unet_class_weight, class_weights=weights, seed=config.seed
-            )
-            training, pairs = pipelines.labelled_training_slices, pipelines.labelled_slice_pairs
-        network.compile(optimizer, start.loss, _MEASURES)
-        shown = _with_tumour(slices, "validation")
-        checkpointing = Checkpointing(stage.path, network, monitor="val_iou", patience=config.unet_patience)
-        start.resume(steps * checkpointing.epochs_done)
-        trained = resumable_fit.fit(
-            network,
-            make_epoch=training(slices, config.unet_batch, config.augmentation if config.augment else None),
-            steps=steps,
-            epochs=config.unet_epochs,
-            validation=pairs(slices, "validation", config.unet_batch),
-            checkpointing=checkpointing,
-            logs=stage.logs,
-            title="U-Net",
-            seed=config.seed,
-            extra=[start, unet_callbacks.SegmentationImages(stage.logs, shown.images, shown.masks[..., np.newaxis])],
+
+        def initial_weights(number):
+            seed = int(np.random.SeedSequence([config.seed, number]).generate_state(1)[0])
+            return _start(config, record["figures"], checkpoint, seed).get_weights()
+
+        recipe = _recipe(config)
+        trained = unet_fitting.fit(
+            unet,
+            recipe,
+            slices=slices,
+            stage=stage,
+            weights=unet_fitting.class_weights(slices, Classes.of_record(record["classes"]), recipe),
+            initial_weights=initial_weights,
+            extra=[unet_callbacks.SegmentationImages(stage.logs, shown.images, shown.masks[..., np.newaxis])],
         )
         predict = inference.runner(unet)
         predict = postprocessing.mirrored(predict) if config.mirrored_inference else predict
@@ -184,42 +185,49 @@ def run(config: Config) -> None:
         logging.info("U-Net: best epoch %d, test hard dice %.3f", trained["best_epoch"] + 1, table["test"]["hard_dice"])
 
 
-def read_weights(config) -> tensorlayer_files.Checkpoint | None:
-    """What --unet_weights holds, None without it; InputError where it cannot be used."""
-    if config.unet_weights:
-        return tensorlayer_files.read(Path(config.unet_weights).expanduser())
-    if config.unet_weights_modalities:
-        raise InputError(
-            f"--unet_weights_modalities={','.join(config.unet_weights_modalities)} names the channels of "
-            "--unet_weights, which is not given; give both or neither"
-        )
-    return None
-
-
-def _start_from(checkpoint, unet, *, modalities, config) -> None:
-    """Gives the U-Net the checkpoint's weights, and says what was adapted."""
+def _start(config, figures, checkpoint, seed):
+    """The U-Net as training starts, its random weights from `seed`; says what was adapted of --unet_weights."""
+    settings = {
+        "seed": seed,
+        "unet_width": config.unet_width,
+        "unet_initializer": config.unet_initializer,
+        "unet_weights": config.unet_weights,
+        "unet_weights_modalities": config.unet_weights_modalities,
+    }
     try:
-        adapted = pretrained.assign(unet, checkpoint.arrays, modalities, given=config.unet_weights_modalities)
+        return initial.unet(settings, figures, checkpoint.arrays if checkpoint else None, precision=config.precision)
     except ValueError as error:
         raise InputError(f"--unet_weights={config.unet_weights}: {error}") from error
-    logging.info("U-Net: starts from the weights of %s, %s", config.unet_weights, adapted)
 
 
-def _class_weights(slices: Path, classes: Classes, config) -> np.ndarray:
-    """Weights by label that make classes equal over the training slices with tumour, whose mean weight is 1."""
-    counts = pipelines.tumour_slices(slices, "train", classes.count)
-    if not counts.all():
-        raise InputError(
-            f"--unet_class_weight={config.unet_class_weight:g} needs training slices with tumour of every class, "
-            f"but there are none of {classes.names[int(counts.argmin())]}; take --unet_class_weight=0"
-        )
-    return counts.sum() / (float(classes.count) * counts)
+def _recipe(config: Config) -> unet_fitting.Recipe:
+    """The flags of training."""
+    return unet_fitting.Recipe(
+        epochs=config.unet_epochs,
+        steps=config.unet_steps,
+        validate_every=config.unet_validate_every,
+        batch=config.unet_batch,
+        half_size=config.unet_half_size,
+        sampling=config.unet_sampling,
+        augmentation=config.augmentation if config.augment else None,
+        loss=config.unet_loss,
+        dice_over=config.dice_over,
+        warmup_steps=config.unet_warmup_steps,
+        class_weight=config.unet_class_weight,
+        optimizer=config.unet_optimizer,
+        learning_rate=config.unet_learning_rate,
+        weight_decay=config.unet_weight_decay,
+        schedule=config.unet_schedule,
+        monitor=config.unet_monitor,
+        patience=config.unet_patience,
+        precision=config.precision,
+        seed=config.seed,
+    )
 
 
-def _with_tumour(slices, split):
-    """The slice with most tumour of each of the split's first patients."""
-    names = dict.fromkeys(Store(slices, split).patients)
-    return samples.largest_tumours(slices, split, list(names)[: overlays.SHOWN])
+def read_weights(config) -> tensorlayer_files.Checkpoint | None:
+    """What --unet_weights holds, None without it; InputError where it cannot be used."""
+    return tensorlayer_files.given(config.unet_weights, config.unet_weights_modalities)
 
 
 def main() -> None:

@@ -21,13 +21,18 @@ def seeded():
 @pytest.fixture
 def slices(tmp_path):
     """Seven training slices."""
+    return written(tmp_path, range(7))
+
+
+def written(folder, patients):
+    """The folder, with a training slice of each of some patients."""
     generator = np.random.default_rng(0)
-    with Writer(tmp_path, "train", SLICE, per_shard=3) as writer:
-        for i in range(7):
+    with Writer(folder, "train", SLICE, per_shard=3) as writer:
+        for i, patient in enumerate(patients):
             image, mask = generator.normal(size=(16, 16, 1)), np.zeros((16, 16, 1))
             mask[4 : 8 + i, 5:11] = 1
-            writer.write({"image": image, "mask": mask}, f"patient {i}", slice_index=i, label=i % 2)
-    return tmp_path
+            writer.write({"image": image, "mask": mask}, f"patient {patient}", slice_index=i, label=i % 2)
+    return folder
 
 
 @pytest.mark.parametrize(("count", "batch", "wanted"), [(1, 10, 1), (10, 10, 1), (11, 10, 2), (4540, 10, 454)])
@@ -35,13 +40,13 @@ def test_steps_per_epoch(count, batch, wanted):
     assert pipelines.steps_per_epoch(count, batch) == wanted
 
 
-@pytest.mark.parametrize("augmentation", ["correct", None])
+@pytest.mark.parametrize("augmentation", ["correct", "standard", None])
 def test_endless_resumed_is_as_unbroken(slices, augmentation):
     make_epoch = pipelines.training_slices(slices, 3, augmentation)
     assert_resumed_is_as_unbroken(make_epoch, 3)
 
 
-@pytest.mark.parametrize("augmentation", ["correct", None])
+@pytest.mark.parametrize("augmentation", ["correct", "standard", None])
 def test_endless_differs_by_epoch_and_by_seed(slices, augmentation):
     make_epoch = pipelines.training_slices(slices, 3, augmentation)
     assert_differs_by_epoch_and_by_seed(make_epoch, 3)
@@ -77,16 +82,65 @@ def test_training_slices_hold_each_slice_once(slices):
     assert list(found) != list(stored)
 
 
-@pytest.mark.parametrize("augmentation", ["correct", "reference"])
+@pytest.mark.parametrize("augmentation", ["correct", "reference", "standard"])
 def test_augmented_slices_differ_from_the_stored_and_from_epoch_to_epoch(slices, augmentation):
     stored = np.stack([record["image"] for record in Store(slices, "train").dataset().as_numpy_iterator()])
     make_epoch = pipelines.training_slices(slices, 7, augmentation)
     seen = [epoch_of(make_epoch, seed)[0][0].numpy() for seed in (5, 6)]
     masks = epoch_of(make_epoch, 5)[0][1].numpy()
-    assert (set(np.unique(masks)) <= {0, 1}) == (augmentation == "correct")  # the reference's are soft
+    assert (set(np.unique(masks)) <= {0, 1}) == (augmentation != "reference")  # the reference's are soft
     for image in seen[0]:
         assert np.abs(stored - image).mean((1, 2, 3)).min() > 0.1
         assert np.abs(seen[1] - image).mean((1, 2, 3)).min() > 0.1
+
+
+def numbers(make_epoch, epoch):
+    """The slices of an epoch, batch by batch; the tumour of slice i has 4 + i rows of 6."""
+    return [(masks.numpy().sum((1, 2, 3)) // 6 - 4).tolist() for _, masks in epoch_of(make_epoch, epoch)]
+
+
+def test_epochs_of_any_length_go_through_all_slices_again_and_again(slices):
+    order = pipelines.training_order(slices, draws=4)
+    make_epoch = pipelines.training_slices(slices, 2, None, order=order)
+    found = [numbers(make_epoch, epoch) for epoch in range(7)]
+    assert all([len(batch) for batch in epoch] == [2, 2] for epoch in found)
+    drawn = np.array(found).reshape(4, 7)  # four rounds of all seven
+    assert (np.sort(drawn) == np.arange(7)).all()
+    assert len({tuple(row) for row in drawn}) == 4
+
+
+@pytest.mark.parametrize("draws", [None, 70])
+def test_patients_are_drawn_equally_often_and_their_slices_by_tumour(tmp_path, draws):
+    slices = written(tmp_path, "aaabbcc")
+    areas = np.array([1, 0, 1, 0, 0, 10, 0])
+    np.savez(slices / "truth-train.npz", areas=areas)
+    order = pipelines.training_order(slices, sampling="patients", draws=draws)
+    made = pipelines.training_slices(slices, 7, None, order=order)
+    labelled = pipelines.labelled_training_slices(slices, 7, None, order=order)
+    drawn = np.concatenate(numbers(made, 0))
+    assert len(drawn) == (draws or 7)
+    assert same([(image, mask) for image, (mask, _) in epoch_of(labelled, 0)], epoch_of(made, 0))
+    counts = np.bincount(drawn.astype(int), minlength=7)
+    shares = np.array([4, 1, 4, 4.5, 4.5, 7.5, 1.5]) / 27
+    assert (np.abs(counts - len(drawn) * shares) < 1).all()
+    assert_differs_by_epoch_and_by_seed(made, len(drawn) // 7)
+    assert_resumed_is_as_unbroken(made, len(drawn) // 7)
+
+
+@pytest.mark.parametrize("augmentation", [None, "standard"])
+def test_half_size(slices, augmentation):
+    whole, half = (
+        epoch_of(pipelines.training_slices(slices, 3, augmentation, half_size=half_size), 5)
+        for half_size in (False, True)
+    )
+    assert [images.shape for images, _ in half] == [(3, 8, 8, 1), (3, 8, 8, 1), (1, 8, 8, 1)]
+    for images, masks in half:
+        assert masks.shape == images.shape and masks.dtype == tf.uint8 and set(np.unique(masks)) == {0, 1}
+    if augmentation is None:
+        for (images, masks), (small, of_small) in zip(whole, half):
+            blocks = [each.numpy().astype(float).reshape(-1, 8, 2, 8, 2, 1).mean((2, 4)) for each in (images, masks)]
+            np.testing.assert_allclose(small, blocks[0], atol=1e-6)
+            np.testing.assert_array_equal(of_small, blocks[1] >= 0.5)
 
 
 def test_whole_records_in_the_order_of_writing(slices):

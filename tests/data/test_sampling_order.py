@@ -125,3 +125,32 @@ def test_mixed_is_the_permutation_of_all():
     queues = [iter(part.numpy().tolist()) for part in numbers]
     merged = [next(queues[i]) + (0, 5)[i] for i in source.numpy()]
     assert merged == sampling_order.permutation(8, key(4)).numpy().tolist()
+
+
+@pytest.mark.parametrize("count", [1, 7, 1000])
+def test_weighted_draws_each_number_as_often_as_expected(count):
+    shares = np.array([0.0, 3.0, 1.0, 0.0, 6.0, 0.0])
+    draw = tf.function(lambda k: sampling_order.weighted(shares, count, k))
+    found = np.array([draw(key(2, epoch)).numpy() for epoch in range(400)])
+    counts = np.array([np.bincount(row, minlength=6) for row in found])
+    expected = count * shares / shares.sum()
+    assert found.shape == (400, count) and found.dtype == np.int64
+    assert (np.abs(counts - expected) < 1).all()  # rounded up or down, in each epoch
+    np.testing.assert_allclose(counts.mean(0), expected, atol=0.1)
+    np.testing.assert_array_equal(found[5], draw(key(2, 5)))
+    if count == 7:
+        at_each_place = np.array([np.bincount(column, minlength=6) for column in found.T]) / 400
+        np.testing.assert_allclose(at_each_place, np.tile(shares / shares.sum(), (7, 1)), atol=0.1)
+
+
+def test_weighted_copes_with_many_numbers():
+    shares = np.random.default_rng(0).random(50_000) ** 8
+    found = np.bincount(sampling_order.weighted(shares, 100_000, key(0)), minlength=50_000)
+    assert (np.abs(found - 100_000 * shares / shares.sum()) < 1 + 1e-6).all()
+
+
+def test_patients_have_equal_shares_and_slices_go_by_tumour():
+    patients, areas = ["b", "b", "a", "a", "a", "c", "b"], np.array([0, 30, 0, 0, 0, 5, 10])
+    found = sampling_order.patient_shares(patients, areas)
+    by_hand = [1 / 9, 2 / 3 * 3 / 4 + 1 / 9, 1 / 3, 1 / 3, 1 / 3, 1, 2 / 3 / 4 + 1 / 9]
+    np.testing.assert_allclose(found, np.array(by_hand) / 3)

@@ -57,18 +57,18 @@ def test_volumes_are_a_row_each(grids):
     assert figure.caption.startswith("Fig. 4: ")
 
 
-@pytest.mark.parametrize(("in_use", "reference"), [(True, False), (True, True), (False, False)])
-def test_augmentations_in_two_rows(grids, in_use, reference):
+@pytest.mark.parametrize(("in_use", "mode"), [(True, "correct"), (True, "reference"), (False, "standard")])
+def test_augmentations_in_two_rows(grids, in_use, mode):
     blank = np.zeros((10, 8, 8))
     names = ["as it is", *(f"technique {i}" for i in range(7)), "all together", "all, another draw"]
-    figure = paper_figures.augmentations(blank, blank, names, in_use=in_use, reference=reference)
+    figure = paper_figures.augmentations(blank, blank, names, in_use=in_use, mode=mode)
     ((rows, _),) = grids
     assert titles(rows) == [names[:5], names[5:]]
     assert all(panel.truth is not None for row in rows for panel in row)
     assert all(name in figure.alt for name in names)
     assert figure.caption.startswith("Fig. 5: ")
     assert ("--augment=false" in figure.caption) == (not in_use)
-    assert ("--augmentation=reference" in figure.caption) == reference
+    assert (f"--augmentation={mode}" in figure.caption) == (mode != "correct")
 
 
 def test_generated_slices_below_real_ones(grids):

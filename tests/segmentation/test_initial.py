@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from rembrandt_featgen.segmentation import initial, pretrained, unet
 
-CONFIG = {"seed": 3, "unet_width": 2, "unet_weights_modalities": []}
+CONFIG = {"seed": 3, "unet_width": 2, "unet_weights": "w.npz", "unet_weights_modalities": []}
 SLICES = {"channels": ["flair"], "tumour_prior": 0.02}
 
 
@@ -36,7 +36,7 @@ def test_head_began_at_the_tumours_share_but_for_the_reference_implementation(mo
     seen = []
     monkeypatch.setattr(initial, "build_unet", lambda *args, **settings: seen.append((args, settings)))
     initial.unet({**CONFIG, "unet_initializer": initializer}, {"channels": ["flair", "t1"], "tumour_prior": share})
-    assert seen == [((2, 2), {"initializer": initializer, "prior": prior})]
+    assert seen == [((2, 2), {"initializer": initializer, "prior": prior, "precision": "float32"})]
 
 
 def test_weights_of_a_checkpoint_are_adapted_to_the_modalities(monkeypatch):

@@ -51,3 +51,29 @@ def test_integer_masks_and_half_probabilities_are_taken():
     loss = losses.soft_dice_loss(truth, tf.constant([1.0, 0.0], tf.bfloat16)[None, None, :, None])
     assert loss.dtype == tf.float32
     np.testing.assert_allclose(loss, [0.0], atol=1e-5)
+
+
+def test_cross_entropy_by_hand_and_of_a_network_that_is_stuck():
+    truth, probability = tf.constant([1, 0, 1], tf.uint8), tf.constant([0.5, 0.25, 0.1])
+    wanted = -(np.log(0.5) + np.log(0.75) + np.log(0.1)) / 3
+    assert float(losses.cross_entropy(truth, probability)) == pytest.approx(wanted, rel=1e-6)
+    logits = tf.Variable([-40.0, -40.0, -60.0])
+    with tf.GradientTape() as tape:
+        loss = losses.cross_entropy(truth, tf.sigmoid(logits))
+    np.testing.assert_allclose(tape.gradient(loss, logits), [-1 / 3, 0.0, -1 / 3], rtol=1e-3, atol=1e-9)
+    assert np.isfinite(losses.cross_entropy(truth, tf.constant([0.0, 1.0, 0.0])))
+
+
+def test_tumour_found_is_pooled_over_batches():
+    metric = losses.TumourFound()
+    assert float(metric.result()) == 1.0
+    masks = np.zeros((3, 2, 8, 8, 1), np.uint8)
+    masks[1, 0, :4], masks[2] = 1, 1
+    predicted = np.zeros(masks.shape, np.float32)
+    predicted[1, 0, 0], predicted[0] = 0.75, 0.9
+    for mask, probability in zip(masks, predicted):
+        metric.update_state(mask, probability)
+    assert float(metric.result()) == pytest.approx(8 / (32 + 128))  # the mean over batches would be 0.42
+    metric.reset_state()
+    metric.update_state(masks[1], predicted[1])
+    assert float(metric.result()) == pytest.approx(0.25)

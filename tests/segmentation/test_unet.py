@@ -226,7 +226,7 @@ def test_keras_saves_loads_and_clones_it(tmp_path, initializer, precision):
 
 
 def test_trained_unet_is_saved_without_its_loss(tmp_path):
-    unet, start = build_unet(1, 2), unet_callbacks.CrossEntropyStart(losses.batch_soft_dice_loss, 4)
+    unet, start = build_unet(1, 2), unet_callbacks.CrossEntropyHelp(losses.batch_soft_dice_loss, 4)
     unet.compile(mixed_precision.adam(1e-3), start.loss, [losses.iou])
     images, masks = pixels_and_masks()
     unet.fit(images, masks, verbose=0)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.data.store_writer import Writer
+from rembrandt_featgen.segmentation import unet_fitting
 from rembrandt_featgen.stages import (
     crossvalidate,
     export,
@@ -283,7 +284,7 @@ def test_more_synthetic_features_wanted_than_there_are(tmp_path, monkeypatch, ca
 def test_training_that_diverges(cohort, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     prepare_slices.run(prepare_slices.Config(str(run), str(cohort), image_size=32))
-    monkeypatch.setitem(train_unet._DICE, "batch", lambda truth, probability: tf.reduce_sum(probability) * np.nan)
+    monkeypatch.setitem(unet_fitting.DICE, "batch", lambda truth, probability: tf.reduce_sum(probability) * np.nan)
     line = fails(train_unet.main, monkeypatch, capsys, f"--run_dir={run}", "--unet_width=2", "--unet_epochs=3")
     assert "loss is nan" in line
     assert "learning rate" in line

@@ -1,0 +1,224 @@
+"""How a U-Net is trained: loss, optimizer, budget, data and callbacks, as the flags of train_unet have them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.core.rundir import Stage
+from rembrandt_featgen.data import pipelines, truth
+from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.nn import mixed_precision, optimizers, resumable_fit
+from rembrandt_featgen.nn.checkpointing import Checkpointing
+from rembrandt_featgen.segmentation import class_aware, collapse, losses, unet_callbacks
+
+DICE = {"batch": losses.batch_soft_dice_loss, "slice": losses.soft_dice_loss}
+PRETRAINING_RATE = 1e-4  # paper 4.1
+LOSSES = ("dice", "dice_ce")
+OPTIMIZERS = ("adam", "adamw")
+MONITORS = ("volume_dice", "iou")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What a U-Net is trained by: the flags of train_unet of the same names, after "unet_".
+
+    `loss`, `optimizer`, `monitor` and `sampling` are of `LOSSES`, `OPTIMIZERS`, `MONITORS` and `pipelines.SAMPLINGS`,
+    `dice_over` a key of `DICE`; `augmentation` is None for slices as they are.
+    """
+
+    epochs: int
+    steps: int
+    validate_every: int
+    batch: int
+    half_size: float
+    sampling: str
+    augmentation: str | None
+    loss: str
+    dice_over: str
+    warmup_steps: int
+    class_weight: float
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    schedule: str
+    monitor: str
+    patience: int
+    precision: str
+    seed: int
+
+
+class Budget(NamedTuple):
+    """How long training is: `epochs` of `steps` batches, the first `half_epochs` of slices of half the size.
+
+    `draws` are the slices of an epoch; None where it has each once.
+    """
+
+    steps: int
+    epochs: int
+    half_epochs: int
+    draws: int | None
+
+
+def budget(recipe: Recipe, slices: Path) -> Budget:
+    """What --unet_epochs or --unet_steps, and --unet_half_size come to.
+
+    Args:
+      recipe: of the training.
+      slices: folder of the stage prepare_slices.
+
+    Raises:
+      InputError: slices of half the size would be of no size that the network takes.
+    """
+    store = Store(slices, "train")
+    steps, epochs = pipelines.steps_per_epoch(len(store), recipe.batch), recipe.epochs
+    if recipe.steps:
+        steps = min(recipe.validate_every, recipe.steps)
+        epochs = math.ceil(recipe.steps / steps)
+    size = store.tensors["image"][0][:2]
+    if recipe.half_size and any(length % 32 for length in size):
+        raise InputError(
+            f"--unet_half_size={recipe.half_size:g} halves slices of {size[0]} x {size[1]} pixels, which leaves "
+            "no multiple of 16; take an --image_size that is a multiple of 32, or --unet_half_size=0"
+        )
+    exact = recipe.steps or recipe.sampling == "patients"
+    draws = steps * recipe.batch if exact else None
+    return Budget(steps, epochs, round(recipe.half_size * epochs), draws)
+
+
+def warn_of_rate(rate: float) -> None:
+    """Says that a learning rate is too low to start from random weights."""
+    if rate < PRETRAINING_RATE:
+        logging.warning(
+            "U-Net: starts from random weights at --unet_learning_rate=%g, which is for fine-tuning; give "
+            "--unet_weights, or %g (the paper's to pre-train) or more",
+            rate,
+            PRETRAINING_RATE,
+        )
+
+
+def class_weights(slices: Path, classes: Classes, recipe: Recipe) -> np.ndarray | None:
+    """Weights by label that make classes equal over the training slices with tumour, whose mean weight is 1.
+
+    Args:
+      slices: folder of the stage prepare_slices.
+      classes: of the cohort.
+      recipe: of the training.
+
+    Returns:
+      [classes] float64; None for --unet_class_weight=0.
+
+    Raises:
+      InputError: a class has no training slice with tumour.
+    """
+    if not recipe.class_weight:
+        return None
+    counts = pipelines.tumour_slices(slices, "train", classes.count)
+    if not counts.all():
+        raise InputError(
+            f"--unet_class_weight={recipe.class_weight:g} needs training slices with tumour of every class, "
+            f"but there are none of {classes.names[int(counts.argmin())]}; take --unet_class_weight=0"
+        )
+    return counts.sum() / (float(classes.count) * counts)
+
+
+def fit(
+    unet: tf.keras.Model,
+    recipe: Recipe,
+    *,
+    slices: Path,
+    stage: Stage,
+    weights: np.ndarray | None,
+    initial_weights: Callable[[int], Sequence[np.ndarray]],
+    extra: Sequence[tf.keras.callbacks.Callback] = (),
+) -> dict:
+    """Trains a U-Net, from wherever it was interrupted, and leaves it with the weights of its best epoch.
+
+    Args:
+      unet: as training starts.
+      recipe: of the training.
+      slices: folder of the stage prepare_slices.
+      stage: train_unet's own.
+      weights: of `class_weights`.
+      initial_weights: from the number of a collapse, from 1, to weights to begin again from.
+      extra: more callbacks.
+
+    Returns:
+      What `resumable_fit.fit` returns, and "collapses", see `collapse.records`.
+
+    Raises:
+      InputError: the validation slices have no tumour to choose the best epoch by; or see `budget`, `Collapse`.
+    """
+    length = budget(recipe, slices)
+    if recipe.monitor == "volume_dice" and not truth.areas(slices, "validation").any():
+        raise InputError(
+            "--unet_monitor=volume_dice: the validation patients have no tumour to choose the best epoch by; take "
+            "--unet_monitor=iou, or a larger --validation_fraction"
+        )
+    help = unet_callbacks.CrossEntropyHelp(
+        DICE[recipe.dice_over], recipe.warmup_steps, throughout=recipe.loss == "dice_ce"
+    )
+    network, training, pairs = unet, pipelines.training_slices, None
+    if weights is not None:
+        network = class_aware.ClassAware(unet, weight=recipe.class_weight, class_weights=weights, seed=recipe.seed)
+        training = pipelines.labelled_training_slices
+        pairs = pipelines.labelled_slice_pairs(slices, "validation", recipe.batch)  # for the head's measures
+    rate, optimizer = _optimizer(recipe, length.steps * length.epochs, network.trainable_variables)
+    measures = [losses.soft_dice_loss, losses.hard_dice, losses.iou, losses.TumourFound()]
+    network.compile(optimizer, help.loss, measures)
+    checkpointing = Checkpointing(
+        stage.path,
+        network,
+        monitor=f"val_{recipe.monitor}",
+        patience=recipe.patience,
+        barred=collapse.COLLAPSED,
+    )
+    help.resume(length.steps * checkpointing.epochs_done)
+    recovery = collapse.Collapse(
+        checkpointing,
+        steps=length.steps,
+        epochs=length.epochs,
+        rate=rate,
+        help=help,
+        initial_weights=initial_weights,
+    )
+    validation = unet_callbacks.Validation(unet, help.loss, folder=slices, batch=recipe.batch)
+    order = pipelines.training_order(slices, sampling=recipe.sampling, draws=length.draws)
+    whole, halves = (
+        training(slices, recipe.batch, recipe.augmentation, order=order, half_size=half_size)
+        for half_size in (False, True)
+    )
+    trained = resumable_fit.fit(
+        network,
+        make_epoch=whole,
+        steps=length.steps,
+        epochs=length.epochs,
+        validation=pairs,
+        checkpointing=checkpointing,
+        logs=stage.logs,
+        title="U-Net",
+        seed=recipe.seed,
+        extra=[help, validation, recovery, *extra],
+        first_epochs=(length.half_epochs, halves) if length.half_epochs else None,
+    )
+    return {**trained, "collapses": collapse.records(checkpointing)}
+
+
+def _optimizer(recipe, steps, variables):
+    """Learning rate by step, and what takes the steps."""
+    warmup_steps = math.ceil(optimizers.WARMUP * steps) if recipe.optimizer == "adamw" else 0
+    rate = optimizers.schedule(recipe.schedule, recipe.learning_rate, steps, warmup_steps=warmup_steps)
+    if recipe.optimizer == "adamw":
+        optimizer = optimizers.adamw(rate, variables, weight_decay=recipe.weight_decay)
+    else:
+        optimizer = mixed_precision.adam(rate)
+    return rate, mixed_precision.scaled(optimizer, recipe.precision)
