@@ -42,7 +42,7 @@ def test_augmentations_are_those_of_the_run(monkeypatch):
         classes=CLASSES, seed=5, slices=lambda split, most: slices, records={"train_unet": {"config": settings}}
     )
     gallery.figures_of_run(run, steps=1, generators_of_slices={})["figure_05"]()
-    assert given == {"seed": 5, "augmentation": "reference", "in_use": False, "reference": True}
+    assert given == {"seed": 5, "augmentation": "reference", "in_use": False, "mode": "reference"}
 
 
 def test_generators_of_slices_are_drawn_from_their_own_folder(monkeypatch):
