@@ -37,7 +37,7 @@ SHARED = ("stages", "stages.shared_flags")
 # Libraries that are imported by one file each, so that a successor can replace them there.
 ALONE = {
     "absl.flags": "core.cli",
-    "tensorlayer": "segmentation.unet",
+    "tensorlayer": "segmentation.tensorlayer_layers",
     "tensorflow_addons": "generation.gan_networks",
     "nibabel": "cohort.volumes",
     "tf_keras_vis": "interpretation.attribution",

@@ -22,7 +22,7 @@ from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.measures import classification
 from rembrandt_featgen.segmentation import unet_export
-from rembrandt_featgen.segmentation.unet import TAPS
+from rembrandt_featgen.segmentation.unet import TAPS, block_output
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse regularisation
 
@@ -77,7 +77,7 @@ def _features(home: Path):
     unet = unet_export.restore_unet(
         home / "unet", config=records["unet"]["config"], slices=records["slices"], precision="float32"
     )
-    outputs = {tap: unet.get_layer(f"{tap}_2").output for tap in TAPS}
+    outputs = {tap: block_output(unet, tap) for tap in TAPS}
     network = tf.keras.Model(unet.input, {**outputs, "tumour": unet.output})
     by_split = {}
     for split in splits.SPLITS:

@@ -65,7 +65,7 @@ def segment_before_and_after(run: Artifacts) -> Segmentations:
 def block_features(run: Artifacts) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """A test slice [height, width], and its features [height, width, filters] at each block of the U-Net."""
     image = run.slices("test", 1).images[:1]
-    taps = tf.keras.Model(run.unet.input, [run.unet.get_layer(f"{tap}_2").output for tap in unet.TAPS])
+    taps = tf.keras.Model(run.unet.input, [unet.block_output(run.unet, tap) for tap in unet.TAPS])
     maps = dict(zip(unet.TAPS, (features[0] for features in taps.predict(image, verbose=0))))
     return image[0, ..., 0], maps
 

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from rembrandt_featgen.segmentation.unet import block_output
+
 _DROPOUT = 0.5  # of the averaged features, as before the dense layers of the paper's classifier (3.3)
 _MOMENTUM = 0.9  # of batch norm, as in the classifier
 _EPSILON = 1e-6  # weight of a position where no tumour is seen at all
@@ -41,7 +43,7 @@ class ClassAware(tf.keras.Model):
         self, unet: tf.keras.Model, *, weight: float, class_weights: Sequence[float] | np.ndarray, seed: int = 0
     ):
         super().__init__(name="class_aware")
-        features = unet.get_layer("conv5_2").output
+        features = block_output(unet, "conv5")
         self.unet = unet
         self._block_and_tumour = tf.keras.Model(unet.input, [features, unet.output])
         self.norm = tf.keras.layers.BatchNormalization(momentum=_MOMENTUM, center=False, scale=False, dtype="float32")

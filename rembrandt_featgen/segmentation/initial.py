@@ -44,6 +44,7 @@ def unet(
         initializer=config["unet_initializer"],
         prior=head_prior(config["unet_initializer"], slices),
         precision=precision,
+        norm=config.get("unet_norm", "none"),  # which records of before lack
     )
     if arrays is not None:
         adapted = pretrained.assign(network, arrays, slices["channels"], given=config["unet_weights_modalities"])

@@ -13,21 +13,35 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from rembrandt_featgen.segmentation.unet import layers_of
+
 BRATS_MODALITIES = ("flair", "t1", "t1ce", "t2")  # input channels of the reference implementation, paper 3.1
 LAYERS = (
     *(f"conv{level}_{index}" for level in range(1, 6) for index in (1, 2)),
     *(name for level in (4, 3, 2, 1) for name in (f"deconv{level}", f"uconv{level}_1", f"uconv{level}_2")),
     "uconv1",
 )
-NAMES = tuple(f"{layer}/{part}" for layer in LAYERS for part in ("kernel", "bias"))
+_FIRST = "conv1_1/kernel"
+_OF_NORM = ("beta", "gamma", "moving_mean", "moving_var")  # TensorLayer's order; instance norm has the first two
+_NORMS = {46: "none", 82: "instance", 118: "batch"}  # of a U-Net by how many arrays it has
+
+
+def names(unet: tf.keras.Model) -> tuple[str, ...]:
+    """Names of the U-Net's weights, "conv1_1/kernel", in the order of its layers' construction."""
+    held = []
+    for name in LAYERS:
+        _, *norms = layers_of(unet, name)
+        held += [f"{name}/kernel", f"{name}/bias"]
+        held += [f"{norm.name}/{part}" for norm in norms for part in _OF_NORM[: len(norm.weights)]]
+    return tuple(held)
 
 
 def variables(unet: tf.keras.Model) -> list[tf.Variable]:
-    """The U-Net's weights in the order of `NAMES`.
+    """The U-Net's weights in the order of `names`.
 
     Kernels are (height, width, in, out), those of deconvolutions (height, width, out, in), as TensorLayer keeps them.
     """
-    return [variable for layer in LAYERS for variable in unet.get_layer(layer).weights]
+    return [variable for layer in LAYERS for part in layers_of(unet, layer) for variable in part.weights]
 
 
 def adapt_channels(kernel: np.ndarray, given: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
@@ -58,7 +72,7 @@ def assign(
 
     Args:
       unet: of `build_unet`.
-      arrays: in the order of `NAMES`, floats.
+      arrays: in the order of `names`, floats.
       modalities: the U-Net's input channels.
       given: the checkpoint's input channels; empty for BraTS' where it has four, else for `modalities`.
 
@@ -68,12 +82,13 @@ def assign(
     Raises:
       ValueError: the arrays are not those of this network; the message says which one and what is wanted.
     """
-    wanted = {name: tuple(variable.shape) for name, variable in zip(NAMES, variables(unet))}
+    wanted = {name: tuple(variable.shape) for name, variable in zip(names(unet), variables(unet))}
+    _check_norm(len(arrays), wanted=len(wanted))
     with np.errstate(over="ignore"):  # what is too large for float32 is refused below
         arrays, adapted = [array.astype(np.float32) for array in arrays], "as they are"
     if arrays and arrays[0].ndim == 4:
         given = given or _given(arrays[0].shape[2], modalities)
-        _check_first(arrays[0].shape, shape=wanted[NAMES[0]], modalities=modalities, given=given)
+        _check_first(arrays[0].shape, shape=wanted[_FIRST], modalities=modalities, given=given)
         if list(given) != list(modalities):
             arrays[0] = adapt_channels(arrays[0], given, modalities)
             factor = math.sqrt(len(given) / len(modalities))
@@ -84,7 +99,8 @@ def assign(
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds NaN or infinite values")
     if len(arrays) != len(wanted):
-        more = "the next would be " + NAMES[len(arrays)] if len(arrays) < len(NAMES) else f"{NAMES[-1]} is the last"
+        order = tuple(wanted)
+        more = "the next would be " + order[len(arrays)] if len(arrays) < len(order) else f"{order[-1]} is the last"
         raise ValueError(f"it holds {len(arrays)} arrays, but this U-Net has {len(wanted)}: {more}")
     for variable, array in zip(variables(unet), arrays):
         variable.assign(array)
@@ -97,16 +113,26 @@ def _given(channels: int, modalities: Sequence[str]) -> Sequence[str]:
     return BRATS_MODALITIES if brats else modalities
 
 
+def _check_norm(held, *, wanted) -> None:
+    """Refuses the weights of a U-Net of another norm."""
+    given, own = _NORMS.get(held), _NORMS[wanted]
+    if given not in (None, own):
+        raise ValueError(
+            f"it holds {held} arrays, which is a U-Net of --unet_norm={given}, but this one has --unet_norm={own}; "
+            f"give --unet_norm={given}, or weights of a run with --unet_norm={own}"
+        )
+
+
 def _check_first(held, *, shape, modalities, given) -> None:
     """Refuses a first kernel of another width, or whose input channels are not known."""
     if held[3] != shape[3]:
         raise ValueError(
-            f"{NAMES[0]} has shape {held} in it, which is a U-Net of width {held[3]}, but this one has width "
+            f"{_FIRST} has shape {held} in it, which is a U-Net of width {held[3]}, but this one has width "
             f"{shape[3]}; give --unet_width={held[3]}"
         )
     if held[2] != len(given):
         raise ValueError(
-            f"{NAMES[0]} has shape {held} in it, which takes {held[2]} input channels, not {len(given)} "
+            f"{_FIRST} has shape {held} in it, which takes {held[2]} input channels, not {len(given)} "
             f"({','.join(given)}); name them in their order with --unet_weights_modalities"
         )
     missing = [name for name in modalities if name not in given]

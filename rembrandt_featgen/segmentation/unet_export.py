@@ -32,7 +32,12 @@ def restore_unet(folder: Path, *, config: Mapping, slices: Mapping, precision: s
       slices: stage.json of the stage prepare_slices.
       precision: in which it computes from now on.
     """
-    network = build_unet(len(slices["figures"]["channels"]), config["unet_width"], precision=precision)
+    network = build_unet(
+        len(slices["figures"]["channels"]),
+        config["unet_width"],
+        precision=precision,
+        norm=config.get("unet_norm", "none"),  # which records of before lack
+    )
     weights.load(network, folder / "best.npz")
     return network
 

@@ -33,7 +33,7 @@ from rembrandt_featgen.segmentation import (
     unet_callbacks,
     unet_fitting,
 )
-from rembrandt_featgen.segmentation.unet import INITIALIZERS
+from rembrandt_featgen.segmentation.unet import INITIALIZERS, NORMS
 from rembrandt_featgen.stages import shared_flags
 
 
@@ -52,6 +52,13 @@ class Config:
         "Initial weights: 'tensorlayer' is the reference implementation's, whose signal dies out below width 64; "
         "'he' keeps variance, and the head starts at the tumour's share of the pixels.",
         choices=INITIALIZERS,
+    )
+    unet_norm: str = cli.flag(
+        "none",
+        "What is between each 3x3 convolution and its ReLU: none, as in the paper, or batch or instance norm. "
+        "--unet_weights must be of the same.",
+        choices=NORMS,
+        source="paper 3.1",
     )
     unet_weights: str = cli.flag(
         "",
@@ -191,6 +198,7 @@ def _start(config, figures, checkpoint, seed):
         "seed": seed,
         "unet_width": config.unet_width,
         "unet_initializer": config.unet_initializer,
+        "unet_norm": config.unet_norm,
         "unet_weights": config.unet_weights,
         "unet_weights_modalities": config.unet_weights_modalities,
     }

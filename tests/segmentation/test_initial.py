@@ -36,7 +36,12 @@ def test_head_began_at_the_tumours_share_but_for_the_reference_implementation(mo
     seen = []
     monkeypatch.setattr(initial, "build_unet", lambda *args, **settings: seen.append((args, settings)))
     initial.unet({**CONFIG, "unet_initializer": initializer}, {"channels": ["flair", "t1"], "tumour_prior": share})
-    assert seen == [((2, 2), {"initializer": initializer, "prior": prior, "precision": "float32"})]
+    assert seen == [((2, 2), {"initializer": initializer, "prior": prior, "precision": "float32", "norm": "none"})]
+
+
+def test_norm_is_the_records(monkeypatch):
+    monkeypatch.setattr(initial, "build_unet", lambda *args, norm, **settings: norm)
+    assert initial.unet({**CONFIG, "unet_initializer": "he", "unet_norm": "batch"}, SLICES) == "batch"
 
 
 def test_weights_of_a_checkpoint_are_adapted_to_the_modalities(monkeypatch):

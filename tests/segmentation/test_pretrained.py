@@ -6,22 +6,26 @@ import tensorflow as tf
 import tensorlayer as tl
 
 from rembrandt_featgen.segmentation import pretrained, tensorlayer_files
-from rembrandt_featgen.segmentation.unet import build_unet
+from rembrandt_featgen.segmentation.unet import NORMS, build_unet
 
 WIDTH = 4
 a_unet = functools.lru_cache(build_unet)  # building takes a second; a test gives it its weights, or leaves them
 
 
-def tensorlayer_unet(channels, width=WIDTH, size=32):
+def tensorlayer_unet(channels, width=WIDTH, size=32, norm="none", batch=2):
     """The network of github.com/zsdonghao/u-net-brain-tumor (`u_net`, SAME, n_out=1) in TensorLayer's own layers."""
     layers, relu = tl.layers, tf.nn.relu
     init = tl.initializers.truncated_normal(stddev=0.3)  # at 0.01 a narrow network's output is 0.5 everywhere
     bias = tl.initializers.random_uniform(-0.1, 0.1)
-    x = inputs = layers.Input((2, size, size, channels))
+    x = inputs = layers.Input((batch, size, size, channels))
     skips = []
 
     def conv(x, filters, name, filter_size=3, act=relu):
-        return layers.Conv2d(filters, (filter_size,) * 2, act=act, W_init=init, b_init=bias, name=name)(x)
+        has_norm = filter_size == 3 and norm != "none"
+        act = None if has_norm else act
+        x = layers.Conv2d(filters, (filter_size,) * 2, act=act, W_init=init, b_init=bias, name=name)(x)
+        kinds = {"batch": layers.BatchNorm2d, "instance": layers.InstanceNorm2d}
+        return kinds[norm](act=relu, beta_init=bias, name=f"{name}_norm")(x) if has_norm else x
 
     for level in range(1, 6):
         x = conv(conv(x, width << level - 1, f"conv{level}_1"), width << level - 1, f"conv{level}_2")
@@ -77,6 +81,22 @@ def test_forward_pass_equals_tensorlayers_after_import(theirs, tmp_path, monkeyp
     np.testing.assert_allclose(ours(images(4)), wanted, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_with_a_norm_it_equals_tensorlayers_after_import(norm, tmp_path, monkeypatch):
+    network, ours = tensorlayer_unet(1, 2, norm=norm, batch=2 if norm == "batch" else 1), a_unet(1, 2, norm=norm)
+    if norm == "batch":  # moving averages of training
+        network.train()
+        for seed in range(40):
+            network(images(1, seed))
+    network.eval()
+    save_npz(network, tmp_path / "norms.npz", monkeypatch)
+    pretrained.assign(ours, tensorlayer_files.read(tmp_path / "norms.npz").arrays, ["flair"])
+    parts = [images(1)] if norm == "batch" else images(1)[:, np.newaxis]  # its instance norm takes one slice at a time
+    wanted = np.concatenate([network(part) for part in parts])
+    assert np.ptp(wanted) > 0.1
+    np.testing.assert_allclose(ours(images(1)), wanted, rtol=0, atol=1e-4)
+
+
 def test_tensorlayer_loads_what_is_written(theirs, tmp_path):
     ours = a_unet(4, WIDTH)
     pretrained.assign(ours, [0.1 * array for array in checkpoint(4, seed=1)], pretrained.BRATS_MODALITIES)
@@ -92,15 +112,42 @@ def test_names_are_those_of_the_variables():
     """By name, not by place; TensorLayer calls kernels of convolutions `filters`, their biases `biases`."""
     parts = {"filters": "kernel", "kernel": "kernel", "biases": "bias", "bias": "bias"}
     names = [variable.name.partition(":")[0].split("/") for variable in pretrained.variables(a_unet(1, WIDTH))]
-    assert [f"{name[0]}/{parts[name[-1]]}" for name in names] == list(pretrained.NAMES)
-    assert len(pretrained.NAMES) == 46
-    assert pretrained.NAMES[20:26] == tuple(
+    assert [f"{name[0]}/{parts[name[-1]]}" for name in names] == list(pretrained.names(a_unet(1, WIDTH)))
+    assert len(names) == 46
+    assert pretrained.names(a_unet(1, WIDTH))[20:26] == tuple(
         f"{layer}/{part}" for layer in ("deconv4", "uconv4_1", "uconv4_2") for part in ("kernel", "bias")
     )
 
 
-def test_best_npz_is_in_the_order_of_names():
-    unet = a_unet(1, WIDTH)
+@pytest.mark.parametrize(("norm", "count"), [("instance", 82), ("batch", 118)])
+def test_names_of_norms_are_those_of_the_variables(norm, count):
+    unet = a_unet(1, 2, norm=norm)
+    names = pretrained.names(unet)
+    assert len(names) == count
+    for name, variable in zip(names, pretrained.variables(unet)):
+        layer, part = name.split("/")
+        assert variable.name.startswith(f"{layer}/")
+        assert part in ("kernel", "bias") or variable.name.partition(":")[0] == name
+    assert names[:4] == ("conv1_1/kernel", "conv1_1/bias", "conv1_1_norm/beta", "conv1_1_norm/gamma")
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_weights_of_another_norm_are_refused_by_its_name(norm):
+    unet = a_unet(1, 2, norm=norm)
+    for other in NORMS:
+        arrays = [variable.numpy() for variable in pretrained.variables(a_unet(1, 2, norm=other))]
+        if other == norm:
+            assert pretrained.assign(unet, arrays, ["flair"]) == "as they are"
+            continue
+        with pytest.raises(
+            ValueError, match=f"--unet_norm={other}, but this one has --unet_norm={norm}; give --unet_n"
+        ):
+            pretrained.assign(unet, arrays, ["flair"])
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_best_npz_is_in_the_order_of_names(norm):
+    unet = a_unet(1, 2, norm=norm)
     assert [id(v) for v in unet.weights] == [id(v) for v in pretrained.variables(unet)]
 
 

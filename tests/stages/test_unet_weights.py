@@ -11,7 +11,7 @@ import pytest
 from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.segmentation import pretrained, tensorlayer_files, unet
+from rembrandt_featgen.segmentation import pretrained, tensorlayer_files, unet, unet_export
 from rembrandt_featgen.stages import make_phantom, prepare_slices, train_unet
 
 STILL = {"unet_width": 2, "unet_epochs": 1, "unet_batch": 16, "unet_learning_rate": 0.0, "augment": False}
@@ -152,6 +152,25 @@ def test_named_channels_lack_one(run, tmp_path, monkeypatch, capsys):
     tensorlayer_files.write(tmp_path / "w.npz", arrays_of(2))
     line = fails(run, tmp_path / "w.npz", monkeypatch, capsys, "--unet_weights_modalities=t1,t2")
     assert "trained on t1,t2, not on flair" in line
+
+
+def test_norm_of_a_run_is_kept_with_it(run, tmp_path, monkeypatch, capsys):
+    """It is read from the record; its weights start a run of the same norm, and no other."""
+    still = {**STILL, "unet_norm": "instance"}
+    train_unet.run(train_unet.Config(str(run), **still))
+    folder = shutil.copytree(run / "unet", tmp_path / "first")
+    config, slices = (json_files.read_json(run / name / "stage.json") for name in ("unet", "slices"))
+    network = unet_export.restore_unet(folder, config=config["config"], slices=slices, precision="float32")
+    before = weights(folder / "best.npz")
+    assert len(before) == 82
+    for found, wanted in zip(network.get_weights(), before):
+        np.testing.assert_array_equal(found, wanted)
+    train_unet.run(train_unet.Config(str(run), unet_weights=f"{folder}/best.npz", seed=5, **still))
+    for found, wanted in zip(weights(run / "unet" / "best.npz"), before):
+        np.testing.assert_array_equal(found, wanted)
+    shutil.rmtree(run / "unet")
+    line = fails(run, folder / "best.npz", monkeypatch, capsys)
+    assert "82 arrays, which is a U-Net of --unet_norm=instance, but this one has --unet_norm=none" in line
 
 
 def test_channels_of_no_file(run):
