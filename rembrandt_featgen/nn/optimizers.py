@@ -67,7 +67,7 @@ def adamw(
 
     Args:
       rate: of `schedule`.
-      variables: to be trained. Those of one dimension, which are biases and scales of norms, do not decay.
+      variables: to be trained. Those of one number a channel, which are biases and scales of norms, do not decay.
       weight_decay: share of a weight that is taken off it in a step, times the learning rate.
 
     Returns:
@@ -76,7 +76,9 @@ def adamw(
     Reference: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
     optimizer = tf.keras.optimizers.AdamW(rate, weight_decay=weight_decay, global_clipnorm=_GLOBAL_NORM)
-    optimizer.exclude_from_weight_decay([variable for variable in variables if variable.shape.rank < 2])
+    optimizer.exclude_from_weight_decay(
+        [variable for variable in variables if variable.shape.num_elements() == variable.shape[-1]]
+    )
     optimizer.build(variables)
     return optimizer
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 import tensorlayer as tl
 
-from rembrandt_featgen.nn import fused_norms
+from rembrandt_featgen.nn import fused_norms, optimizers
 from rembrandt_featgen.segmentation import tensorlayer_layers
 
 SHAPE = (4, 6, 5, 3)
@@ -107,3 +107,14 @@ def test_a_bias_before_a_norm_is_kept_but_not_trained():
     copy = tensorlayer_layers.TensorLayerConv.from_config(layer.get_config())
     copy.build(SHAPE)
     assert len(copy.trainable_weights) == 1
+
+
+def test_weights_of_a_norm_do_not_decay():
+    """Instance norm's have four dimensions, as TensorLayer's."""
+    layer = norm_layer("instance")
+    before = layer.get_weights()
+    rate = optimizers.schedule("constant", 0.1, 10, warmup_steps=0)
+    optimizer = optimizers.adamw(rate, layer.trainable_weights, weight_decay=1.0)
+    optimizer.apply_gradients((tf.zeros_like(weight), weight) for weight in layer.trainable_weights)
+    for old, new in zip(before, layer.get_weights()):
+        np.testing.assert_array_equal(old, new)
