@@ -57,7 +57,9 @@ def schedule(kind: str, rate: float, steps: int, *, warmup_steps: int = 0) -> Re
         fall = tf.keras.optimizers.schedules.CosineDecay(rate, max(steps - warmup_steps, 1))
     if not warmup_steps:
         return Restartable(fall)
-    return Restartable(lambda step: fall(tf.maximum(step - warmup_steps, 0.0)) * tf.minimum(1.0, step / warmup_steps))
+    return Restartable(
+        lambda step: fall(tf.maximum(step - warmup_steps, 0.0)) * tf.minimum(1.0, (step + 1) / warmup_steps)
+    )
 
 
 def adamw(

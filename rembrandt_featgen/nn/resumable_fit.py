@@ -59,8 +59,8 @@ def fit(
       {"history": log name to values by epoch, "best_epoch": index from 0, "epochs": number}.
     """
     parts = [(epochs, make_epoch)] if first_epochs is None else [first_epochs, (epochs, make_epoch)]
-    for end, make in parts:
-        done = checkpointing.epochs_done
+    for last, make in parts:
+        done, end = checkpointing.epochs_done, min(last, epochs)
         if done >= end or checkpointing.finished:
             continue
         if first_epochs is not None:  # traced for the shapes of this part alone: a step for any shape is slower

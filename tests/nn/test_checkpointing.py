@@ -78,6 +78,18 @@ def test_patience_counts_from_the_best_epoch(tmp_path, patience, mode, stopped):
     assert callback.finished == stopped[-1]
 
 
+def test_barred_epoch_is_the_best_only_where_all_are(tmp_path):
+    model = one_weight()
+    callback = Checkpointing(tmp_path, model, monitor="val_iou", barred="collapsed")
+    callback.set_model(model)
+    best = []
+    for epoch, (value, barred) in enumerate([(0.7, 1), (0.8, 1), (0.1, 0), (0.9, 1), (0.2, 0)]):
+        model.set_weights([np.array([[float(epoch)]])])
+        callback.on_epoch_end(epoch, {"val_iou": value, "collapsed": barred})
+        best.append((callback.best_epoch, best_weight(callback), callback.read_best()[0].item()))
+    assert best == [(epoch, epoch, epoch) for epoch in (0, 1, 2, 2, 4)]
+
+
 def test_patience_and_best_epoch_continue_after_a_resume(tmp_path):
     log(tmp_path, [0.3, 0.5], patience=3)
     callback, stopped = log(tmp_path, [0.4, 0.2, 0.5], patience=3)

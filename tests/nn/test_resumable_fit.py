@@ -32,3 +32,43 @@ def test_training_does_not_trace_its_step_again_for_another_batch_or_epoch(tmp_p
     # Twice for the first batch: once to make the variables of optimizer and metrics, once to use them.
     assert model.train_function.experimental_get_tracing_count() == 2
     assert model.test_function.experimental_get_tracing_count() <= 2
+
+
+def test_first_epochs_of_another_shape_are_traced_for_it_and_resumed(tmp_path):
+    shapes = []
+
+    def made(size):
+        return lambda key: tf.data.Dataset.from_tensors((tf.ones([2, size, size, 1]), tf.ones([2, 1]))).repeat(2)
+
+    class Seen(tf.keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = tf.keras.layers.Dense(1)
+
+        def call(self, images):
+            shapes.append(images.shape[1])
+            return self.dense(tf.reduce_mean(images, (1, 2)))
+
+    def trained(epochs):
+        model = Seen()
+        model.build((None, None, None, 1))
+        model.compile(tf.keras.optimizers.legacy.SGD(0.1), "mse")
+        shapes.clear()
+        found = resumable_fit.fit(
+            model,
+            make_epoch=made(4),
+            steps=2,
+            epochs=epochs,
+            validation=None,
+            checkpointing=Checkpointing(tmp_path, model, monitor=None),
+            logs=tmp_path / "logs",
+            title="test",
+            seed=0,
+            first_epochs=(2, made(2)),
+        )
+        return found["history"]["loss"], sorted(set(shapes))
+
+    assert trained(1)[1] == [2]
+    losses, seen = trained(4)
+    assert seen == [2, 4] and len(losses) == 4
+    assert trained(5)[1] == [4]

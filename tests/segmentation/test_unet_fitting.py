@@ -1,0 +1,66 @@
+import logging
+
+import numpy as np
+import pytest
+
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data.store_writer import Writer
+from rembrandt_featgen.segmentation import unet_fitting
+from rembrandt_featgen.stages import train_unet
+
+
+def recipe(**flags):
+    return train_unet._recipe(train_unet.Config(**flags))
+
+
+def stored(folder, size=32):
+    """The folder, with 25 training slices and one for validation; neither has tumour."""
+    spec = {"image": ((size, size, 1), "float32"), "mask": ((size, size, 1), "uint8")}
+    for split, count in (("train", 25), ("validation", 1)):
+        with Writer(folder, split, spec) as writer:
+            for number in range(count):
+                blank = np.zeros((size, size, 1))
+                writer.write({"image": blank, "mask": blank}, "A", slice_index=number, label=0)
+        np.savez(folder / f"truth-{split}.npz", areas=np.zeros(count, np.int64))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        ({"unet_epochs": 7}, (3, 7, 0, None)),
+        ({"unet_epochs": 7, "unet_sampling": "patients"}, (3, 7, 0, 30)),
+        ({"unet_epochs": 10, "unet_half_size": 0.3}, (3, 10, 3, None)),
+        ({"unet_steps": 1500}, (100, 15, 0, 1000)),
+        ({"unet_steps": 1510, "unet_half_size": 0.25}, (100, 16, 4, 1000)),
+        ({"unet_steps": 40, "unet_batch": 4}, (40, 1, 0, 160)),
+        ({"unet_steps": 40, "unet_validate_every": 20, "unet_half_size": 1.0}, (20, 2, 2, 200)),
+    ],
+)
+def test_budget(tmp_path, flags, wanted):
+    assert unet_fitting.budget(recipe(**flags), stored(tmp_path)) == wanted
+
+
+def test_half_of_a_size_that_the_network_does_not_take(tmp_path):
+    slices = stored(tmp_path, 48)
+    with pytest.raises(InputError, match=r"--unet_half_size=0\.2 .*48 x 48 .*multiple of 32, or --unet_half_size=0"):
+        unet_fitting.budget(recipe(unet_half_size=0.2), slices)
+
+
+def test_validation_without_tumour_can_choose_by_iou_alone(tmp_path):
+    with pytest.raises(InputError, match=r"--unet_monitor=volume_dice: .*--unet_monitor=iou"):
+        unet_fitting.fit(
+            None, recipe(), slices=stored(tmp_path), stage=None, weights=None, initial_weights=lambda number: []
+        )
+
+
+@pytest.mark.parametrize(("rate", "warned"), [(1e-5, True), (1e-4, False)])
+def test_rates_for_fine_tuning_are_said_where_nothing_is_tuned(caplog, rate, warned):
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        unet_fitting.warn_of_rate(rate)
+    assert ("--unet_learning_rate=1e-05" in caplog.text) == warned
+
+
+def test_without_augment_slices_stay_as_they_are():
+    assert recipe(augment=False, augmentation="standard").augmentation is None
+    assert recipe(augmentation="standard").augmentation == "standard"

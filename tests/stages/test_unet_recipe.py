@@ -1,0 +1,107 @@
+"""The recipe of segmentation through its stage: it learns, says what it did, and resumes."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from rembrandt_featgen.cohort import phantom
+from rembrandt_featgen.core import json_files
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.segmentation import collapse, tensorlayer_files, unet_callbacks
+from rembrandt_featgen.stages import prepare_slices, train_unet
+
+RECIPE = {
+    "unet_width": 4,
+    "unet_batch": 8,
+    "unet_steps": 30,
+    "unet_validate_every": 10,
+    "unet_half_size": 0.34,
+    "unet_loss": "dice_ce",
+    "unet_optimizer": "adamw",
+    "unet_learning_rate": 5e-3,
+    "unet_sampling": "patients",
+    "augmentation": "standard",
+    "precision": "bfloat16",
+    "seed": 5,
+}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A run folder with slices."""
+    folder = tmp_path_factory.mktemp("prepared")
+    cohort = phantom.write_phantom(folder / "cohort", {"LGG": 4, "HGG": 5}, size=32, slices=3)
+    prepare_slices.run(prepare_slices.Config(str(folder / "run"), str(cohort), image_size=32))
+    return folder / "run"
+
+
+def trained(prepared, folder, **changes):
+    """History, figures and best weights of a run in `folder`."""
+    if not folder.exists():
+        shutil.copytree(prepared, folder)
+    train_unet.run(train_unet.Config(str(folder), **{**RECIPE, **changes}))
+    best = tensorlayer_files.read(folder / "unet" / "best.npz").arrays
+    record = json_files.read_json(folder / "unet" / "stage.json")
+    return json_files.read_json(folder / "unet" / "history.json"), record["figures"], best
+
+
+@pytest.fixture(scope="module")
+def unbroken(prepared, tmp_path_factory):
+    return trained(prepared, tmp_path_factory.mktemp("unbroken") / "run")
+
+
+def test_history_has_each_epoch_and_what_chose_the_best(unbroken):
+    history, figures, _ = unbroken
+    assert all(len(values) == 3 for values in history.values())
+    assert {"tumour_found", "val_tumour_found", "val_volume_dice", "collapsed", "collapses"} < set(history)
+    allowed = [epoch for epoch in range(3) if not history["collapsed"][epoch]] or range(3)
+    assert figures["best_epoch"] == max(allowed, key=lambda epoch: history["val_volume_dice"][epoch])
+    assert figures["collapses"] == []
+    assert history["loss"][-1] < history["loss"][0]
+
+
+@pytest.mark.parametrize("killed_in", [0, 1, 2])
+def test_killed_and_resumed_is_as_unbroken(prepared, unbroken, tmp_path, monkeypatch, killed_in):
+    """Of half size is the first of the three epochs."""
+    show = unet_callbacks.SegmentationImages.on_epoch_end
+
+    def show_or_die(self, epoch, logs=None):
+        if epoch == killed_in:
+            raise Killed
+        show(self, epoch, logs)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(unet_callbacks.SegmentationImages, "on_epoch_end", show_or_die)
+        trained(prepared, tmp_path / "run")
+    found, wanted = trained(prepared, tmp_path / "run"), unbroken
+    assert found[0] == wanted[0]
+    for one, other in zip(found[2], wanted[2]):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_first_epochs_are_of_half_size(prepared, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        pipelines, "halved", lambda *pair: seen.append(pair[0].shape) or tuple(x[:, ::2, ::2] for x in pair)
+    )
+    trained(
+        prepared, tmp_path / "run", unet_validate_every=15, unet_half_size=0.5, augment=False, unet_class_weight=0.3
+    )
+    assert seen and all(shape[1:] == (32, 32, 1) for shape in seen)
+
+
+def test_collapses_are_recorded_and_survive_the_end(prepared, tmp_path, monkeypatch):
+    """Every network that does not find nearly all of the tumour is taken for a collapsed one here."""
+    monkeypatch.setattr(collapse, "LEAST", 0.999)
+    monkeypatch.setattr(collapse, "_FIRST_STEPS", 10)
+    monkeypatch.setattr(collapse, "_FIRST_SHARE", 0.5)
+    monkeypatch.setattr(unet_callbacks, "_THROUGHOUT", 10)
+    _, figures, best = trained(prepared, tmp_path / "run", unet_half_size=0.0)
+    (found,) = figures["collapses"]
+    assert (found["epoch"], found["back_to_epoch"]) == (2, None)
+    assert all(np.isfinite(array).all() for array in best)
