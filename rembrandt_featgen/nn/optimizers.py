@@ -85,13 +85,19 @@ def adamw(
     return optimizer
 
 
-def forget(optimizer: tf.keras.optimizers.Optimizer) -> None:
+def forget(optimizer: tf.keras.optimizers.Optimizer, variables: Sequence[tf.Variable]) -> None:
     """Clears an optimizer's memory: means of gradients, and the count of steps that corrects them.
 
     Args:
       optimizer: whose rate is a schedule; of Keras' newer or legacy kind, or one of them that scales losses, whose
         scale is kept.
+      variables: that it trains.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
+    # now, as what is made later would still be filled from a checkpoint
+    if isinstance(inner, tf.keras.optimizers.legacy.Optimizer):
+        inner._create_all_weights(variables)
+    else:
+        inner.build(variables)
     for variable in inner.variables():
         variable.assign(tf.zeros_like(variable))

@@ -77,7 +77,7 @@ class Collapse(tf.keras.callbacks.Callback):
         best = source(self._checkpointing, epoch - 1)
         new = self._initial_weights(len(at)) if best is None else self._checkpointing.read_best()
         self.model.set_weights(new)
-        optimizers.forget(self.model.optimizer)
+        optimizers.forget(self.model.optimizer, self.model.trainable_variables)
         self.on_train_begin()
 
     def on_epoch_end(self, epoch, logs=None):

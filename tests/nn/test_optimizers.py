@@ -74,12 +74,25 @@ def test_forgotten_is_as_new(kind, precision):
     model.fit(SAMPLES, verbose=0)
     assert any(values.any() for values in memory(model))
     model.set_weights(start)
-    optimizers.forget(model.optimizer)
+    optimizers.forget(model.optimizer, model.trainable_variables)
     assert not any(values.any() for values in memory(model))
     model.fit(SAMPLES, verbose=0)
     new.fit(SAMPLES, verbose=0)
     for one, other in zip(model.get_weights(), new.get_weights()):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_memory_of_a_checkpoint_is_forgotten_too(tmp_path, kind):
+    first = model_of(kind)
+    first.fit(SAMPLES, verbose=0, callbacks=[Checkpointing(tmp_path, first, monitor=None)])
+    resumed = model_of(kind)
+    Checkpointing(tmp_path, resumed, monitor=None)
+    optimizers.forget(resumed.optimizer, resumed.trainable_variables)
+    frozen = [tf.zeros_like(variable) for variable in resumed.trainable_variables]
+    resumed.optimizer.apply_gradients(zip(frozen, resumed.trainable_variables))
+    assert int(resumed.optimizer.iterations) == 1
+    assert not any(values.any() for values in memory(resumed) if values.shape)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])

@@ -20,6 +20,7 @@ class Training:
         self.model = tf.keras.Sequential([tf.keras.Input((1,)), tf.keras.layers.Dense(1, use_bias=False)])
         self.rate = optimizers.schedule("constant", 0.4, 30 * epochs)
         self.model.compile(mixed_precision.adam(self.rate), "mse")
+        optimizers.forget(self.model.optimizer, self.model.trainable_variables)  # makes its memory, as a step would
         self.help = unet_callbacks.CrossEntropyHelp(
             lambda truth, probability: tf.zeros([]), warmup_steps, throughout=throughout
         )
