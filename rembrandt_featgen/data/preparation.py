@@ -32,7 +32,8 @@ DESCRIBED = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles of the normalised foregro
 _OUTLIERS = 0.001  # share of a volume's voxels at either end that may not move its mean; the darkest are clipped
 _CLIP = 0.005  # share of the foreground, the brightest, that is clipped
 _SPARSE = 0.02  # rows with less foreground, as a share of the fullest row's, are not of the head
-_MARGIN = 0.05  # of the box, at each side
+_MARGIN = 0.02  # of the box, at each side
+_SORTED = 400_000  # so many voxels, or up to twice as many, stand for those of a larger volume
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +201,9 @@ def _intensities(volume, preparation) -> _Intensities:
 
 
 def _sorted(volume, channel):
-    return tf.sort(tf.reshape(volume[..., channel], [-1]))
+    """Values of a channel in order; of a large volume equally spaced ones, for speed."""
+    values = tf.reshape(volume[..., channel], [-1])
+    return tf.sort(values[:: tf.maximum(tf.size(values) // _SORTED, 1)])
 
 
 def _threshold(ordered):
