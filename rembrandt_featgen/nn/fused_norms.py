@@ -8,6 +8,9 @@ slices, forward and backward, ms (plain: float32 `tf.nn.moments` and `tf.nn.batc
     128 x 128 x 16   ReLU alone  8   batch 13   instance 28   plain  70   XLA  47
     128 x 128 x 32   ReLU alone 15   batch 27   instance 43   plain 170   XLA 112
       8 x  8  x 256  ReLU alone  2   batch  3   instance  3   plain   6   XLA   3
+
+A training step of the U-Net at 128 x 128, batch 32, in processor time over that without a norm: of width 16, batch
+1.07, instance 1.20, plain 1.53; of width 32, batch 1.04, instance 1.11, plain 1.29.
 """
 
 from __future__ import annotations
