@@ -35,7 +35,7 @@ def choose_preparation(
       normalise: one of `preparation.NORMALISATIONS`, or "auto": "cohort" for CT, else "volume".
       crop: one of `preparation.CROPS`, or "auto": "none" for CT, where air is not only background, else "foreground".
       fit: one of `preparation.FITS`.
-      size: of the slices with "crop"; with "resize" the largest one: less, where all training volumes fit into less.
+      size: of the slices with "crop"; with "resize" the largest one: less, where most training volumes fit into less.
       slices_in: 1 or 3.
 
     Raises:

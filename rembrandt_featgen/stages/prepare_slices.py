@@ -38,7 +38,7 @@ class Config:
     modalities: tuple[str, ...] = shared_flags.modalities()
     image_size: int = cli.flag(
         240,
-        "Pixels along each side of a slice, a multiple of 16; with --fit=resize fewer where all volumes are smaller.",
+        "Pixels along each side of a slice, a multiple of 16; with --fit=resize fewer where most volumes are smaller.",
         minimum=32,
         source="paper 3.5",
     )
