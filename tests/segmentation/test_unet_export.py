@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -97,3 +99,66 @@ def test_channel_of_deviation_0_is_shifted_alone(loaded):
     assert np.isfinite(probability).all()
     assert np.ptp(probability) > 0.01
     assert np.abs(probability - other).max() > 1e-4  # still an input
+
+
+VOLUMES = Preparation("volume", "foreground", "resize", size=SIZE, slices_in=3, mean=(0.0, 0.0), deviation=(1.0, 1.0))
+
+
+@pytest.fixture(scope="module")
+def any_scale():
+    """The exported functions of a U-Net of two channels and their neighbours, prepared by volume, mirrored."""
+    tf.keras.utils.set_random_seed(1)
+    network = build_unet(6, 4)
+    median = np.median(network(tf.random.normal((2, SIZE, SIZE, 6))))
+    network.get_layer("uconv1").weights[1].assign([np.log(1 / median - 1)])
+    _, signatures = unet_export.segmenter(
+        network,
+        tap_model(network, "conv5"),
+        preparation=VOLUMES,
+        modalities=("flair", "t1"),
+        mirrored=True,
+        settings={"largest_component": True},
+    )
+    return signatures
+
+
+def head_volume():
+    """Eleven slices of a head in noise, two channels."""
+    generator = np.random.default_rng(0)
+    volume = generator.uniform(0, 4, (11, 70, 52, 2))
+    volume[:, 8:60, 6:44] += generator.normal(60, 15, (11, 52, 38, 2))
+    return volume.astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "scaled",
+    [lambda v: (v - v.mean()) / v.std(), lambda v: (v - v.min()) / np.ptp(v), lambda v: 0.1 * v, lambda v: 1000 * v],
+    ids=["z-scored", "0 to 1", "tenth", "thousandfold"],
+)
+def test_a_volumes_scale_changes_nothing(any_scale, scaled):
+    raw, other = (any_scale["segment"](tf.constant(volume)) for volume in (head_volume(), scaled(head_volume())))
+    np.testing.assert_allclose(raw["probability"], other["probability"], atol=0.01)
+    masks = [found["mask"].numpy() > 0 for found in (raw, other)]
+    assert masks[0].any()
+    assert 2 * (masks[0] & masks[1]).sum() / sum(mask.sum() for mask in masks) > 0.99
+
+
+def test_cohort_normalisation_is_not_free_of_scale(loaded):
+    images = raw_images(32, 32)
+    raw, other = (loaded.segment(tf.constant(volume))["probability"].numpy() for volume in (images, 10 * images))
+    assert np.abs(raw - other).max() > 0.01
+
+
+def test_the_steps_give_what_segment_gives(any_scale):
+    """Eleven slices in batches of eight, inside, and of three, outside."""
+    image = tf.constant(head_volume())
+    whole = any_scale["segment"](image)
+    prepared = any_scale["prepare"](image)
+    parts = [any_scale["segment_slices"](prepared["slices"][start : start + 3]) for start in range(0, 11, 3)]
+    probability = tf.concat([part["probability"] for part in parts], 0)
+    restored = any_scale["restore"](probability, *(prepared[name] for name in ("full", "box", "scaled")))
+    np.testing.assert_allclose(restored["probability"], whole["probability"], atol=1e-5)
+    np.testing.assert_allclose(tf.concat([part["feature"] for part in parts], 0), whole["feature"], atol=1e-4)
+    assert json.loads(prepared["settings"].numpy()) == {"largest_component": True}
+    assert prepared["kept"] > 0.95
+    assert prepared["description"].shape == (2, 6)

@@ -128,3 +128,36 @@ def test_number_of_volumes(image, tmp_path):
     config = predict.Config(config.model_dir, (str(image[0]), str(image[0])), config.mask)
     with pytest.raises(InputError, match="2 volumes given, the model takes 1"):
         predict.run(config)
+
+
+def _familiar(low, high):
+    """Settings of a model whose training volumes were of intensity `low` to `high` and of the image's size."""
+    kept = {"mean": [(low + high) / 2], "spread": [high - low], "distance": 1.0, "volumes": 9}
+    return {**kept, "shapes": [[4, 5, 6], [4, 5, 6]], "spacings": [[1.0] * 3, [1.0] * 3]}
+
+
+def test_millilitres_where_the_spacing_is_real(image, tmp_path):
+    unet = Unet({"spacing": {"real": True, "why": "a test"}, "familiarity": _familiar(0, 200)})
+    result = predict.run(_config(tmp_path, image[0], Classifier(["a", "b"], [0.0, 1.0]), unet))
+    assert result["tumour_ml"] == pytest.approx(result["tumour_voxels"] / 1000)  # of 1 mm
+    assert result["warnings"] == []
+
+
+def test_volumes_unlike_the_training_ones_are_warned_of(image, tmp_path):
+    unet = Unet({"familiarity": {**_familiar(1000, 1010), "spacings": [[3.0] * 3, [3.0] * 3]}}, kept=0.8)
+    result = predict.run(_config(tmp_path, image[0], Classifier(["a", "b"], [0.0, 1.0]), unet))
+    assert result["tumour_ml"] is None
+    intensities, *spacings, cut = result["warnings"]
+    assert "intensities are distributed unlike those of the training volumes" in intensities
+    assert len(spacings) == 3
+    assert "20% of what is not background lies outside" in cut
+
+
+def test_only_the_largest_part_is_kept(tmp_path):
+    voxels = np.zeros(SHAPE, np.float32)
+    voxels[0, 0, 0], voxels[3:5, 2:4, 1:3] = 150, 150
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / "image.nii")
+    for largest, count in ((True, 8), (False, 9)):
+        unet = Unet({"largest_component": largest})
+        config = _config(tmp_path, tmp_path / "image.nii", Classifier(["a", "b"], [0.0, 1.0]), unet, overwrite=True)
+        assert predict.run(config)["tumour_voxels"] == count
