@@ -1,9 +1,9 @@
 """Whether a volume is like the training volumes: shape of its intensities, size, spacing.
 
 Intensities are described by the share of foreground and quantiles of it (`preparation.describe`). A volume's distance
-is the root mean square of its description's deviations from the training volumes' mean, in units of their standard
-deviations. It is unlike them beyond 1.5 times the largest distance of a training volume from the others. How often it
-warns of volumes with nothing wrong, and of others: see README.md of this room.
+is Mahalanobis', with a covariance shrunk as Ledoit and Wolf (2004) do; it is unlike the training volumes where that is
+beyond 95% of the distances that these have from one another, each left out in turn. How often that warns of volumes
+with nothing wrong, and of others, is measured in this room's README.md.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from sklearn.covariance import LedoitWolf
 
-_INTENSITY_MARGIN = 1.5
+_USUAL = 0.95  # of the training volumes lie within the limit
+_LEAST_VOLUMES = 6  # that can be compared with
 _RANGE_MARGIN = 1.25  # sizes and spacings may lie outside those of training by this factor
-_LEAST_SPREAD = 0.05  # of a description's entry: those of a few volumes can agree by chance
+_LEAST_SPREAD = 0.02  # of a description's entry: those of a few volumes can agree by chance
 _AXES = ("slices", "height", "width")
 
 
@@ -29,15 +31,14 @@ def familiarity(
       spacings: [3] mm of slices, rows and columns of each volume.
     """
     rows = np.array([np.ravel(description) for description in descriptions], np.float64)
-    distances = [
-        _distance(row, *_centre(np.delete(rows, number, 0))) if len(rows) > 2 else 0.0
-        for number, row in enumerate(rows)
-    ]
-    mean, spread = _centre(rows)
+    if len(rows) < _LEAST_VOLUMES:
+        centre, limit = {}, 0.0
+    else:
+        left_out = [_distance(row, _centre(np.delete(rows, number, 0))) for number, row in enumerate(rows)]
+        centre, limit = _centre(rows), float(np.quantile(left_out, _USUAL))
     return {
-        "mean": mean.tolist(),
-        "spread": spread.tolist(),
-        "distance": max(distances),
+        **centre,
+        "limit": limit,
         "shapes": [np.min(shapes, 0).tolist(), np.max(shapes, 0).tolist()],
         "spacings": [np.min(spacings, 0).tolist(), np.max(spacings, 0).tolist()],
         "volumes": len(rows),
@@ -52,12 +53,10 @@ def unlike(kept: Mapping, description: np.ndarray, *, shape: Sequence[int], spac
       description, shape, spacing: of the volume, as for `familiarity`.
     """
     reasons = []
-    distance = _distance(np.ravel(description), np.array(kept["mean"]), np.array(kept["spread"]))
-    limit = _INTENSITY_MARGIN * kept["distance"]
-    if kept["volumes"] > 2 and distance > limit:
+    if kept["volumes"] >= _LEAST_VOLUMES and (distance := _distance(np.ravel(description), kept)) > kept["limit"]:
         reasons.append(
-            f"its intensities are distributed unlike those of the training volumes (distance {distance:.1f}, of these "
-            f"{kept['distance']:.1f} at most): is it the same sequence, prepared in the same way?"
+            f"its intensities are distributed unlike those of the training volumes (distance {distance:.1f}; 95% of "
+            f"these are within {kept['limit']:.1f}): is it the same sequence, prepared in the same way?"
         )
     for axis, value, low, high in zip(_AXES, shape, *kept["shapes"]):
         if not low / _RANGE_MARGIN <= value <= high * _RANGE_MARGIN:
@@ -69,13 +68,17 @@ def unlike(kept: Mapping, description: np.ndarray, *, shape: Sequence[int], spac
     return reasons
 
 
-def _centre(rows):
-    """Mean and standard deviation of each entry."""
-    return rows.mean(0), np.maximum(rows.std(0), _LEAST_SPREAD)
+def _centre(rows) -> dict:
+    """Mean, spread and precision, of the entries divided by their spread, as lists."""
+    mean, spread = rows.mean(0), np.maximum(rows.std(0), _LEAST_SPREAD)
+    precision = LedoitWolf(assume_centered=True).fit((rows - mean) / spread).precision_
+    return {"mean": mean.tolist(), "spread": spread.tolist(), "precision": precision.tolist()}
 
 
-def _distance(row, mean, spread) -> float:
-    return float(np.sqrt(np.mean(((row - mean) / spread) ** 2)))
+def _distance(row, centre: Mapping) -> float:
+    """Mahalanobis' distance, divided by the root of the number of entries."""
+    scaled = (row - np.array(centre["mean"])) / np.array(centre["spread"])
+    return float(np.sqrt(scaled @ np.array(centre["precision"]) @ scaled / len(scaled)))
 
 
 def _range(low: float, high: float) -> str:

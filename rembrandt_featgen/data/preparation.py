@@ -241,8 +241,8 @@ def _geometry(volume, intensities, preparation) -> Geometry:
     kept = box[2:]
     if preparation.fit == "crop":
         return Geometry(full, box, kept)
-    shrink = tf.minimum(1.0, preparation.size / tf.reduce_max(kept))
-    scaled = tf.cast(tf.round(tf.cast(kept, tf.float64) * shrink), tf.int32)
+    sides = tf.cast(kept, tf.float64)
+    scaled = tf.cast(tf.round(sides * tf.minimum(preparation.size / tf.reduce_max(sides), 1.0)), tf.int32)
     return Geometry(full, box, tf.clip_by_value(scaled, 1, preparation.size))
 
 

@@ -19,16 +19,16 @@ def _kept(seed=0, count=40):
     return familiarity(_descriptions(count, seed), shapes=[SHAPE] * count, spacings=[SPACING] * count)
 
 
-def test_false_alarms_are_rare():
+def test_false_alarms_are_rare_and_not_absent():
     warned = [
         bool(unlike(_kept(seed), description, shape=SHAPE, spacing=SPACING))
         for seed in range(20)
         for description in _descriptions(20, 1000 + seed)
     ]
-    assert np.mean(warned) < 0.02
+    assert 0.01 < np.mean(warned) < 0.12
 
 
-@pytest.mark.parametrize("count", [3, 10, 40])
+@pytest.mark.parametrize("count", [6, 10, 40])
 def test_other_intensities_are_found(count):
     inverted = np.array([[0.4, -2.0, -0.5, 0.2, 0.5, 1.0]]) * [1, 1, 1, 1, 1, 1] + [[0, -1, 0.5, 1, 1.5, -1]]
     (reason,) = unlike(_kept(count=count), inverted, shape=SHAPE, spacing=SPACING)
@@ -45,9 +45,9 @@ def test_other_intensities_are_found(count):
     ],
 )
 def test_other_sizes_and_spacings_are_found(shape, spacing, words):
-    (reason,) = unlike(_kept(), _descriptions(1, 5)[0], shape=shape, spacing=spacing)
+    (reason,) = unlike(_kept(), np.array([[0.4, -1.0, -0.5, -0.2, 0.5, 2.0]]), shape=shape, spacing=spacing)
     assert re.search(words, reason)
 
 
-def test_two_training_volumes_say_nothing_of_intensities():
-    assert unlike(_kept(count=2), np.full((1, 6), 9.0), shape=SHAPE, spacing=SPACING) == []
+def test_few_training_volumes_say_nothing_of_intensities():
+    assert unlike(_kept(count=5), np.full((1, 6), 9.0), shape=SHAPE, spacing=SPACING) == []

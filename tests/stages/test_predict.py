@@ -132,7 +132,7 @@ def test_number_of_volumes(image, tmp_path):
 
 def _familiar(low, high):
     """Settings of a model whose training volumes were of intensity `low` to `high` and of the image's size."""
-    kept = {"mean": [(low + high) / 2], "spread": [high - low], "distance": 1.0, "volumes": 9}
+    kept = {"mean": [(low + high) / 2], "spread": [high - low], "precision": [[1.0]], "limit": 1.0, "volumes": 9}
     return {**kept, "shapes": [[4, 5, 6], [4, 5, 6]], "spacings": [[1.0] * 3, [1.0] * 3]}
 
 
