@@ -45,12 +45,12 @@ def familiarity(
     }
 
 
-def unlike(kept: Mapping, description: np.ndarray, *, shape: Sequence[int], spacing: np.ndarray) -> list[str]:
+def unlike(kept: Mapping, description: np.ndarray, *, shape: Sequence[int], spacing: np.ndarray | None) -> list[str]:
     """In which ways a volume is unlike the training volumes, a plain clause each; empty if in none.
 
     Args:
       kept: of `familiarity`.
-      description, shape, spacing: of the volume, as for `familiarity`.
+      description, shape, spacing: of the volume, as for `familiarity`; None where the training volumes' is not real.
     """
     reasons = []
     if kept["volumes"] >= _LEAST_VOLUMES and (distance := _distance(np.ravel(description), kept)) > kept["limit"]:
@@ -61,7 +61,7 @@ def unlike(kept: Mapping, description: np.ndarray, *, shape: Sequence[int], spac
     for axis, value, low, high in zip(_AXES, shape, *kept["shapes"]):
         if not low / _RANGE_MARGIN <= value <= high * _RANGE_MARGIN:
             reasons.append(f"its {axis} are {value}, those of the training volumes {_range(low, high)}")
-    for axis, value, low, high in zip(_AXES, spacing, *kept["spacings"]):
+    for axis, value, low, high in zip(_AXES, [] if spacing is None else spacing, *kept["spacings"]):
         if not low / _RANGE_MARGIN <= value <= high * _RANGE_MARGIN:
             name = "spacing of slices" if axis == "slices" else f"pixel {axis}"
             reasons.append(f"its {name} is {value:.3g} mm, that of the training volumes {_range(low, high)} mm")

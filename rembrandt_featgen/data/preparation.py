@@ -34,6 +34,7 @@ _CLIP = 0.005  # share of the foreground, the brightest, that is clipped
 _SPARSE = 0.02  # rows with less foreground, as a share of the fullest row's, are not of the head
 _MARGIN = 0.02  # of the box, at each side
 _SORTED = 400_000  # so many voxels, or up to twice as many, stand for those of a larger volume
+_STRIDE = 40_507  # a prime: its multiples visit all remainders of any number below it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,14 +179,15 @@ def content_box(volume: tf.Tensor) -> tf.Tensor:
 def size_for(boxes: np.ndarray, largest: int) -> int:
     """The least size that holds three quarters of the boxes, at most `largest`: others are shrunk a little more.
 
-    A few large volumes would have all others padded, at several times the work.
+    A few large volumes would have all others padded, at several times the work. At least 32, so
+    that the U-Net's deepest maps are larger than a pixel.
 
     Args:
       boxes: [n, 2] heights and widths, pixels.
       largest: pixels, a multiple of `MULTIPLE`.
     """
     wanted = int(np.ceil(np.quantile(np.max(boxes, 1), 0.75)))
-    return min(largest, -(-wanted // MULTIPLE) * MULTIPLE)
+    return min(largest, max(-(-wanted // MULTIPLE), 2) * MULTIPLE)
 
 
 def _intensities(volume, preparation) -> _Intensities:
@@ -203,9 +205,15 @@ def _intensities(volume, preparation) -> _Intensities:
 
 
 def _sorted(volume, channel):
-    """Values of a channel in order; of a large volume equally spaced ones, for speed."""
+    """Values of a channel in order; of a large volume, for speed, one of each so many, each time another one of them.
+
+    Always the same one would read a few columns only where the number shares a factor with the width.
+    """
     values = tf.reshape(volume[..., channel], [-1])
-    return tf.sort(values[:: tf.maximum(tf.size(values) // _SORTED, 1)])
+    count = tf.size(values, tf.int64)
+    step = tf.maximum(count // _SORTED, 1)
+    number = tf.range(count // step)
+    return tf.sort(tf.gather(values, number * step + (number * _STRIDE) % step))
 
 
 def _threshold(ordered):

@@ -54,13 +54,21 @@ def choose_preparation(
         kind = "CT" if ct else "not CT"
         logging.info("images are %s: --normalise=%s, --crop=%s", kind, normalise, crop)
     if fit == "resize":
-        size = size_for(np.array([box if crop == "foreground" else full for full, box in boxes]), size)
+        sides = np.array([box if crop == "foreground" else full for full, box in boxes])
+        size = size_for(sides, size)
+        larger = int((sides.max(1) > size).sum())
+        logging.info(
+            "slices are %d x %d; %d of %d training volumes are larger, and shrunk", size, size, larger, len(sides)
+        )
     channels = len(modalities)
     plain = Preparation(normalise, crop, fit, size, 1, (0.0,) * channels, (1.0,) * channels)
     mean, deviation = plain.mean, plain.deviation
     if normalise == "cohort":
         moments = Moments(channels)
         for patient in tqdm(training, "training patients' mean", unit="patient"):
-            moments.add(prepare_volume(tf.constant(read_patient(patient, modalities).image), plain)[0].numpy())
+            slices, geometry = prepare_volume(tf.constant(read_patient(patient, modalities).image), plain)
+            if fit == "resize":  # the paper's padding, with "crop", counts; here it would depend on the size alone
+                slices = tf.image.resize_with_crop_or_pad(slices, geometry.scaled[0], geometry.scaled[1])
+            moments.add(slices.numpy())
         mean, deviation = tuple(moments.mean().tolist()), tuple(moments.deviation().tolist())
     return Preparation(normalise, crop, fit, size, slices_in, mean, deviation)

@@ -26,6 +26,7 @@ class Written:
 
     Attributes:
       slices, empty_slices: how many, and how many of them have no tumour.
+      has_tumour: whether the mask of the volume has any, on its own grid.
       tumour, pixels: of the prepared slices.
       cut: voxels of tumour outside the prepared slices.
       fingerprint: of `duplicates`.
@@ -36,6 +37,7 @@ class Written:
 
     slices: int
     empty_slices: int
+    has_tumour: bool
     tumour: int
     pixels: int
     cut: int
@@ -112,7 +114,7 @@ def counts(
         "patients": _by_class(cohort, Counter(patient.label for patient in cohort.patients)),
         "slices": _slices(cohort, cohort.patients, everybody),
         "split": splitwise,
-        "empty_mask_patients": [patient for patient, one in everybody.items() if one.empty_slices == one.slices],
+        "empty_mask_patients": [patient for patient, one in everybody.items() if not one.has_tumour],
         "tumour_cut_off": [f"{patient} ({one.cut} voxels)" for patient, one in everybody.items() if one.cut],
     }
 
@@ -146,6 +148,7 @@ def _prepared(read: PatientVolume, patient: str, preparation: Preparation):
     written = Written(
         slices=len(images),
         empty_slices=int((areas == 0).sum()),
+        has_tumour=bool(read.mask.any()),
         tumour=int(areas.sum()),
         pixels=masks.size,
         cut=int((read.mask.astype(bool) & ~kept).sum()),

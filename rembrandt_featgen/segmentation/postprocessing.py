@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -10,19 +9,6 @@ import tensorflow as tf
 from scipy import ndimage
 
 THRESHOLD = 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class Postprocessing:
-    """How masks are made.
-
-    Attributes:
-      mirrored: probabilities are the mean over a slice and its left-right mirror image.
-      largest_component: of a volume's mask, only the largest connected part stays.
-    """
-
-    mirrored: bool = False
-    largest_component: bool = False
 
 
 def mirrored(probability: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -55,7 +55,8 @@ def segmenter(
 
     Signature `segment`: image [n, height, width, channels] float32, raw intensities of all slices of a volume -> mask
     [n, height, width, 1] uint8, probability of the same shape float32 (both 0 outside what was kept), feature [n, h, w,
-    filters] float32 at the tap, modalities [channels] string.
+    filters] float32 at the tap, modalities [channels] string. The mask is the probability above 0.5; `predict` and the
+    report keep its largest part only, where --largest_component says so, which is left to the caller here.
 
     The same in three steps, so that a caller can show its progress: `prepare`: image -> slices [n, size, size, inputs],
     full, box, scaled (`preparation.Geometry`), description and kept (`preparation.describe`, `preparation.kept_share`),

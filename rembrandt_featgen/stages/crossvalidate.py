@@ -148,6 +148,9 @@ def _learn(job: list[tuple[str, Any]]) -> None:
         _FOLD[name].run(config)
         tf.keras.backend.clear_session()
         logging.info("%s: %.0f s", name, time.time() - start)
+        if name == "prepare_slices":  # now rather than after the U-Net
+            size = rundir.find(folder, name).record["figures"]["image_size"]
+            extract_features.check_crops(dict(job)["extract_features"], size)
 
 
 def main() -> None:

@@ -142,7 +142,7 @@ def check_crops(config, size: int) -> None:
         raise InputError("--crop_folds=1 leaves nobody out; take 2 or more, or 0 for no cross-fitting")
     if config.crop_size % 2**crops.HALVINGS or config.crop_size > size:
         raise InputError(
-            f"--crop_size={config.crop_size} must be a multiple of 16, and at most --image_size={size}; take "
+            f"--crop_size={config.crop_size} must be a multiple of 16, and at most {size}, the size of slices; take "
             f"{min(max(config.crop_size // 16, 1) * 16, size)}"
         )
     if config.features_from == "slices" and config.crop_folds:

@@ -48,8 +48,11 @@ def run(config) -> None:
         logging.info("[%d/%d] %s: %s", number, len(names), name, module.__doc__.splitlines()[0])
         start = time.time()
         module.run(stages.share(module, config))
-        if name == "prepare_slices" and "train_classifiers" in names:
-            check_receivers(config, Classes.of_record(rundir.find(run_dir, name).record["classes"]))
+        if name == "prepare_slices" and "extract_features" in names:
+            record = rundir.find(run_dir, name).record
+            check_size(config, record["figures"]["image_size"])
+            if "train_classifiers" in names:
+                check_receivers(config, Classes.of_record(record["classes"]))
         tf.keras.backend.clear_session()
         logging.info("[%d/%d] %s: %.0f s", number, len(names), name, time.time() - start)
     # once all stages agreed to these settings: a re-runnable flagfile of the whole run
@@ -65,12 +68,10 @@ def _check(config) -> None:
     """InputError for what a late stage would refuse: now rather than after hours of training."""
     shared_flags.check_generators(config)
     extract_features.check_tap(config)
-    extract_features.check_crops(config, config.image_size)
+    check_size(config, config.image_size)
     train_classifiers.check(config)
     train_unet.read_weights(config)
     run_sweep.check(config)
-    if crops.TAP in config.sweep_taps:
-        extract_features.check_crops(dataclasses.replace(config, tap=crops.TAP), config.image_size)
     # a cohort whose classes have other names needs --classes
     known = config.classes or [name for pair in KNOWN_PAIRS for name in pair]
     receivers = (adding.ALL, adding.MINORITY, *known)
@@ -83,6 +84,13 @@ def _check(config) -> None:
             f"--synthetic_added={config.synthetic_added} is more than {whose} of "
             f"--synthetic_per_class={config.synthetic_per_class} can give; take {most} at most, or generate more"
         )
+
+
+def check_size(config, size: int) -> None:
+    """InputError where crops do not fit into slices of that size, which with --fit=resize can be below --image_size."""
+    extract_features.check_crops(config, size)
+    if crops.TAP in config.sweep_taps:
+        extract_features.check_crops(dataclasses.replace(config, tap=crops.TAP), size)
 
 
 def check_receivers(config, classes: Classes) -> None:

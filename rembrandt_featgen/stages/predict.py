@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
+from rembrandt_featgen.cohort import spacing
 from rembrandt_featgen.cohort.volumes import Volume, read_volume, write_like
 from rembrandt_featgen.core import cli, folders, json_files
 from rembrandt_featgen.core.errors import InputError
@@ -81,8 +82,9 @@ def run(config: Config) -> dict:
         },
     }
     size = f"{voxels} voxels"
-    if segmented.spacing_is_real:
-        result["tumour_ml"] = voxels * float(np.prod(patient_volumes.spacing_of(volumes[0]))) / 1000.0
+    mm = spacing.of_affine(volumes[0].affine)
+    if spacing.judge([mm], [volumes[0].voxels.shape]).real:
+        result["tumour_ml"] = voxels * float(np.prod(mm)) / 1000.0
         size += f", {result['tumour_ml']:.1f} ml"
     if config.result:
         json_files.write_json(Path(config.result), result)
@@ -100,14 +102,12 @@ class Segmented:
       mask: [slices, height, width] bool, as displayed.
       per_slice: [slices, classes] probabilities.
       classes: their names.
-      spacing_is_real: of the cohort that was trained on.
       warnings: in which ways the volume is unlike those.
     """
 
     mask: np.ndarray
     per_slice: np.ndarray
     classes: list[str]
-    spacing_is_real: bool
     warnings: list[str]
 
 
@@ -136,8 +136,8 @@ def segment(volumes: Sequence[Volume], *, prepare, segment_slices, restore, clas
     warnings = []
     kept = settings.get("familiarity")
     if kept:
-        shape, spacing = image.shape[:3], patient_volumes.spacing_of(volumes[0])
-        reasons = familiarity.unlike(kept, prepared["description"].numpy(), shape=tuple(shape), spacing=spacing)
+        mm = patient_volumes.spacing_of(volumes[0]) if settings["spacing"]["real"] else None
+        reasons = familiarity.unlike(kept, prepared["description"].numpy(), shape=tuple(image.shape[:3]), spacing=mm)
         warnings += [f"unlike the training volumes: {reason}" for reason in reasons]
     if float(prepared["kept"]) < _LEAST_KEPT:
         warnings.append(
@@ -148,7 +148,6 @@ def segment(volumes: Sequence[Volume], *, prepare, segment_slices, restore, clas
         mask=postprocessing.mask_of(probability, settings.get("largest_component", False)),
         per_slice=np.concatenate(per_slice),
         classes=names,
-        spacing_is_real=settings.get("spacing", {}).get("real", False),
         warnings=warnings,
     )
 

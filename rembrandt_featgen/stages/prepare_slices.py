@@ -204,10 +204,13 @@ def _checked(assignment: dict[str, str], cohort: Cohort, flag: str) -> dict[str,
 def _report(config: Config, written: Mapping[str, Mapping[str, Written]]) -> None:
     """Says what was written, and what may be wrong with it."""
     everybody = {patient: one for part in written.values() for patient, one in part.items()}
-    empty = [patient for patient, one in everybody.items() if one.empty_slices == one.slices]
+    empty = [patient for patient, one in everybody.items() if not one.has_tumour]
     cut = [f"{patient} ({one.cut} voxels)" for patient, one in everybody.items() if one.cut]
     if empty:
         logging.warning("%d patients have an empty mask, which is legal: %s", len(empty), ", ".join(empty))
+    lost = [patient for patient, one in everybody.items() if one.has_tumour and not one.tumour]
+    if lost:
+        logging.warning("no slice of %s shows their tumour any more: it is cut off or too small", ", ".join(lost))
     if cut:
         logging.warning(
             "--image_size=%d or --crop=%s cuts off tumour of %s", config.image_size, config.crop, ", ".join(cut)

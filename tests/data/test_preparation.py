@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.data import slicing
+from rembrandt_featgen.data import preparation, slicing
 from rembrandt_featgen.data.preparation import (
     Preparation,
     content_box,
@@ -81,12 +81,12 @@ def test_cohort_and_crop_are_the_papers():
         np.testing.assert_allclose(found, (centre - 40.0) / 20.0, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("preparation", [VOLUME, COHORT, dataclasses.replace(VOLUME, fit="crop", size=48)])
-def test_there_and_back(preparation):
+@pytest.mark.parametrize("used", [VOLUME, COHORT, dataclasses.replace(VOLUME, fit="crop", size=48)])
+def test_there_and_back(used):
     """The lesion's mask comes back to where it was, and its image is brighter there."""
-    images, geometry = prepare_volume(tf.constant(head()), preparation)
-    mask = prepare_mask(tf.constant(lesion()), geometry, preparation)
-    assert images.shape == (6, preparation.size, preparation.size, 1)
+    images, geometry = prepare_volume(tf.constant(head()), used)
+    mask = prepare_mask(tf.constant(lesion()), geometry, used)
+    assert images.shape == (6, used.size, used.size, 1)
     assert mask.shape == images.shape
     assert images.numpy()[mask.numpy() > 0].mean() > images.numpy()[mask.numpy() == 0].mean() + 1
     back = restore_volume(tf.cast(mask, tf.float32), geometry).numpy() > 0.5
@@ -122,11 +122,11 @@ def test_every_channel_has_its_own_scale():
 
 @pytest.mark.parametrize("volume", [np.full((2, 20, 20, 1), 7.0, np.float32), np.zeros((1, 1, 1, 1), np.float32)])
 def test_constant_volumes_stay_finite(volume):
-    for preparation in (VOLUME, COHORT):
-        prepared, geometry = prepare_volume(tf.constant(volume), preparation)
+    for used in (VOLUME, COHORT):
+        prepared, geometry = prepare_volume(tf.constant(volume), used)
         assert np.isfinite(prepared).all()
-        assert np.isfinite(describe(tf.constant(volume), preparation)).all()
-        assert kept_share(tf.constant(volume), geometry, preparation) == 1.0
+        assert np.isfinite(describe(tf.constant(volume), used)).all()
+        assert kept_share(tf.constant(volume), geometry, used) == 1.0
 
 
 def test_kept_share_and_content():
@@ -150,3 +150,23 @@ def test_description_is_of_the_foreground():
 
 def test_record_gives_it_back():
     assert Preparation.of_record({**dataclasses.asdict(COHORT), "mean": [40.0]}) == COHORT
+
+
+@pytest.mark.parametrize("shape", [(13, 256, 256), (26, 256, 256), (7, 255, 510)])
+def test_large_volumes_are_sampled_evenly(shape, monkeypatch):
+    """Also where the number of voxels for each that is read shares factors with the width."""
+    monkeypatch.setattr(preparation, "_SORTED", 20_000)
+    columns = np.linspace(0, 1, shape[2]) ** 2
+    volume = np.random.default_rng(0).normal(100, 20, shape) * (0.5 + columns)
+    volume = tf.constant(volume[..., np.newaxis], tf.float32)
+    whole = dataclasses.replace(VOLUME, crop="none")
+    found = prepare_volume(volume, whole)[0]
+    monkeypatch.setattr(preparation, "_SORTED", 10**9)
+    wanted = prepare_volume(volume, whole)[0]
+    np.testing.assert_allclose(found, wanted, atol=0.05)
+
+
+def test_sizes_hold_most_volumes():
+    sides = np.array([[44, 44]] * 8 + [[89, 60]] * 2)
+    assert size_for(sides, 128) == 48
+    assert size_for(np.array([[9, 9]]), 128) == 32  # conv5 is not a single pixel

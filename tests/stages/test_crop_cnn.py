@@ -119,7 +119,7 @@ def test_without_folds_they_can_be_computed_as_they_are_needed(run_dir):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"crop_size": 24}, r"--crop_size=24 must be a multiple of 16, and at most --image_size=32; take 16"),
+        ({"crop_size": 24}, r"--crop_size=24 must be a multiple of 16, and at most 32, the size of slices; take 16"),
         ({"crop_size": 48}, r"--crop_size=48 .* take 32"),
         ({"features_from": "slices", "crop_folds": 4}, r"--features_from=slices .* take --features_from=store or"),
         ({"tap": "crops"}, r"--tap=crops is no block of the U-Net, nor crop_cnn; take one of conv1, .*, crop_cnn"),

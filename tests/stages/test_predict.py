@@ -137,14 +137,23 @@ def _familiar(low, high):
 
 
 def test_millilitres_where_the_spacing_is_real(image, tmp_path):
-    unet = Unet({"spacing": {"real": True, "why": "a test"}, "familiarity": _familiar(0, 200)})
-    result = predict.run(_config(tmp_path, image[0], Classifier(["a", "b"], [0.0, 1.0]), unet))
-    assert result["tumour_ml"] == pytest.approx(result["tumour_voxels"] / 1000)  # of 1 mm
+    classifier, settings = (
+        Classifier(["a", "b"], [0.0, 1.0]),
+        {"spacing": {"real": False}, "familiarity": _familiar(0, 200)},
+    )
+    result = predict.run(_config(tmp_path, image[0], classifier, Unet(settings)))
+    assert result["tumour_ml"] is None  # four slices of 1 x 1 x 1 mm: what is written where it is not known
+    assert result["warnings"] == []
+    nib.save(nib.Nifti1Image(image[1], np.diag([0.5, 2, 3, 1])), image[0])
+    result = predict.run(_config(tmp_path, image[0], classifier, Unet(settings), overwrite=True))
+    assert result["tumour_ml"] == pytest.approx(result["tumour_voxels"] * 3 / 1000)
     assert result["warnings"] == []
 
 
 def test_volumes_unlike_the_training_ones_are_warned_of(image, tmp_path):
-    unet = Unet({"familiarity": {**_familiar(1000, 1010), "spacings": [[3.0] * 3, [3.0] * 3]}}, kept=0.8)
+    unet = Unet(
+        {"familiarity": {**_familiar(1000, 1010), "spacings": [[3.0] * 3] * 2}, "spacing": {"real": True}}, kept=0.8
+    )
     result = predict.run(_config(tmp_path, image[0], Classifier(["a", "b"], [0.0, 1.0]), unet))
     assert result["tumour_ml"] is None
     intensities, *spacings, cut = result["warnings"]
