@@ -325,6 +325,18 @@ def test_all_that_can_be_added_is(paper, receiver, samples):
     assert module.steps(flags, ("augmented",))["cnn"] == flags.classifier_epochs * batches
 
 
+@pytest.mark.parametrize("sampling", ["slices", "patients"])
+def test_steps_of_a_unet_are_counted_as_it_is_trained(paper, sampling):
+    module, check, _ = paper
+    lines = ("--unet_epochs=3", "--unet_batch=4", f"--unet_sampling={sampling}")
+    by_epochs = module.steps(check(*lines))
+    assert by_epochs["train_unet"] == 3 * 1009
+    by_steps = module.steps(check(*lines, "--unet_steps=250", "--unet_validate_every=100"))
+    assert by_steps["train_unet"] == 3 * 100  # whole epochs
+    assert by_steps["evaluate"] == by_epochs["evaluate"]  # three epochs, too
+    assert module.steps(check(*lines, "--unet_steps=50"))["train_unet"] == 50
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

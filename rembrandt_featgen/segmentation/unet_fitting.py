@@ -69,6 +69,19 @@ class Budget(NamedTuple):
     draws: int | None
 
 
+def steps_and_epochs(count: int, *, batch: int, epochs: int, steps: int, validate_every: int) -> tuple[int, int]:
+    """Steps of an epoch, and epochs, of `count` training slices; how they are sampled changes neither.
+
+    Args:
+      count: training slices.
+      batch, epochs, steps, validate_every: of `Recipe`; `epochs` has no part in it where there are `steps`.
+    """
+    if not steps:
+        return pipelines.steps_per_epoch(count, batch), epochs
+    of_epoch = min(validate_every, steps)
+    return of_epoch, math.ceil(steps / of_epoch)
+
+
 def budget(recipe: Recipe, slices: Path) -> Budget:
     """What --unet_epochs or --unet_steps, and --unet_half_size come to.
 
@@ -80,10 +93,13 @@ def budget(recipe: Recipe, slices: Path) -> Budget:
       InputError: slices of half the size would be of no size that the network takes.
     """
     store = Store(slices, "train")
-    steps, epochs = pipelines.steps_per_epoch(len(store), recipe.batch), recipe.epochs
-    if recipe.steps:
-        steps = min(recipe.validate_every, recipe.steps)
-        epochs = math.ceil(recipe.steps / steps)
+    steps, epochs = steps_and_epochs(
+        len(store),
+        batch=recipe.batch,
+        epochs=recipe.epochs,
+        steps=recipe.steps,
+        validate_every=recipe.validate_every,
+    )
     size = store.tensors["image"][0][:2]
     if recipe.half_size and any(length % 32 for length in size):
         raise InputError(

@@ -6,9 +6,10 @@ whole run, are its hours; rate and peak memory after the second half of the step
 Fine-tuning is measured in --paper_precisions, too, in half as many steps. What the flagfile's sweeps would add comes
 from --paper_sweep_steps of each point whose steps are not as long as the run's.
 
-Epochs are counted in full: patience, where the flagfile has any, ends them earlier. Not counted are what comes once or
-once an epoch: starts, saves, the validation of GAN and classifier, tables, figures, export. What has no clock is
-refused: features of crops, whose CNN is trained by `extract_features`, and those that are computed anew in every epoch.
+Epochs are counted in full, patience or not, and steps on slices of half the size (--unet_half_size) as on whole ones.
+Not counted are what comes once or once an epoch: starts, saves, the validation of GAN and classifier, tables, figures,
+export. What has no clock is refused: features of crops, whose CNN is trained by `extract_features`, and those that are
+computed anew in every epoch.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from rembrandt_featgen.evaluation.sweep_results import CLASSIFIER
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.generation import adding
 from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.segmentation import unet_fitting
 from rembrandt_featgen.stages import extract_features, run_sweep, shared_flags
 
 # The paper's cohort (3.4, 3.5): patients, those of them who are tested, slices for training and for the test.
@@ -130,10 +132,17 @@ def steps(flags, arms=("baseline", "augmented")) -> dict[str, int]:
     batch = min(flags.generate_batch, flags.extract_batch) if kind.of_images else flags.generate_batch
     samples = [counts["train"] + (_added(flags) if arm == "augmented" else 0) for arm in arms]
     classify = flags.classifier_epochs * sum(steps_per_epoch(count, flags.classifier_batch) for count in samples)
-    validation = flags.unet_epochs * steps_per_epoch(counts["validation"], flags.unet_batch)
+    unet_steps, unet_epochs = unet_fitting.steps_and_epochs(
+        counts["train"],
+        batch=flags.unet_batch,
+        epochs=flags.unet_epochs,
+        steps=flags.unet_steps,
+        validate_every=flags.unet_validate_every,
+    )
+    validation = unet_epochs * steps_per_epoch(counts["validation"], flags.unet_batch)
     return {
         "prepare_slices": sum(counts.values()),
-        "train_unet": flags.unet_epochs * steps_per_epoch(counts["train"], flags.unet_batch),
+        "train_unet": unet_steps * unet_epochs,
         "evaluate": validation + of_all(flags.unet_batch),
         "extract_features": of_all(flags.extract_batch),
         "train_generators": flags.gan_epochs * steps_per_epoch(counts["train"], flags.gan_batch),

@@ -157,7 +157,7 @@ def _trial(options: dict):
     }
     changes |= {"phantom_counts": (f"LGG:{members}", f"HGG:{members}"), "phantom_slices": SLICES}
     changes |= {"test_counts": ("HGG:1", "LGG:1"), "validation_fraction": 1 / members}
-    changes |= {"unet_weights": "", "unet_weights_modalities": (), "unet_epochs": 1}
+    changes |= {"unet_weights": "", "unet_weights_modalities": (), "unet_epochs": 1, "unet_steps": 0}
     changes["gan_epochs"] = _epochs(steps, 2 * SLICES * training, config.gan_batch)
     changes |= {"synthetic_per_class": drawn, "generate_tries": 1}
     changes |= {"synthetic_added": added, "synthetic_to": adding.ALL, "classifier_arms": ("augmented",)}
