@@ -41,7 +41,7 @@ def of_augmented_slices(
     wanted: Mapping[int, int],
     seed: int,
 ) -> Samples:
-    """Features of the training slices, augmented as in the paper's Table 1.
+    """Features of the training slices, augmented in the run's own way.
 
     Args:
       folder: of prepare_slices.

@@ -149,40 +149,48 @@ def _added(axes: Axes, records: Mapping[str, dict], classes: Classes) -> list[Po
 def reference_points(records: Mapping[str, dict], asked: Iterable[str]) -> list[Point]:
     """A run as it is, and with each flag of `REFERENCE_FLAGS` that is asked for turned to its other mode, alone.
 
-    A flag that the run does not heed is left out, with a warning.
+    The two modes are "correct" and "reference". A flag that the run does not heed, or that has a third mode, is left
+    out, with a warning.
 
     Args:
       records: stage.json of the run's stages, by name.
       asked: flags of `REFERENCE_FLAGS`.
     """
-    modes_of_run, points, idle = reference_modes(records), [], _unheeded(records)
+    modes_of_run, points, idle = modes(records), [], _not_to_be_turned(records)
     for name in sorted(idle.keys() & set(asked)):
-        logging.warning("--sweep_reference=%s: %s, so that it changes nothing; left out", name, idle[name])
+        logging.warning("--sweep_reference=%s: %s; left out", name, idle[name])
     for turned in ((), *((name,) for name in REFERENCE_FLAGS if name in asked and name not in idle)):
-        modes = modes_of_run.symmetric_difference(turned)
-        changes = {name: "reference" if name in modes else "correct" for name in turned}
+        changes = {name: "correct" if modes_of_run.get(name) == "reference" else "reference" for name in turned}
         of_gan = [name for name in turned if REFERENCE_FLAGS[name] == "train_generators"]
         arms = ("augmented",) if of_gan else ("baseline", "augmented")
-        points.append(Point("implementation", modes_text(modes), changes=changes, arms=arms, reference=not turned))
+        value = modes_text({**modes_of_run, **changes})
+        points.append(Point("implementation", value, changes=changes, arms=arms, reference=not turned))
     return points
 
 
-def _unheeded(records: Mapping[str, dict]) -> dict[str, str]:
-    """Flags of `REFERENCE_FLAGS` that change nothing of a run, to why."""
-    reasons, kind = {}, records["train_generators"]["kind"]
-    if not records["train_unet"]["config"]["augment"]:
-        reasons["augmentation"] = "the run has --augment=false"
+def _not_to_be_turned(records: Mapping[str, dict]) -> dict[str, str]:
+    """Flags of `REFERENCE_FLAGS` that have no other mode that would change a run, to why."""
+    reasons, kind, settings = {}, records["train_generators"]["kind"], records["train_unet"]["config"]
+    if not settings["augment"]:
+        reasons["augmentation"] = "the run has --augment=false, so that it changes nothing"
+    elif settings["augmentation"] not in ("correct", "reference"):
+        reasons["augmentation"] = (
+            f"the run has --augmentation={settings['augmentation']}, which is neither 'correct' nor 'reference'"
+        )
     if not KINDS[kind].has_auxiliary_classifier:
-        reasons["gan_loss"] = f"the run's {kind} has no class term"
+        reasons["gan_loss"] = f"the run's {kind} has no class term, so that it changes nothing"
     return reasons
 
 
-def reference_modes(records: Mapping[str, dict]) -> set[str]:
-    """Names of the flags of `REFERENCE_FLAGS` that are "reference" in the stages of a run, as far as it came."""
+def modes(records: Mapping[str, dict]) -> dict[str, str]:
+    """Flags of `REFERENCE_FLAGS` to their modes in the stages of a run, as far as it came and has them."""
     known = {name: records[learnt]["config"].get(name) for name, learnt in REFERENCE_FLAGS.items() if learnt in records}
-    return {name for name, mode in known.items() if mode == "reference"}
+    return {name: mode for name, mode in known.items() if mode}
 
 
-def modes_text(names: Iterable[str]) -> str:
-    """Those flags of `REFERENCE_FLAGS` as the value of a point."""
-    return "+".join(sorted(names)) or "correct"
+def modes_text(known: Mapping[str, str]) -> str:
+    """What `modes` returns as the value of a point: "correct", or what is not, such as "gan_loss" for "reference"."""
+    others = {name: mode for name, mode in known.items() if mode != "correct"}
+    return "+".join(name if others[name] == "reference" else f"{others[name]}_{name}" for name in sorted(others)) or (
+        "correct"
+    )

@@ -53,7 +53,7 @@ def outcome(point: Point, records: Mapping[str, dict], folders: Mapping[str, Pat
             name: records["train_generators"]["config"][name] if "train_generators" in records else None
             for name in ("ndf", "ngf")
         },
-        "implementation": sweep_points.modes_text(sweep_points.reference_modes(records)),
+        "implementation": sweep_points.modes_text(sweep_points.modes(records)),
         "gan": records["train_generators"]["kind"] if "train_generators" in records else None,
     }
     segmentation = figures.get("train_unet", {}).get("segmentation", {})

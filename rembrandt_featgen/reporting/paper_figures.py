@@ -46,30 +46,35 @@ def volumes(images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -
     )
 
 
+_OF_TABLE_1 = (
+    "the augmentations of Table 1, each alone at its strongest, and all together at random, as in training; image and "
+    "mask alike."
+)
 _MODES = {  # of augmentation, and what is said of them
-    "reference": " They have the quirks of the reference implementation (--augmentation=reference).",
-    "standard": " They are milder, and all together change intensities, too (--augmentation=standard).",
+    "correct": _OF_TABLE_1,
+    "reference": f"{_OF_TABLE_1} They have the quirks of the reference implementation (--augmentation=reference).",
+    "standard": "the augmentations of --augmentation=standard, milder than Table 1's: each movement alone at its "
+    "strongest, of image and mask alike, and all together at random, as in training, with changes of the image's "
+    "intensities.",
 }
 
 
 def augmentations(images: np.ndarray, masks: np.ndarray, names: Sequence[str], *, in_use: bool, mode: str) -> Figure:
-    """Fig. 5: one slice after each augmentation of Table 1.
+    """Fig. 5: one slice after each augmentation, the paper's of Table 1 or those of another mode.
 
     Args:
       images, masks: [n, height, width], first the slice as it is.
       names: n lines: technique and amount.
       in_use: whether the run trained with them.
-      mode: --augmentation of the run.
+      mode: --augmentation of the run, one of `AUGMENTATIONS` of `data.pipelines`.
     """
     panels = [Panel(image, name, mask) for image, name, mask in zip(images, names, masks)]
     half = -(-len(panels) // 2)
-    how = _MODES.get(mode, "")
     used = "" if in_use else " This run trained without them (--augment=false)."
     return Figure(
         grid([panels[:half], panels[half:]]),
         f"One slice, the tumour outlined, {len(names)} times: {listed(names)}.",
-        "Fig. 5: the augmentations of Table 1, each alone at its strongest, and all together at random, as in "
-        f"training; image and mask alike.{how}{used}",
+        f"Fig. 5: {_MODES[mode]}{used}",
     )
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.data.augmentation_parameters import TABLE_1, Ranges
+from rembrandt_featgen.data.augmentation_parameters import Ranges
+from rembrandt_featgen.data.intensity_augmentation import STANDARD
+from rembrandt_featgen.data.pipelines import AUGMENTATIONS
 from rembrandt_featgen.reporting.study_tables import csv_text
 
 # Technique, parameter, the paper's value, and the field of `Ranges` that holds the run's.
@@ -72,29 +74,34 @@ def tables(records: Mapping[str, Mapping], classes: Classes) -> dict[str, str]:
       classes: of the run.
     """
     settings = records["train_unet"]["config"]
-    ranges = TABLE_1 if settings["augment"] else None
     return {
-        "table_1": table_1(ranges, settings["augmentation"] == "reference"),
+        "table_1": table_1(settings["augmentation"] if settings["augment"] else None),
         "table_2": table_2(records["train_unet"]["figures"]["segmentation"]),
         "table_3": table_3(records["train_classifiers"]["figures"]["classification"], classes),
     }
 
 
-def table_1(ranges: Ranges | None, reference: bool = False) -> str:
+def table_1(mode: str | None, ranges: Ranges | None = None) -> str:
     """Parameters of the augmentations, of the paper and of the run.
 
     Args:
-      ranges: the run's; None for a run without augmentation.
-      reference: whether they are applied as the reference implementation does, which shears vertically.
+      mode: the run's, one of `AUGMENTATIONS`: "reference" shears vertically, and "standard" has rows for changes of
+        intensity, too, which the paper has not; None for a run without augmentation.
+      ranges: how far each goes; None for those of the mode.
     """
+    if mode is not None and ranges is None:
+        ranges = AUGMENTATIONS[mode].RANGES
     rows = []
     for technique, parameter, paper, field in _TABLE_1:
         ours = "off"
         if ranges is not None:
             value = getattr(ranges, field)
             ours = f"{round(math.degrees(value) if field == 'angle' else value, 10)}"
-            ours = f"{ours} (vertically)" if reference and field == "shear" else ours
+            ours = f"{ours} (vertically)" if mode == "reference" and field == "shear" else ours
         rows.append([technique, parameter, paper, ours])
+    for field, value in STANDARD._asdict().items() if mode == "standard" else ():
+        ours = " to ".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
+        rows.append(["change of intensity", field.replace("_", " "), "none", ours])
     return csv_text(["technique", "parameter", "paper", "this_run"], rows)
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from rembrandt_featgen.data.pipelines import AUGMENTATIONS
 from rembrandt_featgen.reporting import paper_figures, run_figures
 
 RNG = np.random.default_rng(0)
@@ -69,6 +70,11 @@ def test_augmentations_in_two_rows(grids, in_use, mode):
     assert figure.caption.startswith("Fig. 5: ")
     assert ("--augment=false" in figure.caption) == (not in_use)
     assert (f"--augmentation={mode}" in figure.caption) == (mode != "correct")
+    assert ("the augmentations of Table 1" in figure.caption) == (mode != "standard")
+
+
+def test_each_way_to_augment_has_its_caption():
+    assert paper_figures._MODES.keys() == AUGMENTATIONS.keys()
 
 
 def test_generated_slices_below_real_ones(grids):

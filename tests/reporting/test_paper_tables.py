@@ -15,7 +15,7 @@ def read(text):
 
 
 def test_table_1_has_the_papers_values_and_ours():
-    rows = read(paper_tables.table_1(TABLE_1._replace(angle=math.radians(30), shift=0.0)))
+    rows = read(paper_tables.table_1("correct", TABLE_1._replace(angle=math.radians(30), shift=0.0)))
     found = {
         (row["technique"], row["parameter"].split()[0]): (float(row["paper"]), float(row["this_run"])) for row in rows
     }
@@ -32,15 +32,42 @@ def test_table_1_has_the_papers_values_and_ours():
 
 
 def test_table_1_by_default_is_the_papers():
-    for row in read(paper_tables.table_1(TABLE_1)):
+    for row in read(paper_tables.table_1("correct")):
         assert float(row["this_run"]) == float(row["paper"])
 
 
 def test_table_1_of_the_reference_implementation_shears_the_other_way():
-    rows = read(paper_tables.table_1(TABLE_1, reference=True))
+    rows = read(paper_tables.table_1("reference"))
     found = {row["technique"]: row["this_run"] for row in rows if row["this_run"] != row["paper"]}
     assert found.keys() == {"shear horizontally", "elastic distortion", "rotation"}  # of floats: 720.0
     assert found["shear horizontally"] == "0.05 (vertically)"
+
+
+def test_table_1_of_standard_augmentation_has_its_own_ranges_and_intensities():
+    rows = read(paper_tables.table_1("standard"))
+    found = {(row["technique"], row["parameter"].split()[0]): row["this_run"] for row in rows[:8]}
+    assert found["flip vertically", "probability"] == "0.0"
+    assert found["elastic distortion", "alpha"] == "360.0"
+    assert (found["rotation", "degrees"], found["zoom", "share,"]) == ("15.0", "0.15")
+    assert {(row["technique"], row["paper"]) for row in rows[8:]} == {("change of intensity", "none")}
+    intensities = {row["parameter"]: row["this_run"] for row in rows[8:]}
+    assert (intensities["gamma"], intensities["noise probability"]) == ("0.7 to 1.5", "0.15")
+
+
+@pytest.mark.parametrize(("augment", "wanted"), [(True, "15.0"), (False, "off")])
+def test_table_1_is_of_the_runs_own_mode(augment, wanted, monkeypatch):
+    monkeypatch.setattr(paper_tables, "table_3", lambda *_: "")
+    records = {
+        "train_unet": {
+            "config": {"augment": augment, "augmentation": "standard"},
+            "figures": {"segmentation": {}},
+        },
+        "train_classifiers": {"figures": {"classification": []}},
+    }
+    (rotation,) = (
+        row for row in read(paper_tables.tables(records, CLASSES)["table_1"]) if row["technique"] == "rotation"
+    )
+    assert rotation["this_run"] == wanted
 
 
 def test_table_1_of_a_run_without_augmentation():

@@ -113,6 +113,15 @@ def test_modes_that_the_run_does_not_heed_are_left_out(base, caplog):
     assert "--sweep_reference=gan_loss: the run's cgan has no class term" in caplog.text
 
 
+def test_a_run_with_a_third_way_to_augment_is_called_what_it_is(base, caplog):
+    found = points(base(augmentation="standard"), sweep_reference=("augmentation", "gan_loss"))
+    assert [(point.value, point.changes, point.reference) for point in found] == [
+        ("standard_augmentation", {}, True),
+        ("standard_augmentation+gan_loss", {"gan_loss": "reference"}, False),
+    ]
+    assert "--sweep_reference=augmentation: the run has --augmentation=standard, which is neither" in caplog.text
+
+
 def test_without_axes_nothing_is_done(tmp_path):
     run_sweep.run(run_sweep.Config(run_dir=str(tmp_path / "none")))
     assert not (tmp_path / "none").exists()
