@@ -105,6 +105,39 @@ def fold_record(fold: Fold) -> dict:
     }
 
 
+def preparations(folds: Iterable[Fold]) -> dict[str, dict]:
+    """What `data.preparation.Preparation` says, without mean and deviation: name to each value and its folds."""
+    found: dict[str, dict] = {}
+    for fold in folds:
+        for name, value in (fold.records["prepare_slices"]["figures"].get("preparation") or {}).items():
+            if name not in ("mean", "deviation"):  # of the training patients, which differ by fold
+                counts = found.setdefault(name, {})
+                counts[value] = counts.get(value, 0) + 1
+    return found
+
+
+def preparation(folds: Iterable[Fold]) -> dict | None:
+    """How volumes were prepared; where folds differ, a value is text such as "96 or 128". None if not recorded."""
+    found = preparations(folds)
+    alike = {name: next(iter(counts)) for name, counts in found.items() if len(counts) == 1}
+    several = {name: " or ".join(map(str, sorted(counts))) for name, counts in found.items() if name not in alike}
+    return {**alike, **several} or None
+
+
+def spacings(folds: Iterable[Fold]) -> list[dict]:
+    """What each fold says of the spacing of volumes, as far as it is recorded."""
+    known = [fold.records["prepare_slices"]["figures"].get("spacing") for fold in folds]
+    return [spacing for spacing in known if spacing]
+
+
+def spacing(folds: Iterable[Fold]) -> dict | None:
+    """Whether the spacing of volumes is real in any fold, so that there are distances, and why (not) in those."""
+    known = spacings(folds)
+    real = any(one["real"] for one in known)
+    whys = dict.fromkeys(one["why"] for one in known if bool(one["real"]) == real)
+    return {"real": real, "why": "; ".join(whys)} if known else None
+
+
 def segmentation(folds: Sequence[Fold]) -> dict:
     """Means over folds, each slice tested out of fold; measures of a patient's volume are the mean over its runs.
 

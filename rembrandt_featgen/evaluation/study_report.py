@@ -56,8 +56,8 @@ def report(record: dict, folds: Sequence[Fold], checks: dict, *, draws: int, see
             "slices": cohort["slices"],
             "source": settings["cohort"],
             "empty_mask_patients": len(cohort["empty_mask_patients"]),
-            "spacing": cohort.get("spacing"),
-            "preparation": cohort.get("preparation"),
+            "spacing": study_folds.spacing(folds),
+            "preparation": study_folds.preparation(folds),
             "sites": dict(sorted(Counter(record["figures"]["sites"].values()).items())),
         },
         "cross_validation": {
@@ -152,6 +152,7 @@ def _warnings(folds: Sequence[Fold], cohort: dict, *, rows: Sequence[dict], gene
             )
     if folds[0].records["extract_features"]["figures"].get("tap") == crops.TAP:
         lines.append(crop_cnn.WARNING)
+    lines += _different_volumes(folds)
     unsure = [row["arm"] for row in rows if row["unit"] == "patient" and row["ci95"]["balanced_accuracy"][0] <= 0.5]
     if unsure:
         lines.append(f"Not shown to be above chance (interval reaches 0.5): {', '.join(unsure)}.")
@@ -165,4 +166,26 @@ def _warnings(folds: Sequence[Fold], cohort: dict, *, rows: Sequence[dict], gene
     )
     if 2 * last > len(folds):
         lines.append(f"In {last} of {len(folds)} folds the U-Net's last epoch was its best: more epochs may help.")
+    return lines
+
+
+def _different_volumes(folds: Sequence[Fold]) -> list[str]:
+    """A line where volumes were prepared, or their spacing judged, by some training patients unlike by others."""
+    lines = []
+    several = {name: counts for name, counts in study_folds.preparations(folds).items() if len(counts) > 1}
+    if several:
+        said = "; ".join(
+            f"{name} " + ", ".join(f"{value} in {count}" for value, count in counts.items())
+            for name, counts in several.items()
+        )
+        lines.append(
+            f"The training patients of the {len(folds)} folds led to slices that were prepared differently ({said}): "
+            "name the values by flags to have all alike."
+        )
+    real = sum(bool(spacing["real"]) for spacing in study_folds.spacings(folds))
+    if 0 < real < len(folds):
+        lines.append(
+            f"The spacing of volumes was taken for real in {real} of {len(folds)} folds only, to which distances in mm "
+            "are limited: say by --spacing which it is."
+        )
     return lines

@@ -118,13 +118,16 @@ def _prepared(report: Mapping) -> str:
     known = records.dig(report, "cohort", "preparation")
     size = records.dig(known, "size") or records.dig(report, "settings", "image_size")
     resized = records.dig(known, "fit") == "resize"
-    steps = ["cropped to the foreground"] if records.dig(known, "crop") == "foreground" else []
+    cropped, normalised = (str(records.dig(known, name) or "").split(" or ") for name in ("crop", "normalise"))
+    steps = []
+    if "foreground" in cropped:
+        steps += [f"cropped to the foreground{' in some of the runs' if len(cropped) > 1 else ''}"]
     if size:
-        steps += [f"{'shrunk where larger, and padded' if resized else 'cropped or padded'} to {size} x {size} pixels"]
-    if records.dig(known, "normalise") == "volume":
-        steps += ["each volume clipped to percentiles and z-scored over its foreground"]
-    else:
-        steps += ["intensities minus the mean, divided by the standard deviation, of each run's training patients"]
+        sizes = " or ".join(f"{one} x {one}" for one in str(size).split(" or "))  # where runs differ
+        steps += [f"{'shrunk where larger, and padded' if resized else 'cropped or padded'} to {sizes} pixels"]
+    of_volume = ["each volume clipped to percentiles and z-scored over its foreground"] * ("volume" in normalised)
+    of_training = "intensities minus the mean, divided by the standard deviation, of each run's training patients"
+    steps += [", or ".join(of_volume + [of_training] * (normalised != ["volume"]))]
     if records.dig(known, "slices_in") == 3:
         steps += ["each slice with its two neighbours"]
     return f"Volumes cut into axial slices; {'; '.join(steps)}."

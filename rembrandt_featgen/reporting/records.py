@@ -36,6 +36,23 @@ def dig(record, *keys):
     return record
 
 
+def main_settings(report: Mapping, keys: Iterable[str]) -> dict:
+    """Settings as they were in use: what "auto" and the size of slices came to, and steps in place of epochs.
+
+    Args:
+      report: of a run or a study.
+      keys: of the settings, in their order; those that are not known are left out, as is unet_steps where it is 0.
+    """
+    settings = dig(report, "settings")
+    known = {key: settings[key] for key in keys if key in settings} if isinstance(settings, Mapping) else {}
+    known.pop("unet_epochs" if known.get("unet_steps") else "unet_steps", None)
+    for key, field in (("image_size", "size"), ("normalise", "normalise"), ("crop", "crop"), ("fit", "fit")):
+        became = dig(report, "cohort", "preparation", field)
+        if key in known and became not in (None, known[key]):
+            known[key] = f"{became} (--{key}={known[key]})"
+    return known
+
+
 def finite(value) -> float | None:
     """A number, or None where it is missing, NaN or infinite."""
     usable = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -18,10 +18,14 @@ UNITS = ("patient", "slice")
 KEY_SETTINGS = (
     "cohort",
     "image_size",
+    "normalise",
+    "crop",
+    "fit",
     "test_fraction",
     "seed",
     "unet_width",
     "unet_epochs",
+    "unet_steps",
     "tap",
     "ndf",
     "ngf",
@@ -84,7 +88,7 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
     Returns:
       HTML text.
     """
-    settings, names = report.get("settings") or {}, records.class_names(report)
+    names = records.class_names(report)
     split = (report.get("cohort") or {}).get("split") or {}
     context = context or {}
     return page.render(
@@ -99,7 +103,7 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         curves=sweep_tables.curve_axes(names),
         rows=_by_unit(report.get("classification") or []),
         splits=[*(name for name in SPLITS if name in split), *(name for name in split if name not in SPLITS)],
-        key_settings={key: settings[key] for key in KEY_SETTINGS if key in settings},
+        key_settings=records.main_settings(report, KEY_SETTINGS),
         ONE_CLASS=ONE_CLASS,
         UNREPORTED=UNREPORTED,
         paper=paper_tables,

@@ -14,9 +14,13 @@ KEY_SETTINGS = (
     "cohort",
     "modalities",
     "image_size",
+    "normalise",
+    "crop",
+    "fit",
     "seed",
     "unet_width",
     "unet_epochs",
+    "unet_steps",
     "tap",
     "classifier_epochs",
     "bootstrap_draws",
@@ -51,7 +55,6 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
     Returns:
       HTML text.
     """
-    settings = report.get("settings") or {}
     rows = records.arms(report)
     return page.render(
         "study.html.j2",
@@ -67,7 +70,7 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         generators=records.entries(report, "generators"),
         checks=records.entries(report, "self_checks"),
         sites=records.dig(report, "cohort", "sites"),
-        key_settings={key: settings[key] for key in KEY_SETTINGS if key in settings},
+        key_settings=records.main_settings(report, KEY_SETTINGS),
         checklists={
             "CLAIM": (checklist.CLAIM_SOURCE, checklist.claim(report)),
             "TRIPOD+AI": (checklist.TRIPOD_SOURCE, checklist.tripod(report)),

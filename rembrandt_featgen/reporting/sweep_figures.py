@@ -15,7 +15,7 @@ from rembrandt_featgen.reporting.drawing import BLUE, GREEN, GREY, Figure, canva
 _FORESTS = {
     "implementation": (
         "What do the quirks of the reference implementation do?",
-        "with the named modes as in the reference implementation, the others correct",
+        "with the named modes, as in the reference implementation unless another is said; all others correct",
     ),
     "tap": ("Does the decoder give better features?", "on the features of blocks of the U-Net, or of crops"),
     "gan": ("Which generator is better?", "with features by each kind of GAN"),

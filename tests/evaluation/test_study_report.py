@@ -156,6 +156,37 @@ def test_means_over_folds(report):
     assert [(point["arm"], point["amount"]) for point in report["amount_curve"]] == [("acgan", "0"), ("acgan", "1")]
 
 
+def prepared(folds, *figures):
+    """Those folds, with figures of prepare_slices of their own."""
+    changed = copy.deepcopy(folds)
+    for one, own in zip(changed, figures):
+        one.records["prepare_slices"]["figures"] |= own
+    return changed
+
+
+def test_folds_that_were_prepared_differently_are_said(folds):
+    preparation = {"normalise": "volume", "size": 96, "mean": [0.0]}
+    own = (
+        {"preparation": preparation, "spacing": {"real": False, "why": "all 1 mm"}},
+        {"preparation": {**preparation, "size": 128, "mean": [1.0]}, "spacing": {"real": True, "why": "as a head"}},
+    )
+    changed = study_report.report(RECORD, prepared(folds, *own), {}, draws=2, seed=0)
+    assert changed["cohort"]["preparation"] == {"normalise": "volume", "size": "96 or 128"}
+    assert changed["cohort"]["spacing"] == {"real": True, "why": "as a head"}
+    text = "\n".join(changed["warnings"])
+    assert "slices that were prepared differently (size 96 in 1, 128 in 1): " in text
+    assert "The spacing of volumes was taken for real in 1 of 2 folds only" in text
+
+
+def test_folds_that_were_prepared_alike_are_not_warned_of(folds, report):
+    own = {"preparation": {"size": 96, "crop": "none", "mean": [0.0]}, "spacing": {"real": False, "why": "all 1 mm"}}
+    alike = prepared(folds, own, copy.deepcopy(own))
+    assert study_folds.preparation(alike) == {"size": 96, "crop": "none"}
+    assert study_folds.spacing(alike) == own["spacing"]
+    assert study_report._different_volumes(alike) == []
+    assert report["cohort"]["preparation"] is None and report["cohort"]["spacing"] is None  # of an older version
+
+
 def test_settings_leave_out_what_each_fold_was_given(report):
     assert "split_file" not in report["settings"]
     assert report["settings"]["generators"] == ["acgan"]

@@ -47,6 +47,9 @@ def test_preprocessing_is_what_was_done_to_volumes():
     assert said.startswith("Volumes cut into axial slices; cropped to the foreground; shrunk where larger, and padded ")
     assert "to 128 x 128 pixels; each volume clipped to percentiles and z-scored" in said and of_training not in said
     assert "each slice with its two neighbours." in said
+    either = prepared(normalise="cohort or volume", crop="foreground or none", fit="resize", size="96 or 128")
+    assert "cropped to the foreground in some of the runs; " in either and "to 96 x 96 or 128 x 128 pixels; " in either
+    assert f"z-scored over its foreground, or {of_training}" in either
     assert of_training in claim(REPORT, 9).answer  # of a study before there was a choice
 
 

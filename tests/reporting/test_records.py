@@ -114,3 +114,20 @@ def test_parts_of_splits():
 def test_named_values_leave_out_what_is_none():
     assert records.named_values([["A", 0.5], ["B", None], ["C"], 7, ["D", math.nan]]) == [("A", 0.5)]
     assert records.named_values(None) == []
+
+
+def test_main_settings_are_those_in_use():
+    settings = {"image_size": 128, "normalise": "auto", "crop": "auto", "fit": "resize", "unet_epochs": 30, "seed": 3}
+    keys = ("seed", "image_size", "normalise", "crop", "fit", "unet_epochs", "unet_steps", "tap")
+    prepared = {"size": 48, "normalise": "volume", "crop": "foreground", "fit": "resize"}
+    report = {"settings": {**settings, "unet_steps": 3000}, "cohort": {"preparation": prepared}}
+    assert records.main_settings(report, keys) == {
+        "seed": 3,
+        "image_size": "48 (--image_size=128)",
+        "normalise": "volume (--normalise=auto)",
+        "crop": "foreground (--crop=auto)",
+        "fit": "resize",
+        "unet_steps": 3000,
+    }
+    assert records.main_settings({"settings": {**settings, "unet_steps": 0}}, keys) == settings
+    assert records.main_settings({"settings": None}, keys) == {}

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from rembrandt_featgen.reporting import drawing, run_figures, run_page
+from rembrandt_featgen.reporting import drawing, run_figures, run_page, study_page
 from rembrandt_featgen.reporting.page import MISSING
 from tests.reporting.pages import EVIL, Page, leaves, measure, needs_browser
 
@@ -141,6 +141,15 @@ def test_patient_rows_come_before_slice_rows(text, page):
 )
 def test_shows(page, wanted):
     assert wanted in page.text
+
+
+@pytest.mark.parametrize("draw", [run_page.render, study_page.render])
+def test_main_settings_say_what_auto_and_steps_came_to(draw):
+    settings = {"normalise": "auto", "crop": "none", "image_size": 128, "unet_epochs": 30, "unet_steps": 3000}
+    cohort = {"preparation": {"normalise": "volume", "crop": "none", "size": 48}}
+    words = Page(draw({"settings": settings, "cohort": cohort}, {})).text
+    shown = words[words.index("Main settings") :]
+    assert "48 (--image_size=128) normalise volume (--normalise=auto) crop none unet_steps 3000" in shown
 
 
 def test_a_generator_of_slices_is_not_said_to_make_features():
