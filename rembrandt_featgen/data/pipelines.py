@@ -156,14 +156,5 @@ def labelled_slice_pairs(folder: Path, split: str, batch: int) -> tf.data.Datase
     return slices(folder, split, batch).map(lambda record: (record["image"], (record["mask"], record["label"])))
 
 
-def tumour_slices(folder: Path, split: str, num_classes: int) -> np.ndarray:
-    """How many slices of each class have tumour, [num_classes] int."""
-    store, labels = Store(folder, split), []
-    for record in store.dataset():
-        if record["mask"].numpy().any():
-            labels.append(int(record["label"]))
-    return np.bincount(labels, minlength=num_classes)
-
-
 def _image_and_mask(records):
     return records["image"], records["mask"]

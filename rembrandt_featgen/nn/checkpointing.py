@@ -29,8 +29,11 @@ class Checkpointing(tf.keras.callbacks.Callback):
       model: what is trained; its optimizers must be its attributes.
       monitor: the log whose best epoch is kept; None keeps the last one.
       mode: "max" or "min".
-      patience: epochs without a better one after which training stops; 0 never stops.
+      patience: epochs without a better one, since the last restart, after which training stops; 0 never stops, nor does
+        any while all epochs are barred.
       barred: a log that is above 0 in epochs that are not the best, whatever their monitor, while there are others.
+      restarts: a log that counts how often training has begun again at the end of an epoch, and the count at which it
+        stops instead.
       seconds: least time between two saves, where epochs are shorter than it takes to save them; a kill costs the
         epochs since the last one. 0 saves each epoch.
     """
@@ -44,13 +47,14 @@ class Checkpointing(tf.keras.callbacks.Callback):
         mode: str = "max",
         patience: int = 0,
         barred: str | None = None,
+        restarts: tuple[str, int] | None = None,
         seconds: float = 0.0,
     ):
         super().__init__()
         self._seconds, self._saved_at = seconds, time.monotonic()
         self._best: list[np.ndarray] | None = None  # weights of the best epoch, until they are saved
         self._folder, self._monitor, self._mode, self._patience = folder, monitor, mode, patience
-        self._barred = barred
+        self._barred, self._restarts = barred, restarts
         self._checkpoint = tf.train.Checkpoint(model=model)
         self._directory = folder / "checkpoints"
         history = folder / "history.json"
@@ -81,8 +85,7 @@ class Checkpointing(tf.keras.callbacks.Callback):
         count = len(next(iter(history.values())))
         if self._monitor is None:
             return count - 1
-        barred = history[self._barred] if self._barred else [0.0] * count
-        allowed = [epoch for epoch in range(count) if not barred[epoch]] or range(count)
+        allowed = [epoch for epoch in range(count) if not self._is_barred(history, epoch)] or range(count)
         sign = 1.0 if self._mode == "max" else -1.0
         return max(allowed, key=lambda epoch: sign * history[self._monitor][epoch])
 
@@ -97,8 +100,17 @@ class Checkpointing(tf.keras.callbacks.Callback):
 
     @property
     def finished(self) -> bool:
-        """Whether patience has run out."""
-        return bool(self.history and self._patience and self.epochs_done - 1 - self.best_epoch >= self._patience)
+        """Whether patience has run out, or training has begun again too often."""
+        if not self.history:
+            return False
+        log, most = self._restarts or ("", 0)
+        counts = self.history.get(log, [])
+        if counts and counts[-1] >= most:
+            return True
+        best = self.best_epoch
+        if not self._patience or self._is_barred(self.history, best):
+            return False
+        return self.epochs_done - 1 - max([best, *rises(counts)]) >= self._patience
 
     def on_epoch_end(self, epoch, logs=None):
         """Notes the epoch, and saves it when it is time."""
@@ -120,6 +132,9 @@ class Checkpointing(tf.keras.callbacks.Callback):
         if self._saved_epochs < self.epochs_done:
             self._save()
 
+    def _is_barred(self, history, epoch):
+        return bool(self._barred and history[self._barred][epoch])
+
     def _save(self):
         """Writes the last epoch, then the history: a kill in between repeats the epochs since the last save."""
         if self._best is not None:
@@ -130,6 +145,11 @@ class Checkpointing(tf.keras.callbacks.Callback):
             for old in self._directory.glob(f"epoch-{self._saved_epochs}.*"):
                 old.unlink()
         self._saved_at, self._saved_epochs, self._best = time.monotonic(), self.epochs_done, None
+
+
+def rises(counts: Sequence[float]) -> list[int]:
+    """Indices at which a count from 0 has risen."""
+    return [index for index, count in enumerate(counts) if count > (counts[index - 1] if index else 0.0)]
 
 
 def _is_of_newer_optimizers(checkpoint: str) -> bool:

@@ -62,6 +62,13 @@ class ClassAware(tf.keras.Model):
         """Those of the U-Net alone, in its order: they are what is kept of the best epoch."""
         return self.unet.weights
 
+    def reset_head(self) -> None:
+        """Makes the head and its norm as they began, for weights of the U-Net whose features they do not know."""
+        kernel, bias = self.head.weights
+        self.head.set_weights([tf.keras.initializers.GlorotUniform(self._seed)(kernel.shape), tf.zeros_like(bias)])
+        mean, variance = self.norm.weights
+        self.norm.set_weights([tf.zeros_like(mean), tf.ones_like(variance)])
+
     def call(self, images, training=False):
         """Probability of tumour, as the U-Net gives it."""
         return self.unet(images, training=training)

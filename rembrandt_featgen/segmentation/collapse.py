@@ -14,13 +14,18 @@ from absl import logging
 
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.nn import optimizers
-from rembrandt_featgen.nn.checkpointing import Checkpointing
+from rembrandt_featgen.nn.checkpointing import Checkpointing, rises
 from rembrandt_featgen.nn.optimizers import Restartable
+from rembrandt_featgen.segmentation.class_aware import ClassAware
 from rembrandt_featgen.segmentation.unet_callbacks import CrossEntropyHelp
 
 COLLAPSED = "collapsed"  # log of each epoch: whether less than `LEAST` of the validation tumour is found
+COLLAPSES = "collapses"  # log of each epoch: how many there have been
 LEAST = 0.01  # share of tumour pixels found below which nothing is
 MOST = 3  # collapses after which training stops
+_ADVICE = (
+    "take --unet_loss=dice_ce --dice_over=batch --unet_sampling=patients, more steps, or another --unet_learning_rate"
+)
 _SURE = 0.1  # share found that shows that a network has learnt; one that falls below `LEAST` from there has collapsed
 _FIRST_STEPS = 50  # since the start or the last collapse, in which none is called
 _FIRST_SHARE = 0.25  # of all steps: the same of a network that has not learnt yet, and may be slow
@@ -32,12 +37,13 @@ class Collapse(tf.keras.callbacks.Callback):
     An epoch is a collapse where less than 1% of all tumour pixels are found in training and in validation, after the
     first steps: 50 of a network that has found some before; of one that never has, as it may only be slow, those in
     which cross-entropy helps, and a quarter of all. Then the weights of the best epoch come back, or new initial ones
-    where that epoch found nothing either; the optimizer forgets, its rate is halved, and cross-entropy is added from
-    then on. What was done is in the history, as the logs "collapsed" (0 or 1: an epoch that finds nothing, which
-    cannot be the best) and "collapses" (how many so far), so that a training that is resumed goes on as it would have.
+    where that epoch found nothing either; the head of a `ClassAware` begins again, the optimizer forgets, its rate is
+    halved, and cross-entropy is added from then on. After the third collapse training stops, with the best epoch. What
+    was done is in the history, as the logs "collapsed" (0 or 1: an epoch that finds nothing, which cannot be the best)
+    and "collapses" (how many so far), so that a training that is resumed goes on as it would have.
 
     Args:
-      checkpointing: of the training, whose callback comes after this one.
+      checkpointing: of the training, whose callback comes after this one; its restarts are (`COLLAPSES`, `MOST`).
       steps: of an epoch.
       epochs: in all.
       rate: of the optimizer.
@@ -45,7 +51,7 @@ class Collapse(tf.keras.callbacks.Callback):
       initial_weights: from the number of the collapse, from 1, to weights to begin again from.
 
     Raises:
-      InputError: at the third collapse.
+      InputError: at the third collapse, if no epoch found anything.
     """
 
     def __init__(
@@ -77,6 +83,8 @@ class Collapse(tf.keras.callbacks.Callback):
         best = source(self._checkpointing, epoch - 1)
         new = self._initial_weights(len(at)) if best is None else self._checkpointing.read_best()
         self.model.set_weights(new)
+        if isinstance(self.model, ClassAware):
+            self.model.reset_head()
         optimizers.forget(self.model.optimizer, self.model.trainable_variables)
         self.on_train_begin()
 
@@ -93,16 +101,17 @@ class Collapse(tf.keras.callbacks.Callback):
         slow = max(self._help.steps, _FIRST_SHARE * self._steps * self._epochs)
         wait = _FIRST_STEPS if learnt else max(_FIRST_STEPS, slow)
         collapse = max(found) < LEAST and steps >= wait
-        logs["collapses"] = float(len(at) + collapse)
+        logs[COLLAPSES] = float(len(at) + collapse)
         if not collapse:
             return
         said = f"epoch {epoch + 1}: collapsed, {found[0]:.2%} of the tumour's pixels are found"
-        if len(at) + 1 == MOST:
-            raise InputError(
-                f"{said}, for the {MOST}rd time: training falls back to predicting no tumour; take --unet_loss=dice_ce "
-                "--dice_over=batch --unet_sampling=patients, or a lower --unet_learning_rate"
-            )
         best = source(self._checkpointing, epoch)
+        if len(at) + 1 == MOST:
+            said = f"{said}, for the {MOST}rd time: training falls back to predicting no tumour"
+            if best is None:
+                raise InputError(f"{said}; {_ADVICE}")
+            logging.warning("%s and stops, with the weights of epoch %d; for more, %s", said, best + 1, _ADVICE)
+            return
         weights = "new initial weights" if best is None else f"the weights of epoch {best + 1}"
         logging.warning(
             "%s; goes on from %s, at %g of the learning rate, with cross-entropy", said, weights, 0.5 ** (len(at) + 1)
@@ -111,8 +120,7 @@ class Collapse(tf.keras.callbacks.Callback):
 
 def collapsed_epochs(history: Mapping[str, Sequence[float]]) -> list[int]:
     """Indices of the epochs that were collapses, from 0."""
-    counts = history.get("collapses", [])
-    return [epoch for epoch, count in enumerate(counts) if count > (counts[epoch - 1] if epoch else 0.0)]
+    return rises(history.get(COLLAPSES, []))
 
 
 def source(checkpointing: Checkpointing, epoch: int) -> int | None:
@@ -122,6 +130,12 @@ def source(checkpointing: Checkpointing, epoch: int) -> int | None:
         return None
     best = checkpointing.best_of(before)
     return None if before[COLLAPSED][best] else best
+
+
+def warn_of_nothing_found(checkpointing: Checkpointing) -> None:
+    """Says it if even the best epoch finds no tumour."""
+    if checkpointing.history[COLLAPSED][checkpointing.best_epoch]:
+        logging.warning("U-Net: no epoch found %g%% of the validation tumour or more; %s", 100 * LEAST, _ADVICE)
 
 
 def records(checkpointing: Checkpointing) -> list[dict]:

@@ -11,6 +11,8 @@ from absl import logging
 from rembrandt_featgen.segmentation import pretrained
 from rembrandt_featgen.segmentation.unet import build_unet
 
+_PRETRAINING_RATE = 1e-4  # paper 4.1
+
 
 def head_prior(initializer: str, slices: Mapping) -> float | None:
     """What the head predicts at first: the tumour's share of the pixels; None for the
@@ -50,3 +52,14 @@ def unet(
         adapted = pretrained.assign(network, arrays, slices["channels"], given=config["unet_weights_modalities"])
         logging.info("U-Net: starts from the weights of %s, %s", config["unet_weights"], adapted)
     return network
+
+
+def warn_of_rate(rate: float) -> None:
+    """Says that a learning rate is too low to start from random weights."""
+    if rate < _PRETRAINING_RATE:
+        logging.warning(
+            "U-Net: starts from random weights at --unet_learning_rate=%g, which is for fine-tuning; give "
+            "--unet_weights, or %g (the paper's to pre-train) or more",
+            rate,
+            _PRETRAINING_RATE,
+        )

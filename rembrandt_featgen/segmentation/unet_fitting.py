@@ -10,19 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.core.rundir import Stage
-from rembrandt_featgen.data import pipelines, truth
+from rembrandt_featgen.data import pipelines, sampling_order, truth
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.nn import mixed_precision, optimizers, resumable_fit
 from rembrandt_featgen.nn.checkpointing import Checkpointing
 from rembrandt_featgen.segmentation import class_aware, collapse, losses, unet_callbacks
 
 DICE = {"batch": losses.batch_soft_dice_loss, "slice": losses.soft_dice_loss}
-PRETRAINING_RATE = 1e-4  # paper 4.1
 LOSSES = ("dice", "dice_ce")
 OPTIMIZERS = ("adam", "adamw")
 MONITORS = ("volume_dice", "iou")
@@ -32,10 +30,11 @@ MONITORS = ("volume_dice", "iou")
 class Recipe:
     """What a U-Net is trained by: the flags of train_unet of the same names, after "unet_".
 
-    `loss`, `optimizer`, `monitor` and `sampling` are of `LOSSES`, `OPTIMIZERS`, `MONITORS` and `pipelines.SAMPLINGS`,
-    `dice_over` a key of `DICE`; `augmentation` is None for slices as they are.
+    `norm`, `loss`, `optimizer`, `monitor` and `sampling` are of `unet.NORMS`, `LOSSES`, `OPTIMIZERS`, `MONITORS` and
+    `pipelines.SAMPLINGS`, `dice_over` a key of `DICE`; `augmentation` is None for slices as they are.
     """
 
+    norm: str
     epochs: int
     steps: int
     validate_every: int
@@ -90,7 +89,7 @@ def budget(recipe: Recipe, slices: Path) -> Budget:
       slices: folder of the stage prepare_slices.
 
     Raises:
-      InputError: slices of half the size would be of no size that the network takes.
+      InputError: slices of the size, or of half of it, would be of none that the network takes or can learn from.
     """
     store = Store(slices, "train")
     steps, epochs = steps_and_epochs(
@@ -100,30 +99,33 @@ def budget(recipe: Recipe, slices: Path) -> Budget:
         steps=recipe.steps,
         validate_every=recipe.validate_every,
     )
-    size = store.tensors["image"][0][:2]
-    if recipe.half_size and any(length % 32 for length in size):
-        raise InputError(
-            f"--unet_half_size={recipe.half_size:g} halves slices of {size[0]} x {size[1]} pixels, which leaves "
-            "no multiple of 16; take an --image_size that is a multiple of 32, or --unet_half_size=0"
-        )
+    _check_size(recipe, store.tensors["image"][0][:2])
     exact = recipe.steps or recipe.sampling == "patients"
     draws = steps * recipe.batch if exact else None
-    return Budget(steps, epochs, round(recipe.half_size * epochs), draws)
+    half_epochs = round(recipe.half_size * epochs)
+    if recipe.half_size < 1:  # rounded, the share of a few epochs may be all, and the network never see whole slices
+        half_epochs = min(half_epochs, epochs - 1)
+    return Budget(steps, epochs, half_epochs, draws)
 
 
-def warn_of_rate(rate: float) -> None:
-    """Says that a learning rate is too low to start from random weights."""
-    if rate < PRETRAINING_RATE:
-        logging.warning(
-            "U-Net: starts from random weights at --unet_learning_rate=%g, which is for fine-tuning; give "
-            "--unet_weights, or %g (the paper's to pre-train) or more",
-            rate,
-            PRETRAINING_RATE,
+def _check_size(recipe, size) -> None:
+    """Refuses slices, or half-size ones, that poolings or instance norm cannot be done with."""
+    shown, half = f"slices of {size[0]} x {size[1]} pixels", f"--unet_half_size={recipe.half_size:g}"
+    if recipe.half_size and any(length % 32 for length in size):
+        raise InputError(
+            f"{half} halves {shown}, which leaves no multiple of 16; take an --image_size that is a multiple of 32 and "
+            "prepare the slices again, or --unet_half_size=0"
+        )
+    least = 64 if recipe.half_size else 32
+    if recipe.norm == "instance" and min(size) < least:
+        raise InputError(
+            f"--unet_norm=instance with {half} takes {least} x {least} or more, not {shown}: it leaves nothing "
+            "of the deepest maps' one pixel; take a larger --image_size, another --unet_norm or --unet_half_size=0"
         )
 
 
 def class_weights(slices: Path, classes: Classes, recipe: Recipe) -> np.ndarray | None:
-    """Weights by label that make classes equal over the training slices with tumour, whose mean weight is 1.
+    """Weights by label that make classes equal over the draws of training slices with tumour, whose mean weight is 1.
 
     Args:
       slices: folder of the stage prepare_slices.
@@ -138,7 +140,11 @@ def class_weights(slices: Path, classes: Classes, recipe: Recipe) -> np.ndarray 
     """
     if not recipe.class_weight:
         return None
-    counts = pipelines.tumour_slices(slices, "train", classes.count)
+    store, areas = Store(slices, "train"), truth.areas(slices, "train")
+    shares = np.ones(len(store))
+    if recipe.sampling == "patients":
+        shares = sampling_order.patient_shares(store.patients, areas)
+    counts = np.bincount(store.labels, shares * (areas > 0), minlength=classes.count)
     if not counts.all():
         raise InputError(
             f"--unet_class_weight={recipe.class_weight:g} needs training slices with tumour of every class, "
@@ -197,6 +203,7 @@ def fit(
         monitor=f"val_{recipe.monitor}",
         patience=recipe.patience,
         barred=collapse.COLLAPSED,
+        restarts=(collapse.COLLAPSES, collapse.MOST),
     )
     help.resume(length.steps * checkpointing.epochs_done)
     recovery = collapse.Collapse(
@@ -226,6 +233,7 @@ def fit(
         extra=[help, validation, recovery, *extra],
         first_epochs=(length.half_epochs, halves) if length.half_epochs else None,
     )
+    collapse.warn_of_nothing_found(checkpointing)
     return {**trained, "collapses": collapse.records(checkpointing)}
 
 

@@ -1,4 +1,4 @@
-"""Trains the U-Net to segment the tumour, with soft-dice loss and the augmentations of the paper's Table 1.
+"""Trains the U-Net to segment the tumour; flags choose loss, augmentation, optimizer and what slices are drawn by.
 
 The best epoch by the dice of validation volumes (--unet_monitor) is kept. A run that was killed resumes after its last
 epoch. Training starts from random weights, or from those of a checkpoint (--unet_weights), such as the paper's from
@@ -69,7 +69,8 @@ class Config:
     unet_weights_modalities: tuple[str, ...] = cli.flag(
         (),
         "Input channels of --unet_weights in their order; those of --modalities are taken from it by name. Without it, "
-        "four channels are those of BraTS (flair,t1,t1ce,t2), any other number those of --modalities.",
+        "four channels are those of BraTS (flair,t1,t1ce,t2), any other number those of --modalities. flair@below and "
+        "flair@above are those of --slices_in=3, which start at zero where it has none.",
     )
     unet_epochs: int = cli.flag(30, "Epochs at most.", minimum=1, source="paper 4.1")
     unet_steps: int = cli.flag(
@@ -156,7 +157,7 @@ def run(config: Config) -> None:
             return
         unet = _start(config, record["figures"], checkpoint, config.seed)
         if not checkpoint:
-            unet_fitting.warn_of_rate(config.unet_learning_rate)
+            initial.warn_of_rate(config.unet_learning_rate)
         shown = samples.largest_tumours(
             slices, "validation", samples.first_patients(slices, "validation", overlays.SHOWN)
         )
@@ -211,6 +212,7 @@ def _start(config, figures, checkpoint, seed):
 def _recipe(config: Config) -> unet_fitting.Recipe:
     """The flags of training."""
     return unet_fitting.Recipe(
+        norm=config.unet_norm,
         epochs=config.unet_epochs,
         steps=config.unet_steps,
         validate_every=config.unet_validate_every,

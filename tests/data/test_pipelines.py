@@ -202,16 +202,3 @@ def test_labelled_pairs_in_the_order_of_writing(slices):
     images, masks, labels = zip(*((i, m, y) for i, (m, y) in pipelines.labelled_slice_pairs(slices, "train", 3)))
     assert same(list(zip(images, masks)), list(pipelines.slice_pairs(slices, "train", 3)))
     np.testing.assert_array_equal(np.concatenate(labels), [0, 1, 0, 1, 0, 1, 0])
-
-
-@pytest.mark.parametrize(
-    ("labels", "with_tumour", "wanted"),
-    [([1, 1, 0, 1], [1, 0, 1, 1], [1, 2]), ([1, 0], [0, 1], [1, 0]), ([1], [0], [0, 0])],
-)
-def test_slices_with_tumour_are_counted_by_class(labels, with_tumour, wanted, tmp_path):
-    with Writer(tmp_path, "train", SLICE) as writer:
-        for i, (label, tumour) in enumerate(zip(labels, with_tumour)):
-            mask = np.zeros((16, 16, 1))
-            mask[0, 0] = tumour
-            writer.write({"image": np.zeros((16, 16, 1)), "mask": mask}, f"patient {i}", slice_index=i, label=label)
-    np.testing.assert_array_equal(pipelines.tumour_slices(tmp_path, "train", 2), wanted)

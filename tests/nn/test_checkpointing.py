@@ -90,6 +90,41 @@ def test_barred_epoch_is_the_best_only_where_all_are(tmp_path):
     assert best == [(epoch, epoch, epoch) for epoch in (0, 1, 2, 2, 4)]
 
 
+def restarting(folder, epochs, *, patience=0):
+    """Lets a callback see epochs of (monitor, barred, restarts), each after a resume; whether each was the last."""
+    stopped = []
+    for epoch, (value, barred, restarts) in enumerate(epochs):
+        model = one_weight()
+        callback = Checkpointing(
+            folder, model, monitor="val_iou", patience=patience, barred="collapsed", restarts=("collapses", 3)
+        )
+        callback.set_model(model)
+        callback.on_epoch_end(epoch, {"val_iou": value, "collapsed": barred, "collapses": restarts})
+        assert callback.finished == model.stop_training
+        stopped.append(callback.finished)
+    return stopped
+
+
+@pytest.mark.parametrize(
+    ("epochs", "stopped"),
+    [
+        ([(1.0, 1, 0)] * 6, [False] * 6),  # none has found anything yet
+        ([(1.0, 1, 0)] * 4 + [(0.5, 0, 0)] + [(0.9, 1, 0)] * 2, [False] * 6 + [True]),
+        ([(0.5, 0, 0), (0.9, 1, 1), (0.2, 0, 1), (0.3, 0, 1)], [False] * 3 + [True]),  # two since the restart
+        ([(0.5, 0, 0), (0.4, 0, 0)] + [(0.9, 1, 1)], [False, False, False]),
+    ],
+)
+def test_patience_waits_for_an_epoch_that_counts_and_after_a_restart(tmp_path, epochs, stopped):
+    assert restarting(tmp_path, epochs, patience=2) == stopped
+
+
+def test_too_many_restarts_end_training(tmp_path):
+    epochs = [(0.5, 0, 0), (0.9, 1, 1), (0.9, 1, 2), (0.9, 1, 3)]
+    assert restarting(tmp_path, epochs) == [False, False, False, True]
+    callback = Checkpointing(tmp_path, one_weight(), monitor="val_iou", barred="collapsed", restarts=("collapses", 3))
+    assert (callback.finished, callback.best_epoch) == (True, 0)
+
+
 def test_patience_and_best_epoch_continue_after_a_resume(tmp_path):
     log(tmp_path, [0.3, 0.5], patience=3)
     callback, stopped = log(tmp_path, [0.4, 0.2, 0.5], patience=3)

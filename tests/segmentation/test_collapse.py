@@ -7,7 +7,7 @@ import tensorflow as tf
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.nn import mixed_precision, optimizers
 from rembrandt_featgen.nn.checkpointing import Checkpointing
-from rembrandt_featgen.segmentation import collapse, losses, unet_callbacks
+from rembrandt_featgen.segmentation import class_aware, collapse, losses, unet, unet_callbacks
 
 TRUTH, EVEN = tf.ones([1, 4]), tf.fill([1, 4], 0.5)
 
@@ -24,7 +24,9 @@ class Training:
         self.help = unet_callbacks.CrossEntropyHelp(
             lambda truth, probability: tf.zeros([]), warmup_steps, throughout=throughout
         )
-        self.checkpointing = Checkpointing(folder, self.model, monitor="val_iou", barred=collapse.COLLAPSED)
+        self.checkpointing = Checkpointing(
+            folder, self.model, monitor="val_iou", barred=collapse.COLLAPSED, restarts=("collapses", 3)
+        )
         self.callback = collapse.Collapse(
             self.checkpointing,
             steps=30,
@@ -121,16 +123,60 @@ def test_validation_without_tumour_leaves_it_to_training(tmp_path):
     assert (logs["collapsed"], logs["collapses"]) == (1.0, 0.0)
 
 
-def test_third_collapse_ends_training_in_one_line(tmp_path):
-    training = Training(tmp_path)
-    for _ in range(2):
-        training.epoch(1, 0.5)
-        training.epoch(2, 0.0)
+def test_third_collapse_of_what_never_found_anything_is_an_error(tmp_path, caplog):
+    training = Training(tmp_path, epochs=4)
+    for _ in range(21):  # after the first one cross-entropy has 10 epochs to help
         training.epoch(2, 0.0)
     assert len(collapse.records(training.checkpointing)) == 2
-    with pytest.raises(InputError, match=r"epoch \d+: collapsed, .*3rd time.*--unet_loss=dice_ce"):
-        for _ in range(3):
-            training.epoch(2, 0.0)
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        collapse.warn_of_nothing_found(training.checkpointing)
+    assert "no epoch found 1% of the validation tumour or more; take --unet_loss=dice_ce" in caplog.text
+    with pytest.raises(InputError, match=r"epoch 22: collapsed, .*3rd time.*--unet_loss=dice_ce"):
+        training.epoch(2, 0.0)
+
+
+def test_third_collapse_keeps_the_best_epoch_and_stops(tmp_path, caplog):
+    training = Training(tmp_path)
+    for iou in (0.6, 0.7, 0.5):
+        assert not training.checkpointing.finished
+        training.epoch(iou, 0.5, iou=iou)
+        training.epoch(2, 0.0, iou=0.9)
+        with caplog.at_level(logging.WARNING, logger="absl"):
+            training.epoch(2, 0.0, iou=0.9)
+    assert "for the 3rd time: training falls back to predicting no tumour and stops, with the weights of epoch" in (
+        caplog.text
+    )
+    for checkpointing in (training.checkpointing, Training(tmp_path).checkpointing):
+        assert checkpointing.finished
+        assert checkpointing.best_epoch == 3
+        assert checkpointing.read_best()[0].item() == pytest.approx(0.7)
+    caplog.clear()
+    collapse.warn_of_nothing_found(training.checkpointing)
+    assert not caplog.text
+
+
+def test_head_of_classes_begins_again_with_the_network(tmp_path):
+    tf.keras.utils.set_random_seed(0)
+    network = class_aware.ClassAware(unet.build_unet(1, 1), weight=0.3, class_weights=[1.0, 1.0], seed=3)
+    rate = optimizers.schedule("constant", 0.4, 100)
+    network.compile(mixed_precision.adam(rate), "mse")
+    start, initial = (
+        [weight.numpy() for weight in network.unet.weights],
+        [weight.numpy() for layer in (network.head, network.norm) for weight in layer.weights],
+    )
+    checkpointing = Checkpointing(tmp_path, network, monitor="val_iou", barred=collapse.COLLAPSED)
+    checkpointing.history |= {"val_iou": [0.0], "collapsed": [1.0], "collapses": [1.0]}
+    help = unet_callbacks.CrossEntropyHelp(losses.soft_dice_loss)
+    callback = collapse.Collapse(
+        checkpointing, steps=30, epochs=9, rate=rate, help=help, initial_weights=lambda number: start
+    )
+    callback.set_model(network)
+    for layer in (network.head, network.norm):
+        layer.set_weights([weight + 1.0 for weight in layer.get_weights()])
+    callback.on_epoch_begin(1)
+    found = [weight.numpy() for layer in (network.head, network.norm) for weight in layer.weights]
+    for one, other in zip(found, initial):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("killed_after", [3, 4, 5])

@@ -1,4 +1,5 @@
 import functools
+import logging
 
 import numpy as np
 import pytest
@@ -55,3 +56,10 @@ def test_weights_of_a_checkpoint_are_adapted_to_the_modalities(monkeypatch):
     np.testing.assert_allclose(found[0], 2 * given[0][:, :, :1])
     for x, y in zip(found[1:], given[1:]):
         np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize(("rate", "warned"), [(1e-5, True), (1e-4, False)])
+def test_rates_for_fine_tuning_are_said_where_nothing_is_tuned(caplog, rate, warned):
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        initial.warn_of_rate(rate)
+    assert ("--unet_learning_rate=1e-05" in caplog.text) == warned

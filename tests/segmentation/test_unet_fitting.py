@@ -1,8 +1,7 @@
-import logging
-
 import numpy as np
 import pytest
 
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.segmentation import unet_fitting
@@ -35,6 +34,8 @@ def stored(folder, size=32):
         ({"unet_steps": 1510, "unet_half_size": 0.25}, (100, 16, 4, 1000)),
         ({"unet_steps": 40, "unet_batch": 4}, (40, 1, 0, 160)),
         ({"unet_steps": 40, "unet_validate_every": 20, "unet_half_size": 1.0}, (20, 2, 2, 200)),
+        ({"unet_steps": 40, "unet_validate_every": 20, "unet_half_size": 0.9}, (20, 2, 1, 200)),  # 1.8 are not all
+        ({"unet_epochs": 1, "unet_half_size": 0.9}, (3, 1, 0, None)),
     ],
 )
 def test_budget(tmp_path, flags, wanted):
@@ -43,8 +44,53 @@ def test_budget(tmp_path, flags, wanted):
 
 def test_half_of_a_size_that_the_network_does_not_take(tmp_path):
     slices = stored(tmp_path, 48)
-    with pytest.raises(InputError, match=r"--unet_half_size=0\.2 .*48 x 48 .*multiple of 32, or --unet_half_size=0"):
+    with pytest.raises(InputError, match=r"--unet_half_size=0\.2 .*48 x 48 .*multiple of 32 .*or --unet_half_size=0"):
         unet_fitting.budget(recipe(unet_half_size=0.2), slices)
+
+
+@pytest.mark.parametrize(
+    ("size", "flags", "words"),
+    [
+        (16, {}, ["32 x 32 or more, not slices of 16 x 16", "larger --image_size, another --unet_norm"]),
+        (
+            32,
+            {"unet_half_size": 0.5},
+            ["64 x 64", "with --unet_half_size=0.5", "not slices of 32", "or --unet_half_size=0"],
+        ),
+        (32, {}, []),
+        (64, {"unet_half_size": 0.5}, []),
+        (32, {"unet_half_size": 0.5, "unet_norm": "batch"}, []),
+    ],
+)
+def test_instance_norm_of_maps_of_one_pixel_is_refused(tmp_path, size, flags, words):
+    if not words:
+        unet_fitting.budget(recipe(**{"unet_norm": "instance", **flags}), stored(tmp_path, size))
+        return
+    with pytest.raises(InputError, match="--unet_norm=instance with ") as caught:
+        unet_fitting.budget(recipe(**{"unet_norm": "instance", **flags}), stored(tmp_path, size))
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "counts"),
+    # 4 of A's slices and 3 of the others' have tumour; with patients drawn alike, 14 in 15 of A's draws
+    [("slices", [4, 3]), ("patients", [14 / 15, 5 / 6 + 5 / 6 + 1])],
+)
+def test_class_weights_are_of_what_is_drawn(tmp_path, sampling, counts):
+    spec = {"image": ((16, 16, 1), "float32"), "mask": ((16, 16, 1), "uint8")}
+    areas = np.array([5, 1, 2, 2, 0, 8, 0, 8, 0, 8])
+    patients = ["A"] * 5 + ["B1", "B1", "B2", "B2", "B3"]
+    with Writer(tmp_path, "train", spec) as writer:
+        for number, patient in enumerate(patients):
+            blank = np.zeros((16, 16, 1))
+            writer.write({"image": blank, "mask": blank}, patient, slice_index=number, label=int(patient != "A"))
+    np.savez(tmp_path / "truth-train.npz", areas=areas)
+    weights = unet_fitting.class_weights(
+        tmp_path, Classes.of(("a", "b")), recipe(unet_sampling=sampling, unet_class_weight=0.3)
+    )
+    np.testing.assert_allclose(weights, np.sum(counts) / (2 * np.array(counts)))
+    assert unet_fitting.class_weights(tmp_path, Classes.of(("a", "b")), recipe()) is None
 
 
 def test_validation_without_tumour_can_choose_by_iou_alone(tmp_path):
@@ -52,13 +98,6 @@ def test_validation_without_tumour_can_choose_by_iou_alone(tmp_path):
         unet_fitting.fit(
             None, recipe(), slices=stored(tmp_path), stage=None, weights=None, initial_weights=lambda number: []
         )
-
-
-@pytest.mark.parametrize(("rate", "warned"), [(1e-5, True), (1e-4, False)])
-def test_rates_for_fine_tuning_are_said_where_nothing_is_tuned(caplog, rate, warned):
-    with caplog.at_level(logging.WARNING, logger="absl"):
-        unet_fitting.warn_of_rate(rate)
-    assert ("--unet_learning_rate=1e-05" in caplog.text) == warned
 
 
 def test_without_augment_slices_stay_as_they_are():

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.cohort import phantom
-from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.data import pipelines, truth
+from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.nn import mixed_precision
 from rembrandt_featgen.segmentation import (
     losses,
@@ -18,7 +18,6 @@ from rembrandt_featgen.segmentation import (
     tensorlayer_files,
     unet_callbacks,
     unet_export,
-    unet_fitting,
 )
 from rembrandt_featgen.segmentation.unet import build_unet
 from rembrandt_featgen.stages import prepare_slices, train_unet
@@ -145,16 +144,8 @@ def test_resumed_training_is_the_unbroken_one(with_class, prepared, tmp_path, mo
     assert_equal(best(run), best(with_class))
 
 
-def test_class_weights_count_training_slices_with_tumour(prepared, monkeypatch):
-    monkeypatch.setattr(pipelines, "tumour_slices", lambda folder, split, num_classes: np.array([30, 10]))
-    recipes = [train_unet._recipe(train_unet.Config(unet_class_weight=weight)) for weight in (0.0, 1.0)]
-    found = [unet_fitting.class_weights(prepared, Classes.of(("LGG", "HGG")), recipe) for recipe in recipes]
-    assert found[0] is None
-    np.testing.assert_allclose(found[1], [2 / 3, 2.0])
-
-
 def test_class_without_tumour_is_said(prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipelines, "tumour_slices", lambda folder, split, num_classes: np.array([0, 7]))
+    monkeypatch.setattr(truth, "areas", lambda folder, split: np.array(Store(folder, split).labels == 1, np.int64))
     with pytest.raises(InputError, match=r"--unet_class_weight=0\.5 .*none of LGG; take --unet_class_weight=0"):
         finetuned(prepared, tmp_path / "run", unet_class_weight=0.5)
     assert not list((tmp_path / "run").glob("unet*"))
