@@ -52,17 +52,20 @@ def adapt_channels(kernel: np.ndarray, given: Sequence[str], wanted: Sequence[st
     layers behind were trained for. The kernel is therefore multiplied by sqrt(given / wanted), which keeps the variance
     where the channels' shares of the response are uncorrelated and alike on average (He et al. 2015,
     arXiv:1502.01852). Were they all the same, it would take given / wanted; fine-tuning makes up for the difference.
+    A neighbour slice's channel ("flair@below") that is not given has filters of zeros, and does not count: a network
+    that has seen single slices starts as if it still saw them.
 
     Args:
       kernel: [height, width, given, filters].
       given: names of its channels.
-      wanted: names of the channels wanted, each one of `given`.
+      wanted: names of the channels wanted, each one of `given`, or a neighbour's of one.
 
     Returns:
       [height, width, wanted, filters].
     """
-    factor = math.sqrt(len(given) / len(wanted))
-    return kernel[:, :, [list(given).index(name) for name in wanted]] * np.float32(factor)
+    padded = np.concatenate([kernel, np.zeros_like(kernel[:, :, :1])], axis=2)
+    places = [list(given).index(name) if name in given else len(given) for name in wanted]
+    return padded[:, :, places] * np.float32(_factor(given, wanted))
 
 
 def assign(
@@ -74,7 +77,8 @@ def assign(
       unet: of `build_unet`.
       arrays: in the order of `names`, floats.
       modalities: the U-Net's input channels.
-      given: the checkpoint's input channels; empty for BraTS' where it has four, else for `modalities`.
+      given: the checkpoint's input channels; empty for BraTS' where it has four, else for `modalities`, or those of
+        them that are of no neighbour slice where it has as many.
 
     Returns:
       What was adapted, in words, for the log.
@@ -91,8 +95,10 @@ def assign(
         _check_first(arrays[0].shape, shape=wanted[_FIRST], modalities=modalities, given=given)
         if list(given) != list(modalities):
             arrays[0] = adapt_channels(arrays[0], given, modalities)
-            factor = math.sqrt(len(given) / len(modalities))
-            adapted = f"the first layer's channels {','.join(modalities)} of {','.join(given)}, times {factor:.3g}"
+            kept, new = [name for name in modalities if name in given], [x for x in modalities if x not in given]
+            factor = _factor(given, modalities)
+            adapted = f"the first layer's channels {','.join(kept)} of {','.join(given)}, times {factor:.3g}"
+            adapted += f", and zeros for {','.join(new)}" if new else ""
     for (name, shape), array in zip(wanted.items(), arrays):
         if array.shape != shape:
             raise ValueError(f"{name} has shape {array.shape} in it, but {shape} in this U-Net")
@@ -109,8 +115,20 @@ def assign(
 
 def _given(channels: int, modalities: Sequence[str]) -> Sequence[str]:
     """Names of a checkpoint's input channels where the user does not give them."""
-    brats = channels == len(BRATS_MODALITIES) and set(modalities) <= set(BRATS_MODALITIES)
-    return BRATS_MODALITIES if brats else modalities
+    own = list(dict.fromkeys(_own(name) for name in modalities))
+    if channels == len(BRATS_MODALITIES) and set(own) <= set(BRATS_MODALITIES):
+        return BRATS_MODALITIES
+    return own if channels == len(own) else modalities
+
+
+def _own(name):
+    """The modality of a channel, which may be a neighbour slice's: "flair" of "flair@below"."""
+    return name.partition("@")[0]
+
+
+def _factor(given, wanted):
+    """What keeps the size of the first layer's responses, see `adapt_channels`."""
+    return math.sqrt(len(given) / sum(name in given for name in wanted))
 
 
 def _check_norm(held, *, wanted) -> None:
@@ -135,7 +153,7 @@ def _check_first(held, *, shape, modalities, given) -> None:
             f"{_FIRST} has shape {held} in it, which takes {held[2]} input channels, not {len(given)} "
             f"({','.join(given)}); name them in their order with --unet_weights_modalities"
         )
-    missing = [name for name in modalities if name not in given]
+    missing = [name for name in modalities if name not in given and _own(name) not in given]
     if missing:
         raise ValueError(
             f"it was trained on {','.join(given)}, not on {','.join(missing)}, which --modalities asks for; leave that "

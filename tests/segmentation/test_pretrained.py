@@ -172,6 +172,29 @@ def test_channels_by_name():
     np.testing.assert_array_equal(adapted("t1ce", "t2", "t1", "flair"), [2, 3, 1, 0])
 
 
+@pytest.mark.parametrize(
+    ("channels", "wanted", "given", "kept", "factor", "said"),
+    [
+        (
+            1,
+            ["flair", "flair@below", "flair@above"],
+            [],
+            [0],
+            1.0,
+            "flair of flair, times 1, and zeros for flair@below,",
+        ),
+        (4, ["t1", "t1@below", "t1@above"], [], [1], 2.0, "t1 of flair,t1,t1ce,t2, times 2, and zeros for t1@below,"),
+        (2, ["pd", "pd@below", "pd@above"], ["pd", "pd@above"], [0, None, 1], 1.0, "pd,pd@above of pd,pd@above, times"),
+    ],
+)
+def test_slices_beside_that_weights_do_not_know_start_at_zero(channels, wanted, given, kept, factor, said):
+    arrays, unet = checkpoint(channels), a_unet(3, WIDTH)
+    assert said in pretrained.assign(unet, arrays, wanted, given=given)
+    kernel = pretrained.variables(unet)[0].numpy()
+    for place, found in zip([*kept, None, None], np.moveaxis(kernel, 2, 0)):
+        np.testing.assert_array_equal(found, 0.0 if place is None else factor * arrays[0][:, :, place])
+
+
 def test_activation_scale_keeps():
     """Unit-variance channels, filters of one size: the deviation of the responses stays within sampling error."""
     generator = np.random.default_rng(0)
