@@ -180,7 +180,8 @@ def _names(rows: Sequence[Mapping]) -> list[str]:
 
 def _settings(report: Mapping, parts: Sequence[str]) -> str:
     """Settings of which the name holds one of `parts`, as one would type them."""
-    settings = report.get("settings") or {}
+    settings = dict(report.get("settings") or {})
+    settings.pop("unet_epochs" if settings.get("unet_steps") else "unet_steps", None)  # the other one had no part in it
     named = [name for name in settings if any(part in name for part in parts) and settings[name] not in ("", None)]
     return ", ".join(f"{name} {setting(report, name)}" for name in named)
 

@@ -53,6 +53,11 @@ def test_preprocessing_is_what_was_done_to_volumes():
     assert of_training in claim(REPORT, 9).answer  # of a study before there was a choice
 
 
+def test_training_is_told_in_steps_where_steps_decided():
+    of_steps = claim({**REPORT, "settings": {**REPORT["settings"], "unet_steps": 3000}}, 25).answer
+    assert "unet_steps 3000" in of_steps and "unet_epochs" not in of_steps
+
+
 def test_every_item_is_there_once():
     assert [item.number for item in checklist.claim(REPORT)] == [str(i) for i in range(1, 45)]
     assert [item.number for item in checklist.tripod(REPORT)] == list(TRIPOD)
