@@ -65,7 +65,7 @@ def augment(images: tf.Tensor, seed: tf.Tensor, *, settings: Intensities = STAND
     coarse = tf.where(chance[:, 0] < settings.low_resolution_probability)[:, 0]
     values = _low_resolution(values, coarse, tf.gather(amount[:, 0], coarse))
     noisy = tf.where(chance[:, 1] < settings.noise_probability)[:, 0]
-    values = _noise(values, noisy, settings.noise * tf.gather(amount[:, 1], noisy), seeds[2])
+    values = _noise(values, noisy, settings.noise * tf.gather(amount[:, 1], noisy), seed=seeds[2])
     shift = tf.where(chance[:, 2] < settings.brightness_probability, settings.brightness * (2 * amount[:, 2] - 1), 0.0)
     low, high = settings.contrast
     factor = tf.where(chance[:, 3] < settings.contrast_probability, low + (high - low) * amount[:, 3], 1.0)

@@ -23,18 +23,17 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from rembrandt_featgen.data import intensities
+from rembrandt_featgen.data.intensities import Intensities
+
 NORMALISATIONS = ("volume", "cohort")
 CROPS = ("none", "foreground")
 FITS = ("crop", "resize")
 MULTIPLE = 16  # of a slice's sides: the U-Net pools four times
 DESCRIBED = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles of the normalised foreground that describe a volume
 
-_OUTLIERS = 0.001  # share of a volume's voxels at either end that may not move its mean; the darkest are clipped
-_CLIP = 0.005  # share of the foreground, the brightest, that is clipped
 _SPARSE = 0.02  # rows with less foreground, as a share of the fullest row's, are not of the head
 _MARGIN = 0.02  # of the box, at each side
-_SORTED = 400_000  # so many voxels, or up to twice as many, stand for those of a larger volume
-_STRIDE = 40_507  # a prime: its multiples visit all remainders of any number below it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,16 +79,6 @@ class Geometry(NamedTuple):
     scaled: tf.Tensor
 
 
-class _Intensities(NamedTuple):
-    """[channels] each: the volume is clipped to low..high, `shift` is taken off, and it is divided by `scale`."""
-
-    low: tf.Tensor
-    high: tf.Tensor
-    shift: tf.Tensor
-    scale: tf.Tensor
-    threshold: tf.Tensor  # the foreground lies above
-
-
 def prepare_volume(volume: tf.Tensor, preparation: Preparation) -> tuple[tf.Tensor, Geometry]:
     """Prepares the slices of one whole volume.
 
@@ -101,12 +90,14 @@ def prepare_volume(volume: tf.Tensor, preparation: Preparation) -> tuple[tf.Tens
       [slices, size, size, channels * slices_in] float32, the slice's own channels first, then those of the slice below
       and of the slice above (at the ends of the volume, the slice itself); and where they lie in the volume.
     """
-    intensities = _intensities(volume, preparation)
-    geometry = _geometry(volume, intensities, preparation)
-    clipped = tf.clip_by_value(volume, intensities.low, intensities.high)
+    ordered = intensities.sampled(volume)
+    threshold = intensities.thresholds(ordered)
+    low, high, shift, scale = _intensities(ordered, threshold, preparation)
+    geometry = _geometry(volume, threshold, preparation)
+    clipped = tf.clip_by_value(volume, low, high)
     pad = 0.0 if (preparation.fit, preparation.normalise) == ("crop", "cohort") else tf.reduce_min(clipped, [0, 1, 2])
     fitted = _fit(clipped, geometry, preparation, pad=pad)
-    normalised = (fitted - intensities.shift) / intensities.scale
+    normalised = (fitted - shift) / scale
     if preparation.slices_in == 3:
         below = tf.concat([normalised[:1], normalised[:-1]], 0)
         above = tf.concat([normalised[1:], normalised[-1:]], 0)
@@ -143,14 +134,16 @@ def describe(volume: tf.Tensor, preparation: Preparation) -> tf.Tensor:
     Returns:
       [channels, 1 + number of quantiles] float32.
     """
-    intensities = _intensities(volume, preparation)
+    ordered = intensities.sampled(volume)
+    threshold = intensities.thresholds(ordered)
+    _, _, shift, scale = _intensities(ordered, threshold, preparation)
     rows = []
     for channel in range(volume.shape[-1]):
         values = tf.reshape(volume[..., channel], [-1])
-        foreground = tf.sort(tf.boolean_mask(values, values > intensities.threshold[channel]))
-        quantiles = [_quantile(foreground, share) for share in DESCRIBED]
+        foreground = tf.sort(tf.boolean_mask(values, values > threshold[channel]))
+        quantiles = [intensities.quantile(foreground, share) for share in DESCRIBED]
         share = tf.cast(tf.size(foreground) / tf.size(values), tf.float32)
-        normalised = (tf.stack(quantiles) - intensities.shift[channel]) / intensities.scale[channel]
+        normalised = (tf.stack(quantiles) - shift[channel]) / scale[channel]
         rows.append(tf.concat([[share], normalised], 0))
     return tf.stack(rows)
 
@@ -163,8 +156,8 @@ def kept_share(volume: tf.Tensor, geometry: Geometry, preparation: Preparation) 
       geometry: that `prepare_volume` returned.
       preparation: what was done.
     """
-    thresholds = tf.stack([_threshold(_sorted(volume, channel)) for channel in range(volume.shape[-1])])
-    foreground = tf.reduce_sum(tf.cast(tf.reduce_any(volume > thresholds, -1), tf.float32), 0)  # [height, width]
+    threshold = intensities.thresholds(intensities.sampled(volume))
+    foreground = tf.reduce_sum(tf.cast(tf.reduce_any(volume > threshold, -1), tf.float32), 0)  # [height, width]
     kept = restore_volume(tf.ones([1, preparation.size, preparation.size, 1]), geometry)[0, ..., 0] > 0.5
     total = tf.reduce_sum(foreground)
     return tf.where(total > 0.0, tf.reduce_sum(tf.where(kept, foreground, 0.0)) / tf.maximum(total, 1.0), 1.0)
@@ -172,8 +165,7 @@ def kept_share(volume: tf.Tensor, geometry: Geometry, preparation: Preparation) 
 
 def content_box(volume: tf.Tensor) -> tf.Tensor:
     """Top, left, height and width of the foreground of a volume [slices, height, width, channels], [4] int32."""
-    thresholds = tf.stack([_threshold(_sorted(volume, channel)) for channel in range(volume.shape[-1])])
-    return _box(tf.reduce_any(volume > thresholds, -1))
+    return _box(tf.reduce_any(volume > intensities.thresholds(intensities.sampled(volume)), -1))
 
 
 def size_for(boxes: np.ndarray, largest: int) -> int:
@@ -190,60 +182,24 @@ def size_for(boxes: np.ndarray, largest: int) -> int:
     return min(largest, max(-(-wanted // MULTIPLE), 2) * MULTIPLE)
 
 
-def _intensities(volume, preparation) -> _Intensities:
-    channels = volume.shape[-1]
-    ordered = [_sorted(volume, channel) for channel in range(channels)]
-    threshold = tf.stack([_threshold(values) for values in ordered])
-    if preparation.normalise == "cohort":
-        bound = tf.fill([channels], float("inf"))
-        deviation = np.asarray(preparation.deviation)
-        scale = tf.constant(np.where(deviation > 0, deviation, 1.0), tf.float32)
-        return _Intensities(-bound, bound, tf.constant(preparation.mean, tf.float32), scale, threshold)
-    columns = [_of_foreground(values, limit) for values, limit in zip(ordered, tf.unstack(threshold))]
-    low, high, shift, scale = (tf.stack(column) for column in zip(*columns))
-    return _Intensities(low, high, shift, scale, threshold)
+def _intensities(ordered, threshold, preparation) -> Intensities:
+    """What is done to the values: by the training slices, or by the volume's own foreground."""
+    if preparation.normalise == "volume":
+        return intensities.of_foreground(ordered, threshold)
+    bound = tf.fill([len(ordered)], float("inf"))
+    deviation = np.asarray(preparation.deviation)
+    return Intensities(
+        low=-bound,
+        high=bound,
+        shift=tf.constant(preparation.mean, tf.float32),
+        scale=tf.constant(np.where(deviation > 0, deviation, 1.0), tf.float32),
+    )
 
 
-def _sorted(volume, channel):
-    """Values of a channel in order; of a large volume, for speed, one of each so many, each time another one of them.
-
-    Always the same one would read a few columns only where the number shares a factor with the width.
-    """
-    values = tf.reshape(volume[..., channel], [-1])
-    count = tf.size(values, tf.int64)
-    step = tf.maximum(count // _SORTED, 1)
-    number = tf.range(count // step)
-    return tf.sort(tf.gather(values, number * step + (number * _STRIDE) % step))
-
-
-def _threshold(ordered):
-    """Above it lies the foreground: the mean of all voxels, the most extreme of which count as the least extreme do."""
-    bounded = tf.clip_by_value(ordered, _quantile(ordered, _OUTLIERS), _quantile(ordered, 1.0 - _OUTLIERS))
-    return tf.cast(tf.reduce_mean(tf.cast(bounded, tf.float64)), tf.float32)
-
-
-def _of_foreground(ordered, threshold):
-    """Clipping bounds, mean and standard deviation of one channel's foreground, float32 scalars."""
-    foreground = ordered[tf.searchsorted(ordered, [threshold], "right")[0] :]
-    foreground = tf.cond(tf.size(foreground) > 0, lambda: foreground, lambda: ordered)
-    low, high = _quantile(ordered, _OUTLIERS), _quantile(foreground, 1.0 - _CLIP)
-    clipped = tf.cast(tf.clip_by_value(foreground, low, high), tf.float64)
-    mean, variance = tf.reduce_mean(clipped), tf.math.reduce_variance(clipped)
-    scale = tf.cast(tf.sqrt(variance), tf.float32)
-    return low, high, tf.cast(mean, tf.float32), tf.where(scale > 0.0, scale, 1.0)
-
-
-def _quantile(ordered, share: float):
-    """Nearest of the sorted values; where there are none, 0."""
-    last = tf.cast(tf.maximum(tf.size(ordered) - 1, 0), tf.float64)
-    padded = tf.concat([ordered, tf.zeros([tf.cast(tf.size(ordered) == 0, tf.int32)])], 0)
-    return padded[tf.cast(tf.round(share * last), tf.int32)]
-
-
-def _geometry(volume, intensities, preparation) -> Geometry:
+def _geometry(volume, threshold, preparation) -> Geometry:
     full = tf.shape(volume)[1:3]
     if preparation.crop == "foreground":
-        box = _box(tf.reduce_any(volume > intensities.threshold, -1))
+        box = _box(tf.reduce_any(volume > threshold, -1))
     else:
         box = tf.concat([[0, 0], full], 0)
     kept = box[2:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -61,7 +62,15 @@ def choose_preparation(
             "slices are %d x %d; %d of %d training volumes are larger, and shrunk", size, size, larger, len(sides)
         )
     channels = len(modalities)
-    plain = Preparation(normalise, crop, fit, size, 1, (0.0,) * channels, (1.0,) * channels)
+    plain = Preparation(
+        normalise=normalise,
+        crop=crop,
+        fit=fit,
+        size=size,
+        slices_in=1,
+        mean=(0.0,) * channels,
+        deviation=(1.0,) * channels,
+    )
     mean, deviation = plain.mean, plain.deviation
     if normalise == "cohort":
         moments = Moments(channels)
@@ -71,4 +80,4 @@ def choose_preparation(
                 slices = tf.image.resize_with_crop_or_pad(slices, geometry.scaled[0], geometry.scaled[1])
             moments.add(slices.numpy())
         mean, deviation = tuple(moments.mean().tolist()), tuple(moments.deviation().tolist())
-    return Preparation(normalise, crop, fit, size, slices_in, mean, deviation)
+    return dataclasses.replace(plain, slices_in=slices_in, mean=mean, deviation=deviation)

@@ -9,12 +9,32 @@ from rembrandt_featgen.reporting.checklist_answers import PARTLY, REPORTED, Answ
 
 # Parts of the names of settings that describe ...
 _TRAINING = (
-    *("epochs", "batch", "learning_rate", "schedule", "patience", "warmup", "augment", "dice_over", "dropout"),
-    *("unet_loss", "unet_monitor", "unet_optimizer", "unet_sampling", "unet_steps"),
+    "epochs",
+    "batch",
+    "learning_rate",
+    "schedule",
+    "patience",
+    "warmup",
+    "augment",
+    "dice_over",
+    "dropout",
+    "unet_loss",
+    "unet_monitor",
+    "unet_optimizer",
+    "unet_sampling",
+    "unet_steps",
 )
 _ARCHITECTURE = (
-    *("tap", "modalities", "slices_in", "unet_width", "unet_norm"),
-    *("ndf", "ngf", "latent", "classifier_filters", "classifier_units"),
+    "tap",
+    "modalities",
+    "slices_in",
+    "unet_width",
+    "unet_norm",
+    "ndf",
+    "ngf",
+    "latent",
+    "classifier_filters",
+    "classifier_units",
 )
 _WEIGHTS = ("initializer", "weights")
 

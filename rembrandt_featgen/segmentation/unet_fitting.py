@@ -105,7 +105,7 @@ def budget(recipe: Recipe, slices: Path) -> Budget:
     half_epochs = round(recipe.half_size * epochs)
     if recipe.half_size < 1:  # rounded, the share of a few epochs may be all, and the network never see whole slices
         half_epochs = min(half_epochs, epochs - 1)
-    return Budget(steps, epochs, half_epochs, draws)
+    return Budget(steps, epochs, half_epochs, draws=draws)
 
 
 def _check_size(recipe, size) -> None:

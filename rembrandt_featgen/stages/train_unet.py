@@ -155,7 +155,7 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, "train_unet", [prepared], digests=digests) as stage:
         if stage.done:
             return
-        unet = _start(config, record["figures"], checkpoint, config.seed)
+        unet = _start(config, record["figures"], checkpoint, seed=config.seed)
         if not checkpoint:
             initial.warn_of_rate(config.unet_learning_rate)
         shown = samples.largest_tumours(
@@ -164,7 +164,7 @@ def run(config: Config) -> None:
 
         def initial_weights(number):
             seed = int(np.random.SeedSequence([config.seed, number]).generate_state(1)[0])
-            return _start(config, record["figures"], checkpoint, seed).get_weights()
+            return _start(config, record["figures"], checkpoint, seed=seed).get_weights()
 
         recipe = _recipe(config)
         trained = unet_fitting.fit(
@@ -193,7 +193,7 @@ def run(config: Config) -> None:
         logging.info("U-Net: best epoch %d, test hard dice %.3f", trained["best_epoch"] + 1, table["test"]["hard_dice"])
 
 
-def _start(config, figures, checkpoint, seed):
+def _start(config, figures, checkpoint, *, seed):
     """The U-Net as training starts, its random weights from `seed`; says what was adapted of --unet_weights."""
     settings = {
         "seed": seed,

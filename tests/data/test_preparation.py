@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.data import preparation, slicing
+from rembrandt_featgen.data import intensities, slicing
 from rembrandt_featgen.data.preparation import (
     Preparation,
     content_box,
@@ -155,13 +155,13 @@ def test_record_gives_it_back():
 @pytest.mark.parametrize("shape", [(13, 256, 256), (26, 256, 256), (7, 255, 510)])
 def test_large_volumes_are_sampled_evenly(shape, monkeypatch):
     """Also where the number of voxels for each that is read shares factors with the width."""
-    monkeypatch.setattr(preparation, "_SORTED", 20_000)
+    monkeypatch.setattr(intensities, "SAMPLED", 20_000)
     columns = np.linspace(0, 1, shape[2]) ** 2
     volume = np.random.default_rng(0).normal(100, 20, shape) * (0.5 + columns)
     volume = tf.constant(volume[..., np.newaxis], tf.float32)
     whole = dataclasses.replace(VOLUME, crop="none")
     found = prepare_volume(volume, whole)[0]
-    monkeypatch.setattr(preparation, "_SORTED", 10**9)
+    monkeypatch.setattr(intensities, "SAMPLED", 10**9)
     wanted = prepare_volume(volume, whole)[0]
     np.testing.assert_allclose(found, wanted, atol=0.05)
 
