@@ -26,7 +26,7 @@ def test_of_a_tap_and_of_a_run(unet, tmp_path):
     wanted = tap_model(unet, "conv2")(images)
     np.testing.assert_array_equal(encoder(images), wanted)
     assert {id(weight) for weight in encoder.weights} <= {id(weight) for weight in unet.weights}
-    finish(tmp_path / "slices", {}, modalities=["flair"])
+    finish(tmp_path / "slices", {}, channels=["flair"])
     finish(tmp_path / "unet", {"unet_width": 2})
     weights.save(unet.get_weights(), tmp_path / "unet" / "best.npz")
     np.testing.assert_array_equal(encoders.encoder_of_run(tmp_path, "float32")(images), wanted)

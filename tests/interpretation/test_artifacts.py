@@ -50,7 +50,7 @@ def run(tmp_path_factory):
     }
     records = {
         "extract_features": {"figures": {"tap": "conv4"}},
-        "prepare_slices": {"figures": {"modalities": ["flair"]}},
+        "prepare_slices": {"figures": {"channels": ["flair"]}},
     }
     return artifacts_of(folders, records, most=1000)
 

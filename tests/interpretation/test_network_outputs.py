@@ -29,7 +29,7 @@ def before_and_after(monkeypatch):
         started = []
         monkeypatch.setattr(network_outputs.initial, "unet", lambda *args: started.append(args) or network(0.4))
         record = {"config": {"unet_weights": str(weights)}, "inputs": {"unet_weights": digest}}
-        records = {"train_unet": record, "prepare_slices": {"figures": {"modalities": ["flair"]}}}
+        records = {"train_unet": record, "prepare_slices": {"figures": {"channels": ["flair"]}}}
         run = SimpleNamespace(
             slices=lambda *_: slices, unet=network(1.0), records=records, classes=Classes.of(("LGG", "HGG"))
         )

@@ -35,7 +35,7 @@ def made(tmp_path_factory):
     run_dir, random = tmp_path_factory.mktemp("run"), np.random.default_rng(0)
     for name in ("slices", "unet"):
         (run_dir / name).mkdir()
-        figures = {"modalities": ["flair"]} if name == "slices" else {}
+        figures = {"channels": ["flair"], "image_size": SIZE} if name == "slices" else {}
         json_files.write_json(
             run_dir / name / rundir.RECORD,
             {"config": {"image_size": SIZE}, "figures": figures, "inputs": {}, "classes": CLASSES},

@@ -43,7 +43,7 @@ def run_dir(unet, tmp_path):
                 writer.write(
                     {"image": random.normal(size=(SIZE, SIZE, 1))}, f"{split} {i // 2}", slice_index=i, label=i % 2
                 )
-    finish(tmp_path / "slices", {"image_size": SIZE}, modalities=["flair"])
+    finish(tmp_path / "slices", {}, channels=["flair"], image_size=SIZE)
     (tmp_path / "unet").mkdir()
     weights.save(unet.get_weights(), tmp_path / "unet" / "best.npz")
     finish(tmp_path / "unet", {"unet_width": WIDTH})

@@ -46,7 +46,7 @@ def run(tmp_path_factory):
                 image, left = np.full((SIZE, SIZE, 1), BACKGROUND, np.float32), 4 + 16 * (i % 2)
                 image[8:20, left : left + 10] = random.uniform(1.0, 3.0)
                 writer.write({"image": image, "mask": image > 0}, f"{split}_{i}", slice_index=i, label=i % 2)
-    finish(run_dir / "slices", {"image_size": SIZE}, modalities=["flair"])
+    finish(run_dir / "slices", {}, channels=["flair"], image_size=SIZE)
     tf.keras.utils.set_random_seed(1)
     weights.save(build_unet(1, WIDTH).get_weights(), run_dir / "unet" / "best.npz")
     finish(run_dir / "unet", {"unet_width": WIDTH})
