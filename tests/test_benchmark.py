@@ -273,7 +273,7 @@ def test_hours_of_the_whole_run(benchmark, turns, tmp_path, monkeypatch):
             assert len(facts["seconds"]) == 2, (name, clock)
             assert 0 < min(facts["seconds"]) < max(facts["seconds"]) < 60
             low, high = facts["peak_bytes"]
-            assert 1e8 < low <= high < 1e11
+            assert 1e8 < low <= 1.01 * high < 1e11  # the same peak, but for some pages
             facts |= {"seconds": PAPER_SECONDS[name][clock], "peak_bytes": [2 * 10**9, 25 * 10**8]}
         return {name: turns.Measured([], [], work.facts, 3 * 10**9)}
 

@@ -166,7 +166,7 @@ def test_norm_of_a_run_is_kept_with_it(run, tmp_path, monkeypatch, capsys):
     for found, wanted in zip(network.get_weights(), before):
         np.testing.assert_array_equal(found, wanted)
     again = train_unet.Config(str(run), unet_weights=f"{folder}/best.npz", seed=5, **still)
-    started = train_unet._start(again, slices["figures"], train_unet.read_weights(again), again.seed)
+    started = train_unet._start(again, slices["figures"], train_unet.read_weights(again), seed=again.seed)
     for found, wanted in zip(started.get_weights(), before):
         np.testing.assert_array_equal(found, wanted)
     shutil.rmtree(run / "unet")
