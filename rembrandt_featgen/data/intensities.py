@@ -38,6 +38,11 @@ def thresholds(ordered: Sequence[tf.Tensor]) -> tf.Tensor:
     return tf.stack([_threshold(values) for values in ordered])
 
 
+def foreground(ordered: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
+    """Those of one channel's values, of `sampled`, that lie above its threshold; in order."""
+    return ordered[tf.searchsorted(ordered, [threshold], "right")[0] :]
+
+
 def of_foreground(ordered: Sequence[tf.Tensor], threshold: tf.Tensor) -> Intensities:
     """Clips to percentiles, and z-scores over the foreground.
 
@@ -72,10 +77,10 @@ def _threshold(ordered):
 
 def _of_foreground(ordered, threshold):
     """Clipping bounds, mean and standard deviation of one channel's foreground, float32 scalars."""
-    foreground = ordered[tf.searchsorted(ordered, [threshold], "right")[0] :]
-    foreground = tf.cond(tf.size(foreground) > 0, lambda: foreground, lambda: ordered)
-    low, high = quantile(ordered, _OUTLIERS), quantile(foreground, 1.0 - _CLIP)
-    clipped = tf.cast(tf.clip_by_value(foreground, low, high), tf.float64)
+    above = foreground(ordered, threshold)
+    above = tf.cond(tf.size(above) > 0, lambda: above, lambda: ordered)
+    low, high = quantile(ordered, _OUTLIERS), quantile(above, 1.0 - _CLIP)
+    clipped = tf.cast(tf.clip_by_value(above, low, high), tf.float64)
     mean, variance = tf.reduce_mean(clipped), tf.math.reduce_variance(clipped)
     scale = tf.cast(tf.sqrt(variance), tf.float32)
     return low, high, tf.cast(mean, tf.float32), tf.where(scale > 0.0, scale, 1.0)

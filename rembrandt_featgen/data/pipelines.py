@@ -71,6 +71,7 @@ def training_slices(
     *,
     order: Callable[[tf.Tensor], tf.Tensor | tf.data.Dataset] | None = None,
     half_size: bool = False,
+    labelled: bool = False,
 ) -> Callable[[tf.Tensor], tf.data.Dataset]:
     """One epoch of shuffled training slices as (image, mask) batches, for `endless`.
 
@@ -81,12 +82,8 @@ def training_slices(
         slices as they are.
       order: of `training_order`; None for each slice once.
       half_size: whether slices are pooled to half their height and width, before they are augmented.
+      labelled: whether batches are (image, (mask, label)).
     """
-    return _training(folder, batch, mode, order=order, half_size=half_size, finish=lambda image, mask, _: (image, mask))
-
-
-def _training(folder, batch, mode, *, order, half_size, finish):
-    """As `training_slices`; `finish` makes what an element is from images, masks and labels."""
     store, order = Store(folder, "train"), order or training_order(folder)
 
     def make_epoch(key):
@@ -97,7 +94,7 @@ def _training(folder, batch, mode, *, order, half_size, finish):
             if mode is not None:
                 draws = tf.random.experimental.stateless_fold_in(key, step)
                 images, masks = AUGMENTATIONS[mode].augment(images, masks, draws)
-            return finish(images, masks, records["label"])
+            return images, (masks, records["label"]) if labelled else masks
 
         return store.dataset(order(key)).batch(batch).enumerate().map(one_batch, num_parallel_calls=2)
 
@@ -133,22 +130,6 @@ def slice_pairs(folder: Path, split: str, batch: int) -> tf.data.Dataset:
 def steps_per_epoch(count: int, batch: int) -> int:
     """Batches that hold `count` samples."""
     return -(-count // batch)
-
-
-def labelled_training_slices(
-    folder: Path,
-    batch: int,
-    mode: str | None,
-    *,
-    order: Callable[[tf.Tensor], tf.Tensor | tf.data.Dataset] | None = None,
-    half_size: bool = False,
-) -> Callable[[tf.Tensor], tf.data.Dataset]:
-    """`training_slices` with the label of each slice: (image, (mask, label)) batches, for `endless`."""
-
-    def finish(images, masks, labels):
-        return images, (masks, labels)
-
-    return _training(folder, batch, mode, order=order, half_size=half_size, finish=finish)
 
 
 def labelled_slice_pairs(folder: Path, split: str, batch: int) -> tf.data.Dataset:

@@ -138,9 +138,8 @@ def describe(volume: tf.Tensor, preparation: Preparation) -> tf.Tensor:
     threshold = intensities.thresholds(ordered)
     _, _, shift, scale = _intensities(ordered, threshold, preparation)
     rows = []
-    for channel in range(volume.shape[-1]):
-        values = tf.reshape(volume[..., channel], [-1])
-        foreground = tf.sort(tf.boolean_mask(values, values > threshold[channel]))
+    for channel, values in enumerate(ordered):
+        foreground = intensities.foreground(values, threshold[channel])
         quantiles = [intensities.quantile(foreground, share) for share in DESCRIBED]
         share = tf.cast(tf.size(foreground) / tf.size(values), tf.float32)
         normalised = (tf.stack(quantiles) - shift[channel]) / scale[channel]

@@ -1,4 +1,4 @@
-"""From volumes to slices: orientation, centre crop or pad, and normalisation by training patients."""
+"""From volumes to slices: orientation, and the mean and deviation of training patients."""
 
 from __future__ import annotations
 
@@ -20,31 +20,6 @@ def as_displayed(volume: np.ndarray) -> np.ndarray:
 def as_stored(images: np.ndarray) -> np.ndarray:
     """Undoes `as_displayed`: [height, width, slices, ...] to [x, y, slices, ...]."""
     return np.swapaxes(images[::-1, ::-1], 0, 1)
-
-
-def centre_crop_or_pad(volume: np.ndarray, size: int) -> np.ndarray:
-    """Crops or pads both in-plane axes around the centre; padding is 0, the background of skull-stripped MRI.
-
-    The split of an odd difference is that of `tf.image.resize_with_crop_or_pad`, which the exported model uses.
-
-    Args:
-      volume: [height, width, ...].
-      size: wanted height and width, pixels.
-
-    Returns:
-      [size, size, ...], of the same type.
-    """
-    for axis in (0, 1):
-        extra = volume.shape[axis] - size
-        if extra > 0:
-            start = extra // 2
-            volume = np.take(volume, range(start, start + size), axis)
-        elif extra < 0:
-            before = -extra // 2
-            widths = [(0, 0)] * volume.ndim
-            widths[axis] = (before, -extra - before)
-            volume = np.pad(volume, widths)
-    return volume
 
 
 class Moments:

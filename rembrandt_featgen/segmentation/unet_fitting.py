@@ -189,10 +189,9 @@ def fit(
     help = unet_callbacks.CrossEntropyHelp(
         DICE[recipe.dice_over], recipe.warmup_steps, throughout=recipe.loss == "dice_ce"
     )
-    network, training, pairs = unet, pipelines.training_slices, None
+    network, pairs = unet, None
     if weights is not None:
         network = class_aware.ClassAware(unet, weight=recipe.class_weight, class_weights=weights, seed=recipe.seed)
-        training = pipelines.labelled_training_slices
         pairs = pipelines.labelled_slice_pairs(slices, "validation", recipe.batch)  # for the head's measures
     rate, optimizer = _optimizer(recipe, length.steps * length.epochs, network.trainable_variables)
     measures = [losses.soft_dice_loss, losses.hard_dice, losses.iou, losses.TumourFound()]
@@ -217,7 +216,14 @@ def fit(
     validation = unet_callbacks.Validation(unet, help.loss, folder=slices, batch=recipe.batch)
     order = pipelines.training_order(slices, sampling=recipe.sampling, draws=length.draws)
     whole, halves = (
-        training(slices, recipe.batch, recipe.augmentation, order=order, half_size=half_size)
+        pipelines.training_slices(
+            slices,
+            recipe.batch,
+            recipe.augmentation,
+            order=order,
+            half_size=half_size,
+            labelled=weights is not None,
+        )
         for half_size in (False, True)
     )
     trained = resumable_fit.fit(

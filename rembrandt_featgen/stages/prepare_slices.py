@@ -133,6 +133,7 @@ def run(config: Config) -> None:
             [one.spacing for one in trained], [one.shape[1:] + one.shape[:1] for one in trained], config.spacing
         )
         logging.info("spacing is %s: %s", "real" if judgement.real else "unknown", judgement.why)
+        counts = slice_writing.counts(cohort, members, written)
         tensorboard.complete(
             stage,
             source=str(config.cohort),
@@ -149,9 +150,9 @@ def run(config: Config) -> None:
                 shapes=[one.shape for one in trained],
                 spacings=[one.spacing for one in trained],
             ),
-            **slice_writing.counts(cohort, members, written),
+            **counts,
         )
-        _report(config, written)
+        _report(config, written, counts)
 
 
 def channel_names(modalities: Sequence[str], slices_in: int) -> list[str]:
@@ -201,11 +202,10 @@ def _checked(assignment: dict[str, str], cohort: Cohort, flag: str) -> dict[str,
     return assignment
 
 
-def _report(config: Config, written: Mapping[str, Mapping[str, Written]]) -> None:
+def _report(config: Config, written: Mapping[str, Mapping[str, Written]], counts: Mapping) -> None:
     """Says what was written, and what may be wrong with it."""
     everybody = {patient: one for part in written.values() for patient, one in part.items()}
-    empty = [patient for patient, one in everybody.items() if not one.has_tumour]
-    cut = [f"{patient} ({one.cut} voxels)" for patient, one in everybody.items() if one.cut]
+    empty, cut = counts["empty_mask_patients"], counts["tumour_cut_off"]
     if empty:
         logging.warning("%d patients have an empty mask, which is legal: %s", len(empty), ", ".join(empty))
     lost = [patient for patient, one in everybody.items() if one.has_tumour and not one.tumour]

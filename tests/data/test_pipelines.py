@@ -116,7 +116,7 @@ def test_patients_are_drawn_equally_often_and_their_slices_by_tumour(tmp_path, d
     np.savez(slices / "truth-train.npz", areas=areas)
     order = pipelines.training_order(slices, sampling="patients", draws=draws)
     made = pipelines.training_slices(slices, 7, None, order=order)
-    labelled = pipelines.labelled_training_slices(slices, 7, None, order=order)
+    labelled = pipelines.training_slices(slices, 7, None, order=order, labelled=True)
     drawn = np.concatenate(numbers(made, 0))
     assert len(drawn) == (draws or 7)
     assert same([(image, mask) for image, (mask, _) in epoch_of(labelled, 0)], epoch_of(made, 0))
@@ -185,7 +185,7 @@ def test_set_seed_repeats_initial_weights_and_noise():
 
 @pytest.mark.parametrize("augmentation", [None, "correct"])
 def test_labelled_training_slices_are_the_plain_ones_with_their_labels(slices, augmentation):
-    labelled = epoch_of(pipelines.labelled_training_slices(slices, 3, augmentation), 5)
+    labelled = epoch_of(pipelines.training_slices(slices, 3, augmentation, labelled=True), 5)
     plain = epoch_of(pipelines.training_slices(slices, 3, augmentation), 5)
     assert same([(image, mask) for image, (mask, _) in labelled], plain)
     labels = [int(label) for _, (_, labels) in labelled for label in labels]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.data import intensities, slicing
+from rembrandt_featgen.data import intensities
 from rembrandt_featgen.data.preparation import (
     Preparation,
     content_box,
@@ -17,6 +17,7 @@ from rembrandt_featgen.data.preparation import (
     restore_volume,
     size_for,
 )
+from tests.data.cropping import centre_crop_or_pad
 
 VOLUME = Preparation("volume", "foreground", "resize", size=32, slices_in=1, mean=(0.0,), deviation=(1.0,))
 COHORT = Preparation("cohort", "none", "crop", size=32, slices_in=1, mean=(40.0,), deviation=(20.0,))
@@ -77,7 +78,7 @@ def test_cohort_and_crop_are_the_papers():
     for shape in ((40, 70), (32, 32), (17, 50)):
         volume = np.random.default_rng(0).normal(50, 20, (3, *shape, 1)).astype(np.float32)
         found, _ = prepare_volume(tf.constant(volume), COHORT)
-        centre = np.stack([slicing.centre_crop_or_pad(one, 32) for one in volume])
+        centre = np.stack([centre_crop_or_pad(one, 32) for one in volume])
         np.testing.assert_allclose(found, (centre - 40.0) / 20.0, rtol=1e-5, atol=1e-6)
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from rembrandt_featgen.data import slicing
+from tests.data.cropping import centre_crop_or_pad
 
 SHAPES = arrays.array_shapes(min_dims=3, max_dims=4, max_side=5)
 
@@ -34,7 +35,7 @@ def test_stored_undoes_displayed(shape):
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 def test_crop_or_pad_is_tensorflows(height, width, size, dtype):
     volume = np.random.default_rng(0).integers(1, 255, (height, width, 3)).astype(dtype)
-    found = slicing.centre_crop_or_pad(volume, size)
+    found = centre_crop_or_pad(volume, size)
     assert found.dtype == dtype
     np.testing.assert_array_equal(found, tf.image.resize_with_crop_or_pad(volume, size, size))
 
@@ -50,13 +51,13 @@ def test_crop_or_pad_is_tensorflows(height, width, size, dtype):
     ],
 )
 def test_crop_or_pad_by_hand(row, size, wanted):
-    found = slicing.centre_crop_or_pad(np.tile(row, (size, 1)), size)
+    found = centre_crop_or_pad(np.tile(row, (size, 1)), size)
     np.testing.assert_array_equal(found, np.tile(wanted, (size, 1)))
 
 
 def test_crop_or_pad_leaves_other_axes_alone():
-    assert slicing.centre_crop_or_pad(np.zeros((5, 9, 2, 3), bool), 7).shape == (7, 7, 2, 3)
-    assert slicing.centre_crop_or_pad(np.zeros((5, 9, 2, 3), bool), 7).dtype == bool
+    assert centre_crop_or_pad(np.zeros((5, 9, 2, 3), bool), 7).shape == (7, 7, 2, 3)
+    assert centre_crop_or_pad(np.zeros((5, 9, 2, 3), bool), 7).dtype == bool
 
 
 @settings(deadline=None)

@@ -6,10 +6,6 @@ from rembrandt_featgen.reporting import paper_figures, run_figures
 
 RNG = np.random.default_rng(0)
 IMAGES, MASKS = RNG.normal(size=(4, 8, 8)), RNG.integers(0, 2, (4, 8, 8))
-HISTORY = {
-    **{name: [0.5, 0.4, 0.3] for name in ("soft_dice_loss", "hard_dice", "iou", "sensitivity")},
-    **{f"val_{name}": [0.6, 0.5, 0.4] for name in ("soft_dice_loss", "hard_dice", "iou")},
-}
 
 
 @pytest.fixture
@@ -17,15 +13,6 @@ def grids(monkeypatch):
     """Rows and names of each grid that is drawn."""
     seen = []
     monkeypatch.setattr(paper_figures, "grid", lambda rows, names=(): seen.append((rows, names)) or b"png")
-    return seen
-
-
-@pytest.fixture
-def curves(monkeypatch):
-    """Panels and best epoch of all curves that are drawn."""
-    seen = []
-    draw = lambda panels, best_epoch=None: seen.append((panels, best_epoch)) or b"png"  # noqa: E731
-    monkeypatch.setattr(run_figures, "training_curves", draw)
     return seen
 
 

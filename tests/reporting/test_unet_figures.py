@@ -14,15 +14,6 @@ ARRAYS = {"images": BLANK, "truths": BLANK, "predictions": BLANK, "patients": ["
 
 
 @pytest.fixture
-def curves(monkeypatch):
-    """Panels and best epoch of all curves that are drawn."""
-    seen = []
-    draw = lambda panels, best_epoch=None: seen.append((panels, best_epoch)) or b"png"  # noqa: E731
-    monkeypatch.setattr(run_figures, "training_curves", draw)
-    return seen
-
-
-@pytest.fixture
 def drawn(monkeypatch):
     """Images and titles of all overlays that are drawn."""
     seen = []

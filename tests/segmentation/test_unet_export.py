@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.data import slicing
 from rembrandt_featgen.data.preparation import Preparation
 from rembrandt_featgen.segmentation import unet_export
 from rembrandt_featgen.segmentation.unet import build_unet, tap_model
+from tests.data.cropping import centre_crop_or_pad
 
 SIZE = 32
 MEAN, DEVIATION = np.array([100.0, 7.0]), np.array([25.0, 0.0])  # the second channel is the same everywhere
@@ -63,7 +63,7 @@ def test_segmenter_equals_live_network_on_the_centre(loaded, unet, height, width
     images = raw_images(height, width)
     found = loaded.signatures["segment"](image=tf.constant(images))
     # cropped by the code that prepares training slices, not by that of the exported model
-    centre = np.stack([slicing.centre_crop_or_pad(image, SIZE) for image in images])
+    centre = np.stack([centre_crop_or_pad(image, SIZE) for image in images])
     live = unet((centre - MEAN.astype(np.float32)) / np.float32([25.0, 1.0])).numpy()
     wanted = np.zeros((2, height, width, 1), np.float32)
     (i, rows), (j, columns) = ((max(side - SIZE, 0) // 2, min(side, SIZE)) for side in (height, width))
@@ -84,7 +84,7 @@ def test_segmenter_finds_some_tumour_and_names_modalities(loaded):
 def test_segmenter_gives_the_taps_features(loaded, unet):
     images = raw_images(37, 43)
     found = loaded.segment(tf.constant(images))["feature"]
-    centre = np.stack([slicing.centre_crop_or_pad(image, SIZE) for image in images])
+    centre = np.stack([centre_crop_or_pad(image, SIZE) for image in images])
     live = tap_model(unet, "conv5")((centre - MEAN.astype(np.float32)) / np.float32([25.0, 1.0]))
     assert found.shape == (2, 2, 2, 64)
     np.testing.assert_allclose(found, live, atol=1e-5)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines, truth
@@ -20,7 +19,7 @@ from rembrandt_featgen.segmentation import (
     unet_export,
 )
 from rembrandt_featgen.segmentation.unet import build_unet
-from rembrandt_featgen.stages import prepare_slices, train_unet
+from rembrandt_featgen.stages import train_unet
 
 EPOCHS, BATCH = 3, 8
 SMALL = {"unet_width": 2, "unet_epochs": EPOCHS, "unet_batch": BATCH, "seed": 5, "augment": False}
@@ -29,15 +28,6 @@ SMALL |= {"unet_warmup_steps": 0, "unet_monitor": "iou"}  # of the U-Net alone, 
 
 class Killed(BaseException):
     """Stands for SIGKILL."""
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    """A run folder with slices."""
-    folder = tmp_path_factory.mktemp("prepared")
-    cohort = phantom.write_phantom(folder / "cohort", {"LGG": 4, "HGG": 5}, size=32, slices=3)
-    prepare_slices.run(prepare_slices.Config(str(folder / "run"), str(cohort), image_size=32))
-    return folder / "run"
 
 
 def finetuned(prepared, folder, **changes):

@@ -5,11 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.segmentation import collapse, tensorlayer_files, unet_callbacks
-from rembrandt_featgen.stages import prepare_slices, train_unet
+from rembrandt_featgen.stages import train_unet
 
 RECIPE = {
     "unet_width": 2,
@@ -23,15 +22,6 @@ RECIPE = {
     "augmentation": "standard",
     "seed": 5,
 }
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    """A run folder with slices."""
-    folder = tmp_path_factory.mktemp("prepared")
-    cohort = phantom.write_phantom(folder / "cohort", {"LGG": 4, "HGG": 5}, size=32, slices=3)
-    prepare_slices.run(prepare_slices.Config(str(folder / "run"), str(cohort), image_size=32))
-    return folder / "run"
 
 
 def trained(prepared, folder, **changes):
