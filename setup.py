@@ -33,6 +33,8 @@ setup(
         "SimpleITK>=2.3,<3",
         "imbalanced-learn>=0.12.4,<0.15",
         "numcodecs>=0.12,<0.17",
+        "pandas>=2.2,<3",
+        "pyarrow>=16,<22",  # the last for Python 3.9
         "tf-keras-vis>=0.8.7,<0.9",
         "tensorboard>=2.15,<2.16",
         "absl-py>=2.0",

@@ -22,6 +22,8 @@ _PACKAGES = (
     "scikit-learn",
     "imbalanced-learn",
     "numcodecs",
+    "pandas",
+    "pyarrow",
     "SimpleITK",
     "tf-keras-vis",
 )
