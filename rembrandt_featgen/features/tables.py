@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rembrandt_featgen.cohort.classes import Classes
 
@@ -52,7 +53,7 @@ class FeatureTable:
             )
         self._check_columns()
         self._check_values()
-        of_patients = {"label": self.labels, "group": self.groups}
+        of_patients = {"label": np.array(self.classes.names)[self.labels], "group": self.groups}
         if self.sites is not None:
             of_patients["site"] = self.sites
         for name, column in of_patients.items():
@@ -123,14 +124,14 @@ class FeatureTable:
 
 
 def table_of_arrays(
-    values: np.ndarray,
-    labels: np.ndarray,
+    values: ArrayLike,
+    labels: ArrayLike,
     *,
     classes: Classes,
-    patients: Sequence[str] | None = None,
-    groups: Sequence[str] | None = None,
-    sites: Sequence[str] | None = None,
-    samples: Sequence[int] | None = None,
+    patients: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    sites: ArrayLike | None = None,
+    samples: ArrayLike | None = None,
     names: Sequence[str] | None = None,
     signed: bool | None = None,
     covariates: Mapping[str, np.ndarray] | None = None,
@@ -172,7 +173,7 @@ def table_of_arrays(
     )
 
 
-def in_float32(values: np.ndarray) -> np.ndarray:
+def in_float32(values: ArrayLike) -> np.ndarray:
     """Numbers as float32; ValueError for one that is finite and beyond its range."""
     values = np.asarray(values)
     if values.dtype == np.float32:

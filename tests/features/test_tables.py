@@ -61,7 +61,7 @@ def test_samples_are_numbered_within_their_patients():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labels": [0, 1, 1, 2]}, "patient p has label 0 in one sample and 1 in another"),
+        ({"labels": [0, 1, 1, 2]}, "patient p has label a in one sample and b in another"),
         ({"groups": ["g", "g", "h", "h"]}, "patient p has group g in one sample and h in another"),
         ({"sites": ["s", "t", "t", "t"]}, "patient p has site s in one sample and t in another"),
         ({"labels": [0, 1, 0, 3]}, "labels must be from 0 to 2 for the classes a, b, c; received 0 to 3"),

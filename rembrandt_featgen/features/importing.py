@@ -1,0 +1,257 @@
+"""Features that were made elsewhere, read into a `FeatureTable`: a .csv or .parquet file with a row for each sample, or
+an .npz file of vectors or maps.
+
+Columns `patient` and `label` are needed; `group`, `site` and `sample` may be there; a column `split` is not used, as
+plans divide patients. Every other column of numbers is a feature. An .npz file has an array `features` [n, d] or
+[n, h, w, c], arrays of the above names [n], and maybe `names` of the last axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+
+from rembrandt_featgen.cohort.classes import infer
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.features.table_files import listed, repeated, shown
+from rembrandt_featgen.features.table_sources import Source, open_source
+from rembrandt_featgen.features.tables import FeatureTable, in_float32, table_of_arrays
+
+SAMPLE, SPLIT = "sample", "split"
+DEFAULTS = {"label": "label", "patient": "patient", "group": "group", "site": "site"}  # names of columns
+
+
+class Imported(NamedTuple):
+    """What was read.
+
+    Attributes:
+      table: the features.
+      missing: number of its values that are missing.
+      left_out: why columns are not among the features, to their names.
+    """
+
+    table: FeatureTable
+    missing: int
+    left_out: dict[str, tuple[str, ...]]
+
+
+def read_table(
+    path: str | Path,
+    *,
+    classes: Sequence[str] = (),
+    label_column: str = DEFAULTS["label"],
+    patient_column: str = DEFAULTS["patient"],
+    group_column: str = DEFAULTS["group"],
+    site_column: str = DEFAULTS["site"],
+    covariates: Sequence[str] = (),
+    flag: str = "--features",
+) -> FeatureTable:
+    """Reads features that were made elsewhere, and logs what was missing or left out; see `import_table`."""
+    read = import_table(
+        path,
+        classes=classes,
+        columns={"label": label_column, "patient": patient_column, "group": group_column, "site": site_column},
+        covariates=covariates,
+        flag=flag,
+    )
+    for line in summary(read, f"{flag}={path}"):
+        logging.info("%s", line)
+    return read.table
+
+
+def import_table(
+    path: str | Path,
+    *,
+    classes: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+    covariates: Sequence[str] = (),
+    flag: str = "--features",
+) -> Imported:
+    """Reads features that were made elsewhere.
+
+    Args:
+      path: .csv, .parquet or .npz.
+      classes: names of --classes, the positive one last; none to take a pair that is known.
+      columns: names of the columns of "label", "patient", "group" and "site"; by default these. Of a name that was
+        chosen, the column must be there; without a group, a patient is a group.
+      covariates: columns that are no features.
+      flag: for messages.
+
+    Returns:
+      The table; columns that are constant, empty or the same as another are not among its features.
+
+    Raises:
+      InputError: the file cannot be used; one line says why and what to do.
+    """
+    path, chosen = Path(path), {**DEFAULTS, **(columns or {})}
+    source = open_source(path, flag)
+    where = f"{flag}={path}"
+    keys = {name: _needed(source, name, chosen[name]) for name in ("patient", "label")}
+    group = _optional(source, "group", chosen["group"])
+    if group is not None:
+        keys["group"] = group
+    for name in keys:
+        empty = np.flatnonzero(keys[name] == "")
+        if len(empty):
+            raise InputError(f"{where}: row {empty[0] + source.first_row} has no {name}; fill it in, or leave it out")
+    found = infer(classes, sorted(set(keys["label"])), where)
+    labels = np.array([found.label(found.match(text)) for text in keys["label"]], np.int64)
+    absent = sorted(set(range(found.count)) - set(labels.tolist()))
+    if absent:
+        raise InputError(
+            f"{where} has no sample of class {found.names[absent[0]]}; classes need samples each: correct labels, or "
+            "--classes"
+        )
+    special = {*(name.casefold() for name in chosen.values()), SAMPLE, SPLIT}
+    clinical = {name: _covariate(source, name) for name in covariates}
+    values, names = source.features(special | {name.casefold() for name in covariates})
+    left_out = dict(source.left_out)
+    if values.ndim == 2:
+        values, names, reasons = _informative(values, names, where)
+        left_out |= reasons
+    samples = source.whole_numbers(SAMPLE)
+    try:
+        table = table_of_arrays(
+            values,
+            labels,
+            classes=found,
+            patients=keys["patient"],
+            groups=group,
+            sites=_optional(source, "site", chosen["site"]),
+            samples=samples,
+            names=names,
+            covariates=clinical,
+        )
+    except ValueError as error:
+        raise InputError(f"{where}: {error}; correct the file") from error
+    if len(set(zip(table.patients, table.samples))) < len(table):
+        raise InputError(f"{where}: a patient has two rows of one number in the column sample; number them apart")
+    return Imported(table, table.missing, left_out)
+
+
+def read_synthetic(path: str | Path, table: FeatureTable, flag: str = "--synthetic") -> tuple[np.ndarray, np.ndarray]:
+    """Reads samples that somebody else's generator made.
+
+    Args:
+      path: .csv, .parquet or .npz as for `read_table`, with a label but no patient needed; its columns, in any order,
+        must have those of `table`, and others are not used.
+      table: the real features.
+      flag: for messages.
+
+    Returns:
+      Features [n, *shape] float32, columns in the order of `table`, NaN where missing; labels [n] int64.
+
+    Raises:
+      InputError: columns, shapes or classes do not fit the table, or the file cannot be used.
+    """
+    path = Path(path)
+    source = open_source(path, flag)
+    where = f"{flag}={path}"
+    texts = _needed(source, "label", DEFAULTS["label"])
+    matched = [table.classes.match(text) for text in texts]
+    if not all(matched):
+        row = matched.index("")
+        raise InputError(
+            f"{where}: row {row + source.first_row} has label {shown(texts[row])}, which is none of "
+            f"{', '.join(table.classes.names)}; correct it"
+        )
+    values = source.named(table.names)
+    if values.shape[1:] != table.shape:
+        raise InputError(
+            f"{where}: samples have shape {list(values.shape[1:])}, the real features {list(table.shape)}; make "
+            "them alike"
+        )
+    try:
+        return in_float32(values), np.array([table.classes.label(name) for name in matched], np.int64)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def summary(read: Imported, where: str) -> list[str]:
+    """Lines on what was read, missing and left out."""
+    table = read.table
+    counts = {name: len(set(table.patients[table.labels == i])) for i, name in enumerate(table.classes.names)}
+    patients = ", ".join(f"{count} {name}" for name, count in counts.items())
+    what = f"maps {'x'.join(map(str, table.shape))}" if table.is_map else f"{table.shape[0]} features"
+    lines = [f"{where}: {len(table)} samples with {what}, patients: {patients}"]
+    if read.missing:
+        share = read.missing / table.values.size
+        columns = int(np.isnan(table.values).any(0).sum())
+        lines.append(f"{where}: {read.missing} values are missing ({share:.1%}), in {columns} columns")
+    twins = _twins(table)
+    if twins:
+        lines.append(
+            f"{where}: {len(twins)} samples have all values of a sample of another group, such as those of "
+            f"{' and '.join(twins[0])}: a patient under two names leaks from training into the test"
+        )
+    for why, names in read.left_out.items():
+        lines.append(f"{where}: {len(names)} columns are left out, {why}: {listed(names)}")
+    return lines
+
+
+def _needed(source: Source, name: str, column: str) -> np.ndarray:
+    """A column that says whose a row is; InputError where it is not there."""
+    texts = source.texts(column)
+    if texts is None:
+        raise InputError(f"{source.where} has no column {column!r}; add it, or name another with --{name}_column")
+    return _without_decimals(texts) if name == "label" else texts
+
+
+def _optional(source: Source, name: str, column: str) -> np.ndarray | None:
+    """The same, but None for one that is not there and was not asked for."""
+    return source.texts(column) if column == DEFAULTS[name] else _needed(source, name, column)
+
+
+def _without_decimals(texts: np.ndarray) -> np.ndarray:
+    """Labels such as 1.0 as 1, where all are."""
+    return np.array([text[:-2] for text in texts]) if all(text.endswith(".0") for text in texts) else texts
+
+
+def _covariate(source: Source, name: str) -> np.ndarray:
+    column = source.numbers(name)
+    column = source.texts(name) if column is None else column
+    if column is None:
+        raise InputError(
+            f"{source.where} has no column {name!r}, which --covariates names; add it, or correct the flag"
+        )
+    return column
+
+
+def _informative(values, names, where: str) -> tuple[np.ndarray, list[str], dict[str, tuple[str, ...]]]:
+    """The columns of vectors that are not constant, empty or the same as one before; and the others, by reason."""
+    reasons: dict[str, list[str]] = {"as all values are missing": [], "as they are constant": []}
+    reasons["as they are the same as another"] = []
+    empty, constant, same = reasons.values()
+    kept, seen = [], set()
+    for number, name in enumerate(names):
+        column = values[:, number] + 0.0  # -0 becomes 0
+        some = column[~np.isnan(column)]
+        content = np.where(np.isnan(column), np.float32(np.nan), column).tobytes()
+        if not len(some):
+            empty.append(name)
+        elif some.min() == some.max():
+            constant.append(name)
+        elif content in seen:
+            same.append(name)
+        else:
+            kept.append(number)
+            seen.add(content)
+    twice = repeated([names[number] for number in kept])
+    if twice:
+        raise InputError(f"{where}: two columns of different values are named {twice[0]!r}; rename one of them")
+    if not kept:
+        raise InputError(f"{where}: no column of features has two different values; give features that vary")
+    left_out = {why: tuple(columns) for why, columns in reasons.items() if columns}
+    return values[:, kept], [names[number] for number in kept], left_out
+
+
+def _twins(table: FeatureTable) -> list[tuple[str, str]]:
+    """Patients of samples that are the same in all values, but of different groups."""
+    first: dict[bytes, int] = {}
+    rows = [first.setdefault(values.tobytes(), row) for row, values in enumerate(table.values)]
+    pairs = [(other, row) for row, other in enumerate(rows) if table.groups[other] != table.groups[row]]
+    return [(str(table.patients[one]), str(table.patients[two])) for one, two in pairs]
