@@ -72,7 +72,7 @@ RECIPE_2026_11 = {
     "crop": "none",
     "fit": "crop",
     "slices_in": 1,
-    "mirrored_inference": False,
+    "mirrored_inference": "none",
     "largest_component": False,
     "augment": True,
     "augmentation": "correct",

@@ -11,13 +11,23 @@ from scipy import ndimage
 THRESHOLD = 0.5
 
 
-def mirrored(probability: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
+# Of --mirrored_inference: the axes of [batch, height, width, channels] that each image is reversed along.
+MIRRORS = {"none": ((),), "left_right": ((), (2,)), "both": ((), (2,), (1,), (1, 2))}
+
+
+def mirrored(probability: Callable[[tf.Tensor], tf.Tensor], mirrors: str) -> Callable[[tf.Tensor], tf.Tensor]:
     """The mean of a network's output for slices and for their mirror images, mirrored back.
 
     Args:
       probability: from [batch, height, width, channels] to [batch, height, width, 1], tensors or arrays.
+      mirrors: one of `MIRRORS`.
     """
-    return lambda images: 0.5 * (probability(images) + probability(images[:, :, ::-1])[:, :, ::-1])
+
+    def mean(images):
+        outputs = [tf.reverse(probability(tf.reverse(images, axes)), axes) for axes in MIRRORS[mirrors]]
+        return tf.add_n(outputs) / len(outputs)
+
+    return mean if mirrors != "none" else probability
 
 
 def mask_of(probability: np.ndarray, largest_component: bool) -> np.ndarray:

@@ -17,7 +17,7 @@ from rembrandt_featgen.data.preparation import (
     restore_volume,
 )
 from rembrandt_featgen.nn import saved_models, weights
-from rembrandt_featgen.segmentation.postprocessing import THRESHOLD
+from rembrandt_featgen.segmentation.postprocessing import MIRRORS, THRESHOLD
 from rembrandt_featgen.segmentation.unet import build_unet
 
 _BATCH = 8  # slices that run at a time
@@ -48,7 +48,7 @@ def segmenter(
     *,
     preparation: Preparation,
     modalities: Sequence[str],
-    mirrored: bool = False,
+    mirrors: str = "none",
     settings: Mapping | None = None,
 ) -> tuple[tf.Module, dict]:
     """U-Net with everything around it: the raw slices of one whole volume in, mask and features out.
@@ -68,7 +68,7 @@ def segmenter(
       tap: the part of it that computes features.
       preparation: of the slices that it was trained on.
       modalities: names of the channels.
-      mirrored: whether probabilities are the mean over slices and their mirror images; features never are.
+      mirrors: of `postprocessing.mirrored`, for probabilities; features are of slices as they are.
       settings: what `predict` wants to know of the training, as JSON can hold it.
     """
     both = tf.keras.Model(unet.input, [unet.output, tap.output])
@@ -77,10 +77,8 @@ def segmenter(
 
     def run(slices):
         probability, feature = both(slices, training=False)
-        if mirrored:
-            other = unet(slices[:, :, ::-1], training=False)[:, :, ::-1]
-            probability = 0.5 * (probability + other)
-        return probability, feature
+        others = [tf.reverse(unet(tf.reverse(slices, axes), training=False), axes) for axes in MIRRORS[mirrors][1:]]
+        return tf.add_n([probability, *others]) / (1 + len(others)), feature
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, channels], tf.float32, name="image")])
     def segment(image):

@@ -72,7 +72,7 @@ def run(config: Config) -> None:
                 encoder,
                 preparation=Preparation.of_record(slices["preparation"]),
                 modalities=slices["modalities"],
-                mirrored=records["train_unet"]["config"]["mirrored_inference"],
+                mirrors=records["train_unet"]["config"]["mirrored_inference"],
                 settings={
                     "largest_component": records["train_unet"]["config"]["largest_component"],
                     "spacing": slices["spacing"],

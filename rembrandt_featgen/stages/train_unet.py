@@ -141,8 +141,11 @@ class Config:
         minimum=0.0,
         source="paper 4.1",
     )
-    mirrored_inference: bool = cli.flag(
-        False, "Whether a slice's probabilities are the mean of its own and its left-right mirror image's."
+    mirrored_inference: str = cli.flag(
+        "none",
+        "Mirror images whose probabilities are averaged with a slice's own: its left-right one, or 'both' ways and "
+        "upside down as well, for what has no up and down (--augmentation=unoriented).",
+        choices=tuple(postprocessing.MIRRORS),
     )
     largest_component: bool = cli.flag(False, "Whether only the largest part of a volume's predicted mask is kept.")
 
@@ -176,8 +179,7 @@ def run(config: Config) -> None:
             initial_weights=initial_weights,
             extra=[unet_callbacks.SegmentationImages(stage.logs, shown.images, shown.masks[..., np.newaxis])],
         )
-        predict = inference.runner(unet)
-        predict = postprocessing.mirrored(predict) if config.mirrored_inference else predict
+        predict = postprocessing.mirrored(inference.runner(unet), config.mirrored_inference)
         table = {
             split: scoring.evaluate(
                 predict,

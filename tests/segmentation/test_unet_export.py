@@ -116,7 +116,7 @@ def any_scale():
         tap_model(network, "conv5"),
         preparation=VOLUMES,
         modalities=("flair", "t1"),
-        mirrored=True,
+        mirrors="left_right",
         settings={"largest_component": True},
     )
     return signatures
