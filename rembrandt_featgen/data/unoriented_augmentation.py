@@ -1,4 +1,4 @@
-"""`standard_augmentation` for what has no up and down, such as lesions cut out of their organ: turned and flipped freely.
+"""`standard_augmentation` for what has no up and down, such as lesions cut out: turned and flipped freely.
 
 Half of the slices are flipped left to right, half upside down, and all turned by any angle up to 45 degrees; together
 these reach every orientation. All else is as there.

@@ -85,8 +85,8 @@ def table_1(mode: str | None, ranges: Ranges | None = None) -> str:
     """Parameters of the augmentations, of the paper and of the run.
 
     Args:
-      mode: the run's, one of `AUGMENTATIONS`: "reference" shears vertically, "standard" and "unoriented" have rows for changes
-        of intensity, too, which the paper has not; None for a run without augmentation.
+      mode: the run's, one of `AUGMENTATIONS`: "reference" shears vertically, "standard" and "unoriented" have rows for
+        changes of intensity, too, which the paper has not; None for a run without augmentation.
       ranges: how far each goes; None for those of the mode.
     """
     if mode is not None and ranges is None:
