@@ -12,6 +12,7 @@ README = (ROOT / "README.md").read_text()
 ROOMS = sorted(path.name for path in (ROOT / "rembrandt_featgen").iterdir() if (path / "__init__.py").exists())
 GUIDES = ["README.md", "flags/README.md", "tools/README.md"]
 GUIDES += [f"rembrandt_featgen/{room}/README.md" for room in ROOMS]
+EXAMPLES = ["generation"]  # rooms whose examples need no run of the program, and no more than a second
 
 
 def rows(text, head):
@@ -66,6 +67,16 @@ def test_a_rooms_page_names_every_file_of_the_room(room):
         text += README
     files = [path.stem for path in folder.glob("*.py") if path.name != "__init__.py"]
     assert [name for name in sorted(files) if not re.search(rf"\b{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("room", EXAMPLES)
+def test_examples_print_what_their_comments_say(room, capsys):
+    text = (ROOT / "rembrandt_featgen" / room / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, f"{room}/README.md", "exec"), {})
+        assert capsys.readouterr().out.splitlines() == re.findall(r"^print\(.*\)  # (.*)$", block, re.MULTILINE)
 
 
 def test_flagfiles_are_those_of_the_table():
