@@ -61,6 +61,12 @@ STAGES = {
             inputs=("prepare_slices", "train_unet"),
         ),
         StageInfo(
+            "extract_vectors",
+            "vectors",
+            "a vector for each patient, of the predicted tumour: pooled taps, numbers of shape and intensity",
+            inputs=("prepare_slices", "train_unet"),
+        ),
+        StageInfo(
             "train_generators",
             "generator_{kind}",
             "generators of features, one for each kind of --generators",
@@ -139,11 +145,14 @@ RUN = (
 # A study: cross-validation, in each of whose folds every arm is trained.
 FOLD = ("prepare_slices", "train_unet", "extract_features", "train_generators", "generate_synthetic", "train_arms")
 STUDY = ("make_phantom", "assign_folds", *FOLD, "write_study_report")
+# Stages that are run by themselves, on a run or on a fold of a study.
+ON_REQUEST = ("extract_vectors",)
 # Binaries that run stages, or need none.
 RUNNERS = {
     "pipeline": "all stages of a run",
     "crossvalidate": "a study: all stages of each fold, and its report",
     "selfcheck": "whether a study tells the truth: random labels, planted leaks, a planted signal",
+    "export_features": "features or vectors of a run as a Parquet file, for other programs",
     "predict": "mask and class of a new patient, from exported models alone",
 }
 FOLD_RUNS = "fold_runs"  # of a study: a run for each fold, in a folder of its name

@@ -19,7 +19,7 @@ from rembrandt_featgen.cohort.classes import infer
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features.table_files import listed, repeated, shown
 from rembrandt_featgen.features.table_sources import Source, open_source
-from rembrandt_featgen.features.tables import FeatureTable, in_float32, table_of_arrays
+from rembrandt_featgen.features.tables import FeatureTable, in_float32, table_of_arrays, twins
 
 SAMPLE, SPLIT = "sample", "split"
 DEFAULTS = {"label": "label", "patient": "patient", "group": "group", "site": "site"}  # names of columns
@@ -182,11 +182,11 @@ def summary(read: Imported, where: str) -> list[str]:
         share = read.missing / table.values.size
         columns = int(np.isnan(table.values).any(0).sum())
         lines.append(f"{where}: {read.missing} values are missing ({share:.1%}), in {columns} columns")
-    twins = _twins(table)
-    if twins:
+    pairs = twins(table)
+    if pairs:
         lines.append(
-            f"{where}: {len(twins)} samples have all values of a sample of another group, such as those of "
-            f"{' and '.join(twins[0])}: a patient under two names leaks from training into the test"
+            f"{where}: {len(pairs)} samples have all values of a sample of another group, such as those of "
+            f"{' and '.join(pairs[0])}: a patient under two names leaks from training into the test"
         )
     for why, names in read.left_out.items():
         lines.append(f"{where}: {len(names)} columns are left out, {why}: {listed(names)}")
@@ -247,11 +247,3 @@ def _informative(values, names, where: str) -> tuple[np.ndarray, list[str], dict
         raise InputError(f"{where}: no column of features has two different values; give features that vary")
     left_out = {why: tuple(columns) for why, columns in reasons.items() if columns}
     return values[:, kept], [names[number] for number in kept], left_out
-
-
-def _twins(table: FeatureTable) -> list[tuple[str, str]]:
-    """Patients of samples that are the same in all values, but of different groups."""
-    first: dict[bytes, int] = {}
-    rows = [first.setdefault(values.tobytes(), row) for row, values in enumerate(table.values)]
-    pairs = [(other, row) for row, other in enumerate(rows) if table.groups[other] != table.groups[row]]
-    return [(str(table.patients[one]), str(table.patients[two])) for one, two in pairs]

@@ -173,6 +173,32 @@ def table_of_arrays(
     )
 
 
+def joined(tables: Sequence[FeatureTable]) -> FeatureTable:
+    """The samples of several tables of the same columns and classes, without their covariates; a patient is in one.
+
+    Raises:
+      ValueError: names or classes differ.
+    """
+    first = tables[0]
+    if any((table.names, table.classes) != (first.names, first.classes) for table in tables):
+        raise ValueError("tables of different columns or classes cannot be joined")
+    columns = ("values", "labels", "patients", "groups", "samples")
+    return dataclasses.replace(
+        first,
+        **{name: np.concatenate([getattr(table, name) for table in tables]) for name in columns},
+        sites=None if first.sites is None else np.concatenate([table.sites for table in tables]),
+        covariates={},
+    )
+
+
+def twins(table: FeatureTable) -> list[tuple[str, str]]:
+    """Patients of samples that are the same in all values, but of different groups."""
+    first: dict[bytes, int] = {}
+    rows = [first.setdefault(values.tobytes(), row) for row, values in enumerate(table.values)]
+    pairs = [(other, row) for row, other in enumerate(rows) if table.groups[other] != table.groups[row]]
+    return [(str(table.patients[one]), str(table.patients[two])) for one, two in pairs]
+
+
 def in_float32(values: ArrayLike) -> np.ndarray:
     """Numbers as float32; ValueError for one that is finite and beyond its range."""
     values = np.asarray(values)

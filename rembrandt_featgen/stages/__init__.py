@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterable
 
 from rembrandt_featgen.core import cli
-from rembrandt_featgen.core.registry import PACKAGE, RUN, STUDY
+from rembrandt_featgen.core.registry import ON_REQUEST, PACKAGE, RUN, STUDY
 
 
 def modules(names: Iterable[str] = RUN) -> dict:
@@ -19,7 +19,7 @@ def all_flags() -> set[str]:
     """The flags of all stages: a flagfile may hold any of them, whichever stage reads it."""
     return {
         field.name
-        for module in modules(dict.fromkeys([*RUN, *STUDY, "crossvalidate", "pipeline"])).values()
+        for module in modules(dict.fromkeys([*RUN, *STUDY, *ON_REQUEST, "crossvalidate", "pipeline"])).values()
         for field in dataclasses.fields(module.Config)
     }
 

@@ -11,7 +11,7 @@ def test_every_stage_has_a_module_and_inputs_that_are_stages():
         module = importlib.import_module(stage.module)
         assert callable(module.run)
         assert set(stage.inputs) <= set(registry.STAGES) - {name}
-    assert {*registry.RUN, *registry.STUDY} == set(registry.STAGES)
+    assert {*registry.RUN, *registry.STUDY, *registry.ON_REQUEST} == set(registry.STAGES)
     for name in registry.RUNNERS:
         importlib.import_module(f"{registry.PACKAGE}.{name}")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.features.tables import in_float32, numbered, table_of_arrays
+from rembrandt_featgen.features.tables import in_float32, joined, numbered, table_of_arrays
 
 CLASSES = Classes.of(("a", "b", "c"))
 
@@ -47,6 +47,15 @@ def test_some_rows(rows):
         np.testing.assert_array_equal(getattr(part, name), getattr(table(), name)[numbers])
     np.testing.assert_array_equal(part.covariates["age"], table().covariates["age"][numbers])
     assert (part.names, part.classes, part.signed) == (table().names, CLASSES, True)
+
+
+def test_parts_are_joined_again():
+    whole = joined([table().take(np.array([0, 2])), table().take(np.array([1, 3]))])
+    expected = table().take(np.array([0, 2, 1, 3]))
+    for name in ("values", "labels", "patients", "groups", "sites", "samples"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(expected, name))
+    with pytest.raises(ValueError, match="different columns or classes"):
+        joined([table(), table(names=["a", "b"])])
 
 
 def test_missing_values_are_counted():

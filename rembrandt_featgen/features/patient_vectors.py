@@ -1,0 +1,154 @@
+"""A vector for each patient, of the tumour that the U-Net predicts: pooled taps, or numbers of shape and intensity.
+
+True masks have no part in it: patients whose mask nobody drew get the same vectors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.data.preparation import Geometry, content_box, restore_volume
+from rembrandt_featgen.data.truth import Truth, truths
+from rembrandt_featgen.features import mask_numbers
+from rembrandt_featgen.features.mask_pooling import pool_over_mask, pooled_names, weighted_by_area
+from rembrandt_featgen.segmentation import postprocessing
+from rembrandt_featgen.segmentation.unet import block_output
+
+VECTORS = ("taps", "numbers", "both")
+Runner = Callable[[tf.Tensor], "tuple[tf.Tensor, list[tf.Tensor]]"]
+
+
+class PatientVector(NamedTuple):
+    """What is known of a patient.
+
+    Attributes:
+      patient: id.
+      label: index of the class.
+      numbers: name of a column to value, NaN where missing.
+      empty: whether no tumour is predicted.
+    """
+
+    patient: str
+    label: int
+    numbers: dict[str, float]
+    empty: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How vectors are made.
+
+    Attributes:
+      vectors: one of VECTORS.
+      taps: blocks of the U-Net that are pooled.
+      modalities: names of the slices' first channels, of which intensities are taken.
+      in_mm: whether the spacing is real; else lengths are in voxels.
+      mirrored, largest_component: of the U-Net's inference, see `postprocessing`.
+      batch: slices that are computed at a time.
+    """
+
+    vectors: str
+    taps: tuple[str, ...]
+    modalities: tuple[str, ...]
+    in_mm: bool
+    mirrored: bool = False
+    largest_component: bool = False
+    batch: int = 16
+
+
+def patient_vectors(
+    run: Runner, slices: Path, split: str, *, settings: Settings, start: int = 0
+) -> Iterator[PatientVector]:
+    """The patients of a split, in the order of the store.
+
+    Args:
+      run: of `runner`.
+      slices: folder of the stage prepare_slices.
+      split: train, validation or test.
+      settings: how vectors are made.
+      start: patients that are left out at the beginning.
+    """
+    geometries = list(truths(slices, split))
+    first = sum(len(truth.mask) for truth in geometries[:start])
+    records = pipelines.slices(slices, split, settings.batch, start=first)
+    for truth, images, label in _by_patient(records, geometries[start:]):
+        numbers, empty = _numbers(run, truth, images, settings=settings)
+        yield PatientVector(truth.patient, label, numbers, empty=empty)
+
+
+def _by_patient(records: tf.data.Dataset, geometries: Sequence[Truth]) -> Iterator[tuple[Truth, np.ndarray, int]]:
+    """Each patient with all slices and the label; ValueError where slices and patients do not fit each other."""
+    images: list[np.ndarray] = []
+    batches = iter(records.as_numpy_iterator())
+    labels: list[int] = []
+    for truth in geometries:
+        count = len(truth.mask)
+        while len(images) < count:
+            batch = next(batches, None)
+            if batch is None:
+                raise ValueError("slices and true masks are not of the same volumes")
+            images.extend(batch["image"])
+            labels.extend(batch["label"].tolist())
+        yield truth, np.stack(images[:count]), labels[0]
+        images, labels = images[count:], labels[count:]
+
+
+def runner(unet: tf.keras.Model, settings: Settings) -> Runner:
+    """The trained U-Net as one graph: from slices to the tumour's probability and the maps of all taps, float32."""
+    taps = settings.taps if settings.vectors != "numbers" else ()
+    network = tf.keras.Model(unet.input, [unet.output, *(block_output(unet, tap) for tap in taps)])
+
+    @tf.function(reduce_retracing=True)
+    def run(images):
+        outputs = network(images, training=False)
+        probability, *maps = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+        if settings.mirrored:
+            mirrored = unet(images[:, :, ::-1], training=False)[:, :, ::-1]
+            probability = 0.5 * (probability + mirrored)
+        return probability, [tf.cast(one, tf.float32) for one in maps]
+
+    return run
+
+
+def _numbers(run: Runner, truth: Truth, images: np.ndarray, *, settings: Settings) -> tuple[dict[str, float], bool]:
+    """The columns, and whether no tumour is predicted."""
+    outputs = [run(tf.constant(images[n : n + settings.batch])) for n in range(0, len(images), settings.batch)]
+    probability = tf.concat([one for one, _ in outputs], 0)
+    mask = postprocessing.mask_of(probability.numpy()[..., 0], settings.largest_component)
+    numbers: dict[str, float] = {}
+    if settings.vectors != "taps":
+        numbers |= _described(truth, images, mask, probability=probability, settings=settings)
+    if settings.vectors != "numbers":
+        for number, tap in enumerate(settings.taps):
+            batches = [maps[number] for _, maps in outputs]
+            starts = np.cumsum([0, *map(len, batches)])
+            pooled = [
+                pool_over_mask(maps, tf.constant(mask[start : start + len(maps), ..., np.newaxis]))
+                for start, maps in zip(starts, batches)
+            ]
+            vector = weighted_by_area(np.concatenate(pooled), mask.sum((1, 2)))
+            numbers |= dict(zip(pooled_names(tap, batches[0].shape[-1]), vector.tolist()))
+    return numbers, not mask.any()
+
+
+def _described(
+    truth: Truth, images: np.ndarray, mask: np.ndarray, *, probability: tf.Tensor, settings: Settings
+) -> dict[str, float]:
+    """Shape on the volume's own grid; intensities and place on that of the prepared slices."""
+    geometry = Geometry(*(tf.constant(part, tf.int32) for part in (truth.mask.shape[1:], truth.box, truth.scaled)))
+    restored = restore_volume(probability, geometry).numpy()[..., 0]
+    on_volume = postprocessing.mask_of(restored, settings.largest_component)
+    parts: dict[str, Mapping[str, float]] = {
+        "shape": mask_numbers.shape_numbers(on_volume, truth.spacing if settings.in_mm else np.ones(3)),
+        "location": mask_numbers.location_numbers(mask, content_box(tf.constant(images)).numpy()),
+    }
+    for channel, modality in enumerate(settings.modalities):
+        parts[modality] = mask_numbers.intensity_numbers(images[..., channel], mask)
+    return {f"{part}_{name}": value for part, numbers in parts.items() for name, value in numbers.items()}

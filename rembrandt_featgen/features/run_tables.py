@@ -1,0 +1,70 @@
+"""Features of a finished run as tables: maps of its tap, and vectors of its patients."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.cohort.splits import site_of
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.features import stored_tables, streams
+from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
+
+_BATCH = 64  # features that are read at a time
+
+
+def table_of_run(
+    run_dir: str | Path, stage: str, split: str, *, pooled: bool = False, site_pattern: str = ""
+) -> FeatureTable:
+    """The features of one split, in memory.
+
+    Args:
+      run_dir: of a run, or of a fold of a study.
+      stage: "extract_features" for the maps of all slices, "extract_vectors" for a vector of each patient.
+      split: train, validation or test.
+      pooled: whether maps become vectors, the mean of each channel; they are never all in memory then.
+      site_pattern: as --site_pattern; "" where sites are not known.
+
+    Raises:
+      InputError: the stage is not finished, or its files are damaged.
+    """
+    done = rundir.find(run_dir, stage)
+    classes = Classes.of_record(done.record["classes"])
+    if stage == "extract_vectors":
+        table = stored_tables.load_table(done.folder / f"{split}.parquet", classes)
+    else:
+        table = _of_maps(done.folder, split, classes=classes, pooled=pooled)
+    if not site_pattern:
+        return table
+    sites = np.array([site_of(patient, site_pattern) for patient in table.patients], str)
+    return dataclasses.replace(table, sites=sites)
+
+
+def _of_maps(folder: Path, split: str, *, classes: Classes, pooled: bool) -> FeatureTable:
+    batches = []
+    for batch in streams.features(folder, split, _BATCH).as_numpy_iterator():
+        batches.append({**batch, "feature": batch["feature"].mean((1, 2))} if pooled else batch)
+    if not batches:
+        raise InputError(f"{folder} holds no features of the split {split}; delete it so that its stage is done again")
+    columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    return table_of_arrays(
+        columns["feature"],
+        columns["label"],
+        classes=classes,
+        patients=pipelines.text(columns["patient"]),
+        samples=columns["slice"],
+        names=[f"channel_{number}" for number in range(columns["feature"].shape[-1])],
+        signed=False,  # of all taps, the last layer is a ReLU, or a maximum of what follows one
+    )
+
+
+def flattened(table: FeatureTable) -> FeatureTable:
+    """Maps [n, h, w, c] as vectors [n, h * w * c]; the names are those of channels, with row and column."""
+    height, width, _ = table.shape
+    names = [f"{name}_{row}_{column}" for row in range(height) for column in range(width) for name in table.names]
+    return dataclasses.replace(table, values=table.values.reshape(len(table), -1), names=tuple(names))

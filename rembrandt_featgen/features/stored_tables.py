@@ -1,0 +1,75 @@
+"""Tables of vectors as Parquet files: a row for each sample, which `importing.read_table` and other programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
+
+PATIENT, LABEL, GROUP, SITE, SPLIT, SAMPLE = KEYS = ("patient", "label", "group", "site", "split", "sample")
+
+
+def write_table(path: Path, table: FeatureTable, splits: np.ndarray) -> None:
+    """Writes a file, whole or not at all.
+
+    Args:
+      path: .parquet.
+      table: of vectors; see `run_tables` for maps. Missing values are NaN.
+      splits: [n] str, name of each sample's split.
+
+    Raises:
+      ValueError: the features are maps, or have names that rows need for themselves.
+    """
+    taken = sorted({*KEYS, *table.covariates} & set(table.names))
+    if table.is_map or taken:
+        raise ValueError(f"a table of vectors is needed, none named {', '.join(taken) or 'as a key'}")
+    keys = {
+        PATIENT: table.patients,
+        LABEL: np.array(table.classes.names)[table.labels],
+        GROUP: table.groups,
+        SITE: table.sites,
+        SPLIT: splits,
+        SAMPLE: table.samples,
+        **table.covariates,
+    }
+    columns = {name: pa.array(column) for name, column in keys.items() if column is not None}
+    columns |= {name: pa.array(table.values[:, number]) for number, name in enumerate(table.names)}
+    temporary = path.with_name(f".{path.name}.tmp")
+    pq.write_table(pa.table(columns), temporary)
+    temporary.replace(path)
+
+
+def load_table(path: Path, classes: Classes) -> FeatureTable:
+    """The table of a file of `write_table`, without covariates; no column is left out, however little it says.
+
+    Args:
+      path: of the file.
+      classes: of the run.
+
+    Raises:
+      InputError: the file is missing or damaged.
+    """
+    try:
+        read = pq.ParquetFile(path).read()
+        texts = {name: np.array(read[name].to_pylist(), str) for name in (PATIENT, LABEL, GROUP)}
+        names = [field.name for field in read.schema if field.type == pa.float32()]
+        return table_of_arrays(
+            np.stack([read[name].to_numpy() for name in names], 1),
+            np.array([classes.label(name) for name in texts[LABEL]], np.int64),
+            classes=classes,
+            patients=texts[PATIENT],
+            groups=texts[GROUP],
+            sites=np.array(read[SITE].to_pylist(), str) if SITE in read.column_names else None,
+            samples=read[SAMPLE].to_numpy(),
+            names=names,
+        )
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path} is missing or damaged; delete {path.parent} so that its stage is done again"
+        ) from error

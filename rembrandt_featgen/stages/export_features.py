@@ -1,0 +1,77 @@
+"""Writes the features of a finished run as one Parquet file, which other programs and `--features=FILE` read.
+
+A row is a sample: patient, label, group, site (where --site_pattern says), split and sample, then numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.core import cli, folders
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.features import run_tables, stored_tables, tables
+
+_MOST = 50_000  # columns; Parquet keeps some hundred bytes on each
+
+CHOICES = ("channel_means", "columns", "vectors")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the binary."""
+
+    run_dir: str = cli.flag("", "Folder of a finished run, or of a fold of a study.", required=True)
+    to: str = cli.flag("", "The .parquet file to write.", required=True)
+    what: str = cli.flag(
+        "channel_means",
+        "Of each slice the means of the tap's channels or all its values as columns; or of each patient the vector of "
+        "extract_vectors.",
+        choices=CHOICES,
+    )
+    site_pattern: str = cli.flag(
+        "", "Regular expression whose first group finds the site in a patient's id, such as TCGA_([A-Z]+)_."
+    )
+    overwrite: bool = cli.flag(False, "Whether --to may replace a file.")
+
+
+def run(config: Config) -> None:
+    """Writes --to."""
+    path = Path(config.to)
+    if path.suffix.lower() != ".parquet":
+        raise InputError(f"--to={path} must end in .parquet")
+    if path.exists() and not config.overwrite:
+        raise InputError(f"--to={path} is there already; name another file, or give --overwrite to replace it")
+    folders.make_folder(path.resolve().parent, "--to")
+    stage = "extract_vectors" if config.what == "vectors" else "extract_features"
+    parts = [
+        run_tables.table_of_run(
+            config.run_dir, stage, split, pooled=config.what == "channel_means", site_pattern=config.site_pattern
+        )
+        for split in splits.SPLITS
+    ]
+    names = np.repeat(splits.SPLITS, [len(part) for part in parts])
+    table = tables.joined(parts)
+    if config.what == "columns":
+        if np.prod(table.shape) > _MOST:
+            raise InputError(
+                f"--what=columns: maps {'x'.join(map(str, table.shape))} make {np.prod(table.shape)} columns, and at "
+                f"most {_MOST} are written; take --what=channel_means, or a tap with fewer values"
+            )
+        table = run_tables.flattened(table)
+    stored_tables.write_table(path, table, names)
+    logging.info("%s: %d rows, %d columns of features", path, *table.values.shape)
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

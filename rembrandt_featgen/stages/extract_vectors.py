@@ -1,0 +1,118 @@
+"""Makes a vector for each patient, of the tumour that the trained U-Net predicts.
+
+taps: the mean and the maximum of each channel over the tumour, slices weighted by their area of tumour. numbers: shape,
+intensities and place of the tumour. The features are of all patients; true masks have no part in them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+from tqdm import tqdm
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.data import truth
+from rembrandt_featgen.features import patient_vectors, stored_tables
+from rembrandt_featgen.features.tables import table_of_arrays
+from rembrandt_featgen.nn import tensorboard
+from rembrandt_featgen.segmentation import unet_export
+from rembrandt_featgen.segmentation.unet import TAPS
+from rembrandt_featgen.stages import shared_flags
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = shared_flags.run_dir()
+    precision: str = shared_flags.precision()
+    vectors: str = cli.flag(
+        "both",
+        "What a patient's vector holds: pooled taps, numbers of the mask, or both.",
+        choices=patient_vectors.VECTORS,
+    )
+    vector_taps: tuple[str, ...] = cli.flag(
+        ("conv3", "conv4", "conv5"), f"Blocks that are pooled over the predicted tumour, of {', '.join(TAPS)}."
+    )
+    vector_batch: int = cli.flag(16, "Slices in a batch.", minimum=1)
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/vectors: <split>.parquet, a row for each patient."""
+    taps = cli.some_of("vector_taps", config.vector_taps, TAPS)
+    found = rundir.find_inputs(config.run_dir, "extract_vectors")
+    prepared, trained = found["prepare_slices"], found["train_unet"]
+    with rundir.open_stage(config, "extract_vectors", list(found.values())) as stage:
+        if stage.done:
+            return
+        figures, trained_with = prepared.record["figures"], trained.record["config"]
+        unet = unet_export.restore_unet(
+            trained.folder, config=trained_with, slices=prepared.record, precision=config.precision
+        )
+        settings = patient_vectors.Settings(
+            vectors=config.vectors,
+            taps=taps,
+            modalities=tuple(figures["modalities"]),
+            in_mm=figures["spacing"]["real"],
+            mirrored=trained_with["mirrored_inference"],
+            largest_component=trained_with["largest_component"],
+            batch=config.vector_batch,
+        )
+        classes = Classes.of_record(prepared.record["classes"])
+        network = patient_vectors.runner(unet, settings)
+        counts, columns, empty = {}, 0, 0
+        for split in splits.SPLITS:
+            rows = _rows(network, prepared.folder, split, settings=settings, journal=stage.path / f"{split}.jsonl")
+            names = list(rows[0]["numbers"])
+            table = table_of_arrays(
+                [[row["numbers"][name] for name in names] for row in rows],
+                [row["label"] for row in rows],
+                classes=classes,
+                patients=[row["patient"] for row in rows],
+                names=names,
+            )
+            stored_tables.write_table(stage.path / f"{split}.parquet", table, np.full(len(table), split))
+            counts[split], columns, empty = len(table), len(names), empty + sum(row["empty"] for row in rows)
+        for split in splits.SPLITS:
+            (stage.path / f"{split}.jsonl").unlink()
+        unit = "mm" if settings.in_mm else "voxels"
+        tensorboard.complete(stage, columns=columns, patients=counts, without_predicted_tumour=empty, unit=unit)
+        logging.info("vectors: %d columns, %s; lengths in %s", columns, counts, unit)
+        if empty:
+            logging.warning("vectors: no tumour is predicted in %d patients", empty)
+
+
+def _rows(network, slices: Path, split: str, *, settings: patient_vectors.Settings, journal: Path) -> list[dict]:
+    """What is known of each patient of a split; written line by line, from which a stage that was killed resumes."""
+    lines = journal.read_text().split("\n")[:-1] if journal.exists() else []
+    journal.write_text("".join(f"{line}\n" for line in lines))  # without what follows the last newline
+    rows, total = [json.loads(line) for line in lines], sum(1 for _ in truth.truths(slices, split))
+    if rows:
+        logging.info("vectors of %s: resumed after %d of %d patients", split, len(rows), total)
+    vectors = patient_vectors.patient_vectors(network, slices, split, settings=settings, start=len(rows))
+    with (
+        journal.open("a") as file,
+        tqdm(total=total, initial=len(rows), desc=f"vectors of {split}", unit="patient") as bar,
+    ):
+        for vector in vectors:
+            rows.append(vector._asdict())
+            file.write(f"{json.dumps(rows[-1])}\n")
+            file.flush()
+            bar.update()
+    return rows
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()
