@@ -19,7 +19,8 @@ class Gaussian(Method):
     The covariances between and within patients are pooled over the classes and shrunk, see `shrunk_covariance`. The
     mean of a class is that of its patients' means. Where each patient has one sample there is one covariance; where
     each class has one patient, only that within patients is known and the effect of patients is taken to be 0; one
-    sample of each class gives that sample. A patient with samples of two classes counts as two.
+    sample of each class gives that sample. A patient with samples of two classes counts as two. Unsigned draws are
+    clipped at 0, which raises the mean of what is often 0: it suits vectors that are not sparse.
 
     Attributes:
       samples_per_patient: how many samples that follow each other are of the same new patient, from 1; at most as

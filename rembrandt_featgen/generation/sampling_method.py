@@ -162,17 +162,18 @@ class Method(abc.ABC):
         """
         features, labels = np.asarray(features), np.asarray(labels)
         groups = np.arange(len(features)) if groups is None else np.asarray(groups)
-        if not features.ndim >= 2 or not labels.shape == groups.shape == features.shape[:1] or not len(features):
+        if not features.ndim >= 2 or not labels.shape == groups.shape == features.shape[:1] or not features.size:
             raise ValueError(
-                f"a method needs features [n, ...], labels [n] and groups [n], n from 1, received {features.shape}, "
-                f"{labels.shape} and {groups.shape}"
+                f"a method needs features [n, ...], labels [n] and groups [n], none of them empty, received "
+                f"{features.shape}, {labels.shape} and {groups.shape}"
             )
         if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= num_classes:
             raise ValueError(f"labels must be integers in [0, {num_classes}), received {np.unique(labels)}")
-        if not np.isfinite(features).all():
+        low, high = features.min(), features.max()  # a value that is missing becomes both
+        if not np.isfinite([low, high]).all():
             raise ValueError("features must be finite: missing values are imputed before samples are made of them")
-        if not signed and features.size and features.min() < 0:
-            raise ValueError(f"unsigned features are from 0 on, received {features.min()}; say that they are signed")
+        if not signed and low < 0:
+            raise ValueError(f"unsigned features are from 0 on, received {low}; say that they are signed")
         dtype: type = np.float64 if features.dtype.itemsize > 4 or features.dtype.kind != "f" else np.float32
         real = RealSamples(
             flat=features.astype(dtype, copy=False).reshape(len(features), -1),

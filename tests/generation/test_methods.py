@@ -88,7 +88,7 @@ class NotFrozen(RandomOversampling):
 WRONG = {
     MixesClasses: "not of its class",
     IgnoresSeed: "another seed draws the same",
-    DependsOnMore: "the same seed draws otherwise",
+    DependsOnMore: "draws otherwise",
     ChangesInput: "the input was changed",
     DrawsInfinite: "not finite",
     MovesConstants: "a constant column varies",
