@@ -50,7 +50,7 @@ class Settings:
       taps: blocks of the U-Net that are pooled.
       modalities: names of the slices' first channels, of which intensities are taken.
       in_mm: whether the spacing is real; else lengths are in voxels.
-      mirrored, largest_component: of the U-Net's inference, see `postprocessing`.
+      mirrors, largest_component: of the U-Net's inference, see `postprocessing`.
       batch: slices that are computed at a time.
     """
 
@@ -58,7 +58,7 @@ class Settings:
     taps: tuple[str, ...]
     modalities: tuple[str, ...]
     in_mm: bool
-    mirrored: bool = False
+    mirrors: str = "none"
     largest_component: bool = False
     batch: int = 16
 
@@ -103,15 +103,15 @@ def _by_patient(records: tf.data.Dataset, geometries: Sequence[Truth]) -> Iterat
 def runner(unet: tf.keras.Model, settings: Settings) -> Runner:
     """The trained U-Net as one graph: from slices to the tumour's probability and the maps of all taps, float32."""
     taps = settings.taps if settings.vectors != "numbers" else ()
+    mirrored = postprocessing.mirrored(lambda one: unet(one, training=False), settings.mirrors)
     network = tf.keras.Model(unet.input, [unet.output, *(block_output(unet, tap) for tap in taps)])
 
     @tf.function(reduce_retracing=True)
     def run(images):
         outputs = network(images, training=False)
         probability, *maps = outputs if isinstance(outputs, (list, tuple)) else [outputs]
-        if settings.mirrored:
-            mirrored = unet(images[:, :, ::-1], training=False)[:, :, ::-1]
-            probability = 0.5 * (probability + mirrored)
+        if settings.mirrors != "none":
+            probability = mirrored(images)
         return probability, [tf.cast(one, tf.float32) for one in maps]
 
     return run

@@ -61,7 +61,7 @@ def run(config: Config) -> None:
             taps=taps,
             modalities=tuple(figures["modalities"]),
             in_mm=figures["spacing"]["real"],
-            mirrored=trained_with["mirrored_inference"],
+            mirrors=trained_with["mirrored_inference"],
             largest_component=trained_with["largest_component"],
             batch=config.vector_batch,
         )

@@ -105,15 +105,27 @@ def test_nothing_predicted(slices):
     assert one.numbers["conv2_max_0"] == one.numbers["conv2_mean_0"]
 
 
-@pytest.mark.parametrize(("mirrored", "batch"), [(False, 1), (False, 7), (True, 4)])
-def test_batches_and_a_start_change_nothing(slices, mirrored, batch):
+@pytest.mark.parametrize(("mirrors", "batch"), [("none", 1), ("none", 7), ("both", 4)])
+def test_batches_and_a_start_change_nothing(slices, mirrors, batch):
     """Nor do mirror images, of a network that treats them alike."""
-    settings = dataclasses.replace(SETTINGS, mirrored=mirrored, batch=batch)
+    settings = dataclasses.replace(SETTINGS, mirrors=mirrors, batch=batch)
     whole = list(vectors_of(network(1.0), slices, "train", settings=SETTINGS))
     rest = list(vectors_of(network(1.0), slices, "train", settings=settings, start=2))
     assert [one.patient for one in rest] == [one.patient for one in whole[2:]]
     for one, other in zip(rest, whole[2:]):
         assert one.numbers == pytest.approx(other.numbers, rel=1e-4, abs=1e-5, nan_ok=True)
+
+
+def test_probabilities_are_those_of_the_unets_inference(slices):
+    """A network that takes the left for tumour, and a little more: with mirror images, all is tumour."""
+    image = tf.keras.Input((None, None, 1))
+    left = tf.keras.layers.Lambda(lambda x: tf.sigmoid(17.0 - 0.5 * tf.range(64.0)[:, None] + 0.0 * x))(image)
+    unet = tf.keras.Model(image, left)
+    plain, mirrored = (
+        next(vectors_of(unet, slices, "test", settings=dataclasses.replace(SETTINGS, vectors="numbers", mirrors=one)))
+        for one in ("none", "left_right")
+    )
+    assert mirrored.numbers["shape_volume"] > 1.7 * plain.numbers["shape_volume"]
 
 
 def test_the_largest_part_alone(slices):

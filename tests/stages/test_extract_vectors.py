@@ -29,7 +29,7 @@ def run_dir(prepared, tmp_path_factory):
     (folder / "unet").mkdir()
     tf.keras.utils.set_random_seed(2)
     weights.save(build_unet(1, WIDTH).get_weights(), folder / "unet" / "best.npz")
-    config = {"unet_width": WIDTH, "mirrored_inference": True, "largest_component": False}
+    config = {"unet_width": WIDTH, "mirrored_inference": "left_right", "largest_component": False}
     json_files.write_json(folder / "unet" / "stage.json", {"config": config, "figures": {}, "inputs": {}})
     extract_vectors.run(extract_vectors.Config(str(folder), **CONFIG))
     return folder
