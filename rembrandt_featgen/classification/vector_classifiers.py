@@ -1,0 +1,109 @@
+"""The classifiers of vectors, and training of hundreds of them in one call."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Union
+
+import numpy as np
+from scipy import special
+
+from rembrandt_featgen.classification import neighbours, perceptrons, ridge
+from rembrandt_featgen.classification.vector_problems import Problem
+
+Settings = Union[ridge.RidgeSettings, perceptrons.PerceptronSettings, neighbours.NeighbourSettings]
+
+
+@dataclasses.dataclass(frozen=True)
+class VectorClassifier:
+    """A kind of classifier.
+
+    Attributes:
+      title: for tables.
+      settings: class of its settings, which has defaults.
+      strengths: what tuning tries, from weak to strong regularisation; as many for every kind.
+      fit: (problems, settings, strengths) to arrays of each problem; a result depends on its problem alone.
+      logits: (arrays, features [m, d]) to [m, classes], up to a constant for each row.
+    """
+
+    title: str
+    settings: type
+    strengths: tuple[float, ...]
+    fit: Callable[..., list[dict]]
+    logits: Callable[[Mapping, np.ndarray], np.ndarray]
+
+
+VECTOR_CLASSIFIERS = {
+    "ridge": VectorClassifier(
+        "ridge logistic regression",
+        ridge.RidgeSettings,
+        strengths=(1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
+        fit=ridge.fit,
+        logits=ridge.logits,
+    ),
+    "mlp": VectorClassifier(
+        "network of one hidden layer",
+        perceptrons.PerceptronSettings,
+        strengths=(0.01, 0.1, 1.0, 10.0, 30.0, 100.0),
+        fit=perceptrons.fit,
+        logits=perceptrons.logits,
+    ),
+    "neighbours": VectorClassifier(
+        "nearest neighbours",
+        neighbours.NeighbourSettings,
+        strengths=(1, 3, 7, 15, 31, 63),
+        fit=neighbours.fit,
+        logits=neighbours.logits,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Model:
+    """A trained classifier.
+
+    Attributes:
+      classifier: its name in the table.
+      strength: of its regularisation.
+      arrays: what it consists of, see `fit` of its kind.
+    """
+
+    classifier: str
+    strength: float
+    arrays: Mapping[str, np.ndarray]
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """[m, classes] float64 of features [m, d], prepared as those of the training."""
+        values = VECTOR_CLASSIFIERS[self.classifier].logits(self.arrays, np.asarray(features, np.float64))
+        return special.softmax(values, 1)
+
+
+def train(problems: Sequence[Problem], settings: Settings, *, strength: Sequence[float]) -> list[Model]:
+    """Trains a classifier on each problem, all of the call together; memory is bounded, whatever their number.
+
+    Args:
+      problems: with the same d and number of classes; n may differ.
+      settings: their class says which kind of classifier.
+      strength: of the regularisation of each problem.
+
+    Returns:
+      Models, which depend on their problem alone, not on the others.
+
+    Raises:
+      ValueError: problems differ in d or classes, or there are other numbers of problems and strengths.
+    """
+    name = next(name for name, one in VECTOR_CLASSIFIERS.items() if isinstance(settings, one.settings))
+    shapes = {(problem.features.shape[1], problem.classes) for problem in problems}
+    if len(shapes) > 1 or len(problems) != len(strength):
+        raise ValueError(
+            f"problems of one call share d and classes and have a strength each, received {sorted(shapes)} and "
+            f"{len(strength)} strengths for {len(problems)} problems"
+        )
+    arrays = VECTOR_CLASSIFIERS[name].fit(problems, settings, list(strength))
+    return [Model(name, float(its_strength), its_arrays) for its_strength, its_arrays in zip(strength, arrays)]
+
+
+def probabilities(models: Sequence[Model], features: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """[m, classes] of each model for its features [m, d]."""
+    return [model.probabilities(its_features) for model, its_features in zip(models, features)]
