@@ -19,7 +19,7 @@ class NeighbourSettings:
 
 
 def fit(problems: Sequence[Problem], settings: NeighbourSettings, strengths: Sequence[float]) -> list[dict]:
-    """Keeps the samples; focusing changes nothing, as there is no loss.
+    """Keeps the samples that have a weight; focusing changes nothing, as there is no loss.
 
     Args:
       problems: of any sizes.
@@ -37,6 +37,8 @@ def fit(problems: Sequence[Problem], settings: NeighbourSettings, strengths: Seq
     results = []
     for problem, strength in zip(problems, strengths):
         samples, votes = vector_problems.all_mixed(problem, problem.features)
+        kept = votes.sum(1) > 0
+        samples, votes = samples[kept], votes[kept]
         count = min(int(strength) * (len(samples) // len(problem.features)), len(samples))
         results.append({"samples": samples.astype(np.float32), "votes": votes, "count": np.array(count)})
     return results

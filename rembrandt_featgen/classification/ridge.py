@@ -12,12 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.classification import vector_problems
+from rembrandt_featgen.classification import softmax_losses, vector_problems
 from rembrandt_featgen.classification.vector_problems import Problem
 
 _CHUNK_BYTES = 128 * 2**20
 _HALVINGS = 40  # of a step that does not lower the loss
-_TINY = 1e-12  # added to the diagonal of Hessians, and below probabilities: changes the steps, not where they end
+_TINY = 1e-12  # added to the diagonal of Hessians: changes the steps, not where they end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,22 +126,16 @@ def _solve(rows, targets, strengths, *, focusing, basis, tolerance, iterations):
     penalty = strengths[:, None] * tf.concat([[0.0], tf.ones([width - 1], tf.float64)], 0)  # [p, 1 + r]
     focusing = focusing[:, None, None]
 
+    def log_probabilities(values):
+        return tf.nn.log_softmax(tf.matmul(tf.matmul(rows, values), basis, transpose_b=True))
+
     def objective(values):
-        log_p = tf.nn.log_softmax(tf.matmul(tf.matmul(rows, values), basis, transpose_b=True))
-        losses = tf.reduce_sum(targets * _others(log_p) ** focusing * -log_p, [1, 2])
-        return losses + 0.5 * tf.reduce_sum(penalty[..., None] * values**2, [1, 2])
+        losses = softmax_losses.losses(log_probabilities(values), targets, focusing)
+        return tf.reduce_sum(losses, [1, 2]) + 0.5 * tf.reduce_sum(penalty[..., None] * values**2, [1, 2])
 
-    def gradient(values):
-        """The gradient, and what the curvature is made of: probabilities and weights of samples."""
-        log_p = tf.nn.log_softmax(tf.matmul(tf.matmul(rows, values), basis, transpose_b=True))
-        p, others = tf.exp(log_p), _others(log_p)
-        slopes = targets * (focusing * others ** (focusing - 1.0) * p * log_p - others**focusing)  # p dloss/dp
-        by_logit = slopes - p * tf.reduce_sum(slopes, 2, keepdims=True)
-        found = tf.matmul(rows, tf.matmul(by_logit, basis), transpose_a=True) + penalty[..., None] * values
-        return found, p, tf.reduce_sum(targets * others**focusing, 2)
-
-    def curvature(p, weights):
+    def curvature(log_p):
         """Hessians of the cross-entropy [p, outputs (1 + r), outputs (1 + r)], samples weighed as the loss weighs."""
+        p, weights = tf.exp(log_p), softmax_losses.curvature_weights(log_p, targets, focusing)
         centred = basis[None, None] - tf.matmul(p, basis)[:, :, None]  # [p, n, classes, outputs]
         inner = tf.einsum("pnk,pnko,pnkq->pnoq", weights[..., None] * p, centred, centred)
         blocks = tf.einsum("pni,pnoq,pnj->poiqj", rows, inner, rows, optimize="optimal")
@@ -162,18 +156,15 @@ def _solve(rows, targets, strengths, *, focusing, basis, tolerance, iterations):
     values = tf.zeros([problems, width, outputs], tf.float64)
     for _ in tf.range(iterations):
         tf.autograph.experimental.set_loop_options(shape_invariants=[(values, tf.TensorShape([None] * 3))])
-        slopes, p, weights = gradient(values)
+        log_p = log_probabilities(values)
+        by_output = tf.matmul(softmax_losses.gradients(log_p, targets, focusing), basis)
+        slopes = tf.matmul(rows, by_output, transpose_a=True) + penalty[..., None] * values
         open_still = tf.reduce_max(tf.abs(slopes), [1, 2]) > tolerance
         if not tf.reduce_any(open_still):
             break
-        factors = tf.linalg.cholesky(curvature(p, weights))
+        factors = tf.linalg.cholesky(curvature(log_p))
         flat = tf.reshape(tf.transpose(slopes, [0, 2, 1]), [problems, outputs * width, 1])
         step = tf.reshape(tf.linalg.cholesky_solve(factors, flat), [problems, outputs, width])
         step = tf.where(open_still[:, None, None], tf.transpose(step, [0, 2, 1]), 0.0)
         values = lowered(values, step, before=objective(values), slope=tf.reduce_sum(step * slopes, [1, 2]))
     return values
-
-
-def _others(log_p):
-    """1 - p, at least so much that it has a power."""
-    return tf.maximum(-tf.math.expm1(log_p), _TINY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Union
 
 import numpy as np
@@ -31,7 +31,7 @@ class VectorClassifier:
     settings: type
     strengths: tuple[float, ...]
     fit: Callable[..., list[dict]]
-    logits: Callable[[Mapping, np.ndarray], np.ndarray]
+    logits: Callable[[dict, np.ndarray], np.ndarray]
 
 
 VECTOR_CLASSIFIERS = {
@@ -45,7 +45,7 @@ VECTOR_CLASSIFIERS = {
     "mlp": VectorClassifier(
         "network of one hidden layer",
         perceptrons.PerceptronSettings,
-        strengths=(0.01, 0.1, 1.0, 10.0, 30.0, 100.0),
+        strengths=(0.1, 1.0, 3.0, 10.0, 30.0, 100.0),
         fit=perceptrons.fit,
         logits=perceptrons.logits,
     ),
@@ -71,7 +71,7 @@ class Model:
 
     classifier: str
     strength: float
-    arrays: Mapping[str, np.ndarray]
+    arrays: dict[str, np.ndarray]
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """[m, classes] float64 of features [m, d], prepared as those of the training."""

@@ -62,6 +62,11 @@ class Problem:
         targets[np.arange(len(self.labels)), self.labels] = weights / weights.mean()
         return targets
 
+    def shares(self) -> np.ndarray:
+        """[classes] float64 of the weight of all samples, with one sample more of each class: none is 0."""
+        weights = self.targets().sum(0) + 1.0
+        return weights / weights.sum()
+
 
 def class_basis(classes: int) -> np.ndarray:
     """[classes, outputs] float64 that makes logits of all classes of a network's outputs.
