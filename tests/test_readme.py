@@ -12,7 +12,8 @@ README = (ROOT / "README.md").read_text()
 ROOMS = sorted(path.name for path in (ROOT / "rembrandt_featgen").iterdir() if (path / "__init__.py").exists())
 GUIDES = ["README.md", "flags/README.md", "tools/README.md"]
 GUIDES += [f"rembrandt_featgen/{room}/README.md" for room in ROOMS]
-EXAMPLES = ["features", "generation"]  # rooms whose examples need no run of the program, and no more than a second
+# Rooms whose examples need no run of the program, and no more than a second or two.
+EXAMPLES = ["features", "generation", "classification"]
 
 
 def rows(text, head):
