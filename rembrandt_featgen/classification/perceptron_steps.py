@@ -63,7 +63,7 @@ class Network:
             rate=floats([]),
         )
         signature = [integers([None, None, None]), floats([None, 2, None]), integers([]), chunk]
-        self.epoch = tf.function(self._epoch, signature)
+        self.epoch = tf.function(self._all_steps, signature)
 
     def reset(self, initial):
         """Takes the initial weights of each problem, and sets the optimizer to its start."""
@@ -83,7 +83,7 @@ class Network:
             for hidden_kernel, hidden_bias, kernel, bias in zip(hidden_kernels, hidden_biases, kernels, biases)
         ]
 
-    def _epoch(self, rows, shares, done, chunk):
+    def _all_steps(self, rows, shares, done, chunk):
         """Does all steps of an epoch.
 
         Args:
