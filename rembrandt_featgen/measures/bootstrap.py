@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,8 @@ from scipy import stats
 
 from rembrandt_featgen.measures import classification
 from rembrandt_featgen.measures.out_of_fold import OutOfFold
+
+_BLOCK = 2**18  # counts of resampled samples that are held at once; measures need some ten times as many numbers
 
 
 class Estimate(NamedTuple):
@@ -59,7 +61,7 @@ def bootstrap_arms(
     Percentile intervals are a little short for few patients: with 60, simulations covered the truth in 93% of cases.
 
     Args:
-      labels: [samples] in {0, 1}, the same for all samples of a patient.
+      labels: [samples] in [0, classes), the same for all samples of a patient.
       arms: name to predictions of these samples, in this order; arms may differ in runs.
       reference: the arm that the others are compared with; None compares nothing.
       draws: number of resamples.
@@ -79,19 +81,14 @@ def bootstrap_arms(
     _, first, where = np.unique(
         np.arange(len(labels)) if patients is None else patients, return_index=True, return_inverse=True
     )
-    drawn = np.ones((1 + draws, len(first)), np.int64)  # the first row is the cohort itself
+    # The first row is the cohort itself.
+    drawn = np.ones((1 + draws, len(first)), np.min_scalar_type(len(first)))
     classes = labels[first]
     for label in np.unique(classes):
-        members = classes == label
-        drawn[1:, members] = multiplicities(generator, int(members.sum()), draws)
-    counts = drawn[:, where]  # [1 + draws, samples]
-    values: dict[str, dict[str, np.ndarray]] = {}
-    for name, arm in arms.items():
-        probabilities, thresholds = arm.checked(len(labels), name)
-        runs = [
-            classification.weighted_measures(labels, p, counts, threshold=t) for p, t in zip(probabilities, thresholds)
-        ]
-        values[name] = {measure: np.mean([run[measure] for run in runs], axis=0) for measure in runs[0]}
+        members = np.flatnonzero(classes == label)
+        for rows in _blocks(1, 1 + draws, len(members)):
+            drawn[rows, members] = multiplicities(generator, len(members), rows.stop - rows.start)
+    values = {name: _resampled(labels, arm.checked(len(labels), name), drawn, where) for name, arm in arms.items()}
     spread = bool(min(np.sum(classes == label) for label in np.unique(classes)) >= 2)
     others = [] if reference is None else [arm for arm in values if arm != reference]
     base = {} if reference is None else values[reference]
@@ -104,6 +101,32 @@ def bootstrap_arms(
 def multiplicities(generator: np.random.Generator, n: int, draws: int) -> np.ndarray:
     """How often each of n is drawn in n draws with replacement: [draws, n]."""
     return generator.multinomial(n, np.full(n, 1.0 / n), draws)
+
+
+def _blocks(start: int, stop: int, width: int) -> Iterator[slice]:
+    """Slices that cut rows of that width into blocks, so that thousands of samples do not fill the memory."""
+    step = max(1, _BLOCK // max(width, 1))
+    for first in range(start, stop, step):
+        yield slice(first, min(first + step, stop))
+
+
+def _resampled(
+    labels: np.ndarray, arm: tuple[np.ndarray, np.ndarray], drawn: np.ndarray, where: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Each measure of an arm, mean over its runs, in each resample: [resamples].
+
+    Args:
+      labels: [samples].
+      arm: `OutOfFold.checked`.
+      drawn: [resamples, patients] how often each patient is in it.
+      where: [samples] index of its patient.
+    """
+    parts = []
+    for rows in _blocks(0, len(drawn), len(labels)):
+        counts = drawn[rows][:, where].astype(np.float64)
+        runs = [classification.weighted_measures(labels, p, counts, thresholds=t) for p, t in zip(*arm)]
+        parts.append({measure: np.mean([run[measure] for run in runs], axis=0) for measure in runs[0]})
+    return {measure: np.concatenate([part[measure] for part in parts]) for measure in parts[0]}
 
 
 def _estimate(values: np.ndarray, spread: bool) -> Estimate:

@@ -1,16 +1,14 @@
-"""Measures of a classifier of two classes: label 1 is the positive class, label 0 the negative one."""
+"""Measures of a classifier of two or more classes from its probabilities; of two, label 1 is the positive one."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-THRESHOLD = 0.5
+from rembrandt_featgen.measures import calibration, decisions
+
 SPECIFICITY = 0.8  # at which the sensitivity is read off
-BINS = 10  # of the expected calibration error
-MEASURES = (
+MEASURES = (  # of two classes
     "sensitivity",
     "specificity",
     "accuracy",
@@ -20,47 +18,60 @@ MEASURES = (
     "auprc",
     "sensitivity_at_specificity",
     "brier",
+    "log_loss",
     "ece",
 )
+OF_CLASSES = ("accuracy", "balanced_accuracy", "mcc", "auroc", "auprc", "brier", "log_loss", "ece")  # of more than two
+OF_EACH = ("recall", "auroc", "auprc")  # of each of more than two, see `of_class`
 
 
-class Reliability(NamedTuple):
-    """A reliability diagram, bin by bin; a bin without samples has NaN, NaN and 0."""
+def of_class(measure: str, label: int) -> str:
+    """Key of a measure of one class among more than two, such as "recall_2"."""
+    return f"{measure}_{label}"
 
-    probability: np.ndarray  # [bins] mean probability of the positive class
-    observed: np.ndarray  # [bins] share of the positive class
-    samples: np.ndarray  # [bins] how many
+
+def names(num_classes: int) -> tuple[str, ...]:
+    """Keys of `measures` for that many classes."""
+    if num_classes == 2:
+        return MEASURES
+    return (*OF_CLASSES, *(of_class(measure, label) for measure in OF_EACH for label in range(num_classes)))
 
 
 def measures(
     labels: np.ndarray,
     probabilities: np.ndarray,
-    threshold: float | np.ndarray = THRESHOLD,
+    thresholds: np.ndarray | None = None,
     specificity: float = SPECIFICITY,
 ) -> dict[str, float]:
     """Every measure that the report shows.
 
     Args:
-      labels: [n] in {0, 1}.
-      probabilities: [n] in [0, 1], of the positive class.
-      threshold: above it a sample is predicted positive; a scalar, or [n] where samples were predicted by models
-        (folds) that chose different ones. The measures after mcc do not depend on it.
+      labels: [n] in [0, classes).
+      probabilities: [n, classes] in [0, 1], whose rows sum to 1.
+      thresholds: by which `decisions.decide` decides: [classes], or [n, classes]; None for the most probable class.
+        Accuracies and mcc alone depend on them.
       specificity: in [0, 1], for sensitivity_at_specificity.
 
     Returns:
-      `MEASURES` to values, NaN where a measure is not defined, as AUROC is for one class alone:
+      `names` to values, NaN where a measure is not defined, as AUROC is where a class is missing. Of two classes:
       sensitivity (accuracy of the positive class), specificity (of the negative class), accuracy, balanced_accuracy,
       mcc; auroc; auprc, the average precision sum_t (recall_t - recall_t-1) precision_t, whose chance level is the
       share of positive samples; sensitivity_at_specificity, the largest sensitivity over the thresholds with at least
-      that specificity; brier, the mean squared error of the probability; ece, the expected calibration error over 10
-      bins of equal width, |mean probability - share of positive samples| weighted by the samples in the bin (Guo et
-      al. 2017, "On calibration of modern neural networks"; with few samples it is far above 0 by chance alone).
+      that specificity; brier, the mean squared error of the positive class's probability; log_loss, the mean of
+      -log p of the true class, p at least 2.2e-16; ece, the expected calibration error over 10 bins of equal width,
+      |mean probability - share of positive samples| weighted by the samples in the bin (Guo et al. 2017, "On
+      calibration of modern neural networks"; with few samples it is far above 0 by chance alone).
+
+      Of more classes: recall, auroc and auprc of each against all others (keys of `of_class`), and their means over
+      classes balanced_accuracy, auroc and auprc; accuracy; mcc by Gorodkin 2004, "Comparing two K-category assignments
+      by a K-category correlation coefficient"; brier as Brier 1950 has it, the squared error summed over classes (0 to
+      2; for two classes it would be twice the one above); log_loss; ece of the most probable class.
 
     Raises:
-      ValueError: a probability is NaN or outside [0, 1].
+      ValueError: probabilities are none, or a label is none of the classes.
     """
     counts = np.ones((1, len(np.asarray(labels))))
-    values = weighted_measures(labels, probabilities, counts, threshold=threshold, specificity=specificity)
+    values = weighted_measures(labels, probabilities, counts, thresholds=thresholds, specificity=specificity)
     return {name: float(value[0]) for name, value in values.items()}
 
 
@@ -69,130 +80,91 @@ def weighted_measures(
     probabilities: np.ndarray,
     counts: np.ndarray,
     *,
-    threshold: float | np.ndarray = THRESHOLD,
+    thresholds: np.ndarray | None = None,
     specificity: float = SPECIFICITY,
 ) -> dict[str, np.ndarray]:
     """`measures` of many resamples at once, each given by how often it holds every sample.
 
     Args:
-      labels, probabilities, threshold, specificity: as for `measures`.
-      counts: [resamples, n] whole numbers >= 0.
+      labels, probabilities, thresholds, specificity: as for `measures`.
+      counts: [resamples, n] whole numbers >= 0; some ten times as much memory is needed for a while.
 
     Returns:
-      `MEASURES` to [resamples].
+      `names` to [resamples].
 
     Raises:
       ValueError: as `measures`.
     """
-    positive, p = np.asarray(labels) == 1, np.asarray(probabilities, np.float64)
-    if not p.size:
-        return {name: np.full(len(counts), np.nan) for name in MEASURES}
-    if not (p.min() >= 0.0 and p.max() <= 1.0):
-        raise ValueError(
-            f"probabilities run from {p.min()} to {p.max()}; give finite ones in [0, 1], as a sigmoid makes them"
-        )
-    predicted = p > threshold
-    # All plain sums in one product: counts [resamples, n] x terms [n, 4 + bins].
-    terms = np.zeros((p.size, 4 + BINS))
-    terms[:, 0], terms[:, 1], terms[:, 2] = positive, predicted, positive & predicted
-    error = p - positive
-    terms[:, 3] = error * error
-    terms[np.arange(p.size), 4 + _bins(p, BINS)] = error
-    sums = np.asarray(counts, np.float64) @ terms
-    positives, called, hit, squared = sums[:, :4].T
-    # At each distinct score as threshold, from the highest down: samples above it, and positive ones among them.
-    order = np.argsort(-p, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(p[order])), p.size - 1)
-    ordered = np.asarray(counts, np.float64)[:, order]
-    above = ordered.cumsum(axis=1)[:, ends]
-    hits = (ordered * positive[order]).cumsum(axis=1)[:, ends]
-    alarms = above - hits
-    new_hits, new_alarms = hits.copy(), alarms.copy()
-    new_hits[:, 1:] -= hits[:, :-1]
-    new_alarms[:, 1:] -= alarms[:, :-1]
-    n = above[:, -1]
-    negatives = n - positives
+    y, p = _checked(labels, probabilities)
+    counts = np.asarray(counts, np.float64)
+    num_classes = p.shape[1]
+    if not len(p):
+        return {name: np.full(len(counts), np.nan) for name in names(num_classes)}
+    predicted = decisions.decide(p, thresholds)
+    squares = np.square(p - np.eye(num_classes)[y])
+    diagram = calibration.of_samples(y, p)
+    # All plain sums in one product: counts [resamples, n] x terms [n, classes^2 + 2 + bins].
+    cells, rows = num_classes**2, np.arange(len(p))
+    terms = np.zeros((len(p), cells + 2 + calibration.BINS))
+    terms[rows, y * num_classes + predicted] = 1.0
+    terms[:, cells] = squares[:, 1] if num_classes == 2 else squares.sum(axis=1)
+    terms[:, cells + 1] = -np.log(np.maximum(p[rows, y], np.finfo(np.float64).eps))
+    terms[rows, cells + 2 + diagram.bins] = diagram.probability - diagram.observed
+    sums = counts @ terms
+    confusion = sums[:, :cells].reshape(-1, num_classes, num_classes)  # true class, predicted class
+    n, right = confusion.sum(axis=(1, 2)), np.diagonal(confusion, axis1=1, axis2=2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        both = positives * negatives
-        both = np.where(both > 0, both, np.nan)
-        sensitivity, right_negative = hit / positives, (negatives - called + hit) / negatives
-        spread = called * (n - called)
-        mcc = np.where(spread > 0, (n * hit - positives * called) / np.sqrt(both * spread), 0.0 * both)
-        allowed = (negatives[:, None] - alarms) / negatives[:, None] >= specificity
-        return {
-            "sensitivity": sensitivity,
-            "specificity": right_negative,
-            "accuracy": (negatives - called + 2.0 * hit) / n,
-            "balanced_accuracy": (sensitivity + right_negative) / 2.0,
-            "mcc": mcc,
-            "auroc": (new_alarms * (hits - new_hits / 2.0)).sum(axis=1) / both,
-            "auprc": (new_hits * hits / np.maximum(above, 1.0)).sum(axis=1) / positives,
-            "sensitivity_at_specificity": (hits * allowed).max(axis=1) * negatives / both,
-            "brier": squared / n,
-            "ece": np.abs(sums[:, 4:]).sum(axis=1) / n,
+        recalls = right / confusion.sum(axis=2)
+        ranked = {
+            label: _ranked(y == label, p[:, label], counts, specificity) for label in _ranked_classes(num_classes)
         }
-
-
-def reliability(labels: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> Reliability:
-    """Reliability diagram over bins of equal width; a probability on an edge belongs to the bin below.
-
-    Args:
-      labels: [n] in {0, 1}.
-      probabilities: [n] in [0, 1], of the positive class.
-      bins: how many.
-
-    Returns:
-      `Reliability`; the mean of |probability - observed|, weighted by samples, is `measures`' ece.
-    """
-    p = np.asarray(probabilities, np.float64)
-    where = _bins(p, bins)
-    count = np.bincount(where, minlength=bins)
-    with np.errstate(invalid="ignore"):
-        mean, observed = (np.bincount(where, x, minlength=bins) / count for x in (p, np.asarray(labels) == 1))
-    return Reliability(mean, observed, count)
-
-
-def choose_threshold(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """The threshold of greatest balanced accuracy, for predictions of patients who are not the test's.
-
-    Args:
-      labels: [patients] in {0, 1}.
-      probabilities: [patients] in [0, 1], of the positive class.
-
-    Returns:
-      0.5 or a midpoint between neighbouring scores; of equally good ones the nearest to 0.5, the lower at equal
-      distance; 0.5 when a class is missing.
-    """
-    positive, p = np.asarray(labels) == 1, np.asarray(probabilities, np.float64)
-    above, below = np.sort(p[positive]), np.sort(p[~positive])
-    if not (len(above) and len(below)):
-        return THRESHOLD
-    scores = np.unique(p)
-    candidates = np.append(scores[:-1] + np.diff(scores) / 2.0, THRESHOLD)
-    hits = len(above) - np.searchsorted(above, candidates, side="right")
-    # Balanced accuracy times 2 x positives x negatives: whole numbers, so that ties are ties.
-    value = hits * len(below) + np.searchsorted(below, candidates, side="right") * len(above)
-    best = np.sort(candidates[value == value.max()])
-    return float(best[np.argmin(np.abs(best - THRESHOLD))])
+        auroc, auprc = (np.mean([row[i] for row in ranked.values()], axis=0) for i in (0, 1))
+        common = {
+            "accuracy": right.sum(axis=1) / n,
+            "balanced_accuracy": recalls.mean(axis=1),
+            "mcc": _correlation(confusion),
+            "auroc": auroc,
+            "auprc": auprc,
+            "brier": sums[:, cells] / n,
+            "log_loss": sums[:, cells + 1] / n,
+            "ece": np.abs(sums[:, cells + 2 :]).sum(axis=1) / n,
+        }
+    if num_classes == 2:
+        of_two = {
+            "sensitivity": recalls[:, 1],
+            "specificity": recalls[:, 0],
+            "sensitivity_at_specificity": ranked[1][2],
+        }
+        return {name: {**common, **of_two}[name] for name in MEASURES}
+    each = {of_class("recall", label): recalls[:, label] for label in ranked}
+    for i, measure in enumerate(("auroc", "auprc")):
+        each |= {of_class(measure, label): row[i] for label, row in ranked.items()}
+    return {**common, **each}
 
 
 def by_patient(
     patients: ArrayLike, labels: ArrayLike, probabilities: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gathers slices into patients: a patient's log-odds are the mean of the log-odds of the patient's slices.
+    """Gathers slices into patients, by the geometric mean of the probabilities of each class, made to sum to 1.
+
+    Of two classes these are the patient's mean log-odds.
 
     Args:
       patients: [n] ids.
-      labels: [n] in {0, 1}, the same for all slices of a patient.
-      probabilities: [n] in [0, 1], of the positive class.
+      labels: [n] in [0, classes), the same for all slices of a patient.
+      probabilities: [n, classes] in [0, 1].
 
     Returns:
-      Sorted ids, labels and probabilities, each [patients].
+      Sorted ids [patients], labels [patients] and probabilities [patients, classes].
     """
-    ids, first, where = np.unique(np.asarray(patients), return_index=True, return_inverse=True)
+    ids, first, where = np.unique(np.asarray(patients).astype(str), return_index=True, return_inverse=True)
     clipped = np.clip(np.asarray(probabilities).astype(np.float64), 1e-6, 1.0 - 1e-6)
-    log_odds = np.bincount(where, np.log(clipped / (1.0 - clipped))) / np.bincount(where)
-    return ids, np.asarray(labels)[first], 1.0 / (1.0 + np.exp(-log_odds))
+    slices = np.bincount(where)
+    if clipped.shape[1] == 2:
+        log_odds = np.bincount(where, np.log(clipped[:, 1] / (1.0 - clipped[:, 1]))) / slices
+        return ids, np.asarray(labels)[first], decisions.two_columns(1.0 / (1.0 + np.exp(-log_odds)))
+    mean = np.exp(np.stack([np.bincount(where, np.log(column)) / slices for column in clipped.T], axis=1))
+    return ids, np.asarray(labels)[first], mean / mean.sum(axis=1, keepdims=True)
 
 
 def patient_log_loss(patients: ArrayLike, labels: ArrayLike, probabilities: ArrayLike) -> float:
@@ -206,10 +178,62 @@ def patient_log_loss(patients: ArrayLike, labels: ArrayLike, probabilities: Arra
       patients, labels, probabilities: as for `by_patient`.
     """
     _, truth, p = by_patient(patients, labels, probabilities)
-    losses = -np.log(np.where(truth == 1, p, 1.0 - p))
+    truth = truth.astype(np.int64)
+    losses = -np.log(p[np.arange(len(p)), truth])
     return float(np.mean([losses[truth == label].mean() for label in np.unique(truth)]))
 
 
-def _bins(p: np.ndarray, bins: int) -> np.ndarray:
-    """Index of the bin (i / bins, (i + 1) / bins] of each probability; 0 belongs to the first."""
-    return np.searchsorted(np.arange(1, bins) / bins, p)
+def _checked(labels, probabilities) -> tuple[np.ndarray, np.ndarray]:
+    """Labels [n] int64 and probabilities [n, classes] float64."""
+    y, p = np.asarray(labels).astype(np.int64), np.asarray(probabilities, np.float64)
+    if p.ndim != 2 or p.shape[1] < 2 or y.shape != p.shape[:1]:
+        raise ValueError(f"probabilities have shape {p.shape}; give [{len(y)}, classes] for {len(y)} labels")
+    if not p.size:
+        return y, p
+    if not (p.min() >= 0.0 and p.max() <= 1.0 + 1e-6 and np.abs(p.sum(axis=1) - 1.0).max() <= 1e-3):
+        raise ValueError(
+            f"probabilities run from {p.min()} to {p.max()}, and sum to {p.sum(axis=1).min()} at least; give finite "
+            "ones in [0, 1] that sum to 1, as a softmax makes them"
+        )
+    if y.min() < 0 or y.max() >= p.shape[1]:
+        raise ValueError(f"labels run from {y.min()} to {y.max()}, with probabilities of {p.shape[1]} classes")
+    return y, p
+
+
+def _ranked_classes(num_classes: int) -> tuple[int, ...]:
+    """Classes that are held against all others: of two, one says it all."""
+    return (1,) if num_classes == 2 else tuple(range(num_classes))
+
+
+def _ranked(
+    positive: np.ndarray, p: np.ndarray, counts: np.ndarray, specificity: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """AUROC, average precision and sensitivity at a specificity of one class, each [resamples]."""
+    # At each distinct score as threshold, from the highest down: samples above it, and positive ones among them.
+    order = np.argsort(-p, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(p[order])), p.size - 1)
+    ordered = counts[:, order]
+    above = ordered.cumsum(axis=1)[:, ends]
+    hits = (ordered * positive[order]).cumsum(axis=1)[:, ends]
+    alarms = above - hits
+    new_hits, new_alarms = hits.copy(), alarms.copy()
+    new_hits[:, 1:] -= hits[:, :-1]
+    new_alarms[:, 1:] -= alarms[:, :-1]
+    positives, negatives = hits[:, -1], alarms[:, -1]
+    both = np.where(positives * negatives > 0, positives * negatives, np.nan)
+    allowed = (negatives[:, None] - alarms) / negatives[:, None] >= specificity
+    return (
+        (new_alarms * (hits - new_hits / 2.0)).sum(axis=1) / both,
+        (new_hits * hits / np.maximum(above, 1.0)).sum(axis=1) / positives,
+        (hits * allowed).max(axis=1) * negatives / both,
+    )
+
+
+def _correlation(confusion: np.ndarray) -> np.ndarray:
+    """Matthews' correlation [resamples] of confusion [resamples, true, predicted]; 0 where all are called the same."""
+    n, right = confusion.sum(axis=(1, 2)), np.trace(confusion, axis1=1, axis2=2)
+    true, called = confusion.sum(axis=2), confusion.sum(axis=1)
+    of_true, of_called = (n**2 - np.square(sizes).sum(axis=1) for sizes in (true, called))
+    undefined = np.where(of_true > 0, of_true, np.nan)
+    product = n * right - (true * called).sum(axis=1)
+    return np.where(of_called > 0, product / np.sqrt(undefined * of_called), 0.0 * undefined)

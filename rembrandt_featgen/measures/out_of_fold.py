@@ -12,22 +12,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rembrandt_featgen.measures import classification
+from rembrandt_featgen.measures import decisions
 
 
 class OutOfFold(NamedTuple):
     """Out-of-fold predictions of one arm.
 
     Attributes:
-      probabilities: [runs, patients] in [0, 1], of the positive class.
-      threshold: scalar, or [runs, patients]: that of the patient's fold.
+      probabilities: [runs, patients, classes] in [0, 1].
+      thresholds: by which `decisions.decide` decides, [classes], or [runs, patients, classes]: those of the patient's
+        fold; None for the most probable class.
     """
 
     probabilities: np.ndarray
-    threshold: float | np.ndarray = classification.THRESHOLD
+    thresholds: np.ndarray | None = None
 
     def checked(self, patients: int, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities and thresholds, both [runs, patients].
+        """Probabilities and thresholds, both [runs, patients, classes].
 
         Args:
           patients: how many there should be.
@@ -37,27 +38,27 @@ class OutOfFold(NamedTuple):
           ValueError: the arrays do not fit that number of patients, or are not finite.
         """
         probabilities = np.asarray(self.probabilities, np.float64)
-        if probabilities.ndim != 2 or probabilities.shape[1] != patients or not len(probabilities):
+        if probabilities.ndim != 3 or probabilities.shape[1] != patients or not len(probabilities):
             raise ValueError(
                 f"probabilities of {name} have shape {probabilities.shape}; with {patients} labels give "
-                f"[runs, {patients}]"
+                f"[runs, {patients}, classes]"
             )
-        threshold = np.asarray(self.threshold, np.float64)
-        if threshold.shape not in ((), probabilities.shape):
+        num_classes = probabilities.shape[2]
+        thresholds = decisions.even(num_classes) if self.thresholds is None else np.asarray(self.thresholds, float)
+        if thresholds.shape not in ((num_classes,), probabilities.shape):
             raise ValueError(
-                f"threshold of {name} has shape {threshold.shape}; give a scalar or one for each of "
-                f"{probabilities.shape}"
+                f"thresholds of {name} have shape {thresholds.shape}; give one for each of {num_classes} classes, or "
+                f"for each of {probabilities.shape}"
             )
-        if not (np.isfinite(probabilities).all() and np.isfinite(threshold).all()):
+        if not (np.isfinite(probabilities).all() and np.isfinite(thresholds).all()):
             raise ValueError(f"scores of {name} are not all finite; every run must predict every patient once")
-        return probabilities, np.broadcast_to(threshold, probabilities.shape)
+        return probabilities, np.broadcast_to(thresholds, probabilities.shape)
 
     def correct(self, labels: np.ndarray, name: str) -> np.ndarray:
         """Whether each run predicted the class of each patient: [runs, patients] bool.
 
         Args:
-          labels: [patients] in {0, 1}.
+          labels: [patients] in [0, classes).
           name: of the arm, for messages.
         """
-        probabilities, thresholds = self.checked(len(labels), name)
-        return (probabilities > thresholds) == (labels == 1)
+        return decisions.decide(*self.checked(len(labels), name)) == labels

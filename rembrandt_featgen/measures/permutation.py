@@ -28,7 +28,7 @@ def paired_permutation(
     mean balanced accuracy over runs is a sum over patients, and swapping a patient changes the sign of its part.
 
     Args:
-      labels: [patients] in {0, 1}.
+      labels: [patients] in [0, classes).
       before, after: predictions of these patients in the same number of runs.
       permutations: random ones, where more than `EXACT` patients differ between the arms.
       seed: of the permutations.
@@ -47,10 +47,11 @@ def paired_permutation(
         raise ValueError(
             f"{len(first)} runs before, {len(second)} after; swapping needs the same number of runs of both arms"
         )
-    sizes = np.where(labels == 1, np.sum(labels == 1), np.sum(labels == 0))
-    if len(np.unique(labels)) < 2:
+    num_classes = np.shape(before.probabilities)[-1]
+    sizes = np.bincount(labels, minlength=num_classes)
+    if not sizes.all():
         return PairedTest(np.nan, np.nan)
-    parts = (second.mean(axis=0) - first.mean(axis=0)) / (2.0 * sizes)
+    parts = (second.mean(axis=0) - first.mean(axis=0)) / (float(num_classes) * sizes[labels])
     return PairedTest(float(parts.sum()), sign_flip(parts, permutations, seed))
 
 

@@ -1,11 +1,13 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import special, stats
 from sklearn import metrics
 
-from rembrandt_featgen.measures import bootstrap, classification
+from rembrandt_featgen.measures import bootstrap, classification, decisions
 from rembrandt_featgen.measures.out_of_fold import OutOfFold
-from tests.measures.cohorts import balanced_accuracy, cohort, with_thresholds
+from tests.measures.cohorts import balanced_accuracy, cohort, of_positive, with_thresholds
 
 
 def test_exact_interval_of_the_papers_patients():
@@ -39,11 +41,11 @@ def one_by_one(patients, labels, measure, *, draws):
 def test_values_of_arms_are_means_over_runs():
     labels, arm = cohort(np.random.default_rng(0))
     arm = with_thresholds(arm)
-    other = OutOfFold(arm.probabilities[:2] ** 2)
+    other = of_positive(arm.probabilities[:2, :, 1] ** 2)
     found = bootstrap.bootstrap_arms(labels, {"a": arm, "b": other}, "a", draws=10)
     assert set(found.arms["a"]) == set(classification.MEASURES)
     assert found.arms["a"]["balanced_accuracy"].value == pytest.approx(balanced_accuracy(labels, arm))
-    auroc = np.mean([metrics.roc_auc_score(labels, p) for p in arm.probabilities])
+    auroc = np.mean([metrics.roc_auc_score(labels, p) for p in arm.probabilities[..., 1]])
     assert found.arms["a"]["auroc"].value == pytest.approx(auroc)
     difference = balanced_accuracy(labels, other) - balanced_accuracy(labels, arm)
     assert list(found.differences) == ["b"]
@@ -53,12 +55,14 @@ def test_values_of_arms_are_means_over_runs():
 def test_intervals_of_arms_agree_with_the_bootstrap_one_by_one():
     generator = np.random.default_rng(1)
     labels, first = cohort(generator)
-    second = with_thresholds(OutOfFold(np.clip(first.probabilities + generator.normal(0, 0.2, (3, 40)), 0, 1)))
+    second = with_thresholds(
+        of_positive(np.clip(first.probabilities[..., 1] + generator.normal(0, 0.2, (3, 40)), 0, 1))
+    )
 
     def measure(rows):
         accuracy = [
             np.mean([classification.measures(labels[rows], p[rows], t[rows])["balanced_accuracy"] for p, t in zip(*x)])
-            for x in (np.broadcast_arrays(*first), second)
+            for x in (first.checked(40, "first"), second)
         ]
         auroc = np.mean([classification.measures(labels[rows], p[rows])["auroc"] for p in second.probabilities])
         return {"gain": accuracy[1] - accuracy[0], "balanced_accuracy": accuracy[1], "auroc": auroc}
@@ -73,7 +77,7 @@ def test_intervals_of_arms_agree_with_the_bootstrap_one_by_one():
 
 def test_the_same_predictions_differ_by_nothing_and_repeating_runs_tells_nothing():
     labels, arm = cohort(np.random.default_rng(2))
-    again = OutOfFold(np.tile(arm.probabilities, (3, 1)))
+    again = OutOfFold(np.tile(arm.probabilities, (3, 1, 1)))
     found = bootstrap.bootstrap_arms(labels, {"arm": arm, "again": again}, "arm", draws=200)
     for name in classification.MEASURES:
         assert found.differences["again"][name] == pytest.approx((0, 0, 0), abs=1e-12)
@@ -81,7 +85,7 @@ def test_the_same_predictions_differ_by_nothing_and_repeating_runs_tells_nothing
 
 
 def test_a_class_of_one_patient_gives_values_without_intervals():
-    found = bootstrap.bootstrap_arms(np.array([1, 0, 0]), {"a": OutOfFold(np.array([[0.9, 0.1, 0.6]]))}, draws=9)
+    found = bootstrap.bootstrap_arms(np.array([1, 0, 0]), {"a": of_positive([[0.9, 0.1, 0.6]])}, draws=9)
     value, low, high = found.arms["a"]["balanced_accuracy"]
     assert value == 0.75
     assert np.isnan([low, high]).all()
@@ -98,7 +102,7 @@ def test_intervals_over_patients_cover_the_truth():
         labels = np.arange(60) % 2
         difficulty = generator.normal(size=60)  # shared: the arms are paired
         arms = {
-            name: OutOfFold(
+            name: of_positive(
                 special.expit(effect * (2 * labels - 1) + difficulty + 0.5 * generator.normal(size=(3, 60)))
             )
             for name, effect in zip("ab", effects)
@@ -122,8 +126,8 @@ def test_intervals_over_slices_draw_whole_patients():
     sizes = generator.integers(2, 6, 24)
     patients = np.repeat(np.arange(24), sizes)
     labels = patients % 2
-    probabilities = special.expit(
-        generator.normal(0.8 * (2 * labels - 1) + np.repeat(generator.normal(size=24), sizes))
+    probabilities = decisions.two_columns(
+        special.expit(generator.normal(0.8 * (2 * labels - 1) + np.repeat(generator.normal(size=24), sizes)))
     )
     arm = OutOfFold(probabilities[None])
 
@@ -136,18 +140,18 @@ def test_intervals_over_slices_draw_whole_patients():
         assert found[name][1:] == pytest.approx(wanted[name], abs=0.02), name
         assert found[name].value == pytest.approx(measure(np.arange(len(labels)))[name])
     one = bootstrap.bootstrap_arms(
-        labels[:1].repeat(24) + np.arange(24) % 2, {"a": OutOfFold(np.linspace(0, 1, 24)[None])}
+        labels[:1].repeat(24) + np.arange(24) % 2, {"a": of_positive(np.linspace(0, 1, 24)[None])}
     )
     many = bootstrap.bootstrap_arms(
         np.repeat(np.arange(24) % 2, 9),
-        {"a": OutOfFold(np.repeat(np.linspace(0, 1, 24), 9)[None])},
+        {"a": of_positive(np.repeat(np.linspace(0, 1, 24), 9)[None])},
         patients=np.repeat(np.arange(24), 9),
     )
     assert many.arms["a"]["auroc"] == pytest.approx(one.arms["a"]["auroc"])
 
 
 def test_one_patient_of_a_class_gives_no_interval_over_slices():
-    arm = OutOfFold(np.array([[0.2, 0.3, 0.9]]))
+    arm = of_positive([[0.2, 0.3, 0.9]])
     found = bootstrap.bootstrap_arms(np.array([0, 0, 1]), {"a": arm}, patients=np.array(["a", "a", "b"]))
     assert np.isnan(found.arms["a"]["balanced_accuracy"][1:]).all()
     assert found.arms["a"]["balanced_accuracy"].value == 1.0
@@ -157,3 +161,39 @@ def test_a_reference_that_is_no_arm_is_refused():
     labels, arm = cohort(np.random.default_rng(0), patients=8)
     with pytest.raises(ValueError, match="reference 'b' is not among the arms a"):
         bootstrap.bootstrap_arms(labels, {"a": arm}, "b")
+
+
+def test_three_classes_have_intervals_of_every_measure():
+    generator = np.random.default_rng(4)
+    labels = np.arange(60) % 3
+    p = generator.dirichlet(np.ones(3), (2, 60)) + 0.3 * np.eye(3)[labels]
+    arm = OutOfFold(p / p.sum(axis=-1, keepdims=True))
+    found = bootstrap.bootstrap_arms(
+        labels, {"a": arm, "b": arm._replace(probabilities=p[:, ::-1] / 1.3)}, "a", draws=200
+    )
+    assert set(found.arms["a"]) == set(found.differences["b"]) == set(classification.names(3))
+    auroc = np.mean([metrics.roc_auc_score(labels, run, multi_class="ovr") for run in arm.probabilities])
+    assert found.arms["a"]["auroc"].value == pytest.approx(auroc)
+    assert all(one.low < one.value < one.high for one in found.arms["a"].values())
+
+
+def test_blocks_change_nothing(monkeypatch):
+    labels, arm = cohort(np.random.default_rng(5))
+    wanted = bootstrap.bootstrap_arms(labels, {"a": arm}, draws=50, patients=np.arange(40) // 2 * 2 + labels)
+    monkeypatch.setattr(bootstrap, "_BLOCK", 7 * 40)
+    found = bootstrap.bootstrap_arms(labels, {"a": arm}, draws=50, patients=np.arange(40) // 2 * 2 + labels)
+    for name, estimate in found.arms["a"].items():
+        assert estimate == pytest.approx(wanted.arms["a"][name], rel=1e-12), name
+
+
+def test_ten_thousand_slices_need_little_memory():
+    generator = np.random.default_rng(6)
+    patients = np.repeat(np.arange(100), 100)
+    arm = of_positive(generator.random((1, 10_000)))
+    tracemalloc.start()
+    try:
+        bootstrap.bootstrap_arms(patients % 2, {"a": arm}, draws=200, patients=patients)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 60e6, peak  # at once, the counts alone of 200 draws would be 16 MB and the measures 10 times that

@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn import metrics
 
 from rembrandt_featgen.measures import permutation
 from rembrandt_featgen.measures.out_of_fold import OutOfFold
-from tests.measures.cohorts import balanced_accuracy, cohort, with_thresholds
+from tests.measures.cohorts import balanced_accuracy, cohort, of_positive, with_thresholds
 
 
 def test_exact_permutation_agrees_with_scipy():
@@ -15,7 +16,7 @@ def test_exact_permutation_agrees_with_scipy():
     before, after = with_thresholds(before, 1), with_thresholds(cohort(generator, patients=9, effect=2.0)[1], 2)
 
     def difference(first, second):  # of indices into both arms' columns
-        columns = [np.hstack(pair) for pair in zip(before, after)]
+        columns = [np.concatenate(pair, axis=1) for pair in zip(before, after)]
         arms = [OutOfFold(*(x[:, rows] for x in columns)) for rows in (first, second)]
         return balanced_accuracy(labels, arms[1]) - balanced_accuracy(labels, arms[0])
 
@@ -81,7 +82,7 @@ def test_neither_order_nor_names_matter(seed):
 
 
 def test_one_class_alone_has_no_test():
-    arm = OutOfFold(np.array([[0.2, 0.7]]))
+    arm = of_positive([[0.2, 0.7]])
     assert np.isnan(permutation.paired_permutation(np.array([1, 1]), arm, arm)).all()
 
 
@@ -104,3 +105,19 @@ def test_arms_of_unlike_numbers_of_runs_are_refused():
     labels, arm = cohort(np.random.default_rng(0), patients=8)
     with pytest.raises(ValueError, match="3 runs before, 2 after"):
         permutation.paired_permutation(labels, arm, OutOfFold(arm.probabilities[:2]))
+
+
+def test_the_difference_of_three_classes_is_that_of_balanced_accuracies():
+    generator = np.random.default_rng(9)
+    labels = np.repeat([0, 1, 2], [12, 8, 4])
+    before, after = (
+        OutOfFold((p := generator.dirichlet(np.ones(3), (2, 24)) + gain * np.eye(3)[labels]) / p.sum(-1, keepdims=True))
+        for gain in (0.1, 2.0)
+    )
+    found = permutation.paired_permutation(labels, before, after)
+    levels = [
+        np.mean([metrics.balanced_accuracy_score(labels, p.argmax(axis=1)) for p in arm.probabilities])
+        for arm in (before, after)
+    ]
+    assert found.difference == pytest.approx(levels[1] - levels[0])
+    assert found.p_value < 0.01
