@@ -13,7 +13,7 @@ from rembrandt_featgen.nn import saved_models, weights
 
 
 def restore_classifier(
-    folder: Path, name: str, *, shape: tuple[int, int, int], filters: int, units: int
+    folder: Path, name: str, *, shape: tuple[int, int, int], filters: int, units: int, num_classes: int = 2
 ) -> tf.keras.Model:
     """A classifier of the stage train_classifiers, computing in float32.
 
@@ -21,9 +21,10 @@ def restore_classifier(
       folder: of the stage.
       name: arm and kind, such as "baseline_cnn".
       shape: (height, width, channels) of a feature.
-      filters, units: as for `classifiers.Architecture`.
+      filters, units, num_classes: as for `classifiers.Architecture`.
     """
-    architecture = classifiers.Architecture(name.rpartition("_")[2], shape, filters=filters, units=units)
+    kind = name.rpartition("_")[2]
+    architecture = classifiers.Architecture(kind, shape, filters=filters, units=units, num_classes=num_classes)
     network = classifiers.build_classifier(architecture, np.load(folder / "scale.npy"))
     weights.load(network, folder / name / "best.npz")
     return network
@@ -39,7 +40,6 @@ def classifier(network: tf.keras.Model, classes: Classes) -> tuple[tf.Module, di
 
     @tf.function(input_signature=[tf.TensorSpec(network.input_shape, tf.float32, name="feature")])
     def classify(feature):
-        positive = network(feature, training=False)
-        return {"probability": tf.concat([1.0 - positive, positive], axis=1), "classes": names}
+        return {"probability": network(feature, training=False), "classes": names}
 
     return saved_models.module_and_signatures(network.weights, classify=classify)

@@ -29,11 +29,11 @@ class Objective:
     """Loss of a training.
 
     Attributes:
-      class_weights: of the negative and of the positive class.
+      class_weights: of each class; () for 1.
       focusing: gamma of the focal loss; 0 is cross-entropy.
     """
 
-    class_weights: tuple[float, float] = (1.0, 1.0)
+    class_weights: tuple[float, ...] = ()
     focusing: float = 0.0
 
 
@@ -54,9 +54,9 @@ def weighted_focal_loss(logits: tf.Tensor, targets: tf.Tensor, *, class_weights:
     """Mean of -w_t (1 - p_t)^gamma log p_t, where p_t is the probability of the true class.
 
     Args:
-      logits: [batch] float32, of the positive class.
-      targets: [batch] in [0, 1], the share of the positive class: 0 or 1 but for mixed samples.
-      class_weights: [2] of the negative and of the positive class.
+      logits: [batch, 1] float32, of the positive class of two; [batch, classes] of more.
+      targets: [batch, classes] in [0, 1], the share of each class: 0 or 1 but for mixed samples.
+      class_weights: [classes].
       focusing: gamma, from 0; 0 leaves weighted cross-entropy.
 
     Returns:
@@ -64,10 +64,16 @@ def weighted_focal_loss(logits: tf.Tensor, targets: tf.Tensor, *, class_weights:
 
     Reference: Lin et al., Focal Loss for Dense Object Detection, 2017, eq. (4); without alpha.
     """
-    # -log p and -log(1 - p), so that 1 - p = e^-negative
-    positive, negative = tf.math.softplus(-logits), tf.math.softplus(logits)
-    positive, negative = positive * tf.exp(-focusing * negative), negative * tf.exp(-focusing * positive)
-    return tf.reduce_mean(class_weights[1] * targets * positive + class_weights[0] * (1.0 - targets) * negative)
+    if logits.shape[-1] == 1:
+        logit, target = logits[:, 0], targets[:, 1]
+        # -log p and -log(1 - p), so that 1 - p = e^-negative
+        positive, negative = tf.math.softplus(-logit), tf.math.softplus(logit)
+        positive, negative = positive * tf.exp(-focusing * negative), negative * tf.exp(-focusing * positive)
+        return tf.reduce_mean(class_weights[1] * target * positive + class_weights[0] * (1.0 - target) * negative)
+    log_p = tf.nn.log_softmax(logits)
+    # (1 - p)^gamma by way of its logarithm, for which 1 - p must not be 0
+    others = tf.math.log(tf.maximum(-tf.math.expm1(log_p), 1e-30))
+    return tf.reduce_mean(tf.reduce_sum(-class_weights * targets * tf.exp(focusing * others) * log_p, axis=1))
 
 
 def mix(x: tf.Tensor, share) -> tf.Tensor:
@@ -104,12 +110,14 @@ class Fitter:
         self._loss_scale = _FLOAT16_LOSS_SCALE if architecture.precision == "float16" else 1.0
         self._optimizer = mixed_precision.adam(1e-3)  # `reset` sets the rate
         self._optimizer.apply_gradients([(tf.zeros_like(weight), weight) for weight in self._trainable])
+        self._num_classes = architecture.num_classes
         features = tf.TensorSpec([None, *architecture.shape], tf.float32)
+        targets = tf.TensorSpec([None, architecture.num_classes], tf.float32)
         floats, integers = tf.TensorSpec([None], tf.float32), tf.TensorSpec([None], tf.int32)
         scalar = tf.TensorSpec([], tf.float32)
         self._epoch = tf.function(
             self._run_epoch,
-            [features, floats, integers, floats, integers, tf.TensorSpec([], tf.int32), floats, scalar],
+            [features, targets, integers, floats, integers, tf.TensorSpec([], tf.int32), floats, scalar],
         )
         self._predict = tf.function(lambda x: self._forward(x), [features])
 
@@ -139,7 +147,7 @@ class Fitter:
     def epoch(
         self,
         features: tf.Tensor,
-        labels: tf.Tensor,
+        targets: tf.Tensor,
         *,
         batch: int,
         objective: Objective,
@@ -150,7 +158,7 @@ class Fitter:
 
         Args:
           features: [n, *shape] float32, scaled.
-          labels: [n] float32 in {0, 1}.
+          targets: [n, classes] float32, one-hot.
           batch: samples in a batch.
           objective, mixing: of the training.
           random: draws order, dropout and mixing.
@@ -158,36 +166,41 @@ class Fitter:
         Returns:
           Mean of the batches' losses.
         """
-        steps = -(-len(labels) // batch)
+        steps = -(-len(targets) // batch)
         shares, places = np.ones(steps), np.full(steps, NOWHERE)
-        order, seed = random.permutation(len(labels)), random.integers(2**31 - 1)
+        order, seed = random.permutation(len(targets)), random.integers(2**31 - 1)
         if mixing.places:
             shares, places = random.beta(mixing.alpha, mixing.alpha, steps), random.choice(mixing.places, steps)
         return float(
             self._epoch(
                 features,
-                labels,
+                targets,
                 tf.constant(order, tf.int32),
                 tf.constant(shares, tf.float32),
                 tf.constant(places, tf.int32),
                 tf.constant(seed, tf.int32),
-                tf.constant(objective.class_weights, tf.float32),
+                tf.constant(objective.class_weights or np.ones(self._num_classes), tf.float32),
                 tf.constant(objective.focusing, tf.float32),
             )
         )
 
     def probabilities(self, features: tf.Tensor) -> np.ndarray:
-        """[n] float64 probabilities of the positive class for scaled features [n, *shape], with the present weights."""
-        logits = [self._predict(features[i : i + _CHUNK]).numpy() for i in range(0, len(features), _CHUNK)]
-        return special.expit(np.concatenate([np.zeros(0, np.float64), *logits]))
+        """[n, classes] float64 probabilities for scaled features [n, *shape], with the present weights."""
+        parts = [self._predict(features[i : i + _CHUNK]).numpy() for i in range(0, len(features), _CHUNK)]
+        width = 1 if self._num_classes == 2 else self._num_classes
+        logits = np.concatenate([np.zeros((0, width), np.float64), *parts])
+        if width == 1:
+            positive = special.expit(logits)
+            return np.concatenate([1.0 - positive, positive], axis=1)
+        return special.softmax(logits, axis=1)
 
-    def _run_epoch(self, features, labels, order, shares, places, seed, class_weights, focusing):
+    def _run_epoch(self, features, targets, order, shares, places, seed, class_weights, focusing):
         steps, n, total = tf.shape(shares)[0], tf.shape(order)[0], 0.0
         for step in tf.range(steps):
             rows = order[step * n // steps : (step + 1) * n // steps]
             total += self._step(
                 tf.gather(features, rows),
-                mix(tf.gather(labels, rows), shares[step]),
+                mix(tf.gather(targets, rows), shares[step]),
                 share=shares[step],
                 place=places[step],
                 seed=tf.stack([seed, step]),
@@ -207,7 +220,7 @@ class Fitter:
         return loss
 
     def _forward(self, x, *, share=1.0, place=NOWHERE, seed=None):
-        """Logits [batch]; in training mode if there is a seed."""
+        """Logits [batch, 1 or classes]; in training mode if there is a seed."""
         training = seed is not None
         for number, block in enumerate(self._blocks):
             if training:
@@ -219,7 +232,7 @@ class Fitter:
                     # Keras' dropout would resume from where the last training left its state.
                     seed = seed + (0, 1_000_003)
                     x = tf.nn.experimental.stateless_dropout(x, layer.rate, seed)
-        return x[:, 0]
+        return x
 
 
 def _mix_if(here, x, share):

@@ -11,7 +11,7 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import predictions, trials
 from rembrandt_featgen.evaluation.arms import Arm
 from rembrandt_featgen.evaluation.loaded_features import LoadedFeatures
-from rembrandt_featgen.evaluation.predictions import Prediction
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.evaluation.trials import Trained, Validation
 from rembrandt_featgen.generation.training_set import TrainingSet
 
@@ -23,7 +23,7 @@ class Choice:
     Attributes:
       tried: one for each amount, in their order.
       trained: the chosen one of them: of the lowest validation loss, and of the least amount among equals.
-      validation_probabilities: [n] of the validation samples, by the chosen one.
+      validation_probabilities: [n, classes] of the validation samples, by the chosen one.
     """
 
     tried: tuple[Trained, ...]
@@ -80,8 +80,8 @@ def shown(amount: float | None) -> str:
 
 def predict(
     choice: Choice, arm: Arm, *, validation: Validation, test: LoadedFeatures, classes: Classes
-) -> tuple[list[Prediction], dict]:
-    """Predicts the test samples by the classifier of each amount, at the threshold that validation patients choose.
+) -> tuple[PredictionsTable, dict]:
+    """Predicts the test samples by the classifier of each amount, at the thresholds that validation patients choose.
 
     Args:
       choice: of the arm.
@@ -93,20 +93,24 @@ def predict(
     Returns:
       Rows of the predictions table, and what stage.json says of the arm.
     """
-    rows: list[Prediction] = []
+    tables = []
     summary: dict = {}
     for trained in choice.tried:
-        threshold, chosen = trained.threshold(validation), trained is choice.trained
-        rows += predictions.rows(
-            test.samples,
-            trained.probabilities(test.features),
-            arm=arm.name,
-            kind=arm.kind,
-            classifier=trained.architecture.kind,
-            amount=shown(trained.amount),
-            chosen=chosen,
-            threshold=threshold,
+        thresholds, chosen = trained.thresholds(validation), trained is choice.trained
+        tables.append(
+            predictions.rows(
+                test.samples,
+                trained.probabilities(test.features),
+                classes=classes,
+                arm=arm.name,
+                kind=arm.kind,
+                classifier=trained.architecture.kind,
+                amount=shown(trained.amount),
+                chosen=chosen,
+                thresholds=thresholds,
+            )
         )
         if chosen:
-            summary = {"kind": arm.kind, "amount": shown(trained.amount), "threshold": threshold}
-    return rows, {**summary, "tried": choice.table(classes)}
+            of_classes = float(thresholds[1]) if classes.count == 2 else dict(zip(classes.names, thresholds.tolist()))
+            summary = {"kind": arm.kind, "amount": shown(trained.amount), "threshold": of_classes}
+    return predictions.join(tables), {**summary, "tried": choice.table(classes)}

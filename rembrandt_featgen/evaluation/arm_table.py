@@ -10,7 +10,7 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import out_of_fold_runs
 from rembrandt_featgen.evaluation.measure_rows import measure_row
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
-from rembrandt_featgen.measures import bootstrap, permutation
+from rembrandt_featgen.measures import bootstrap, decisions, permutation
 from rembrandt_featgen.measures.power import detection_power
 
 VERDICT_RULE = (
@@ -131,11 +131,15 @@ def power(runs: Sequence[Run], patients: int) -> float:
 
 
 def _chance(runs: Sequence[Run], seed: int) -> float:
-    """Two-sided p-value of balanced accuracy per patient against 0.5: right and wrong are swapped at random."""
-    right = np.mean([(run.probabilities > run.thresholds) == (run.labels == 1) for run in runs], axis=0)
-    labels = runs[0].labels
-    sizes = np.where(labels == 1, np.sum(labels == 1), np.sum(labels == 0))
-    return permutation.sign_flip((right - 0.5) / sizes, seed=seed)
+    """Two-sided p-value of balanced accuracy per patient against chance.
+
+    Of two classes right and wrong are swapped at random; of more, where they are not equally likely, the labels are.
+    """
+    labels, decided = runs[0].labels, np.stack([decisions.decide(run.probabilities, run.thresholds) for run in runs])
+    if runs[0].probabilities.shape[1] > 2:
+        return permutation.label_permutation(labels, decided, seed=seed)
+    right = np.mean(decided == labels, axis=0)
+    return permutation.sign_flip((right - 0.5) / np.bincount(labels)[labels], seed=seed)
 
 
 def _beyond(row, side: int, times: int = 1) -> bool:

@@ -24,7 +24,7 @@ class Arm:
       synthesise: makes extra training samples; None for none.
       pooled: whether `synthesise` is to come from `with_pool`.
       loss: "cross_entropy" or "focal".
-      class_weights: whether a sample of class c weighs n / (2 n_c).
+      class_weights: whether a sample of class c weighs n / (K n_c), K classes.
       mixing: None, "input" (mixup of features) or "manifold" (at the input or after a block of convolution).
     """
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.evaluation.measure_rows import count_by_class, measure_row
-from rembrandt_featgen.measures import bootstrap, classification
+from rembrandt_featgen.evaluation.measure_rows import count_by_class, measure_row, recall_keys
+from rembrandt_featgen.measures import bootstrap, classification, decisions
 from rembrandt_featgen.measures.out_of_fold import OutOfFold
 
 
@@ -21,15 +21,18 @@ def table_rows(
     classes: Classes,
     draws: int,
     seed: int,
+    thresholds: np.ndarray | None = None,
 ) -> list[dict]:
     """Two rows of the classification table, one counting slices and one counting patients.
 
     Args:
       names: what identifies the arm; comes first in both rows.
-      patients, labels, probabilities: [slices] of the test split, probabilities of the positive class.
+      patients, labels: [slices] of the test split.
+      probabilities: [slices, classes].
       classes: of the run.
       draws, seed: of the bootstrap over patients, which gives both rows their intervals. The patient row's class
         accuracies, proportions of independent patients, have exact (Clopper-Pearson) ones.
+      thresholds: [classes], see `decisions.decide`.
 
     Returns:
       Rows as report.json holds them.
@@ -38,12 +41,12 @@ def table_rows(
     for unit in ("slice", "patient"):
         if unit == "patient":
             patients, labels, probabilities = classification.by_patient(patients, labels, probabilities)
-        arms = {"": OutOfFold(np.asarray(probabilities)[None])}
+        arms = {"": OutOfFold(np.asarray(probabilities)[None], thresholds)}
         estimates = bootstrap.bootstrap_arms(labels, arms, draws=draws, seed=seed, patients=patients).arms[""]
         if unit == "patient":
-            correct = (probabilities > classification.THRESHOLD) == (labels == 1)
-            members = {"sensitivity": labels == 1, "specificity": labels == 0, "accuracy": labels >= 0}
-            for name, group in members.items():
+            correct = decisions.decide(probabilities, thresholds) == labels
+            members = {key: labels == label for label, key in enumerate(recall_keys(classes))}
+            for name, group in {**members, "accuracy": labels >= 0}.items():
                 low, high = bootstrap.exact_interval(correct[group].sum(), group.sum())
                 estimates[name] = estimates[name]._replace(low=low, high=high)
         rows.append(measure_row(names, unit, labels=labels, estimates=estimates, classes=classes))
@@ -59,21 +62,23 @@ def difference(
     classes: Classes,
     draws: int,
     seed: int,
+    thresholds: Sequence[np.ndarray | None] = (None, None),
 ) -> dict:
     """Difference of balanced accuracy per patient, with its paired bootstrap interval.
 
     Args:
       patients, labels: [slices].
-      before, after: [slices] probabilities of the positive class by two arms, for the same slices.
+      before, after: [slices, classes] probabilities by two arms, for the same slices.
       classes: of the run.
       draws, seed: of the bootstrap.
+      thresholds: of both, each [classes], see `decisions.decide`.
 
     Returns:
       measure, unit, difference (after - before), ci95 and patients of each class.
     """
     _, truth, p = classification.by_patient(patients, labels, before)
     q = classification.by_patient(patients, labels, after)[2]
-    arms = {"before": OutOfFold(p[None]), "after": OutOfFold(q[None])}
+    arms = {"before": OutOfFold(p[None], thresholds[0]), "after": OutOfFold(q[None], thresholds[1])}
     differences = bootstrap.bootstrap_arms(truth, arms, "before", draws=draws, seed=seed).differences["after"]
     return {
         "measure": "balanced_accuracy",
@@ -85,9 +90,10 @@ def difference(
 
 
 VERDICT_RULE = (
-    "Balanced accuracy per test patient (mean log-odds of its slices, threshold 0.5) of the CNN trained on real "
-    "and synthetic features, less that of the CNN trained on real ones alone; 'helped' or 'harmed' is said only if the "
-    "95% paired bootstrap interval over patients, stratified by class, lies wholly above or below 0."
+    "Balanced accuracy per test patient (mean log-odds of its slices, threshold 0.5; of more than two classes the one "
+    "that is most probable relative to its share in training) of the CNN trained on real and synthetic features, less "
+    "that of the CNN trained on real ones alone; 'helped' or 'harmed' is said only if the 95% paired bootstrap "
+    "interval over patients, stratified by class, lies wholly above or below 0."
 )
 
 

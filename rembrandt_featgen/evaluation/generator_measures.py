@@ -11,7 +11,7 @@ from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.loaded_features import LoadedFeatures
 from rembrandt_featgen.generation import classical, training_set
 from rembrandt_featgen.generation.training_set import Samples, TrainingSet
-from rembrandt_featgen.measures import classification, fidelity, memorisation
+from rembrandt_featgen.measures import classification, decisions, fidelity, memorisation
 
 AMOUNT = 1.0  # of a pool's features that is measured
 
@@ -69,7 +69,7 @@ def measure(
     # Independent of the generator: another architecture, trained on real features alone.
     linear = dataclasses.replace(settings, kind="linear")
     judge = trials.train(ARMS["none"], training, validation, amount=None, settings=linear, seed=seed + 1)
-    correct = (judge.probabilities(drawn.features) > classification.THRESHOLD) == (drawn.labels == 1)
+    correct = decisions.decide(judge.probabilities(drawn.features)) == drawn.labels
     measured["class_accuracy_independent"] = float(np.mean(correct))
     return measured
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
-from rembrandt_featgen.evaluation.predictions import Prediction
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.measures import classification
 from rembrandt_featgen.measures.out_of_fold import OutOfFold
 
@@ -19,8 +18,8 @@ class Run:
 
     Attributes:
       patients, samples, labels: [n] of each slice, sorted by patient and position.
-      probabilities: [n] of the positive class.
-      thresholds: [n] that of the patient's fold.
+      probabilities: [n, classes].
+      thresholds: [n, classes], those of the patient's fold.
     """
 
     patients: np.ndarray
@@ -30,25 +29,26 @@ class Run:
     thresholds: np.ndarray
 
 
-def gather(rows: Sequence[Prediction]) -> Run:
+def gather(table: PredictionsTable) -> Run:
     """One arm's rows of all folds of one repeat and seed.
 
     Raises:
       RuntimeError: a slice was predicted twice, so that its patient was tested in two folds.
     """
-    ordered = sorted(rows, key=lambda row: (row.patient, row.sample))
-    keys = Counter((row.patient, row.sample) for row in ordered)
-    twice = [key for key, count in keys.items() if count > 1]
-    if twice:
+    patients = table.patient.astype(str)
+    order = np.lexsort((table.sample, patients))
+    patients, samples = patients[order], table.sample[order]
+    twice = np.flatnonzero((patients[1:] == patients[:-1]) & (samples[1:] == samples[:-1]))
+    if twice.size:
         raise RuntimeError(
-            f"slice {twice[0][1]} of patient {twice[0][0]} was tested in two folds: results would be void"
+            f"slice {samples[twice[0]]} of patient {patients[twice[0]]} was tested in two folds: results would be void"
         )
     return Run(
-        patients=np.array([row.patient for row in ordered]),
-        samples=np.array([row.sample for row in ordered]),
-        labels=np.array([row.label for row in ordered]),
-        probabilities=np.array([row.positive for row in ordered]),
-        thresholds=np.array([row.threshold for row in ordered]),
+        patients=patients,
+        samples=samples,
+        labels=table.label[order],
+        probabilities=table.probabilities[order],
+        thresholds=table.thresholds[order],
     )
 
 

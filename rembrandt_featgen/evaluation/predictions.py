@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow
+import pyarrow.csv
 from numpy.typing import ArrayLike
 
 from rembrandt_featgen.cohort.classes import Classes
@@ -19,7 +20,6 @@ from rembrandt_featgen.measures import classification, decisions
 FILE = "predictions.csv"
 PROBABILITY = "p_"  # before the name of a class, in the last columns
 THRESHOLD = "threshold"  # of the positive class of two; "threshold_" before the name of each of more
-_BLOCK = 50_000  # rows that are text at a time
 
 
 class Samples(NamedTuple):
@@ -34,7 +34,7 @@ class Samples(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PredictionsTable:
-    """The table, as columns; texts are arrays of objects, one object for equal texts.
+    """The table, as columns; texts are arrays of objects.
 
     Attributes:
       classes: two or more; labels are indices of them.
@@ -49,7 +49,7 @@ class PredictionsTable:
       kind: [n] text, of the arm: "none", "classical", "generative" or "control".
       amount: [n] text, of extra samples, as the report shows it; "" for an arm that has no amounts to choose from.
       classifier: [n] text, such as "cnn".
-      chosen: [n] bool, whether the validation patients chose this amount; true where there was none to choose.
+      chosen: [n] bool, whether validation patients chose this amount; true where there was none to choose.
       thresholds: [n, classes] float64, by which `decisions.decide` decides; (1 - t, t) of two.
       probabilities: [n, classes] float64.
     """
@@ -77,7 +77,8 @@ class PredictionsTable:
 
     def take(self, rows: np.ndarray) -> PredictionsTable:
         """The rows of a mask [n], or of indices."""
-        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in COLUMNS}
+        return dataclasses.replace(self, **columns)
 
     def select(self, **wanted) -> PredictionsTable:
         """The rows in which columns have the wanted values, such as select(arm="smote", classifier="cnn")."""
@@ -85,10 +86,6 @@ class PredictionsTable:
         for name, value in wanted.items():
             rows &= getattr(self, name) == value
         return self.take(rows)
-
-    def unique(self, name: str) -> list:
-        """The values of a column, each once, in the order in which they first come."""
-        return list(dict.fromkeys(getattr(self, name).tolist()))
 
     def split(self, *names: str) -> Iterator[tuple[tuple, PredictionsTable]]:
         """The values of some columns, and the rows that have them, in the order in which they first come."""
@@ -100,7 +97,8 @@ class PredictionsTable:
 
     def replace(self, **columns) -> PredictionsTable:
         """Another table with some columns replaced, by [n] values or by one for all rows."""
-        return dataclasses.replace(self, **{name: _column(name, value, len(self)) for name, value in columns.items()})
+        made: dict[str, Any] = {name: _column(name, value, len(self)) for name, value in columns.items()}
+        return dataclasses.replace(self, **made)
 
     def by_patient(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sorted ids, labels and probabilities [patients, classes] of the patients, of a table of one network."""
@@ -112,8 +110,8 @@ _NUMBERS = ("draw", "seed", "sample", "label")
 _MATRICES = ("thresholds", "probabilities")
 _TEXTS = tuple(name for name in COLUMNS if name not in (*_NUMBERS, *_MATRICES, "chosen"))
 # Columns that a file may lack, and what is then meant; group is the patient.
-_DEFAULTS = {"plan": "hold-out", "draw": "0", "fold": "0", "seed": "0", "group": None, "site": ""}
-_IN_FILE = COLUMNS[:-2]  # before thresholds and probabilities
+_DEFAULTS = {"plan": "hold-out", "draw": 0, "fold": "0", "seed": 0, "site": ""}
+_IN_FILE = COLUMNS[:-2]
 
 
 def rows(
@@ -136,12 +134,10 @@ def rows(
 
     Args:
       samples: of the test patients.
-      probabilities: [n, classes] in [0, 1].
+      probabilities: [n, classes] in [0, 1]; ValueError for another shape.
       classes, arm, kind, classifier, amount, chosen, plan, draw, fold, seed: as `PredictionsTable` has them.
       thresholds: [classes], or [n, classes]; None for `decisions.even`.
 
-    Raises:
-      ValueError: probabilities are not [n, classes].
     """
     n, p = len(samples.labels), np.asarray(probabilities, np.float64)
     if p.shape != (n, classes.count):
@@ -177,19 +173,20 @@ def join(tables: Sequence[PredictionsTable]) -> PredictionsTable:
 def write(path: Path, table: PredictionsTable) -> None:
     """Writes the table; numbers have all their digits."""
     names = table.classes.names
-    of_two = len(names) == 2
-    thresholds = [THRESHOLD] if of_two else [f"{THRESHOLD}_{name}" for name in names]
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*_IN_FILE, *thresholds, *(PROBABILITY + name for name in names)])
-        for start in range(0, len(table), _BLOCK):
-            block = table.take(np.arange(start, min(start + _BLOCK, len(table))))
-            columns = {name: getattr(block, name).tolist() for name in _IN_FILE}
-            columns["label"] = [names[label] for label in columns["label"]]
-            columns["chosen"] = [int(chosen) for chosen in columns["chosen"]]
-            matrices = (block.thresholds[:, 1:] if of_two else block.thresholds, block.probabilities)
-            numbers = [column.tolist() for matrix in matrices for column in matrix.T]
-            writer.writerows(zip(*columns.values(), *numbers))
+    columns: dict[str, np.ndarray] = {name: getattr(table, name) for name in _IN_FILE}
+    columns["label"] = np.array(names, object)[table.label]
+    columns["chosen"] = table.chosen.astype(np.int8)
+    if len(names) == 2:
+        columns[THRESHOLD] = table.thresholds[:, 1]
+    else:
+        columns |= {f"{THRESHOLD}_{name}": column for name, column in zip(names, table.thresholds.T)}
+    columns |= {PROBABILITY + name: column for name, column in zip(names, table.probabilities.T)}
+    arrays = pyarrow.table({name: pyarrow.array(column, _type(name)) for name, column in columns.items()})
+    plain = not any(set(text) & set(',"\r\n') for name in _TEXTS for text in set(columns[name]))
+    with path.open("wb") as file:
+        file.write((",".join(columns) + "\n").encode())  # arrow would quote every name, and every text if any
+        options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none" if plain else "needed")
+        pyarrow.csv.write_csv(arrays, file, options)
 
 
 def read(path: Path) -> PredictionsTable:
@@ -199,37 +196,46 @@ def read(path: Path) -> PredictionsTable:
       InputError: it is missing, damaged or of another version.
     """
     try:
-        with path.open(newline="") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            classes = Classes.of(name[len(PROBABILITY) :] for name in header if name.startswith(PROBABILITY))
-            blocks = iter(lambda: list(itertools.islice(reader, _BLOCK)), [])
-            parts = [_parsed(dict(zip(header, zip(*block, strict=True))), classes, len(block)) for block in blocks]
-            return join(parts or [_parsed(dict.fromkeys(header, ()), classes, 0)])
+        with path.open(newline="", encoding="utf-8") as file:
+            header = next(csv.reader(file), [])
+        classes = Classes.of(name[len(PROBABILITY) :] for name in header if name.startswith(PROBABILITY))
+        options = pyarrow.csv.ConvertOptions(column_types={name: _type(name, stored=True) for name in header})
+        return _of_file(pyarrow.csv.read_csv(path, convert_options=options), classes)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is no table of predictions ({type(error).__name__}: {error}); delete {path.parent} to redo it"
         ) from error
 
 
-def _parsed(texts: dict[str, Sequence[str]], classes: Classes, n: int) -> PredictionsTable:
-    labels = {name: label for label, name in enumerate(classes.names)}
-    values: dict = {}
-    for name in _IN_FILE:
-        values[name] = texts[name] if name in texts or name not in _DEFAULTS else _DEFAULTS[name]
-    values["group"] = values["patient"] if values["group"] is None else values["group"]
-    values["label"] = [labels[name] for name in values["label"]]
-    values["chosen"] = [text == "1" for text in values["chosen"]]
+def _type(name: str, stored: bool = False) -> pyarrow.DataType:
+    """Type of a column; in a file equal texts are read as one."""
+    if name in _TEXTS or name == "label":
+        return pyarrow.dictionary(pyarrow.int32(), pyarrow.string()) if stored else pyarrow.string()
+    return pyarrow.int8() if name == "chosen" else pyarrow.int64() if name in _NUMBERS else pyarrow.float64()
+
+
+def _of_file(file: pyarrow.Table, classes: Classes) -> PredictionsTable:
+    n, stored = file.num_rows, {name: _values(file.column(name)) for name in file.column_names}
+    values: dict[str, Any] = {**_DEFAULTS, "group": stored["patient"], **stored}
+    values["label"] = np.array([classes.names.index(name) for name in values["label"]], np.int64)
+    values["chosen"] = values["chosen"] == 1
     if classes.count == 2:
-        values["thresholds"] = decisions.two_columns(np.array(texts[THRESHOLD], float))
+        values["thresholds"] = decisions.two_columns(values[THRESHOLD])
     else:
-        values["thresholds"] = _matrix(texts, f"{THRESHOLD}_", classes)
-    values["probabilities"] = _matrix(texts, PROBABILITY, classes)
-    return PredictionsTable(classes, **{name: _column(name, value, n) for name, value in values.items()})
+        values["thresholds"] = _matrix(values, f"{THRESHOLD}_", classes)
+    values["probabilities"] = _matrix(values, PROBABILITY, classes)
+    return PredictionsTable(classes, **{name: _column(name, values[name], n) for name in COLUMNS})
 
 
-def _matrix(texts: dict[str, Sequence[str]], prefix: str, classes: Classes) -> np.ndarray:
-    return np.stack([np.array(texts[prefix + name], np.float64) for name in classes.names], axis=1)
+def _values(column: pyarrow.ChunkedArray) -> np.ndarray:
+    if not pyarrow.types.is_dictionary(column.type):
+        return column.to_numpy()
+    texts = column.unify_dictionaries().combine_chunks()
+    return np.array(texts.dictionary.to_pylist(), object)[texts.indices.to_numpy(zero_copy_only=False)]
+
+
+def _matrix(values: dict[str, np.ndarray], prefix: str, classes: Classes) -> np.ndarray:
+    return np.stack([values[prefix + name] for name in classes.names], axis=1)
 
 
 def _column(name: str, values, n: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rembrandt_featgen.evaluation import loaded_features
 from rembrandt_featgen.measures import memorisation, permutation
-from rembrandt_featgen.measures.power import CHANCE
+from rembrandt_featgen.measures.power import chance
 
 _LEVEL = 0.05
 _NOISE = 0.01  # of a generator that copies, in deviations of each channel
@@ -41,11 +41,12 @@ def random_labels(report: Mapping) -> Finding:
     adjusted = permutation.holm([row["p_against_chance"] for row in rows])
     beyond = [row["arm"] for row, p in zip(rows, adjusted) if p < _LEVEL]
     low, high = rows[0]["ci95"]["balanced_accuracy"]
+    level = chance(len(rows[0]["n"]))
     return Finding(
         check="random_labels",
-        passed=low <= CHANCE <= high and not beyond,
+        passed=low <= level <= high and not beyond,
         finding=f"balanced accuracy per patient of {rows[0]['arm']} {rows[0]['balanced_accuracy']:.2f} (95% interval "
-        f"{low:.2f} to {high:.2f}, chance 0.50); arms that differ from chance after Holm's adjustment: "
+        f"{low:.2f} to {high:.2f}, chance {level:.2f}); arms that differ from chance after Holm's adjustment: "
         f"{', '.join(beyond) or 'none'} of {len(rows)}",
     )
 
@@ -95,6 +96,6 @@ def planted_signal(rows: Sequence[Mapping], difficulty: float) -> Finding:
     )
     return Finding(
         check="planted_signal",
-        passed=rows[-1]["ci95"][0] > CHANCE,
+        passed=rows[-1]["ci95"][0] > chance(2),
         finding=f"difficulty {difficulty:g}, balanced accuracy by number of patients: {accuracies}",
     )

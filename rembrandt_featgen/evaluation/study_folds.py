@@ -14,7 +14,7 @@ from rembrandt_featgen.cohort import split_files, splits
 from rembrandt_featgen.core import json_files, registry, rundir
 from rembrandt_featgen.evaluation import out_of_fold_runs, predictions
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
-from rembrandt_featgen.evaluation.predictions import Prediction
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.measures.segmentation import mean_interval, over_volumes
 
@@ -36,7 +36,7 @@ class Fold:
     seed: int
     fold: str
     records: dict[str, dict]
-    predictions: list[Prediction]
+    predictions: PredictionsTable
 
 
 def read_fold(home: Path, entry: Mapping) -> Fold:
@@ -57,7 +57,7 @@ def read_fold(home: Path, entry: Mapping) -> Fold:
     }
     predicted = predictions.read(home / registry.folder("train_arms") / predictions.FILE)
     assignment = split_files.read_split(home / registry.folder("prepare_slices") / "split.json")
-    tested = {row.patient for row in predicted}
+    tested = set(predicted.patient.tolist())
     learnt = {name: [p for p, split in assignment.items() if split == name] for name in ("train", "validation")}
     splits.check_disjoint({"test": tested, **learnt})
     return Fold(
@@ -66,25 +66,25 @@ def read_fold(home: Path, entry: Mapping) -> Fold:
         seed=entry["seed"],
         fold=entry["fold"],
         records=records,
-        predictions=predicted,
+        predictions=predicted.replace(plan="k-fold", draw=entry["repeat"], fold=str(entry["fold"]), seed=entry["seed"]),
     )
 
 
-def runs_by_arm(folds: Iterable[Fold], amount: str | None = None) -> dict[str, list[Run]]:
+def runs_by_arm(folds: Sequence[Fold], amount: str | None = None) -> dict[str, list[Run]]:
     """Arm to its runs, one for each repeat and seed: of the chosen amounts, or of a given one."""
-    rows_by_run: dict[str, dict[tuple[int, int], list]] = {}
-    for fold in folds:
-        for row in fold.predictions:
-            if row.chosen if amount is None else row.amount == amount:
-                rows_by_run.setdefault(row.arm, {}).setdefault((fold.repeat, fold.seed), []).append(row)
-    return {arm: [out_of_fold_runs.gather(rows) for rows in each.values()] for arm, each in rows_by_run.items()}
+    wanted: dict = {"chosen": True} if amount is None else {"amount": amount}
+    table = predictions.join([fold.predictions for fold in folds]).select(**wanted)
+    runs: dict[str, list[Run]] = {}
+    for (arm, _, _), rows in table.split("arm", "draw", "seed"):
+        runs.setdefault(arm, []).append(out_of_fold_runs.gather(rows))
+    return runs
 
 
 def add_folds(row: dict, folds: Sequence[Fold]) -> None:
     """Adds an arm's balanced accuracy in each fold, and what each fold chose."""
     row["by_fold"], row["amounts"], row["thresholds"] = [], Counter(), []
     for fold in folds:
-        rows = [other for other in fold.predictions if other.arm == row["arm"] and other.chosen]
+        rows = fold.predictions.select(arm=row["arm"], chosen=True)
         measured = out_of_fold_runs.measures(out_of_fold_runs.by_patient(out_of_fold_runs.gather(rows)))
         row["by_fold"].append({"name": fold.name, "balanced_accuracy": measured["balanced_accuracy"]})
         choice = fold.records["train_arms"]["figures"]["arms"][row["arm"]]

@@ -14,7 +14,8 @@ from rembrandt_featgen.evaluation.out_of_fold_runs import Run
 from rembrandt_featgen.evaluation.study_folds import Fold
 from rembrandt_featgen.features import crop_cnn, crops
 from rembrandt_featgen.generation.gan_kinds import KINDS
-from rembrandt_featgen.measures import classification
+from rembrandt_featgen.measures import calibration
+from rembrandt_featgen.measures.power import chance
 
 _POWER_PATIENTS = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300)
 
@@ -22,8 +23,8 @@ _POWER_RULES = {
     "selfcheck": "The share of simulated cohorts, drawn with replacement from the patients of a phantom study of that "
     "size (arm none), in which the 95% interval of balanced accuracy per patient lies wholly above 0.5.",
     "study": "The share of simulated cohorts of that size, drawn with replacement from these patients, in which the "
-    "95% interval of balanced accuracy per patient of {} lies wholly above 0.5; it was trained on as few patients as "
-    "here.",
+    "95% interval of balanced accuracy per patient of {} lies wholly above chance; it was trained on as few patients "
+    "as here.",
 }
 
 
@@ -38,8 +39,8 @@ def report(record: dict, folds: Sequence[Fold], checks: dict, *, draws: int, see
     """
     runs = study_folds.runs_by_arm(folds)
     kinds: dict[str, str] = {}
-    for prediction in folds[0].predictions:
-        kinds.setdefault(prediction.arm, prediction.kind)
+    for arm, of_arm in folds[0].predictions.split("arm"):
+        kinds[arm[0]] = of_arm.kind[0]
     classes = Classes.of_record(record["classes"])
     rows, reference = arm_table.table(runs, kinds, classes=classes, draws=draws, seed=seed)
     for row in rows:
@@ -101,7 +102,7 @@ def report(record: dict, folds: Sequence[Fold], checks: dict, *, draws: int, see
 
 def _amount_curve(folds: Sequence[Fold], kinds: dict[str, str], *, draws: int, seed: int) -> list[dict]:
     """Balanced accuracy per patient of each arm that adds samples, at each amount that was tried."""
-    amounts = dict.fromkeys(row.amount for fold in folds for row in fold.predictions if row.amount)
+    amounts = dict.fromkeys(amount for fold in folds for amount in fold.predictions.amount.tolist() if amount)
     points = []
     for amount in amounts:
         for arm, runs in study_folds.runs_by_arm(folds, amount).items():
@@ -115,7 +116,7 @@ def _amount_curve(folds: Sequence[Fold], kinds: dict[str, str], *, draws: int, s
 def _reliability(arm: str, runs: Sequence[Run]) -> dict:
     """Reliability diagram per patient, the runs pooled."""
     by_patient = [out_of_fold_runs.by_patient(run) for run in runs]
-    diagram = classification.reliability(
+    diagram = calibration.reliability(
         np.concatenate([run.labels for run in by_patient]), np.concatenate([run.probabilities for run in by_patient])
     )
     bins = zip(*(column.tolist() for column in diagram))
@@ -153,9 +154,10 @@ def _warnings(folds: Sequence[Fold], cohort: dict, *, rows: Sequence[dict], gene
     if folds[0].records["extract_features"]["figures"].get("tap") == crops.TAP:
         lines.append(crop_cnn.WARNING)
     lines += _different_volumes(folds)
-    unsure = [row["arm"] for row in rows if row["unit"] == "patient" and row["ci95"]["balanced_accuracy"][0] <= 0.5]
+    level = chance(len(cohort["patients"]))
+    unsure = [row["arm"] for row in rows if row["unit"] == "patient" and row["ci95"]["balanced_accuracy"][0] <= level]
     if unsure:
-        lines.append(f"Not shown to be above chance (interval reaches 0.5): {', '.join(unsure)}.")
+        lines.append(f"Not shown to be above chance (interval reaches {level:.2g}): {', '.join(unsure)}.")
     unets = [fold.records["train_unet"] for fold in folds]
     collapsed = sum(bool(unet["figures"].get("collapses")) for unet in unets)
     if collapsed:

@@ -116,10 +116,11 @@ def _of_start(point: Point, records: Mapping[str, dict], folders: Mapping[str, P
     }
 
 
-def read_scores(path: Path, arm: str, classifier: str) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and probabilities of the positive class of the patients by one network, both [patients], sorted by id."""
-    _, labels, probabilities = predictions.by_patient(predictions.of_network(predictions.read(path), arm, classifier))
-    return labels, probabilities
+def read_scores(path: Path, arm: str, classifier: str) -> tuple[np.ndarray, OutOfFold]:
+    """Labels [patients] of the patients, sorted by id, and what one network predicts."""
+    table = predictions.read(path).select(arm=arm, classifier=classifier)
+    _, labels, probabilities = table.by_patient()
+    return labels, OutOfFold(probabilities[None], table.thresholds[0])  # one network, the same for all patients
 
 
 def compare(points: Sequence[dict], *, draws: int, seed: int) -> None:
@@ -152,8 +153,8 @@ def compare(points: Sequence[dict], *, draws: int, seed: int) -> None:
 
 def _compare_with(reference: dict, others: Sequence[tuple[dict, dict]], *, draws: int, seed: int) -> None:
     labels, before = reference["_scores"]
-    arms = {"reference": OutOfFold(before[None])}
-    arms |= {str(number): OutOfFold(result["_scores"][1][None]) for number, (_, result) in enumerate(others)}
+    arms = {"reference": before}
+    arms |= {str(number): result["_scores"][1] for number, (_, result) in enumerate(others)}
     differences = bootstrap.bootstrap_arms(labels, arms, "reference", draws=draws, seed=seed).differences
     tests = [
         permutation.paired_permutation(labels, arms["reference"], arms[str(number)], seed=seed).p_value

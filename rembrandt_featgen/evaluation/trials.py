@@ -16,7 +16,7 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation.arms import Arm
 from rembrandt_featgen.generation import training_set
 from rembrandt_featgen.generation.training_set import Samples, TrainingSet
-from rembrandt_featgen.measures import classification
+from rembrandt_featgen.measures import classification, decisions
 
 FOCUSING = 2.0  # gamma of Lin et al. 2017
 MIXUP_ALPHA = 0.2  # Zhang et al. 2018: 0.1 to 0.4
@@ -52,9 +52,16 @@ class Settings:
     learning_rate: float = 1e-4
     precision: str = "float32"
 
-    def architecture(self, shape: tuple[int, int, int]) -> Architecture:
+    def architecture(self, shape: tuple[int, int, int], num_classes: int) -> Architecture:
         """Of a classifier of features of that shape."""
-        return Architecture(self.kind, shape, filters=self.filters, units=self.units, precision=self.precision)
+        return Architecture(
+            self.kind,
+            shape,
+            filters=self.filters,
+            units=self.units,
+            precision=self.precision,
+            num_classes=num_classes,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +72,7 @@ class Trained:
       arm: name.
       amount: None for an arm that takes none.
       extra: extra training samples by label; fewer than the amount's where a pool ran out.
+      prior: [classes] of the samples and weights that it was trained with.
       architecture, scale, weights: what the network is built of; weights in the order of `build_classifier`'s.
       losses: of each epoch, mean over its batches, as the arm defines it.
       validation_losses: of each epoch, `patient_log_loss` for every arm.
@@ -73,6 +81,7 @@ class Trained:
     arm: str
     amount: float | None
     extra: dict[int, int]
+    prior: np.ndarray
     architecture: Architecture
     scale: np.ndarray
     weights: list[np.ndarray]
@@ -90,7 +99,7 @@ class Trained:
         return min(self.validation_losses)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """[n] float64 probabilities of the positive class, fast: no network is built.
+        """[n, classes] float64 probabilities, fast: no network is built.
 
         Args:
           features: [n, h, w, channels] in the units of the U-Net.
@@ -99,14 +108,14 @@ class Trained:
         fitter.set_weights(self.weights)
         return fitter.probabilities(tf.constant(training_set.scaled(features, self.scale)))
 
-    def threshold(self, validation: Validation) -> float:
-        """Threshold of the probability of the positive class that suits the validation patients best."""
+    def thresholds(self, validation: Validation) -> np.ndarray:
+        """[classes] by which is decided: of two those that suit the validation patients best, of more the prior."""
         probabilities = self.probabilities(validation.features)
         _, labels, by_patient = classification.by_patient(validation.patients, validation.labels, probabilities)
-        return classification.choose_threshold(labels, by_patient)
+        return decisions.choose_thresholds(labels, by_patient, self.prior)
 
     def network(self) -> tf.keras.Model:
-        """A new Keras model, from unscaled features to the probability of the positive class."""
+        """A new Keras model, from unscaled features to the probability of each class."""
         network = classifiers.build_classifier(self.architecture, self.scale)
         network.set_weights(self.weights)
         return network
@@ -144,12 +153,12 @@ def train(
     extra = _extra(arm, training, amount, seed=seed)
     labels = np.concatenate([training.labels, extra.labels])
     height, width, channels = training.features.shape[1:]
-    architecture = settings.architecture((height, width, channels))
+    architecture = settings.architecture((height, width, channels), training.num_classes)
     fitter = fitting.fitter(architecture)
-    objective, mixing = _objective(arm, labels), _mixing(arm, fitter.places)
+    objective, mixing = _objective(arm, labels, training.num_classes), _mixing(arm, fitter.places)
     scaled = tf.constant(training.scaled(np.concatenate([training.features, extra.features])))
     validation_features = tf.constant(training.scaled(validation.features))
-    targets = tf.constant(labels, tf.float32)
+    targets = tf.one_hot(labels, training.num_classes)
     random = np.random.default_rng(seed)
     fitter.reset(seed, settings.learning_rate)
     losses: list[float] = []
@@ -174,6 +183,7 @@ def train(
         arm=arm.name,
         amount=amount,
         extra={int(label): int(np.sum(extra.labels == label)) for label in np.unique(training.labels)},
+        prior=decisions.prior(labels, training.num_classes, objective.class_weights or None),
         architecture=architecture,
         scale=training.scale,
         weights=weights,
@@ -194,12 +204,12 @@ def _extra(arm: Arm, training: TrainingSet, amount: float | None, *, seed: int) 
     return arm.synthesise(training, training_set.counts(training.labels, amount, training.num_classes), seed)
 
 
-def _objective(arm: Arm, labels: np.ndarray) -> fitting.Objective:
+def _objective(arm: Arm, labels: np.ndarray, num_classes: int) -> fitting.Objective:
     focusing = FOCUSING if arm.loss == "focal" else 0.0
     if not arm.class_weights:
         return fitting.Objective(focusing=focusing)
-    negative, positive = len(labels) / (2.0 * np.bincount(labels, minlength=2))
-    return fitting.Objective((negative, positive), focusing)
+    class_weights = len(labels) / (float(num_classes) * np.bincount(labels, minlength=num_classes))
+    return fitting.Objective(tuple(class_weights), focusing)
 
 
 def _mixing(arm: Arm, places: tuple[int, ...]) -> fitting.Mixing:

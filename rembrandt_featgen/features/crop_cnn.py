@@ -27,7 +27,7 @@ class Settings:
       epochs, patience, batch, learning_rate: of each training.
       folds: of the training patients; 0 for none, whose features then come from the CNN that was trained on them.
       seed: of initial weights, orders and folds.
-      num_classes: of the labels; the head is for two.
+      num_classes: of the labels, two or more.
     """
 
     size: int
@@ -114,7 +114,8 @@ def fit(
     )
     network = _train(train, validation, settings=settings, folder=folder / "cnn", logs=logs / "cnn")
     accuracy = {"train": _accuracy(network, train), "validation": _accuracy(network, validation)}
-    encoder, folds, out_of_fold = crops.of_crops(network), [], np.zeros(len(train.labels))
+    encoder, folds = crops.of_crops(network), []
+    out_of_fold = np.zeros((len(train.labels), network.output_shape[1]))
     head = tf.keras.Model(network.get_layer("features").output, network.output)
     numbers = np.array([fold_of.get(patient, -1) for patient in train.patients])
     for number in range(max(fold_of.values(), default=-1) + 1):
@@ -124,7 +125,7 @@ def fit(
         folds.append((of_fold, cross_fitting.channel_map(features, wanted)))
         out = numbers == number
         features = cross_fitting.mapped(of_fold.predict(train.images[out], verbose=0), folds[-1][1])
-        out_of_fold[out] = head.predict(features, verbose=0)[:, 0]
+        out_of_fold[out] = head.predict(features, verbose=0)
     if folds:
         accuracy["cross_fitted"] = _balanced(train.labels, out_of_fold)
     return cross_fitting.Encoders(encoder, folds, fold_of), accuracy
@@ -140,8 +141,9 @@ def _train(train: Crops, validation: Crops, *, settings: Settings, folder: Path,
     """One CNN at its best epoch; all start from the same weights."""
     folder.mkdir(exist_ok=True)
     tf.keras.utils.set_random_seed(settings.seed)
-    network = crops.build_cnn(settings.size, train.images.shape[-1], settings.filters)
-    network.compile(mixed_precision.adam(settings.learning_rate), "binary_crossentropy", weighted_metrics=[])
+    network = crops.build_cnn(settings.size, train.images.shape[-1], settings.filters, settings.num_classes)
+    loss = "binary_crossentropy" if settings.num_classes == 2 else "sparse_categorical_crossentropy"
+    network.compile(mixed_precision.adam(settings.learning_rate), loss, weighted_metrics=[])
     counts = np.bincount(train.labels, minlength=settings.num_classes)
     weights = len(train.labels) / (settings.num_classes * np.maximum(counts, 1))
     samples = [tf.constant(part) for part in (train.images, train.labels, weights[train.labels].astype(np.float32))]
@@ -182,10 +184,11 @@ def _train(train: Crops, validation: Crops, *, settings: Settings, folder: Path,
 
 
 def _accuracy(network: tf.keras.Model, part: Crops) -> float:
-    return _balanced(part.labels, network.predict(part.images, verbose=0)[:, 0])
+    return _balanced(part.labels, network.predict(part.images, verbose=0))
 
 
 def _balanced(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Balanced accuracy over the classes that are there."""
-    right = (probabilities > 0.5) == (labels == 1)
+    """Balanced accuracy over the classes that are there; probabilities [n, 1] of the positive one, or of each."""
+    predicted = probabilities[:, 0] > 0.5 if probabilities.shape[1] == 1 else probabilities.argmax(axis=1)
+    right = predicted == labels
     return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))

@@ -103,17 +103,19 @@ class TumourCrop(tf.keras.layers.Layer):
         return tf.TensorShape([input_shape[0][0], self._size, self._size, input_shape[0][-1]])
 
 
-def build_cnn(size: int, channels: int, filters: int = 8) -> tf.keras.Model:
+def build_cnn(size: int, channels: int, filters: int = 8, num_classes: int = 2) -> tf.keras.Model:
     """Builds the CNN that learns the class from crops: four blocks of convolution, batch norm, ReLU and max pooling.
 
     Args:
       size: side of a crop, a multiple of 16.
       channels: of a crop.
       filters: of the first block; each deeper one has twice as many.
+      num_classes: two or more.
 
     Returns:
-      Model from crops [batch, size, size, channels] to the probability of the positive of two classes, [batch, 1];
-      its layer "features" gives [batch, size / 16, size / 16, 8 x filters], after ReLU.
+      Model from crops [batch, size, size, channels] to the probability of the positive of two classes, [batch, 1], or
+      of each of more, [batch, num_classes]; its layer "features" gives [batch, size / 16, size / 16, 8 x filters],
+      after ReLU.
     """
     layers = tf.keras.layers
     x = crop = tf.keras.Input((size, size, channels), name="crop")
@@ -122,7 +124,8 @@ def build_cnn(size: int, channels: int, filters: int = 8) -> tf.keras.Model:
         x = layers.ReLU()(layers.BatchNormalization(momentum=_MOMENTUM)(x))
         x = layers.MaxPooling2D(2, name="features" if level == HALVINGS - 1 else None)(x)
     x = layers.Dropout(_DROPOUT)(layers.GlobalAveragePooling2D()(x))
-    return tf.keras.Model(crop, layers.Dense(1, "sigmoid", name="class")(x), name=TAP)
+    head = layers.Dense(*((1, "sigmoid") if num_classes == 2 else (num_classes, "softmax")), name="class")
+    return tf.keras.Model(crop, head(x), name=TAP)
 
 
 def of_crops(cnn: tf.keras.Model) -> tf.keras.Model:

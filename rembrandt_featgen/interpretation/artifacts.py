@@ -132,6 +132,7 @@ class Artifacts:
             shape=shape,
             filters=record["config"]["classifier_filters"],
             units=record["config"]["classifier_units"],
+            num_classes=self.classes.count,
         )
 
     def class_head(self) -> tf.keras.Model | None:

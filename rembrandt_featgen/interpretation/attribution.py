@@ -14,7 +14,7 @@ with warnings.catch_warnings():
     from tf_keras_vis.activation_maximization.regularizers import TotalVariation2D
     from tf_keras_vis.gradcam import Gradcam
     from tf_keras_vis.saliency import Saliency
-    from tf_keras_vis.utils.scores import BinaryScore
+    from tf_keras_vis.utils.scores import BinaryScore, CategoricalScore
 
 from rembrandt_featgen.generation.gan_networks import CLASS_HEAD
 
@@ -31,8 +31,8 @@ def of_slices(encoder: tf.keras.Model, classifier: tf.keras.Model) -> tf.keras.M
       classifier: of `build_classifier`.
 
     Returns:
-      Model from slices [batch, height, width, channels] to the logit of the positive class, [batch, 1]; weights are
-      shared.
+      Model from slices [batch, height, width, channels] to the logit of the positive class of two, [batch, 1], or to
+      the logits of more, [batch, classes]; weights are shared.
     """
     return tf.keras.Model(encoder.input, _logit(classifier)(encoder.output), name="slice_to_logit")
 
@@ -45,7 +45,7 @@ def of_features(classifier: tf.keras.Model) -> tf.keras.Model:
 
 
 def _logit(classifier: tf.keras.Model) -> tf.keras.Model:
-    """The classifier without its sigmoid, which flattens the gradient of decisions that are sure."""
+    """The classifier without its sigmoid or softmax, which flattens the gradient of decisions that are sure."""
     return tf.keras.Model(classifier.input, classifier.get_layer("logit").output)
 
 
@@ -60,7 +60,9 @@ def heat_maps(model: tf.keras.Model, inputs: np.ndarray) -> tuple[np.ndarray, np
       Grad-CAM (Selvaraju et al. 2017) and saliency (SmoothGrad, Smilkov et al. 2017; the channel with the steepest
       gradient counts), both [n, height, width] >= 0.
     """
-    predicted = BinaryScore([bool(logit > 0) for logit in model.predict(inputs, verbose=0)[:, 0]])
+    logits = model.predict(inputs, verbose=0)
+    of_two = logits.shape[1] == 1
+    predicted = BinaryScore((logits[:, 0] > 0).tolist()) if of_two else CategoricalScore(logits.argmax(1).tolist())
     cam = Gradcam(model)(
         predicted,
         inputs,
@@ -123,15 +125,19 @@ def class_head(discriminator: tf.keras.Model) -> tf.keras.Model | None:
 
 
 def log_odds(head: tf.keras.Model, features: np.ndarray, label: int) -> np.ndarray:
-    """[n] log-odds of one of two classes by `class_head`, for scaled features [n, h, w, channels]."""
-    logits = head.predict(features, verbose=0)
-    return logits[:, label] - logits[:, 1 - label]
+    """[n] log-odds of a class against all others by `class_head`, for scaled features [n, h, w, channels]."""
+    return _log_odds(tf.constant(head.predict(features, verbose=0)), label).numpy()
+
+
+def _log_odds(logits: tf.Tensor, label: int) -> tf.Tensor:
+    others = tf.concat([logits[:, :label], logits[:, label + 1 :]], axis=1)
+    return logits[:, label] - tf.reduce_logsumexp(others, axis=1)
 
 
 def maximise_class(
     head: tf.keras.Model, label: int, start: np.ndarray, *, bounds: tuple[float, float], steps: int
 ) -> np.ndarray:
-    """The scaled feature that maximises the log-odds of one of two classes.
+    """The scaled feature that maximises the log-odds of a class against all others.
 
     Args:
       head: of `class_head`.
@@ -143,11 +149,14 @@ def maximise_class(
     Returns:
       [h, w, channels].
     """
-
-    def score(logits):
-        return logits[:, label] - logits[:, 1 - label]
-
-    return _maximise(head, score, start[None], bounds=bounds, steps=steps, roughness=_FEATURE_ROUGHNESS)[0]
+    return _maximise(
+        head,
+        lambda logits: _log_odds(logits, label),
+        start[None],
+        bounds=bounds,
+        steps=steps,
+        roughness=_FEATURE_ROUGHNESS,
+    )[0]
 
 
 def _maximise(

@@ -87,8 +87,12 @@ def explain_decisions(run: Artifacts) -> list[Explanation]:
 
 def _titles(run: Artifacts, model: tf.keras.Model, inputs: np.ndarray, names: Sequence[str]) -> list[str]:
     """Names and probabilities by a model of `attribution`."""
-    probabilities = tf.sigmoid(model.predict(inputs, verbose=0)[:, 0]).numpy()
-    return [f"{name}\np({run.classes.positive}) {value:.2f}" for name, value in zip(names, probabilities)]
+    logits = model.predict(inputs, verbose=0)
+    if logits.shape[1] == 1:
+        probabilities = tf.sigmoid(logits[:, 0]).numpy()
+        return [f"{name}\np({run.classes.positive}) {value:.2f}" for name, value in zip(names, probabilities)]
+    shown = tf.nn.softmax(logits).numpy()
+    return [f"{name}\np({run.classes.names[p.argmax()]}) {p.max():.2f}" for name, p in zip(names, shown)]
 
 
 def _explained(model: tf.keras.Model, inputs: np.ndarray, *, titles, images, masks) -> list[Explanation]:
@@ -104,7 +108,7 @@ def maximise_channels(run: Artifacts, steps: int) -> list[ChannelMaximum]:
     """For each class the channel of the features that fires more in it, and what maximises that channel.
 
     Args:
-      run: with two classes.
+      run: the run.
       steps: of gradient ascent.
     """
     names, by_label = run.classes.positive_first, feature_points.channels_by_class(run.points)
@@ -137,7 +141,7 @@ def maximise_classes(run: Artifacts, steps: int) -> list[ClassMaximum]:
     """For each class the feature that maximises it by the discriminator's class head, if it has one.
 
     Args:
-      run: with two classes.
+      run: the run.
       steps: of gradient ascent.
     """
     head, maxima = run.class_head(), []

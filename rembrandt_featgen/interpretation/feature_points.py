@@ -83,13 +83,16 @@ def strongest(points: Points, split: str, channel: int) -> int | None:
 
 
 def channels_by_class(points: Points) -> list[int]:
-    """For each of two classes, the channel that fires more in it, by training features: in standard deviations."""
+    """For each class, the channel that fires more in it than in the others, by training features: in deviations."""
     train = points.of("train")
-    first, second = (points.values[train & (points.labels == label)] for label in (0, 1))
-    deviation = np.concatenate([first - first.mean(0), second - second.mean(0)]).std(0)
-    shift = second.mean(0) - first.mean(0)
-    difference = np.divide(shift, deviation, out=np.zeros(len(deviation)), where=deviation > 0)
-    return [int(np.argmin(difference)), int(np.argmax(difference))]
+    of_class = [points.values[train & (points.labels == label)] for label in np.unique(points.labels[train])]
+    means = np.stack([values.mean(0) for values in of_class])
+    deviation = np.concatenate([values - mean for values, mean in zip(of_class, means)]).std(0)
+    channels = []
+    for label, mean in enumerate(means):
+        shift = mean - np.delete(means, label, axis=0).mean(0)
+        channels.append(int(np.argmax(np.divide(shift, deviation, out=np.zeros(len(deviation)), where=deviation > 0))))
+    return channels
 
 
 def most_active_channels(feature: np.ndarray, most: int) -> np.ndarray:

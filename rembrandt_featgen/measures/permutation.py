@@ -82,6 +82,28 @@ def sign_flip(parts: np.ndarray, permutations: int = 10000, seed: int = 0) -> fl
     return extreme / len(sums) if exact else (extreme + 1) / (len(sums) + 1)
 
 
+def label_permutation(labels: np.ndarray, decided: np.ndarray, permutations: int = 10000, seed: int = 0) -> float:
+    """Two-sided p-value of balanced accuracy, under the null hypothesis that labels were given to patients at random.
+
+    Args:
+      labels: [patients] in [0, classes).
+      decided: [runs, patients] class that each run decided for.
+      permutations: number m of random orders of the labels.
+      seed: of these.
+
+    Returns:
+      (b + 1) / (m + 1), where b orders lead at least as far from their mean as the true one.
+    """
+    sizes = np.bincount(labels).astype(np.float64)
+    # [patients, classes]: what a patient would add were it of that class
+    parts = np.mean(decided[..., None] == np.arange(len(sizes)), axis=0) / np.where(sizes > 0, sizes, np.nan)
+    generator, each = np.random.default_rng(seed), np.arange(len(labels))
+    shuffled = [parts[each, generator.permutation(labels)].sum() for _ in range(permutations)]
+    middle = np.nanmean(parts * len(labels), axis=0) @ sizes / len(labels)
+    gap = abs(parts[each, labels].sum() - middle)
+    return (int(np.sum(np.abs(np.array(shuffled) - middle) >= gap - 1e-9)) + 1) / (permutations + 1)
+
+
 def holm(p_values: Sequence[float]) -> np.ndarray:
     """Holm's step-down adjustment of p-values, for the family-wise error rate.
 

@@ -81,8 +81,7 @@ def of_model(report: Mapping) -> dict[str, Answer]:
         "imbalance": not_done("the run recorded no arm that deals with it."),
         "output": Answer(
             REPORTED,
-            f"Probability of {records.positive_class(report)} for a slice, and for a patient by the mean log-odds of "
-            "the slices. Threshold: " + ("chosen on validation patients of each run." if thresholds else "0.5."),
+            _output(report, "chosen on validation patients of each run" if thresholds else "0.5"),
         ),
         "predictions": Answer(REPORTED, "By each run's trained networks, out of fold, by the program's code."),
         "updating": not_done("no model was updated or recalibrated after its evaluation."),
@@ -210,3 +209,17 @@ def _score(row: Mapping, key: str) -> str:
     value, bounds = records.value(row, key), records.bounds(row, key)
     interval = f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else ""
     return "not defined" if value is None else f"{value:.3f}{interval}"
+
+
+def _output(report: Mapping, threshold: str) -> str:
+    """What a model gives, and how it is decided."""
+    names = records.class_names(report)
+    if len(names) > 2:
+        return (
+            f"Probability of each of {', '.join(names)} for a slice, and for a patient by the geometric mean of the "
+            "slices. Decided for: the class of the greatest probability divided by its share in training."
+        )
+    return (
+        f"Probability of {records.positive_class(report)} for a slice, and for a patient by the mean log-odds of "
+        f"the slices. Threshold: {threshold}."
+    )

@@ -51,15 +51,20 @@ def segmentation_measures(tables: Iterable[object]) -> tuple[Measure, ...]:
 
 def arm_measures(names: Sequence[str]) -> tuple[Measure, ...]:
     """Measures of an arm; `names` of the classes in the order of the table."""
+    many, each = len(names) > 2, []
+    for key, title in (("auroc", "AUROC"), ("auprc", "AUPRC")):
+        each.append(Measure(key, f"{title}, mean of classes" if many else title, "higher"))
+        for name in names if many else ():
+            each.append(Measure(f"{key}_by_class.{name}", f"{title}, {name} against the others", "higher"))
     return (
         *(Measure(f"accuracy_{name}", f"Accuracy {name}", "higher") for name in names),
         Measure("accuracy_total", "Accuracy total", "higher"),
         Measure("balanced_accuracy", "Balanced accuracy", "higher"),
         Measure("mcc", "MCC", "higher"),
-        Measure("auroc", "AUROC", "higher"),
-        Measure("auprc", "AUPRC", "higher"),
-        Measure("sensitivity_at_specificity", "Sensitivity at specificity 0.8", "higher"),
+        *each,
+        *(() if many else (Measure("sensitivity_at_specificity", "Sensitivity at specificity 0.8", "higher"),)),
         Measure("brier", "Brier score", "lower"),
+        Measure("log_loss", "Log loss", "lower"),
         Measure("ece", "ECE", "lower"),
     )
 
@@ -83,13 +88,13 @@ def generator_measures(names: Sequence[str]) -> tuple[Measure, ...]:
             "train_synthetic_test_real",
             "Trained on generated, tested on real",
             "higher",
-            words="balanced accuracy, chance 0.5",
+            words=f"balanced accuracy, chance {1 / max(len(names), 2):.2g}",
         ),
         Measure(
             "train_real_test_synthetic",
             "Trained on real, tested on generated",
             "higher",
-            words="balanced accuracy, chance 0.5",
+            words=f"balanced accuracy, chance {1 / max(len(names), 2):.2g}",
         ),
         Measure(
             "class_accuracy_own",

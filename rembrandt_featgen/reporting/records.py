@@ -24,8 +24,15 @@ def class_names(report: Mapping) -> tuple[str, ...]:
     return tuple(sorted(dict.fromkeys(known), key=lambda name: name != positive))
 
 
+def chance(report: Mapping) -> float:
+    """Balanced accuracy of an uninformative classifier; of two classes where they are not recorded."""
+    return 1.0 / max(len(class_names(report)), 2)
+
+
 def positive_class(report: Mapping) -> str:
-    """Name of the class whose probability is shown, or what to call it if it is not recorded."""
+    """Name of the class whose probability is shown, or what to call it if it is not recorded or there are many."""
+    if len(class_names(report)) > 2:
+        return "the most probable class"
     return str(dig(report, "classes", "positive") or "the positive class")
 
 

@@ -137,29 +137,33 @@ def forest(
 
 @styled
 def probability_strip(by_arm: Mapping[str, Sequence[float]], truths: Sequence[str], classes: Classes) -> bytes:
-    """One dot a patient at its probability of the positive class, a strip for each arm, coloured by true class.
+    """One dot a patient at a probability, a strip for each arm, coloured by true class.
 
     Args:
-      by_arm: arm to probabilities in [0, 1], by patient.
+      by_arm: arm to probabilities in [0, 1], by patient: of the positive class of two, of the true class of more.
       truths: name of each patient's true class.
       classes: of the run.
     """
     marks, positive = class_marks(classes.positive_first), classes.positive
     figure, ((ax,),) = canvas(7.0, 0.62 * len(by_arm) + 1.35)
-    ax.axvline(THRESHOLD, color=GREY, lw=1.2, ls="--")
+    of_two = len(marks) == 2
+    if of_two:
+        ax.axvline(THRESHOLD, color=GREY, lw=1.2, ls="--")
+    heights = dict(zip(marks, np.linspace(-0.2, 0.2, len(marks))))
     for y, values in enumerate(by_arm.values()):
         probabilities = floats(values)
         for name, (colour, marker) in marks.items():
             x = np.sort(probabilities[(np.asarray(truths) == name) & np.isfinite(probabilities)])
-            middle = y - 0.2 if name == positive else y + 0.2
             style = {"s": 36, "color": colour, "alpha": 0.75, "edgecolors": "white", "linewidths": 0.6}
-            ax.scatter(x, middle + spread(x), marker=marker, clip_on=False, zorder=3, **style)
+            ax.scatter(
+                x, y + heights[name] + spread(x) * 2 / len(marks), marker=marker, clip_on=False, zorder=3, **style
+            )
         ax.axhline(y - 0.5, color="#c4c7cc", lw=0.8)
-    others = " or ".join(name for name in classes.names if name != positive)
-    sides = f"\N{LEFTWARDS ARROW} called {others}      called {positive} \N{RIGHTWARDS ARROW}"
-    ax.text(0.5, 1.01, sides, transform=ax.transAxes, ha="center", va="bottom", fontsize=8.5, color=GREY)
+    if of_two:
+        sides = f"\N{LEFTWARDS ARROW} called {[*marks][1]}      called {positive} \N{RIGHTWARDS ARROW}"
+        ax.text(0.5, 1.01, sides, transform=ax.transAxes, ha="center", va="bottom", fontsize=8.5, color=GREY)
     ax.set_xlim(-0.02, 1.02)
-    name_rows(ax, by_arm, f"Patient's probability of {positive}")
+    name_rows(ax, by_arm, f"Patient's probability of {positive if of_two else 'the true class'}")
     handles = [Line2D([], [], color=c, marker=marker, ls="", ms=7) for c, marker in marks.values()]
     numbers = {name: list(truths).count(name) for name in marks}
     counts = [f"truly {name} ({n} patient{'' if n == 1 else 's'})" for name, n in numbers.items()]

@@ -11,11 +11,16 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.evaluation import comparison, predictions
 from rembrandt_featgen.features import crop_cnn, crops
+from rembrandt_featgen.measures.power import chance
 from rembrandt_featgen.reporting import gallery, run_figures, unet_figures
 from rembrandt_featgen.reporting.drawing import Figure
 
 _FEW_PATIENTS = 20  # of a class, below which intervals are wide
 _POOR_DICE = 0.5
+_OF_TRUE_CLASS = (  # words of the strip where there are more than two classes
+    "Strip of dots for each arm: the probability of its true class of each test patient, coloured by that class.",
+    "Each dot is a test patient at the probability of the patient's true class; 1 is right and sure.",
+)
 
 
 def collect(records: Mapping[str, Mapping], classes: Classes) -> dict:
@@ -120,16 +125,21 @@ def figures_of_page(
         if row["unit"] == "patient":
             low, high = row["ci95"]["balanced_accuracy"]
             rows.append((f"{row['arm']}, {row['classifier']}", row["balanced_accuracy"], low, high))
-    shown["forest"] = run_figures.forest(rows, "Balanced accuracy per patient, 95% interval", 0.5)
+    shown["forest"] = run_figures.forest(rows, "Balanced accuracy per patient, 95% interval", chance(classes.count))
     by_arm, truths = _patient_probabilities(folders["train_classifiers"] / predictions.FILE, classes)
-    shown["strip"] = run_figures.probability_strip(by_arm, truths, classes)
+    strip = run_figures.probability_strip(by_arm, truths, classes)
+    shown["strip"] = strip if classes.count == 2 else Figure(strip, *_OF_TRUE_CLASS)
     return shown
 
 
 def _patient_probabilities(path: Path, classes: Classes) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Probability of the positive class of each test patient by arm and classifier, and the patients' classes."""
-    rows, by_arm, labels = predictions.read(path), {}, np.zeros(0, int)
-    for arm, classifier in dict.fromkeys((row.arm, row.classifier) for row in rows):
-        of_network = predictions.of_network(rows, arm, classifier)
-        _, labels, by_arm[f"{arm}, {classifier}"] = predictions.by_patient(of_network)
+    """Probabilities of the test patients by arm and classifier, and the patients' classes.
+
+    Of two classes the probability is that of the positive one; of more, that of the patient's true class.
+    """
+    by_arm, labels = {}, np.zeros(0, int)
+    for (arm, classifier), table in predictions.read(path).split("arm", "classifier"):
+        _, labels, probabilities = table.by_patient()
+        shown = np.ones_like(labels) if classes.count == 2 else labels
+        by_arm[f"{arm}, {classifier}"] = probabilities[np.arange(len(labels)), shown]
     return by_arm, [classes.names[label] for label in labels]

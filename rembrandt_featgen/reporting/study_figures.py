@@ -53,7 +53,7 @@ def _forest(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
             value = records.value(top, "balanced_accuracy")
             bests.append(f"{title.lower()}, best {records.name(top, rows)} {value:.3f}")
     return Figure(
-        study_plots.forest(lines, records.KINDS),
+        study_plots.forest(lines, records.KINDS, records.chance(report)),
         f"Forest plot of {len(rows)} arms by balanced accuracy per patient: {'; '.join(bests) or 'none defined'}.",
         "Left: balanced accuracy per patient of each arm with its 95% interval; the dashed line is chance. Right: its "
         "paired difference to the reference, the best arm that generates nothing, with 95% interval and Holm-adjusted "
@@ -78,7 +78,7 @@ def _folds(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
         return None
     ends = [value for points in runs.values() for value, _ in points]
     return Figure(
-        study_plots.fold_strip(runs),
+        study_plots.fold_strip(runs, records.chance(report)),
         f"A strip of dots for each of {len(runs)} arms: balanced accuracy in each test fold and seed, from "
         f"{min(ends):.2f} to {max(ends):.2f}.",
         "Each dot is the balanced accuracy per patient in one test fold with one seed; the black bar is their mean. A "

@@ -22,7 +22,6 @@ from rembrandt_featgen.reporting.drawing import (
     styled,
 )
 
-CHANCE = 0.5
 ENOUGH = 0.8  # power that is customary to ask for
 NOTHING = (None, None, None)
 # Colour and marker of each kind of arm.
@@ -50,12 +49,13 @@ class Diagram(NamedTuple):
 
 
 @styled
-def forest(rows: Sequence[ForestRow], headings: Mapping[str, str]) -> bytes:
+def forest(rows: Sequence[ForestRow], headings: Mapping[str, str], chance: float = 0.5) -> bytes:
     """Arms grouped by kind: balanced accuracy per patient, and beside it the difference to a reference.
 
     Args:
       rows: from the top down, those of a kind together.
       headings: kind to the heading of its rows.
+      chance: balanced accuracy of an uninformative classifier.
     """
     places, labels, y = [], {}, 0.0
     for i, row in enumerate(rows):
@@ -80,7 +80,7 @@ def forest(rows: Sequence[ForestRow], headings: Mapping[str, str]) -> bytes:
             text = f"{text}  {row.note}".strip() if ax is right else text
             text = text.replace("-", "\N{MINUS SIGN}")
             ax.text(1.02, place, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9)
-        ax.axvline(CHANCE if ax is left else 0.0, color=GREY, lw=1.2, ls="--")
+        ax.axvline(chance if ax is left else 0.0, color=GREY, lw=1.2, ls="--")
         ax.set_ylim(y - 0.4, -0.6)
         ax.grid(False, axis="y")
         ax.tick_params(axis="y", length=0)
@@ -94,16 +94,17 @@ def forest(rows: Sequence[ForestRow], headings: Mapping[str, str]) -> bytes:
 
 
 @styled
-def fold_strip(by_arm: Mapping[str, Sequence[tuple[float, int | None]]]) -> bytes:
+def fold_strip(by_arm: Mapping[str, Sequence[tuple[float, int | None]]], chance: float = 0.5) -> bytes:
     """A dot for each fold and seed, a strip for each arm.
 
     Args:
       by_arm: arm to (balanced accuracy, seed) of each of its runs; a seed of None is not known.
+      chance: balanced accuracy of an uninformative classifier.
     """
     seeds = sorted({seed for runs in by_arm.values() for _, seed in runs if seed is not None})
     styles = {seed: (SERIES[i % len(SERIES)][0], _SEEDS[i % len(_SEEDS)]) for i, seed in enumerate(seeds)}
     figure, ((ax,),) = canvas(8.0, 0.42 * len(by_arm) + 1.2)
-    ax.axvline(CHANCE, color=GREY, lw=1.2, ls="--")
+    ax.axvline(chance, color=GREY, lw=1.2, ls="--")
     for y, runs in enumerate(by_arm.values()):
         runs = sorted(runs, key=lambda run: run[0])
         values = floats([value for value, _ in runs])
@@ -114,7 +115,7 @@ def fold_strip(by_arm: Mapping[str, Sequence[tuple[float, int | None]]]) -> byte
         if len(values):
             ax.plot([values.mean()] * 2, [y - 0.36, y + 0.36], color="black", lw=2.2, zorder=4)
         ax.axhline(y - 0.5, color="#dfe2e6", lw=0.8)
-    known = [CHANCE, *(value for runs in by_arm.values() for value, _ in runs)]
+    known = [chance, *(value for runs in by_arm.values() for value, _ in runs)]
     ax.set_xlim(min(known) - 0.03, max(known) + 0.03)
     name_rows(ax, by_arm, "Balanced accuracy per patient in a test fold")
     if styles:
@@ -164,11 +165,11 @@ def amount_curves(
 
 @styled
 def reliability_diagrams(diagrams: Mapping[str, Diagram], positive: str) -> bytes:
-    """Small multiples of the observed share of the positive class against its predicted probability.
+    """Small multiples of the observed share of a class against its predicted probability.
 
     Args:
       diagrams: by arm.
-      positive: name of the positive class.
+      positive: name of the class: the positive one of two, or "the most probable class".
     """
     figure, axes, columns = _multiples(len(diagrams), most=5, width=2.05, height=2.2)
     for number, (ax, (arm, diagram)) in enumerate(zip(axes, diagrams.items())):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.ticker import MaxNLocator
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.measures.classification import THRESHOLD
+from rembrandt_featgen.measures.power import chance
 from rembrandt_featgen.reporting import paper_figures, run_figures, sweep_tables
 from rembrandt_featgen.reporting.drawing import BLUE, GREEN, GREY, Figure, canvas, class_marks, floats, styled
 
@@ -33,7 +33,7 @@ def draw(swept: Mapping, classes: Classes) -> dict[str, Figure]:
         figures["figure_sweep_added"] = _added(swept, classes)
     for axis in _FORESTS:
         if sweep_tables.points_of(swept, axis):
-            figures[f"figure_sweep_{axis}"] = _forest(swept, axis)
+            figures[f"figure_sweep_{axis}"] = _forest(swept, axis, chance(classes.count))
     starts = {p["value"]: p["history"] for p in sweep_tables.points_of(swept, "start") if p["segmentation"]}
     if starts:
         figures["figure_pretraining"] = _starts(starts)
@@ -88,7 +88,7 @@ def _draw_added(curves: Mapping[str, Sequence[tuple[int, Mapping]]], names: Sequ
             for count, result in points:
                 if result["chosen"]:
                     ax.axvline(count, color=GREY, lw=1.2, ls=(0, (1, 2)), label="chosen")
-            ax.axhline(THRESHOLD, color=GREY, lw=0.8, ls="--")
+            ax.axhline(chance(len(names)), color=GREY, lw=0.8, ls="--")
             ax.set(title=f"{title}, per {unit}", ylim=(-0.03, 1.03), xlabel="synthetic features added")
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes[0, 0].set_ylabel("accuracy")
@@ -97,7 +97,7 @@ def _draw_added(curves: Mapping[str, Sequence[tuple[int, Mapping]]], names: Sequ
     return figure
 
 
-def _forest(swept: Mapping, axis: str) -> Figure:
+def _forest(swept: Mapping, axis: str, level: float) -> Figure:
     """Balanced accuracy per test patient at each point of one axis."""
     question, lines = _FORESTS[axis]
     points, rows = sweep_tables.points_of(swept, axis), []
@@ -109,7 +109,7 @@ def _forest(swept: Mapping, axis: str) -> Figure:
             rows.append((name, row["balanced_accuracy"], low, high))
     names = ", ".join(point["value"] for point in points)
     return Figure(
-        run_figures.forest(rows, "Balanced accuracy per test patient, 95% interval", THRESHOLD),
+        run_figures.forest(rows, "Balanced accuracy per test patient, 95% interval", level),
         f"Balanced accuracy per test patient, {sweep_tables.axes(())[axis].lower()}: {names}.",
         f"{question} Balanced accuracy per test patient of CNNs {lines}, trained without (baseline) and with synthetic "
         "ones (augmented). Validation patients chose, for each arm, what is marked; the table has the differences to "

@@ -29,12 +29,12 @@ class ClassAware(tf.keras.Model):
     are of segmentation alone, as without a head. L_C is `class_loss`, logged as "class_loss" beside "class_accuracy",
     both with classes weighed equally and over slices with tumour.
 
-    Batches are (images, (masks, labels)); labels [batch] int are indices of two classes, the positive one last.
+    Batches are (images, (masks, labels)); labels [batch] int are indices of the classes.
 
     Args:
       unet: of `unet.build_unet`.
       weight: of L_C, from 0.
-      class_weights: [2], of the slices of each class, by label.
+      class_weights: [classes], of the slices of each class, by label.
       seed: of the head's initial weights and of the dropout, which is a function of it and of the step, so that a
         resumed training repeats.
     """
@@ -48,7 +48,9 @@ class ClassAware(tf.keras.Model):
         self._block_and_tumour = tf.keras.Model(unet.input, [features, unet.output])
         self.norm = tf.keras.layers.BatchNormalization(momentum=_MOMENTUM, center=False, scale=False, dtype="float32")
         self.head = tf.keras.layers.Dense(
-            1, kernel_initializer=tf.keras.initializers.GlorotUniform(seed), dtype="float32"
+            1 if len(class_weights) == 2 else len(class_weights),
+            kernel_initializer=tf.keras.initializers.GlorotUniform(seed),
+            dtype="float32",
         )
         for layer in (self.norm, self.head):  # now, so that a checkpoint finds their weights
             layer.build((None, features.shape[-1]))
@@ -94,7 +96,7 @@ class ClassAware(tf.keras.Model):
         return self._log(masks, labels, tumour=tumour, logits=logits)
 
     def _class_logits(self, features, tumour, training):
-        """Logit of the positive class, [batch, 1]."""
+        """Logit of the positive class of two, [batch, 1], or of each of more."""
         average = self.norm(tumour_average(features, tumour), training=training)
         if training:
             seed = tf.stack([tf.cast(self._seed, tf.int64), self.optimizer.iterations])
@@ -109,7 +111,9 @@ class ClassAware(tf.keras.Model):
     def _log(self, masks, labels, *, tumour, logits):
         weights = self._slice_weights(masks, labels)
         self._class_loss.update_state(_cross_entropy(labels, logits), weights)
-        self._class_accuracy.update_state(tf.equal(logits[:, 0] > 0.0, labels == 1), weights)
+        of_two = logits.shape[1] == 1
+        predicted = logits[:, 0] > 0.0 if of_two else tf.argmax(logits, 1, labels.dtype)
+        self._class_accuracy.update_state(tf.equal(predicted, labels == 1 if of_two else labels), weights)
         return self.compute_metrics(None, masks, tumour, None)
 
 
@@ -133,8 +137,8 @@ def class_loss(labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor) -> tf.T
     """Cross-entropy of the class: the mean of weight * -log P(true class) over the slices that have a weight.
 
     Args:
-      labels: [batch] int in {0, 1}.
-      logits: [batch, 1] float32, of the positive class, 1.
+      labels: [batch] int.
+      logits: [batch, 1] float32, of the positive class of two, 1; [batch, classes] of more.
       weights: [batch] float32; 0 leaves a slice out.
 
     Returns:
@@ -145,4 +149,6 @@ def class_loss(labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor) -> tf.T
 
 
 def _cross_entropy(labels, logits):
+    if logits.shape[1] > 1:
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     return tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(labels, tf.float32), logits[:, 0])

@@ -45,7 +45,6 @@ def run(config: Config) -> None:
         raise InputError("--cv_grouping=site needs --site_pattern, such as --site_pattern='TCGA_([A-Z]+)_'")
     path = shared_flags.cohort_path(config.cohort, config.run_dir)
     cohort = layouts.find_cohort(path, config.layout, config.modalities, names=config.classes)
-    shared_flags.check_two_classes(cohort.classes, config.cohort)
     listed = hashlib.sha256(repr(sorted((p.id, p.label) for p in cohort.patients)).encode()).hexdigest()
     with rundir.open_stage(
         config, "assign_folds", digests={"patients": listed}, classes=cohort.classes.record

@@ -65,6 +65,7 @@ def run(config: Config) -> None:
             shape=shape,
             filters=records["train_classifiers"]["config"]["classifier_filters"],
             units=records["train_classifiers"]["config"]["classifier_units"],
+            num_classes=len(records["train_classifiers"]["classes"]["names"]),
         )
         models = {
             "unet": unet_export.segmenter(

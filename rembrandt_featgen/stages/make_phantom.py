@@ -55,7 +55,6 @@ def run(config: Config) -> None:
             f"as --phantom_counts={','.join(f'{name}:20' for name in config.classes)}"
         )
     classes = infer(config.classes, counts, given)
-    shared_flags.check_two_classes(classes, config.cohort)
     with rundir.open_stage(config, "make_phantom", classes=classes.record) as stage:
         if stage.done:
             return

@@ -1,4 +1,4 @@
-"""Segments one NIfTI volume and gives the probability of the positive class, from exported SavedModels alone."""
+"""Segments one NIfTI volume and gives the probability of each class, from exported SavedModels alone."""
 
 from __future__ import annotations
 
@@ -153,10 +153,9 @@ def segment(volumes: Sequence[Volume], *, prepare, segment_slices, restore, clas
 
 
 def _of_patient(per_slice: np.ndarray) -> np.ndarray:
-    """Probability of each class for a patient, from those of the slices, [slices, classes]: by their mean log-odds."""
-    one = np.zeros(len(per_slice))
-    each = np.array([classification.by_patient(one, one, column)[2][0] for column in per_slice.T])
-    return each / each.sum()
+    """Probability of each class for a patient, from those of the slices, [slices, classes]: by their geometric mean."""
+    one = np.zeros(len(per_slice), int)
+    return classification.by_patient(one, one, per_slice)[2][0]
 
 
 def _volumes(config: Config, channels: int) -> list[Volume]:

@@ -89,7 +89,6 @@ def run(config: Config) -> None:
     _check(config)
     path = shared_flags.cohort_path(config.cohort, config.run_dir)
     cohort = layouts.find_cohort(path, config.layout, config.modalities, names=config.classes)
-    shared_flags.check_two_classes(cohort.classes, config.cohort)
     assignment = _assignment(config, cohort)
     split = hashlib.sha256(repr(sorted(assignment.items())).encode()).hexdigest()
     digests = {"cohort": _digest(cohort), "split": split}

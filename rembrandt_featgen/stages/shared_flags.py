@@ -6,9 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from rembrandt_featgen.cohort import layouts
-from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
-from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.pipelines import AUGMENTATIONS
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.nn import mixed_precision
@@ -97,15 +95,6 @@ def generators():
         f"Generators, of {', '.join(KINDS)}: each is trained and drawn from; train_classifiers, export and the "
         "report take the first, the arms of a study those that --arms names, and --sweep_generators compares.",
     )
-
-
-def check_two_classes(classes: Classes, cohort: str) -> None:
-    """InputError for more classes than the classifiers of this version compare."""
-    if classes.count != 2:
-        raise InputError(
-            f"--cohort={cohort}: this version compares two classes, and there are {classes.count} "
-            f"({', '.join(classes.names)}); leave patients out of --cohort, or merge classes there"
-        )
 
 
 def check_generators(config) -> tuple[str, ...]:

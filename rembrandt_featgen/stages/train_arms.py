@@ -96,14 +96,14 @@ def run(config: Config) -> None:
                 wanted=training_set.counts(train.labels, max([*amounts, generator_measures.AMOUNT]), classes.count),
                 seed=config.seed,
             )
-        rows, choices, networks = [], {}, {}
+        tables, choices, networks = [], {}, {}
         for name in tqdm(chosen, "arms", unit="arm"):
             arm = with_pool(ARMS[name], arm_pools[name]) if ARMS[name].pooled else ARMS[name]
             choice = choose_amount(arm, training, held_out, amounts=amounts, settings=settings, seed=config.seed)
             predicted, choices[name] = predict(choice, arm, validation=held_out, test=test, classes=classes)
-            rows += predicted
+            tables.append(predicted)
             networks[name] = choice.trained
-        predictions.write(stage.path / predictions.FILE, rows, classes)
+        predictions.write(stage.path / predictions.FILE, predictions.join(tables).replace(seed=config.seed))
         measured = {}
         for name, pool in arm_pools.items():
             if len(np.unique(pool.labels)) == classes.count:

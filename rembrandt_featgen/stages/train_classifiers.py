@@ -19,6 +19,7 @@ from rembrandt_featgen.evaluation.measure_rows import count_by_class
 from rembrandt_featgen.features import scaling, streams
 from rembrandt_featgen.features.reading import open_features
 from rembrandt_featgen.generation import adding
+from rembrandt_featgen.measures import decisions
 from rembrandt_featgen.measures.classification import patient_log_loss
 from rembrandt_featgen.nn import checkpointing, mixed_precision, resumable_fit, tensorboard
 from rembrandt_featgen.stages import shared_flags
@@ -86,12 +87,16 @@ def run(config: Config) -> None:
             ) from error
         sources = {"baseline": [(features, "train", np.arange(len(real)))]}
         sources["augmented"] = [*sources["baseline"], (synthetic, "synthetic", numbers)]
+        thresholds: dict[str, np.ndarray | None] = dict.fromkeys(ARMS)  # of two classes 0.5, as in the paper
+        if classes.count > 2:
+            learnt = {"baseline": real, "augmented": np.concatenate([real, drawn[numbers]])}
+            thresholds |= {arm: decisions.prior(labels, classes.count) for arm, labels in learnt.items()}
         scale = scaling.root_mean_square(streams.features(features, "train", config.classifier_batch))
         np.save(stage.path / "scale.npy", scale)
         samples = {split: _samples(features, split) for split in ("validation", "test")}
         rows: dict[str, list[dict]] = {split: [] for split in samples}
         probabilities, losses, patient_losses = {}, {}, {}
-        predicted: list[predictions.Prediction] = []
+        predicted = []
         for kind in config.classifier_kinds:
             for arm in config.classifier_arms:
                 architecture = classifiers.Architecture(
@@ -100,6 +105,7 @@ def run(config: Config) -> None:
                     filters=config.classifier_filters,
                     units=config.classifier_units,
                     precision=config.precision,
+                    num_classes=classes.count,
                 )
                 tf.keras.utils.set_random_seed(config.seed)
                 network = classifiers.build_classifier(architecture, scale)
@@ -107,8 +113,9 @@ def run(config: Config) -> None:
                     config, stage, network, name=f"{arm}_{kind}", sources=sources[arm], features=features
                 )
                 head = {"arm": arm, "classifier": kind, "synthetic": len(numbers) if arm == "augmented" else 0}
-                for split, (patients, _, labels) in samples.items():
-                    scores = network.predict(streams.feature_pairs(features, split, 64), verbose=0)[:, 0]
+                for split, of_split in samples.items():
+                    patients, labels = of_split.patients, of_split.labels
+                    scores = _probabilities(network, features, split)
                     rows[split] += comparison.table_rows(
                         head,
                         patients=patients,
@@ -117,11 +124,21 @@ def run(config: Config) -> None:
                         classes=classes,
                         draws=config.bootstrap_draws,
                         seed=config.seed,
+                        thresholds=thresholds[arm],
                     )
                     if split == "test":
                         probabilities[arm, kind] = scores
-                        predicted += predictions.rows(
-                            samples[split], scores, arm=arm, kind=_KINDS_OF_ARM[arm], classifier=kind
+                        predicted.append(
+                            predictions.rows(
+                                samples[split],
+                                scores,
+                                classes=classes,
+                                arm=arm,
+                                kind=_KINDS_OF_ARM[arm],
+                                classifier=kind,
+                                thresholds=thresholds[arm],
+                                seed=config.seed,
+                            )
                         )
                     else:
                         patient_losses[f"{arm}_{kind}"] = patient_log_loss(patients, labels, scores)
@@ -134,11 +151,12 @@ def run(config: Config) -> None:
                 classes=classes,
                 draws=config.bootstrap_draws,
                 seed=config.seed,
+                thresholds=[thresholds[arm] for arm in ARMS],
             )
             for kind in config.classifier_kinds
             if set(ARMS) <= set(config.classifier_arms)
         }
-        predictions.write(stage.path / predictions.FILE, predicted, classes)
+        predictions.write(stage.path / predictions.FILE, predictions.join(predicted))
         tensorboard.complete(
             stage,
             classification=rows["test"],
@@ -170,16 +188,18 @@ def _train(config, stage, network, *, name, sources, features) -> float:
     folder, count = stage.path / name, sum(len(numbers) for _, _, numbers in sources)
     folder.mkdir(exist_ok=True)
     optimizer = mixed_precision.scaled(mixed_precision.adam(config.classifier_learning_rate), config.precision)
-    network.compile(optimizer, "binary_crossentropy", ["accuracy", tf.keras.metrics.AUC(name="auroc")])
+    trainable, loss = classifiers.for_training(network)
+    auroc = [tf.keras.metrics.AUC(name="auroc")] if loss == "binary_crossentropy" else []
+    trainable.compile(optimizer, loss, ["accuracy", *auroc])
     trained = resumable_fit.fit(
-        network,
+        trainable,
         make_epoch=streams.labelled_features(sources, config.classifier_batch),
         steps=pipelines.steps_per_epoch(count, config.classifier_batch),
         epochs=config.classifier_epochs,
         validation=streams.feature_pairs(features, "validation", config.classifier_batch),
         checkpointing=checkpointing.Checkpointing(
             folder,
-            network,
+            trainable,
             monitor="val_loss",
             mode="min",
             patience=config.classifier_patience,
@@ -190,6 +210,11 @@ def _train(config, stage, network, *, name, sources, features) -> float:
         seed=config.seed,
     )
     return min(trained["history"]["val_loss"])
+
+
+def _probabilities(network, folder, split) -> np.ndarray:
+    """[n, classes] of the features of a split."""
+    return np.asarray(network.predict(streams.feature_pairs(folder, split, 64), verbose=0), np.float64)
 
 
 def _samples(folder, split) -> predictions.Samples:

@@ -9,7 +9,6 @@ from pathlib import Path
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.evaluation import predictions, study_folds, study_report
 from rembrandt_featgen.reporting import study_figures, study_page, study_tables
@@ -54,8 +53,7 @@ def run(config: Config) -> None:
             (stage.path / name).write_text(text, encoding="utf-8")
         predictions.write(
             stage.path / predictions.FILE,
-            (row for fold in folds for row in fold.predictions if row.chosen),
-            Classes.of_record(record["classes"]),
+            predictions.join([fold.predictions.select(chosen=True) for fold in folds]),
         )
         stage.complete(verdict=report["verdict"])
         logging.info("report: %s", Path(config.run_dir) / registry.folder("write_study_report") / "index.html")

@@ -44,7 +44,7 @@ def test_classifier_equals_live_network(loaded, classifier, count):
     features = np.random.default_rng(0).random((count, *SHAPE)).astype(np.float32)
     found = loaded.signatures["classify"](feature=tf.constant(features))
     assert found["probability"].shape == (count, 2)
-    np.testing.assert_allclose(found["probability"][:, 1], classifier(features)[:, 0], rtol=1e-5)
+    np.testing.assert_allclose(found["probability"], classifier(features), rtol=1e-5)
     np.testing.assert_allclose(tf.reduce_sum(found["probability"], axis=1), 1.0, rtol=1e-6)
     assert found["classes"].numpy().tolist() == [b"benign", b"malignant"]
 
@@ -56,3 +56,20 @@ def test_a_classifier_is_restored_from_its_folder(tmp_path, classifier):
     restored = classifier_export.restore_classifier(tmp_path, "baseline_cnn", shape=SHAPE, filters=4, units=4)
     features = np.random.default_rng(0).random((3, *SHAPE)).astype(np.float32)
     np.testing.assert_array_equal(restored(features), classifier(features))
+
+
+def test_three_classes_are_exported_and_restored(tmp_path):
+    architecture = classifiers.Architecture("linear", SHAPE, num_classes=3)
+    network = classifiers.build_classifier(architecture, np.ones(3))
+    np.save(tmp_path / "scale.npy", np.ones(3))
+    (tmp_path / "baseline_linear").mkdir()
+    weights.save(network.get_weights(), tmp_path / "baseline_linear" / "best.npz")
+    restored = classifier_export.restore_classifier(
+        tmp_path, "baseline_linear", shape=SHAPE, filters=4, units=4, num_classes=3
+    )
+    module, signatures = classifier_export.classifier(restored, Classes.of(("glioma", "meningioma", "pituitary")))
+    tf.saved_model.save(module, str(tmp_path / "export"), signatures)
+    features = np.random.default_rng(0).random((5, *SHAPE)).astype(np.float32)
+    found = tf.saved_model.load(str(tmp_path / "export")).signatures["classify"](feature=tf.constant(features))
+    np.testing.assert_allclose(found["probability"], network(features), rtol=1e-5)
+    assert found["classes"].numpy().tolist() == [b"glioma", b"meningioma", b"pituitary"]

@@ -13,10 +13,10 @@ def features(shape, count=6, seed=0):
     return np.maximum(np.random.default_rng(seed).normal(size=(count, *shape)), 0).astype(np.float32)
 
 
-def build(kind, shape=(8, 9, 3), scale=SCALE, precision="float32"):
+def build(kind, shape=(8, 9, 3), scale=SCALE, **settings):
     """A narrow classifier with reproducible weights."""
     tf.keras.utils.set_random_seed(0)
-    architecture = classifiers.Architecture(kind, shape, filters=4, units=6, precision=precision)
+    architecture = classifiers.Architecture(kind, shape, filters=4, units=6, **settings)
     return classifiers.build_classifier(architecture, scale)
 
 
@@ -34,16 +34,20 @@ def mean_of_grid(images, edges):
 
 @pytest.mark.parametrize("kind", classifiers.KINDS)
 @pytest.mark.parametrize("shape", [(15, 15, 3), (8, 9, 3), (4, 4, 3), (1, 2, 3)])
-def test_gives_one_probability_a_feature(kind, shape):
-    probabilities = build(kind, shape)(features(shape)).numpy()
-    assert probabilities.shape == (6, 1)
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_gives_a_probability_of_each_class(kind, shape, num_classes):
+    probabilities = build(kind, shape, num_classes=num_classes)(features(shape)).numpy()
+    assert probabilities.shape == (6, num_classes)
     assert probabilities.dtype == np.float32
     assert np.all((probabilities > 0) & (probabilities < 1))
-    assert len(np.unique(probabilities)) == 6
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-6)
+    assert len(np.unique(probabilities[:, 1])) == 6
 
 
 def test_cnn_has_the_papers_structure():
-    layers = build("cnn").layers[1:]
+    network, loss = classifiers.for_training(build("cnn"))
+    assert loss == "binary_crossentropy"
+    layers = network.layers[1:]
     block = ["Conv2D", "BatchNormalization", "ReLU", "MaxPooling2D"]
     names = [type(layer).__name__ for layer in layers]
     assert names == ["Rescaling", *block, *block, "Flatten", "Dropout", "Dense", "Dropout", "Dense", "Activation"]
@@ -66,7 +70,7 @@ def test_blocks_chained_on_scaled_features_are_the_classifier(kind, blocks):
         weights = iter(network.get_weights())
         for layer in layers:
             layer.set_weights([next(weights) for _ in layer.weights])
-    np.testing.assert_allclose(tf.sigmoid(x), network(images), rtol=1e-5)
+    np.testing.assert_allclose(tf.sigmoid(x), network(images)[:, 1:], rtol=1e-5)
 
 
 def test_cnn_counts_its_parameters_by_hand():
@@ -89,7 +93,7 @@ def test_linear_is_logistic_regression_on_an_average_grid(shape, edges):
     kernel, bias = np.random.default_rng(1).normal(size=network.weights[0].shape), np.array([0.3])
     network.set_weights([kernel, bias])
     cells = mean_of_grid(images / SCALE, edges).reshape(len(images), -1)
-    np.testing.assert_allclose(network(images), 1 / (1 + np.exp(-(cells @ kernel + bias))), rtol=1e-5)
+    np.testing.assert_allclose(network(images)[:, 1:], 1 / (1 + np.exp(-(cells @ kernel + bias))), rtol=1e-5)
 
 
 def test_unknown_kind_is_quoted_with_the_known():
@@ -118,7 +122,7 @@ def test_features_are_divided_by_their_scale(kind):
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_cnn_computes_in_precision_and_ends_in_float32(precision):
     network = build("cnn", precision=precision)
-    assert {layer.compute_dtype for layer in network.layers[2:-2]} == {precision}
+    assert {layer.compute_dtype for layer in classifiers.for_training(network)[0].layers[2:-2]} == {precision}
     assert {weight.dtype for weight in network.weights} == {tf.float32}
     images = features((8, 9, 3))
     found = network(images)
@@ -128,11 +132,17 @@ def test_cnn_computes_in_precision_and_ends_in_float32(precision):
 
 @pytest.mark.parametrize("precision", mixed_precision.PRECISIONS)
 @pytest.mark.parametrize("kind", classifiers.KINDS)
-def test_step_moves_every_weight(kind, precision):
-    network = build(kind, precision=precision)
-    network.compile(mixed_precision.scaled(tf.keras.optimizers.Adam(1e-2), precision), "binary_crossentropy")
-    before = network.get_weights()
-    loss = network.fit(features((8, 9, 3), 16), np.arange(16) % 2, batch_size=16, verbose=0).history["loss"]
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_step_moves_every_weight(kind, precision, num_classes):
+    network = build(kind, precision=precision, num_classes=num_classes)
+    trainable, loss = classifiers.for_training(network)
+    trainable.compile(mixed_precision.scaled(tf.keras.optimizers.Adam(1e-2), precision), loss)
+    before, labels = network.get_weights(), np.arange(16) % num_classes
+    p = trainable(features((8, 9, 3), 16), training=False).numpy()
+    loss = trainable.fit(features((8, 9, 3), 16), labels, batch_size=16, verbose=0).history["loss"]
+    if (kind, precision) == ("linear", "float32"):  # without dropout, the loss of the weights before
+        p = np.column_stack([1 - p, p]) if num_classes == 2 else p
+        np.testing.assert_allclose(loss, [-np.log(p[np.arange(16), labels]).mean()], rtol=1e-4)
     assert np.isfinite(loss).all()
     stuck = [weight.name for old, weight in zip(before, network.weights) if not np.any(old != weight)]
     assert not stuck

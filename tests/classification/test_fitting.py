@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import special
 
-from rembrandt_featgen.classification import fitting
+from rembrandt_featgen.classification import classifiers, fitting
 from rembrandt_featgen.classification.classifiers import Architecture
 from rembrandt_featgen.classification.fitting import Mixing, Objective
 
@@ -35,15 +36,13 @@ class _Given:
 def _samples(n=12, seed=0):
     random = np.random.default_rng(seed)
     labels = random.permutation(np.arange(n) % 3 == 0).astype(np.float32)
-    return tf.constant(random.uniform(0, 2, (n, *SHAPE)), tf.float32), tf.constant(labels)
+    return tf.constant(random.uniform(0, 2, (n, *SHAPE)), tf.float32), tf.one_hot(labels.astype(int), 2)
 
 
 def _loss(probabilities, targets, class_weights=(1.0, 1.0), focusing=0.0):
-    """Written as in the papers, in float64."""
+    """Written as in the papers, in float64: [batch, classes]."""
     p, t = np.asarray(probabilities, np.float64), np.asarray(targets, np.float64)
-    of_positive = -class_weights[1] * (1 - p) ** focusing * np.log(p)
-    of_negative = -class_weights[0] * p**focusing * np.log(1 - p)
-    return np.mean(t * of_positive + (1 - t) * of_negative)
+    return np.mean(np.sum(-np.asarray(class_weights) * t * (1 - p) ** focusing * np.log(p), axis=1))
 
 
 def _fitter(architecture, learning_rate=0.0, seed=0):
@@ -68,8 +67,8 @@ def _fitter(architecture, learning_rate=0.0, seed=0):
 def test_weighted_focal_loss(probability, target, class_weights, focusing, expected):
     logit = math.log(probability / (1 - probability))
     found = fitting.weighted_focal_loss(
-        tf.constant([logit]),
-        tf.constant([float(target)]),
+        tf.constant([[logit]]),
+        tf.constant([[1.0 - target, float(target)]]),
         class_weights=tf.constant(class_weights),
         focusing=focusing,
     )
@@ -78,15 +77,51 @@ def test_weighted_focal_loss(probability, target, class_weights, focusing, expec
 
 @pytest.mark.parametrize("focusing", [0.0, 2.0])
 def test_certain_and_wrong_keeps_its_gradient(focusing):
-    logits = tf.constant([-200.0, 200.0, 200.0, 0.0])
+    logits = tf.constant([[-200.0], [200.0], [200.0], [0.0]])
     with tf.GradientTape() as tape:
         tape.watch(logits)
         loss = fitting.weighted_focal_loss(
-            logits, tf.constant([1.0, 0.0, 1.0, 1.0]), class_weights=tf.ones(2), focusing=focusing
+            logits, tf.one_hot([1, 0, 1, 1], 2), class_weights=tf.ones(2), focusing=focusing
         )
     gradient = tape.gradient(loss, logits).numpy()
     assert float(loss) == pytest.approx((200 + 200 + 0 + math.log(2) / (4 if focusing else 1)) / 4)
-    np.testing.assert_allclose(gradient[:3], [-0.25, 0.25, 0.0], atol=1e-6)
+    np.testing.assert_allclose(gradient[:3, 0], [-0.25, 0.25, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("focusing", [0.0, 2.0])
+def test_loss_of_three_classes(focusing):
+    random = np.random.default_rng(0)
+    logits, targets = random.normal(0, 2, (8, 3)), random.dirichlet(np.ones(3), 8)  # mixed samples
+    found = fitting.weighted_focal_loss(
+        tf.constant(logits, tf.float32),
+        tf.constant(targets, tf.float32),
+        class_weights=tf.constant([0.5, 1.0, 3.0]),
+        focusing=focusing,
+    )
+    wanted = _loss(special.softmax(logits, axis=1), targets, class_weights=(0.5, 1.0, 3.0), focusing=focusing)
+    assert float(found) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("focusing", [0.0, 2.0])
+def test_two_logits_and_one_give_the_same_loss(focusing):
+    random = np.random.default_rng(1)
+    logit, targets = tf.constant(random.normal(0, 3, (9, 1)), tf.float32), tf.one_hot(random.integers(0, 2, 9), 2)
+    one, two = (
+        fitting.weighted_focal_loss(x, targets, class_weights=tf.constant([0.7, 1.6]), focusing=focusing)
+        for x in (logit, tf.concat([tf.zeros_like(logit), logit], axis=1))
+    )
+    assert float(one) == pytest.approx(float(two), rel=1e-5)
+
+
+@pytest.mark.parametrize("focusing", [0.0, 2.0])
+def test_certain_and_wrong_of_three_keeps_its_gradient(focusing):
+    logits = tf.constant([[200.0, 0.0, 0.0], [0.0, 0.0, 200.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = fitting.weighted_focal_loss(logits, tf.one_hot([1, 2], 3), class_weights=tf.ones(3), focusing=focusing)
+    gradient = tape.gradient(loss, logits).numpy()
+    assert float(loss) == pytest.approx(100.0)
+    np.testing.assert_allclose(gradient, [[0.5, -0.5, 0.0], [0.0, 0.0, 0.0]], atol=1e-6)
 
 
 def test_mix_takes_the_sample_before():
@@ -103,7 +138,10 @@ def test_an_epoch_sees_every_sample_once(batch, objective):
         features, labels, batch=batch, objective=objective, mixing=Mixing(), random=np.random.default_rng(0)
     )
     expected = _loss(
-        fitter.probabilities(features), labels, class_weights=objective.class_weights, focusing=objective.focusing
+        fitter.probabilities(features),
+        labels,
+        class_weights=objective.class_weights or (1.0, 1.0),
+        focusing=objective.focusing,
     )
     assert found == pytest.approx(expected, rel=1e-5)
 
@@ -116,7 +154,7 @@ def test_input_mixing_mixes_features_and_labels():
     )
     x, y = features.numpy(), labels.numpy()
     mixed = 0.3 * x + 0.7 * np.roll(x, 1, axis=0)
-    targets = 0.3 * y + 0.7 * np.roll(y, 1)
+    targets = 0.3 * y + 0.7 * np.roll(y, 1, axis=0)
     assert found == pytest.approx(_loss(fitter.probabilities(tf.constant(mixed)), targets), rel=1e-5)
 
 
@@ -237,6 +275,36 @@ def test_more_features_than_a_chunk_are_predicted_alike():
     features, _ = _samples(150)
     fitter = _fitter(CNN)
     whole = fitter.probabilities(features)
-    assert whole.shape == (150,)
+    assert whole.shape == (150, 2)
     np.testing.assert_allclose(whole[130:], fitter.probabilities(features[130:]), rtol=1e-5)
-    assert fitter.probabilities(features[:0]).shape == (0,)
+    assert fitter.probabilities(features[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("kind", ["cnn", "linear"])
+def test_three_classes_are_learnt_and_their_network_is_the_keras_model(kind):
+    random = np.random.default_rng(3)
+    labels = np.arange(48) % 3
+    features = (random.uniform(0, 1, (48, *SHAPE)) + 2 * np.eye(3)[labels][:, None, None]).astype(np.float32)
+    architecture = Architecture(kind, SHAPE, filters=4, units=8, num_classes=3)
+    fitter = _fitter(architecture, 1e-2)
+    before = fitter.get_weights()
+    losses = [
+        fitter.epoch(
+            tf.constant(features),
+            tf.one_hot(labels, 3),
+            batch=12,
+            objective=Objective((1.0, 1.0, 1.0)),
+            mixing=Mixing(fitter.places, 0.2),
+            random=random,
+        )
+        for _ in range(20)
+    ]
+    found = fitter.probabilities(tf.constant(features))
+    assert found.shape == (48, 3)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0)
+    assert losses[-1] < 0.8 * losses[0]
+    assert np.mean(found.argmax(axis=1) == labels) > 0.9
+    assert all(np.abs(old - new).max() > 1e-4 for old, new in zip(before, fitter.get_weights()))
+    network = classifiers.build_classifier(architecture, np.ones(3, np.float32))
+    network.set_weights(fitter.get_weights())
+    np.testing.assert_allclose(network(features), found, atol=1e-5)

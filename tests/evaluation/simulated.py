@@ -2,30 +2,30 @@
 
 import numpy as np
 
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import out_of_fold_runs
-from rembrandt_featgen.evaluation.predictions import Prediction
+from rembrandt_featgen.evaluation.predictions import PredictionsTable, Samples, rows
+from rembrandt_featgen.measures.decisions import two_columns
 
 LABELS = [1, 0] * 20
+CLASSES = Classes.of(("LGG", "HGG"))
 
 
-def predictions(arm, probabilities, labels, *, kind="none", threshold=0.5, slices=1, chosen=True, amount=""):
-    """One row for each slice of patients P0, P1, ..., all of a patient alike."""
-    return [
-        Prediction(
-            patient=f"P{i}",
-            sample=k,
-            label=label,
-            arm=arm,
-            kind=kind,
-            amount=amount,
-            classifier="cnn",
-            chosen=chosen,
-            threshold=threshold,
-            probabilities=(1.0 - float(p), float(p)),
-        )
-        for i, (p, label) in enumerate(zip(probabilities, labels))
-        for k in range(slices)
-    ]
+def predictions(arm, probabilities, labels, *, kind="none", threshold=0.5, **more) -> PredictionsTable:
+    """One row for each slice of patients P0, P1, ..., all of a patient alike; probabilities of the positive class."""
+    slices = more.pop("slices", 1)
+    patients = np.repeat([f"P{i}" for i in range(len(labels))], slices)
+    samples = Samples(patients, np.tile(np.arange(slices), len(labels)), np.repeat(labels, slices))
+    return rows(
+        samples,
+        two_columns(np.repeat(np.asarray(probabilities, float), slices)),
+        classes=CLASSES,
+        arm=arm,
+        kind=kind,
+        classifier="cnn",
+        thresholds=two_columns(threshold),
+        **more,
+    )
 
 
 def runs_of(right, seeds=2):

@@ -4,6 +4,7 @@ from scipy import stats
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import comparison
+from rembrandt_featgen.measures.decisions import two_columns
 
 CLASSES = Classes.of(("LGG", "HGG"))
 
@@ -19,7 +20,7 @@ def table_rows(patients, labels, probabilities, *, draws, seed):
         NAMES,
         patients=patients,
         labels=labels,
-        probabilities=probabilities,
+        probabilities=two_columns(probabilities),
         classes=CLASSES,
         draws=draws,
         seed=seed,
@@ -84,12 +85,36 @@ def test_same_seed_same_intervals():
     assert first != other
 
 
+def test_rows_of_three_classes_by_hand():
+    classes = Classes.of(("glioma", "meningioma", "pituitary"))
+    p = np.array([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.6, 0.2, 0.2], [0.2, 0.2, 0.6]])
+    slices, patients = comparison.table_rows(
+        NAMES,
+        patients=np.array(["a", "b", "c", "d"]),
+        labels=np.array([0, 1, 1, 2]),
+        probabilities=p,
+        classes=classes,
+        draws=100,
+        seed=0,
+        thresholds=np.array([0.5, 0.25, 0.25]),  # b is called meningioma: 0.3 / 0.25 > 0.5 / 0.5
+    )
+    assert slices["n"] == {"glioma": 1, "meningioma": 2, "pituitary": 1}
+    assert list(slices["accuracy"]) == ["pituitary", "glioma", "meningioma", "total"]
+    assert slices["accuracy"] == {"pituitary": 1.0, "glioma": 1.0, "meningioma": 0.5, "total": 0.75}
+    assert patients["balanced_accuracy"] == pytest.approx(2.5 / 3)
+    assert slices["auroc_by_class"] == {"glioma": 1.0, "meningioma": 0.75, "pituitary": 1.0}
+    assert slices["auroc"] == pytest.approx(2.75 / 3)
+    wanted = stats.binomtest(1, 2).proportion_ci(0.95, "exact")
+    assert patients["ci95"]["accuracy_meningioma"] == pytest.approx((wanted.low, wanted.high))
+    assert {"auroc_by_class.glioma", "auprc_by_class.pituitary", "log_loss", "accuracy_total"} < set(slices["ci95"])
+
+
 def difference(before, after, patients=("h1", "h2", "l1", "l2"), labels=(1, 1, 0, 0), draws=2000):
     return comparison.difference(
         np.array(patients),
         np.array(labels),
-        before=np.array(before),
-        after=np.array(after),
+        before=two_columns(before),
+        after=two_columns(after),
         classes=CLASSES,
         draws=draws,
         seed=0,

@@ -7,6 +7,7 @@ def row(arm, interval, p):
     return {
         "arm": arm,
         "unit": "patient",
+        "n": {"LGG": 8, "HGG": 8},
         "balanced_accuracy": sum(interval) / 2,
         "ci95": {"balanced_accuracy": interval},
         "p_against_chance": p,

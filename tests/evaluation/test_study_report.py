@@ -1,13 +1,13 @@
 """The report of a study from folds whose stages are simulated; tests/stages/test_selfcheck.py runs a real one."""
 
 import copy
-import dataclasses
 
 import numpy as np
 import pytest
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import study_folds, study_report
+from rembrandt_featgen.evaluation.predictions import join
 from rembrandt_featgen.evaluation.study_folds import Fold
 from rembrandt_featgen.measures.segmentation import VOLUME_MEASURES, over_volumes
 from tests.evaluation.simulated import predictions
@@ -37,12 +37,13 @@ def volume(value, **distances):
 def fold(number, dice, memorised):
     """A fold of six patients in which the arm acgan is right of all, none of two thirds, class_weights of one."""
     labels, names = [0, 1] * 3, [f"F{number}P{i}" for i in range(6)]
-    rows = []
+    tables = []
     for arm, kind, right in (("none", "none", 4), ("class_weights", "classical", 3), ("acgan", "generative", 6)):
         scores = [(RIGHT if i < right else WRONG)[label] for i, label in enumerate(labels)]
         for amount, chosen in (("0", True), ("1", False)) if arm == "acgan" else (("", True),):
-            rows += predictions(arm, scores, labels, kind=kind, amount=amount, chosen=chosen)
-    rows = [dataclasses.replace(row, patient=names[int(row.patient[1:])]) for row in rows]
+            tables.append(predictions(arm, scores, labels, kind=kind, amount=amount, chosen=chosen))
+    table = join(tables)
+    table = table.replace(patient=[names[int(patient[1:])] for patient in table.patient])
     choice = {"threshold": 0.5 + number / 10, "amount": ""}
     segmentation = {
         "soft_dice_loss": 0.2,
@@ -83,7 +84,7 @@ def fold(number, dice, memorised):
         },
     }
     records = {name: {"seconds": 1.0, **record} for name, record in records.items()}
-    return Fold(name=f"fold{number}", repeat=0, seed=0, fold=f"fold{number}", records=records, predictions=rows)
+    return Fold(name=f"fold{number}", repeat=0, seed=0, fold=f"fold{number}", records=records, predictions=table)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,8 @@ import pytest
 from scipy import stats
 
 from rembrandt_featgen.evaluation import sweep_points, sweep_results
+from rembrandt_featgen.measures.decisions import two_columns
+from rembrandt_featgen.measures.out_of_fold import OutOfFold
 
 LABELS = np.array([0, 0, 0, 1, 1, 1])
 RIGHT = np.array([0.1, 0.1, 0.1, 0.9, 0.9, 0.9])
@@ -13,7 +15,7 @@ RIGHT = np.array([0.1, 0.1, 0.1, 0.9, 0.9, 0.9])
 def point(axis, value, wrong, *, loss, reference=False, arm="augmented"):
     """A trained point that is wrong of some patients."""
     scores = np.where(np.isin(np.arange(6), wrong), 1.0 - RIGHT, RIGHT)
-    own = {"arm": arm, "patient_log_loss": loss, "_scores": (LABELS, scores)}
+    own = {"arm": arm, "patient_log_loss": loss, "_scores": (LABELS, OutOfFold(two_columns(scores)[None]))}
     return {"axis": axis, "value": value, "reference": reference, "note": "", "arms": [own]}
 
 

@@ -128,7 +128,7 @@ def test_tap_and_networks(run, monkeypatch):
     other.classifier()
     assert other.class_head().output_shape == (None, 2)
     assert seen == [
-        ("c/", "baseline_cnn", {"shape": SHAPE, "filters": 5, "units": 6}),
+        ("c/", "baseline_cnn", {"shape": SHAPE, "filters": 5, "units": 6, "num_classes": 2}),
         ("g/",),
     ]
     assert run.tap == "conv4"

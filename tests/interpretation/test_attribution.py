@@ -40,7 +40,7 @@ def test_heat_maps_of_features_are_those_worked_by_hand(linear, seed):
     features = np.random.default_rng(seed).random((2, *SHAPE)).astype(np.float32)
     model = attribution.of_features(classifier)
     logits = model.predict(features, verbose=0)[:, 0]
-    np.testing.assert_allclose(tf.sigmoid(logits), classifier.predict(features, verbose=0)[:, 0], atol=1e-6)
+    np.testing.assert_allclose(tf.sigmoid(logits), classifier.predict(features, verbose=0)[:, 1], atol=1e-6)
     cams, saliencies = attribution.heat_maps(model, features)
     for feature, logit, cam, saliency in zip(features, logits, cams, saliencies):
         sign = 1.0 if logit > 0 else -1.0  # evidence for the predicted class
@@ -60,7 +60,7 @@ def test_the_gradient_reaches_the_slice(unet, linear):
     images = RNG.normal(size=(2, SIZE, SIZE, 1)).astype(np.float32)
     model = attribution.of_slices(tap_model(unet, TAP), classifier)
     features = tap_model(unet, TAP)(images)
-    np.testing.assert_allclose(tf.sigmoid(model(images)), classifier(features), atol=1e-5)
+    np.testing.assert_allclose(tf.sigmoid(model(images)), classifier(features)[:, 1:], atol=1e-5)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attribution, "_NOISY_COPIES", 0)
         cams, saliencies = attribution.heat_maps(model, images)
@@ -146,3 +146,22 @@ def test_a_discriminator_without_class_head():
     feature = tf.keras.Input((2, 2, 3))
     source = tf.keras.layers.Dense(2, name="source")(tf.keras.layers.Flatten()(feature))
     assert attribution.class_head(tf.keras.Model(feature, source)) is None
+
+
+def test_heat_maps_and_log_odds_of_three_classes():
+    """Grad-CAM of the most probable class: the gradient of its logit alone."""
+    classifier = build_classifier(Architecture("linear", SHAPE, num_classes=3), np.ones(4, np.float32))
+    features = np.random.default_rng(4).random((3, *SHAPE)).astype(np.float32)
+    model = attribution.of_features(classifier)
+    logits = model.predict(features, verbose=0)
+    np.testing.assert_allclose(tf.nn.softmax(logits), classifier(features), atol=1e-6)
+    cams, _ = attribution.heat_maps(model, features)
+    with tf.GradientTape() as tape:
+        x = tf.constant(features)
+        tape.watch(x)
+        score = tf.reduce_max(model(x), axis=1)
+    weights = tape.gradient(score, x).numpy().mean(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(cams, np.maximum((features * weights).sum(axis=-1), 0), rtol=1e-4, atol=1e-6)
+    odds = attribution.log_odds(model, features, 1)
+    p = tf.nn.softmax(logits).numpy()[:, 1]
+    np.testing.assert_allclose(odds, np.log(p / (1 - p)), rtol=1e-4, atol=1e-5)

@@ -126,10 +126,11 @@ def test_figures_of_the_page_stand_in_their_sections(tmp_path, monkeypatch):
     for name in drawn:
         (tmp_path / f"{name}.png").write_bytes(PNG)
     samples = predictions.Samples(np.array(["A", "B"]), np.array([0, 0]), np.array([1, 0]))
-    rows = []
+    tables = []
     for arm in ("baseline", "augmented"):
-        rows += predictions.rows(samples, np.array([0.75, 0.25]), arm=arm, kind="none", classifier="cnn")
-    predictions.write(tmp_path / predictions.FILE, rows, CLASSES)
+        p = np.array([[0.25, 0.75], [0.75, 0.25]])
+        tables.append(predictions.rows(samples, p, classes=CLASSES, arm=arm, kind="none", classifier="cnn"))
+    predictions.write(tmp_path / predictions.FILE, predictions.join(tables))
     folders = dict.fromkeys(("train_unet", "draw_figures", "train_classifiers"), tmp_path)
     records = {"draw_figures": {"figures": {"figures": drawn}}}
     report = {"classes": CLASSES.record, "classification": ROWS}

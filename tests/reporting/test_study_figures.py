@@ -46,7 +46,8 @@ def test_forest_has_all_arms_by_kind_with_the_reference_and_who_helped(given):
 
 def test_folds_know_their_seeds(given):
     study_figures.draw(fake_study.make())
-    (runs,) = given["folds"]
+    runs, chance = given["folds"]
+    assert chance == 0.5
     assert len(runs) == 15
     assert [seed for _, seed in runs["smote"]] == [0] * 5 + [1] * 5 + [2] * 5
 

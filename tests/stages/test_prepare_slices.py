@@ -75,14 +75,12 @@ def test_the_positive_class_changes_labels_alone(cohort, tmp_path):
     assert (one.labels + other.labels == 1).all()
 
 
-def test_three_classes_are_refused_before_anything_is_trained(cohort, tmp_path):
+def test_three_classes_are_prepared(cohort, tmp_path):
     path = _renamed(cohort, tmp_path / "cohort.csv", {"benign": "a", "malignant": "b"})
-    path.write_text(path.read_text().replace(",b,", ",c,", 1))
-    names = ("a", "b", "c")
-    with pytest.raises(InputError, match="compares two classes, and there are 3 .a, b, c.; leave patients out"):
-        _prepared(tmp_path / "run", path, classes=names)
-    with pytest.raises(InputError, match="compares two classes"):
-        assign_folds.run(assign_folds.Config(str(tmp_path / "study"), str(path), classes=names))
+    path.write_text(path.read_text().replace(",b,", ",c,", 3))
+    record = _prepared(tmp_path / "run", path, classes=("a", "b", "c"), test_counts=("a:1", "b:0", "c:1"))
+    assert record["classes"] == {"names": ["a", "b", "c"], "positive": "c"}
+    assert record["figures"]["patients"]["c"] == 3
 
 
 @pytest.mark.parametrize(
