@@ -141,7 +141,7 @@ def _train(train: Crops, validation: Crops, *, settings: Settings, folder: Path,
     """One CNN at its best epoch; all start from the same weights."""
     folder.mkdir(exist_ok=True)
     tf.keras.utils.set_random_seed(settings.seed)
-    network = crops.build_cnn(settings.size, train.images.shape[-1], settings.filters, settings.num_classes)
+    network = crops.build_cnn(settings.size, train.images.shape[-1], settings.filters, num_classes=settings.num_classes)
     loss = "binary_crossentropy" if settings.num_classes == 2 else "sparse_categorical_crossentropy"
     network.compile(mixed_precision.adam(settings.learning_rate), loss, weighted_metrics=[])
     counts = np.bincount(train.labels, minlength=settings.num_classes)

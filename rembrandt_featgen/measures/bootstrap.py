@@ -88,7 +88,9 @@ def bootstrap_arms(
         members = np.flatnonzero(classes == label)
         for rows in _blocks(1, 1 + draws, len(members)):
             drawn[rows, members] = multiplicities(generator, len(members), rows.stop - rows.start)
-    values = {name: _resampled(labels, arm.checked(len(labels), name), drawn, where) for name, arm in arms.items()}
+    values = {
+        name: _resampled(labels, arm.checked(len(labels), name), drawn=drawn, where=where) for name, arm in arms.items()
+    }
     spread = bool(min(np.sum(classes == label) for label in np.unique(classes)) >= 2)
     others = [] if reference is None else [arm for arm in values if arm != reference]
     base = {} if reference is None else values[reference]
@@ -111,7 +113,7 @@ def _blocks(start: int, stop: int, width: int) -> Iterator[slice]:
 
 
 def _resampled(
-    labels: np.ndarray, arm: tuple[np.ndarray, np.ndarray], drawn: np.ndarray, where: np.ndarray
+    labels: np.ndarray, arm: tuple[np.ndarray, np.ndarray], *, drawn: np.ndarray, where: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Each measure of an arm, mean over its runs, in each resample: [resamples].
 

@@ -116,7 +116,8 @@ def weighted_measures(
     with np.errstate(divide="ignore", invalid="ignore"):
         recalls = right / confusion.sum(axis=2)
         ranked = {
-            label: _ranked(y == label, p[:, label], counts, specificity) for label in _ranked_classes(num_classes)
+            label: _ranked(y == label, p[:, label], counts, specificity=specificity)
+            for label in _ranked_classes(num_classes)
         }
         auroc, auprc = (np.mean([row[i] for row in ranked.values()], axis=0) for i in (0, 1))
         common = {
@@ -206,7 +207,7 @@ def _ranked_classes(num_classes: int) -> tuple[int, ...]:
 
 
 def _ranked(
-    positive: np.ndarray, p: np.ndarray, counts: np.ndarray, specificity: float
+    positive: np.ndarray, p: np.ndarray, counts: np.ndarray, *, specificity: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """AUROC, average precision and sensitivity at a specificity of one class, each [resamples]."""
     # At each distinct score as threshold, from the highest down: samples above it, and positive ones among them.
