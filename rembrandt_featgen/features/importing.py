@@ -17,12 +17,14 @@ from absl import logging
 
 from rembrandt_featgen.cohort.classes import infer
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.features.table_files import listed, repeated, shown
+from rembrandt_featgen.features.informative_columns import informative
+from rembrandt_featgen.features.table_files import listed, shown
 from rembrandt_featgen.features.table_sources import Source, open_source
 from rembrandt_featgen.features.tables import FeatureTable, in_float32, table_of_arrays, twins
 
 SAMPLE, SPLIT = "sample", "split"
 DEFAULTS = {"label": "label", "patient": "patient", "group": "group", "site": "site"}  # names of columns
+_MOST_CLASSES = 50
 
 
 class Imported(NamedTuple):
@@ -98,7 +100,13 @@ def import_table(
         empty = np.flatnonzero(keys[name] == "")
         if len(empty):
             raise InputError(f"{where}: row {empty[0] + source.first_row} has no {name}; fill it in, or leave it out")
-    found = infer(classes, sorted(set(keys["label"])), where)
+    texts = sorted(set(keys["label"].tolist()))
+    if len(texts) > _MOST_CLASSES:
+        raise InputError(
+            f"{where}: the column {chosen['label']!r} has {len(texts)} different values, such as {listed(texts)}; name "
+            "a column of classes with --label_column, or make classes of its values"
+        )
+    found = infer(classes, texts, where)
     labels = np.array([found.label(found.match(text)) for text in keys["label"]], np.int64)
     absent = sorted(set(range(found.count)) - set(labels.tolist()))
     if absent:
@@ -106,12 +114,17 @@ def import_table(
             f"{where} has no sample of class {found.names[absent[0]]}; classes need samples each: correct labels, or "
             "--classes"
         )
-    special = {*(name.casefold() for name in chosen.values()), SAMPLE, SPLIT}
+    special = {*(name.casefold() for name in [*DEFAULTS.values(), *chosen.values()]), SAMPLE, SPLIT}
     clinical = {name: _covariate(source, name) for name in covariates}
     values, names = source.features(special | {name.casefold() for name in covariates})
     left_out = dict(source.left_out)
+    others = [
+        name for name in (*DEFAULTS.values(), SPLIT) if name not in chosen.values() and source.texts(name) is not None
+    ]
+    if others:
+        left_out["as their names say whose a row is"] = tuple(others)
     if values.ndim == 2:
-        values, names, reasons = _informative(values, names, where)
+        values, names, reasons = informative(values, names, where)
         left_out |= reasons
     samples = source.whole_numbers(SAMPLE)
     try:
@@ -219,31 +232,3 @@ def _covariate(source: Source, name: str) -> np.ndarray:
             f"{source.where} has no column {name!r}, which --covariates names; add it, or correct the flag"
         )
     return column
-
-
-def _informative(values, names, where: str) -> tuple[np.ndarray, list[str], dict[str, tuple[str, ...]]]:
-    """The columns of vectors that are not constant, empty or the same as one before; and the others, by reason."""
-    reasons: dict[str, list[str]] = {"as all values are missing": [], "as they are constant": []}
-    reasons["as they are the same as another"] = []
-    empty, constant, same = reasons.values()
-    kept, seen = [], set()
-    for number, name in enumerate(names):
-        column = values[:, number] + 0.0  # -0 becomes 0
-        some = column[~np.isnan(column)]
-        content = np.where(np.isnan(column), np.float32(np.nan), column).tobytes()
-        if not len(some):
-            empty.append(name)
-        elif some.min() == some.max():
-            constant.append(name)
-        elif content in seen:
-            same.append(name)
-        else:
-            kept.append(number)
-            seen.add(content)
-    twice = repeated([names[number] for number in kept])
-    if twice:
-        raise InputError(f"{where}: two columns of different values are named {twice[0]!r}; rename one of them")
-    if not kept:
-        raise InputError(f"{where}: no column of features has two different values; give features that vary")
-    left_out = {why: tuple(columns) for why, columns in reasons.items() if columns}
-    return values[:, kept], [names[number] for number in kept], left_out

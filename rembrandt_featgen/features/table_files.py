@@ -139,9 +139,10 @@ def read_arrays(path: Path, flag: str) -> dict[str, np.ndarray]:
     """The arrays of an .npz file by name; InputError where it is missing, damaged, or holds Python objects."""
     check_there(path, flag)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise ValueError("it is a single array")
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError("it is a single array")
+        with file:
             return {name: file[name] for name in file.files}
     except Exception as error:  # numpy, zipfile and zlib have exceptions of their own for damaged files
         raise InputError(

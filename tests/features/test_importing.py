@@ -51,6 +51,10 @@ def test_columns_of_other_names(write):
     path = write("id,coc2,hospital,x,y\n1,0,A,1,2\n2,1,B,2,1\n")
     table = read_table(path, label_column="coc2", patient_column="id", group_column="hospital", site_column="hospital")
     assert (table.patients.tolist(), table.groups.tolist(), table.names) == (["1", "2"], ["A", "B"], ("x", "y"))
+    other = write("id,coc2,x,label,split\n1,0,1,5,a\n2,1,2,7,b\n", "other.csv")
+    read = import_table(other, columns={"label": "coc2", "patient": "id"})
+    assert read.table.names == ("x",)  # another label would give the class away
+    assert read.left_out == {"as their names say whose a row is": ("label", "split")}
     with pytest.raises(InputError, match=r"has no column 'ward'; add it, or name another with --group_column"):
         read_table(path, label_column="coc2", patient_column="id", group_column="ward")
 
@@ -160,6 +164,10 @@ GOOD = "p,0,50,1,2\nq,1,60,2,1\n"
         (HEADER + GOOD + ",1,50,3,3\n", "row 4 has no patient"),
         (HEADER + GOOD + "r,,50,3,3\n", "row 4 has no label"),
         (HEADER + GOOD + "r,2,50,3,3\n", "patients of class 0, 1, 2"),
+        (
+            "patient,label,x\n" + "".join(f"p{n},{n / 8},{n}\n" for n in range(60)),
+            "the column 'label' has 60 different values, such as 0.0, 0.125, .*; name a column of classes",
+        ),
         (HEADER + GOOD.replace(",1,60", ",0,60"), "no sample of class 1; classes need"),
         (HEADER + GOOD + "r,1,50,3\n", "not readable as CSV .*Expected 5 columns, got 4"),
         (HEADER + GOOD + "r,1,50,3,4,5\n", "not readable as CSV .*Expected 5 columns, got 6"),
