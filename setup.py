@@ -30,6 +30,7 @@ setup(
         "numpy>=1.24,<2",
         "scipy>=1.11,<2",
         "scikit-learn>=1.3",
+        "scikit-image>=0.22",
         "threadpoolctl>=3.1",
         "SimpleITK>=2.3,<3",
         "imbalanced-learn>=0.12.4,<0.15",
