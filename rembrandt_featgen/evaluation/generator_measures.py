@@ -37,7 +37,7 @@ def measure(
       real: the classifier trained on real features alone, if there is one.
 
     Returns:
-      Measures by name, as stage.json holds them.
+      Measures by name, as stage.json holds them; NaN where there are too few features or test samples for them.
     """
     wanted = training_set.counts(training.labels, AMOUNT, training.num_classes)
     available = {label: min(count, int(np.sum(pool.labels == label))) for label, count in wanted.items()}
@@ -45,20 +45,19 @@ def measure(
     near, far, synthetic = (
         _pooled(features, training) for features in (training.features, test.features, drawn.features)
     )
-    audit = memorisation.audit(
-        training=near,
-        training_patients=training.patients,
-        held_out=far,
-        held_out_patients=test.patients,
-        synthetic=synthetic,
+    audit, of_classes = memorisation.audit_of_classes(
+        memorisation.Labelled(near, training.labels, training.patients),
+        memorisation.Labelled(far, test.labels, test.patients),
+        memorisation.Labelled(synthetic, drawn.labels),
     )
     measured = {
-        "kernel_distance": fidelity.kernel_distance(far, synthetic),
-        "frechet_distance": fidelity.frechet_distance(far, synthetic),
-        "kernel_distance_real": fidelity.kernel_distance(far, near),  # between real patients
-        "frechet_distance_real": fidelity.frechet_distance(far, near),
-        **fidelity.precision_recall_density_coverage(far, synthetic)._asdict(),
-        "memorisation": audit._asdict(),
+        **_distances(far, synthetic),
+        **{f"{name}_real": value for name, value in _distances(far, near).items()},  # between real patients
+        **_manifold(far, synthetic)._asdict(),
+        "memorisation": {
+            **audit._asdict(),
+            "by_label": {str(label): one._asdict() for label, one in of_classes.items()},
+        },
     }
     names = np.array([f"synthetic_{i}" for i in range(len(drawn.labels))])
     alone = dataclasses.replace(training, features=drawn.features, labels=drawn.labels, patients=names)
@@ -72,6 +71,23 @@ def measure(
     correct = decisions.decide(judge.probabilities(drawn.features)) == drawn.labels
     measured["class_accuracy_independent"] = float(np.mean(correct))
     return measured
+
+
+def _distances(real: np.ndarray, other: np.ndarray) -> dict[str, float]:
+    """Distances of distributions; NaN where there are too few samples, which must not end a fold."""
+    if min(len(real), len(other)) < 2:
+        return {"kernel_distance": np.nan, "frechet_distance": np.nan}
+    return {
+        "kernel_distance": fidelity.kernel_distance(real, other),
+        "frechet_distance": fidelity.frechet_distance(real, other),
+    }
+
+
+def _manifold(real: np.ndarray, synthetic: np.ndarray) -> fidelity.Manifold:
+    """Fidelity and diversity; NaN where there are too few samples for them."""
+    if min(len(real), len(synthetic)) <= fidelity.NEIGHBOURS:
+        return fidelity.Manifold(np.nan, np.nan, np.nan, np.nan)
+    return fidelity.precision_recall_density_coverage(real, synthetic)
 
 
 def _pooled(features: np.ndarray, training: TrainingSet) -> np.ndarray:

@@ -73,12 +73,10 @@ def copies_are_caught(features: Path) -> str:
     train, test = (loaded_features.load(features, split) for split in ("train", "test"))
     training, held_out = (part.features.mean(axis=(1, 2)) for part in (train, test))
     noise = _NOISE * training.std(axis=0) * np.random.default_rng(0).standard_normal(training.shape)
-    audit = memorisation.audit(
-        training=training,
-        training_patients=train.patients,
-        held_out=held_out,
-        held_out_patients=test.patients,
-        synthetic=training + noise,
+    audit, _ = memorisation.audit_of_classes(
+        memorisation.Labelled(training, train.labels, train.patients),
+        memorisation.Labelled(held_out, test.labels, test.patients),
+        memorisation.Labelled(training + noise, train.labels),
     )
     return f"caught ({len(audit.copied_patients)} patients named)" if audit.memorised else ""
 

@@ -195,15 +195,24 @@ def generators(folds: Sequence[Fold]) -> list[dict]:
                 row[name] = _memorisation(values)
             elif isinstance(first, dict):
                 row[name] = {key: float(np.mean([value[key] for value in values])) for key in first}
-            else:
+            else:  # None where a fold had too few features or test slices for it
                 numbers = np.array(values, float)
-                row |= {name: float(np.nanmean(numbers)), f"{name}_sd": float(np.nanstd(numbers))}
+                numbers = numbers[np.isfinite(numbers)]
+                row |= (
+                    {name: float(numbers.mean()), f"{name}_sd": float(numbers.std())}
+                    if len(numbers)
+                    else {name: np.nan}
+                )
         rows.append(row)
     return rows
 
 
 def _memorisation(audits: Sequence[dict]) -> dict:
     """The audits of all folds as one: flagged where most folds are."""
+
+    def known(name: str) -> list[float]:
+        return [audit[name] for audit in audits if audit[name] is not None] or [np.nan]
+
     copied: Counter = Counter()
     for audit in audits:
         copied.update(audit["copied_patients"])
@@ -211,8 +220,8 @@ def _memorisation(audits: Sequence[dict]) -> dict:
         "memorised": sum(audit["memorised"] for audit in audits) * 2 > len(audits),
         "folds_flagged": sum(audit["memorised"] for audit in audits),
         "folds": len(audits),
-        "p_value": float(np.median([audit["p_value"] for audit in audits])),
-        "nearest_ratio_median": float(np.median([audit["median_ratio"] for audit in audits])),
-        "share_below_1_percent": float(np.mean([audit["share_nearer_1"] for audit in audits])),
+        "p_value": float(np.median(known("p_value"))),
+        "nearest_ratio_median": float(np.median(known("median_ratio"))),
+        "share_below_1_percent": float(np.mean(known("share_nearer_1"))),
         "most_copied": [list(entry) for entry in copied.most_common(5)],
     }

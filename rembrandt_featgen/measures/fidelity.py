@@ -14,6 +14,8 @@ from scipy import linalg
 
 from rembrandt_featgen.measures import pooled_features
 
+NEIGHBOURS = 5  # k, as in Naeem et al. 2020
+
 
 class Manifold(NamedTuple):
     """Fidelity (precision, density) and diversity (recall, coverage) by nearest neighbours."""
@@ -78,7 +80,7 @@ def frechet_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
     return max(shift + traces - 2.0 * shared, 0.0)
 
 
-def precision_recall_density_coverage(real: np.ndarray, synthetic: np.ndarray, k: int = 5) -> Manifold:
+def precision_recall_density_coverage(real: np.ndarray, synthetic: np.ndarray, k: int = NEIGHBOURS) -> Manifold:
     """Fidelity and diversity: a sample's reach is the distance to its k-th nearest neighbour in its own set.
 
     Args:

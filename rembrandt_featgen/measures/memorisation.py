@@ -36,6 +36,7 @@ def audit(
     held_out: np.ndarray,
     held_out_patients: np.ndarray,
     synthetic: np.ndarray,
+    error: float = ERROR,
 ) -> Memorisation:
     """Audits whether a generator gives back the patients it was trained on.
 
@@ -43,10 +44,10 @@ def audit(
     each synthetic sample's distance to the nearest training sample is held against those of held-out patients, in
     which each patient counts as one, whatever its number of samples. A generator collapsed to the middle of the cloud
     can be near to all without copying one: then coverage is low, and no patient stands out in `copied_patients`.
-    Classes of unlike spread should be audited one by one.
+    Classes of unlike spread should be audited one by one, as `audit_of_classes` does.
 
-    `memorised` is said where share_nearer_1 is above the 95% quantile of what it would be if synthetic samples were
-    distributed as those of new patients, and samples within a patient all alike (the worst case: then
+    `memorised` is said where share_nearer_1 is above the 1 - `error` quantile of what it would be if synthetic samples
+    were distributed as those of new patients, and samples within a patient all alike (the worst case: then
     the distance is an order statistic of as many values as there are held-out patients, and the share of m synthetic
     samples below it is beta-binomial). With 5 patients held out that takes nearly half of the samples, with 40 7%.
     The p-value is Mann and Whitney's (normal approximation), for the same worst case with one value for each patient.
@@ -57,6 +58,7 @@ def audit(
       held_out: [h, d], real samples that it was not trained on.
       held_out_patients: [h] ids, none of them a training patient.
       synthetic: [m, d].
+      error: probability of calling a generator that copies nothing a copier.
 
     Returns:
       `Memorisation`; patients most copied first.
@@ -91,7 +93,7 @@ def audit(
     auroc = float(np.average(ranks, weights=weights))
     spread = np.sqrt((len(synthetic) + len(ids) + 1) / (12.0 * len(synthetic) * len(ids)))
     rank = int(np.ceil(CLOSEST[0] * len(ids)))
-    limit = float(stats.betabinom.ppf(1.0 - ERROR, len(synthetic), rank, len(ids) + 1 - rank)) / len(synthetic)
+    limit = float(stats.betabinom.ppf(1.0 - error, len(synthetic), rank, len(ids) + 1 - rank)) / len(synthetic)
     middle = float(np.median(synthetic_gaps))
     return Memorisation(
         median_synthetic=middle,
@@ -105,6 +107,70 @@ def audit(
         copied_patients=dict(Counter(map(str, training_patients[nearest[nearer]])).most_common()),
         memorised=bool(nearer.mean() > limit),
     )
+
+
+class Labelled(NamedTuple):
+    """Samples [n, d] with label [n], and patient [n] of real ones."""
+
+    samples: np.ndarray
+    labels: np.ndarray
+    patients: np.ndarray | None = None
+
+    def of_class(self, label: int) -> dict:
+        """Samples and patients of one class."""
+        rows = self.labels == label
+        return {"samples": self.samples[rows], "patients": None if self.patients is None else self.patients[rows]}
+
+
+def audit_of_classes(
+    training: Labelled, held_out: Labelled, synthetic: Labelled
+) -> tuple[Memorisation, dict[int, Memorisation]]:
+    """`audit` of each class against real samples of that class alone, and all as one.
+
+    Were classes pooled, the samples of a tight class would be near to training by that alone, and copies of a wide one
+    be hidden.
+
+    Args:
+      training, held_out, synthetic: as for `audit`.
+
+    Returns:
+      As one: memorised where any of n classes is at an error of `ERROR` / n; p_value n times the smallest, at most 1;
+      the other numbers are means over synthetic samples. And that of each class that has samples of all three; where
+      none has, the numbers are NaN.
+    """
+    parts = {
+        int(label): [part.of_class(label) for part in (training, held_out, synthetic)]
+        for label in np.unique(synthetic.labels)
+    }
+    parts = {label: part for label, part in parts.items() if all(len(one["samples"]) for one in part)}
+    audits = {
+        label: audit(
+            training=real["samples"],
+            training_patients=real["patients"],
+            held_out=unseen["samples"],
+            held_out_patients=unseen["patients"],
+            synthetic=generated["samples"],
+            error=ERROR / len(parts),
+        )
+        for label, (real, unseen, generated) in parts.items()
+    }
+    counts = [len(part[2]["samples"]) for part in parts.values()]
+    means = {
+        name: float(np.average([getattr(one, name) for one in audits.values()], weights=counts)) if audits else np.nan
+        for name in Memorisation._fields
+        if name not in ("p_value", "copied_patients", "memorised")
+    }
+    copied: Counter = Counter()
+    for one in audits.values():
+        copied.update(one.copied_patients)
+    p_values = [one.p_value for one in audits.values()]
+    together = Memorisation(
+        **means,
+        p_value=min(1.0, len(p_values) * min(p_values)) if p_values else np.nan,
+        copied_patients=dict(copied.most_common()),
+        memorised=any(one.memorised for one in audits.values()),
+    )
+    return together, audits
 
 
 def _nearest(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

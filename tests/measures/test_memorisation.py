@@ -53,6 +53,65 @@ def test_copies_are_found_with_their_patients():
     assert found.copied_patients == {f"p{i:02d}": 10 for i in range(10)}
 
 
+def labelled(generator, patients, samples, *, widths=(1.0, 1.0), name="p"):
+    """Samples of two classes in one place, whose patients differ within each class by its width."""
+    parts = [slices(generator, patients, samples, within=0.1) for _ in widths]
+    labels = np.repeat([0, 1], patients * samples)
+    samples = np.concatenate([width * part[0] for width, part in zip(widths, parts)])
+    ids = np.concatenate([np.char.add(f"{name}{label}", part[1]) for label, part in enumerate(parts)])
+    return memorisation.Labelled(samples, labels, ids)
+
+
+def test_copies_of_a_wide_class_do_not_hide_behind_a_tight_one():
+    """Pooled, the nearest of held-out samples are those of the tight class, nearer than any copy of the wide one."""
+    generator = np.random.default_rng(3)
+    training, held_out, new = (
+        labelled(generator, 25, 4, widths=(0.01, 10.0), name=name) for name in ("train", "test", "new")
+    )
+    noise = 0.3 * generator.normal(size=training.samples.shape)
+    copies = np.where((training.labels == 1)[:, None], training.samples + noise, new.samples)
+    pooled = memorised((training.samples, training.patients), (held_out.samples, held_out.patients), copies)
+    assert not pooled.memorised
+    found, each = memorisation.audit_of_classes(training, held_out, memorisation.Labelled(copies, training.labels))
+    assert found.memorised
+    assert [each[label].memorised for label in (0, 1)] == [False, True]
+    assert all(name.startswith("train1") for name in list(found.copied_patients)[:20])
+    assert found.p_value == pytest.approx(2 * each[1].p_value)
+    assert found.share_nearer_1 == pytest.approx((each[0].share_nearer_1 + each[1].share_nearer_1) / 2)
+
+
+def test_new_patients_of_a_tight_class_are_no_copies():
+    generator = np.random.default_rng(4)
+    training, held_out, new = (
+        labelled(generator, 25, 4, widths=(0.01, 10.0), name=name) for name in ("train", "test", "new")
+    )
+    tight = memorisation.Labelled(new.samples[new.labels == 0], new.labels[new.labels == 0])
+    assert (
+        memorised(  # all of them are nearer than the wide class ever is
+            (training.samples, training.patients), (held_out.samples, held_out.patients), tight.samples
+        ).auroc
+        > 0.7
+    )
+    found, each = memorisation.audit_of_classes(training, held_out, tight)
+    assert list(each) == [0]
+    assert not found.memorised
+    assert 0.35 < found.auroc < 0.65
+
+
+def test_a_class_without_held_out_patients_is_left_out():
+    generator = np.random.default_rng(5)
+    training, held_out = labelled(generator, 5, 2), labelled(generator, 5, 2, name="q")
+    lone = memorisation.Labelled(*(column[held_out.labels == 0] for column in held_out))
+    found, each = memorisation.audit_of_classes(
+        training, lone, memorisation.Labelled(training.samples, training.labels)
+    )
+    assert list(each) == [0] and found.memorised
+    nothing, none = memorisation.audit_of_classes(
+        training, lone, memorisation.Labelled(training.samples[:3], np.ones(3, int))
+    )
+    assert not none and not nothing.memorised and np.isnan(nothing.auroc)
+
+
 def test_exact_copies_are_at_no_distance():
     assert audited(np.random.default_rng(0), lambda _, training: training[5:8]).median_synthetic == 0.0
 
