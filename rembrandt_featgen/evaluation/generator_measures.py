@@ -86,7 +86,7 @@ def _distances(real: np.ndarray, other: np.ndarray) -> dict[str, float]:
 def _manifold(real: np.ndarray, synthetic: np.ndarray) -> fidelity.Manifold:
     """Fidelity and diversity; NaN where there are too few samples for them."""
     if min(len(real), len(synthetic)) <= fidelity.NEIGHBOURS:
-        return fidelity.Manifold(np.nan, np.nan, np.nan, np.nan)
+        return fidelity.Manifold(precision=np.nan, recall=np.nan, density=np.nan, coverage=np.nan)
     return fidelity.precision_recall_density_coverage(real, synthetic)
 
 
