@@ -8,14 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.data import (
-    augmentation,
-    reference_augmentation,
-    sampling_order,
-    standard_augmentation,
-    truth,
-    unoriented_augmentation,
-)
+from rembrandt_featgen.data import augmentation, reference_augmentation, sampling_order, standard_augmentation, truth
 from rembrandt_featgen.data.store import Store, untuned
 
 # The ways to augment; each is a module with `RANGES`, `draw`, `apply` and `augment`.
@@ -23,7 +16,6 @@ AUGMENTATIONS = {
     "correct": augmentation,
     "reference": reference_augmentation,
     "standard": standard_augmentation,
-    "unoriented": unoriented_augmentation,
 }
 SAMPLINGS = ("slices", "patients")
 _FOREVER = 2**40  # epochs

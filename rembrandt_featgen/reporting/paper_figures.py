@@ -56,8 +56,6 @@ _MODES = {  # of augmentation, and what is said of them
     "standard": "the augmentations of --augmentation=standard, milder than Table 1's: each movement alone at its "
     "strongest, of image and mask alike, and all together at random, as in training, with changes of the image's "
     "intensities.",
-    "unoriented": "the augmentations of --augmentation=unoriented: each movement alone at its strongest, of image and "
-    "mask alike, and all together at random, as in training, with changes of the image's intensities.",
 }
 
 

@@ -85,8 +85,8 @@ def table_1(mode: str | None, ranges: Ranges | None = None) -> str:
     """Parameters of the augmentations, of the paper and of the run.
 
     Args:
-      mode: the run's, one of `AUGMENTATIONS`: "reference" shears vertically, "standard" and "unoriented" have rows for
-        changes of intensity, too, which the paper has not; None for a run without augmentation.
+      mode: the run's, one of `AUGMENTATIONS`: "reference" shears vertically, and "standard" has rows for changes of
+        intensity, too, which the paper has not; None for a run without augmentation.
       ranges: how far each goes; None for those of the mode.
     """
     if mode is not None and ranges is None:
@@ -99,7 +99,7 @@ def table_1(mode: str | None, ranges: Ranges | None = None) -> str:
             ours = f"{round(math.degrees(value) if field == 'angle' else value, 10)}"
             ours = f"{ours} (vertically)" if mode == "reference" and field == "shear" else ours
         rows.append([technique, parameter, paper, ours])
-    for field, value in STANDARD._asdict().items() if mode in ("standard", "unoriented") else ():
+    for field, value in STANDARD._asdict().items() if mode == "standard" else ():
         ours = " to ".join(map(str, value)) if isinstance(value, tuple) else f"{value}"
         rows.append(["change of intensity", field.replace("_", " "), "none", ours])
     return csv_text(["technique", "parameter", "paper", "this_run"], rows)

@@ -83,7 +83,7 @@ def augmentation():
         "How slices are augmented: 'correct' by Table 1; 'reference' so, with the quirks of the TensorLayer code, "
         "which data/reference_augmentation.py lists (five blurring resamplings, soft masks, one elastic field for a "
         "batch, vertical shear, ...); 'standard' by milder geometry, and gamma, contrast, brightness, noise and low "
-        "resolution; 'unoriented' likewise, but flipped and turned freely, for what has no up and down.",
+        "resolution.",
         choices=tuple(AUGMENTATIONS),
     )
 

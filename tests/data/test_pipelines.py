@@ -82,7 +82,7 @@ def test_training_slices_hold_each_slice_once(slices):
     assert list(found) != list(stored)
 
 
-@pytest.mark.parametrize("augmentation", ["correct", "reference", "standard", "unoriented"])
+@pytest.mark.parametrize("augmentation", ["correct", "reference", "standard"])
 def test_augmented_slices_differ_from_the_stored_and_from_epoch_to_epoch(slices, augmentation):
     stored = np.stack([record["image"] for record in Store(slices, "train").dataset().as_numpy_iterator()])
     make_epoch = pipelines.training_slices(slices, 7, augmentation)
