@@ -1,0 +1,139 @@
+"""What a report says of a study of feature tables: all of it follows from the predictions table and the plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rembrandt_featgen.evaluation import arm_table, out_of_fold_runs
+from rembrandt_featgen.evaluation.out_of_fold_runs import Run
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
+from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.measures import classification
+
+
+def runs_by_arm(table: PredictionsTable) -> dict[str, list[Run]]:
+    """Arm to its runs at the chosen amounts, one for each draw and seed, of a table of one classifier."""
+    runs: dict[str, list[Run]] = {}
+    for (arm, _, _), rows in table.select(chosen=True).split("arm", "draw", "seed"):
+        runs.setdefault(arm, []).append(out_of_fold_runs.gather(rows))
+    return runs
+
+
+def arm_rows(table: PredictionsTable, *, draws: int, seed: int) -> tuple[list[dict], dict[str, str]]:
+    """Rows of all arms of all classifiers, and by classifier the arm that the others are compared with.
+
+    Args:
+      table: of the study.
+      draws, seed: of the bootstrap over patients, and of the permutations.
+    """
+    rows: list[dict] = []
+    references: dict[str, str] = {}
+    for (classifier,), part in table.split("classifier"):
+        runs = runs_by_arm(part)
+        kinds = {arm: of_arm.kind[0] for (arm,), of_arm in part.split("arm")}
+        of_classifier, references[classifier] = arm_table.table(
+            runs, kinds, classes=table.classes, draws=draws, seed=seed
+        )
+        for row in of_classifier:
+            row["classifier"] = classifier
+            if row["unit"] == "patient":
+                row["by_fold"] = _by_fold(part.select(arm=row["arm"], chosen=True))
+                row["amounts"] = Counter(
+                    amount for (amount, *_), _ in part.select(arm=row["arm"], chosen=True).split("amount", "draw", "fold", "seed") if amount
+                )
+        rows += of_classifier
+    return rows, references
+
+
+def report(
+    table: PredictionsTable,
+    features: FeatureTable,
+    *,
+    choices: Sequence[Mapping],
+    settings: Mapping,
+    draws: int,
+    seed: int,
+) -> dict:
+    """What report.json holds.
+
+    Args:
+      table: predictions of all tasks.
+      features: that were studied.
+      choices: of each task.
+      settings: flags of the run, by name.
+      draws, seed: of the bootstrap over patients.
+    """
+    rows, references = arm_rows(table, draws=draws, seed=seed)
+    best = {name: _level(rows, name, arm) for name, arm in references.items()}
+    first = max(best, key=lambda name: best[name])
+    by_classifier = {
+        name: arm_table.verdict([row for row in rows if row["classifier"] == name]) for name in references
+    }
+    _, patient_rows = np.unique(features.patients, return_index=True)
+    labels = features.labels[patient_rows]
+    names = features.classes.names
+    sites = features.sites
+    return {
+        "classes": features.classes.record,
+        "cohort": {
+            "patients": {name: int((labels == label).sum()) for label, name in enumerate(names)},
+            "samples": len(features),
+            "groups": len(np.unique(features.groups)),
+            "numbers": list(features.shape),
+            "missing": features.missing,
+            "source": settings.get("features"),
+            "sites": dict(sorted(Counter(sites[patient_rows].tolist()).items())) if sites is not None else {},
+        },
+        "cross_validation": {
+            "plan": table.plan[0],
+            "folds": len(set(table.fold.tolist())),
+            "repeats": len(set(table.draw.tolist())),
+            "seeds": len(set(table.seed.tolist())),
+            "runs": len(choices),
+        },
+        "arms": rows,
+        "reference": {
+            "arm": references[first],
+            "classifier": first,
+            "by_classifier": references,
+            "why": "of each classifier, the highest balanced accuracy per patient of the arms that generate nothing; as "
+            "it was chosen on the same patients, comparisons with it are biased against the generative arms",
+        },
+        "tuning": _tuning(choices),
+        "verdict": by_classifier[first],
+        "verdict_by_classifier": by_classifier,
+        "verdict_rule": arm_table.VERDICT_RULE,
+        "settings": dict(settings),
+    }
+
+
+def _level(rows, classifier, arm) -> float:
+    return next(
+        row["balanced_accuracy"]
+        for row in rows
+        if (row["classifier"], row["arm"], row["unit"]) == (classifier, arm, "patient")
+    )
+
+
+def _by_fold(table) -> list[dict]:
+    """Balanced accuracy per patient in each fold, of each draw and seed."""
+    found = []
+    for (draw, fold, seed), rows in table.split("draw", "fold", "seed"):
+        _, labels, p = rows.by_patient()
+        thresholds = np.broadcast_to(rows.thresholds[0], p.shape)
+        value = classification.measures(labels, p, thresholds)["balanced_accuracy"]
+        found.append({"name": f"draw{draw}-fold{fold}-seed{seed}", "balanced_accuracy": value})
+    return found
+
+
+def _tuning(choices) -> dict[str, dict]:
+    """By classifier, arm and amount: how often each strength of regularisation was chosen."""
+    found: dict[str, dict] = {}
+    for choice in choices:
+        for name, row in choice["pipelines"].items():
+            counts = found.setdefault(name, {})
+            counts[f"{row['strength']:g}"] = counts.get(f"{row['strength']:g}", 0) + 1
+    return found

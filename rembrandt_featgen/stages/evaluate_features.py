@@ -1,0 +1,142 @@
+"""Studies features that were made anywhere: does generation help classifiers of them? Needs no volumes and no U-Net.
+
+Every fold learns everything from its training patients, and tunes the regularisation of each pipeline on them. Folds
+that are done are skipped; those that were killed are resumed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.classification.vector_classifiers import VECTOR_CLASSIFIERS
+from rembrandt_featgen.core import cli, json_files, registry, rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import engine, plans, predictions, table_report, vector_trials
+from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
+from rembrandt_featgen.features import importing
+from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.reporting import study_figures, study_page, study_tables
+from rembrandt_featgen.stages import shared_flags
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = shared_flags.run_dir()
+    features: str = cli.flag(
+        "",
+        "Features that were made elsewhere: a .csv or .parquet file with a row for each sample and columns patient, label "
+        "and numbers (maybe group, site, sample), or an .npz file of vectors.",
+    )
+    classes: tuple[str, ...] = shared_flags.classes()
+    label_column: str = cli.flag(importing.DEFAULTS["label"], "Column of the class in --features.")
+    patient_column: str = cli.flag(importing.DEFAULTS["patient"], "Column of the patient in --features.")
+    group_column: str = cli.flag(
+        importing.DEFAULTS["group"], "Column in --features of what no split may divide, such as a family; else the patient."
+    )
+    site_column: str = cli.flag(importing.DEFAULTS["site"], "Column of the site in --features.")
+    seed: int = shared_flags.seed()
+    plan: str = cli.flag(
+        "k-fold",
+        "Who tests: a part of the groups at a time (k-fold), one part (hold-out), or one site at a time (sites).",
+        choices=("k-fold", "hold-out", "sites"),
+    )
+    test_fraction: float = shared_flags.test_fraction()
+    validation_fraction: float = shared_flags.validation_fraction()
+    cv_folds: int = shared_flags.cv_folds()
+    cv_repeats: int = shared_flags.cv_repeats()
+    cv_seeds: int = shared_flags.cv_seeds()
+    vector_arms: tuple[str, ...] = cli.flag(
+        tuple(VECTOR_ARMS), f"Arms that compete, of {', '.join(VECTOR_ARMS)}; without any, all of them."
+    )
+    arm_amounts: tuple[str, ...] = shared_flags.arm_amounts()
+    vector_classifiers: tuple[str, ...] = cli.flag(
+        ("ridge", "mlp"), f"Classifiers of each arm, of {', '.join(VECTOR_CLASSIFIERS)}."
+    )
+    components: int = cli.flag(
+        0, "Principal components of the training samples that stand for the columns; 0: the columns.", minimum=0
+    )
+    inner_folds: int = cli.flag(3, "Parts of the training groups by which regularisation is tuned.", minimum=2)
+    bootstrap_draws: int = shared_flags.bootstrap_draws()
+    report_title: str = shared_flags.report_title()
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/study: report.json, index.html, predictions.csv, and tables as CSV and LaTeX."""
+    cli.some_of("vector_arms", config.vector_arms, VECTOR_ARMS)
+    cli.some_of("vector_classifiers", config.vector_classifiers, VECTOR_CLASSIFIERS)
+    amounts = shared_flags.amounts(config.arm_amounts)
+    if not config.features:
+        raise InputError("--features is needed: a .csv, .parquet or .npz file of features")
+    table = importing.read_table(
+        config.features,
+        classes=config.classes,
+        label_column=config.label_column,
+        patient_column=config.patient_column,
+        group_column=config.group_column,
+        site_column=config.site_column,
+    )
+    if table.is_map:
+        raise InputError(f"--features={config.features} has maps [n, h, w, c]; give vectors, such as means of channels")
+    tasks = tasks_of(table, config)
+    digest = hashlib.sha256(Path(config.features).read_bytes()).hexdigest()
+    settings = vector_trials.Settings(
+        arms=tuple(name for name in VECTOR_ARMS if name in config.vector_arms),
+        amounts=amounts,
+        classifiers=tuple(name for name in VECTOR_CLASSIFIERS if name in config.vector_classifiers),
+        components=config.components,
+        inner_folds=config.inner_folds,
+    )
+    with rundir.open_stage(
+        config, "evaluate_features", digests={"features": digest}, classes=table.classes.record
+    ) as stage:
+        if not stage.done:
+            outcomes = engine.run(
+                tasks, lambda task: vector_trials.run(table, task, settings), stage.path / "tasks"
+            )
+            gathered = engine.gather(outcomes)
+            report = json_files.plain(
+                table_report.report(
+                    gathered,
+                    table,
+                    choices=[outcome.choices for outcome in outcomes],
+                    settings=stage.record["config"],
+                    draws=config.bootstrap_draws,
+                    seed=config.seed,
+                )
+            )
+            json_files.write_json(stage.path / "report.json", report)
+            title = config.report_title or Path(config.features).stem
+            (stage.path / "index.html").write_text(
+                study_page.render(report, study_figures.draw(report), {"title": title}), encoding="utf-8"
+            )
+            for name, text in study_tables.files(report).items():
+                (stage.path / name).write_text(text, encoding="utf-8")
+            predictions.write(stage.path / predictions.FILE, gathered)
+            stage.complete(verdict=report["verdict"])
+    folder = Path(config.run_dir) / registry.folder("evaluate_features")
+    print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
+
+
+def tasks_of(table: FeatureTable, config) -> list[plans.Task]:
+    """The tasks of --plan."""
+    seeds = range(config.cv_seeds)
+    share = {"validation": config.validation_fraction, "division": config.seed}
+    if config.plan == "sites":
+        return plans.sites(table, seeds=seeds, **share)
+    if config.plan == "hold-out":
+        return plans.hold_out(table, test=config.test_fraction, seeds=seeds, **share)
+    return plans.k_fold(table, folds=config.cv_folds, repeats=config.cv_repeats, seeds=seeds, **share)
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()
