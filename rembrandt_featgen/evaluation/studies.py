@@ -1,0 +1,145 @@
+"""A study of features from Python: `evaluate(X, y, groups=...)` returns its tables."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.evaluation import engine, plans, table_report, vector_trials
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
+from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
+from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Study:
+    """What a study found.
+
+    Attributes:
+      arms: a row for each arm and classifier per patient: measures, their 95% intervals ("auroc_low", ...), and the
+        difference to the reference.
+      verdict: one sentence.
+      predictions: of every test sample, by each pipeline.
+      report: everything, as report.json would hold it.
+    """
+
+    arms: pd.DataFrame
+    verdict: str
+    predictions: PredictionsTable
+    report: dict
+
+
+def evaluate(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    sites: ArrayLike | None = None,
+    classes: Sequence[str] = (),
+    arms: Sequence[str] = tuple(VECTOR_ARMS),
+    amounts: Sequence[float] = (0.0, 1.0),
+    classifiers: Sequence[str] = ("ridge", "mlp"),
+    folds: int = 5,
+    repeats: int = 1,
+    seeds: int = 1,
+    validation: float = 0.25,
+    components: int = 0,
+    bootstrap_draws: int = 2000,
+    seed: int = 0,
+) -> Study:
+    """Asks by nested cross-validation whether adding samples to the training set helps classifiers of vectors.
+
+    Args:
+      X: [n, d] numbers, NaN where missing; an array or a DataFrame.
+      y: [n] labels of two or more classes.
+      groups: [n] patients, which no fold divides; None where each sample is a patient.
+      sites: [n], only carried into the predictions.
+      classes: the values of y, the positive one last; by default sorted.
+      arms: names of `VECTOR_ARMS`.
+      amounts: of extra samples, see `training_set.counts`.
+      classifiers: names of `VECTOR_CLASSIFIERS`.
+      folds, repeats, seeds: of the cross-validation: how often groups are divided anew and all is trained again.
+      validation: share of the groups not tested that choose amounts and thresholds.
+      components: principal components that stand for the columns; 0 for the columns.
+      bootstrap_draws: of the intervals over patients.
+      seed: of the division and of the bootstrap.
+
+    Raises:
+      ValueError: arrays do not fit each other, or a name is unknown.
+      InputError: a class has too few groups for the folds.
+    """
+    for names, known in ((arms, VECTOR_ARMS), (classifiers, vector_trials.VECTOR_CLASSIFIERS)):
+        unknown = [name for name in names if name not in known]
+        if unknown or not len(names):
+            raise ValueError(f"give some of {', '.join(known)}, received {', '.join(unknown) or 'none'}")
+    table = table_of(X, y, groups=groups, sites=sites, classes=classes)
+    tasks = plans.k_fold(
+        table, folds=folds, repeats=repeats, seeds=range(seeds), validation=validation, division=seed
+    )
+    settings = vector_trials.Settings(
+        arms=tuple(name for name in VECTOR_ARMS if name in arms),
+        amounts=tuple(map(float, amounts)),
+        classifiers=tuple(classifiers),
+        components=components,
+    )
+    outcomes = engine.run(tasks, lambda task: vector_trials.run(table, task, settings))
+    gathered = engine.gather(outcomes)
+    report = table_report.report(
+        gathered,
+        table,
+        choices=[outcome.choices for outcome in outcomes],
+        settings={"arm_amounts": list(amounts), "validation_fraction": validation, "seed": seed},
+        draws=bootstrap_draws,
+        seed=seed,
+    )
+    return Study(_frame(report["arms"]), report["verdict"], gathered, report)
+
+
+def table_of(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    sites: ArrayLike | None = None,
+    classes: Sequence[str] = (),
+) -> FeatureTable:
+    """Arrays as a table; args as for `evaluate`."""
+    values, labels = np.asarray(X, np.float32), np.asarray(y).astype(str)
+    names = list(map(str, classes)) or sorted(set(labels.tolist()))
+    unknown = sorted(set(labels.tolist()) - set(names))
+    if values.ndim != 2 or labels.shape != values.shape[:1] or unknown:
+        raise ValueError(
+            f"evaluate needs X [n, d] and y [n] of the classes {', '.join(names)}, received {values.shape}, "
+            f"{labels.shape}{' and ' + unknown[0] if unknown else ''}"
+        )
+    patients = np.arange(len(values)) if groups is None else np.asarray(groups)
+    return table_of_arrays(
+        values,
+        np.array([names.index(label) for label in labels.tolist()], np.int64),
+        patients=patients.astype(str),
+        sites=None if sites is None else np.asarray(sites).astype(str),
+        names=list(map(str, getattr(X, "columns", range(values.shape[1])))),
+        classes=Classes.of(names),
+    )
+
+
+def _frame(rows) -> pd.DataFrame:
+    """A row for each arm and classifier, of the measures per patient."""
+    table = []
+    for row in rows:
+        if row["unit"] != "patient":
+            continue
+        flat = {name: row[name] for name in ("classifier", "arm", "kind")}
+        for name, value in row.items():
+            if isinstance(value, float) and name in row["ci95"]:
+                low, high = row["ci95"][name]
+                flat |= {name: value, f"{name}_low": low, f"{name}_high": high}
+        difference = row.get("difference_to_best_classical") or {}
+        flat |= {"reference": difference.get("against"), "difference": difference.get("difference")}
+        table.append(flat)
+    return pd.DataFrame(table)
