@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from rembrandt_featgen.evaluation.plans import Task
 from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS, TrainingSamples
 from rembrandt_featgen.features import vector_preparation
 from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.features.vector_preparation import VectorPreparation
 from rembrandt_featgen.measures import classification, decisions
 
 
@@ -50,14 +52,6 @@ class Pipeline(NamedTuple):
         return "" if self.amount is None else f"{self.amount:g}"
 
 
-class _Part(NamedTuple):
-    """Samples that are trained on, and those that are predicted, prepared by the former."""
-
-    training: TrainingSamples
-    predicted: np.ndarray
-    rows: np.ndarray  # of the table
-
-
 def pipelines(settings: Settings) -> list[Pipeline]:
     """What competes at each classifier."""
     return [
@@ -80,8 +74,8 @@ def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
       lowest log loss of the validation patients (without them, of the inner folds); and its strengths and losses.
     """
     preparation = vector_preparation.fit(table.values[task.train], components=settings.components)
-    outer = _Part(_prepared(table, task.train, preparation), np.zeros((0, 0)), task.test)
-    inner = _inner_parts(table, task, settings)
+    training = _prepared(table, task.train, preparation)
+    inner = _inner_preparations(table, task, settings)
     test, held_out = (preparation.apply(table.values[rows]) for rows in (task.test, task.validation))
     samples = predictions.Samples(
         table.patients[task.test],
@@ -92,9 +86,9 @@ def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
     )
     tables, choices = [], {}
     for classifier in settings.classifiers:
-        tuned = _tune(table, inner, classifier=classifier, settings=settings, seed=task.seed)
+        tuned = _tune(table, task, inner, classifier=classifier, settings=settings)
         competing = pipelines(settings)
-        problems = [_problem(table, outer.training, one, task.seed) for one in competing]
+        problems = [_problem(table, training, one, task.seed) for one in competing]
         models = _train(problems, classifier, [tuned[one].strength for one in competing])
         rows: dict[Pipeline, dict] = {}
         for one, problem, model in zip(competing, problems, models):
@@ -136,44 +130,45 @@ def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
 
 
 class _Tuned(NamedTuple):
-    """Strength of regularisation, and the inner folds' log loss at it."""
+    """Strength of regularisation, and the inner folds' log loss at it; NaN where nothing was tuned."""
 
     strength: float
     loss: float
 
 
-def _inner_parts(table, task, settings) -> list[_Part]:
-    """Inner folds of the training rows, each prepared by its own training part."""
+def _inner_preparations(table, task, settings) -> dict[bytes, VectorPreparation]:
+    """By the training rows of an inner fold, what those rows alone say of how vectors are prepared."""
     labels, groups = table.labels[task.train], table.groups[task.train]
-    parts = []
-    for learn, judge in tuning.inner_folds(labels, groups, folds=settings.inner_folds, seed=task.seed):
-        preparation = vector_preparation.fit(table.values[task.train[learn]], components=settings.components)
-        rows = task.train[judge]
-        parts.append(
-            _Part(_prepared(table, task.train[learn], preparation), preparation.apply(table.values[rows]), rows)
-        )
-    return parts
+    return {
+        rows.tobytes(): vector_preparation.fit(table.values[task.train[rows]], components=settings.components)
+        for rows, _ in tuning.inner_folds(labels, groups, settings.inner_folds, seed=task.seed)
+    }
 
 
-def _tune(table, inner, *, classifier, settings, seed) -> dict[Pipeline, _Tuned]:
+def _tune(table, task, inner, *, classifier, settings) -> dict[Pipeline, _Tuned]:
     """The strength of each pipeline: all trainings of all inner folds in one call."""
+
+    def make(one):
+        def problem_and_judged(rows, judged):
+            preparation = inner[rows.tobytes()]
+            samples = _prepared(table, task.train[rows], preparation)
+            return _problem(table, samples, one, task.seed), preparation.apply(table.values[task.train[judged]])
+
+        return problem_and_judged
+
     strengths = VECTOR_CLASSIFIERS[classifier].strengths
-    problems: list[Problem] = []
-    tried: list[tuple[Pipeline, int, int]] = []  # pipeline, strength and inner fold of each
-    for one in pipelines(settings):
-        offered = range(len(strengths)) if VECTOR_ARMS[one.arm].tuned else range(1)
-        for fold, part in enumerate(inner):
-            made = _problem(table, part.training, one, seed)
-            problems += [made] * len(offered)
-            tried += [(one, number, fold) for number in offered]
-    models = _train(problems, classifier, [strengths[number] for _, number, _ in tried])
-    losses: dict[Pipeline, np.ndarray] = {}
-    for (one, number, fold), model in zip(tried, models):
-        part = inner[fold]
-        of_one = losses.setdefault(one, np.full((len(strengths), len(inner)), np.inf))
-        of_one[number, fold] = _loss(table, part.rows, model.probabilities(part.predicted))
-    chosen = {one: tuning.choose(losses[one]) for one in losses}
-    return {one: _Tuned(strengths[number], float(losses[one][number].mean())) for one, number in chosen.items()}
+    tuned = {one: _Tuned(strengths[0], math.nan) for one in pipelines(settings)}
+    competing = [one for one in tuned if VECTOR_ARMS[one.arm].tuned]
+    labels, groups = table.labels[task.train], table.groups[task.train]
+    choices = tuning.tune(
+        [tuning.Task(labels, groups, make(one), task.seed) for one in competing],
+        VECTOR_CLASSIFIERS[classifier].settings(),
+        folds=settings.inner_folds,
+    )
+    for one, choice in zip(competing, choices):
+        losses = choice.losses[choice.strengths.index(choice.strength)]
+        tuned[one] = _Tuned(choice.strength, float(losses.mean()) if len(losses) else math.nan)
+    return tuned
 
 
 def _train(problems, classifier, strengths) -> list[Model]:
