@@ -126,6 +126,11 @@ STAGES = {
             "report.json and index.html with the table of arms and the verdict of a study",
             inputs=("assign_folds", "train_arms"),
         ),
+        StageInfo(
+            "evaluate_features",
+            "study",
+            "a study of features that were made anywhere: plans, arms, classifiers, and their report",
+        ),
     )
 }
 # One run: one split, with and without synthetic features.
@@ -146,7 +151,7 @@ RUN = (
 FOLD = ("prepare_slices", "train_unet", "extract_features", "train_generators", "generate_synthetic", "train_arms")
 STUDY = ("make_phantom", "assign_folds", *FOLD, "write_study_report")
 # Stages that are run by themselves, on a run or on a fold of a study.
-ON_REQUEST = ("extract_vectors",)
+ON_REQUEST = ("extract_vectors", "evaluate_features")
 # Binaries that run stages, or need none.
 RUNNERS = {
     "pipeline": "all stages of a run",

@@ -1,4 +1,4 @@
-"""Plans: which samples of a table train, validate and test, how often, and with which seeds. No plan divides a group."""
+"""Plans: which samples of a table train, validate and test, how often, with which seeds. No plan divides a group."""
 
 from __future__ import annotations
 
@@ -62,14 +62,19 @@ def k_fold(
     fewest = min(range(table.classes.count), key=lambda label: len(groups[label]))
     if len(groups[fewest]) < folds:
         raise InputError(
-            f"--cv_folds={folds}: class {table.classes.names[fewest]} has {len(groups[fewest])} groups of patients, and "
-            "each fold tests one or more; take fewer folds"
+            f"--cv_folds={folds}: class {table.classes.names[fewest]} has {len(groups[fewest])} groups of patients, "
+            "and each fold tests one or more; take fewer folds"
         )
     tasks = []
     for repeat in range(repeats):
-        for fold, (rest, test) in enumerate(_stratified(table, np.arange(len(table)), folds, [division, repeat])):
-            train, held_out = _validation(table, rest, validation, [division, repeat, fold + 1])
-            tasks += [Task("k-fold", repeat, str(fold), seed, train, held_out, test) for seed in seeds]
+        for fold, (rest, test) in enumerate(
+            _stratified(table, np.arange(len(table)), folds=folds, key=[division, repeat])
+        ):
+            train, held_out = _validation(table, rest, share=validation, key=[division, repeat, fold + 1])
+            tasks += [
+                Task("k-fold", repeat, str(fold), seed=seed, train=train, validation=held_out, test=test)
+                for seed in seeds
+            ]
     return _checked(table, tasks)
 
 
@@ -88,9 +93,11 @@ def hold_out(
     Raises:
       InputError: a class has too few groups for each of the three parts.
     """
-    rest, tested = _validation(table, np.arange(len(table)), test, [division, 0])
-    train, held_out = _validation(table, rest, validation, [division, 0, 1])
-    return _checked(table, [Task("hold-out", 0, "0", seed, train, held_out, tested) for seed in seeds])
+    rest, tested = _validation(table, np.arange(len(table)), share=test, key=[division, 0])
+    train, held_out = _validation(table, rest, share=validation, key=[division, 0, 1])
+    return _checked(
+        table, [Task("hold-out", 0, "0", seed=seed, train=train, validation=held_out, test=tested) for seed in seeds]
+    )
 
 
 def sites(table: FeatureTable, *, seeds: Sequence[int], validation: float, division: int = 0) -> list[Task]:
@@ -107,19 +114,19 @@ def sites(table: FeatureTable, *, seeds: Sequence[int], validation: float, divis
     if len(names) < 2:
         raise InputError(
             f"--plan=sites leaves one site out at a time, and the features have {len(names) or 'no'} site"
-            f"{'' if len(names) == 1 else 's'}; name the column of two or more with --site_column, or take --plan=k-fold"
+            f"{'' if len(names) == 1 else 's'}; name the column of several with --site_column, or take --plan=k-fold"
         )
     tasks = []
     for number, name in enumerate(names):
         test = np.flatnonzero(table.sites == name)
-        train, held_out = _validation(table, np.flatnonzero(table.sites != name), validation, [division, number])
-        tasks += [Task("sites", 0, str(name), seed, train, held_out, test) for seed in seeds]
+        train, held_out = _validation(
+            table, np.flatnonzero(table.sites != name), share=validation, key=[division, number]
+        )
+        tasks += [Task("sites", 0, str(name), seed=seed, train=train, validation=held_out, test=test) for seed in seeds]
     return _checked(table, tasks)
 
 
-def few_shot(
-    table: FeatureTable, *, draws: int, groups: int, label: int, test: float, division: int = 0
-) -> list[Task]:
+def few_shot(table: FeatureTable, *, draws: int, groups: int, label: int, test: float, division: int = 0) -> list[Task]:
     """A few groups of one class beside all training groups of the others, drawn again and again; no validation.
 
     Args:
@@ -133,7 +140,7 @@ def few_shot(
     Raises:
       InputError: the class has fewer training groups than are wanted.
     """
-    rest, tested = _validation(table, np.arange(len(table)), test, [division, 0])
+    rest, tested = _validation(table, np.arange(len(table)), share=test, key=[division, 0])
     members = np.unique(table.groups[rest][table.labels[rest] == label])
     if len(members) < groups:
         raise InputError(
@@ -144,7 +151,7 @@ def few_shot(
     for draw in range(draws):
         chosen = np.random.default_rng([division, draw]).choice(members, groups, replace=False)
         kept = (table.labels[rest] != label) | np.isin(table.groups[rest], chosen)
-        tasks.append(Task("few-shot", draw, "0", draw, rest[kept], rest[:0], tested))
+        tasks.append(Task("few-shot", draw, "0", seed=draw, train=rest[kept], validation=rest[:0], test=tested))
     return _checked(table, tasks)
 
 
@@ -153,23 +160,23 @@ def groups_by_class(table: FeatureTable) -> list[np.ndarray]:
     return [np.unique(table.groups[table.labels == label]) for label in range(table.classes.count)]
 
 
-def _validation(table, rows, share, key):
+def _validation(table, rows, *, share, key):
     """Divides rows into a larger and a smaller part by groups, about `share` of them in the second."""
     folds = max(2, round(1.0 / share))
-    rest, part = next(_stratified(table, rows, folds, key))
+    rest, part = next(_stratified(table, rows, folds=folds, key=key))
     if share > 0.5:
         rest, part = part, rest
     return rest, part
 
 
-def _stratified(table, rows, folds, key) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _stratified(table, rows, *, folds, key) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(the rest, a fold) of rows for each of `folds`; InputError where the groups of a class are too few for two."""
     for label, name in enumerate(table.classes.names):
         count = len(np.unique(table.groups[rows][table.labels[rows] == label]))
         if count < 2:
             raise InputError(
-                f"class {name} has {count} group{'s' * (count != 1)} of patients where two or more are needed to train and "
-                "to test or validate; add patients of it, or take another --plan"
+                f"class {name} has {count} group{'s' * (count != 1)} of patients where two or more are needed to train "
+                "and to test or validate; add patients of it, or take another --plan"
             )
         folds = min(folds, count)
     state = int(np.random.SeedSequence(key).generate_state(1)[0])
@@ -187,7 +194,7 @@ def _checked(table, tasks):
             missing = set(range(table.classes.count)) - set(table.labels[parts[name]].tolist())
             if missing and len(parts[name]):
                 raise InputError(
-                    f"fold {task.fold} has no {name} sample of class {table.classes.names[missing.pop()]}: its groups of "
-                    "patients are too few or too unequal; take fewer folds, or another --seed"
+                    f"fold {task.fold} has no {name} sample of class {table.classes.names[missing.pop()]}: its groups "
+                    "of patients are too few or too unequal; take fewer folds, or another --seed"
                 )
     return tasks

@@ -78,9 +78,7 @@ def evaluate(
         if unknown or not len(names):
             raise ValueError(f"give some of {', '.join(known)}, received {', '.join(unknown) or 'none'}")
     table = table_of(X, y, groups=groups, sites=sites, classes=classes)
-    tasks = plans.k_fold(
-        table, folds=folds, repeats=repeats, seeds=range(seeds), validation=validation, division=seed
-    )
+    tasks = plans.k_fold(table, folds=folds, repeats=repeats, seeds=range(seeds), validation=validation, division=seed)
     settings = vector_trials.Settings(
         arms=tuple(name for name in VECTOR_ARMS if name in arms),
         amounts=tuple(map(float, amounts)),
@@ -97,7 +95,7 @@ def evaluate(
         draws=bootstrap_draws,
         seed=seed,
     )
-    return Study(_frame(report["arms"]), report["verdict"], gathered, report)
+    return Study(_frame(report["arms"]), report["verdict"], predictions=gathered, report=report)
 
 
 def table_of(

@@ -41,9 +41,7 @@ def arm_rows(table: PredictionsTable, *, draws: int, seed: int) -> tuple[list[di
             row["classifier"] = classifier
             if row["unit"] == "patient":
                 row["by_fold"] = _by_fold(part.select(arm=row["arm"], chosen=True))
-                row["amounts"] = Counter(
-                    amount for (amount, *_), _ in part.select(arm=row["arm"], chosen=True).split("amount", "draw", "fold", "seed") if amount
-                )
+                row["amounts"] = _amounts(part.select(arm=row["arm"], chosen=True))
         rows += of_classifier
     return rows, references
 
@@ -69,9 +67,7 @@ def report(
     rows, references = arm_rows(table, draws=draws, seed=seed)
     best = {name: _level(rows, name, arm) for name, arm in references.items()}
     first = max(best, key=lambda name: best[name])
-    by_classifier = {
-        name: arm_table.verdict([row for row in rows if row["classifier"] == name]) for name in references
-    }
+    by_classifier = {name: arm_table.verdict([row for row in rows if row["classifier"] == name]) for name in references}
     _, patient_rows = np.unique(features.patients, return_index=True)
     labels = features.labels[patient_rows]
     names = features.classes.names
@@ -99,8 +95,8 @@ def report(
             "arm": references[first],
             "classifier": first,
             "by_classifier": references,
-            "why": "of each classifier, the highest balanced accuracy per patient of the arms that generate nothing; as "
-            "it was chosen on the same patients, comparisons with it are biased against the generative arms",
+            "why": "of each classifier, the highest balanced accuracy per patient of the arms that generate nothing; "
+            "as it was chosen on the same patients, comparisons with it are biased against the generative arms",
         },
         "tuning": _tuning(choices),
         "verdict": by_classifier[first],
@@ -116,6 +112,11 @@ def _level(rows, classifier, arm) -> float:
         for row in rows
         if (row["classifier"], row["arm"], row["unit"]) == (classifier, arm, "patient")
     )
+
+
+def _amounts(table) -> Counter:
+    """How often each amount was chosen."""
+    return Counter(amount for (amount, *_), _ in table.split("amount", "draw", "fold", "seed") if amount)
 
 
 def _by_fold(table) -> list[dict]:

@@ -84,10 +84,10 @@ def problem(
     Raises:
       ValueError: an amount is missing, or has no use.
     """
-    if (amount is None) == arm.method:
+    if (amount is not None) != arm.method:
         raise ValueError(f"arm {arm.name} takes {'an' if arm.method else 'no'} amount, received {amount}")
     features, labels = samples.features, samples.labels
-    if arm.method:
+    if amount is not None:
         fitted = METHODS[arm.name].fit(
             features, labels, samples.groups, num_classes=num_classes, signed=signed, seed=seed
         )
@@ -102,9 +102,7 @@ def problem(
     if arm.class_weights:
         counts = np.bincount(labels, minlength=num_classes)
         weights = len(labels) / (num_classes * np.maximum(counts, 1.0))[labels]
-    return Problem(
-        features, labels, num_classes, weights=weights, focusing=arm.focusing, mixing=arm.mixing, seed=seed
-    )
+    return Problem(features, labels, num_classes, weights=weights, focusing=arm.focusing, mixing=arm.mixing, seed=seed)
 
 
 def _undersampled(labels, random):

@@ -88,7 +88,7 @@ def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
     for classifier in settings.classifiers:
         tuned = _tune(table, task, inner, classifier=classifier, settings=settings)
         competing = pipelines(settings)
-        problems = [_problem(table, training, one, task.seed) for one in competing]
+        problems = [_problem(table, training, one, seed=task.seed) for one in competing]
         models = _train(problems, classifier, [tuned[one].strength for one in competing])
         rows: dict[Pipeline, dict] = {}
         for one, problem, model in zip(competing, problems, models):
@@ -96,7 +96,7 @@ def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
             loss = tuned[one].loss if p is None else _loss(table, task.validation, p)
             rows[one] = {
                 "model": model,
-                "thresholds": _thresholds(table, task, problem, one, p),
+                "thresholds": _thresholds(table, task, problem, arm=one.arm, validation_probabilities=p),
                 "loss": loss,
                 "inner_loss": tuned[one].loss,
                 "strength": tuned[one].strength,
@@ -152,7 +152,7 @@ def _tune(table, task, inner, *, classifier, settings) -> dict[Pipeline, _Tuned]
         def problem_and_judged(rows, judged):
             preparation = inner[rows.tobytes()]
             samples = _prepared(table, task.train[rows], preparation)
-            return _problem(table, samples, one, task.seed), preparation.apply(table.values[task.train[judged]])
+            return _problem(table, samples, one, seed=task.seed), preparation.apply(table.values[task.train[judged]])
 
         return problem_and_judged
 
@@ -161,7 +161,7 @@ def _tune(table, task, inner, *, classifier, settings) -> dict[Pipeline, _Tuned]
     competing = [one for one in tuned if VECTOR_ARMS[one.arm].tuned]
     labels, groups = table.labels[task.train], table.groups[task.train]
     choices = tuning.tune(
-        [tuning.Task(labels, groups, make(one), task.seed) for one in competing],
+        [tuning.Task(labels, groups, make(one), seed=task.seed) for one in competing],
         VECTOR_CLASSIFIERS[classifier].settings(),
         folds=settings.inner_folds,
     )
@@ -179,7 +179,7 @@ def _prepared(table, rows, preparation) -> TrainingSamples:
     return TrainingSamples(preparation.apply(table.values[rows]), table.labels[rows], table.groups[rows])
 
 
-def _problem(table, samples, one, seed) -> Problem:
+def _problem(table, samples, one, *, seed) -> Problem:
     return vector_arms.problem(
         VECTOR_ARMS[one.arm],
         samples,
@@ -194,10 +194,10 @@ def _loss(table, rows, probabilities) -> float:
     return classification.patient_log_loss(table.patients[rows], table.labels[rows], probabilities)
 
 
-def _thresholds(table, task, problem, one, validation_probabilities):
+def _thresholds(table, task, problem, *, arm, validation_probabilities):
     """[classes] by which the pipeline decides."""
     count = table.classes.count
-    if not VECTOR_ARMS[one.arm].threshold:
+    if not VECTOR_ARMS[arm].threshold:
         return decisions.even(count)
     prior = problem.targets().sum(0) / len(problem.labels)
     if validation_probabilities is None:

@@ -28,9 +28,9 @@ class Config:
     modalities: tuple[str, ...] = shared_flags.modalities()
     validation_fraction: float = shared_flags.validation_fraction()
     seed: int = shared_flags.seed()
-    cv_folds: int = cli.flag(5, "Outer folds; each patient is tested in one of them.", minimum=2)
-    cv_repeats: int = cli.flag(1, "Times that the patients are divided into folds.", minimum=1)
-    cv_seeds: int = cli.flag(3, "Times that each fold is trained, each with another seed.", minimum=1)
+    cv_folds: int = shared_flags.cv_folds()
+    cv_repeats: int = shared_flags.cv_repeats()
+    cv_seeds: int = shared_flags.cv_seeds()
     cv_grouping: str = cli.flag(
         "patient", "What a fold tests: a share of the patients, or all those of one site.", choices=GROUPINGS
     )

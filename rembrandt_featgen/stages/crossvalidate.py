@@ -58,7 +58,7 @@ def run(config) -> None:
     extract_features.check_crops(config, config.image_size)
     train_arms.check_generators(chosen, config.generators)
     train_unet.read_weights(config)
-    train_arms.chosen_amounts(config)
+    shared_flags.amounts(config.arm_amounts)
     run_dir = Path(config.run_dir)
     folders.make_folder(run_dir, "--run_dir")
     make_phantom.run(stages.share(make_phantom, config))

@@ -29,14 +29,15 @@ class Config:
     run_dir: str = shared_flags.run_dir()
     features: str = cli.flag(
         "",
-        "Features that were made elsewhere: a .csv or .parquet file with a row for each sample and columns patient, label "
-        "and numbers (maybe group, site, sample), or an .npz file of vectors.",
+        "Features that were made elsewhere: a .csv or .parquet file with a row for each sample and columns patient, "
+        "label and numbers (maybe group, site, sample), or an .npz file of vectors.",
     )
     classes: tuple[str, ...] = shared_flags.classes()
     label_column: str = cli.flag(importing.DEFAULTS["label"], "Column of the class in --features.")
     patient_column: str = cli.flag(importing.DEFAULTS["patient"], "Column of the patient in --features.")
     group_column: str = cli.flag(
-        importing.DEFAULTS["group"], "Column in --features of what no split may divide, such as a family; else the patient."
+        importing.DEFAULTS["group"],
+        "Column in --features of what no split may divide, such as a family; else the patient.",
     )
     site_column: str = cli.flag(importing.DEFAULTS["site"], "Column of the site in --features.")
     seed: int = shared_flags.seed()
@@ -86,7 +87,7 @@ def run(config: Config) -> None:
     digest = hashlib.sha256(Path(config.features).read_bytes()).hexdigest()
     settings = vector_trials.Settings(
         arms=tuple(name for name in VECTOR_ARMS if name in config.vector_arms),
-        amounts=amounts,
+        amounts=tuple(amounts),
         classifiers=tuple(name for name in VECTOR_CLASSIFIERS if name in config.vector_classifiers),
         components=config.components,
         inner_folds=config.inner_folds,
@@ -95,9 +96,7 @@ def run(config: Config) -> None:
         config, "evaluate_features", digests={"features": digest}, classes=table.classes.record
     ) as stage:
         if not stage.done:
-            outcomes = engine.run(
-                tasks, lambda task: vector_trials.run(table, task, settings), stage.path / "tasks"
-            )
+            outcomes = engine.run(tasks, lambda task: vector_trials.run(table, task, settings), stage.path / "tasks")
             gathered = engine.gather(outcomes)
             report = json_files.plain(
                 table_report.report(

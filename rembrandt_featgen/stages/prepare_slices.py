@@ -71,9 +71,7 @@ class Config:
         "files, unless volumes are as high as a head.",
         choices=spacing.CHOICES,
     )
-    test_fraction: float = cli.flag(
-        0.1, "Share of each class's patients kept for the test.", minimum=0.01, maximum=0.9, source="paper 3.4"
-    )
+    test_fraction: float = shared_flags.test_fraction()
     test_counts: tuple[str, ...] = cli.flag(
         (), "Test patients of each class instead of a share, such as HGG:7,LGG:4 (the paper's).", source="paper 3.4"
     )

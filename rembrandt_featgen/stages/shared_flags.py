@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from rembrandt_featgen.cohort import layouts
 from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.pipelines import AUGMENTATIONS
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.nn import mixed_precision
@@ -63,6 +67,51 @@ def layout():
 def modalities():
     """--modalities."""
     return cli.flag(("flair",), "Modalities that become channels, in order.", source="paper 3.4")
+
+
+def test_fraction():
+    """--test_fraction."""
+    return cli.flag(
+        0.1, "Share of each class's patients kept for the test.", minimum=0.01, maximum=0.9, source="paper 3.4"
+    )
+
+
+def cv_folds():
+    """--cv_folds."""
+    return cli.flag(5, "Outer folds; each patient is tested in one of them.", minimum=2)
+
+
+def cv_repeats():
+    """--cv_repeats."""
+    return cli.flag(1, "Times that the patients are divided into folds.", minimum=1)
+
+
+def cv_seeds():
+    """--cv_seeds."""
+    return cli.flag(3, "Times that each fold is trained, each with another seed.", minimum=1)
+
+
+def arm_amounts():
+    """--arm_amounts."""
+    return cli.flag(
+        ("0", "1", "4"),
+        "Amounts of extra samples to choose from: 0 brings the minority class up to the other; a does so and adds a "
+        "times half the training samples to each class.",
+    )
+
+
+def amounts(texts: Sequence[str]) -> list[float]:
+    """The amounts of --arm_amounts; InputError where they are none."""
+    given = f"--arm_amounts={','.join(texts)}"
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError as error:
+        raise InputError(f"{given}: write numbers, such as 0,1,4") from error
+    if not numbers or min(numbers) < 0 or not np.isfinite(numbers).all():
+        raise InputError(f"{given}: give at least one, each from 0 on")
+    if len({f"{number:g}" for number in numbers}) < len(numbers):
+        raise InputError(f"{given}: names one twice; give each once")
+    return numbers
 
 
 def validation_fraction():

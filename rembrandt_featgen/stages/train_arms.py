@@ -20,7 +20,7 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import generator_measures, loaded_features, pools, predictions, trials
-from rembrandt_featgen.evaluation.amounts import choose_amount, predict, shown
+from rembrandt_featgen.evaluation.amounts import choose_amount, predict
 from rembrandt_featgen.evaluation.arms import ARMS, with_pool
 from rembrandt_featgen.features import encoders, scaling, streams
 from rembrandt_featgen.generation import training_set
@@ -40,11 +40,7 @@ class Config:
         tuple(name for name, arm in ARMS.items() if arm.kind != "generative" or name == "acgan"),
         f"Arms that compete, of {', '.join(ARMS)}; generators among them must be in --generators.",
     )
-    arm_amounts: tuple[str, ...] = cli.flag(
-        ("0", "1", "4"),
-        "Amounts of extra samples to choose from: 0 brings the minority class up to the other; a does so and adds a "
-        "times half the training samples to each class.",
-    )
+    arm_amounts: tuple[str, ...] = shared_flags.arm_amounts()
     augmentation: str = shared_flags.augmentation()
     arms_classifier: str = cli.flag("cnn", "Classifier of all arms.", choices=classifiers.KINDS)
     classifier_filters: int = shared_flags.classifier_filters()
@@ -57,7 +53,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/arms: predictions.csv of the test slices by each arm and amount, and in stage.json the choices."""
-    chosen, amounts = chosen_arms(config), chosen_amounts(config)
+    chosen, amounts = chosen_arms(config), shared_flags.amounts(config.arm_amounts)
     generators = [name for name in chosen if ARMS[name].kind == "generative"]
     check_generators(
         chosen, [name for name in generators if rundir.is_done(config.run_dir, "generate_synthetic", name)]
@@ -141,19 +137,6 @@ def chosen_arms(config) -> tuple[str, ...]:
     if not any(ARMS[name].kind != "generative" for name in config.arms):
         raise InputError(f"--arms={','.join(config.arms)}: none to compare generated features with; add 'none'")
     return tuple(name for name in ARMS if name in config.arms)
-
-
-def chosen_amounts(config) -> list[float]:
-    """The amounts of --arm_amounts; InputError where they are none."""
-    try:
-        amounts = [float(text) for text in config.arm_amounts]
-    except ValueError as error:
-        raise InputError(f"--arm_amounts={','.join(config.arm_amounts)}: write numbers, such as 0,1,4") from error
-    if not amounts or min(amounts) < 0 or not np.isfinite(amounts).all():
-        raise InputError(f"--arm_amounts={','.join(config.arm_amounts)}: give at least one, each from 0 on")
-    if len(set(map(shown, amounts))) < len(amounts):
-        raise InputError(f"--arm_amounts={','.join(config.arm_amounts)}: names one twice; give each once")
-    return amounts
 
 
 def main() -> None:

@@ -143,8 +143,8 @@ class Config:
     )
     mirrored_inference: str = cli.flag(
         "none",
-        "Mirror images whose probabilities are averaged with a slice's own: its left-right one, or those of 'both' ways, "
-        "for what has no up and down, such as lesions cut out.",
+        "Mirror images whose probabilities are averaged with a slice's own: its left-right one, or those of 'both' "
+        "ways, for what has no up and down, such as lesions cut out.",
         choices=tuple(postprocessing.MIRRORS),
     )
     largest_component: bool = cli.flag(False, "Whether only the largest part of a volume's predicted mask is kept.")

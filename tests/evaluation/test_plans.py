@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import plans
+from rembrandt_featgen.features.tables import table_of_arrays
+
+
+def table(classes=2, of_class=12, samples=2):
+    """Patients of two samples, two patients a group, three sites."""
+    patients = np.repeat(np.arange(classes * of_class), samples)
+    labels = patients // of_class
+    return table_of_arrays(
+        np.random.default_rng(0).normal(size=(len(patients), 3)),
+        labels,
+        classes=Classes.of("abcd"[:classes]),
+        patients=patients.astype(str),
+        groups=(patients // 2).astype(str),
+        sites=np.array(["east", "west", "north"])[patients // 2 % 3],
+    )
+
+
+def made(name, features):
+    if name == "k-fold":
+        return plans.k_fold(features, folds=3, repeats=2, seeds=[0, 5], validation=0.25)
+    if name == "hold-out":
+        return plans.hold_out(features, test=0.3, validation=0.25, seeds=[0, 5])
+    if name == "sites":
+        return plans.sites(features, seeds=[0], validation=0.25)
+    return plans.few_shot(features, draws=4, groups=2, label=1, test=0.4)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("name", plans.PLANS)
+def test_no_group_is_divided_and_every_class_is_trained(name, classes):
+    features = table(classes)
+    tasks = made(name, features)
+    assert len({task.name for task in tasks}) == len(tasks)
+    for task in tasks:
+        assert task.plan == name
+        parts = [set(features.groups[rows]) for rows in (task.train, task.validation, task.test)]
+        assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
+        assert set(features.labels[task.train]) == set(range(classes))
+        assert name == "few-shot" or set(features.labels[task.validation]) == set(range(classes))
+
+
+def test_k_fold_tests_every_sample_once_in_each_repeat_and_seed():
+    features = table()
+    tasks = made("k-fold", features)
+    tested = np.zeros((2, 2, len(features)), int)
+    for task in tasks:
+        tested[task.draw, [0, 5].index(task.seed), task.test] += 1
+    assert np.all(tested == 1)
+    first, second = ({task.fold: set(task.test) for task in tasks if task.draw == draw} for draw in (0, 1))
+    assert first != second  # a repeat divides anew
+
+
+def test_sites_tests_one_site_at_a_time():
+    features = table()
+    assert {task.fold for task in made("sites", features)} == {"east", "west", "north"}
+    for task in made("sites", features):
+        assert set(features.sites[task.test]) == {task.fold}
+        assert task.fold not in features.sites[task.train]
+
+
+def test_few_shot_trains_few_groups_of_a_class_and_the_same_test():
+    features = table()
+    tasks = made("few-shot", features)
+    chosen = [frozenset(features.groups[task.train][features.labels[task.train] == 1]) for task in tasks]
+    assert {len(groups) for groups in chosen} == {2} and len(set(chosen)) > 1
+    assert len({tuple(task.test) for task in tasks}) == 1
+
+
+def test_what_cannot_be_divided_is_refused():
+    features = table()
+    with pytest.raises(InputError, match="--cv_folds=7: class a has 6 groups"):
+        plans.k_fold(features, folds=7, repeats=1, seeds=[0], validation=0.25)
+    with pytest.raises(InputError, match="--few_shot=9"):
+        plans.few_shot(features, draws=1, groups=9, label=1, test=0.4)
+    here = features.take(features.sites == "east")
+    with pytest.raises(InputError, match="have 1 site;"):
+        plans.sites(here, seeds=[0], validation=0.25)
+    lone = features.take((features.labels == 0) | (features.groups == "6"))
+    with pytest.raises(InputError, match="class b has 1 group of patients"):
+        plans.hold_out(lone, test=0.3, validation=0.25, seeds=[0])

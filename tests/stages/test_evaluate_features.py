@@ -1,0 +1,75 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.stages import evaluate_features
+
+
+@pytest.fixture
+def features(tmp_path):
+    random = np.random.default_rng(0)
+    labels = np.repeat(["benign", "malignant"], [30, 18])
+    table = pd.DataFrame(random.normal(size=(48, 4)), columns=[f"f{number}" for number in range(4)])
+    table["f0"] += 2.5 * (labels == "malignant")
+    table.insert(0, "patient", [f"p{number}" for number in range(48)])
+    table.insert(1, "label", labels)
+    table["site"] = np.tile(["east", "west"], 24)
+    table.to_csv(tmp_path / "radiomics.csv", index=False)
+    return tmp_path / "radiomics.csv"
+
+
+def config(path, **changes):
+    settings = {
+        "run_dir": str(path.parent / "run"),
+        "features": str(path),
+        "cv_folds": 3,
+        "cv_seeds": 1,
+        "validation_fraction": 0.25,
+        "vector_arms": ("none", "smote", "gaussian"),
+        "arm_amounts": ("0", "1"),
+        "vector_classifiers": ("ridge", "neighbours"),
+        "bootstrap_draws": 100,
+    }
+    return evaluate_features.Config(**{**settings, **changes})
+
+
+def test_a_table_becomes_a_report(features, capsys):
+    evaluate_features.run(config(features))
+    folder = features.parent / "run" / "study"
+    report = json.loads((folder / "report.json").read_text())
+    assert capsys.readouterr().out.endswith(f"verdict: {report['verdict']}\n")
+    assert report["cohort"]["patients"] == {"benign": 30, "malignant": 18}
+    by_patient = [row for row in report["arms"] if row["unit"] == "patient"]
+    assert [(row["classifier"], row["arm"]) for row in by_patient] == [
+        (classifier, arm) for classifier in ("ridge", "neighbours") for arm in ("none", "smote", "gaussian")
+    ]
+    assert all(row["auroc"] > 0.8 for row in by_patient)
+    assert "none, ridge" in (folder / "index.html").read_text()
+    assert len(pd.read_csv(folder / "predictions.csv")) == 48 * 2 * (1 + 2 + 2)
+    written = (folder / "report.json").stat().st_mtime_ns
+    evaluate_features.run(config(features))
+    assert (folder / "report.json").stat().st_mtime_ns == written
+
+
+def test_one_site_is_left_out_at_a_time(features):
+    evaluate_features.run(config(features, plan="sites", vector_classifiers=("ridge",), vector_arms=("none", "smote")))
+    table = pd.read_csv(features.parent / "run" / "study" / "predictions.csv")
+    assert set(zip(table["fold"], table["site"])) == {("east", "east"), ("west", "west")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features": ""}, "--features is needed"),
+        ({"vector_arms": ("smoat",)}, "--vector_arms"),
+        ({"arm_amounts": ("many",)}, "--arm_amounts=many"),
+        ({"cv_folds": 19}, "--cv_folds=19: class malignant has 18"),
+    ],
+)
+def test_what_cannot_be_done_is_said(features, changes, message):
+    with pytest.raises(InputError, match=message):
+        evaluate_features.run(config(features, **changes))
+    assert not (features.parent / "run" / "study").exists()
