@@ -187,3 +187,29 @@ def test_codes_are_identified_from_features(trained):
     changed = gan.generate(tf.constant(other), tf.constant(labels)).numpy()
     far = np.abs(noise[:, -1]) > 0.5
     assert np.abs(changed - features)[far].mean() > 0.2 * features[far].mean()
+
+
+@pytest.mark.parametrize("kind", ["acgan", "infogan", "cgan"])
+def test_steps_of_three_classes(kind):
+    """Every weight moves, noise comes with all classes alike, and class accuracy is that of the head of three."""
+    tf.keras.utils.set_random_seed(2)
+    tiny = {"filters_generator": 4, "filters_discriminator": 4, "latent": 3, "codes": 1, "ema_decay": 0.0}
+    gan = build_gan(GanSpec(kind, (4, 4, 3), 3, **tiny), np.ones(3))
+    gan.compile(mixed_precision.adam(1e-2, 0.5), mixed_precision.adam(1e-2, 0.5))
+    _, labels = gan._noise_and_labels(tf.constant(12))
+    assert np.bincount(labels).tolist() == [4, 4, 4]
+    real = np.arange(12, dtype=np.int32) % 3
+    features = np.random.default_rng(0).uniform(0, 0.2, (12, 4, 4, 3)) + np.eye(3)[real][:, None, None]
+    networks = gan.generator, gan.discriminator
+    before = [[weight.numpy() for weight in network.trainable_weights] for network in networks]
+    history = gan.fit(features.astype(np.float32), real, batch_size=12, epochs=60, verbose=0).history
+    for network, old in zip(networks, before):
+        for start, weight in zip(old, network.trainable_weights):
+            assert np.any(start != weight.numpy()), weight.name
+    assert all(np.isfinite(values).all() for values in history.values())
+    made, accepted = gan.draw(gan.noise(7, [1, 1]), tf.fill([7], 2))
+    assert made.shape == (7, 4, 4, 3) and accepted.shape == (7,)
+    if gan.has_auxiliary_classifier:
+        logits = gan(features, training=False)["label"]
+        assert logits.shape == (12, 3)
+        assert np.mean(np.argmax(logits, axis=1) == real) > 0.6  # chance is a third
