@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from rembrandt_featgen.classification import classifiers
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.measures import decisions
 from rembrandt_featgen.nn import saved_models, weights
 
 
@@ -30,16 +31,25 @@ def restore_classifier(
     return network
 
 
-def classifier(network: tf.keras.Model, classes: Classes) -> tuple[tf.Module, dict]:
+def classifier(
+    network: tf.keras.Model, classes: Classes, thresholds: np.ndarray | None = None
+) -> tuple[tf.Module, dict]:
     """The classifier of features.
 
     Signature `classify`: feature [n, h, w, channels] float32 -> probability [n, classes] float32, columns by label;
-    classes [classes] string, their names.
+    classes [classes] string, their names; thresholds [classes] float64, by which is decided: the class of the greatest
+    probability divided by its threshold.
+
+    Args:
+      network: of `classifiers.build_classifier`.
+      classes: of the run.
+      thresholds: [classes]; None for the most probable class.
     """
     names = tf.constant(classes.names)
+    by = tf.constant(decisions.even(classes.count) if thresholds is None else thresholds, tf.float64)
 
     @tf.function(input_signature=[tf.TensorSpec(network.input_shape, tf.float32, name="feature")])
     def classify(feature):
-        return {"probability": network(feature, training=False), "classes": names}
+        return {"probability": network(feature, training=False), "classes": names, "thresholds": by}
 
     return saved_models.module_and_signatures(network.weights, classify=classify)

@@ -16,6 +16,7 @@ from rembrandt_featgen.classification import classifier_export
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.data.preparation import Preparation
+from rembrandt_featgen.evaluation import predictions
 from rembrandt_featgen.features import encoders
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.generation.encoded_gan import EncodedGAN
@@ -67,6 +68,9 @@ def run(config: Config) -> None:
             units=records["train_classifiers"]["config"]["classifier_units"],
             num_classes=len(records["train_classifiers"]["classes"]["names"]),
         )
+        arm, _, network = chosen.rpartition("_")
+        predicted = predictions.read(folders["train_classifiers"] / predictions.FILE)
+        thresholds = predicted.select(arm=arm, classifier=network).thresholds[0]
         models = {
             "unet": unet_export.segmenter(
                 unet,
@@ -82,7 +86,7 @@ def run(config: Config) -> None:
             ),
             "generator": gan_export.generator(generator, Classes.of_record(records["train_generators"]["classes"])),
             "classifier": classifier_export.classifier(
-                classifier, Classes.of_record(records["train_classifiers"]["classes"])
+                classifier, Classes.of_record(records["train_classifiers"]["classes"]), thresholds
             ),
         }
         logging.set_verbosity(logging.ERROR)  # TensorFlow logs each file that it writes

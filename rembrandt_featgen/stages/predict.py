@@ -17,7 +17,7 @@ from rembrandt_featgen.cohort.volumes import Volume, read_volume, write_like
 from rembrandt_featgen.core import cli, folders, json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import familiarity, patient_volumes, slicing
-from rembrandt_featgen.measures import classification
+from rembrandt_featgen.measures import classification, decisions
 from rembrandt_featgen.segmentation import postprocessing
 
 _LEAST_KEPT = 0.97  # of what is not background; less is warned of
@@ -68,11 +68,12 @@ def run(config: Config) -> dict:
     stored = slicing.as_stored(np.moveaxis(segmented.mask, 0, 2)).astype(np.uint8)
     write_like(config.mask, stored, volumes[0])
     of_patient = _of_patient(segmented.per_slice)
+    label = segmented.classes[int(decisions.decide(of_patient, segmented.thresholds))]
     voxels, by_class = int(stored.sum()), dict(zip(segmented.classes, of_patient.tolist()))
     result: dict = {
         "image": list(config.image),
         "mask": config.mask,
-        "label": segmented.classes[int(np.argmax(of_patient))],
+        "label": label,
         "probability": by_class,
         "tumour_voxels": voxels,
         "tumour_ml": None,
@@ -90,7 +91,8 @@ def run(config: Config) -> dict:
         json_files.write_json(Path(config.result), result)
     logging.info("mask: %s (%s of tumour)", config.mask, size)
     shown = ", ".join(f"{name} {probability:.3f}" for name, probability in by_class.items())
-    print(f"{result['label']}: probabilities {shown} (mean log-odds of {len(segmented.per_slice)} slices)")
+    pooled = "mean log-odds" if len(of_patient) == 2 else "geometric mean"
+    print(f"{label}: probabilities {shown} ({pooled} of {len(segmented.per_slice)} slices)")
     return result
 
 
@@ -102,12 +104,14 @@ class Segmented:
       mask: [slices, height, width] bool, as displayed.
       per_slice: [slices, classes] probabilities.
       classes: their names.
+      thresholds: [classes] by which is decided, see `decisions.decide`.
       warnings: in which ways the volume is unlike those.
     """
 
     mask: np.ndarray
     per_slice: np.ndarray
     classes: list[str]
+    thresholds: np.ndarray
     warnings: list[str]
 
 
@@ -125,12 +129,14 @@ def segment(volumes: Sequence[Volume], *, prepare, segment_slices, restore, clas
     settings = json.loads(prepared["settings"].numpy())
     slices, probabilities, per_slice = prepared["slices"], [], []
     names: list[str] = []
+    thresholds = np.zeros(0)
     for start in tqdm(range(0, len(slices), batch), "predict", unit="batch"):
         segmented = segment_slices(slices=slices[start : start + batch])
         scores = classify(feature=segmented["feature"])
         probabilities.append(segmented["probability"])
         per_slice.append(scores["probability"].numpy())
         names = [name.decode() for name in scores["classes"].numpy()]
+        thresholds = scores["thresholds"].numpy()
     geometry = {name: prepared[name] for name in ("full", "box", "scaled")}
     probability = restore(probability=tf.concat(probabilities, 0), **geometry)["probability"].numpy()[..., 0]
     warnings = []
@@ -148,6 +154,7 @@ def segment(volumes: Sequence[Volume], *, prepare, segment_slices, restore, clas
         mask=postprocessing.mask_of(probability, settings.get("largest_component", False)),
         per_slice=np.concatenate(per_slice),
         classes=names,
+        thresholds=thresholds,
         warnings=warnings,
     )
 
@@ -213,7 +220,7 @@ def _signatures(folder: str, name: str, signatures: Sequence[str]) -> list:
                 "of a finished run"
             )
         function = model.signatures[signature]
-        if signature == "classify" and "classes" not in function.structured_outputs:
+        if signature == "classify" and not {"classes", "thresholds"} <= set(function.structured_outputs):
             raise InputError(_OLDER.format(folder))
         function.keeps_alive = model  # its variables go with it
         functions.append(function)

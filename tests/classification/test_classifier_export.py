@@ -36,7 +36,7 @@ def test_default_signature_names_inputs_and_outputs(loaded):
     inputs = {key: spec.shape.as_list() for key, spec in signature.structured_input_signature[1].items()}
     assert inputs == {"feature": [None, *SHAPE]}
     outputs = {key: spec.dtype.name for key, spec in signature.structured_outputs.items()}
-    assert outputs == {"probability": "float32", "classes": "string"}
+    assert outputs == {"probability": "float32", "classes": "string", "thresholds": "float64"}
 
 
 @pytest.mark.parametrize("count", [1, 7])
@@ -67,9 +67,11 @@ def test_three_classes_are_exported_and_restored(tmp_path):
     restored = classifier_export.restore_classifier(
         tmp_path, "baseline_linear", shape=SHAPE, filters=4, units=4, num_classes=3
     )
-    module, signatures = classifier_export.classifier(restored, Classes.of(("glioma", "meningioma", "pituitary")))
+    classes, shares = Classes.of(("glioma", "meningioma", "pituitary")), np.array([0.5, 0.3, 0.2])
+    module, signatures = classifier_export.classifier(restored, classes, shares)
     tf.saved_model.save(module, str(tmp_path / "export"), signatures)
     features = np.random.default_rng(0).random((5, *SHAPE)).astype(np.float32)
     found = tf.saved_model.load(str(tmp_path / "export")).signatures["classify"](feature=tf.constant(features))
     np.testing.assert_allclose(found["probability"], network(features), rtol=1e-5)
     assert found["classes"].numpy().tolist() == [b"glioma", b"meningioma", b"pituitary"]
+    np.testing.assert_array_equal(found["thresholds"], shares)

@@ -45,13 +45,15 @@ class Unet(tf.Module):
 class Classifier(tf.Module):
     """The logits of the classes are the feature times the class's slope."""
 
-    def __init__(self, names, slopes):
+    def __init__(self, names, slopes, thresholds=None):
         super().__init__()
         self.names, self.slopes = tf.constant(names), tf.Variable(slopes)
+        self.thresholds = tf.constant(thresholds or [1.0 / len(names)] * len(names), tf.float64)
 
     @tf.function(input_signature=[tf.TensorSpec([None, 1, 1, 1], tf.float32, name="feature")])
     def classify(self, feature):
-        return {"probability": tf.nn.softmax(feature[:, 0, 0, :] * self.slopes), "classes": self.names}
+        probability = tf.nn.softmax(feature[:, 0, 0, :] * self.slopes)
+        return {"probability": probability, "classes": self.names, "thresholds": self.thresholds}
 
 
 class Before(tf.Module):
@@ -97,8 +99,7 @@ def test_result_by_name_of_class(names, slopes, image, tmp_path, capsys):
     per_slice = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)  # [slices, classes]
     for label, name in enumerate(names):
         np.testing.assert_allclose(result["probability_by_slice"][name], per_slice[:, label], rtol=1e-4)
-    log_odds = np.log(per_slice / (1 - per_slice)).mean(0)
-    wanted = 1 / (1 + np.exp(-log_odds))
+    wanted = np.exp(np.log(per_slice).mean(0))  # of two classes, the mean log-odds
     assert list(result["probability"]) == names
     np.testing.assert_allclose(list(result["probability"].values()), wanted / wanted.sum(), rtol=1e-4)
     assert sum(result["probability"].values()) == pytest.approx(1)
@@ -107,6 +108,14 @@ def test_result_by_name_of_class(names, slopes, image, tmp_path, capsys):
     mask = nib.load(tmp_path / "mask.nii.gz").get_fdata()
     np.testing.assert_array_equal(mask, voxels > 100)
     assert result["tumour_voxels"] == mask.sum()
+
+
+def test_classes_are_decided_by_the_thresholds_of_the_model(image, tmp_path):
+    classifier = Classifier(["a", "b", "c"], [0.0, 0.002, 0.001], [0.2, 0.7, 0.1])
+    result = predict.run(_config(tmp_path, image[0], classifier))
+    p = np.array(list(result["probability"].values()))
+    assert p.argmax() == 1
+    assert result["label"] == ["a", "b", "c"][np.argmax(p / [0.2, 0.7, 0.1])] == "c"
 
 
 def test_models_of_before_are_refused(image, tmp_path):
