@@ -33,6 +33,10 @@ TINY = {
     "classifier_batch": 2,
     "classifier_filters": 2,
     "classifier_units": 2,
+    "trainings_draws": 2,
+    "trainings_loop": 1,
+    "trainings_patients": 20,
+    "trainings_numbers": 4,
 }
 # Of each subject: seconds of a side's rounds, the last word of its name deciding; 1 where none is given.
 SECONDS = {
@@ -42,6 +46,7 @@ SECONDS = {
     "store": {"from store": [1.25] * 3, "read": [4.0]},
     "acgan": {"bfloat16": [0.25] * 3, "pytorch bfloat16": [0.5] * 3, "pytorch float32": [3.0] * 3},
     "classifier": {"bfloat16": [2.0] * 3, "pytorch bfloat16": [5.0] * 3},
+    "trainings": {"ours": [2.0] * 3, "MLPClassifier in a loop": [5.0] * 3},
 }
 # name: value, ratio, against; worked by hand from TINY and SECONDS
 EXPECTED = {
@@ -85,6 +90,12 @@ EXPECTED = {
         "classifier_train_bfloat16": (2.0, 0.5, "float32"),
         "classifier_train_bfloat16_vs_pytorch": (2.0, 2.5, "pytorch bfloat16"),
         "classifier_train_float32_vs_pytorch": (4.0, 1.0, "pytorch float32"),
+    },
+    "trainings": {
+        "trainings_24": (2.0, None, None),
+        "trainings_peak_memory": (3.0, None, None),
+        # 60 epochs of one batch: 20 patients, or 28 where the 6 of the minority become 14
+        "trainings_vs_scikit_learn": (2 * 12 * 60 / 2.0, 60.0, "MLPClassifier in a loop"),
     },
 }
 # A flagfile of the subject "paper", of a width, but not of numbers of steps, that is tiny.

@@ -3,7 +3,8 @@
 Each side is a process of its own; sides take turns, and medians of their rounds are compared. Writes benchmark.json, a
 list of {"name", "value", "unit", "ratio", "against"}, benchmark.md, a table of it, and rounds.json: seconds of each
 round, peak memory, and the settings that were tried for each peer. Rows of subjects that this call does not measure are
-kept. The subjects, each described in tools/benchmarks/: augmentation, unet, dice, extraction, store, acgan, classifier.
+kept. The subjects, each described in tools/benchmarks/: augmentation, unet, dice, extraction, store, acgan, classifier,
+trainings.
 One more runs only if it is named, as it takes a quarter of an hour; paper: the hours of the paper's whole run.
 """
 
@@ -21,7 +22,7 @@ from rembrandt_featgen.core import cli, folders, json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import store_format
 
-SUBJECTS = ("augmentation", "unet", "dice", "extraction", "store", "acgan", "classifier", "paper")
+SUBJECTS = ("augmentation", "unet", "dice", "extraction", "store", "acgan", "classifier", "trainings", "paper")
 LONG = ("paper",)  # measured only if named
 
 
@@ -73,6 +74,12 @@ class Config:
     classifier_filters: int = cli.flag(64, "Filters of the classifier's first convolution.", minimum=1)
     classifier_units: int = cli.flag(128, "Units of the classifier's first dense layer.", minimum=1)
     classifier_samples: int = cli.flag(256, "Features in an epoch of the classifier, which is a round.", minimum=1)
+    trainings_draws: int = cli.flag(
+        100, "Draws of the study of vectors, each of 12 trainings; a round is all.", minimum=1
+    )
+    trainings_loop: int = cli.flag(96, "Draws of which one arm is trained in a loop, in a round.", minimum=1)
+    trainings_patients: int = cli.flag(250, "Patients whom each of them trains on.", minimum=10)
+    trainings_numbers: int = cli.flag(256, "Numbers of a patient.", minimum=1)
     paper_flags: str = cli.flag("flags/paper.flags", "Flagfile of the run whose hours the subject 'paper' estimates.")
     paper_steps: int = cli.flag(20, "Steps of each of its stages that are measured.", minimum=2)
     paper_sweep_steps: int = cli.flag(

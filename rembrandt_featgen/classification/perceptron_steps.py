@@ -105,7 +105,12 @@ class Network:
             outputs = tf.matmul(mixed, kernel) + bias
             # The gradient, by hand: a tape's takes a third longer.
             by_output = self._gradient(outputs, targets, chunk.focusing)
-            by_hidden = tf.matmul(by_output, kernel, transpose_b=True)
+            # of one output an outer product, which is faster without matmul
+            by_hidden = (
+                by_output * tf.transpose(kernel, [0, 2, 1])
+                if self._single
+                else tf.matmul(by_output, kernel, transpose_b=True)
+            )
             if self._mixing:
                 by_hidden = _mix(by_hidden, after, share[1])
             by_hidden = tf.raw_ops.ReluGrad(gradients=by_hidden, features=hidden)
@@ -119,6 +124,8 @@ class Network:
 
     def _gradient(self, outputs, targets, focusing):
         """Of the sum of losses by the outputs [p, batch, outputs]."""
+        if self._single and not self._focal:
+            return tf.sigmoid(outputs) * tf.reduce_sum(targets, 2, keepdims=True) - targets[..., 1:]
         logits = tf.concat([tf.zeros_like(outputs), outputs], 2) if self._single else outputs
         by_logit = softmax_losses.gradients(tf.nn.log_softmax(logits), targets, focusing if self._focal else None)
         return by_logit[..., 1:] if self._single else by_logit

@@ -8,6 +8,7 @@ epochs and last batch are as in scikit-learn's MLPClassifier.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -32,7 +33,7 @@ class PerceptronSettings:
       learning_rate: Adam's.
     """
 
-    units: int = 32
+    units: int = 16
     epochs: int = 60
     batch: int = 32
     learning_rate: float = 1e-3
@@ -59,11 +60,11 @@ def fit(problems: Sequence[Problem], settings: PerceptronSettings, strengths: Se
         raise ValueError(f"weight decay must be from 0 to below {1 / settings.learning_rate:g}, received {strengths}")
     results: list[dict] = [{} for _ in problems]
     device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-    # Problems of a chunk have the same number of steps.
-    order = sorted(range(len(problems)), key=lambda k: (_steps(problems[k], settings), id(problems[k].features)))
+    # Problems of a chunk have the same number of steps; what but some need is not done for others.
+    keys = [(_steps(one, settings), bool(one.mixing), one.focusing > 0) for one in problems]
+    order = sorted(range(len(problems)), key=lambda number: (keys[number], id(problems[number].features)))
     weights, samples = zip(*(_bytes(problem, settings) for problem in problems)) if problems else ((), ())
-    for steps in sorted({_steps(problem, settings) for problem in problems}):
-        alike = [number for number in order if _steps(problems[number], settings) == steps]
+    for _, alike in itertools.groupby(order, lambda number: keys[number]):
         for part in vector_problems.chunks(alike, samples, _POOL_BYTES):
             for run in vector_problems.chunks(part, weights, _CHUNK_BYTES[device]):
                 trained = _fit_chunk([problems[k] for k in run], settings, [strengths[k] for k in run])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -106,7 +106,7 @@ def all_mixed(problem: Problem, rows: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return share * rows[first] + (1 - share) * rows[second], share * targets[first] + (1 - share) * targets[second]
 
 
-def chunks(numbers: Sequence[int], sizes: Sequence[int], limit: int) -> Iterator[list[int]]:
+def chunks(numbers: Iterable[int], sizes: Sequence[int], limit: int) -> Iterator[list[int]]:
     """Divides problems into runs of at most `limit` bytes together, and of one problem at least.
 
     Args:
