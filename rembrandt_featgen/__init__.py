@@ -5,3 +5,12 @@ import os
 __version__ = "0.2.0"
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: keep its start-up notes to itself
+
+
+def __getattr__(name):
+    """`evaluate`, imported when it is asked for: it needs TensorFlow, which takes seconds."""
+    if name != "evaluate":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from rembrandt_featgen.evaluation.studies import evaluate
+
+    return evaluate

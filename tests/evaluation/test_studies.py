@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import rembrandt_featgen
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import engine, plans, vector_arms, vector_trials
 from rembrandt_featgen.evaluation.studies import evaluate, table_of
@@ -32,6 +33,12 @@ def test_evaluate_finds_what_is_there(classes):
     assert len(study.predictions.select(arm="none")) == len(y)
     assert len(study.predictions.select(arm="smote")) == 2 * len(y)  # each at two amounts
     assert study.predictions.classes == Classes.of("abc"[:classes])
+
+
+def test_it_is_the_packages_own():
+    assert rembrandt_featgen.evaluate is evaluate
+    with pytest.raises(AttributeError, match="no attribute 'evaluat'"):
+        rembrandt_featgen.evaluat  # noqa: B018
 
 
 def test_labels_at_random_give_chance():
