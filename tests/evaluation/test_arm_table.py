@@ -1,10 +1,13 @@
 import dataclasses
 
+import numpy as np
 import pytest
 from sklearn import metrics
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.evaluation import arm_table
+from rembrandt_featgen.core import json_files
+from rembrandt_featgen.evaluation import arm_table, out_of_fold_runs
+from rembrandt_featgen.evaluation.predictions import Samples, rows
 from tests.evaluation.simulated import runs_of
 
 CLASSES = Classes.of(("LGG", "HGG"))
@@ -77,3 +80,43 @@ def test_interval_of_balanced_accuracy_holds_its_value():
     value, (low, high) = arm_table.balanced_accuracy(runs_of(30), draws=500, seed=0)
     assert value == pytest.approx(0.75)
     assert 0.55 < low < value < high < 0.92
+
+
+def test_three_classes_have_a_table_and_a_verdict():
+    classes = Classes.of(("glioma", "meningioma", "pituitary"))
+    generator, labels = np.random.default_rng(0), np.arange(45) % 3
+
+    def runs(gain):
+        """Two runs of patients with two slices, decided relative to an uneven prior."""
+        parts = []
+        for seed in range(2):
+            p = generator.dirichlet(np.ones(3), 90) + gain * np.eye(3)[np.repeat(labels, 2)]
+            samples = Samples(np.repeat([f"P{i}" for i in range(45)], 2), np.tile([0, 1], 45), np.repeat(labels, 2))
+            table = rows(
+                samples,
+                p / p.sum(axis=1, keepdims=True),
+                classes=classes,
+                arm="x",
+                kind="none",
+                classifier="mlp",
+                thresholds=[0.4, 0.3, 0.3],
+                seed=seed,
+            )
+            parts.append(out_of_fold_runs.gather(table))
+        return parts
+
+    each = {"none": runs(0.0), "acgan": runs(1.5)}
+    found, reference = arm_table.table(
+        each, {"none": "none", "acgan": "generative"}, classes=classes, draws=300, seed=0
+    )
+    assert reference == "none"
+    none, acgan = (row for row in found if row["unit"] == "patient")
+    assert none["p_against_chance"] > 0.01 > 0.001 > acgan["p_against_chance"]
+    assert acgan["n"] == {"glioma": 15, "meningioma": 15, "pituitary": 15}
+    run = out_of_fold_runs.by_patient(each["acgan"][0])
+    wanted = metrics.balanced_accuracy_score(run.labels, (run.probabilities / [0.4, 0.3, 0.3]).argmax(axis=1))
+    assert acgan["by_seed"][0] == pytest.approx(wanted)
+    assert set(acgan["auroc_by_class"]) == set(classes.names)
+    assert arm_table.verdict(found).startswith("Generated features helped")
+    assert 0.9 < arm_table.power(each["acgan"], 60) <= 1.0
+    json_files.plain(found)

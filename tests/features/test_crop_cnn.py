@@ -1,5 +1,7 @@
 """The CNN of crops, and that no training patient's features come from a network that saw the patient."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -109,3 +111,20 @@ def test_slices_without_predicted_tumour_are_learnt_from_where_a_class_has_no_ot
     part = make("P", 2, 2, missing=6)  # all of LGG
     assert crop_cnn._useful(part).all()
     assert crop_cnn._useful(make("P", 2, 2, missing=5)).sum() == 7
+
+
+def test_three_classes_are_learnt_from_crops(tmp_path):
+    random, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 12)
+    images = random.normal(size=(36, 16, 16, 1)) + 2.0 * labels[:, None, None, None]
+    part = Crops(
+        images=images.astype(np.float32),
+        labels=labels,
+        patients=np.array([f"p{i // 3}" for i in range(36)]),
+        has_tumour=np.ones(36, bool),
+    )
+    settings = dataclasses.replace(SETTINGS, folds=0, num_classes=3)
+    _, accuracy = crop_cnn.fit(
+        part, part._replace(patients=np.char.add("v", part.patients)), settings=settings, folder=tmp_path, logs=tmp_path
+    )
+    assert accuracy["validation"] > 0.6  # chance is a third
+    assert crops.build_cnn(16, 1, 2, num_classes=3).output_shape == (None, 3)

@@ -99,3 +99,9 @@ def test_silent_channels_are_of_no_class():
 def test_most_active_channels_come_highest_first():
     feature = np.ones((4, 4, 12)) * np.arange(1.0, 13.0)  # channel 11 fires most
     np.testing.assert_array_equal(feature_points.most_active_channels(feature, 3), [11, 10, 9])
+
+
+def test_each_of_three_classes_has_its_channel():
+    values = np.repeat(np.eye(3)[[1, 2, 0]], 2, axis=0) + 0.1 * np.tile([[1.0], [-1.0]], (3, 3))
+    found = points(values.tolist(), [0, 0, 1, 1, 2, 2], ["train"] * 6)
+    assert feature_points.channels_by_class(found) == [1, 2, 0]

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -121,3 +123,28 @@ def test_the_difference_of_three_classes_is_that_of_balanced_accuracies():
     ]
     assert found.difference == pytest.approx(levels[1] - levels[0])
     assert found.p_value < 0.01
+
+
+def test_permuted_labels_of_three_classes():
+    generator = np.random.default_rng(10)
+    labels = np.repeat([0, 1, 2], [14, 8, 6])
+    right = np.where(generator.random((2, 28)) < 0.7, labels, generator.integers(0, 3, (2, 28)))
+    assert permutation.label_permutation(labels, right, permutations=999) <= 0.002
+    assert permutation.label_permutation(labels, (right + 1) % 3, permutations=999) < 0.05  # beyond chance, downwards
+    assert permutation.label_permutation(labels, np.zeros((1, 28), int), permutations=99) == 1.0
+    p = [
+        permutation.label_permutation(labels, generator.integers(0, 3, (2, 28)), permutations=199, seed=seed)
+        for seed in range(200)
+    ]
+    assert np.mean(np.array(p) <= 0.1) < 0.1 + 3 * 0.021  # standard error of 200 tests
+    assert np.mean(p) == pytest.approx(0.5, abs=0.08)
+
+
+def test_p_of_permuted_labels_is_the_share_of_all_orders():
+    labels, decided = np.array([0, 0, 1, 2, 2]), np.array([[0, 0, 1, 2, 1]])
+    orders = [np.array(order) for order in set(itertools.permutations(labels.tolist()))]
+    levels = [metrics.balanced_accuracy_score(order, decided[0]) for order in orders]
+    level = metrics.balanced_accuracy_score(labels, decided[0])
+    middle = np.mean(levels)
+    wanted = np.mean(np.abs(levels - middle) >= abs(level - middle) - 1e-9)
+    assert permutation.label_permutation(labels, decided, permutations=4000) == pytest.approx(wanted, abs=0.02)

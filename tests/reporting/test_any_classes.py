@@ -143,3 +143,36 @@ def test_figures(words):
         "more in malignant",
     ):
         assert wanted in shown
+
+
+def test_study_of_three_classes():
+    """Measures of each class against the others have columns, chance is a third, and no class is the positive one."""
+    names = ("glioma", "meningioma", "pituitary")
+    each = dict(zip(names, (0.7, 0.8, 0.9)))
+    row = {
+        "arm": "none",
+        "kind": "none",
+        "unit": "patient",
+        "n": dict.fromkeys(names, 10),
+        "accuracy": {**each, "total": 0.8},
+        "balanced_accuracy": 0.8,
+        "auroc": 0.8,
+        "auroc_by_class": each,
+        "auprc_by_class": each,
+        "ci95": {"balanced_accuracy": [0.7, 0.9], "auroc_by_class.glioma": [0.6, 0.75]},
+    }
+    bins = [{"probability": 0.5, "observed": 0.5, "n": 30}]
+    report = {"classes": Classes.of(names).record, "arms": [row], "reference": {"arm": "none"}}
+    report["reliability"] = [{"arm": "none", "bins": bins}]
+    figures = study_figures.draw(report)
+    words = Page(study_page.render(report, figures, {"title": "tumours"})).text
+    assert "AUROC, glioma against the others" in words
+    assert "0.700 [0.600, 0.750]" in words
+    assert "0.333 is chance" in words
+    header, line = study_tables.files(report)["arms.csv"].splitlines()[:2]
+    cells = dict(zip(header.split(","), line.split(",")))
+    assert (cells["auroc_by_class.glioma"], cells["auroc_by_class.glioma_ci95_high"]) == ("0.7", "0.75")
+    assert cells["accuracy_pituitary"] == "0.9" and "sensitivity_at_specificity" not in cells
+    assert "most probable class" in figures["reliability"].caption
+    answers = [item.answer for item in (*checklist.claim(report), *checklist.tripod(report))]
+    assert any(answer.startswith("Probability of each of pituitary, glioma, meningioma") for answer in answers)

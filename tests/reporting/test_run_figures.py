@@ -34,6 +34,9 @@ DRAWN = {
     ),
     "forest of MCC": lambda: run_figures.forest([("a", -0.5, -0.9, 0.1)], "MCC"),
     "no forest": lambda: run_figures.forest([], "x"),
+    "strip of three": lambda: run_figures.probability_strip(
+        {"a": [0.5, 0.9, 0.2]}, ["a", "b", "c"], Classes.of(("a", "b", "c"))
+    ),
     "strip": lambda: run_figures.probability_strip({"a": [0.5] * 20, "b": [None] * 20}, ["HGG"] * 20, CLASSES),
 }
 

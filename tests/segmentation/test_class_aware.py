@@ -220,3 +220,19 @@ def test_learns_the_class_of_a_brightness():
     found = model.evaluate(data, verbose=0, return_dict=True)
     assert found["class_accuracy"] == 1.0
     assert found["class_loss"] < 0.4
+
+
+def test_three_classes_have_a_logit_each():
+    logits = np.array([[1.0, 0.0, -1.0], [0.0, 2.0, 0.0], [0.5, 0.5, 0.5]], np.float32)
+    weights = np.array([2.0, 0.0, 0.5], np.float32)  # the second is left out
+    found = class_aware.class_loss(tf.constant([2, 1, 0]), tf.constant(logits), tf.constant(weights))
+    first = np.log(np.exp(logits[0]).sum()) + 1.0
+    assert float(found) == pytest.approx((2.0 * first + 0.5 * np.log(3)) / 2, rel=1e-5)
+    model = class_aware.ClassAware(build_unet(1, 4), weight=0.7, class_weights=(1.0, 1.0, 2.0), seed=3)
+    model.compile(tf.keras.optimizers.SGD(RATE), losses.batch_soft_dice_loss, [losses.iou])
+    before = model.head.get_weights()
+    images, (masks, _) = batch()
+    logs = one_step(model, (images, (masks, tf.constant([2, 0, 1, 0]))))
+    assert model.head.get_weights()[0].shape == (64, 3)
+    assert all(np.any(old != new) for old, new in zip(before, model.head.get_weights()))
+    assert 0.0 < logs["class_loss"] < 10.0 and 0.0 <= logs["class_accuracy"] <= 1.0
