@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.evaluation import engine, plans, table_report, vector_trials
+from rembrandt_featgen.evaluation import engine, plans, table_report, vector_arms, vector_trials
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
@@ -80,7 +80,7 @@ def evaluate(
     table = table_of(X, y, groups=groups, sites=sites, classes=classes)
     tasks = plans.k_fold(table, folds=folds, repeats=repeats, seeds=range(seeds), validation=validation, division=seed)
     settings = vector_trials.Settings(
-        arms=tuple(name for name in VECTOR_ARMS if name in arms),
+        arms=vector_arms.available(arms, covariates=False, synthetic=False),
         amounts=tuple(map(float, amounts)),
         classifiers=tuple(classifiers),
         components=components,

@@ -14,10 +14,13 @@ from rembrandt_featgen.classification.vector_problems import Problem
 from rembrandt_featgen.evaluation import predictions, vector_arms
 from rembrandt_featgen.evaluation.engine import Outcome
 from rembrandt_featgen.evaluation.plans import Task
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS, TrainingSamples
 from rembrandt_featgen.features import vector_preparation
+from rembrandt_featgen.features.covariates import INPUTS, with_inputs
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.features.vector_preparation import VectorPreparation
+from rembrandt_featgen.generation.sample_pool import SamplePool
 from rembrandt_featgen.measures import classification, decisions
 
 
@@ -31,6 +34,7 @@ class Settings:
       classifiers: names of `VECTOR_CLASSIFIERS`.
       components: principal components of the training samples; 0 keeps the columns.
       inner_folds: by which training patients tune the regularisation.
+      synthetic: samples of the arm "synthetic", columns as of the table, NaN where missing.
     """
 
     arms: tuple[str, ...]
@@ -38,6 +42,7 @@ class Settings:
     classifiers: tuple[str, ...]
     components: int = 0
     inner_folds: int = 3
+    synthetic: SamplePool | None = None
 
 
 class Pipeline(NamedTuple):
@@ -73,60 +78,121 @@ def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
       Predictions of the test samples by each pipeline and classifier, "chosen" being, of each arm, the amount of the
       lowest log loss of the validation patients (without them, of the inner folds); and its strengths and losses.
     """
-    preparation = vector_preparation.fit(table.values[task.train], components=settings.components)
-    training = _prepared(table, task.train, preparation)
-    inner = _inner_preparations(table, task, settings)
-    test, held_out = (preparation.apply(table.values[rows]) for rows in (task.test, task.validation))
-    samples = predictions.Samples(
-        table.patients[task.test],
-        table.samples[task.test],
-        table.labels[task.test],
-        groups=table.groups[task.test],
-        sites=None if table.sites is None else table.sites[task.test],
-    )
-    tables, choices = [], {}
-    for classifier in settings.classifiers:
-        tuned = _tune(table, task, inner, classifier=classifier, settings=settings)
-        competing = pipelines(settings)
-        problems = [_problem(table, training, one, seed=task.seed) for one in competing]
-        models = _train(problems, classifier, [tuned[one].strength for one in competing])
-        rows: dict[Pipeline, dict] = {}
-        for one, problem, model in zip(competing, problems, models):
-            p = model.probabilities(held_out) if len(held_out) else None
-            loss = tuned[one].loss if p is None else _loss(table, task.validation, p)
-            rows[one] = {
-                "model": model,
-                "thresholds": _thresholds(table, task, problem, arm=one.arm, validation_probabilities=p),
-                "loss": loss,
-                "inner_loss": tuned[one].loss,
-                "strength": tuned[one].strength,
-                "samples": np.bincount(problem.labels, minlength=table.classes.count).tolist(),
-            }
-        for name in settings.arms:
-            best = min((one for one in competing if one.arm == name), key=lambda one: rows[one]["loss"])
-            for one in (one for one in competing if one.arm == name):
-                row = rows[one]
-                tables.append(
-                    predictions.rows(
-                        samples,
-                        row.pop("model").probabilities(test),
-                        classes=table.classes,
-                        arm=name,
-                        kind=VECTOR_ARMS[name].kind,
-                        classifier=classifier,
-                        amount=one.shown,
-                        chosen=one is best,
-                        thresholds=row["thresholds"],
-                        plan=task.plan,
-                        draw=task.draw,
-                        fold=task.fold,
-                        seed=task.seed,
-                    )
-                )
-                key = f"{classifier}/{name}" + (f"/{one.shown}" if one.shown else "")
-                choices[key] = {**row, "thresholds": list(map(float, row["thresholds"])), "chosen": one is best}
-    about = {"imputed": preparation.imputed, "constant": preparation.constant, "numbers": preparation.size}
-    return Outcome(predictions.join(tables), {"preparation": about, "pipelines": choices})
+    tables: list[PredictionsTable] = []
+    choices: dict[str, dict] = {}
+    prepared: dict[str, dict] = {}
+    for inputs in INPUTS:
+        arms = tuple(name for name in settings.arms if VECTOR_ARMS[name].inputs == inputs)
+        if not arms:
+            continue
+        trial = _Trial.of(with_inputs(table, inputs), task, dataclasses.replace(settings, arms=arms))
+        prepared[inputs] = {
+            "imputed": trial.preparation.imputed,
+            "constant": trial.preparation.constant,
+            "numbers": trial.preparation.size,
+        }
+        for classifier in settings.classifiers:
+            predicted, chosen = _predict(trial, classifier)
+            tables += predicted
+            choices |= chosen
+    return Outcome(predictions.join(tables), {"preparation": prepared, "pipelines": choices})
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Trial:
+    """What the classifiers of a task share.
+
+    Attributes:
+      table, task, settings: as of `run`.
+      preparation: by the training samples.
+      inner: by the training rows of an inner fold, what those rows alone say of how vectors are prepared.
+    """
+
+    table: FeatureTable
+    task: Task
+    settings: Settings
+    preparation: VectorPreparation
+    inner: dict[bytes, VectorPreparation]
+
+    @classmethod
+    def of(cls, table, task, settings):
+        labels, groups = table.labels[task.train], table.groups[task.train]
+        folds = tuning.inner_folds(labels, groups, settings.inner_folds, seed=task.seed)
+
+        def fit(rows):
+            return vector_preparation.fit(table.values[rows], components=settings.components)
+
+        inner = {rows.tobytes(): fit(task.train[rows]) for rows, _ in folds}
+        return cls(table, task, settings, preparation=fit(task.train), inner=inner)
+
+    def problem(self, one: Pipeline, rows: np.ndarray, preparation: VectorPreparation) -> Problem:
+        """What a pipeline trains a classifier on, of some rows of the table."""
+        table, pool = self.table, self.settings.synthetic
+        samples = TrainingSamples(preparation.apply(table.values[rows]), table.labels[rows], table.groups[rows])
+        if pool is not None:
+            pool = SamplePool(preparation.apply(pool.features), pool.labels)
+        return vector_arms.problem(
+            VECTOR_ARMS[one.arm],
+            samples,
+            amount=one.amount,
+            num_classes=table.classes.count,
+            seed=self.task.seed,
+            pool=pool,
+        )
+
+    def test_samples(self) -> predictions.Samples:
+        """Whose the test samples are."""
+        table, rows = self.table, self.task.test
+        return predictions.Samples(
+            table.patients[rows],
+            table.samples[rows],
+            table.labels[rows],
+            groups=table.groups[rows],
+            sites=None if table.sites is None else table.sites[rows],
+        )
+
+
+def _predict(trial, classifier) -> tuple[list[PredictionsTable], dict[str, dict]]:
+    """Predictions of the test samples by each pipeline of a classifier; and what each chose."""
+    table, task = trial.table, trial.task
+    test, held_out = (trial.preparation.apply(table.values[rows]) for rows in (task.test, task.validation))
+    competing, tuned = pipelines(trial.settings), _tune(trial, classifier)
+    problems = [trial.problem(one, task.train, trial.preparation) for one in competing]
+    models = _train(problems, classifier, [tuned[one].strength for one in competing])
+    thresholds, losses = {}, {}
+    for one, problem, model in zip(competing, problems, models):
+        p = model.probabilities(held_out) if len(held_out) else None
+        thresholds[one] = _thresholds(table, task, problem, arm=one.arm, validation_probabilities=p)
+        losses[one] = tuned[one].loss if p is None else _loss(table, task.validation, p)
+    tables: list[PredictionsTable] = []
+    choices: dict[str, dict] = {}
+    for one, problem, model in zip(competing, problems, models):
+        chosen = one is min((other for other in competing if other.arm == one.arm), key=lambda other: losses[other])
+        predicted = predictions.rows(
+            trial.test_samples(),
+            model.probabilities(test),
+            classes=table.classes,
+            arm=one.arm,
+            kind=VECTOR_ARMS[one.arm].kind,
+            classifier=classifier,
+            amount=one.shown,
+            chosen=chosen,
+            thresholds=thresholds[one],
+            plan=task.plan,
+            draw=task.draw,
+            fold=task.fold,
+            seed=task.seed,
+        )
+        tables.append(predicted)
+        choices["/".join(filter(None, (classifier, one.arm, one.shown)))] = {
+            "strength": tuned[one].strength,
+            "inner_loss": tuned[one].loss,
+            "loss": losses[one],
+            "thresholds": list(map(float, thresholds[one])),
+            "samples": np.bincount(problem.labels, minlength=table.classes.count).tolist(),
+            "chosen": chosen,
+        }
+    return tables, choices
 
 
 class _Tuned(NamedTuple):
@@ -136,34 +202,24 @@ class _Tuned(NamedTuple):
     loss: float
 
 
-def _inner_preparations(table, task, settings) -> dict[bytes, VectorPreparation]:
-    """By the training rows of an inner fold, what those rows alone say of how vectors are prepared."""
-    labels, groups = table.labels[task.train], table.groups[task.train]
-    return {
-        rows.tobytes(): vector_preparation.fit(table.values[task.train[rows]], components=settings.components)
-        for rows, _ in tuning.inner_folds(labels, groups, settings.inner_folds, seed=task.seed)
-    }
-
-
-def _tune(table, task, inner, *, classifier, settings) -> dict[Pipeline, _Tuned]:
+def _tune(trial, classifier) -> dict[Pipeline, _Tuned]:
     """The strength of each pipeline: all trainings of all inner folds in one call."""
+    table, train = trial.table, trial.task.train
 
     def make(one):
         def problem_and_judged(rows, judged):
-            preparation = inner[rows.tobytes()]
-            samples = _prepared(table, task.train[rows], preparation)
-            return _problem(table, samples, one, seed=task.seed), preparation.apply(table.values[task.train[judged]])
+            preparation = trial.inner[rows.tobytes()]
+            return trial.problem(one, train[rows], preparation), preparation.apply(table.values[train[judged]])
 
         return problem_and_judged
 
     strengths = VECTOR_CLASSIFIERS[classifier].strengths
-    tuned = {one: _Tuned(strengths[0], math.nan) for one in pipelines(settings)}
+    tuned = {one: _Tuned(strengths[0], math.nan) for one in pipelines(trial.settings)}
     competing = [one for one in tuned if VECTOR_ARMS[one.arm].tuned]
-    labels, groups = table.labels[task.train], table.groups[task.train]
     choices = tuning.tune(
-        [tuning.Task(labels, groups, make(one), seed=task.seed) for one in competing],
+        [tuning.Task(table.labels[train], table.groups[train], make(one), seed=trial.task.seed) for one in competing],
         VECTOR_CLASSIFIERS[classifier].settings(),
-        folds=settings.inner_folds,
+        folds=trial.settings.inner_folds,
     )
     for one, choice in zip(competing, choices):
         losses = choice.losses[choice.strengths.index(choice.strength)]
@@ -173,21 +229,6 @@ def _tune(table, task, inner, *, classifier, settings) -> dict[Pipeline, _Tuned]
 
 def _train(problems, classifier, strengths) -> list[Model]:
     return vector_classifiers.train(problems, VECTOR_CLASSIFIERS[classifier].settings(), strength=strengths)
-
-
-def _prepared(table, rows, preparation) -> TrainingSamples:
-    return TrainingSamples(preparation.apply(table.values[rows]), table.labels[rows], table.groups[rows])
-
-
-def _problem(table, samples, one, *, seed) -> Problem:
-    return vector_arms.problem(
-        VECTOR_ARMS[one.arm],
-        samples,
-        amount=one.amount,
-        num_classes=table.classes.count,
-        signed=True,  # once standardised
-        seed=seed,
-    )
 
 
 def _loss(table, rows, probabilities) -> float:

@@ -14,10 +14,11 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.classification.vector_classifiers import VECTOR_CLASSIFIERS
 from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import engine, plans, predictions, table_report, vector_trials
+from rembrandt_featgen.evaluation import engine, plans, predictions, table_report, vector_arms, vector_trials
 from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
 from rembrandt_featgen.features import importing
 from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.generation.sample_pool import SamplePool
 from rembrandt_featgen.reporting import study_figures, study_page, study_tables
 from rembrandt_featgen.stages import shared_flags
 
@@ -40,6 +41,15 @@ class Config:
         "Column in --features of what no split may divide, such as a family; else the patient.",
     )
     site_column: str = cli.flag(importing.DEFAULTS["site"], "Column of the site in --features.")
+    covariates: tuple[str, ...] = cli.flag(
+        (),
+        "Clinical columns of --features, such as age,sex: not features, but a baseline, alone and beside them.",
+    )
+    synthetic: str = cli.flag(
+        "",
+        "Samples that somebody else's generator made, with the columns of --features: an arm. It must not have seen "
+        "test patients, which cannot be checked here.",
+    )
     seed: int = shared_flags.seed()
     plan: str = cli.flag(
         "k-fold",
@@ -52,7 +62,9 @@ class Config:
     cv_repeats: int = shared_flags.cv_repeats()
     cv_seeds: int = shared_flags.cv_seeds()
     vector_arms: tuple[str, ...] = cli.flag(
-        tuple(VECTOR_ARMS), f"Arms that compete, of {', '.join(VECTOR_ARMS)}; without any, all of them."
+        tuple(VECTOR_ARMS),
+        f"Arms that compete, of {', '.join(VECTOR_ARMS)}; those with covariates need --covariates, and synthetic needs "
+        "--synthetic.",
     )
     arm_amounts: tuple[str, ...] = shared_flags.arm_amounts()
     vector_classifiers: tuple[str, ...] = cli.flag(
@@ -80,21 +92,31 @@ def run(config: Config) -> None:
         patient_column=config.patient_column,
         group_column=config.group_column,
         site_column=config.site_column,
+        covariates=config.covariates,
     )
     if table.is_map:
         raise InputError(f"--features={config.features} has maps [n, h, w, c]; give vectors, such as means of channels")
     tasks = tasks_of(table, config)
-    digest = hashlib.sha256(Path(config.features).read_bytes()).hexdigest()
+    pool = SamplePool(*importing.read_synthetic(config.synthetic, table)) if config.synthetic else None
+    files = {"features": config.features, "synthetic": config.synthetic}
+    digests = {name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for name, path in files.items() if path}
     settings = vector_trials.Settings(
-        arms=tuple(name for name in VECTOR_ARMS if name in config.vector_arms),
+        arms=vector_arms.available(
+            config.vector_arms, covariates=bool(config.covariates), synthetic=bool(config.synthetic)
+        ),
         amounts=tuple(amounts),
         classifiers=tuple(name for name in VECTOR_CLASSIFIERS if name in config.vector_classifiers),
         components=config.components,
         inner_folds=config.inner_folds,
+        synthetic=pool,
     )
-    with rundir.open_stage(
-        config, "evaluate_features", digests={"features": digest}, classes=table.classes.record
-    ) as stage:
+    missing = set(config.vector_arms) - set(settings.arms)
+    if missing and set(config.vector_arms) != set(VECTOR_ARMS):
+        raise InputError(
+            f"--vector_arms: {', '.join(sorted(missing))} {'has' if len(missing) == 1 else 'have'} nothing to learn "
+            "from; give --covariates or --synthetic"
+        )
+    with rundir.open_stage(config, "evaluate_features", digests=digests, classes=table.classes.record) as stage:
         if not stage.done:
             outcomes = engine.run(tasks, lambda task: vector_trials.run(table, task, settings), stage.path / "tasks")
             gathered = engine.gather(outcomes)

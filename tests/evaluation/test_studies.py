@@ -1,12 +1,17 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import rembrandt_featgen
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import engine, plans, vector_arms, vector_trials
 from rembrandt_featgen.evaluation.studies import evaluate, table_of
 from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS, TrainingSamples
+from rembrandt_featgen.features.covariates import with_inputs
+from rembrandt_featgen.generation.sample_pool import SamplePool
 
 
 def cohort(classes=2, of_class=14, shift=3.0, seed=0):
@@ -68,6 +73,39 @@ def test_test_samples_change_nothing_that_was_learnt():
     assert found[0] == found[1]
 
 
+def test_covariates_are_a_baseline_of_their_own():
+    x, y, patients = cohort(shift=0.0, of_class=20)
+    age = np.repeat(np.random.default_rng(3).normal(size=40), 2) + 3.0 * (y == "b")
+    table = dataclasses.replace(
+        table_of(x, y, groups=patients), covariates={"age": age, "sex": np.where(age > 1, "f", "")}
+    )
+    assert with_inputs(table, "covariates").names == ("covariate age", "covariate sex=f")
+    assert with_inputs(table, "both").values.shape == (80, 7)
+    settings = vector_trials.Settings(("none", "covariates", "features_and_covariates"), (), classifiers=("ridge",))
+    tasks = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)
+    gathered = engine.gather([vector_trials.run(table, task, settings) for task in tasks])
+    auroc = {}
+    for (arm,), rows in gathered.split("arm"):
+        _, labels, p = rows.by_patient()
+        auroc[arm] = roc_auc_score(labels, p[:, 1])
+    assert auroc["covariates"] > 0.9 and auroc["features_and_covariates"] > 0.85 and auroc["none"] < 0.75
+
+
+def test_samples_made_elsewhere_are_an_arm():
+    x, y, patients = cohort()
+    table = table_of(x, y, groups=patients)
+    task = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)[0]
+    found = {}
+    for flipped in (False, True):  # with classes exchanged they must harm
+        truth, labels = cohort(seed=5)[0], np.repeat([0, 1], 28)
+        pool = SamplePool(np.nan_to_num(truth).astype(np.float32), 1 - labels if flipped else labels)
+        settings = vector_trials.Settings(("none", "synthetic"), (1.0,), classifiers=("ridge",), synthetic=pool)
+        rows = vector_trials.run(table, task, settings).predictions.select(arm="synthetic")
+        _, labels, p = rows.by_patient()
+        found[flipped] = roc_auc_score(labels, p[:, 1])
+    assert found[False] > 0.95 and found[True] < found[False] - 0.1
+
+
 def test_a_task_that_is_done_is_not_done_again(tmp_path):
     x, y, patients = cohort()
     table = table_of(x, y, groups=patients)
@@ -97,11 +135,12 @@ def test_arms_do_what_they_say(name):
     samples = TrainingSamples(random.normal(size=(16, 3)).astype(np.float32), labels, np.arange(16))
     arm = VECTOR_ARMS[name]
     amount = 0.0 if arm.method else None
-    made = vector_arms.problem(arm, samples, amount=amount, num_classes=2, signed=True, seed=0)
+    pool = SamplePool(np.full((20, 3), 7.0, np.float32), np.repeat([0, 1], 10))
+    made = vector_arms.problem(arm, samples, amount=amount, num_classes=2, seed=0, pool=pool)
     counts = np.bincount(made.labels).tolist()
     assert counts == ([12, 12] if arm.method else [4, 4] if arm.undersample else [12, 4])
     assert (made.weights is not None) == (name == "class_weights")
     if made.weights is not None:
         np.testing.assert_allclose([made.weights[:12].sum(), made.weights[12:].sum()], 8.0)
     with pytest.raises(ValueError, match="amount, received"):
-        vector_arms.problem(arm, samples, amount=None if arm.method else 0.0, num_classes=2, signed=True, seed=0)
+        vector_arms.problem(arm, samples, amount=None if arm.method else 0.0, num_classes=2, seed=0)

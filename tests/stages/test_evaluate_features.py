@@ -66,6 +66,8 @@ def test_one_site_is_left_out_at_a_time(features):
         ({"features": ""}, "--features is needed"),
         ({"vector_arms": ("smoat",)}, "--vector_arms"),
         ({"arm_amounts": ("many",)}, "--arm_amounts=many"),
+        ({"vector_arms": ("none", "covariates")}, "--vector_arms: covariates has nothing to learn from"),
+        ({"synthetic": "nowhere.csv"}, "nowhere.csv"),
         ({"cv_folds": 19}, "--cv_folds=19: class malignant has 18"),
     ],
 )
