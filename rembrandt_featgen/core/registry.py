@@ -129,7 +129,8 @@ STAGES = {
         StageInfo(
             "evaluate_features",
             "study",
-            "a study of features that were made anywhere: plans, arms, classifiers, and their report",
+            "a study of a table of features, or of a run's vectors: plans, arms, classifiers, and their report",
+            inputs=("extract_vectors",),
         ),
     )
 }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from rembrandt_featgen.cohort.splits import check_disjoint
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.features.tables import FeatureTable, joined
 
 PLANS = ("k-fold", "hold-out", "sites", "few-shot")
 
@@ -98,6 +98,22 @@ def hold_out(
     return _checked(
         table, [Task("hold-out", 0, "0", seed=seed, train=train, validation=held_out, test=tested) for seed in seeds]
     )
+
+
+def given(parts: Mapping[str, FeatureTable], seeds: Sequence[int]) -> tuple[FeatureTable, list[Task]]:
+    """One division that was made before, such as a run's own split, trained with each seed.
+
+    Args:
+      parts: tables of "train", "validation" and "test".
+      seeds: of the trainings.
+
+    Returns:
+      One table of all samples, and the tasks.
+    """
+    table = joined(list(parts.values()))
+    ends = np.cumsum([len(part) for part in parts.values()])
+    rows = dict(zip(parts, np.split(np.arange(len(table)), ends[:-1])))
+    return table, _checked(table, [Task("hold-out", 0, "0", seed=seed, **rows) for seed in seeds])
 
 
 def sites(table: FeatureTable, *, seeds: Sequence[int], validation: float, division: int = 0) -> list[Task]:

@@ -89,7 +89,7 @@ def evaluate(
     gathered = engine.gather(outcomes)
     report = table_report.report(
         gathered,
-        table,
+        table_report.cohort_of(table, "arrays"),
         choices=[outcome.choices for outcome in outcomes],
         settings={"arm_amounts": list(amounts), "validation_fraction": validation, "seed": seed},
         draws=bootstrap_draws,

@@ -46,9 +46,30 @@ def arm_rows(table: PredictionsTable, *, draws: int, seed: int) -> tuple[list[di
     return rows, references
 
 
+def cohort_of(features: FeatureTable, source: str) -> dict:
+    """What a report says of the patients and features of a study.
+
+    Args:
+      features: of all patients.
+      source: where they come from.
+    """
+    _, patient_rows = np.unique(features.patients, return_index=True)
+    labels = features.labels[patient_rows]
+    sites = [] if features.sites is None else features.sites[patient_rows].tolist()
+    return {
+        "patients": {name: int((labels == label).sum()) for label, name in enumerate(features.classes.names)},
+        "samples": len(features),
+        "groups": len(np.unique(features.groups)),
+        "numbers": list(features.shape),
+        "missing": features.missing,
+        "source": source,
+        "sites": dict(sorted(Counter(sites).items())),
+    }
+
+
 def report(
     table: PredictionsTable,
-    features: FeatureTable,
+    cohort: Mapping,
     *,
     choices: Sequence[Mapping],
     settings: Mapping,
@@ -59,7 +80,7 @@ def report(
 
     Args:
       table: predictions of all tasks.
-      features: that were studied.
+      cohort: what it says of patients and features, see `cohort_of`.
       choices: of each task.
       settings: flags of the run, by name.
       draws, seed: of the bootstrap over patients.
@@ -68,21 +89,9 @@ def report(
     best = {name: _level(rows, name, arm) for name, arm in references.items()}
     first = max(best, key=lambda name: best[name])
     by_classifier = {name: arm_table.verdict([row for row in rows if row["classifier"] == name]) for name in references}
-    _, patient_rows = np.unique(features.patients, return_index=True)
-    labels = features.labels[patient_rows]
-    names = features.classes.names
-    sites = features.sites
     return {
-        "classes": features.classes.record,
-        "cohort": {
-            "patients": {name: int((labels == label).sum()) for label, name in enumerate(names)},
-            "samples": len(features),
-            "groups": len(np.unique(features.groups)),
-            "numbers": list(features.shape),
-            "missing": features.missing,
-            "source": settings.get("features"),
-            "sites": dict(sorted(Counter(sites[patient_rows].tolist()).items())) if sites is not None else {},
-        },
+        "classes": table.classes.record,
+        "cohort": dict(cohort),
         "cross_validation": {
             "plan": table.plan[0],
             "folds": len(set(table.fold.tolist())),

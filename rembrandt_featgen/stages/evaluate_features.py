@@ -1,4 +1,4 @@
-"""Studies features that were made anywhere: does generation help classifiers of them? Needs no volumes and no U-Net.
+"""Studies features: does generation help classifiers of them? Of a file made anywhere, or of a run's patient vectors.
 
 Every fold learns everything from its training patients, and tunes the regularisation of each pipeline on them. Folds
 that are done are skipped; those that were killed are resumed.
@@ -12,11 +12,12 @@ from pathlib import Path
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification.vector_classifiers import VECTOR_CLASSIFIERS
+from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import engine, plans, predictions, table_report, vector_arms, vector_trials
 from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
-from rembrandt_featgen.features import importing
+from rembrandt_featgen.features import importing, run_tables
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.sample_pool import SamplePool
 from rembrandt_featgen.reporting import study_figures, study_page, study_tables
@@ -31,7 +32,8 @@ class Config:
     features: str = cli.flag(
         "",
         "Features that were made elsewhere: a .csv or .parquet file with a row for each sample and columns patient, "
-        "label and numbers (maybe group, site, sample), or an .npz file of vectors.",
+        "label and numbers (maybe group, site, sample), or an .npz file of vectors. Without it, the vectors that the "
+        "stage extract_vectors made in this run, whose own split then is the plan.",
     )
     classes: tuple[str, ...] = shared_flags.classes()
     label_column: str = cli.flag(importing.DEFAULTS["label"], "Column of the class in --features.")
@@ -83,20 +85,7 @@ def run(config: Config) -> None:
     cli.some_of("vector_arms", config.vector_arms, VECTOR_ARMS)
     cli.some_of("vector_classifiers", config.vector_classifiers, VECTOR_CLASSIFIERS)
     amounts = shared_flags.amounts(config.arm_amounts)
-    if not config.features:
-        raise InputError("--features is needed: a .csv, .parquet or .npz file of features")
-    table = importing.read_table(
-        config.features,
-        classes=config.classes,
-        label_column=config.label_column,
-        patient_column=config.patient_column,
-        group_column=config.group_column,
-        site_column=config.site_column,
-        covariates=config.covariates,
-    )
-    if table.is_map:
-        raise InputError(f"--features={config.features} has maps [n, h, w, c]; give vectors, such as means of channels")
-    tasks = tasks_of(table, config)
+    table, tasks, inputs = _of_file(config) if config.features else _of_run(config)
     pool = SamplePool(*importing.read_synthetic(config.synthetic, table)) if config.synthetic else None
     files = {"features": config.features, "synthetic": config.synthetic}
     digests = {name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for name, path in files.items() if path}
@@ -116,14 +105,14 @@ def run(config: Config) -> None:
             f"--vector_arms: {', '.join(sorted(missing))} {'has' if len(missing) == 1 else 'have'} nothing to learn "
             "from; give --covariates or --synthetic"
         )
-    with rundir.open_stage(config, "evaluate_features", digests=digests, classes=table.classes.record) as stage:
+    with rundir.open_stage(config, "evaluate_features", inputs, digests=digests, classes=table.classes.record) as stage:
         if not stage.done:
             outcomes = engine.run(tasks, lambda task: vector_trials.run(table, task, settings), stage.path / "tasks")
             gathered = engine.gather(outcomes)
             report = json_files.plain(
                 table_report.report(
                     gathered,
-                    table,
+                    table_report.cohort_of(table, config.features or f"vectors of {config.run_dir}"),
                     choices=[outcome.choices for outcome in outcomes],
                     settings=stage.record["config"],
                     draws=config.bootstrap_draws,
@@ -131,7 +120,7 @@ def run(config: Config) -> None:
                 )
             )
             json_files.write_json(stage.path / "report.json", report)
-            title = config.report_title or Path(config.features).stem
+            title = config.report_title or Path(config.features or config.run_dir).stem
             (stage.path / "index.html").write_text(
                 study_page.render(report, study_figures.draw(report), {"title": title}), encoding="utf-8"
             )
@@ -143,15 +132,41 @@ def run(config: Config) -> None:
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
 
 
-def tasks_of(table: FeatureTable, config) -> list[plans.Task]:
-    """The tasks of --plan."""
+def _of_file(config) -> tuple[FeatureTable, list[plans.Task], list[rundir.Found]]:
+    """Features made elsewhere, and the tasks of --plan."""
+    table = importing.read_table(
+        config.features,
+        classes=config.classes,
+        label_column=config.label_column,
+        patient_column=config.patient_column,
+        group_column=config.group_column,
+        site_column=config.site_column,
+        covariates=config.covariates,
+    )
+    if table.is_map:
+        raise InputError(f"--features={config.features} has maps [n, h, w, c]; give vectors, such as means of channels")
     seeds = range(config.cv_seeds)
     share = {"validation": config.validation_fraction, "division": config.seed}
     if config.plan == "sites":
-        return plans.sites(table, seeds=seeds, **share)
-    if config.plan == "hold-out":
-        return plans.hold_out(table, test=config.test_fraction, seeds=seeds, **share)
-    return plans.k_fold(table, folds=config.cv_folds, repeats=config.cv_repeats, seeds=seeds, **share)
+        tasks = plans.sites(table, seeds=seeds, **share)
+    elif config.plan == "hold-out":
+        tasks = plans.hold_out(table, test=config.test_fraction, seeds=seeds, **share)
+    else:
+        tasks = plans.k_fold(table, folds=config.cv_folds, repeats=config.cv_repeats, seeds=seeds, **share)
+    return table, tasks, []
+
+
+def _of_run(config) -> tuple[FeatureTable, list[plans.Task], list[rundir.Found]]:
+    """Vectors of a run, whose split is the plan."""
+    if not rundir.is_done(config.run_dir, "extract_vectors"):
+        raise InputError(
+            f"--features is empty, and there are no vectors in --run_dir={config.run_dir}: give a .csv, .parquet or "
+            ".npz file of features, or run extract_vectors on a finished run first"
+        )
+    found = rundir.find(config.run_dir, "extract_vectors")
+    parts = {split: run_tables.table_of_run(config.run_dir, "extract_vectors", split) for split in splits.SPLITS}
+    table, tasks = plans.given(parts, range(config.cv_seeds))
+    return table, tasks, [found]
 
 
 def main() -> None:

@@ -56,6 +56,16 @@ def test_k_fold_tests_every_sample_once_in_each_repeat_and_seed():
     assert first != second  # a repeat divides anew
 
 
+def test_a_given_division_is_kept():
+    features = table()
+    parts = {"train": features.take(features.sites == "east"), "validation": features.take(features.sites == "west")}
+    parts["test"] = features.take(features.sites == "north")
+    whole, tasks = plans.given(parts, seeds=[3, 4])
+    assert [task.seed for task in tasks] == [3, 4]
+    for name, part in parts.items():
+        np.testing.assert_array_equal(whole.values[getattr(tasks[0], name)], part.values)
+
+
 def test_sites_tests_one_site_at_a_time():
     features = table()
     assert {task.fold for task in made("sites", features)} == {"east", "west", "north"}

@@ -4,7 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.features import importing, stored_tables
 from rembrandt_featgen.stages import evaluate_features
 
 
@@ -60,10 +63,26 @@ def test_one_site_is_left_out_at_a_time(features):
     assert set(zip(table["fold"], table["site"])) == {("east", "east"), ("west", "west")}
 
 
+def test_vectors_of_a_run_are_studied_by_its_own_split(features, monkeypatch):
+    whole = importing.read_table(features)
+    parts = dict(zip(splits.SPLITS, (np.arange(0, 48, 2), np.arange(1, 48, 4), np.arange(3, 48, 4))))
+    folder = features.parent / "run" / "vectors"
+    folder.mkdir(parents=True)
+    for split, rows in parts.items():
+        stored_tables.write_table(folder / f"{split}.parquet", whole.take(rows), np.full(len(rows), split))
+    (folder / "stage.json").write_text(json.dumps({"classes": whole.classes.record, "inputs": {}}))
+    monkeypatch.setattr(rundir, "is_done", lambda *_: True)
+    monkeypatch.setattr(rundir, "find", lambda *_: rundir.Found(folder, {"classes": whole.classes.record}, "0"))
+    evaluate_features.run(config(features, features="", cv_seeds=2, vector_classifiers=("ridge",)))
+    table = pd.read_csv(features.parent / "run" / "study" / "predictions.csv")
+    assert set(table["patient"]) == set(whole.patients[parts["test"]])
+    assert set(zip(table["plan"], table["seed"])) == {("hold-out", 0), ("hold-out", 1)}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"features": ""}, "--features is needed"),
+        ({"features": ""}, "--features is empty, and there are no vectors"),
         ({"vector_arms": ("smoat",)}, "--vector_arms"),
         ({"arm_amounts": ("many",)}, "--arm_amounts=many"),
         ({"vector_arms": ("none", "covariates")}, "--vector_arms: covariates has nothing to learn from"),
