@@ -214,7 +214,9 @@ def _train(config, stage, network, *, name, sources, features) -> float:
 
 def _probabilities(network, folder, split) -> np.ndarray:
     """[n, classes] of the features of a split."""
-    return np.asarray(network.predict(streams.feature_pairs(folder, split, 64), verbose=0), np.float64)
+    model, _ = classifiers.for_training(network)
+    p = np.asarray(model.predict(streams.feature_pairs(folder, split, 64), verbose=0), np.float64)
+    return decisions.two_columns(p[:, 0]) if p.shape[1] == 1 else p
 
 
 def _samples(folder, split) -> predictions.Samples:
