@@ -73,7 +73,7 @@ def _draw_added(curves: Mapping[str, Sequence[tuple[int, Mapping]]], names: Sequ
     """
     figure, axes = canvas((4.6 if len(curves) < 3 else 3.6) * len(curves), 5.6, rows=len(_UNITS), columns=len(curves))
     lines = {name: (colour, marker, "--") for name, (colour, marker) in class_marks(names).items()}
-    lines["balanced"] = (GREEN, "s", "-")
+    lines["balanced"] = (GREEN if len(names) == 2 else "black", "s", "-")  # green is the third class's
     for unit, row in zip(_UNITS, axes):
         for ax, (title, points) in zip(row, curves.items()):
             x = [count for count, _ in points]
