@@ -150,6 +150,8 @@ RUN = (
 )
 # A study: cross-validation, in each of whose folds every arm is trained.
 FOLD = ("prepare_slices", "train_unet", "extract_features", "train_generators", "generate_synthetic", "train_arms")
+# The same on patient vectors instead of maps (--cv_features=vectors).
+FOLD_OF_VECTORS = ("prepare_slices", "train_unet", "extract_vectors", "evaluate_features")
 STUDY = ("make_phantom", "assign_folds", *FOLD, "write_study_report")
 # Stages that are run by themselves, on a run or on a fold of a study.
 ON_REQUEST = ("extract_vectors", "evaluate_features")

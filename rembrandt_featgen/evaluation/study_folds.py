@@ -49,13 +49,17 @@ def read_fold(home: Path, entry: Mapping) -> Fold:
     Raises:
       RuntimeError: it tested a patient that it had learnt from.
     """
-    generators = [kind for kind in KINDS if rundir.is_done(home, "train_generators", kind)]
-    names = [(name, "") for name in ("prepare_slices", "train_unet", "extract_features")]
-    names += [("train_generators", kind) for kind in generators] + [("train_arms", "")]
+    last = last_stage(home)
+    if last == "evaluate_features":
+        names = [(name, "") for name in registry.FOLD_OF_VECTORS]
+    else:
+        generators = [kind for kind in KINDS if rundir.is_done(home, "train_generators", kind)]
+        names = [(name, "") for name in ("prepare_slices", "train_unet", "extract_features")]
+        names += [("train_generators", kind) for kind in generators] + [("train_arms", "")]
     records = {
         kind or name: json_files.read_json(home / registry.folder(name, kind) / rundir.RECORD) for name, kind in names
     }
-    predicted = predictions.read(home / registry.folder("train_arms") / predictions.FILE)
+    predicted = predictions.read(home / registry.folder(last) / predictions.FILE)
     assignment = split_files.read_split(home / registry.folder("prepare_slices") / "split.json")
     tested = set(predicted.patient.tolist())
     learnt = {name: [p for p, split in assignment.items() if split == name] for name in ("train", "validation")}
@@ -68,6 +72,11 @@ def read_fold(home: Path, entry: Mapping) -> Fold:
         records=records,
         predictions=predicted.replace(plan="k-fold", draw=entry["repeat"], fold=str(entry["fold"]), seed=entry["seed"]),
     )
+
+
+def last_stage(home: str | Path) -> str:
+    """The stage that predicted the test patients of a fold: of its patient vectors, or of its maps."""
+    return "evaluate_features" if rundir.is_done(home, "evaluate_features") else "train_arms"
 
 
 def runs_by_arm(folds: Sequence[Fold], amount: str | None = None) -> dict[str, list[Run]]:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rembrandt_featgen.evaluation import arm_table, out_of_fold_runs
+from rembrandt_featgen.evaluation import arm_table, out_of_fold_runs, predictions, study_folds
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
+from rembrandt_featgen.evaluation.study_folds import Fold
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.measures import classification
 
@@ -113,6 +114,40 @@ def report(
         "verdict_rule": arm_table.VERDICT_RULE,
         "settings": dict(settings),
     }
+
+
+def report_of_folds(record: Mapping, folds: Sequence[Fold], *, draws: int, seed: int) -> dict:
+    """What report.json holds of a study of patient vectors, each fold of which has a U-Net of its own.
+
+    Args:
+      record: stage.json of assign_folds.
+      folds: all of them, trained.
+      draws, seed: of the bootstrap over patients.
+    """
+    slices = folds[0].records["prepare_slices"]["figures"]
+    settings = {
+        name: value for fold in folds[:1] for one in fold.records.values() for name, value in one["config"].items()
+    }
+    found = report(
+        predictions.join([fold.predictions for fold in folds]),
+        {
+            "patients": slices["patients"],
+            "slices": slices["slices"],
+            "source": record["config"]["cohort"],
+            "spacing": study_folds.spacing(folds),
+            "preparation": study_folds.preparation(folds),
+            "sites": dict(sorted(Counter(record["figures"]["sites"].values()).items())),
+        },
+        choices=[choice for fold in folds for choice in fold.records["evaluate_features"]["figures"]["choices"]],
+        settings={**settings, **record["config"]},
+        draws=draws,
+        seed=seed,
+    )
+    found["cross_validation"] |= {
+        "grouping": record["config"]["cv_grouping"],
+        "fold_records": [study_folds.fold_record(fold) for fold in folds],
+    }
+    return {**found, "segmentation": {"test": study_folds.segmentation(folds)}}
 
 
 def _level(rows, classifier, arm) -> float:

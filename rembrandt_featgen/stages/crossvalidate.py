@@ -33,17 +33,32 @@ from rembrandt_featgen.stages import (
 
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 _FOLD = stages.modules(registry.FOLD)
+_FOLD_OF_VECTORS = stages.modules(registry.FOLD_OF_VECTORS)
 _OF_GENERATORS = ("train_generators", "generate_synthetic")  # not trained where no arm draws from a generator
 _OWN = [
+    (
+        "cv_features",
+        str,
+        cli.flag(
+            "maps",
+            "What classifiers and generators learn from: maps of --tap, of each slice, or vectors of each patient's "
+            "predicted tumour (--vectors), by --vector_arms and --vector_classifiers.",
+            choices=("maps", "vectors"),
+        ),
+    ),
     ("cv_workers", int, cli.flag(1, "Folds that are trained at the same time, each in a process.", minimum=1)),
 ]
 _GIVEN_BY_FOLD = {"split_file", "test_fraction", "test_counts"}
+# Flags of evaluate_features that are of files.
+_OF_FILES = {f"{name}_column" for name in ("label", "patient", "group", "site")}
+_OF_FILES |= {"features", "covariates", "synthetic", "plan"}
+_MODULES = [*_FOLD.values(), *_FOLD_OF_VECTORS.values()]
 Config = dataclasses.make_dataclass(
     "Config",
     [
         field
-        for field in [*stages.all_fields([make_phantom, assign_folds, *_FOLD.values(), write_study_report]), *_OWN]
-        if field[0] not in _GIVEN_BY_FOLD
+        for field in [*stages.all_fields([make_phantom, assign_folds, *_MODULES, write_study_report]), *_OWN]
+        if field[0] not in _GIVEN_BY_FOLD | _OF_FILES
     ],
     frozen=True,
 )
@@ -51,12 +66,8 @@ Config = dataclasses.make_dataclass(
 
 def run(config) -> None:
     """Assigns the folds, trains each, and gathers them into report/; ends with the report's path and its verdict."""
-    # now rather than after the first fold's networks
-    chosen = train_arms.chosen_arms(config)
-    shared_flags.check_generators(config)
-    extract_features.check_tap(config)
-    extract_features.check_crops(config, config.image_size)
-    train_arms.check_generators(chosen, config.generators)
+    of_vectors = config.cv_features == "vectors"
+    chosen = () if of_vectors else _chosen_arms(config)
     train_unet.read_weights(config)
     shared_flags.amounts(config.arm_amounts)
     run_dir = Path(config.run_dir)
@@ -66,9 +77,10 @@ def run(config) -> None:
     folder, record, _ = rundir.find(config.run_dir, "assign_folds")
     cohort = str(shared_flags.cohort_path(config.cohort, config.run_dir))
     gans = tuple(kind for kind in config.generators if kind in chosen)
-    for kind in set(config.generators) - set(gans):
+    for kind in () if of_vectors else set(config.generators) - set(gans):
         logging.warning("--generators: %s is in no arm of --arms, so it is not trained", kind)
     fitted = {name: module for name, module in _FOLD.items() if gans or name not in _OF_GENERATORS}
+    fitted = _FOLD_OF_VECTORS if of_vectors else fitted
     jobs = []
     for fold in record["figures"]["folds"]:
         changes = {
@@ -78,8 +90,9 @@ def run(config) -> None:
             "seed": fold["seed"],
             "generators": gans,
         }
+        of_fold = changes | {"cv_seeds": 1}  # another seed is another fold
         jobs.append(
-            [(name, stages.share(module, config, **_fitting(module, changes))) for name, module in fitted.items()]
+            [(name, stages.share(module, config, **_fitting(module, of_fold))) for name, module in fitted.items()]
         )
     logging.info(
         "watch with: tensorboard --logdir %s; each fold's log is log.txt in its folder", run_dir / registry.FOLD_RUNS
@@ -89,6 +102,16 @@ def run(config) -> None:
     write_study_report.run(stages.share(write_study_report, config))
     found = json_files.read_json(run_dir / registry.folder("write_study_report") / "report.json")
     print(f"report: {run_dir / registry.folder('write_study_report') / 'index.html'}\nverdict: {found['verdict']}")
+
+
+def _chosen_arms(config) -> tuple[str, ...]:
+    """The arms of a study of maps; InputError now rather than after the first fold's networks."""
+    chosen = train_arms.chosen_arms(config)
+    shared_flags.check_generators(config)
+    extract_features.check_tap(config)
+    extract_features.check_crops(config, config.image_size)
+    train_arms.check_generators(chosen, config.generators)
+    return chosen
 
 
 def learn_folds(jobs: list[list[tuple[str, Any]]], workers: int) -> None:
@@ -145,10 +168,10 @@ def _learn(job: list[tuple[str, Any]]) -> None:
     cli.start_logging()
     for name, config in job:
         start = time.time()
-        _FOLD[name].run(config)
+        (_FOLD | _FOLD_OF_VECTORS)[name].run(config)
         tf.keras.backend.clear_session()
         logging.info("%s: %.0f s", name, time.time() - start)
-        if name == "prepare_slices":  # now rather than after the U-Net
+        if name == "prepare_slices" and "extract_features" in dict(job):  # now rather than after the U-Net
             size = rundir.find(folder, name).record["figures"]["image_size"]
             extract_features.check_crops(dict(job)["extract_features"], size)
 

@@ -127,7 +127,7 @@ def run(config: Config) -> None:
             for name, text in study_tables.files(report).items():
                 (stage.path / name).write_text(text, encoding="utf-8")
             predictions.write(stage.path / predictions.FILE, gathered)
-            stage.complete(verdict=report["verdict"])
+            stage.complete(verdict=report["verdict"], choices=[outcome.choices for outcome in outcomes])
     folder = Path(config.run_dir) / registry.folder("evaluate_features")
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
 
@@ -165,7 +165,7 @@ def _of_run(config) -> tuple[FeatureTable, list[plans.Task], list[rundir.Found]]
         )
     found = rundir.find(config.run_dir, "extract_vectors")
     parts = {split: run_tables.table_of_run(config.run_dir, "extract_vectors", split) for split in splits.SPLITS}
-    table, tasks = plans.given(parts, range(config.cv_seeds))
+    table, tasks = plans.given(parts, range(config.seed, config.seed + config.cv_seeds))
     return table, tasks, [found]
 
 
