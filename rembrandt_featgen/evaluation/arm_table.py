@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -25,7 +25,13 @@ LEVEL = 0.05
 
 
 def table(
-    runs: Mapping[str, list[Run]], kinds: Mapping[str, str], *, classes: Classes, draws: int, seed: int
+    runs: Mapping[str, list[Run]],
+    kinds: Mapping[str, str],
+    *,
+    classes: Classes,
+    draws: int,
+    seed: int,
+    beside: Collection[str] = (),
 ) -> tuple[list[dict], str]:
     """The table of arms.
 
@@ -33,24 +39,26 @@ def table(
       runs: arm to its runs; all arms tested the same slices.
       kinds: arm to "none", "classical" or "generative".
       classes: of the study.
-      draws, seed: of the bootstrap over patients, and of the permutations.
+      draws, seed: of the bootstrap over patients (groups of them, where there are), and of the permutations.
+      beside: arms that are shown and never the reference, as they know what the others do not.
 
     Returns:
       Rows as report.json holds them, patients first, and the name of the reference: the best arm by balanced accuracy
       per patient that is not generative.
     """
     patient_runs = {arm: [out_of_fold_runs.by_patient(run) for run in each] for arm, each in runs.items()}
-    labels = next(iter(patient_runs.values()))[0].labels
+    first = next(iter(patient_runs.values()))[0]
+    labels, groups = first.labels, first.groups
     arms = {arm: out_of_fold_runs.stack(each) for arm, each in patient_runs.items()}
     level = {
         arm: float(np.mean([out_of_fold_runs.measures(run)["balanced_accuracy"] for run in each]))
         for arm, each in patient_runs.items()
-        if kinds[arm] != "generative"
+        if kinds[arm] != "generative" and arm not in beside
     }
     reference = max(level, key=lambda arm: level[arm])
-    compared = bootstrap.bootstrap_arms(labels, arms, reference, draws=draws, seed=seed)
+    compared = bootstrap.bootstrap_arms(labels, arms, reference, draws=draws, seed=seed, patients=groups)
     tests = {
-        arm: permutation.paired_permutation(labels, arms[reference], arms[arm], seed=seed)
+        arm: permutation.paired_permutation(labels, arms[reference], arms[arm], groups=groups, seed=seed)
         for arm in arms
         if arm != reference
     }
@@ -78,7 +86,7 @@ def table(
         rows.append(row)
     first = next(iter(runs.values()))[0]
     stacked = {arm: out_of_fold_runs.stack(each) for arm, each in runs.items()}
-    slices = bootstrap.bootstrap_arms(first.labels, stacked, draws=draws, seed=seed, patients=first.patients)
+    slices = bootstrap.bootstrap_arms(first.labels, stacked, draws=draws, seed=seed, patients=first.groups)
     for arm in runs:
         head = {"arm": arm, "kind": kinds[arm]}
         rows.append(measure_row(head, "slice", labels=first.labels, estimates=slices.arms[arm], classes=classes))
@@ -89,7 +97,8 @@ def balanced_accuracy(runs: Sequence[Run], *, draws: int, seed: int) -> tuple[fl
     """Balanced accuracy per patient, mean over runs, and its 95% bootstrap interval."""
     patient_runs = [out_of_fold_runs.by_patient(run) for run in runs]
     arms = {"": out_of_fold_runs.stack(patient_runs)}
-    estimates = bootstrap.bootstrap_arms(patient_runs[0].labels, arms, draws=draws, seed=seed).arms[""]
+    first = patient_runs[0]
+    estimates = bootstrap.bootstrap_arms(first.labels, arms, draws=draws, seed=seed, patients=first.groups).arms[""]
     return estimates["balanced_accuracy"].value, estimates["balanced_accuracy"].interval
 
 
@@ -139,7 +148,8 @@ def _chance(runs: Sequence[Run], seed: int) -> float:
     if runs[0].probabilities.shape[1] > 2:
         return permutation.label_permutation(labels, decided, seed=seed)
     right = np.mean(decided == labels, axis=0)
-    return permutation.sign_flip((right - 0.5) / np.bincount(labels)[labels], seed=seed)
+    parts = permutation.of_groups((right - 0.5) / np.bincount(labels)[labels], runs[0].groups)
+    return permutation.sign_flip(parts, seed=seed)
 
 
 def _beyond(row, side: int, times: int = 1) -> bool:

@@ -20,6 +20,7 @@ class Run:
       patients, samples, labels: [n] of each slice, sorted by patient and position.
       probabilities: [n, classes].
       thresholds: [n, classes], those of the patient's fold.
+      groups: [n] of patients who are drawn together: families, say; a patient without any is a group.
     """
 
     patients: np.ndarray
@@ -27,6 +28,7 @@ class Run:
     labels: np.ndarray
     probabilities: np.ndarray
     thresholds: np.ndarray
+    groups: np.ndarray
 
 
 def gather(table: PredictionsTable) -> Run:
@@ -49,6 +51,7 @@ def gather(table: PredictionsTable) -> Run:
         labels=table.label[order],
         probabilities=table.probabilities[order],
         thresholds=table.thresholds[order],
+        groups=table.group[order].astype(str),
     )
 
 
@@ -62,6 +65,7 @@ def by_patient(run: Run) -> Run:
         labels=labels,
         probabilities=probabilities,
         thresholds=run.thresholds[first],
+        groups=run.groups[first],
     )
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from rembrandt_featgen.cohort.splits import check_disjoint
 from rembrandt_featgen.core.errors import InputError
@@ -22,13 +21,15 @@ class Task:
     Attributes:
       plan: one of `PLANS`.
       draw: how often patients have been divided before, or training patients drawn.
-      fold: "0", "1", ... or the name of the site that is tested.
-      seed: of everything that is trained.
+      number: of the fold.
+      fold: what predictions call it: its number, or the name of the site that is tested.
+      seed: of everything that is trained, beside the draw and the number of the fold.
       train, validation, test: numbers of rows of the table. A few-shot task has no validation rows.
     """
 
     plan: str
     draw: int
+    number: int
     fold: str
     seed: int
     train: np.ndarray
@@ -37,9 +38,13 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Unique in its plan, and fit for a file's name."""
-        fold = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in self.fold)
-        return f"draw{self.draw}-fold{fold}-seed{self.seed}"
+        """Unique in its plan."""
+        return f"draw{self.draw}-fold{self.number}-seed{self.seed}"
+
+    @property
+    def training_seed(self) -> int:
+        """Of what is trained: another one in each task, so that folds do not share initial weights and draws."""
+        return int(np.random.SeedSequence([self.seed, self.draw, self.number]).generate_state(1)[0] >> 1)
 
 
 def k_fold(
@@ -58,23 +63,21 @@ def k_fold(
     Raises:
       InputError: a class has fewer groups than folds, or too few for each of the three parts.
     """
-    groups = groups_by_class(table)
-    fewest = min(range(table.classes.count), key=lambda label: len(groups[label]))
-    if len(groups[fewest]) < folds:
+    fewest = min(groups_by_class(table), key=len)
+    if len(fewest) < folds:
+        name = table.classes.names[[len(groups) for groups in groups_by_class(table)].index(len(fewest))]
         raise InputError(
-            f"--cv_folds={folds}: class {table.classes.names[fewest]} has {len(groups[fewest])} groups of patients, "
-            "and each fold tests one or more; take fewer folds"
+            f"--cv_folds={folds}: class {name} has {len(fewest)} groups of patients, and each fold tests one or more; "
+            "take fewer folds"
         )
     tasks = []
     for repeat in range(repeats):
-        for fold, (rest, test) in enumerate(
-            _stratified(table, np.arange(len(table)), folds=folds, key=[division, repeat])
-        ):
-            train, held_out = _validation(table, rest, share=validation, key=[division, repeat, fold + 1])
-            tasks += [
-                Task("k-fold", repeat, str(fold), seed=seed, train=train, validation=held_out, test=test)
-                for seed in seeds
-            ]
+        fold_of = _folds(table, folds, key=[division, repeat])
+        for fold in range(folds):
+            rest, test = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+            train, held_out = _part(table, rest, share=validation, key=[division, repeat, fold + 1])
+            parts = {"train": train, "validation": held_out, "test": test}
+            tasks += [Task("k-fold", repeat, fold, fold=str(fold), seed=seed, **parts) for seed in seeds]
     return _checked(table, tasks)
 
 
@@ -93,11 +96,10 @@ def hold_out(
     Raises:
       InputError: a class has too few groups for each of the three parts.
     """
-    rest, tested = _validation(table, np.arange(len(table)), share=test, key=[division, 0])
-    train, held_out = _validation(table, rest, share=validation, key=[division, 0, 1])
-    return _checked(
-        table, [Task("hold-out", 0, "0", seed=seed, train=train, validation=held_out, test=tested) for seed in seeds]
-    )
+    rest, tested = _part(table, np.arange(len(table)), share=test, key=[division, 0])
+    train, held_out = _part(table, rest, share=validation, key=[division, 0, 1])
+    parts = {"train": train, "validation": held_out, "test": tested}
+    return _checked(table, [Task("hold-out", 0, 0, fold="0", seed=seed, **parts) for seed in seeds])
 
 
 def given(parts: Mapping[str, FeatureTable], seeds: Sequence[int]) -> tuple[FeatureTable, list[Task]]:
@@ -113,7 +115,7 @@ def given(parts: Mapping[str, FeatureTable], seeds: Sequence[int]) -> tuple[Feat
     table = joined(list(parts.values()))
     ends = np.cumsum([len(part) for part in parts.values()])
     rows = dict(zip(parts, np.split(np.arange(len(table)), ends[:-1])))
-    return table, _checked(table, [Task("hold-out", 0, "0", seed=seed, **rows) for seed in seeds])
+    return table, _checked(table, [Task("hold-out", 0, 0, fold="0", seed=seed, **rows) for seed in seeds])
 
 
 def sites(table: FeatureTable, *, seeds: Sequence[int], validation: float, division: int = 0) -> list[Task]:
@@ -126,19 +128,32 @@ def sites(table: FeatureTable, *, seeds: Sequence[int], validation: float, divis
     Raises:
       InputError: there are no sites, or only one, or the others have too few groups of a class.
     """
-    names = np.unique(table.sites) if table.sites is not None else np.array([])
+    of_sample = np.array([], str) if table.sites is None else table.sites
+    names = np.unique(of_sample)
     if len(names) < 2:
         raise InputError(
             f"--plan=sites leaves one site out at a time, and the features have {len(names) or 'no'} site"
             f"{'' if len(names) == 1 else 's'}; name the column of several with --site_column, or take --plan=k-fold"
         )
+    blank = np.flatnonzero(of_sample == "")
+    if len(blank):
+        raise InputError(
+            f"--plan=sites: {len(blank)} samples have no site, such as those of {table.patients[blank[0]]}; "
+            "fill it in, or leave them out"
+        )
+    for group in np.unique(table.groups):
+        found = np.unique(of_sample[table.groups == group])
+        if len(found) > 1:
+            raise InputError(
+                f"--plan=sites: group {group} has patients of {found[0]} and of {found[1]}, and no split may divide "
+                "it; give it one site, or leave it out"
+            )
     tasks = []
     for number, name in enumerate(names):
-        test = np.flatnonzero(table.sites == name)
-        train, held_out = _validation(
-            table, np.flatnonzero(table.sites != name), share=validation, key=[division, number]
-        )
-        tasks += [Task("sites", 0, str(name), seed=seed, train=train, validation=held_out, test=test) for seed in seeds]
+        rest, test = np.flatnonzero(of_sample != name), np.flatnonzero(of_sample == name)
+        train, held_out = _part(table, rest, share=validation, key=[division, number])
+        parts = {"train": train, "validation": held_out, "test": test}
+        tasks += [Task("sites", 0, number, fold=str(name), seed=seed, **parts) for seed in seeds]
     return _checked(table, tasks)
 
 
@@ -156,7 +171,7 @@ def few_shot(table: FeatureTable, *, draws: int, groups: int, label: int, test: 
     Raises:
       InputError: the class has fewer training groups than are wanted.
     """
-    rest, tested = _validation(table, np.arange(len(table)), share=test, key=[division, 0])
+    rest, tested = _part(table, np.arange(len(table)), share=test, key=[division, 0])
     members = np.unique(table.groups[rest][table.labels[rest] == label])
     if len(members) < groups:
         raise InputError(
@@ -167,38 +182,51 @@ def few_shot(table: FeatureTable, *, draws: int, groups: int, label: int, test: 
     for draw in range(draws):
         chosen = np.random.default_rng([division, draw]).choice(members, groups, replace=False)
         kept = (table.labels[rest] != label) | np.isin(table.groups[rest], chosen)
-        tasks.append(Task("few-shot", draw, "0", seed=draw, train=rest[kept], validation=rest[:0], test=tested))
+        parts = {"train": rest[kept], "validation": rest[:0], "test": tested}
+        tasks.append(Task("few-shot", draw, 0, fold="0", seed=draw, **parts))
     return _checked(table, tasks)
 
 
-def groups_by_class(table: FeatureTable) -> list[np.ndarray]:
-    """Names of the groups that have samples of each class."""
-    return [np.unique(table.groups[table.labels == label]) for label in range(table.classes.count)]
+def groups_by_class(table: FeatureTable, rows: np.ndarray | None = None) -> list[np.ndarray]:
+    """Names of the groups of each class; one with samples of several counts as the rarest of these.
+
+    Args:
+      table: of the groups.
+      rows: that count; None for all.
+    """
+    rows = np.arange(len(table)) if rows is None else rows
+    labels, groups = table.labels[rows], table.groups[rows]
+    rarest_first = np.argsort(np.bincount(labels, minlength=table.classes.count), kind="stable")
+    left, by_class = set(groups.tolist()), {}
+    for label in rarest_first:
+        by_class[label] = np.array(sorted(left & set(groups[labels == label].tolist())), str)
+        left -= set(by_class[label].tolist())
+    return [by_class[label] for label in range(table.classes.count)]
 
 
-def _validation(table, rows, *, share, key):
-    """Divides rows into a larger and a smaller part by groups, about `share` of them in the second."""
-    folds = max(2, round(1.0 / share))
-    rest, part = next(_stratified(table, rows, folds=folds, key=key))
-    if share > 0.5:
-        rest, part = part, rest
-    return rest, part
+def _folds(table, folds, *, key) -> np.ndarray:
+    """[n] fold of each sample: groups of each class in turn, so that folds differ by one group of a class at most."""
+    fold_of: dict[str, int] = {}
+    for label, groups in enumerate(groups_by_class(table)):
+        for group in np.random.default_rng([*key, label]).permutation(groups):
+            fold_of[group] = len(fold_of) % folds
+    return np.array([fold_of[group] for group in table.groups])
 
 
-def _stratified(table, rows, *, folds, key) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(the rest, a fold) of rows for each of `folds`; InputError where the groups of a class are too few for two."""
-    for label, name in enumerate(table.classes.names):
-        count = len(np.unique(table.groups[rows][table.labels[rows] == label]))
-        if count < 2:
+def _part(table, rows, *, share, key) -> tuple[np.ndarray, np.ndarray]:
+    """Divides rows in two by groups: `share` of those of each class, and one at least, in the second part."""
+    chosen: list[str] = []
+    for label, groups in enumerate(groups_by_class(table, rows)):
+        if len(groups) < 2:
             raise InputError(
-                f"class {name} has {count} group{'s' * (count != 1)} of patients where two or more are needed to train "
-                "and to test or validate; add patients of it, or take another --plan"
+                f"class {table.classes.names[label]} has {len(groups)} group{'s' * (len(groups) != 1)} of patients "
+                "where two or more are needed, one to train and one to test or validate; add patients of it, or take "
+                "another --plan"
             )
-        folds = min(folds, count)
-    state = int(np.random.SeedSequence(key).generate_state(1)[0])
-    divided = StratifiedGroupKFold(folds, shuffle=True, random_state=state)
-    for rest, part in divided.split(np.zeros(len(rows)), table.labels[rows], table.groups[rows]):
-        yield rows[rest], rows[part]
+        count = min(max(1, round(share * len(groups))), len(groups) - 1)
+        chosen += np.random.default_rng([*key, label]).permutation(groups)[:count].tolist()
+    inside = np.isin(table.groups[rows], chosen)
+    return rows[~inside], rows[inside]
 
 
 def _checked(table, tasks):

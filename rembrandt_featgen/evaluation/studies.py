@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from rembrandt_featgen.classification.vector_classifiers import VECTOR_CLASSIFIERS
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.evaluation import engine, plans, table_report, vector_arms, vector_trials
+from rembrandt_featgen.evaluation import engine, plans, table_report, vector_arms, vector_pipelines, vector_trials
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
@@ -73,14 +74,19 @@ def evaluate(
       ValueError: arrays do not fit each other, or a name is unknown.
       InputError: a class has too few groups for the folds.
     """
-    for names, known in ((arms, VECTOR_ARMS), (classifiers, vector_trials.VECTOR_CLASSIFIERS)):
+    for names, known in ((arms, VECTOR_ARMS), (classifiers, VECTOR_CLASSIFIERS)):
         unknown = [name for name in names if name not in known]
         if unknown or not len(names):
             raise ValueError(f"give some of {', '.join(known)}, received {', '.join(unknown) or 'none'}")
+    chosen = vector_arms.available(arms, covariates=False, synthetic=False)
+    if len(chosen) < len(set(arms)) and set(arms) != set(VECTOR_ARMS):
+        raise ValueError(f"arms {', '.join(sorted(set(arms) - set(chosen)))} need a file: see stages.evaluate_features")
+    if not len(amounts) and any(VECTOR_ARMS[name].method for name in chosen):
+        raise ValueError("arms that add samples need amounts, such as (0, 1)")
     table = table_of(X, y, groups=groups, sites=sites, classes=classes)
     tasks = plans.k_fold(table, folds=folds, repeats=repeats, seeds=range(seeds), validation=validation, division=seed)
-    settings = vector_trials.Settings(
-        arms=vector_arms.available(arms, covariates=False, synthetic=False),
+    settings = vector_pipelines.Settings(
+        arms=chosen,
         amounts=tuple(map(float, amounts)),
         classifiers=tuple(classifiers),
         components=components,
@@ -107,6 +113,9 @@ def table_of(
     classes: Sequence[str] = (),
 ) -> FeatureTable:
     """Arrays as a table; args as for `evaluate`."""
+    for name, column in (("y", y), ("groups", groups), ("sites", sites)):
+        if column is not None and pd.isna(np.asarray(column, object)).any():
+            raise ValueError(f"{name} has missing values; fill them in, or leave those samples out")
     values, labels = np.asarray(X, np.float32), np.asarray(y).astype(str)
     names = list(map(str, classes)) or sorted(set(labels.tolist()))
     unknown = sorted(set(labels.tolist()) - set(names))

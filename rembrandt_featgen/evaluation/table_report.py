@@ -11,8 +11,12 @@ from rembrandt_featgen.evaluation import arm_table, out_of_fold_runs, prediction
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.evaluation.study_folds import Fold
+from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.measures import classification
+
+# Arms that know what the others do not: shown beside them, and never what they are compared with.
+_BESIDE = tuple(name for name, arm in VECTOR_ARMS.items() if arm.inputs != "features")
 
 
 def runs_by_arm(table: PredictionsTable) -> dict[str, list[Run]]:
@@ -36,7 +40,7 @@ def arm_rows(table: PredictionsTable, *, draws: int, seed: int) -> tuple[list[di
         runs = runs_by_arm(part)
         kinds = {arm: of_arm.kind[0] for (arm,), of_arm in part.split("arm")}
         of_classifier, references[classifier] = arm_table.table(
-            runs, kinds, classes=table.classes, draws=draws, seed=seed
+            runs, kinds, classes=table.classes, draws=draws, seed=seed, beside=_BESIDE
         )
         for row in of_classifier:
             row["classifier"] = classifier
@@ -87,8 +91,7 @@ def report(
       draws, seed: of the bootstrap over patients.
     """
     rows, references = arm_rows(table, draws=draws, seed=seed)
-    best = {name: _level(rows, name, arm) for name, arm in references.items()}
-    first = max(best, key=lambda name: best[name])
+    first = min(references, key=lambda name: _validation_loss(choices, name))
     by_classifier = {name: arm_table.verdict([row for row in rows if row["classifier"] == name]) for name in references}
     return {
         "classes": table.classes.record,
@@ -150,12 +153,14 @@ def report_of_folds(record: Mapping, folds: Sequence[Fold], *, draws: int, seed:
     return {**found, "segmentation": {"test": study_folds.segmentation(folds)}}
 
 
-def _level(rows, classifier, arm) -> float:
-    return next(
-        row["balanced_accuracy"]
-        for row in rows
-        if (row["classifier"], row["arm"], row["unit"]) == (classifier, arm, "patient")
-    )
+def _validation_loss(choices, classifier) -> float:
+    """Mean validation loss of a classifier of real samples alone, over tasks; of all arms without that one."""
+    losses: dict[bool, list[float]] = {True: [], False: []}
+    for choice in choices:
+        for name, row in choice["pipelines"].items():
+            if name.startswith(f"{classifier}/"):
+                losses[name == f"{classifier}/none"].append(row["loss"])
+    return float(np.mean(losses[True] or losses[False]))
 
 
 def _amounts(table) -> Counter:

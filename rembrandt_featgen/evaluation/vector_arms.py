@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 
 from rembrandt_featgen.classification.vector_problems import Problem
 from rembrandt_featgen.generation import training_set
@@ -141,6 +142,10 @@ def _extra(arm, samples, wanted, *, num_classes, seed, pool) -> Samples:
     if pool is None:
         raise ValueError(f"arm {SYNTHETIC} needs samples that were made elsewhere")
     parts = {label: pool.draw(label, count, seed) for label, count in wanted.items()}
+    for label, count in wanted.items():
+        if len(parts[label]) < count:
+            have = len(parts[label])
+            logging.log_first_n(logging.WARNING, "%d samples of label %d are wanted, of %d", 3, count, label, have)
     return Samples(np.concatenate(list(parts.values())), np.repeat(list(parts), list(map(len, parts.values()))))
 
 

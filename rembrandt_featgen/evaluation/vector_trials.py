@@ -16,54 +16,13 @@ from rembrandt_featgen.evaluation.engine import Outcome
 from rembrandt_featgen.evaluation.plans import Task
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS, TrainingSamples
+from rembrandt_featgen.evaluation.vector_pipelines import Pipeline, Settings, pipelines
 from rembrandt_featgen.features import vector_preparation
 from rembrandt_featgen.features.covariates import INPUTS, with_inputs
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.features.vector_preparation import VectorPreparation
 from rembrandt_featgen.generation.sample_pool import SamplePool
 from rembrandt_featgen.measures import classification, decisions
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What competes, and how it is tuned.
-
-    Attributes:
-      arms: names of `VECTOR_ARMS`.
-      amounts: of extra samples, for arms with a method.
-      classifiers: names of `VECTOR_CLASSIFIERS`.
-      components: principal components of the training samples; 0 keeps the columns.
-      inner_folds: by which training patients tune the regularisation.
-      synthetic: samples of the arm "synthetic", columns as of the table, NaN where missing.
-    """
-
-    arms: tuple[str, ...]
-    amounts: tuple[float, ...]
-    classifiers: tuple[str, ...]
-    components: int = 0
-    inner_folds: int = 3
-    synthetic: SamplePool | None = None
-
-
-class Pipeline(NamedTuple):
-    """An arm at an amount (None for an arm that takes none)."""
-
-    arm: str
-    amount: float | None
-
-    @property
-    def shown(self) -> str:
-        """The amount as the predictions table has it."""
-        return "" if self.amount is None else f"{self.amount:g}"
-
-
-def pipelines(settings: Settings) -> list[Pipeline]:
-    """What competes at each classifier."""
-    return [
-        Pipeline(name, amount)
-        for name in settings.arms
-        for amount in (settings.amounts if VECTOR_ARMS[name].method else (None,))
-    ]
 
 
 def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
@@ -114,10 +73,16 @@ class _Trial:
     preparation: VectorPreparation
     inner: dict[bytes, VectorPreparation]
 
+    @property
+    def shares(self) -> np.ndarray:
+        """[classes] of the training samples, with one more of each class, as `Problem.shares` has them."""
+        counts = np.bincount(self.table.labels[self.task.train], minlength=self.table.classes.count) + 1.0
+        return counts / counts.sum()
+
     @classmethod
     def of(cls, table, task, settings):
         labels, groups = table.labels[task.train], table.groups[task.train]
-        folds = tuning.inner_folds(labels, groups, settings.inner_folds, seed=task.seed)
+        folds = tuning.inner_folds(labels, groups, settings.inner_folds, seed=task.training_seed)
 
         def fit(rows):
             return vector_preparation.fit(table.values[rows], components=settings.components)
@@ -129,16 +94,25 @@ class _Trial:
         """What a pipeline trains a classifier on, of some rows of the table."""
         table, pool = self.table, self.settings.synthetic
         samples = TrainingSamples(preparation.apply(table.values[rows]), table.labels[rows], table.groups[rows])
-        if pool is not None:
+        if pool is not None and one.arm == vector_arms.SYNTHETIC:
             pool = SamplePool(preparation.apply(pool.features), pool.labels)
         return vector_arms.problem(
             VECTOR_ARMS[one.arm],
             samples,
             amount=one.amount,
             num_classes=table.classes.count,
-            seed=self.task.seed,
+            seed=self.task.training_seed,
             pool=pool,
         )
+
+    def real_odds(self, probabilities: np.ndarray, problem: Problem) -> np.ndarray:
+        """Probabilities as they would be of a training in which classes are as frequent as among the real samples.
+
+        Arms differ in how far they balance the classes, which moves all of their probabilities. Without that, folds
+        of unlike cohorts are pooled alike for all, and log loss and calibration compare what arms have learned.
+        """
+        corrected = tuning.balanced(probabilities, problem) * self.shares
+        return corrected / corrected.sum(1, keepdims=True)
 
     def test_samples(self) -> predictions.Samples:
         """Whose the test samples are."""
@@ -161,8 +135,8 @@ def _predict(trial, classifier) -> tuple[list[PredictionsTable], dict[str, dict]
     models = _train(problems, classifier, [tuned[one].strength for one in competing])
     thresholds, losses = {}, {}
     for one, problem, model in zip(competing, problems, models):
-        p = model.probabilities(held_out) if len(held_out) else None
-        thresholds[one] = _thresholds(table, task, problem, arm=one.arm, validation_probabilities=p)
+        p = trial.real_odds(model.probabilities(held_out), problem) if len(held_out) else None
+        thresholds[one] = _thresholds(trial, one.arm, p)
         losses[one] = tuned[one].loss if p is None else _loss(table, task.validation, p)
     tables: list[PredictionsTable] = []
     choices: dict[str, dict] = {}
@@ -170,7 +144,7 @@ def _predict(trial, classifier) -> tuple[list[PredictionsTable], dict[str, dict]
         chosen = one is min((other for other in competing if other.arm == one.arm), key=lambda other: losses[other])
         predicted = predictions.rows(
             trial.test_samples(),
-            model.probabilities(test),
+            trial.real_odds(model.probabilities(test), problem),
             classes=table.classes,
             arm=one.arm,
             kind=VECTOR_ARMS[one.arm].kind,
@@ -217,7 +191,10 @@ def _tune(trial, classifier) -> dict[Pipeline, _Tuned]:
     tuned = {one: _Tuned(strengths[0], math.nan) for one in pipelines(trial.settings)}
     competing = [one for one in tuned if VECTOR_ARMS[one.arm].tuned]
     choices = tuning.tune(
-        [tuning.Task(table.labels[train], table.groups[train], make(one), seed=trial.task.seed) for one in competing],
+        [
+            tuning.Task(table.labels[train], table.groups[train], make(one), seed=trial.task.training_seed)
+            for one in competing
+        ],
         VECTOR_CLASSIFIERS[classifier].settings(),
         folds=trial.settings.inner_folds,
     )
@@ -235,15 +212,12 @@ def _loss(table, rows, probabilities) -> float:
     return classification.patient_log_loss(table.patients[rows], table.labels[rows], probabilities)
 
 
-def _thresholds(table, task, problem, *, arm, validation_probabilities):
-    """[classes] by which the pipeline decides."""
-    count = table.classes.count
+def _thresholds(trial, arm, validation_probabilities):
+    """[classes] by which a pipeline of an arm decides."""
+    table, rows = trial.table, trial.task.validation
     if not VECTOR_ARMS[arm].threshold:
-        return decisions.even(count)
-    prior = problem.targets().sum(0) / len(problem.labels)
+        return decisions.even(table.classes.count)
     if validation_probabilities is None:
-        return prior
-    _, labels, p = classification.by_patient(
-        table.patients[task.validation], table.labels[task.validation], validation_probabilities
-    )
-    return decisions.choose_thresholds(labels, p, prior)
+        return trial.shares
+    _, labels, p = classification.by_patient(table.patients[rows], table.labels[rows], validation_probabilities)
+    return decisions.choose_thresholds(labels, p, trial.shares)

@@ -16,6 +16,7 @@ import numpy as np
 from absl import logging
 
 from rembrandt_featgen.cohort.classes import infer
+from rembrandt_featgen.cohort.splits import SPLITS
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features.informative_columns import informative
 from rembrandt_featgen.features.table_files import listed, shown
@@ -144,6 +145,27 @@ def import_table(
     if len(set(zip(table.patients, table.samples))) < len(table):
         raise InputError(f"{where}: a patient has two rows of one number in the column sample; number them apart")
     return Imported(table, table.missing, left_out)
+
+
+def read_split(path: str | Path, flag: str = "--features") -> np.ndarray:
+    """[n] text: the column `split` of features made elsewhere, in the order of `read_table`.
+
+    Args:
+      path: as for `read_table`.
+      flag: for messages.
+
+    Raises:
+      InputError: there is no such column, or it holds something else than train, validation and test.
+    """
+    source = open_source(Path(path), flag)
+    texts = _needed(source, SPLIT, SPLIT)
+    odd = np.flatnonzero(~np.isin(texts, SPLITS))
+    if len(odd):
+        raise InputError(
+            f"{flag}={path}: row {odd[0] + source.first_row} has split {shown(texts[odd[0]])}, which is none of "
+            f"{', '.join(SPLITS)}; correct it"
+        )
+    return texts
 
 
 def read_synthetic(path: str | Path, table: FeatureTable, flag: str = "--synthetic") -> tuple[np.ndarray, np.ndarray]:

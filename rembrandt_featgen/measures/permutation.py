@@ -20,7 +20,13 @@ class PairedTest(NamedTuple):
 
 
 def paired_permutation(
-    labels: np.ndarray, before: OutOfFold, after: OutOfFold, *, permutations: int = 10000, seed: int = 0
+    labels: np.ndarray,
+    before: OutOfFold,
+    after: OutOfFold,
+    *,
+    groups: np.ndarray | None = None,
+    permutations: int = 10000,
+    seed: int = 0,
 ) -> PairedTest:
     """Tests whether two arms differ in balanced accuracy: each patient's scores are swapped between them at random.
 
@@ -30,6 +36,7 @@ def paired_permutation(
     Args:
       labels: [patients] in [0, classes).
       before, after: predictions of these patients in the same number of runs.
+      groups: [patients] of those who are swapped together, such as a family; None where each is swapped alone.
       permutations: random ones, where more than `EXACT` patients differ between the arms.
       seed: of the permutations.
 
@@ -52,7 +59,12 @@ def paired_permutation(
     if not sizes.all():
         return PairedTest(np.nan, np.nan)
     parts = (second.mean(axis=0) - first.mean(axis=0)) / (float(num_classes) * sizes[labels])
-    return PairedTest(float(parts.sum()), sign_flip(parts, permutations, seed))
+    return PairedTest(float(parts.sum()), sign_flip(of_groups(parts, groups), permutations, seed))
+
+
+def of_groups(parts: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """[groups] sums of the parts [patients] of each group; the parts as they are for None."""
+    return parts if groups is None else np.bincount(np.unique(groups, return_inverse=True)[1], parts)
 
 
 def sign_flip(parts: np.ndarray, permutations: int = 10000, seed: int = 0) -> float:

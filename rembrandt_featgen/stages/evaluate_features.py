@@ -15,7 +15,15 @@ from rembrandt_featgen.classification.vector_classifiers import VECTOR_CLASSIFIE
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import engine, plans, predictions, table_report, vector_arms, vector_trials
+from rembrandt_featgen.evaluation import (
+    engine,
+    plans,
+    predictions,
+    table_report,
+    vector_arms,
+    vector_pipelines,
+    vector_trials,
+)
 from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
 from rembrandt_featgen.features import importing, run_tables
 from rembrandt_featgen.features.tables import FeatureTable
@@ -49,14 +57,15 @@ class Config:
     )
     synthetic: str = cli.flag(
         "",
-        "Samples that somebody else's generator made, with the columns of --features: an arm. It must not have seen "
-        "test patients, which cannot be checked here.",
+        "Samples that somebody else's generator made of the training patients alone, with the columns of --features: "
+        "an arm, with --plan=split only, since with other plans each patient is tested once.",
     )
     seed: int = shared_flags.seed()
     plan: str = cli.flag(
         "k-fold",
-        "Who tests: a part of the groups at a time (k-fold), one part (hold-out), or one site at a time (sites).",
-        choices=("k-fold", "hold-out", "sites"),
+        "Who tests: a part of the groups at a time (k-fold), one part (hold-out), one site at a time (sites), or those "
+        "of whom the column split of --features says 'test', beside 'train' and 'validation' (split).",
+        choices=("k-fold", "hold-out", "sites", "split"),
     )
     test_fraction: float = shared_flags.test_fraction()
     validation_fraction: float = shared_flags.validation_fraction()
@@ -85,11 +94,16 @@ def run(config: Config) -> None:
     cli.some_of("vector_arms", config.vector_arms, VECTOR_ARMS)
     cli.some_of("vector_classifiers", config.vector_classifiers, VECTOR_CLASSIFIERS)
     amounts = shared_flags.amounts(config.arm_amounts)
+    if config.synthetic and config.features and config.plan != "split":
+        raise InputError(
+            f"--synthetic={config.synthetic} with --plan={config.plan}: its generator may have seen patients who are "
+            "tested; say with a column split in --features who trained it, and take --plan=split"
+        )
     table, tasks, inputs = _of_file(config) if config.features else _of_run(config)
     pool = SamplePool(*importing.read_synthetic(config.synthetic, table)) if config.synthetic else None
     files = {"features": config.features, "synthetic": config.synthetic}
     digests = {name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for name, path in files.items() if path}
-    settings = vector_trials.Settings(
+    settings = vector_pipelines.Settings(
         arms=vector_arms.available(
             config.vector_arms, covariates=bool(config.covariates), synthetic=bool(config.synthetic)
         ),
@@ -107,7 +121,8 @@ def run(config: Config) -> None:
         )
     with rundir.open_stage(config, "evaluate_features", inputs, digests=digests, classes=table.classes.record) as stage:
         if not stage.done:
-            outcomes = engine.run(tasks, lambda task: vector_trials.run(table, task, settings), stage.path / "tasks")
+            kept = stage.path / "checkpoints"  # until the stage is done
+            outcomes = engine.run(tasks, lambda task: vector_trials.run(table, task, settings), kept)
             gathered = engine.gather(outcomes)
             report = json_files.plain(
                 table_report.report(
@@ -121,10 +136,11 @@ def run(config: Config) -> None:
             )
             json_files.write_json(stage.path / "report.json", report)
             title = config.report_title or Path(config.features or config.run_dir).stem
-            (stage.path / "index.html").write_text(
-                study_page.render(report, study_figures.draw(report), {"title": title}), encoding="utf-8"
-            )
-            for name, text in study_tables.files(report).items():
+            tables = {name: text for name, text in study_tables.files(report).items() if "generators" not in name}
+            context = {"title": title, "links": {name: name for name in ("report.json", *tables)}}
+            page = study_page.render(report, study_figures.draw(report), context)
+            (stage.path / "index.html").write_text(page, encoding="utf-8")
+            for name, text in tables.items():
                 (stage.path / name).write_text(text, encoding="utf-8")
             predictions.write(stage.path / predictions.FILE, gathered)
             stage.complete(verdict=report["verdict"], choices=[outcome.choices for outcome in outcomes])
@@ -145,9 +161,12 @@ def _of_file(config) -> tuple[FeatureTable, list[plans.Task], list[rundir.Found]
     )
     if table.is_map:
         raise InputError(f"--features={config.features} has maps [n, h, w, c]; give vectors, such as means of channels")
-    seeds = range(config.cv_seeds)
+    seeds = range(config.seed, config.seed + config.cv_seeds)
     share = {"validation": config.validation_fraction, "division": config.seed}
-    if config.plan == "sites":
+    if config.plan == "split":
+        split = importing.read_split(config.features)
+        table, tasks = plans.given({name: table.take(split == name) for name in splits.SPLITS}, seeds)
+    elif config.plan == "sites":
         tasks = plans.sites(table, seeds=seeds, **share)
     elif config.plan == "hold-out":
         tasks = plans.hold_out(table, test=config.test_fraction, seeds=seeds, **share)
@@ -163,6 +182,8 @@ def _of_run(config) -> tuple[FeatureTable, list[plans.Task], list[rundir.Found]]
             f"--features is empty, and there are no vectors in --run_dir={config.run_dir}: give a .csv, .parquet or "
             ".npz file of features, or run extract_vectors on a finished run first"
         )
+    if config.covariates:
+        raise InputError(f"--covariates={','.join(config.covariates)} are columns of --features, which is empty")
     found = rundir.find(config.run_dir, "extract_vectors")
     parts = {split: run_tables.table_of_run(config.run_dir, "extract_vectors", split) for split in splits.SPLITS}
     table, tasks = plans.given(parts, range(config.seed, config.seed + config.cv_seeds))

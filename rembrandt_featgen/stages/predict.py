@@ -84,7 +84,7 @@ def run(config: Config) -> dict:
     }
     size = f"{voxels} voxels"
     mm = spacing.of_affine(volumes[0].affine)
-    if spacing.judge([mm], [volumes[0].voxels.shape]).real:
+    if segmented.spacing_is_real or spacing.judge([mm], [volumes[0].voxels.shape]).real:
         result["tumour_ml"] = voxels * float(np.prod(mm)) / 1000.0
         size += f", {result['tumour_ml']:.1f} ml"
     if config.result:
@@ -106,6 +106,7 @@ class Segmented:
       classes: their names.
       thresholds: [classes] by which is decided, see `decisions.decide`.
       warnings: in which ways the volume is unlike those.
+      spacing_is_real: whether that of the training volumes is.
     """
 
     mask: np.ndarray
@@ -113,6 +114,7 @@ class Segmented:
     classes: list[str]
     thresholds: np.ndarray
     warnings: list[str]
+    spacing_is_real: bool
 
 
 def segment(volumes: Sequence[Volume], *, prepare, segment_slices, restore, classify, batch: int) -> Segmented:
@@ -156,6 +158,7 @@ def segment(volumes: Sequence[Volume], *, prepare, segment_slices, restore, clas
         classes=names,
         thresholds=thresholds,
         warnings=warnings,
+        spacing_is_real=settings.get("spacing", {}).get("real", False),
     )
 
 

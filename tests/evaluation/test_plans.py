@@ -94,3 +94,39 @@ def test_what_cannot_be_divided_is_refused():
     lone = features.take((features.labels == 0) | (features.groups == "6"))
     with pytest.raises(InputError, match="class b has 1 group of patients"):
         plans.hold_out(lone, test=0.3, validation=0.25, seeds=[0])
+
+
+def test_parts_have_the_share_that_was_asked_for_in_each_class():
+    """Also where a class has few groups, and where groups have many samples or few."""
+    random = np.random.default_rng(0)
+    sizes = random.integers(1, 20, 104)
+    patients = np.repeat(np.arange(104), sizes)
+    features = table_of_arrays(
+        np.zeros((len(patients), 1)),
+        (patients >= 100).astype(int),
+        classes=Classes.of("ab"),
+        patients=patients.astype(str),
+    )
+    task = plans.hold_out(features, test=0.1, validation=0.1, seeds=[0])[0]
+    groups = [len(np.unique(features.groups[rows])) for rows in (task.train, task.validation, task.test)]
+    assert groups == [81 + 2, 9 + 1, 10 + 1]
+    tested = [
+        np.unique(features.patients[task.test][features.labels[task.test] == 1])
+        for task in plans.k_fold(features, folds=4, repeats=1, seeds=[0], validation=0.4)
+    ]
+    assert [len(patients) for patients in tested] == [1, 1, 1, 1]
+
+
+def test_each_task_trains_with_a_seed_of_its_own():
+    tasks = made("k-fold", table())
+    assert len({task.training_seed for task in tasks}) == len(tasks) == 12
+
+
+def test_sites_that_no_split_may_divide_are_refused():
+    features = table()
+    features.sites[:2] = ""  # of one patient
+    with pytest.raises(InputError, match="2 samples have no site, such as those of 0"):
+        plans.sites(features, seeds=[0], validation=0.25)
+    features.sites[:2] = "west"  # the other patient of the group is of the east
+    with pytest.raises(InputError, match="group 0 has patients of east and of west"):
+        plans.sites(features, seeds=[0], validation=0.25)

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 import rembrandt_featgen
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.evaluation import engine, plans, vector_arms, vector_trials
+from rembrandt_featgen.evaluation import engine, plans, table_report, vector_arms, vector_pipelines, vector_trials
 from rembrandt_featgen.evaluation.studies import evaluate, table_of
 from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS, TrainingSamples
 from rembrandt_featgen.features.covariates import with_inputs
@@ -57,13 +57,19 @@ def test_bad_input_is_refused():
     x, y, _ = cohort()
     with pytest.raises(ValueError, match="received 'smoat'|received smoat"):
         evaluate(x, y, arms=("smoat",))
+    with pytest.raises(ValueError, match="y has missing values"):
+        evaluate(x, np.where(y == "a", np.nan, 1.0))
+    with pytest.raises(ValueError, match="arms covariates need a file"):
+        evaluate(x, y, arms=("none", "covariates"))
+    with pytest.raises(ValueError, match="need amounts"):
+        evaluate(x, y, arms=("none", "smote"), amounts=())
     with pytest.raises(ValueError, match="of the classes a, c"):
         evaluate(x, y, classes=("a", "c"))
 
 
 def test_test_samples_change_nothing_that_was_learnt():
     x, y, patients = cohort()
-    settings = vector_trials.Settings(("none", "smote"), (0.0,), classifiers=("ridge",))
+    settings = vector_pipelines.Settings(("none", "smote"), (0.0,), classifiers=("ridge",))
     found = []
     for offset in (0.0, 100.0):
         table = table_of(x, y, groups=patients)
@@ -81,14 +87,56 @@ def test_covariates_are_a_baseline_of_their_own():
     )
     assert with_inputs(table, "covariates").names == ("covariate age", "covariate sex=f")
     assert with_inputs(table, "both").values.shape == (80, 7)
-    settings = vector_trials.Settings(("none", "covariates", "features_and_covariates"), (), classifiers=("ridge",))
+    settings = vector_pipelines.Settings(("none", "covariates", "features_and_covariates"), (), classifiers=("ridge",))
     tasks = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)
     gathered = engine.gather([vector_trials.run(table, task, settings) for task in tasks])
     auroc = {}
     for (arm,), rows in gathered.split("arm"):
         _, labels, p = rows.by_patient()
         auroc[arm] = roc_auc_score(labels, p[:, 1])
-    assert auroc["covariates"] > 0.9 and auroc["features_and_covariates"] > 0.85 and auroc["none"] < 0.75
+    assert auroc["covariates"] > 0.85 and auroc["features_and_covariates"] > 0.85 and auroc["none"] < 0.75
+
+
+def test_what_knows_more_is_never_the_reference():
+    x, y, patients = cohort(shift=0.0, of_class=20)
+    table = dataclasses.replace(table_of(x, y, groups=patients), covariates={"age": 3.0 * (y == "b")})
+    arms = ("none", "covariates", "features_and_covariates", "smote")
+    settings = vector_pipelines.Settings(arms, (0.0,), classifiers=("ridge",))
+    tasks = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)
+    gathered = engine.gather([vector_trials.run(table, task, settings) for task in tasks])
+    rows, references = table_report.arm_rows(gathered, draws=50, seed=0)
+    assert references["ridge"] in ("none", "smote")
+    assert max(rows, key=lambda row: row["balanced_accuracy"])["arm"] == "covariates"
+
+
+def test_families_widen_the_intervals():
+    x, y, _ = cohort(of_class=20)
+    patients = np.arange(len(y))
+    width = {}
+    for name, groups in (("patients", patients), ("families", patients // 8)):
+        table = dataclasses.replace(table_of(np.nan_to_num(x), y, groups=patients), groups=groups.astype(str))
+        shared = np.random.default_rng(1).normal(size=10)[patients // 8]  # of a family
+        table.values[:, 0] = 0.7 * (y == "b") + 2.0 * shared
+        task = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)
+        settings = vector_pipelines.Settings(("none", "smote"), (0.0,), classifiers=("ridge",))
+        gathered = engine.gather([vector_trials.run(table, one, settings) for one in task])
+        rows, _ = table_report.arm_rows(gathered, draws=300, seed=0)
+        low, high = rows[0]["ci95"]["auroc"]
+        width[name] = high - low
+    assert width["families"] > 1.3 * width["patients"]
+
+
+def test_classes_weighed_alike_move_no_probability():
+    """What balances the classes has another prior in its training, which is taken out again."""
+    x, y, patients = cohort(shift=0.0, of_class=40)
+    rows = np.r_[0:80, 80:100]
+    table = table_of(x[rows], y[rows], groups=patients[rows])
+    task = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)[0]
+    settings = vector_pipelines.Settings(
+        ("none", "random_oversampling", "undersampling"), (0.0,), classifiers=("ridge",)
+    )
+    for (arm,), part in vector_trials.run(table, task, settings).predictions.split("arm"):
+        assert 0.1 < part.probabilities[:, 1].mean() < 0.35, arm
 
 
 def test_samples_made_elsewhere_are_an_arm():
@@ -99,7 +147,7 @@ def test_samples_made_elsewhere_are_an_arm():
     for flipped in (False, True):  # with classes exchanged they must harm
         truth, labels = cohort(seed=5)[0], np.repeat([0, 1], 28)
         pool = SamplePool(np.nan_to_num(truth).astype(np.float32), 1 - labels if flipped else labels)
-        settings = vector_trials.Settings(("none", "synthetic"), (1.0,), classifiers=("ridge",), synthetic=pool)
+        settings = vector_pipelines.Settings(("none", "synthetic"), (1.0,), classifiers=("ridge",), synthetic=pool)
         rows = vector_trials.run(table, task, settings).predictions.select(arm="synthetic")
         _, labels, p = rows.by_patient()
         found[flipped] = roc_auc_score(labels, p[:, 1])
@@ -110,7 +158,7 @@ def test_a_task_that_is_done_is_not_done_again(tmp_path):
     x, y, patients = cohort()
     table = table_of(x, y, groups=patients)
     tasks = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)
-    settings = vector_trials.Settings(("none",), (0.0,), classifiers=("ridge",))
+    settings = vector_pipelines.Settings(("none",), (0.0,), classifiers=("ridge",))
     done = []
 
     def work(task):

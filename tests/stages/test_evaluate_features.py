@@ -63,6 +63,23 @@ def test_one_site_is_left_out_at_a_time(features):
     assert set(zip(table["fold"], table["site"])) == {("east", "east"), ("west", "west")}
 
 
+def test_a_split_of_the_file_and_samples_made_elsewhere(features):
+    table = pd.read_csv(features)
+    table["split"] = np.tile(["train", "test", "validation", "train"], 12)
+    table.to_csv(features, index=False)
+    synthetic = features.parent / "synthetic.csv"
+    table[table["split"] == "train"].drop(columns="patient").to_csv(synthetic, index=False)
+    arms = ("none", "synthetic")
+    evaluate_features.run(config(features, plan="split", synthetic=str(synthetic), vector_arms=arms))
+    written = pd.read_csv(features.parent / "run" / "study" / "predictions.csv")
+    assert set(written["patient"]) == set(table["patient"][table["split"] == "test"])
+    assert set(written["arm"]) == set(arms)
+    table.loc[0, "split"] = "tset"
+    table.to_csv(features, index=False)
+    with pytest.raises(InputError, match="has split 'tset'|has split tset"):
+        evaluate_features.run(config(features, plan="split", run_dir=str(features.parent / "other")))
+
+
 def test_vectors_of_a_run_are_studied_by_its_own_split(features, monkeypatch):
     whole = importing.read_table(features)
     parts = dict(zip(splits.SPLITS, (np.arange(0, 48, 2), np.arange(1, 48, 4), np.arange(3, 48, 4))))
@@ -86,7 +103,8 @@ def test_vectors_of_a_run_are_studied_by_its_own_split(features, monkeypatch):
         ({"vector_arms": ("smoat",)}, "--vector_arms"),
         ({"arm_amounts": ("many",)}, "--arm_amounts=many"),
         ({"vector_arms": ("none", "covariates")}, "--vector_arms: covariates has nothing to learn from"),
-        ({"synthetic": "nowhere.csv"}, "nowhere.csv"),
+        ({"synthetic": "nowhere.csv", "plan": "split"}, "nowhere.csv|split"),
+        ({"synthetic": "other.csv"}, "may have seen patients who are tested"),
         ({"cv_folds": 19}, "--cv_folds=19: class malignant has 18"),
     ],
 )

@@ -152,6 +152,9 @@ def test_millilitres_where_the_spacing_is_real(image, tmp_path):
     )
     result = predict.run(_config(tmp_path, image[0], classifier, Unet(settings)))
     assert result["tumour_ml"] is None  # four slices of 1 x 1 x 1 mm: what is written where it is not known
+    known = Unet({**settings, "spacing": {"real": True}})  # but that of the training volumes is
+    result = predict.run(_config(tmp_path, image[0], classifier, known, overwrite=True))
+    assert result["tumour_ml"] == pytest.approx(result["tumour_voxels"] / 1000)
     assert result["warnings"] == []
     nib.save(nib.Nifti1Image(image[1], np.diag([0.5, 2, 3, 1])), image[0])
     result = predict.run(_config(tmp_path, image[0], classifier, Unet(settings), overwrite=True))
