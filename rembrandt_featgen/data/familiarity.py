@@ -61,7 +61,13 @@ def unlike(kept: Mapping, description: np.ndarray, *, shape: Sequence[int], spac
     for axis, value, low, high in zip(_AXES, shape, *kept["shapes"]):
         if not low / _RANGE_MARGIN <= value <= high * _RANGE_MARGIN:
             reasons.append(f"its {axis} are {value}, those of the training volumes {_range(low, high)}")
-    for axis, value, low, high in zip(_AXES, [] if spacing is None else spacing, *kept["spacings"]):
+    return reasons + ([] if spacing is None else unlike_spacing(kept, spacing))
+
+
+def unlike_spacing(kept: Mapping, spacing: np.ndarray) -> list[str]:
+    """In which ways the spacing of a volume, [3] mm, is unlike that of the training volumes; args as for `unlike`."""
+    reasons = []
+    for axis, value, low, high in zip(_AXES, spacing, *kept["spacings"]):
         if not low / _RANGE_MARGIN <= value <= high * _RANGE_MARGIN:
             name = "spacing of slices" if axis == "slices" else f"pixel {axis}"
             reasons.append(f"its {name} is {value:.3g} mm, that of the training volumes {_range(low, high)} mm")

@@ -106,7 +106,7 @@ class Segmented:
       classes: their names.
       thresholds: [classes] by which is decided, see `decisions.decide`.
       warnings: in which ways the volume is unlike those.
-      spacing_is_real: whether that of the training volumes is.
+      spacing_is_real: whether that of the training volumes is, and the volume's is like it.
     """
 
     mask: np.ndarray
@@ -142,10 +142,11 @@ def segment(volumes: Sequence[Volume], *, prepare, segment_slices, restore, clas
     geometry = {name: prepared[name] for name in ("full", "box", "scaled")}
     probability = restore(probability=tf.concat(probabilities, 0), **geometry)["probability"].numpy()[..., 0]
     warnings = []
-    kept = settings.get("familiarity")
+    kept, real = settings.get("familiarity"), settings.get("spacing", {}).get("real", False)
     if kept:
-        mm = patient_volumes.spacing_of(volumes[0]) if settings["spacing"]["real"] else None
+        mm = patient_volumes.spacing_of(volumes[0]) if real else None
         reasons = familiarity.unlike(kept, prepared["description"].numpy(), shape=tuple(image.shape[:3]), spacing=mm)
+        real = real and not familiarity.unlike_spacing(kept, mm)
         warnings += [f"unlike the training volumes: {reason}" for reason in reasons]
     if float(prepared["kept"]) < _LEAST_KEPT:
         warnings.append(
@@ -158,7 +159,7 @@ def segment(volumes: Sequence[Volume], *, prepare, segment_slices, restore, clas
         classes=names,
         thresholds=thresholds,
         warnings=warnings,
-        spacing_is_real=settings.get("spacing", {}).get("real", False),
+        spacing_is_real=real,
     )
 
 
