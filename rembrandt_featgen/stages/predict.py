@@ -144,8 +144,9 @@ def segment(volumes: Sequence[Volume], *, prepare, segment_slices, restore, clas
     warnings = []
     kept, real = settings.get("familiarity"), settings.get("spacing", {}).get("real", False)
     if kept:
-        mm = patient_volumes.spacing_of(volumes[0]) if real else None
-        reasons = familiarity.unlike(kept, prepared["description"].numpy(), shape=tuple(image.shape[:3]), spacing=mm)
+        mm, shape = patient_volumes.spacing_of(volumes[0]), tuple(image.shape[:3])
+        description = prepared["description"].numpy()
+        reasons = familiarity.unlike(kept, description, shape=shape, spacing=mm if real else None)
         real = real and not familiarity.unlike_spacing(kept, mm)
         warnings += [f"unlike the training volumes: {reason}" for reason in reasons]
     if float(prepared["kept"]) < _LEAST_KEPT:
