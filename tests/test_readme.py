@@ -13,7 +13,7 @@ ROOMS = sorted(path.name for path in (ROOT / "rembrandt_featgen").iterdir() if (
 GUIDES = ["README.md", "flags/README.md", "tools/README.md"]
 GUIDES += [f"rembrandt_featgen/{room}/README.md" for room in ROOMS]
 # Rooms whose examples need no run of the program, and no more than a second or two.
-EXAMPLES = ["features", "generation", "classification"]
+EXAMPLES = ["features", "generation", "classification", "evaluation"]
 
 
 def rows(text, head):
