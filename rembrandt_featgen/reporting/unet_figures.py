@@ -77,7 +77,7 @@ def worst_volumes(path: Path, classes: Classes) -> Figure | None:
             _drawn(arrays, "worst_", classes, measure="volume's dice"),
             f"A slice of each of the {number} of lowest dice, with the contours of the true and of the predicted "
             f"tumour: {', '.join(values)}.",
-            f"The {number} of lowest dice, and of each the slice with most true tumour. Dice of the whole volume: "
+            f"The {number} of lowest dice, and of each the slice with most wrong pixels. Dice of the whole volume: "
             f"{', '.join(values)}. Volumes without tumour have no dice and are left out.",
         )
 

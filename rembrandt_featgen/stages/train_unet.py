@@ -12,6 +12,7 @@ fairly do had they chosen the features as well; and runs with and without the fl
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 from absl import logging
@@ -192,7 +193,14 @@ def run(config: Config) -> None:
         }
         overlays.save_overlays(stage.path / "overlays.npz", predict, slices, by_volume=table["test"]["by_volume"])
         tensorboard.complete(stage, segmentation=table, parameters=unet.count_params(), **trained)
-        logging.info("U-Net: best epoch %d, test hard dice %.3f", trained["best_epoch"] + 1, table["test"]["hard_dice"])
+        dice = (table["test"].get("volumes") or {}).get("dice") or {}
+        logging.info(
+            "U-Net: best epoch %d, dice of test volumes %s", trained["best_epoch"] + 1, _shown(dice.get("mean"))
+        )
+
+
+def _shown(value) -> str:
+    return "none" if value is None or not math.isfinite(value) else f"{value:.3f}"
 
 
 def _start(config, figures, checkpoint, *, seed):

@@ -37,7 +37,7 @@ def saved(folder, slices, dice):
         return dict(arrays)
 
 
-def test_the_slice_with_most_tumour_of_first_and_of_worst_patients(slices, tmp_path):
+def test_the_slice_with_most_tumour_of_first_patients_and_the_most_wrong_of_worst(slices, tmp_path):
     found = saved(tmp_path, slices, {"A": 0.9, "B": 0.2, "C": np.nan, "D": 0.0, "E": 0.4})
     assert set(found) == {*NAMES, *(f"worst_{name}" for name in NAMES)}
     assert found["patients"].tolist() == ["A", "B", "C", "D", "E"]
@@ -45,8 +45,8 @@ def test_the_slice_with_most_tumour_of_first_and_of_worst_patients(slices, tmp_p
     assert found["worst_patients"].tolist() == ["D", "B", "E"]
     assert found["worst_dice"].tolist() == pytest.approx([0.0, 0.2, 0.4])  # of the volume
     assert found["worst_labels"].tolist() == [0, 0, 1]
-    assert found["worst_images"][:, 0, 0].tolist() == [8, 3, 10]  # first channel of the slices with 16, 1, 25 pixels
-    assert found["worst_truths"].sum((1, 2)).tolist() == [16, 1, 25]
+    assert found["worst_images"][:, 0, 0].tolist() == [7, 3, 10]  # first channel of those with 2, 1, 25 pixels
+    assert found["worst_truths"].sum((1, 2)).tolist() == [2, 1, 25]
     assert found["worst_predictions"].shape == (3, 16, 16)
 
 
