@@ -44,12 +44,12 @@ def train(options: dict) -> turns.Work:
     fitter = fitting.Fitter(architecture)
     fitter.reset(0, 1e-3)
     features = tf.nn.relu(tf.random.stateless_normal([options["samples"], *options["shape"]], [0, 0]) - 1.0)
-    labels, random = tf.cast(tf.range(options["samples"]) % 2, tf.float32), np.random.default_rng(0)
+    targets, random = tf.one_hot(tf.range(options["samples"]) % 2, 2), np.random.default_rng(0)
 
     def epoch():
         return fitter.epoch(
             features,
-            labels,
+            targets,
             batch=options["batch"],
             objective=fitting.Objective(),
             mixing=fitting.Mixing(),
