@@ -362,7 +362,7 @@ np.savez("{tmp_path}/found.npz", drawn=drawn["feature"], classes=scores["classes
         filters=records["classifiers"]["config"]["classifier_filters"],
         units=records["classifiers"]["config"]["classifier_units"],
     )
-    np.testing.assert_allclose(found["positive"], network(feature)[:, 0], atol=1e-5)
+    np.testing.assert_allclose(found["positive"], network(feature)[:, 1], atol=1e-5)
     assert [name.decode() for name in found["classes"]] == ["LGG", "HGG"]
     gan = gan_export.restore_gan(run_dir / "generator_acgan")
     noise = tf.random.stateless_normal([3, gan.latent], [1, 2])
