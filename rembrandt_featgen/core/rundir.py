@@ -166,12 +166,12 @@ def find(run_dir: str | Path, name: str, kind: str = "") -> Found:
     _refuse_before(folder, record)
     for before, digest in record.get("inputs", {}).items():
         path = Path(run_dir) / before / RECORD
-        if path.is_file() and _digest(path) != digest:
+        if path.is_file() and file_digest(path) != digest:
             raise InputError(
                 f"--run_dir={run_dir}: {folder.name}/ was made from another {before}/ than is there now; make it again "
                 f"with {command}"
             )
-    return Found(folder, record, _digest(folder / RECORD))
+    return Found(folder, record, file_digest(folder / RECORD))
 
 
 def find_inputs(run_dir: str | Path, name: str, kind: str = "", optional: Sequence[str] = ()) -> dict[str, Found]:
@@ -214,7 +214,8 @@ def _refuse_before(folder: Path, record: Mapping) -> None:
         )
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, as hexadecimal text."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

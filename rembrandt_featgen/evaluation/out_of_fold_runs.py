@@ -55,6 +55,14 @@ def gather(table: PredictionsTable) -> Run:
     )
 
 
+def runs_by_arm(table: PredictionsTable) -> dict[str, list[Run]]:
+    """Arm to its runs, one for each draw and seed, of a table of one classifier and one amount of each arm."""
+    runs: dict[str, list[Run]] = {}
+    for (arm, _, _), rows in table.split("arm", "draw", "seed"):
+        runs.setdefault(arm, []).append(gather(rows))
+    return runs
+
+
 def by_patient(run: Run) -> Run:
     """Gathers a run's slices into patients, by the mean of their log-odds."""
     ids, labels, probabilities = classification.by_patient(run.patients, run.labels, run.probabilities)

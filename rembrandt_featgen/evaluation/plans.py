@@ -63,11 +63,11 @@ def k_fold(
     Raises:
       InputError: a class has fewer groups than folds, or too few for each of the three parts.
     """
-    fewest = min(groups_by_class(table), key=len)
-    if len(fewest) < folds:
-        name = table.classes.names[[len(groups) for groups in groups_by_class(table)].index(len(fewest))]
+    counts = [len(groups) for groups in groups_by_class(table)]
+    if min(counts) < folds:
+        name = table.classes.names[counts.index(min(counts))]
         raise InputError(
-            f"--cv_folds={folds}: class {name} has {len(fewest)} groups of patients, and each fold tests one or more; "
+            f"--cv_folds={folds}: class {name} has {min(counts)} groups of patients, and each fold tests one or more; "
             "take fewer folds"
         )
     tasks = []

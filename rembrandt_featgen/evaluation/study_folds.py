@@ -82,11 +82,7 @@ def last_stage(home: str | Path) -> str:
 def runs_by_arm(folds: Sequence[Fold], amount: str | None = None) -> dict[str, list[Run]]:
     """Arm to its runs, one for each repeat and seed: of the chosen amounts, or of a given one."""
     wanted: dict = {"chosen": True} if amount is None else {"amount": amount}
-    table = predictions.join([fold.predictions for fold in folds]).select(**wanted)
-    runs: dict[str, list[Run]] = {}
-    for (arm, _, _), rows in table.split("arm", "draw", "seed"):
-        runs.setdefault(arm, []).append(out_of_fold_runs.gather(rows))
-    return runs
+    return out_of_fold_runs.runs_by_arm(predictions.join([fold.predictions for fold in folds]).select(**wanted))
 
 
 def add_folds(row: dict, folds: Sequence[Fold]) -> None:

@@ -8,23 +8,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from rembrandt_featgen.evaluation import arm_table, out_of_fold_runs, predictions, study_folds
-from rembrandt_featgen.evaluation.out_of_fold_runs import Run
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.evaluation.study_folds import Fold
 from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
 from rembrandt_featgen.features.tables import FeatureTable
-from rembrandt_featgen.measures import classification
 
 # Arms that know what the others do not: shown beside them, and never what they are compared with.
 _BESIDE = tuple(name for name, arm in VECTOR_ARMS.items() if arm.inputs != "features")
-
-
-def runs_by_arm(table: PredictionsTable) -> dict[str, list[Run]]:
-    """Arm to its runs at the chosen amounts, one for each draw and seed, of a table of one classifier."""
-    runs: dict[str, list[Run]] = {}
-    for (arm, _, _), rows in table.select(chosen=True).split("arm", "draw", "seed"):
-        runs.setdefault(arm, []).append(out_of_fold_runs.gather(rows))
-    return runs
 
 
 def arm_rows(table: PredictionsTable, *, draws: int, seed: int) -> tuple[list[dict], dict[str, str]]:
@@ -37,7 +27,8 @@ def arm_rows(table: PredictionsTable, *, draws: int, seed: int) -> tuple[list[di
     rows: list[dict] = []
     references: dict[str, str] = {}
     for (classifier,), part in table.split("classifier"):
-        runs = runs_by_arm(part)
+        part = part.select(chosen=True)
+        runs = out_of_fold_runs.runs_by_arm(part)
         kinds = {arm: of_arm.kind[0] for (arm,), of_arm in part.split("arm")}
         of_classifier, references[classifier] = arm_table.table(
             runs, kinds, classes=table.classes, draws=draws, seed=seed, beside=_BESIDE
@@ -45,8 +36,8 @@ def arm_rows(table: PredictionsTable, *, draws: int, seed: int) -> tuple[list[di
         for row in of_classifier:
             row["classifier"] = classifier
             if row["unit"] == "patient":
-                row["by_fold"] = _by_fold(part.select(arm=row["arm"], chosen=True))
-                row["amounts"] = _amounts(part.select(arm=row["arm"], chosen=True))
+                of_arm = part.select(arm=row["arm"])
+                row["by_fold"], row["amounts"] = _by_fold(of_arm), _amounts(of_arm)
         rows += of_classifier
     return rows, references
 
@@ -172,9 +163,8 @@ def _by_fold(table) -> list[dict]:
     """Balanced accuracy per patient in each fold, of each draw and seed."""
     found = []
     for (draw, fold, seed), rows in table.split("draw", "fold", "seed"):
-        _, labels, p = rows.by_patient()
-        thresholds = np.broadcast_to(rows.thresholds[0], p.shape)
-        value = classification.measures(labels, p, thresholds)["balanced_accuracy"]
+        measured = out_of_fold_runs.measures(out_of_fold_runs.by_patient(out_of_fold_runs.gather(rows)))
+        value = measured["balanced_accuracy"]
         found.append({"name": f"draw{draw}-fold{fold}-seed{seed}", "balanced_accuracy": value})
     return found
 

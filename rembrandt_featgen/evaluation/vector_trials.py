@@ -46,9 +46,9 @@ def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
             continue
         trial = _Trial.of(with_inputs(table, inputs), task, dataclasses.replace(settings, arms=arms))
         prepared[inputs] = {
-            "imputed": trial.preparation.imputed,
-            "constant": trial.preparation.constant,
-            "numbers": trial.preparation.size,
+            "imputed": trial.outer.preparation.imputed,
+            "constant": trial.outer.preparation.constant,
+            "numbers": trial.outer.preparation.size,
         }
         for classifier in settings.classifiers:
             predicted, chosen = _predict(trial, classifier)
@@ -57,21 +57,38 @@ def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
     return Outcome(predictions.join(tables), {"preparation": prepared, "pipelines": choices})
 
 
+class _Part(NamedTuple):
+    """Samples that are trained on, and what they say of how vectors are prepared. All pipelines share the arrays."""
+
+    preparation: VectorPreparation
+    samples: TrainingSamples
+    pool: SamplePool | None
+
+    @classmethod
+    def of(cls, table, rows, settings):
+        preparation = vector_preparation.fit(table.values[rows], components=settings.components)
+        samples = TrainingSamples(preparation.apply(table.values[rows]), table.labels[rows], table.groups[rows])
+        pool = settings.synthetic if vector_arms.SYNTHETIC in settings.arms else None
+        if pool is not None:
+            pool = SamplePool(preparation.apply(pool.features), pool.labels)
+        return cls(preparation, samples, pool)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Trial:
     """What the classifiers of a task share.
 
     Attributes:
       table, task, settings: as of `run`.
-      preparation: by the training samples.
-      inner: by the training rows of an inner fold, what those rows alone say of how vectors are prepared.
+      outer: the training samples.
+      inner: of each inner fold, by its training rows.
     """
 
     table: FeatureTable
     task: Task
     settings: Settings
-    preparation: VectorPreparation
-    inner: dict[bytes, VectorPreparation]
+    outer: _Part
+    inner: dict[bytes, _Part]
 
     @property
     def shares(self) -> np.ndarray:
@@ -84,25 +101,18 @@ class _Trial:
         labels, groups = table.labels[task.train], table.groups[task.train]
         folds = tuning.inner_folds(labels, groups, settings.inner_folds, seed=task.training_seed)
 
-        def fit(rows):
-            return vector_preparation.fit(table.values[rows], components=settings.components)
+        inner = {rows.tobytes(): _Part.of(table, task.train[rows], settings) for rows, _ in folds}
+        return cls(table, task, settings, outer=_Part.of(table, task.train, settings), inner=inner)
 
-        inner = {rows.tobytes(): fit(task.train[rows]) for rows, _ in folds}
-        return cls(table, task, settings, preparation=fit(task.train), inner=inner)
-
-    def problem(self, one: Pipeline, rows: np.ndarray, preparation: VectorPreparation) -> Problem:
-        """What a pipeline trains a classifier on, of some rows of the table."""
-        table, pool = self.table, self.settings.synthetic
-        samples = TrainingSamples(preparation.apply(table.values[rows]), table.labels[rows], table.groups[rows])
-        if pool is not None and one.arm == vector_arms.SYNTHETIC:
-            pool = SamplePool(preparation.apply(pool.features), pool.labels)
+    def problem(self, one: Pipeline, part: _Part) -> Problem:
+        """What a pipeline trains a classifier on, of some of the samples."""
         return vector_arms.problem(
             VECTOR_ARMS[one.arm],
-            samples,
+            part.samples,
             amount=one.amount,
-            num_classes=table.classes.count,
+            num_classes=self.table.classes.count,
             seed=self.task.training_seed,
-            pool=pool,
+            pool=part.pool,
         )
 
     def real_odds(self, probabilities: np.ndarray, problem: Problem) -> np.ndarray:
@@ -129,11 +139,11 @@ class _Trial:
 def _predict(trial, classifier) -> tuple[list[PredictionsTable], dict[str, dict]]:
     """Predictions of the test samples by each pipeline of a classifier; and what each chose."""
     table, task = trial.table, trial.task
-    test, held_out = (trial.preparation.apply(table.values[rows]) for rows in (task.test, task.validation))
+    test, held_out = (trial.outer.preparation.apply(table.values[rows]) for rows in (task.test, task.validation))
     competing, tuned = pipelines(trial.settings), _tune(trial, classifier)
-    problems = [trial.problem(one, task.train, trial.preparation) for one in competing]
+    problems = [trial.problem(one, trial.outer) for one in competing]
     models = _train(problems, classifier, [tuned[one].strength for one in competing])
-    thresholds, losses = {}, {}
+    samples, thresholds, losses = trial.test_samples(), {}, {}
     for one, problem, model in zip(competing, problems, models):
         p = trial.real_odds(model.probabilities(held_out), problem) if len(held_out) else None
         thresholds[one] = _thresholds(trial, one.arm, p)
@@ -143,7 +153,7 @@ def _predict(trial, classifier) -> tuple[list[PredictionsTable], dict[str, dict]
     for one, problem, model in zip(competing, problems, models):
         chosen = one is min((other for other in competing if other.arm == one.arm), key=lambda other: losses[other])
         predicted = predictions.rows(
-            trial.test_samples(),
+            samples,
             trial.real_odds(model.probabilities(test), problem),
             classes=table.classes,
             arm=one.arm,
@@ -182,8 +192,8 @@ def _tune(trial, classifier) -> dict[Pipeline, _Tuned]:
 
     def make(one):
         def problem_and_judged(rows, judged):
-            preparation = trial.inner[rows.tobytes()]
-            return trial.problem(one, train[rows], preparation), preparation.apply(table.values[train[judged]])
+            part = trial.inner[rows.tobytes()]
+            return trial.problem(one, part), part.preparation.apply(table.values[train[judged]])
 
         return problem_and_judged
 

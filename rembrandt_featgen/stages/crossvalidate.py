@@ -88,11 +88,11 @@ def run(config) -> None:
             "cohort": cohort,
             "split_file": str(folder / f"{fold['name']}.json"),
             "seed": fold["seed"],
+            "cv_seeds": 1,  # another seed is another fold
             "generators": gans,
         }
-        of_fold = changes | {"cv_seeds": 1}  # another seed is another fold
         jobs.append(
-            [(name, stages.share(module, config, **_fitting(module, of_fold))) for name, module in fitted.items()]
+            [(name, stages.share(module, config, **_fitting(module, changes))) for name, module in fitted.items()]
         )
     logging.info(
         "watch with: tensorboard --logdir %s; each fold's log is log.txt in its folder", run_dir / registry.FOLD_RUNS

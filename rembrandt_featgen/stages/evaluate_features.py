@@ -7,7 +7,6 @@ that are done are skipped; those that were killed are resumed.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 
 from rembrandt_featgen import stages
@@ -102,7 +101,7 @@ def run(config: Config) -> None:
     table, tasks, inputs = _of_file(config) if config.features else _of_run(config)
     pool = SamplePool(*importing.read_synthetic(config.synthetic, table)) if config.synthetic else None
     files = {"features": config.features, "synthetic": config.synthetic}
-    digests = {name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for name, path in files.items() if path}
+    digests = {name: rundir.file_digest(Path(path)) for name, path in files.items() if path}
     settings = vector_pipelines.Settings(
         arms=vector_arms.available(
             config.vector_arms, covariates=bool(config.covariates), synthetic=bool(config.synthetic)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 
 from absl import logging
@@ -36,7 +35,7 @@ def run(config: Config) -> None:
         digests[fold["name"]] = rundir.find(home, study_folds.last_stage(home)).digest
     checks = Path(config.run_dir) / SELF_CHECKS
     if checks.is_file():
-        digests["selfcheck"] = hashlib.sha256(checks.read_bytes()).hexdigest()
+        digests["selfcheck"] = rundir.file_digest(checks)
     with rundir.open_stage(config, "write_study_report", [assigned], digests=digests) as stage:
         if stage.done:
             return
