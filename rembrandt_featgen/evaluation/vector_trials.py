@@ -44,7 +44,7 @@ def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
         arms = tuple(name for name in settings.arms if VECTOR_ARMS[name].inputs == inputs)
         if not arms:
             continue
-        trial = _Trial.of(with_inputs(table, inputs), task, dataclasses.replace(settings, arms=arms))
+        trial = Trial.of(with_inputs(table, inputs), task, dataclasses.replace(settings, arms=arms))
         prepared[inputs] = {
             "imputed": trial.outer.preparation.imputed,
             "constant": trial.outer.preparation.constant,
@@ -57,7 +57,7 @@ def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
     return Outcome(predictions.join(tables), {"preparation": prepared, "pipelines": choices})
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """Samples that are trained on, and what they say of how vectors are prepared. All pipelines share the arrays."""
 
     preparation: VectorPreparation
@@ -65,7 +65,8 @@ class _Part(NamedTuple):
     pool: SamplePool | None
 
     @classmethod
-    def of(cls, table, rows, settings):
+    def of(cls, table: FeatureTable, rows: np.ndarray, settings: Settings) -> Part:
+        """Those of some rows of a table."""
         preparation = vector_preparation.fit(table.values[rows], components=settings.components)
         samples = TrainingSamples(preparation.apply(table.values[rows]), table.labels[rows], table.groups[rows])
         pool = settings.synthetic if vector_arms.SYNTHETIC in settings.arms else None
@@ -75,7 +76,7 @@ class _Part(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Trial:
+class Trial:
     """What the classifiers of a task share.
 
     Attributes:
@@ -87,8 +88,8 @@ class _Trial:
     table: FeatureTable
     task: Task
     settings: Settings
-    outer: _Part
-    inner: dict[bytes, _Part]
+    outer: Part
+    inner: dict[bytes, Part]
 
     @property
     def shares(self) -> np.ndarray:
@@ -97,14 +98,15 @@ class _Trial:
         return counts / counts.sum()
 
     @classmethod
-    def of(cls, table, task, settings):
+    def of(cls, table: FeatureTable, task: Task, settings: Settings) -> Trial:
+        """A trial of a task; all arms of the settings learn from the columns of the table."""
         labels, groups = table.labels[task.train], table.groups[task.train]
         folds = tuning.inner_folds(labels, groups, settings.inner_folds, seed=task.training_seed)
 
-        inner = {rows.tobytes(): _Part.of(table, task.train[rows], settings) for rows, _ in folds}
-        return cls(table, task, settings, outer=_Part.of(table, task.train, settings), inner=inner)
+        inner = {rows.tobytes(): Part.of(table, task.train[rows], settings) for rows, _ in folds}
+        return cls(table, task, settings, outer=Part.of(table, task.train, settings), inner=inner)
 
-    def problem(self, one: Pipeline, part: _Part) -> Problem:
+    def problem(self, one: Pipeline, part: Part) -> Problem:
         """What a pipeline trains a classifier on, of some of the samples."""
         return vector_arms.problem(
             VECTOR_ARMS[one.arm],
@@ -140,7 +142,7 @@ def _predict(trial, classifier) -> tuple[list[PredictionsTable], dict[str, dict]
     """Predictions of the test samples by each pipeline of a classifier; and what each chose."""
     table, task = trial.table, trial.task
     test, held_out = (trial.outer.preparation.apply(table.values[rows]) for rows in (task.test, task.validation))
-    competing, tuned = pipelines(trial.settings), _tune(trial, classifier)
+    competing, tuned = pipelines(trial.settings), tune(trial, classifier)
     problems = [trial.problem(one, trial.outer) for one in competing]
     models = _train(problems, classifier, [tuned[one].strength for one in competing])
     samples, thresholds, losses = trial.test_samples(), {}, {}
@@ -179,15 +181,15 @@ def _predict(trial, classifier) -> tuple[list[PredictionsTable], dict[str, dict]
     return tables, choices
 
 
-class _Tuned(NamedTuple):
+class Tuned(NamedTuple):
     """Strength of regularisation, and the inner folds' log loss at it; NaN where nothing was tuned."""
 
     strength: float
     loss: float
 
 
-def _tune(trial, classifier) -> dict[Pipeline, _Tuned]:
-    """The strength of each pipeline: all trainings of all inner folds in one call."""
+def tune(trial: Trial, classifier: str) -> dict[Pipeline, Tuned]:
+    """The strength of each pipeline of a trial: all trainings of all inner folds in one call."""
     table, train = trial.table, trial.task.train
 
     def make(one):
@@ -198,7 +200,7 @@ def _tune(trial, classifier) -> dict[Pipeline, _Tuned]:
         return problem_and_judged
 
     strengths = VECTOR_CLASSIFIERS[classifier].strengths
-    tuned = {one: _Tuned(strengths[0], math.nan) for one in pipelines(trial.settings)}
+    tuned = {one: Tuned(strengths[0], math.nan) for one in pipelines(trial.settings)}
     competing = [one for one in tuned if VECTOR_ARMS[one.arm].tuned]
     choices = tuning.tune(
         [
@@ -210,7 +212,7 @@ def _tune(trial, classifier) -> dict[Pipeline, _Tuned]:
     )
     for one, choice in zip(competing, choices):
         losses = choice.losses[choice.strengths.index(choice.strength)]
-        tuned[one] = _Tuned(choice.strength, float(losses.mean()) if len(losses) else math.nan)
+        tuned[one] = Tuned(choice.strength, float(losses.mean()) if len(losses) else math.nan)
     return tuned
 
 
