@@ -171,7 +171,7 @@ def test_a_room_imports_itself_and_those_before_it_alone(house, number, room):
         (
             "evaluation/trials.py",
             "from rembrandt_featgen.classification import fitting as training\n",
-            ":1: classification.fitting is imported as training; rename the one that is in the way",
+            ":1: classification.map_fitting is imported as training; rename the one that is in the way",
         ),
         (
             "evaluation/trials.py",

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.classification import classifiers
+from rembrandt_featgen.classification import map_networks
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.measures import decisions
 from rembrandt_featgen.nn import saved_models, weights
@@ -22,11 +22,11 @@ def restore_classifier(
       folder: of the stage.
       name: arm and kind, such as "baseline_cnn".
       shape: (height, width, channels) of a feature.
-      filters, units, num_classes: as for `classifiers.Architecture`.
+      filters, units, num_classes: as for `map_networks.Architecture`.
     """
     kind = name.rpartition("_")[2]
-    architecture = classifiers.Architecture(kind, shape, filters=filters, units=units, num_classes=num_classes)
-    network = classifiers.build_classifier(architecture, np.load(folder / "scale.npy"))
+    architecture = map_networks.Architecture(kind, shape, filters=filters, units=units, num_classes=num_classes)
+    network = map_networks.build_classifier(architecture, np.load(folder / "scale.npy"))
     weights.load(network, folder / name / "best.npz")
     return network
 
@@ -41,7 +41,7 @@ def classifier(
     probability divided by its threshold.
 
     Args:
-      network: of `classifiers.build_classifier`.
+      network: of `map_networks.build_classifier`.
       classes: of the run.
       thresholds: [classes]; None for the most probable class.
     """

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rembrandt_featgen.classification import vector_problems
-from rembrandt_featgen.classification.vector_problems import Problem
+from rembrandt_featgen.classification import training_problems
+from rembrandt_featgen.classification.training_problems import Problem
 
 _CHUNK_BYTES = 64 * 2**20
 
@@ -36,7 +36,7 @@ def fit(problems: Sequence[Problem], settings: NeighbourSettings, strengths: Seq
         raise ValueError(f"a number of neighbours is a whole number from 1, received {list(strengths)}")
     results = []
     for problem, strength in zip(problems, strengths):
-        samples, votes = vector_problems.all_mixed(problem, problem.features)
+        samples, votes = training_problems.all_mixed(problem, problem.features)
         kept = votes.sum(1) > 0
         samples, votes = samples[kept], votes[kept]
         count = min(int(strength) * (len(samples) // len(problem.features)), len(samples))

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.classification import perceptron_steps, vector_problems
-from rembrandt_featgen.classification.vector_problems import Problem
+from rembrandt_featgen.classification import perceptron_steps, training_problems
+from rembrandt_featgen.classification.training_problems import Problem
 
 _CHUNK_BYTES = {"CPU": 16 * 2**20, "GPU": 2**30}  # of weights and what is kept for each; a CPU's stay in its cache
 _POOL_BYTES = 256 * 2**20  # of samples and their orders, for a chunk
@@ -65,8 +65,8 @@ def fit(problems: Sequence[Problem], settings: PerceptronSettings, strengths: Se
     order = sorted(range(len(problems)), key=lambda number: (keys[number], id(problems[number].features)))
     weights, samples = zip(*(_bytes(problem, settings) for problem in problems)) if problems else ((), ())
     for _, alike in itertools.groupby(order, lambda number: keys[number]):
-        for part in vector_problems.chunks(alike, samples, _POOL_BYTES):
-            for run in vector_problems.chunks(part, weights, _CHUNK_BYTES[device]):
+        for part in training_problems.chunks(alike, samples, _POOL_BYTES):
+            for run in training_problems.chunks(part, weights, _CHUNK_BYTES[device]):
                 trained = _fit_chunk([problems[k] for k in run], settings, [strengths[k] for k in run])
                 for number, arrays in zip(run, trained):
                     results[number] = arrays

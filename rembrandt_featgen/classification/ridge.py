@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.classification import softmax_losses, vector_problems
-from rembrandt_featgen.classification.vector_problems import Problem
+from rembrandt_featgen.classification import softmax_losses, training_problems
+from rembrandt_featgen.classification.training_problems import Problem
 
 _CHUNK_BYTES = 128 * 2**20
 _HALVINGS = 40  # of a step that does not lower the loss
@@ -55,7 +55,7 @@ def fit(problems: Sequence[Problem], settings: RidgeSettings, strengths: Sequenc
     results: list[dict] = [{} for _ in problems]
     # Those of nearly the same n are padded least; those of the same features share their QR.
     order = sorted(range(len(problems)), key=lambda k: (len(problems[k].labels), id(problems[k].features)))
-    for run in vector_problems.chunks(order, [_bytes(problem) for problem in problems], _CHUNK_BYTES):
+    for run in training_problems.chunks(order, [_bytes(problem) for problem in problems], _CHUNK_BYTES):
         solved = _fit_chunk([problems[k] for k in run], settings, [strengths[k] for k in run])
         for number, arrays in zip(run, solved):
             results[number] = arrays
@@ -71,7 +71,7 @@ def _bytes(problem: Problem) -> int:
     """What a problem takes while it is solved: its samples, thrice, and Hessians."""
     n, d = problem.features.shape
     rank, outputs = min(n, d) + 1, problem.classes - 1
-    copies = vector_problems.MIXED_COPIES if problem.mixing else 1
+    copies = training_problems.MIXED_COPIES if problem.mixing else 1
     return 8 * (copies * n * (3 * rank + 8 * problem.classes) + 3 * (rank * outputs) ** 2)
 
 
@@ -81,10 +81,10 @@ def _fit_chunk(problems, settings, strengths):
     for number, problem in enumerate(problems):
         shared = number and problem.features is problems[number - 1].features
         spans.append(spans[-1] if shared else _span(problem.features))
-        mixed, its_targets = vector_problems.all_mixed(problem, spans[-1][1])
+        mixed, its_targets = training_problems.all_mixed(problem, spans[-1][1])
         rows.append(np.concatenate([np.ones((len(mixed), 1)), mixed], 1))
         targets.append(its_targets / its_targets.sum())
-    basis_of_classes = vector_problems.class_basis(problems[0].classes)
+    basis_of_classes = training_problems.class_basis(problems[0].classes)
     values = _solve(
         tf.constant(_padded(rows)),
         tf.constant(_padded(targets)),

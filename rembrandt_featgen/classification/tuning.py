@@ -1,7 +1,7 @@
 """Choice of each arm's regularisation by inner cross-validation on training samples alone.
 
 Every task (an arm of a draw, say) tries the same strengths on folds that keep groups whole; all inner trainings of many
-tasks are one call of `vector_classifiers.train`.
+tasks are one call of `classifier_kinds.train`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from rembrandt_featgen.classification import vector_classifiers
-from rembrandt_featgen.classification.vector_classifiers import VECTOR_CLASSIFIERS, Settings
-from rembrandt_featgen.classification.vector_problems import Problem
+from rembrandt_featgen.classification import classifier_kinds
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS, Settings
+from rembrandt_featgen.classification.training_problems import Problem
 
 FOLDS = 5
 _AT_ONCE = 48  # tasks whose inner samples and models are in memory at a time
@@ -65,7 +65,7 @@ def tune(
       A choice for each task; without any fold the strongest.
     """
     strengths = tuple(strengths) or next(
-        kind.strengths for kind in VECTOR_CLASSIFIERS.values() if isinstance(settings, kind.settings)
+        kind.strengths for kind in CLASSIFIER_KINDS.values() if isinstance(settings, kind.settings)
     )
     choices: list[Choice] = []
     for start in range(0, len(tasks), _AT_ONCE):
@@ -167,7 +167,7 @@ def _tune_some(tasks, settings, strengths, *, folds) -> Iterator[Choice]:
         for rows, validation in parts
     ]
     problems = [problem for _, _, problem, _ in inner for _ in strengths]
-    models = vector_classifiers.train(problems, settings, strength=[*strengths] * len(inner))
+    models = classifier_kinds.train(problems, settings, strength=[*strengths] * len(inner))
     losses = np.array(
         [
             group_log_loss(task.labels[rows], task.groups[rows], balanced(model.probabilities(features), problem))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from rembrandt_featgen.classification.vector_classifiers import VECTOR_CLASSIFIERS
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import engine, plans, table_report, vector_arms, vector_pipelines, vector_trials
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
@@ -63,7 +63,7 @@ def evaluate(
       classes: the values of y, the positive one last; by default sorted.
       arms: names of `VECTOR_ARMS`.
       amounts: of extra samples, see `training_set.counts`.
-      classifiers: names of `VECTOR_CLASSIFIERS`.
+      classifiers: names of `CLASSIFIER_KINDS`.
       folds, repeats, seeds: of the cross-validation: how often groups are divided anew and all is trained again.
       validation: share of the groups not tested that choose amounts and thresholds.
       components: principal components that stand for the columns; 0 for the columns.
@@ -74,7 +74,7 @@ def evaluate(
       ValueError: arrays do not fit each other, or a name is unknown.
       InputError: a class has too few groups for the folds.
     """
-    for names, known in ((arms, VECTOR_ARMS), (classifiers, VECTOR_CLASSIFIERS)):
+    for names, known in ((arms, VECTOR_ARMS), (classifiers, CLASSIFIER_KINDS)):
         unknown = [name for name in names if name not in known]
         if unknown or not len(names):
             raise ValueError(f"give some of {', '.join(known)}, received {', '.join(unknown) or 'none'}")

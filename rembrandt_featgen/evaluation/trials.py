@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.classification import classifiers, fitting
-from rembrandt_featgen.classification.classifiers import Architecture
+from rembrandt_featgen.classification import map_fitting, map_networks
+from rembrandt_featgen.classification.map_networks import Architecture
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation.arms import Arm
@@ -36,7 +36,7 @@ class Settings:
     """How the classifiers of all arms are trained.
 
     Attributes:
-      kind, filters, units, precision: as for `classifiers.Architecture`.
+      kind, filters, units, precision: as for `map_networks.Architecture`.
       epochs: at most.
       patience: epochs without a lower validation loss before stopping; 0 never stops.
       batch: features in a batch, at most.
@@ -104,7 +104,7 @@ class Trained:
         Args:
           features: [n, h, w, channels] in the units of the U-Net.
         """
-        fitter = fitting.fitter(self.architecture)
+        fitter = map_fitting.fitter(self.architecture)
         fitter.set_weights(self.weights)
         return fitter.probabilities(tf.constant(training_set.scaled(features, self.scale)))
 
@@ -116,7 +116,7 @@ class Trained:
 
     def network(self) -> tf.keras.Model:
         """A new Keras model, from unscaled features to the probability of each class."""
-        network = classifiers.build_classifier(self.architecture, self.scale)
+        network = map_networks.build_classifier(self.architecture, self.scale)
         network.set_weights(self.weights)
         return network
 
@@ -154,7 +154,7 @@ def train(
     labels = np.concatenate([training.labels, extra.labels])
     height, width, channels = training.features.shape[1:]
     architecture = settings.architecture((height, width, channels), training.num_classes)
-    fitter = fitting.fitter(architecture)
+    fitter = map_fitting.fitter(architecture)
     objective, mixing = _objective(arm, labels, training.num_classes), _mixing(arm, fitter.places)
     scaled = tf.constant(training.scaled(np.concatenate([training.features, extra.features])))
     validation_features = tf.constant(training.scaled(validation.features))
@@ -204,15 +204,15 @@ def _extra(arm: Arm, training: TrainingSet, amount: float | None, *, seed: int) 
     return arm.synthesise(training, training_set.counts(training.labels, amount, training.num_classes), seed)
 
 
-def _objective(arm: Arm, labels: np.ndarray, num_classes: int) -> fitting.Objective:
+def _objective(arm: Arm, labels: np.ndarray, num_classes: int) -> map_fitting.Objective:
     focusing = FOCUSING if arm.loss == "focal" else 0.0
     if not arm.class_weights:
-        return fitting.Objective(focusing=focusing)
+        return map_fitting.Objective(focusing=focusing)
     class_weights = len(labels) / (float(num_classes) * np.bincount(labels, minlength=num_classes))
-    return fitting.Objective(tuple(class_weights), focusing)
+    return map_fitting.Objective(tuple(class_weights), focusing)
 
 
-def _mixing(arm: Arm, places: tuple[int, ...]) -> fitting.Mixing:
+def _mixing(arm: Arm, places: tuple[int, ...]) -> map_fitting.Mixing:
     if arm.mixing == "manifold":
-        return fitting.Mixing(places, MANIFOLD_ALPHA)
-    return fitting.Mixing(places[:1], MIXUP_ALPHA) if arm.mixing == "input" else fitting.Mixing()
+        return map_fitting.Mixing(places, MANIFOLD_ALPHA)
+    return map_fitting.Mixing(places[:1], MIXUP_ALPHA) if arm.mixing == "input" else map_fitting.Mixing()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from rembrandt_featgen.classification.vector_problems import Problem
+from rembrandt_featgen.classification.training_problems import Problem
 from rembrandt_featgen.generation import training_set
 from rembrandt_featgen.generation.methods import METHODS
 from rembrandt_featgen.generation.sample_pool import SamplePool

@@ -16,7 +16,7 @@ class Settings:
     Attributes:
       arms: names of `VECTOR_ARMS`.
       amounts: of extra samples, for arms with a method.
-      classifiers: names of `VECTOR_CLASSIFIERS`.
+      classifiers: names of `CLASSIFIER_KINDS`.
       components: principal components of the training samples; 0 keeps the columns.
       inner_folds: by which training patients tune the regularisation.
       synthetic: samples of the arm "synthetic", columns as of the table, NaN where missing.

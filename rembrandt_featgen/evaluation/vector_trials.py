@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rembrandt_featgen.classification import tuning, vector_classifiers
-from rembrandt_featgen.classification.vector_classifiers import VECTOR_CLASSIFIERS, Model
-from rembrandt_featgen.classification.vector_problems import Problem
+from rembrandt_featgen.classification import classifier_kinds, tuning
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS, Model
+from rembrandt_featgen.classification.training_problems import Problem
 from rembrandt_featgen.evaluation import predictions, vector_arms
 from rembrandt_featgen.evaluation.engine import Outcome
 from rembrandt_featgen.evaluation.plans import Task
@@ -199,7 +199,7 @@ def tune(trial: Trial, classifier: str) -> dict[Pipeline, Tuned]:
 
         return problem_and_judged
 
-    strengths = VECTOR_CLASSIFIERS[classifier].strengths
+    strengths = CLASSIFIER_KINDS[classifier].strengths
     tuned = {one: Tuned(strengths[0], math.nan) for one in pipelines(trial.settings)}
     competing = [one for one in tuned if VECTOR_ARMS[one.arm].tuned]
     choices = tuning.tune(
@@ -207,7 +207,7 @@ def tune(trial: Trial, classifier: str) -> dict[Pipeline, Tuned]:
             tuning.Task(table.labels[train], table.groups[train], make(one), seed=trial.task.training_seed)
             for one in competing
         ],
-        VECTOR_CLASSIFIERS[classifier].settings(),
+        CLASSIFIER_KINDS[classifier].settings(),
         folds=trial.settings.inner_folds,
     )
     for one, choice in zip(competing, choices):
@@ -217,7 +217,7 @@ def tune(trial: Trial, classifier: str) -> dict[Pipeline, Tuned]:
 
 
 def _train(problems, classifier, strengths) -> list[Model]:
-    return vector_classifiers.train(problems, VECTOR_CLASSIFIERS[classifier].settings(), strength=strengths)
+    return classifier_kinds.train(problems, CLASSIFIER_KINDS[classifier].settings(), strength=strengths)
 
 
 def _loss(table, rows, probabilities) -> float:

@@ -10,7 +10,7 @@ import dataclasses
 from pathlib import Path
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.classification.vector_classifiers import VECTOR_CLASSIFIERS
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
@@ -78,7 +78,7 @@ class Config:
     )
     arm_amounts: tuple[str, ...] = shared_flags.arm_amounts()
     vector_classifiers: tuple[str, ...] = cli.flag(
-        ("ridge", "mlp"), f"Classifiers of each arm, of {', '.join(VECTOR_CLASSIFIERS)}."
+        ("ridge", "mlp"), f"Classifiers of each arm, of {', '.join(CLASSIFIER_KINDS)}."
     )
     components: int = cli.flag(
         0, "Principal components of the training samples that stand for the columns; 0: the columns.", minimum=0
@@ -91,7 +91,7 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/study: report.json, index.html, predictions.csv, and tables as CSV and LaTeX."""
     cli.some_of("vector_arms", config.vector_arms, VECTOR_ARMS)
-    cli.some_of("vector_classifiers", config.vector_classifiers, VECTOR_CLASSIFIERS)
+    cli.some_of("vector_classifiers", config.vector_classifiers, CLASSIFIER_KINDS)
     amounts = shared_flags.amounts(config.arm_amounts)
     if config.synthetic and config.features and config.plan != "split":
         raise InputError(
@@ -107,7 +107,7 @@ def run(config: Config) -> None:
             config.vector_arms, covariates=bool(config.covariates), synthetic=bool(config.synthetic)
         ),
         amounts=tuple(amounts),
-        classifiers=tuple(name for name in VECTOR_CLASSIFIERS if name in config.vector_classifiers),
+        classifiers=tuple(name for name in CLASSIFIER_KINDS if name in config.vector_classifiers),
         components=config.components,
         inner_folds=config.inner_folds,
         synthetic=pool,

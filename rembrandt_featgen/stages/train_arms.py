@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.classification import classifiers
+from rembrandt_featgen.classification import map_networks
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
@@ -42,7 +42,7 @@ class Config:
     )
     arm_amounts: tuple[str, ...] = shared_flags.arm_amounts()
     augmentation: str = shared_flags.augmentation()
-    arms_classifier: str = cli.flag("cnn", "Classifier of all arms.", choices=classifiers.KINDS)
+    arms_classifier: str = cli.flag("cnn", "Classifier of all arms.", choices=map_networks.KINDS)
     classifier_filters: int = shared_flags.classifier_filters()
     classifier_units: int = shared_flags.classifier_units()
     classifier_epochs: int = shared_flags.classifier_epochs()

@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.classification import classifiers
+from rembrandt_featgen.classification import map_networks
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
@@ -51,7 +51,7 @@ class Config:
         ARMS, "Arms that are trained; a report compares both, a point of a sweep may need one."
     )
     classifier_kinds: tuple[str, ...] = cli.flag(
-        classifiers.KINDS, f"Classifiers that are trained, of {', '.join(classifiers.KINDS)}; a report needs all."
+        map_networks.KINDS, f"Classifiers that are trained, of {', '.join(map_networks.KINDS)}; a report needs all."
     )
     classifier_filters: int = shared_flags.classifier_filters()
     classifier_units: int = shared_flags.classifier_units()
@@ -99,7 +99,7 @@ def run(config: Config) -> None:
         predicted = []
         for kind in config.classifier_kinds:
             for arm in config.classifier_arms:
-                architecture = classifiers.Architecture(
+                architecture = map_networks.Architecture(
                     kind,
                     shape,
                     filters=config.classifier_filters,
@@ -108,7 +108,7 @@ def run(config: Config) -> None:
                     num_classes=classes.count,
                 )
                 tf.keras.utils.set_random_seed(config.seed)
-                network = classifiers.build_classifier(architecture, scale)
+                network = map_networks.build_classifier(architecture, scale)
                 losses[f"{arm}_{kind}"] = _train(
                     config, stage, network, name=f"{arm}_{kind}", sources=sources[arm], features=features
                 )
@@ -180,7 +180,7 @@ def run(config: Config) -> None:
 def check(config) -> None:
     """InputError for arms or classifiers that are not known."""
     cli.some_of("classifier_arms", config.classifier_arms, ARMS)
-    cli.some_of("classifier_kinds", config.classifier_kinds, classifiers.KINDS)
+    cli.some_of("classifier_kinds", config.classifier_kinds, map_networks.KINDS)
 
 
 def _train(config, stage, network, *, name, sources, features) -> float:
@@ -188,7 +188,7 @@ def _train(config, stage, network, *, name, sources, features) -> float:
     folder, count = stage.path / name, sum(len(numbers) for _, _, numbers in sources)
     folder.mkdir(exist_ok=True)
     optimizer = mixed_precision.scaled(mixed_precision.adam(config.classifier_learning_rate), config.precision)
-    trainable, loss = classifiers.for_training(network)
+    trainable, loss = map_networks.for_training(network)
     auroc = [tf.keras.metrics.AUC(name="auroc")] if loss == "binary_crossentropy" else []
     trainable.compile(optimizer, loss, ["accuracy", *auroc])
     trained = resumable_fit.fit(
@@ -214,7 +214,7 @@ def _train(config, stage, network, *, name, sources, features) -> float:
 
 def _probabilities(network, folder, split) -> np.ndarray:
     """[n, classes] of the features of a split."""
-    model, _ = classifiers.for_training(network)
+    model, _ = map_networks.for_training(network)
     p = np.asarray(model.predict(streams.feature_pairs(folder, split, 64), verbose=0), np.float64)
     return decisions.two_columns(p[:, 0]) if p.shape[1] == 1 else p
 

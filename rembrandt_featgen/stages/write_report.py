@@ -9,7 +9,7 @@ from pathlib import Path
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.classification import classifiers
+from rembrandt_featgen.classification import map_networks
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
@@ -33,7 +33,7 @@ def run(config: Config) -> None:
     found = rundir.find_inputs(config.run_dir, "write_report", kind, optional=["run_sweep"])
     folders = {name: entry.folder for name, entry in found.items()}
     records = {name: entry.record for name, entry in found.items()}
-    if set(records["train_classifiers"]["figures"]["comparison"]) != set(classifiers.KINDS):
+    if set(records["train_classifiers"]["figures"]["comparison"]) != set(map_networks.KINDS):
         raise InputError(
             f"--run_dir={config.run_dir}: its classifiers/ lacks arms or classifiers that a report compares; "
             f"leave out --classifier_arms and --classifier_kinds, and delete {folders['train_classifiers']}"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.classification import classifier_export, classifiers
+from rembrandt_featgen.classification import classifier_export, map_networks
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.nn import weights
 
@@ -14,8 +14,8 @@ SHAPE = (2, 2, 3)
 def classifier():
     """A narrow CNN."""
     tf.keras.utils.set_random_seed(2)
-    architecture = classifiers.Architecture("cnn", SHAPE, filters=4, units=4)
-    return classifiers.build_classifier(architecture, np.array([2.0, 0.0, 0.5]))
+    architecture = map_networks.Architecture("cnn", SHAPE, filters=4, units=4)
+    return map_networks.build_classifier(architecture, np.array([2.0, 0.0, 0.5]))
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def test_a_classifier_is_restored_from_its_folder(tmp_path, classifier):
 
 
 def test_three_classes_are_exported_and_restored(tmp_path):
-    architecture = classifiers.Architecture("linear", SHAPE, num_classes=3)
-    network = classifiers.build_classifier(architecture, np.ones(3))
+    architecture = map_networks.Architecture("linear", SHAPE, num_classes=3)
+    network = map_networks.build_classifier(architecture, np.ones(3))
     np.save(tmp_path / "scale.npy", np.ones(3))
     (tmp_path / "baseline_linear").mkdir()
     weights.save(network.get_weights(), tmp_path / "baseline_linear" / "best.npz")

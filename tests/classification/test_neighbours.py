@@ -3,7 +3,7 @@ import pytest
 from scipy import special
 
 from rembrandt_featgen.classification import neighbours
-from rembrandt_featgen.classification.vector_problems import Problem
+from rembrandt_featgen.classification.training_problems import Problem
 
 LINE = np.array([[0.0], [1.0], [2.0], [10.0]], np.float32)
 SETTINGS = neighbours.NeighbourSettings()

@@ -6,8 +6,9 @@ import pytest
 from scipy import special
 from sklearn.neural_network import MLPClassifier
 
-from rembrandt_featgen.classification import perceptrons, vector_problems
+from rembrandt_featgen.classification import perceptrons
 from rembrandt_featgen.classification.perceptrons import PerceptronSettings
+from rembrandt_featgen.classification.training_problems import Problem
 from tests.classification import vectors
 
 SMALL = PerceptronSettings(units=5, epochs=6, batch=8, learning_rate=0.02)
@@ -92,7 +93,7 @@ def test_steps_as_defined(mixing):
 
 def test_the_last_bias_starts_at_the_shares_of_the_classes():
     labels = np.array([0] * 29 + [1] * 9)  # with one more of each, a quarter
-    problem = vector_problems.Problem(np.zeros((38, 3), np.float32), labels, 2)
+    problem = Problem(np.zeros((38, 3), np.float32), labels, 2)
     assert perceptrons.initial_weights(problem, 4)[3] == pytest.approx(np.log(1 / 3))
 
 

@@ -3,7 +3,8 @@ import pytest
 from scipy import optimize, special
 from sklearn.linear_model import LogisticRegression
 
-from rembrandt_featgen.classification import ridge, vector_problems
+from rembrandt_featgen.classification import ridge, training_problems
+from rembrandt_featgen.classification.training_problems import Problem
 from tests.classification import vectors
 
 SETTINGS = ridge.RidgeSettings()
@@ -31,7 +32,7 @@ def test_as_scikit_learn(classes, d):
 def test_focal_and_mixed_losses_are_at_a_minimum(options):
     problem = vectors.problem(20, 4, 3, **options)
     (arrays,) = ridge.fit([problem], SETTINGS, [0.05])
-    rows, targets = vector_problems.all_mixed(problem, problem.features.astype(float))
+    rows, targets = training_problems.all_mixed(problem, problem.features.astype(float))
 
     def loss(values):
         kernel, bias = values[:-3].reshape(4, 3), values[-3:]
@@ -48,12 +49,12 @@ def test_focal_and_mixed_losses_are_at_a_minimum(options):
 def test_strong_penalty_leaves_the_shares_of_the_classes():
     features, labels = vectors.samples(40, 5, 2)
     labels = np.where(np.arange(40) < 10, 1, 0)
-    (arrays,) = ridge.fit([vector_problems.Problem(features, labels, 2)], SETTINGS, [1e6])
+    (arrays,) = ridge.fit([Problem(features, labels, 2)], SETTINGS, [1e6])
     np.testing.assert_allclose(probabilities(arrays, features), np.tile([0.75, 0.25], (40, 1)), atol=1e-5)
 
 
 def test_a_class_without_samples_gets_no_probability():
-    problem = vector_problems.Problem(*vectors.samples(30, 5, 2), 3)
+    problem = Problem(*vectors.samples(30, 5, 2), 3)
     (arrays,) = ridge.fit([problem], SETTINGS, [0.1])
     assert probabilities(arrays, problem.features)[:, 2].max() < 1e-6
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from rembrandt_featgen.classification import ridge, tuning, vector_classifiers
-from rembrandt_featgen.classification.vector_problems import Problem
+from rembrandt_featgen.classification import classifier_kinds, ridge, tuning
+from rembrandt_featgen.classification.training_problems import Problem
 from tests.classification import vectors
 
 SETTINGS = ridge.RidgeSettings()
-STRENGTHS = vector_classifiers.VECTOR_CLASSIFIERS["ridge"].strengths
+STRENGTHS = classifier_kinds.CLASSIFIER_KINDS["ridge"].strengths
 
 
 def test_folds_keep_groups_whole_and_have_like_numbers_of_each_class():

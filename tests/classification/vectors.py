@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rembrandt_featgen.classification.vector_problems import Problem
+from rembrandt_featgen.classification.training_problems import Problem
 
 
 def samples(n, d, classes, *, seed=0):

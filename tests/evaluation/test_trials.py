@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rembrandt_featgen.classification import fitting
+from rembrandt_featgen.classification import map_fitting
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import trials
 from rembrandt_featgen.evaluation.arms import ARMS
@@ -21,7 +21,7 @@ def test_every_arm_learns_and_moves_every_weight(name):
     assert trained.extra == ({0: 14, 1: 6} if arm.takes_amount else {0: 0, 1: 0})
     assert trained.validation_loss < 0.6 * trained.validation_losses[0]
     assert (trained.probabilities(validation.features).argmax(axis=1) == validation.labels).all()
-    start = fitting.fitter(trained.architecture).initial_weights(3)
+    start = map_fitting.fitter(trained.architecture).initial_weights(3)
     assert len(start) == len(trained.weights) == 14
     for old, new in zip(start, trained.weights):
         assert np.abs(old - new).max() > 1e-3
@@ -57,7 +57,7 @@ def test_losses_by_hand(name, expected):
     training = training_set()
     trained = trials.train(ARMS[name], training, validation_set(), amount=None, settings=STILL, seed=0)
     assert trained.losses == pytest.approx([expected(trained.probabilities(training.features)[:, 1])], rel=1e-5)
-    for own, start in zip(trained.weights, fitting.fitter(trained.architecture).initial_weights(0)):
+    for own, start in zip(trained.weights, map_fitting.fitter(trained.architecture).initial_weights(0)):
         np.testing.assert_array_equal(own, start)  # all arms of a seed start alike
 
 
@@ -66,14 +66,14 @@ def test_losses_by_hand(name, expected):
 )
 def test_where_arms_mix(name, places, alpha, monkeypatch):
     seen = []
-    epoch = fitting.Fitter.epoch
+    epoch = map_fitting.Fitter.epoch
     monkeypatch.setattr(
-        fitting.Fitter, "epoch", lambda *args, **more: seen.append(more["mixing"]) or epoch(*args, **more)
+        map_fitting.Fitter, "epoch", lambda *args, **more: seen.append(more["mixing"]) or epoch(*args, **more)
     )
     trials.train(
         ARMS[name], training_set(), validation_set(), amount=None, settings=dataclasses.replace(SMALL, epochs=2), seed=0
     )
-    assert seen == [fitting.Mixing(places, alpha)] * 2
+    assert seen == [map_fitting.Mixing(places, alpha)] * 2
 
 
 @pytest.mark.parametrize(("kind", "precision"), [("cnn", "float32"), ("linear", "float32"), ("cnn", "bfloat16")])

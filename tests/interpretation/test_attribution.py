@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.classification.classifiers import Architecture, build_classifier
+from rembrandt_featgen.classification.map_networks import Architecture, build_classifier
 from rembrandt_featgen.interpretation import attribution
 from rembrandt_featgen.segmentation.unet import build_unet, tap_model
 

@@ -3,14 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.classification import classifiers
+from rembrandt_featgen.classification import map_networks
 from rembrandt_featgen.nn import resumable_fit
 from rembrandt_featgen.nn.checkpointing import Checkpointing
 
 
 def test_training_does_not_trace_its_step_again_for_another_batch_or_epoch(tmp_path):
-    model = classifiers.build_classifier(
-        classifiers.Architecture("cnn", (4, 4, 2), filters=2, units=2), np.ones(2, np.float32)
+    model = map_networks.build_classifier(
+        map_networks.Architecture("cnn", (4, 4, 2), filters=2, units=2), np.ones(2, np.float32)
     )
     model.compile(tf.keras.optimizers.Adam(1e-3), "binary_crossentropy", ["accuracy"])
     samples = np.ones((5, 4, 4, 2), np.float32), np.array([0, 1, 0, 1, 1], np.int32)

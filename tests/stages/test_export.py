@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.classification import classifier_export, classifiers
+from rembrandt_featgen.classification import classifier_export, map_networks
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.data.preparation import Preparation
 from rembrandt_featgen.generation import gan_export
@@ -24,7 +24,7 @@ def folder(tmp_path):
     unet = build_unet(2, 4)
     spec = GanSpec("acgan", SHAPE, 2, filters_generator=4, filters_discriminator=4, latent=3)
     gan = build_gan(spec, SCALE)
-    classifier = classifiers.build_classifier(classifiers.Architecture("cnn", SHAPE, filters=4, units=4), SCALE)
+    classifier = map_networks.build_classifier(map_networks.Architecture("cnn", SHAPE, filters=4, units=4), SCALE)
     models = {
         "unet": unet_export.segmenter(
             unet,

@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks import paper_sides, turns
 from benchmarks.rows import row
 from rembrandt_featgen import stages
-from rembrandt_featgen.classification import classifiers
+from rembrandt_featgen.classification import map_networks
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.patients import Cohort, Patient
@@ -56,7 +56,7 @@ STAGES = {
     "extract_features": ("extract_features",),
     "train_generators": ("train_generators",),
     "generate_synthetic": ("generate_synthetic",),
-    "train_classifiers": classifiers.KINDS,
+    "train_classifiers": map_networks.KINDS,
 }
 # Clocks of what a point of a sweep may not share with the run, by its name in `run_sweep`.
 OWN = {

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from benchmarks import turns
 from benchmarks.rows import row
-from rembrandt_featgen.classification import classifiers
+from rembrandt_featgen.classification import map_networks
 from rembrandt_featgen.data import pipelines, sampling_order
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import streams
@@ -94,10 +94,10 @@ def read(options: dict) -> turns.Work:
 def _training(options, make_epoch):
     tf.keras.utils.set_random_seed(0)
     scale = np.ones(options["shape"][-1], np.float32)
-    architecture = classifiers.Architecture(
+    architecture = map_networks.Architecture(
         "cnn", tuple(options["shape"]), filters=options["filters"], units=options["units"]
     )
-    network = classifiers.build_classifier(architecture, scale)
+    network = map_networks.build_classifier(architecture, scale)
     network.compile(mixed_precision.adam(1e-3), "binary_crossentropy")
     steps = pipelines.steps_per_epoch(options["samples"], options["batch"])
     step, batches = network.make_train_function(), iter(pipelines.endless(make_epoch, 0))  # what `fit` runs

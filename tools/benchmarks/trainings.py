@@ -16,9 +16,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neural_network import MLPClassifier
 
 from benchmarks import rows, turns
-from rembrandt_featgen.classification import vector_classifiers
+from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.classification.perceptrons import PerceptronSettings
-from rembrandt_featgen.classification.vector_problems import Problem
+from rembrandt_featgen.classification.training_problems import Problem
 
 _SETTINGS = PerceptronSettings()
 _TEST = 400  # patients of each draw
@@ -64,7 +64,7 @@ def train(options: dict) -> turns.Work:
     arms = len(_NOISE) + _OTHERS
 
     def work():
-        models = vector_classifiers.train(problems, _SETTINGS, strength=[0.0] * len(problems))
+        models = classifier_kinds.train(problems, _SETTINGS, strength=[0.0] * len(problems))
         found = []
         for draw, (features, labels) in enumerate(tests[: options["loop_draws"]]):
             model = models[draw * arms + draw % len(_NOISE)]

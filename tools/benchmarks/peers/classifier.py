@@ -11,7 +11,7 @@ from benchmarks.peers import network
 
 
 def build(shape, filters: int, units: int) -> nn.Module:
-    """The layers of `rembrandt_featgen.classification.classifiers`."""
+    """The layers of `rembrandt_featgen.classification.map_networks`."""
     height, width, channels = shape
     layers: list[nn.Module] = []
     for inputs, outputs in ((channels, filters), (filters, 2 * filters)):

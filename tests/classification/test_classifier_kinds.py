@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from rembrandt_featgen.classification import vector_classifiers
+from rembrandt_featgen.classification import classifier_kinds
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.classification.perceptrons import PerceptronSettings
-from rembrandt_featgen.classification.vector_classifiers import VECTOR_CLASSIFIERS
-from rembrandt_featgen.classification.vector_problems import Problem
+from rembrandt_featgen.classification.training_problems import Problem
 from tests.classification import vectors
 
-SETTINGS = {name: kind.settings() for name, kind in VECTOR_CLASSIFIERS.items()}
+SETTINGS = {name: kind.settings() for name, kind in CLASSIFIER_KINDS.items()}
 SETTINGS["mlp"] = PerceptronSettings(units=6, epochs=25, batch=16, learning_rate=5e-3)
-every = pytest.mark.parametrize("name", VECTOR_CLASSIFIERS)
+every = pytest.mark.parametrize("name", CLASSIFIER_KINDS)
 
 
 def problems(classes, d=12):
@@ -22,15 +22,15 @@ def problems(classes, d=12):
 @every
 @pytest.mark.parametrize("classes", [2, 3])
 def test_it_learns_and_each_result_depends_on_its_problem_alone(name, classes):
-    all_of_them, strength = problems(classes), VECTOR_CLASSIFIERS[name].strengths[:5]
+    all_of_them, strength = problems(classes), CLASSIFIER_KINDS[name].strengths[:5]
     test, labels = vectors.samples(60, 12, classes, seed=77)
-    models = vector_classifiers.train(all_of_them, SETTINGS[name], strength=strength)
-    together = vector_classifiers.probabilities(models, [test] * len(models))
+    models = classifier_kinds.train(all_of_them, SETTINGS[name], strength=strength)
+    together = classifier_kinds.probabilities(models, [test] * len(models))
     for number, found in enumerate(together):
         assert found.shape == (60, classes)
         assert found.dtype == np.float64
         np.testing.assert_allclose(found.sum(1), 1.0)
-        (alone,) = vector_classifiers.train([all_of_them[number]], SETTINGS[name], strength=[strength[number]])
+        (alone,) = classifier_kinds.train([all_of_them[number]], SETTINGS[name], strength=[strength[number]])
         np.testing.assert_allclose(alone.probabilities(test), found, atol=1e-5)
     assert np.mean([roc_auc_score(labels == 1, found[:, 1]) for found in together]) > 0.6
 
@@ -39,9 +39,9 @@ def test_it_learns_and_each_result_depends_on_its_problem_alone(name, classes):
 def test_padding_does_not_change_the_result(name):
     """Beside a problem of many more samples, and of the same number of batches."""
     first, larger = vectors.problem(33, 5, 2), vectors.problem(48, 5, 2, seed=1)
-    strength = VECTOR_CLASSIFIERS[name].strengths[1]
-    alone = vector_classifiers.train([first], SETTINGS[name], strength=[strength])[0]
-    beside = vector_classifiers.train([larger, first], SETTINGS[name], strength=[strength] * 2)[1]
+    strength = CLASSIFIER_KINDS[name].strengths[1]
+    alone = classifier_kinds.train([first], SETTINGS[name], strength=[strength])[0]
+    beside = classifier_kinds.train([larger, first], SETTINGS[name], strength=[strength] * 2)[1]
     np.testing.assert_allclose(alone.probabilities(larger.features), beside.probabilities(larger.features), atol=1e-5)
 
 
@@ -50,7 +50,7 @@ def test_samples_of_no_weight_are_as_if_they_were_not_there(name):
     features, labels = vectors.samples(40, 5, 2)
     weights = np.where(np.arange(40) < 4, 0.0, 1.0)
     other = features + 5.0 * (weights == 0)[:, None].astype(np.float32)
-    one, two = vector_classifiers.train(
+    one, two = classifier_kinds.train(
         [Problem(values, labels, 2, weights=weights) for values in (features, other)],
         SETTINGS[name],
         strength=[1.0] * 2,
@@ -59,7 +59,7 @@ def test_samples_of_no_weight_are_as_if_they_were_not_there(name):
 
 
 def test_each_kind_tries_as_many_strengths_from_weak_to_strong():
-    for kind in VECTOR_CLASSIFIERS.values():
+    for kind in CLASSIFIER_KINDS.values():
         assert len(kind.strengths) == 6
         assert list(kind.strengths) == sorted(kind.strengths)
 
@@ -67,21 +67,21 @@ def test_each_kind_tries_as_many_strengths_from_weak_to_strong():
 @every
 def test_the_strongest_leaves_less_than_the_weakest(name):
     problem = vectors.problem(200, 60, 2)
-    strengths = VECTOR_CLASSIFIERS[name].strengths
-    weak, strong = vector_classifiers.train([problem] * 2, SETTINGS[name], strength=[strengths[0], strengths[-1]])
+    strengths = CLASSIFIER_KINDS[name].strengths
+    weak, strong = classifier_kinds.train([problem] * 2, SETTINGS[name], strength=[strengths[0], strengths[-1]])
     test, _ = vectors.samples(50, 60, 2, seed=5)
     assert strong.probabilities(test).std() < weak.probabilities(test).std() / 1.5
 
 
 @every
 def test_nothing_is_trained_of_nothing(name):
-    assert vector_classifiers.train([], SETTINGS[name], strength=[]) == []
+    assert classifier_kinds.train([], SETTINGS[name], strength=[]) == []
 
 
 def test_problems_of_one_call_are_alike():
     with pytest.raises(ValueError, match=r"share d and classes .* \[\(4, 2\), \(5, 2\)\]"):
-        vector_classifiers.train(
+        classifier_kinds.train(
             [vectors.problem(20, 4, 2), vectors.problem(20, 5, 2)], SETTINGS["ridge"], strength=[1.0] * 2
         )
     with pytest.raises(ValueError, match="2 strengths for 1 problems"):
-        vector_classifiers.train([vectors.problem(20, 4, 2)], SETTINGS["ridge"], strength=[1.0] * 2)
+        classifier_kinds.train([vectors.problem(20, 4, 2)], SETTINGS["ridge"], strength=[1.0] * 2)

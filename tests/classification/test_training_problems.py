@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from rembrandt_featgen.classification import vector_problems
-from rembrandt_featgen.classification.vector_problems import Problem
+from rembrandt_featgen.classification import training_problems
+from rembrandt_featgen.classification.training_problems import Problem
 
 FEATURES = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 9.0]], np.float32)
 LABELS = np.array([0, 2, 2])
@@ -16,7 +16,7 @@ def test_targets_and_shares_by_hand():
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_the_basis_of_classes_spans_all_logits_but_a_constant(classes):
-    basis = vector_problems.class_basis(classes)
+    basis = training_problems.class_basis(classes)
     logits = np.random.default_rng(0).normal(size=classes)
     logits -= logits[0] if classes == 2 else logits.mean()
     np.testing.assert_allclose(basis @ np.linalg.lstsq(basis, logits, rcond=None)[0], logits, atol=1e-12)
@@ -25,7 +25,7 @@ def test_the_basis_of_classes_spans_all_logits_but_a_constant(classes):
 
 
 def test_nothing_is_mixed_unless_it_is_asked_for():
-    rows, targets = vector_problems.all_mixed(Problem(FEATURES, LABELS, 3), FEATURES)
+    rows, targets = training_problems.all_mixed(Problem(FEATURES, LABELS, 3), FEATURES)
     np.testing.assert_array_equal(rows, FEATURES)
     np.testing.assert_array_equal(targets, np.eye(3)[LABELS])
 
@@ -34,22 +34,22 @@ def test_nothing_is_mixed_unless_it_is_asked_for():
 def test_mixtures_lie_between_two_samples_as_their_targets_say(mixing):
     problem = Problem(FEATURES, LABELS, 3, mixing=mixing, seed=4)
     names = np.eye(3)  # each row says of which samples it is a mixture
-    rows, targets = vector_problems.all_mixed(problem, names)
-    assert len(rows) == 3 * vector_problems.MIXED_COPIES
+    rows, targets = training_problems.all_mixed(problem, names)
+    assert len(rows) == 3 * training_problems.MIXED_COPIES
     np.testing.assert_allclose(rows.sum(1), 1.0)
     assert ((rows > 0).sum(1) <= 2).all()
-    np.testing.assert_allclose(targets * vector_problems.MIXED_COPIES, rows @ np.eye(3)[LABELS])
+    np.testing.assert_allclose(targets * training_problems.MIXED_COPIES, rows @ np.eye(3)[LABELS])
     np.testing.assert_allclose(targets.sum(), 3.0)
 
 
 def test_a_single_sample_is_mixed_with_itself():
-    rows, _ = vector_problems.all_mixed(Problem(FEATURES[:1], LABELS[:1], 3, mixing="input"), FEATURES[:1])
-    np.testing.assert_allclose(rows, np.tile(FEATURES[:1], (vector_problems.MIXED_COPIES, 1)))
+    rows, _ = training_problems.all_mixed(Problem(FEATURES[:1], LABELS[:1], 3, mixing="input"), FEATURES[:1])
+    np.testing.assert_allclose(rows, np.tile(FEATURES[:1], (training_problems.MIXED_COPIES, 1)))
 
 
 def test_chunks_keep_to_the_limit_as_padded_to_their_largest():
-    assert list(vector_problems.chunks([2, 0, 1, 3], [3, 3, 2, 99], 6)) == [[2, 0], [1], [3]]
-    assert list(vector_problems.chunks([], [], 6)) == []
+    assert list(training_problems.chunks([2, 0, 1, 3], [3, 3, 2, 99], 6)) == [[2, 0], [1], [3]]
+    assert list(training_problems.chunks([], [], 6)) == []
 
 
 @pytest.mark.parametrize(

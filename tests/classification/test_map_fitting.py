@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-from rembrandt_featgen.classification import classifiers, fitting
-from rembrandt_featgen.classification.classifiers import Architecture
-from rembrandt_featgen.classification.fitting import Mixing, Objective
+from rembrandt_featgen.classification import map_fitting, map_networks
+from rembrandt_featgen.classification.map_fitting import Mixing, Objective
+from rembrandt_featgen.classification.map_networks import Architecture
 
 SHAPE = (6, 6, 3)
 CNN = Architecture("cnn", SHAPE, filters=4, units=8)
@@ -17,7 +17,7 @@ LINEAR = Architecture("linear", SHAPE, filters=4, units=8)
 class _Given:
     """Random numbers as the test wants them: samples in their order, one share, one place."""
 
-    def __init__(self, share=1.0, place=fitting.NOWHERE, seed=1):
+    def __init__(self, share=1.0, place=map_fitting.NOWHERE, seed=1):
         self._share, self._place, self._seed = share, place, seed
 
     def permutation(self, n):
@@ -46,7 +46,7 @@ def _loss(probabilities, targets, class_weights=(1.0, 1.0), focusing=0.0):
 
 
 def _fitter(architecture, learning_rate=0.0, seed=0):
-    fitter = fitting.fitter(architecture)
+    fitter = map_fitting.fitter(architecture)
     fitter.reset(seed, learning_rate)
     return fitter
 
@@ -66,7 +66,7 @@ def _fitter(architecture, learning_rate=0.0, seed=0):
 )
 def test_weighted_focal_loss(probability, target, class_weights, focusing, expected):
     logit = math.log(probability / (1 - probability))
-    found = fitting.weighted_focal_loss(
+    found = map_fitting.weighted_focal_loss(
         tf.constant([[logit]]),
         tf.constant([[1.0 - target, float(target)]]),
         class_weights=tf.constant(class_weights),
@@ -80,7 +80,7 @@ def test_certain_and_wrong_keeps_its_gradient(focusing):
     logits = tf.constant([[-200.0], [200.0], [200.0], [0.0]])
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        loss = fitting.weighted_focal_loss(
+        loss = map_fitting.weighted_focal_loss(
             logits, tf.one_hot([1, 0, 1, 1], 2), class_weights=tf.ones(2), focusing=focusing
         )
     gradient = tape.gradient(loss, logits).numpy()
@@ -92,7 +92,7 @@ def test_certain_and_wrong_keeps_its_gradient(focusing):
 def test_loss_of_three_classes(focusing):
     random = np.random.default_rng(0)
     logits, targets = random.normal(0, 2, (8, 3)), random.dirichlet(np.ones(3), 8)  # mixed samples
-    found = fitting.weighted_focal_loss(
+    found = map_fitting.weighted_focal_loss(
         tf.constant(logits, tf.float32),
         tf.constant(targets, tf.float32),
         class_weights=tf.constant([0.5, 1.0, 3.0]),
@@ -107,7 +107,7 @@ def test_two_logits_and_one_give_the_same_loss(focusing):
     random = np.random.default_rng(1)
     logit, targets = tf.constant(random.normal(0, 3, (9, 1)), tf.float32), tf.one_hot(random.integers(0, 2, 9), 2)
     one, two = (
-        fitting.weighted_focal_loss(x, targets, class_weights=tf.constant([0.7, 1.6]), focusing=focusing)
+        map_fitting.weighted_focal_loss(x, targets, class_weights=tf.constant([0.7, 1.6]), focusing=focusing)
         for x in (logit, tf.concat([tf.zeros_like(logit), logit], axis=1))
     )
     assert float(one) == pytest.approx(float(two), rel=1e-5)
@@ -118,7 +118,9 @@ def test_certain_and_wrong_of_three_keeps_its_gradient(focusing):
     logits = tf.constant([[200.0, 0.0, 0.0], [0.0, 0.0, 200.0]])
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        loss = fitting.weighted_focal_loss(logits, tf.one_hot([1, 2], 3), class_weights=tf.ones(3), focusing=focusing)
+        loss = map_fitting.weighted_focal_loss(
+            logits, tf.one_hot([1, 2], 3), class_weights=tf.ones(3), focusing=focusing
+        )
     gradient = tape.gradient(loss, logits).numpy()
     assert float(loss) == pytest.approx(100.0)
     np.testing.assert_allclose(gradient, [[0.5, -0.5, 0.0], [0.0, 0.0, 0.0]], atol=1e-6)
@@ -126,7 +128,7 @@ def test_certain_and_wrong_of_three_keeps_its_gradient(focusing):
 
 def test_mix_takes_the_sample_before():
     x = tf.constant([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]])
-    np.testing.assert_allclose(fitting.mix(x, 0.75), [[1.75, 17.5], [1.75, 17.5], [3.5, 35.0]])
+    np.testing.assert_allclose(map_fitting.mix(x, 0.75), [[1.75, 17.5], [1.75, 17.5], [3.5, 35.0]])
 
 
 @pytest.mark.parametrize("batch", [12, 4, 5])  # 5: three batches of four
@@ -174,9 +176,9 @@ def test_mixing_happens_at_the_drawn_block():
             random=_Given(share, place),
         )
 
-    nowhere = loss(1.0, fitting.NOWHERE)
+    nowhere = loss(1.0, map_fitting.NOWHERE)
     assert [loss(1.0, place) for place in fitter.places] == pytest.approx([nowhere] * 3)
-    assert len({round(loss(0.3, place), 5) for place in (fitting.NOWHERE, 0, 1, 2)}) == 4
+    assert len({round(loss(0.3, place), 5) for place in (map_fitting.NOWHERE, 0, 1, 2)}) == 4
 
 
 def test_mixing_is_drawn_from_its_beta_and_its_places(monkeypatch):
@@ -194,7 +196,7 @@ def test_mixing_is_drawn_from_its_beta_and_its_places(monkeypatch):
     assert shares.var() == pytest.approx(1 / (4 * 1.4), abs=0.02)
     assert set(places) == {0, 2}
     assert (no_shares == 1.0).all()
-    assert (nowhere == fitting.NOWHERE).all()
+    assert (nowhere == map_fitting.NOWHERE).all()
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
@@ -305,6 +307,6 @@ def test_three_classes_are_learnt_and_their_network_is_the_keras_model(kind):
     assert losses[-1] < 0.8 * losses[0]
     assert np.mean(found.argmax(axis=1) == labels) > 0.9
     assert all(np.abs(old - new).max() > 1e-4 for old, new in zip(before, fitter.get_weights()))
-    network = classifiers.build_classifier(architecture, np.ones(3, np.float32))
+    network = map_networks.build_classifier(architecture, np.ones(3, np.float32))
     network.set_weights(fitter.get_weights())
     np.testing.assert_allclose(network(features), found, atol=1e-5)

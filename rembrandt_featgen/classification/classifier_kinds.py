@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from rembrandt_featgen.classification import neighbours, perceptrons, ridge
-from rembrandt_featgen.classification.vector_problems import Problem
+from rembrandt_featgen.classification.training_problems import Problem
 
 Settings = Union[ridge.RidgeSettings, perceptrons.PerceptronSettings, neighbours.NeighbourSettings]
 
@@ -34,7 +34,7 @@ class VectorClassifier:
     logits: Callable[[dict, np.ndarray], np.ndarray]
 
 
-VECTOR_CLASSIFIERS = {
+CLASSIFIER_KINDS = {
     "ridge": VectorClassifier(
         "ridge logistic regression",
         ridge.RidgeSettings,
@@ -75,7 +75,7 @@ class Model:
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """[m, classes] float64 of features [m, d], prepared as those of the training."""
-        values = VECTOR_CLASSIFIERS[self.classifier].logits(self.arrays, np.asarray(features, np.float64))
+        values = CLASSIFIER_KINDS[self.classifier].logits(self.arrays, np.asarray(features, np.float64))
         return special.softmax(values, 1)
 
 
@@ -93,14 +93,14 @@ def train(problems: Sequence[Problem], settings: Settings, *, strength: Sequence
     Raises:
       ValueError: problems differ in d or classes, or there are other numbers of problems and strengths.
     """
-    name = next(name for name, one in VECTOR_CLASSIFIERS.items() if isinstance(settings, one.settings))
+    name = next(name for name, one in CLASSIFIER_KINDS.items() if isinstance(settings, one.settings))
     shapes = {(problem.features.shape[1], problem.classes) for problem in problems}
     if len(shapes) > 1 or len(problems) != len(strength):
         raise ValueError(
             f"problems of one call share d and classes and have a strength each, received {sorted(shapes)} and "
             f"{len(strength)} strengths for {len(problems)} problems"
         )
-    arrays = VECTOR_CLASSIFIERS[name].fit(problems, settings, list(strength))
+    arrays = CLASSIFIER_KINDS[name].fit(problems, settings, list(strength))
     return [Model(name, float(its_strength), its_arrays) for its_strength, its_arrays in zip(strength, arrays)]
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.classification import classifiers
+from rembrandt_featgen.classification import map_networks
 from rembrandt_featgen.nn import mixed_precision
 
 SCALE = np.array([1.0, 4.0, 0.5], np.float32)
@@ -16,8 +16,8 @@ def features(shape, count=6, seed=0):
 def build(kind, shape=(8, 9, 3), scale=SCALE, **settings):
     """A narrow classifier with reproducible weights."""
     tf.keras.utils.set_random_seed(0)
-    architecture = classifiers.Architecture(kind, shape, filters=4, units=6, **settings)
-    return classifiers.build_classifier(architecture, scale)
+    architecture = map_networks.Architecture(kind, shape, filters=4, units=6, **settings)
+    return map_networks.build_classifier(architecture, scale)
 
 
 def mean_of_grid(images, edges):
@@ -32,7 +32,7 @@ def mean_of_grid(images, edges):
     )
 
 
-@pytest.mark.parametrize("kind", classifiers.KINDS)
+@pytest.mark.parametrize("kind", map_networks.KINDS)
 @pytest.mark.parametrize("shape", [(15, 15, 3), (8, 9, 3), (4, 4, 3), (1, 2, 3)])
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_gives_a_probability_of_each_class(kind, shape, num_classes):
@@ -45,7 +45,7 @@ def test_gives_a_probability_of_each_class(kind, shape, num_classes):
 
 
 def test_cnn_has_the_papers_structure():
-    network, loss = classifiers.for_training(build("cnn"))
+    network, loss = map_networks.for_training(build("cnn"))
     assert loss == "binary_crossentropy"
     layers = network.layers[1:]
     block = ["Conv2D", "BatchNormalization", "ReLU", "MaxPooling2D"]
@@ -60,7 +60,7 @@ def test_cnn_has_the_papers_structure():
 @pytest.mark.parametrize(("kind", "blocks"), [("cnn", 3), ("linear", 1)])
 def test_blocks_chained_on_scaled_features_are_the_classifier(kind, blocks):
     network, images = build(kind), features((8, 9, 3))
-    parts = classifiers.build_blocks(classifiers.Architecture(kind, (8, 9, 3), filters=4, units=6))
+    parts = map_networks.build_blocks(map_networks.Architecture(kind, (8, 9, 3), filters=4, units=6))
     assert len(parts) == blocks
     layers = [layer for part in parts for layer in part]
     for _ in range(2):  # the first pass builds the layers
@@ -102,7 +102,7 @@ def test_unknown_kind_is_quoted_with_the_known():
 
 
 @pytest.mark.parametrize("scale", [np.array([1.0, 0.0, 0.5], np.float32), np.array([1.0, 0.0, 0.5])])
-@pytest.mark.parametrize("kind", classifiers.KINDS)
+@pytest.mark.parametrize("kind", map_networks.KINDS)
 def test_channel_of_zero_scale_is_ignored(kind, scale):
     network, quiet = build(kind, scale=scale), features((8, 9, 3))
     loud = quiet.copy()
@@ -113,7 +113,7 @@ def test_channel_of_zero_scale_is_ignored(kind, scale):
     assert np.any(network(loud) != network(quiet))
 
 
-@pytest.mark.parametrize("kind", classifiers.KINDS)
+@pytest.mark.parametrize("kind", map_networks.KINDS)
 def test_features_are_divided_by_their_scale(kind):
     images = features((8, 9, 3))
     np.testing.assert_allclose(build(kind)(images * SCALE), build(kind, scale=np.ones(3))(images), rtol=1e-5)
@@ -122,7 +122,7 @@ def test_features_are_divided_by_their_scale(kind):
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_cnn_computes_in_precision_and_ends_in_float32(precision):
     network = build("cnn", precision=precision)
-    assert {layer.compute_dtype for layer in classifiers.for_training(network)[0].layers[2:-2]} == {precision}
+    assert {layer.compute_dtype for layer in map_networks.for_training(network)[0].layers[2:-2]} == {precision}
     assert {weight.dtype for weight in network.weights} == {tf.float32}
     images = features((8, 9, 3))
     found = network(images)
@@ -131,11 +131,11 @@ def test_cnn_computes_in_precision_and_ends_in_float32(precision):
 
 
 @pytest.mark.parametrize("precision", mixed_precision.PRECISIONS)
-@pytest.mark.parametrize("kind", classifiers.KINDS)
+@pytest.mark.parametrize("kind", map_networks.KINDS)
 @pytest.mark.parametrize("num_classes", [2, 3])
 def test_step_moves_every_weight(kind, precision, num_classes):
     network = build(kind, precision=precision, num_classes=num_classes)
-    trainable, loss = classifiers.for_training(network)
+    trainable, loss = map_networks.for_training(network)
     trainable.compile(mixed_precision.scaled(tf.keras.optimizers.Adam(1e-2), precision), loss)
     before, labels = network.get_weights(), np.arange(16) % num_classes
     p = trainable(features((8, 9, 3), 16), training=False).numpy()

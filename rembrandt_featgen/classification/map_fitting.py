@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from rembrandt_featgen.classification import classifiers
-from rembrandt_featgen.classification.classifiers import Architecture
+from rembrandt_featgen.classification import map_networks
+from rembrandt_featgen.classification.map_networks import Architecture
 from rembrandt_featgen.nn import mixed_precision
 
 _CHUNK = 128  # features that are predicted at a time
@@ -98,7 +98,7 @@ class Fitter:
     """
 
     def __init__(self, architecture: Architecture):
-        self._blocks = classifiers.build_blocks(architecture)
+        self._blocks = map_networks.build_blocks(architecture)
         self.places = tuple(range(len(self._blocks)))
         layers = list(itertools.chain(*self._blocks))
         x = tf.zeros((1, *architecture.shape))
@@ -136,7 +136,7 @@ class Fitter:
         ]
 
     def get_weights(self) -> list[np.ndarray]:
-        """Copies of the weights, in the order of `classifiers.build_classifier`'s."""
+        """Copies of the weights, in the order of `map_networks.build_classifier`'s."""
         return [weight.numpy() for weight in self._weights]
 
     def set_weights(self, values) -> None:
