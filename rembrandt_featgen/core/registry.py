@@ -132,6 +132,15 @@ STAGES = {
             "a study of a table of features, or of a run's vectors: plans, arms, classifiers, and their report",
             inputs=("extract_vectors",),
         ),
+        StageInfo(
+            "fit_final_model",
+            "final",
+            "the study's best pipeline, fitted on all patients and exported",
+            inputs=("evaluate_features",),
+        ),
+        StageInfo(
+            "evaluate_final_model", "external", "an exported final model on patients of another cohort: its report"
+        ),
     )
 }
 # One run: one split, with and without synthetic features.
@@ -154,14 +163,14 @@ FOLD = ("prepare_slices", "train_unet", "extract_features", "train_generators", 
 FOLD_OF_VECTORS = ("prepare_slices", "train_unet", "extract_vectors", "evaluate_features")
 STUDY = ("make_phantom", "assign_folds", *FOLD, "write_study_report")
 # Stages that are run by themselves, on a run or on a fold of a study.
-ON_REQUEST = ("extract_vectors", "evaluate_features")
+ON_REQUEST = ("extract_vectors", "evaluate_features", "fit_final_model", "evaluate_final_model")
 # Binaries that run stages, or need none.
 RUNNERS = {
     "pipeline": "all stages of a run",
     "crossvalidate": "a study: all stages of each fold, and its report",
     "selfcheck": "whether a study tells the truth: random labels, planted leaks, a planted signal",
     "export_features": "features or vectors of a run as a Parquet file, for other programs",
-    "predict": "mask and class of a new patient, from exported models alone",
+    "predict": "mask and class of a new patient, or classes of a table, from exported models alone",
 }
 FOLD_RUNS = "fold_runs"  # of a study: a run for each fold, in a folder of its name
 SWEEP_POINTS = "sweep_points"  # of a run: a run for each point of its sweeps

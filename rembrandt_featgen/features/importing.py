@@ -93,8 +93,8 @@ def import_table(
     path, chosen = Path(path), {**DEFAULTS, **(columns or {})}
     source = open_source(path, flag)
     where = f"{flag}={path}"
-    keys = {name: _needed(source, name, chosen[name]) for name in ("patient", "label")}
-    group = _optional(source, "group", chosen["group"])
+    keys = {name: needed_column(source, name, chosen[name]) for name in ("patient", "label")}
+    group = optional_column(source, "group", chosen["group"])
     if group is not None:
         keys["group"] = group
     for name in keys:
@@ -135,7 +135,7 @@ def import_table(
             classes=found,
             patients=keys["patient"],
             groups=group,
-            sites=_optional(source, "site", chosen["site"]),
+            sites=optional_column(source, "site", chosen["site"]),
             samples=samples,
             names=names,
             covariates=clinical,
@@ -158,7 +158,7 @@ def read_split(path: str | Path, flag: str = "--features") -> np.ndarray:
       InputError: there is no such column, or it holds something else than train, validation and test.
     """
     source = open_source(Path(path), flag)
-    texts = _needed(source, SPLIT, SPLIT)
+    texts = needed_column(source, SPLIT, SPLIT)
     odd = np.flatnonzero(~np.isin(texts, SPLITS))
     if len(odd):
         raise InputError(
@@ -186,7 +186,7 @@ def read_synthetic(path: str | Path, table: FeatureTable, flag: str = "--synthet
     path = Path(path)
     source = open_source(path, flag)
     where = f"{flag}={path}"
-    texts = _needed(source, "label", DEFAULTS["label"])
+    texts = needed_column(source, "label", DEFAULTS["label"])
     matched = [table.classes.match(text) for text in texts]
     if not all(matched):
         row = matched.index("")
@@ -228,20 +228,20 @@ def summary(read: Imported, where: str) -> list[str]:
     return lines
 
 
-def _needed(source: Source, name: str, column: str) -> np.ndarray:
+def needed_column(source: Source, name: str, column: str) -> np.ndarray:
     """A column that says whose a row is; InputError where it is not there."""
     texts = source.texts(column)
     if texts is None:
         raise InputError(f"{source.where} has no column {column!r}; add it, or name another with --{name}_column")
-    return _without_decimals(texts) if name == "label" else texts
+    return without_decimals(texts) if name == "label" else texts
 
 
-def _optional(source: Source, name: str, column: str) -> np.ndarray | None:
+def optional_column(source: Source, name: str, column: str) -> np.ndarray | None:
     """The same, but None for one that is not there and was not asked for."""
-    return source.texts(column) if column == DEFAULTS[name] else _needed(source, name, column)
+    return source.texts(column) if column == DEFAULTS[name] else needed_column(source, name, column)
 
 
-def _without_decimals(texts: np.ndarray) -> np.ndarray:
+def without_decimals(texts: np.ndarray) -> np.ndarray:
     """Labels such as 1.0 as 1, where all are."""
     return np.array([text[:-2] for text in texts]) if all(text.endswith(".0") for text in texts) else texts
 

@@ -58,11 +58,11 @@ class OfColumns:
             raise InputError(f"{self.where} has no column of features; add columns of numbers")
         return np.stack(columns, 1), names
 
-    def named(self, names: Sequence[str]) -> np.ndarray:
-        """The columns of some names, [n, d]."""
+    def named(self, names: Sequence[str], whose: str = "the real features") -> np.ndarray:
+        """The columns of some names, [n, d]; InputError where one is missing, which says whose they are."""
         missing = [name for name in names if name not in self._columns.names]
         if missing:
-            raise InputError(_lacks(self.where, "columns", missing, of=len(names)))
+            raise InputError(_lacks(self.where, f"{len(names)} columns of {whose}", missing))
         return np.stack([self._narrow(self._columns.names.index(name)) for name in names], 1)
 
     def _narrow(self, position: int) -> np.ndarray:
@@ -125,14 +125,14 @@ class OfArrays:
             self.left_out["as arrays beside the features"] = tuple(unused)
         return self._finite(), self._names()
 
-    def named(self, names: Sequence[str]) -> np.ndarray:
+    def named(self, names: Sequence[str], whose: str = "the real features") -> np.ndarray:
         """The features, their last axis in the order of some names, or as it is where the file has no names."""
         given = self._names()
         if NAMES not in self._arrays and len(given) == len(names):
             return self._finite()
         missing = [name for name in names if name not in given]
         if missing:
-            raise InputError(_lacks(self.where, "names", missing, of=len(names)))
+            raise InputError(_lacks(self.where, f"{len(names)} names of {whose}", missing))
         return self._finite()[..., [given.index(name) for name in names]]
 
     def _names(self) -> list[str]:
@@ -181,5 +181,5 @@ def _whole(values: np.ndarray, name: str, *, where: str, first_row: int) -> np.n
     return values.astype(np.int64)
 
 
-def _lacks(where: str, what: str, missing: Sequence[str], *, of: int) -> str:
-    return f"{where} lacks {len(missing)} of the {of} {what} of the real features: {listed(missing)}; add them"
+def _lacks(where: str, what: str, missing: Sequence[str]) -> str:
+    return f"{where} lacks {len(missing)} of the {what}: {listed(missing)}; add them"

@@ -1,8 +1,19 @@
-"""What is exported: functions with named signatures over plain variables, which TensorFlow alone can load and run."""
+"""What is exported and loaded: functions with named signatures, which TensorFlow alone can load and run."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import tensorflow as tf
+
+from rembrandt_featgen.core.errors import InputError
+
+_OLDER = (
+    "--model_dir={}: these models were exported by another version of this program, whose signatures had other names; "
+    "export them anew by repeating their run with this version: python -m rembrandt_featgen.stages.pipeline with its "
+    "flags and another --run_dir"
+)
 
 
 def module_and_signatures(weights, **functions) -> tuple[tf.Module, dict]:
@@ -14,3 +25,43 @@ def module_and_signatures(weights, **functions) -> tuple[tf.Module, dict]:
     signatures = dict(functions)
     signatures["serving_default"] = next(iter(functions.values()))
     return module, signatures
+
+
+def signatures_of(folder: str, name: str, signatures: Sequence[str]) -> list:
+    """Signatures of an exported model, such as the classifier's `classify`.
+
+    Args:
+      folder: of --model_dir.
+      name: of the model in it.
+      signatures: names of those that are needed.
+
+    Raises:
+      InputError: there is no such model, it is damaged, or another version exported it.
+    """
+    path = Path(folder) / name
+    if not (path / "saved_model.pb").is_file():
+        raise InputError(
+            f"--model_dir={folder}: there is no SavedModel in {path}; give the export/ folder of a finished run, or "
+            "the final/ folder of a study"
+        )
+    try:
+        model = tf.saved_model.load(str(path))
+    except Exception as error:  # what a damaged SavedModel raises depends on where it is damaged
+        raise InputError(
+            f"--model_dir={folder}: {path} cannot be loaded ({type(error).__name__}); export it again"
+        ) from error
+    functions = []
+    for signature in signatures:
+        if signature not in model.signatures:
+            if {"segment", "classify"} & set(model.signatures):
+                raise InputError(_OLDER.format(folder))
+            raise InputError(
+                f"--model_dir={folder}: the SavedModel in {path} has no signature {signature}; give the export/ folder "
+                "of a finished run"
+            )
+        function = model.signatures[signature]
+        if signature == "classify" and not {"classes", "thresholds"} <= set(function.structured_outputs):
+            raise InputError(_OLDER.format(folder))
+        function.keeps_alive = model  # its variables go with it
+        functions.append(function)
+    return functions

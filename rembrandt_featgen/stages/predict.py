@@ -1,4 +1,5 @@
-"""Segments one NIfTI volume and gives the probability of each class, from exported SavedModels alone."""
+"""Gives the probability of each class from exported SavedModels alone: of a new patient's volume, with its mask, or of
+each sample and patient of a table of features."""
 
 from __future__ import annotations
 
@@ -17,42 +18,50 @@ from rembrandt_featgen.cohort.volumes import Volume, read_volume, write_like
 from rembrandt_featgen.core import cli, folders, json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import familiarity, patient_volumes, slicing
+from rembrandt_featgen.evaluation import model_folder, new_patients, predictions
+from rembrandt_featgen.features import model_columns
 from rembrandt_featgen.measures import classification, decisions
+from rembrandt_featgen.nn import saved_models
 from rembrandt_featgen.segmentation import postprocessing
 
 _LEAST_KEPT = 0.97  # of what is not background; less is warned of
-_OLDER = (
-    "--model_dir={}: these models were exported by another version of this program, whose signatures had other names; "
-    "export them anew by repeating their run with this version: python -m rembrandt_featgen.stages.pipeline with its "
-    "flags and another --run_dir"
-)
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Flags of the binary."""
 
-    model_dir: str = cli.flag("", "Folder with the SavedModels: a run's export/.", required=True)
+    model_dir: str = cli.flag("", "Folder with the SavedModels: a run's export/, or final/ of a study.", required=True)
     image: tuple[str, ...] = cli.flag(
-        (), "NIfTI volume; with several modalities one each, in the order of training.", required=True
+        (), "NIfTI volume; with several modalities one each, in the order of training. Or give --features."
     )
     mask: str = cli.flag(
         "",
         "Where the predicted mask is written, .nii or .nii.gz, in the geometry of --image; no such file may be there.",
-        required=True,
     )
-    result: str = cli.flag("", "Where the prediction is also written, as JSON.")
+    features: str = cli.flag(
+        "",
+        "Features of new patients, for the final model of a study of features: a .csv, .parquet or .npz file with the "
+        "columns of the study in any order. A label is not needed; without patients, each row is one.",
+    )
+    result: str = cli.flag("", "Where the prediction is also written, as JSON; of --features, as CSV.")
     overwrite: bool = cli.flag(False, "Whether --mask and --result may replace a file; never one of --image.")
     predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)
 
 
 def run(config: Config) -> dict:
     """Writes the mask, prints the prediction, and returns it."""
+    if bool(config.features) == bool(config.image):
+        raise InputError("give --image and --mask for the volume of a patient, or else --features for a table")
+    if config.features:
+        return _predict_table(config)
     if not config.mask.endswith((".nii", ".nii.gz")):
         raise InputError(f"--mask={config.mask} must end in .nii or .nii.gz")
     _check_outputs(config)
-    prepare, run_unet, restore = _signatures(config.model_dir, "unet", ("prepare", "segment_slices", "restore"))
-    (classify,) = _signatures(config.model_dir, "classifier", ("classify",))
+    prepare, run_unet, restore = saved_models.signatures_of(
+        config.model_dir, "unet", ("prepare", "segment_slices", "restore")
+    )
+    (classify,) = saved_models.signatures_of(config.model_dir, "classifier", ("classify",))
     volumes = _volumes(config, prepare.structured_input_signature[1]["image"].shape[-1])
     segmented = segment(
         volumes,
@@ -164,6 +173,25 @@ def segment(volumes: Sequence[Volume], *, prepare, segment_slices, restore, clas
     )
 
 
+def _predict_table(config: Config) -> dict:
+    """Prints the class of each patient of --features; --result gets a row for each sample, then for each patient."""
+    if config.mask:
+        raise InputError(f"--mask={config.mask} is for --image; a table has no mask: leave it out")
+    _check_outputs(config)
+    model = model_folder.read(config.model_dir)
+    table = model_columns.read_samples(
+        config.features, model.columns, model.classes, keys=model.record["keys"], labelled=False, flag="--features"
+    )
+    rows = new_patients.rows(model, table)
+    if config.result:
+        rows.to_csv(config.result, index=False)
+    of_patients = rows[rows["unit"] == "patient"]
+    for row in of_patients.to_dict("records"):
+        shown = ", ".join(f"{name} {row[predictions.PROBABILITY + name]:.3f}" for name in model.classes.names)
+        print(f"{row['patient']}: {row['class']}: probabilities {shown}")
+    return {"rows": rows.to_dict("records")}
+
+
 def _of_patient(per_slice: np.ndarray) -> np.ndarray:
     """Probability of each class for a patient, from those of the slices, [slices, classes]: by their geometric mean."""
     one = np.zeros(len(per_slice), int)
@@ -189,47 +217,19 @@ def _volumes(config: Config, channels: int) -> list[Volume]:
 
 def _check_outputs(config: Config) -> None:
     """Makes the folders of what is written, before the work; InputError where that cannot be or would cost a file."""
-    taken = {Path(image).resolve() for image in config.image}
+    taken = {Path(read).resolve() for read in (*config.image, config.features) if read}
     for flag, path in (("--mask", config.mask), ("--result", config.result)):
         if not path:
             continue
         place = Path(path).resolve()
         folders.make_folder(place.parent, flag)
         if place in taken:
-            raise InputError(f"{flag}={path} is also --image or --mask, and would be overwritten; name another file")
+            raise InputError(
+                f"{flag}={path} is also --image, --features or --mask, and would be overwritten; name another file"
+            )
         if place.exists() and not config.overwrite:
             raise InputError(f"{flag}={path} is there already; name another file, or give --overwrite to replace it")
         taken.add(place)
-
-
-def _signatures(folder: str, name: str, signatures: Sequence[str]) -> list:
-    """Signatures of an exported model, such as the classifier's `classify`."""
-    path = Path(folder) / name
-    if not (path / "saved_model.pb").is_file():
-        raise InputError(
-            f"--model_dir={folder}: there is no SavedModel in {path}; give the export/ folder of a finished run"
-        )
-    try:
-        model = tf.saved_model.load(str(path))
-    except Exception as error:  # what a damaged SavedModel raises depends on where it is damaged
-        raise InputError(
-            f"--model_dir={folder}: {path} cannot be loaded ({type(error).__name__}); export it again"
-        ) from error
-    functions = []
-    for signature in signatures:
-        if signature not in model.signatures:
-            if {"segment", "classify"} & set(model.signatures):
-                raise InputError(_OLDER.format(folder))
-            raise InputError(
-                f"--model_dir={folder}: the SavedModel in {path} has no signature {signature}; give the export/ folder "
-                "of a finished run"
-            )
-        function = model.signatures[signature]
-        if signature == "classify" and not {"classes", "thresholds"} <= set(function.structured_outputs):
-            raise InputError(_OLDER.format(folder))
-        function.keeps_alive = model  # its variables go with it
-        functions.append(function)
-    return functions
 
 
 def main() -> None:

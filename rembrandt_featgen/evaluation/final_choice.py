@@ -1,0 +1,131 @@
+"""Which pipeline a study's final model is, and what the study says of how it will do on patients to come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import out_of_fold_runs, predictions
+from rembrandt_featgen.evaluation.measure_rows import measure_row
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
+from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
+from rembrandt_featgen.evaluation.vector_pipelines import Pipeline
+from rembrandt_featgen.features.table_files import listed
+from rembrandt_featgen.measures import bootstrap
+
+RULE = (
+    "the classifier, arm and amount of the lowest log loss of validation patients, classes counting the same, mean "
+    "over the study's tasks; no test patient's result is used"
+)
+PROCEDURE = "chosen"  # the arm that in each task is the pipeline that the task's own validation patients would choose
+
+
+class Choice(NamedTuple):
+    """A pipeline of a study.
+
+    Attributes:
+      name: as the study's choices have it, such as "ridge/smote/1".
+      loss: mean validation loss; None where it was not measured.
+      rule: who chose it.
+      losses: of all pipelines that were measured in each task, the lowest first.
+    """
+
+    name: str
+    loss: float | None
+    rule: str
+    losses: dict[str, float]
+
+    @property
+    def classifier(self) -> str:
+        """Its name."""
+        return self.name.split("/")[0]
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """Arm and amount."""
+        _, arm, *amount = self.name.split("/")
+        return Pipeline(arm, float(amount[0]) if amount else None)
+
+
+def choose(choices: Sequence[Mapping], wanted: str = "") -> Choice:
+    """The final pipeline of a study.
+
+    Args:
+      choices: of each task, see `vector_trials.run`.
+      wanted: name of the one that the user wants; "" for `RULE`.
+
+    Raises:
+      InputError: the study has no such pipeline.
+    """
+    every = [choice["pipelines"] for choice in choices]
+    names = [name for name in every[0] if all(name in one for one in every)]
+    if wanted and wanted not in names:
+        raise InputError(
+            f"--final_pipeline={wanted}: the study has no such pipeline; name a classifier, an arm and, where it has "
+            f"one, an amount, such as {listed(names)}"
+        )
+    measured = {name: [one[name]["loss"] for one in every] for name in names}
+    known = {
+        name: float(np.mean(losses))
+        for name, losses in measured.items()
+        if None not in losses and np.isfinite(losses).all()
+    }
+    if not (wanted or known):
+        raise InputError("the study has no validation losses to choose by; name a pipeline with --final_pipeline")
+    losses = dict(sorted(known.items(), key=lambda entry: entry[1]))  # stable: of equal ones the study's first
+    name = wanted or next(iter(losses))
+    return Choice(name, losses.get(name), rule="--final_pipeline" if wanted else RULE, losses=losses)
+
+
+def expected_performance(
+    table: PredictionsTable, choices: Sequence[Mapping], choice: Choice, *, draws: int, seed: int
+) -> dict[str, dict]:
+    """Rows of measures per patient, each patient tested by a fold that never saw it.
+
+    Args:
+      table: predictions of the study.
+      choices: of each task, in the order in which the table has their rows.
+      choice: the final pipeline.
+      draws, seed: of the bootstrap over patients.
+
+    Returns:
+      "pipeline": of the final pipeline in all tasks, which was chosen on patients who are tested in other tasks;
+      "procedure": of what each task's own validation patients would choose, which is what the way to choose does.
+    """
+    one = choice.pipeline
+    chosen = table.select(classifier=choice.classifier, arm=one.arm, amount=one.shown)
+    found = {"pipeline": measured(chosen, {"arm": one.arm, "amount": one.shown}, draws=draws, seed=seed)}
+    if choice.rule == RULE:
+        parts = []
+        for (_, rows), its in zip(table.split("draw", "fold", "seed"), choices):
+            best = choose([its])
+            part = rows.select(classifier=best.classifier, arm=best.pipeline.arm, amount=best.pipeline.shown)
+            parts.append(part)
+        found["procedure"] = measured(predictions.join(parts), {"arm": PROCEDURE}, draws=draws, seed=seed)
+    return found
+
+
+def measured(table: PredictionsTable, head: Mapping, *, draws: int, seed: int, unit: str = "patient") -> dict:
+    """A row of measures of one arm, with intervals over groups of patients.
+
+    Args:
+      table: of one arm, amount and classifier in each task.
+      head: what identifies the row.
+      draws, seed: of the bootstrap.
+      unit: "patient", or "slice" for samples.
+    """
+    (runs,) = out_of_fold_runs.runs_by_arm(table.replace(arm="")).values()
+    if unit == "patient":
+        runs = [out_of_fold_runs.by_patient(run) for run in runs]
+    arms = {"": out_of_fold_runs.stack(runs)}
+    estimates = bootstrap.bootstrap_arms(runs[0].labels, arms, draws=draws, seed=seed, patients=runs[0].groups).arms[""]
+    head = {**head, "kind": kind_of(head["arm"])}
+    return measure_row(head, unit, labels=runs[0].labels, estimates=estimates, classes=table.classes)
+
+
+def kind_of(arm: str) -> str:
+    """The kind of an arm; "none" of `PROCEDURE`."""
+    return VECTOR_ARMS[arm].kind if arm in VECTOR_ARMS else "none"

@@ -1,0 +1,106 @@
+"""The final model: one pipeline of a study, fitted on all patients."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from rembrandt_featgen.classification import classifier_kinds, tuning
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
+from rembrandt_featgen.classification.vector_export import VectorPipeline
+from rembrandt_featgen.evaluation import vector_trials
+from rembrandt_featgen.evaluation.plans import Task
+from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
+from rembrandt_featgen.evaluation.vector_pipelines import Pipeline, Settings
+from rembrandt_featgen.evaluation.vector_trials import Trial
+from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.measures import classification, decisions
+
+THRESHOLD_RULE = (
+    "as in the study, with the out-of-fold patients of the inner cross-validation, whose models have the tuned "
+    "strength, in the place of validation patients: of two classes the greatest balanced accuracy, of more the "
+    "shares of the classes; arms without threshold tuning decide for the most probable class"
+)
+
+
+class Fitted(NamedTuple):
+    """What was fitted.
+
+    Attributes:
+      pipeline: to predict with, and to export.
+      loss: inner folds' log loss at the tuned strength; NaN where the arm is not tuned.
+      samples: [classes] that the classifier was trained on, those that the arm added among them.
+      out_of_fold: how many patients thresholds rest on.
+    """
+
+    pipeline: VectorPipeline
+    loss: float
+    samples: np.ndarray
+    out_of_fold: int
+
+
+def fit(table: FeatureTable, classifier: str, one: Pipeline, *, settings: Settings, seed: int) -> Fitted:
+    """Fits a pipeline on all patients of a table: preparation, arm, tuned strength and thresholds.
+
+    Args:
+      table: vectors, columns as the pipeline's arm takes them (`with_inputs`).
+      classifier: of `CLASSIFIER_KINDS`.
+      one: arm and amount.
+      settings: of the study; its arms, amounts and classifiers are not used.
+      seed: of the inner folds, and of what is drawn and trained.
+    """
+    settings = dataclasses.replace(
+        settings,
+        arms=(one.arm,),
+        amounts=() if one.amount is None else (one.amount,),
+        classifiers=(classifier,),
+    )
+    every = np.arange(len(table))
+    task = Task("final", 0, 0, fold="all", seed=seed, train=every, validation=every[:0], test=every[:0])
+    trial = Trial.of(table, task, settings)
+    tuned = vector_trials.tune(trial, classifier)[one]
+    problem = trial.problem(one, trial.outer)
+    (model,) = classifier_kinds.train([problem], CLASSIFIER_KINDS[classifier].settings(), strength=[tuned.strength])
+    rows, p = _out_of_fold(trial, classifier, one, strength=tuned.strength)
+    return Fitted(
+        VectorPipeline(
+            preparation=trial.outer.preparation,
+            model=model,
+            correction=trial.shares / problem.shares(),
+            thresholds=_thresholds(trial, one, rows, p=p),
+        ),
+        loss=tuned.loss,
+        samples=np.bincount(problem.labels, minlength=table.classes.count),
+        out_of_fold=len(np.unique(table.patients[rows])),
+    )
+
+
+def _out_of_fold(trial, classifier, one, *, strength) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the table and their probabilities [rows, classes], by models of the inner folds that never saw them."""
+    table, task = trial.table, trial.task
+    folds = tuning.inner_folds(table.labels, table.groups, trial.settings.inner_folds, seed=task.training_seed)
+    if not folds:
+        return np.zeros(0, np.int64), np.zeros((0, table.classes.count))
+    parts = [trial.inner[rows.tobytes()] for rows, _ in folds]
+    problems = [trial.problem(one, part) for part in parts]
+    models = classifier_kinds.train(
+        problems, CLASSIFIER_KINDS[classifier].settings(), strength=[strength] * len(problems)
+    )
+    p = [
+        trial.real_odds(model.probabilities(part.preparation.apply(table.values[judged])), problem)
+        for model, part, problem, (_, judged) in zip(models, parts, problems, folds)
+    ]
+    return np.concatenate([judged for _, judged in folds]), np.concatenate(p)
+
+
+def _thresholds(trial, one, rows, *, p) -> np.ndarray:
+    """[classes], see `THRESHOLD_RULE`."""
+    table = trial.table
+    if not VECTOR_ARMS[one.arm].threshold:
+        return decisions.even(table.classes.count)
+    if not len(rows):  # as in a task without validation patients
+        return trial.shares
+    _, labels, of_patient = classification.by_patient(table.patients[rows], table.labels[rows], p)
+    return decisions.choose_thresholds(labels, of_patient, trial.shares)

@@ -1,0 +1,80 @@
+"""Whom a model was trained on, as digests that give no name away, and the refusal to test it on them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.features.table_files import listed
+from rembrandt_featgen.features.tables import FeatureTable
+
+
+def record(table: FeatureTable) -> dict[str, list[str]]:
+    """What is kept of the patients of a table: digests of their names, of their groups, and of each sample's values.
+
+    Values are kept only where no two patients of the table have the same ones: else, as of an age and a sex, others
+    may well have them, too.
+    """
+    by_values: dict[str, str] = {}
+    for patient, values in zip(table.patients.tolist(), table.values):
+        by_values.setdefault(_of_values(values), patient)
+    distinct = all(
+        by_values[_of_values(values)] == patient for patient, values in zip(table.patients.tolist(), table.values)
+    )
+    return {
+        "patients": _digests(np.unique(table.patients)),
+        "groups": _digests(np.unique(table.groups)),
+        "values": sorted(by_values) if distinct else [],
+    }
+
+
+def refuse(table: FeatureTable, seen: Mapping[str, list[str]], where: str) -> None:
+    """Ends where a patient of a table is among those of a record, under any name.
+
+    Args:
+      table: of patients to test on, columns as in training.
+      seen: of `record`.
+      where: flag and file, for messages.
+
+    Raises:
+      InputError: a patient or a group has the name of one, or a sample has the same values.
+    """
+    kept = {name: set(digests) for name, digests in seen.items()}
+    same = {
+        "whose id or group was": [
+            patient
+            for patient, group in dict(zip(table.patients.tolist(), table.groups.tolist())).items()
+            if _digest(patient) in kept["patients"] or _digest(group) in kept["groups"]
+        ],
+        "with all values of a sample that was": list(
+            dict.fromkeys(
+                patient
+                for patient, values in zip(table.patients.tolist(), table.values)
+                if not np.isnan(values).all() and _of_values(values) in kept["values"]
+            )
+        ),
+    }
+    for how, patients in same.items():
+        if patients:
+            raise InputError(
+                f"{where} has {len(patients)} patient{'s' * (len(patients) > 1)} {how} in the study that made the "
+                f"model: {listed(patients)}; a test on them says nothing: leave them out, or rename them if they are "
+                "others"
+            )
+
+
+def _digests(names: Iterable[str]) -> list[str]:
+    return sorted(_digest(str(name)) for name in names)
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.strip().casefold().encode()).hexdigest()
+
+
+def _of_values(values: np.ndarray) -> str:
+    """Of the values of a sample; a missing one has no sign and no payload, and 0 has no sign."""
+    plain = np.where(np.isnan(values), np.float32(np.nan), values + np.float32(0))
+    return hashlib.sha256(plain.astype(np.float32).tobytes()).hexdigest()

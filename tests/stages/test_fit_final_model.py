@@ -1,0 +1,119 @@
+"""A study of a table, its final model, and what that says of other patients: from the commands' files alone."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.stages import evaluate_features, evaluate_final_model, fit_final_model, predict
+
+
+def table(n, seed, prefix):
+    random = np.random.default_rng(seed)
+    frame = pd.DataFrame(random.normal(size=(n, 4)), columns=[f"f{number}" for number in range(4)])
+    malignant = np.arange(n) % 3 == 0
+    frame["f0"] += 2.5 * malignant
+    frame.loc[::5, "f1"] = np.nan
+    frame.insert(0, "patient", [f"{prefix}{number}" for number in range(n)])
+    frame.insert(1, "label", np.where(malignant, "malignant", "benign"))
+    frame["age"] = random.integers(30, 80, n)
+    frame["sex"] = np.where(random.random(n) < 0.5, "F", "M")
+    return frame
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    table(48, 0, "p").to_csv(folder / "radiomics.csv", index=False)
+    evaluate_features.run(
+        evaluate_features.Config(
+            run_dir=str(folder / "run"),
+            features=str(folder / "radiomics.csv"),
+            covariates=("age", "sex"),
+            cv_folds=3,
+            cv_seeds=1,
+            validation_fraction=0.25,
+            vector_arms=("none", "smote", "features_and_covariates"),
+            arm_amounts=("0",),
+            vector_classifiers=("ridge",),
+            bootstrap_draws=100,
+        )
+    )
+    fit_final_model.run(fit_final_model.Config(str(folder / "run"), bootstrap_draws=100))
+    return folder
+
+
+def test_the_model_is_of_the_lowest_validation_loss(study):
+    record = json.loads((study / "run/final/model.json").read_text())
+    tasks = json.loads((study / "run/study/stage.json").read_text())["figures"]["choices"]
+    names = tasks[0]["pipelines"]
+    assert record["pipeline"] == min(names, key=lambda name: sum(one["pipelines"][name]["loss"] for one in tasks))
+    assert record["trained_on"]["patients"] == {"benign": 32, "malignant": 16}
+    assert set(record["expected_performance"]) == {"pipeline", "procedure"}
+    assert record["expected_performance"]["pipeline"]["n"] == {"benign": 32, "malignant": 16}
+    assert "no test patient" in record["choice"]["rule"]
+
+
+@pytest.mark.parametrize("name", ["ridge/none", "ridge/features_and_covariates"])
+def test_new_patients_and_another_cohort(study, name, capsys):
+    run = study / name.replace("/", "_")
+    run.mkdir()
+    (run / "study").symlink_to(study / "run/study")
+    fit_final_model.run(fit_final_model.Config(str(run), final_pipeline=name, bootstrap_draws=100))
+    model = run / "final"
+    others = table(60, 1, "q")
+    others[[*others.columns[::-1]]].drop(columns="label").to_csv(study / "new.csv", index=False)
+    result = run / "result.csv"
+    predict.run(predict.Config(str(model), features=str(study / "new.csv"), result=str(result)))
+    assert capsys.readouterr().out.splitlines()[-1].split(":")[0] in set(others["patient"])
+    written = pd.read_csv(result)
+    assert written["unit"].value_counts().to_dict() == {"sample": 60, "patient": 60}
+    assert (written["class"][:60] == others["label"]).mean() > 0.75
+    loaded = tf.saved_model.load(str(model / "classifier")).signatures["classify"]
+    assert loaded.structured_input_signature[1]["feature"].shape[1] == (4 if name == "ridge/none" else 7)
+
+    others.to_csv(study / "other.csv", index=False)
+    config = evaluate_final_model.Config(
+        str(run), str(model), test_features=str(study / "other.csv"), bootstrap_draws=100
+    )
+    evaluate_final_model.run(config)
+    folder = run / "external"
+    report = json.loads((folder / "report.json").read_text())
+    row = report["arms"][0]
+    assert row["n"] == {"benign": 40, "malignant": 20}
+    low, high = row["ci95"]["auroc"]
+    assert 0.8 < low < row["auroc"] < high <= 1.0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert (
+        last
+        == f"AUROC {row['auroc']:.2f} (95% interval {low:.2f} to {high:.2f}); 40 benign, 20 malignant (60 patients)"
+    )
+    page = (folder / "index.html").read_text()
+    assert "the final model on another cohort" in page
+    assert "expected, pipeline" in page
+    assert len(pd.read_csv(folder / "predictions.csv")) == 60
+
+
+def test_what_cannot_be_done_is_said(study, tmp_path):
+    model = str(study / "run/final")
+    with pytest.raises(InputError, match="radiomics.csv has 48 patients whose id or group was in the study"):
+        evaluate_final_model.run(
+            evaluate_final_model.Config(str(tmp_path), model, test_features=str(study / "radiomics.csv"))
+        )
+    with pytest.raises(InputError, match="there is no model.json in it; give the final/ folder"):
+        predict.run(predict.Config(str(tmp_path), features=str(study / "radiomics.csv")))
+    with pytest.raises(InputError, match="give --image and --mask .*, or else --features"):
+        predict.run(predict.Config(model))
+    with pytest.raises(InputError, match="no finished study of features in it; run"):
+        fit_final_model.run(fit_final_model.Config(str(tmp_path)))
+    changed = tmp_path / "changed.csv"
+    table(48, 2, "p").to_csv(changed, index=False)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/study").symlink_to(study / "run/study")
+    with pytest.raises(InputError, match=r"--study_features=.*changed.csv is not the file that the study was made of"):
+        fit_final_model.run(fit_final_model.Config(str(tmp_path / "run"), study_features=str(changed)))
+    assert not (tmp_path / "run/final").exists()
+    assert not (tmp_path / "external").exists()
