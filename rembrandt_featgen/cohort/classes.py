@@ -102,6 +102,11 @@ def infer(given: Sequence[str], written: Iterable[str], where: str) -> Classes:
     )
 
 
+def without_decimals(texts: Sequence[str]) -> list[str]:
+    """Labels such as 1.0, as some programs write a column of 1 with blanks, as 1, where all are so."""
+    return [text[:-2] for text in texts] if all(text.endswith(".0") for text in texts if text) else list(texts)
+
+
 def parse_counts(items: Sequence[str], flag: str) -> dict[str, int]:
     """What a flag such as --test_counts=LGG:4,HGG:7 says.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rembrandt_featgen.cohort import brats_layouts, classes, manifest
+from rembrandt_featgen.cohort.manifest import ManifestColumns
 from rembrandt_featgen.cohort.patients import MASK, Cohort, Entry, Patient, Problem
 from rembrandt_featgen.cohort.who_grades import GLIOMAS, parse_grade
 from rembrandt_featgen.core.errors import InputError
@@ -25,10 +26,13 @@ class Layout(NamedTuple):
     expected: str
 
 
+_MANIFEST = "manifest"  # the layout that has columns
+
+
 _LAYOUTS = {
     "brats2017": Layout(brats_layouts.read_brats2017, "a folder with HGG/<patient>/ and LGG/<patient>/"),
     "brats2020": Layout(brats_layouts.read_brats2020, f"a folder with <patient>/ and {brats_layouts.MAPPING}"),
-    "manifest": Layout(
+    _MANIFEST: Layout(
         manifest.read_manifest, f"a manifest: a .csv file, or a folder with {manifest.FILE}, a row for each patient"
     ),
 }
@@ -41,6 +45,7 @@ def find_cohort(
     modalities: Sequence[str] = ("flair",),
     *,
     names: Sequence[str] = (),
+    columns: ManifestColumns = manifest.USUAL,
 ) -> Cohort:
     """Finds the patients of a cohort.
 
@@ -56,6 +61,7 @@ def find_cohort(
       layout: one of LAYOUTS.
       modalities: what each patient must have, such as flair, t1, t1ce, t2.
       names: the classes of --classes, the positive one last; none to take a known pair.
+      columns: of a manifest that say the class, group, site and covariates of a patient.
 
     Returns:
       The patients, sorted by id, and the classes. WHO grades become LGG and HGG where --classes names these, or where
@@ -71,7 +77,11 @@ def find_cohort(
     layout = _detect(cohort) if layout == "auto" else layout
     if layout not in _LAYOUTS:
         raise InputError(f"--layout={layout} is not known; take one of {', '.join(LAYOUTS)}")
-    entries = list(_LAYOUTS[layout].read(cohort, modalities))
+    if layout == _MANIFEST:
+        entries = list(manifest.read_manifest(cohort, modalities, columns))
+    else:
+        _refuse_columns(columns, f"--cohort={cohort} (--layout={layout})")
+        entries = list(_LAYOUTS[layout].read(cohort, modalities))
     if not entries:
         raise InputError(
             f"--cohort={cohort}: no patients in it; expected {_LAYOUTS[layout].expected} (--layout={layout})"
@@ -105,13 +115,26 @@ def _patients(entries: Sequence[Entry], modalities: Sequence[str], names: Sequen
     patients: dict[str, Patient] = {}
     owners: dict[Path, str] = {}
     problems: list[Problem] = []
-    for where, name, text, _, find in entries:
+    texts = classes.without_decimals([entry.text for entry in entries])
+    for entry, text in zip(entries, texts):
+        where, name = entry.where, entry.id
         try:
             if name in patients:
                 raise Problem("twice", f"{where}: patient {name} is there twice; keep one of the two in --cohort")
-            images = {modality: find(modality) for modality in modalities}
-            label = (parse_grade if as_grades else _parse_label)(text, f"{where}: patient {name}")
-            patients[name] = Patient(id=name, label=label, images=images, mask=find(MASK))
+            images = {modality: entry.find(modality) for modality in modalities}
+            if as_grades:
+                label = parse_grade(text, f"{where}: patient {name}")
+            else:
+                label = _parse_label(text, f"{where}: patient {name}", entry.column)
+            patients[name] = Patient(
+                id=name,
+                label=label,
+                images=images,
+                mask=entry.find(MASK),
+                group=entry.group,
+                site=entry.site,
+                covariates=entry.covariates,
+            )
             for file in {*images.values(), patients[name].mask}:
                 owner = owners.setdefault(file.resolve(), name)
                 if owner != name:
@@ -128,9 +151,20 @@ def _patients(entries: Sequence[Entry], modalities: Sequence[str], names: Sequen
     return patients
 
 
-def _parse_label(text: str, where: str) -> str:
+def _refuse_columns(columns: ManifestColumns, where: str) -> None:
+    """InputError for columns that were asked for of a cohort that has none."""
+    for name, flag in columns.chosen.items():
+        raise InputError(
+            f"{where} has no columns, and {flag} names {name}; write a manifest with such a column, or leave {flag} out"
+        )
+
+
+def _parse_label(text: str, where: str, column: str) -> str:
     if not text.strip():
-        raise Problem("label", f"{where}: no label; write the name of a class, or leave this patient out of --cohort")
+        raise Problem(
+            "label",
+            f"{where}: no {column or 'label'}; write the name of a class, or leave this patient out of --cohort",
+        )
     return text.strip()
 
 

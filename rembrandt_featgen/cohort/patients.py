@@ -22,12 +22,22 @@ class Patient:
       label: name of the class.
       images: modality (flair, ...) to file.
       mask: file of the tumour's labels.
+      group: what no split may divide, such as a family; by default the patient's id.
+      site: where the patient comes from; "" where it is not known.
+      covariates: clinical columns that were asked for, as they are written; "" where missing.
     """
 
     id: str
     label: str
     images: Mapping[str, Path]
     mask: Path
+    group: str = ""
+    site: str = ""
+    covariates: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if not self.group:
+            object.__setattr__(self, "group", self.id)  # the dataclass is frozen for all others
 
 
 class Cohort(NamedTuple):
@@ -46,6 +56,8 @@ class Entry(NamedTuple):
       text: the class as it is written there; "" if it is not.
       is_grade: whether that place is for grades of gliomas.
       find: from a modality or MASK to the file; it raises `Problem`.
+      group, site, covariates: as `Patient` has them.
+      column: name of the column of the class, for messages; "" where it is no column, or one of the usual names.
     """
 
     where: str
@@ -53,6 +65,10 @@ class Entry(NamedTuple):
     text: str
     is_grade: bool
     find: Callable[[str], Path]
+    group: str = ""
+    site: str = ""
+    covariates: Mapping[str, str] = {}
+    column: str = ""
 
 
 class Problem(InputError):

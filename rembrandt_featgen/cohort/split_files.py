@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from rembrandt_featgen.cohort.groups import check_whole
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.cohort.splits import SPLITS, check_disjoint
 from rembrandt_featgen.core.errors import InputError
@@ -57,7 +58,7 @@ def read_split_of(path: str | Path, cohort: Cohort) -> dict[str, str]:
     """Reads the split of exactly this cohort's patients.
 
     Returns, Raises:
-      As `read_split`; InputError, too, where the patients are not those of the cohort.
+      As `read_split`; InputError, too, where the patients are not those of the cohort, or a group is divided.
     """
     assignment = read_split(path)
     known = {patient.id for patient in cohort.patients}
@@ -68,4 +69,5 @@ def read_split_of(path: str | Path, cohort: Cohort) -> dict[str, str]:
                 f"--split_file={path}: patient {sorted(names)[0]}{others} is in {where}; give the split "
                 "of this very cohort"
             )
+    check_whole(assignment, cohort, f"--split_file={path}")
     return assignment

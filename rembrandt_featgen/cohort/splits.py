@@ -1,14 +1,16 @@
-"""Splits a cohort by patient within each class."""
+"""Splits a cohort within each class by patient, or by group of patients where a group has several."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 
+from rembrandt_featgen.cohort.groups import Group, deal, groups_of, unit
 from rembrandt_featgen.cohort.patients import Cohort
+from rembrandt_featgen.cohort.sites import by_site
 from rembrandt_featgen.core.errors import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -22,23 +24,26 @@ def split_patients(
     seed: int = 0,
     test_counts: Mapping[str, int] | None = None,
 ) -> dict[str, str]:
-    """Puts each patient into one split, at random within each class (paper 3.4).
+    """Puts each patient into one split, at random within each class (paper 3.4); a group is in one split.
 
     A class of n patients gives fraction * n of them, rounded half up, but at least 1 if the fraction is above 0. The
     split depends on the ids and the seed, not on the order of the patients; a class's does not depend on the others.
+    Where groups have several patients, n counts groups; see `groups.Group` for their class.
 
     Args:
       cohort: patients with unique ids, and the classes.
       validation_fraction: in [0, 1); 0 leaves the split empty.
       test_fraction: in [0, 1); 0 leaves the split empty.
       seed: from 0.
-      test_counts: class to its test patients, instead of test_fraction's; the paper's are {"HGG": 7, "LGG": 4}.
+      test_counts: class to its test patients, instead of test_fraction's; the paper's are {"HGG": 7, "LGG": 4}. Groups
+        are taken in the order in which they are drawn, as long as they fit.
 
     Returns:
       Patient id to one of SPLITS.
 
     Raises:
-      InputError: a fraction is out of range, or a class has too few patients to leave one for training.
+      InputError: a fraction is out of range, or a class has too few patients to leave one for training; or groups do
+        not add up to `test_counts`.
     """
     fractions = {"--validation_fraction": validation_fraction, "--test_fraction": test_fraction}
     for flag, fraction in fractions.items():
@@ -50,20 +55,25 @@ def split_patients(
             f"--test_counts={_counts_text(test_counts)} names other classes than {', '.join(cohort.classes.names)}; "
             "leave them out"
         )
-    assignment = {}
-    for label, name in enumerate(cohort.classes.names):
-        members = _members(cohort, name)
-        test = counts.get(name, _count(test_fraction, len(members)))
-        validation = _count(validation_fraction, len(members))
-        flags = " and ".join(f"{flag}={fraction:g}" for flag, fraction in fractions.items())
-        if name in counts:
-            flags += f" and --test_counts={_counts_text(counts)}"
-        _check_counts(name, len(members), validation=validation, test=test, flags=flags)
-        drawn = np.random.default_rng([seed, label]).permutation(members)
-        for index, patient in enumerate(drawn):
-            assignment[str(patient)] = (
-                "test" if index < test else "validation" if index < test + validation else "train"
+    assignment: dict[str, str] = {}
+    for label, (name, groups) in enumerate(groups_of(cohort).items()):
+        _check_class(cohort, name, counts.get(name, 0))
+        drawn = _permuted(groups, [seed, label])
+        tested = _fitting(drawn, counts[name]) if name in counts else drawn[: _count(test_fraction, len(drawn))]
+        taken = {group.key for group in tested}
+        rest = [group for group in drawn if group.key not in taken]
+        validation = _count(validation_fraction, len(drawn))
+        if len(rest) - validation < 1:
+            flags = " and ".join(f"{flag}={fraction:g}" for flag, fraction in fractions.items())
+            if name in counts:
+                flags += f" and --test_counts={_counts_text(counts)}"
+            raise InputError(
+                f"{name}: {len(drawn)} {unit(cohort, len(drawn))} in --cohort, but {flags} take {validation} for "
+                f"validation and {len(tested)} for test, which leaves none to train on; add patients or lower them"
             )
+        for split, part in (("test", tested), ("validation", rest[:validation]), ("train", rest[validation:])):
+            assignment |= {patient: split for group in part for patient in group.patients}
+    _check_test_counts(cohort, assignment, counts)
     return dict(sorted(assignment.items()))
 
 
@@ -72,8 +82,9 @@ def fold_patients(
 ) -> list[dict[str, str]]:
     """Divides patients into the outer folds of a cross-validation, at random within each class.
 
-    Each patient is tested in exactly one fold. Of the others of a fold, `validation_fraction` of each class are set
-    apart for every choice that the fold has to make. Which patient is where depends on ids, seed and repeat alone.
+    Each patient is tested in exactly one fold, and a group in one. Of the others of a fold, `validation_fraction` of
+    each class are set apart for every choice that the fold has to make. Which patient is where depends on ids, groups,
+    seed and repeat alone.
 
     Args:
       cohort: patients with unique ids, and the classes.
@@ -86,70 +97,45 @@ def fold_patients(
       One assignment for each fold: patient id to one of SPLITS, as `split_patients` returns it.
 
     Raises:
-      InputError: a class has fewer patients than folds, or too few to train and to validate.
+      InputError: a class has fewer patients (groups) than folds, or too few to train and to validate.
     """
-    by_fold: list[list[str]] = [[] for _ in range(folds)]
-    placed = 0
-    for label, name in enumerate(cohort.classes.names):
-        members = _members(cohort, name)
-        if len(members) < folds:
+    by_class = groups_of(cohort)
+    for name, groups in by_class.items():
+        if len(groups) < folds:
             raise InputError(
-                f"--cv_folds={folds}, but --cohort has {len(members)} {name} patients, so that some folds would test "
-                f"none; take at most {len(members)} folds or add patients"
+                f"--cv_folds={folds}, but --cohort has {len(groups)} {name} {unit(cohort, len(groups))}, so that some "
+                f"folds would test none; take at most {len(groups)} folds or add patients"
             )
-        for patient in np.random.default_rng([seed, repeat, label]).permutation(members):
-            by_fold[placed % folds].append(str(patient))  # continues where the class before ended: folds of equal size
-            placed += 1
+    fold_of = deal([[group.key for group in groups] for groups in by_class.values()], folds, [seed, repeat])
+    everyone = [group for groups in by_class.values() for group in groups]
     return [
-        _hold_out(cohort, set(test), validation_fraction=validation_fraction, seeds=(seed, repeat, number))
-        for number, test in enumerate(by_fold)
+        _hold_out(
+            cohort,
+            {patient for group in everyone if fold_of[group.key] == number for patient in group.patients},
+            validation_fraction=validation_fraction,
+            seeds=(seed, repeat, number),
+        )
+        for number in range(folds)
     ]
 
 
-def site_folds(
-    cohort: Cohort, pattern: str, *, validation_fraction: float, seed: int, repeat: int = 0
-) -> dict[str, dict[str, str]]:
+def site_folds(cohort: Cohort, *, validation_fraction: float, seed: int, repeat: int = 0) -> dict[str, dict[str, str]]:
     """Leave-one-site-out: one fold for each site, which tests all of that site's patients.
 
     Args:
-      cohort: patients with unique ids, and the classes.
-      pattern: regular expression whose first group finds the site in an id, such as `TCGA_([A-Z]+)_`.
+      cohort: patients with unique ids and sites, and the classes; see `sites.with_sites`.
       validation_fraction, seed, repeat: as for `fold_patients`.
 
     Returns:
       Site to its fold's assignment, sorted by site.
 
     Raises:
-      InputError: the pattern is none, or an id has no site, or there is one site only, or a fold cannot be trained.
+      InputError: a patient has no site, or a group several, or there is one site only, or a fold cannot be trained.
     """
-    sites = {patient.id: site_of(patient.id, pattern) for patient in cohort.patients}
-    nowhere = sorted(name for name, site in sites.items() if not site)
-    if nowhere:
-        raise InputError(
-            f"--site_pattern={pattern} finds no site in the id {nowhere[0]} of --cohort; correct the pattern"
-        )
-    if len(set(sites.values())) < 2:
-        raise InputError(f"--site_pattern={pattern} finds one site only in --cohort; take --cv_grouping=patient")
     return {
-        site: _hold_out(
-            cohort,
-            {patient for patient, its_site in sites.items() if its_site == site},
-            validation_fraction=validation_fraction,
-            seeds=(seed, repeat, number),
-        )
-        for number, site in enumerate(sorted(set(sites.values())))
+        site: _hold_out(cohort, set(test), validation_fraction=validation_fraction, seeds=(seed, repeat, number))
+        for number, (site, test) in enumerate(by_site(cohort.patients).items())
     }
-
-
-def site_of(name: str, pattern: str) -> str:
-    """The site that `pattern`'s first group finds in a patient's id; "" where it finds none, or is empty."""
-    try:
-        match = re.search(pattern, name) if pattern else None
-        return match.group(1) if match else ""
-    except (re.error, IndexError) as error:
-        raise InputError(
-            f"--site_pattern={pattern} is no regular expression with a group ({error}); write it like TCGA_([A-Z]+)_"
-        ) from error
 
 
 def _hold_out(
@@ -157,22 +143,33 @@ def _hold_out(
 ) -> dict[str, str]:
     """The assignment of a fold that tests `test`: a share of each class's others is for validation."""
     assignment = dict.fromkeys(test, "test")
-    for label, name in enumerate(cohort.classes.names):
-        others = [patient for patient in _members(cohort, name) if patient not in test]
+    for label, (name, groups) in enumerate(groups_of(cohort).items()):
+        others = [group for group in groups if group.key not in test]
         validation = _count(validation_fraction, len(others))
         if len(others) - validation < 1:
             raise InputError(
-                f"{name}: a fold leaves {len(others)} patients, of whom --validation_fraction={validation_fraction:g} "
-                f"takes {validation}, so none is left to train on; add patients, or take more folds"
+                f"{name}: a fold leaves {len(others)} {unit(cohort, len(others))}, of whom "
+                f"--validation_fraction={validation_fraction:g} takes {validation}, so none is left to train on; add "
+                "patients, or take more folds"
             )
-        for index, patient in enumerate(np.random.default_rng([*seeds, label]).permutation(others)):
-            assignment[str(patient)] = "validation" if index < validation else "train"
+        for index, group in enumerate(_permuted(others, [*seeds, label])):
+            assignment |= dict.fromkeys(group.patients, "validation" if index < validation else "train")
     return dict(sorted(assignment.items()))
 
 
-def _members(cohort: Cohort, name: str) -> list[str]:
-    """Ids of the patients of a class, sorted."""
-    return sorted(patient.id for patient in cohort.patients if patient.label == name)
+def _permuted(groups: Sequence[Group], key: Sequence[int]) -> list[Group]:
+    by_key = {group.key: group for group in groups}
+    return [by_key[str(name)] for name in np.random.default_rng(key).permutation(list(by_key))]
+
+
+def _fitting(groups: Sequence[Group], count: int) -> list[Group]:
+    """Groups of `count` patients together, or of fewer: each in turn that still fits."""
+    chosen: list[Group] = []
+    for group in groups:
+        if len(group.patients) <= count:
+            chosen.append(group)
+            count -= len(group.patients)
+    return chosen
 
 
 def check_disjoint(groups: Mapping[str, Iterable[str]]) -> None:
@@ -202,16 +199,22 @@ def _counts_text(counts: Mapping[str, int] | None) -> str:
     return ",".join(f"{name}:{count}" for name, count in (counts or {}).items())
 
 
-def _check_counts(name: str, n: int, *, validation: int, test: int, flags: str) -> None:
-    """InputError where a class of n patients is empty or leaves none to train on; `flags` are those that decide."""
+def _check_test_counts(cohort: Cohort, assignment: Mapping[str, str], counts: Mapping[str, int]) -> None:
+    """InputError where groups, which are not divided, did not add up to --test_counts."""
+    tested = Counter(patient.label for patient in cohort.patients if assignment[patient.id] == "test")
+    if any(tested[name] != count for name, count in counts.items()):
+        raise InputError(
+            f"--test_counts={_counts_text(counts)}: no group of patients is divided, and those that were drawn give "
+            f"{_counts_text({name: tested[name] for name in counts})}; take that, other numbers or --test_fraction"
+        )
+
+
+def _check_class(cohort: Cohort, name: str, test: int) -> None:
+    """InputError where a class is empty, or --test_counts has more or fewer than it can have."""
+    n = sum(patient.label == name for patient in cohort.patients)
     if n == 0:
         raise InputError(f"--cohort has no {name} patient, but a classifier needs patients of each class; add some")
     if test < 0 or test > n:
         raise InputError(
             f"--test_counts has {name}:{test}, but the cohort has {n} {name} patients; give {name} from 0 to {n}"
-        )
-    if n - validation - test < 1:
-        raise InputError(
-            f"{name}: {n} patient{'s' * (n != 1)} in --cohort, but {flags} take {validation} for validation and "
-            f"{test} for test, which leaves none to train on; add patients or lower them"
         )

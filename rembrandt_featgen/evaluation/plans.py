@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rembrandt_featgen.cohort.groups import deal
 from rembrandt_featgen.cohort.splits import check_disjoint
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features.tables import FeatureTable, joined
@@ -206,10 +207,7 @@ def groups_by_class(table: FeatureTable, rows: np.ndarray | None = None) -> list
 
 def _folds(table, folds, *, key) -> np.ndarray:
     """[n] fold of each sample: groups of each class in turn, so that folds differ by one group of a class at most."""
-    fold_of: dict[str, int] = {}
-    for label, groups in enumerate(groups_by_class(table)):
-        for group in np.random.default_rng([*key, label]).permutation(groups):
-            fold_of[group] = len(fold_of) % folds
+    fold_of = deal(groups_by_class(table), folds, key)
     return np.array([fold_of[group] for group in table.groups])
 
 

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from rembrandt_featgen.cohort.classes import infer
+from rembrandt_featgen.cohort.classes import infer, without_decimals
+from rembrandt_featgen.cohort.manifest import GROUP, LABEL, PATIENT, SITE
 from rembrandt_featgen.cohort.splits import SPLITS
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features.informative_columns import informative
@@ -24,7 +25,7 @@ from rembrandt_featgen.features.table_sources import Source, open_source
 from rembrandt_featgen.features.tables import FeatureTable, in_float32, table_of_arrays, twins
 
 SAMPLE, SPLIT = "sample", "split"
-DEFAULTS = {"label": "label", "patient": "patient", "group": "group", "site": "site"}  # names of columns
+DEFAULTS = {"label": LABEL, "patient": PATIENT, "group": GROUP, "site": SITE}  # names of columns, as of manifests
 _MOST_CLASSES = 50
 
 
@@ -233,17 +234,12 @@ def needed_column(source: Source, name: str, column: str) -> np.ndarray:
     texts = source.texts(column)
     if texts is None:
         raise InputError(f"{source.where} has no column {column!r}; add it, or name another with --{name}_column")
-    return without_decimals(texts) if name == "label" else texts
+    return np.array(without_decimals(texts.tolist()), str) if name == "label" else texts
 
 
 def optional_column(source: Source, name: str, column: str) -> np.ndarray | None:
     """The same, but None for one that is not there and was not asked for."""
     return source.texts(column) if column == DEFAULTS[name] else needed_column(source, name, column)
-
-
-def without_decimals(texts: np.ndarray) -> np.ndarray:
-    """Labels such as 1.0 as 1, where all are."""
-    return np.array([text[:-2] for text in texts]) if all(text.endswith(".0") for text in texts) else texts
 
 
 def _covariate(source: Source, name: str) -> np.ndarray:

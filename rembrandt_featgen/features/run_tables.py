@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from rembrandt_featgen.cohort import patient_files
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.cohort.splits import site_of
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.cohort.manifest import GROUP, SITE
+from rembrandt_featgen.cohort.sites import site_of
+from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.features import stored_tables, streams
+from rembrandt_featgen.features.clinical import with_clinical
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
 
 _BATCH = 64  # features that are read at a time
 
 
 def table_of_run(
-    run_dir: str | Path, stage: str, split: str, *, pooled: bool = False, site_pattern: str = ""
+    run_dir: str | Path,
+    stage: str,
+    split: str,
+    *,
+    pooled: bool = False,
+    site_pattern: str = "",
+    covariates: Sequence[str] = (),
 ) -> FeatureTable:
-    """The features of one split, in memory.
+    """The features of one split, in memory, with the groups, sites and clinical columns of their patients.
 
     Args:
       run_dir: of a run, or of a fold of a study.
       stage: "extract_features" for the maps of all slices, "extract_vectors" for a vector of each patient.
       split: train, validation or test.
       pooled: whether maps become vectors, the mean of each channel; they are never all in memory then.
-      site_pattern: as --site_pattern; "" where sites are not known.
+      site_pattern: as --site_pattern; "" for the sites that the run knows.
+      covariates: as --covariates; the run's slices were prepared with these, maybe among others.
 
     Raises:
-      InputError: the stage is not finished, or its files are damaged.
+      InputError: the stage is not finished, or its files are damaged, or a covariate is not known.
     """
     done = rundir.find(run_dir, stage)
     classes = Classes.of_record(done.record["classes"])
@@ -39,10 +50,49 @@ def table_of_run(
         table = stored_tables.load_table(done.folder / f"{split}.parquet", classes)
     else:
         table = _of_maps(done.folder, split, classes=classes, pooled=pooled)
+    if (Path(run_dir) / registry.folder("prepare_slices")).is_dir():
+        folder = rundir.find(run_dir, "prepare_slices").folder
+        table = with_patients(table, folder, covariates=covariates)
     if not site_pattern:
         return table
     sites = np.array([site_of(patient, site_pattern) for patient in table.patients], str)
     return dataclasses.replace(table, sites=sites)
+
+
+def with_patients(table: FeatureTable, slices: Path, *, covariates: Sequence[str] = ()) -> FeatureTable:
+    """The table with what is known of its patients.
+
+    Args:
+      table: of patients of a run.
+      slices: folder of the run's slices.
+      covariates: clinical columns that the slices were prepared with; "site" is the site, as text.
+
+    Raises:
+      InputError: there is no such column, or the file is damaged.
+    """
+    known = patient_files.read_patients(slices)
+    has_sites = any(known.site.values())
+    clinical = [name for name in covariates if name.lower() != SITE]
+    missing = [name for name in clinical if name not in known.covariates]
+    if len(clinical) < len(covariates) and not has_sites:
+        missing.append(SITE)
+    if missing:
+        kept = ", ".join([*known.covariates, *[SITE] * has_sites]) or "none"
+        raise InputError(
+            f"--covariates={','.join(covariates)}: {missing[0]} is not among what {slices} keeps of the patients "
+            f"({kept}); prepare the slices with these --covariates, in another --run_dir, or correct the flag"
+        )
+    table = with_clinical(
+        table,
+        slices / patient_files.FILE,
+        covariates=clinical,
+        group_column=GROUP,
+        site_column=SITE if has_sites else "",
+        flag="--run_dir",
+    )
+    if len(clinical) == len(covariates) or table.sites is None:
+        return table
+    return dataclasses.replace(table, covariates={**table.covariates, SITE: table.sites})
 
 
 def _of_maps(folder: Path, split: str, *, classes: Classes, pooled: bool) -> FeatureTable:

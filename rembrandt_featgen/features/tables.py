@@ -174,20 +174,21 @@ def table_of_arrays(
 
 
 def joined(tables: Sequence[FeatureTable]) -> FeatureTable:
-    """The samples of several tables of the same columns and classes, without their covariates; a patient is in one.
+    """The samples of several tables of the same columns, classes and covariates; a patient is in one.
 
     Raises:
-      ValueError: names or classes differ.
+      ValueError: names, classes or covariates differ.
     """
     first = tables[0]
-    if any((table.names, table.classes) != (first.names, first.classes) for table in tables):
-        raise ValueError("tables of different columns or classes cannot be joined")
+    kinds = [(table.names, table.classes, list(table.covariates), table.sites is None) for table in tables]
+    if any(kind != kinds[0] for kind in kinds):
+        raise ValueError("tables of different columns, classes or covariates cannot be joined")
     columns = ("values", "labels", "patients", "groups", "samples")
     return dataclasses.replace(
         first,
         **{name: np.concatenate([getattr(table, name) for table in tables]) for name in columns},
         sites=None if first.sites is None else np.concatenate([table.sites for table in tables]),
-        covariates={},
+        covariates={name: np.concatenate([table.covariates[name] for table in tables]) for name in first.covariates},
     )
 
 

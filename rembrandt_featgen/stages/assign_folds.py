@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
+from collections.abc import Iterable
 
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import layouts, split_files, splits
+from rembrandt_featgen.cohort import split_files, splits
+from rembrandt_featgen.cohort.groups import unit
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir
-from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.stages import shared_flags
 
 GROUPINGS = ("patient", "site")
@@ -26,26 +28,28 @@ class Config:
     layout: str = shared_flags.layout()
     classes: tuple[str, ...] = shared_flags.classes()
     modalities: tuple[str, ...] = shared_flags.modalities()
+    label_column: str = shared_flags.label_column()
+    group_column: str = shared_flags.group_column()
+    site_column: str = shared_flags.site_column()
+    site_pattern: str = shared_flags.site_pattern()
     validation_fraction: float = shared_flags.validation_fraction()
     seed: int = shared_flags.seed()
     cv_folds: int = shared_flags.cv_folds()
     cv_repeats: int = shared_flags.cv_repeats()
     cv_seeds: int = shared_flags.cv_seeds()
     cv_grouping: str = cli.flag(
-        "patient", "What a fold tests: a share of the patients, or all those of one site.", choices=GROUPINGS
-    )
-    site_pattern: str = cli.flag(
-        "", "Regular expression whose first group finds the site in a patient's id, such as TCGA_([A-Z]+)_."
+        "patient",
+        "What a fold tests: a share of the patients (of their groups, where several are one), or all those of one "
+        "site, by --site_column or --site_pattern.",
+        choices=GROUPINGS,
     )
 
 
 def run(config: Config) -> None:
     """Writes run_dir/folds: <fold>.json for each fold, and in stage.json the folds' names, seeds and sites."""
-    if config.cv_grouping == "site" and not config.site_pattern:
-        raise InputError("--cv_grouping=site needs --site_pattern, such as --site_pattern='TCGA_([A-Z]+)_'")
-    path = shared_flags.cohort_path(config.cohort, config.run_dir)
-    cohort = layouts.find_cohort(path, config.layout, config.modalities, names=config.classes)
-    listed = hashlib.sha256(repr(sorted((p.id, p.label) for p in cohort.patients)).encode()).hexdigest()
+    cohort = shared_flags.find_cohort(config)
+    listed = repr(sorted((p.id, p.label, p.group, p.site) for p in cohort.patients))
+    listed = hashlib.sha256(listed.encode()).hexdigest()
     with rundir.open_stage(
         config, "assign_folds", digests={"patients": listed}, classes=cohort.classes.record
     ) as stage:
@@ -54,30 +58,39 @@ def run(config: Config) -> None:
         records = []
         for repeat in range(config.cv_repeats):
             parts = _divide(config, cohort, repeat)
+            names = _file_names(parts)
             for seed in range(config.cv_seeds):
                 for part, assignment in parts.items():
-                    name = f"repeat{repeat}_seed{seed}_{part}"
+                    name = f"repeat{repeat}_seed{seed}_{names[part]}"
                     split_files.write_split(stage.path / f"{name}.json", assignment, cohort)
                     records.append({"name": name, "repeat": repeat, "seed": config.seed + seed, "fold": part})
-        sites = {patient.id: splits.site_of(patient.id, config.site_pattern) for patient in cohort.patients}
-        stage.complete(folds=records, sites=sites if any(sites.values()) else {})
-        logging.info("folds: %d, of %d patients", len(records), len(cohort.patients))
+        sites = {patient.id: patient.site for patient in cohort.patients}
+        groups = {patient.id: patient.group for patient in cohort.patients if patient.group != patient.id}
+        stage.complete(folds=records, sites=sites if any(sites.values()) else {}, groups=groups)
+        count = len({patient.group for patient in cohort.patients})
+        logging.info("folds: %d, of %d %s", len(records), count, unit(cohort, count))
 
 
 def _divide(config: Config, cohort: Cohort, repeat: int) -> dict[str, dict[str, str]]:
     """Name of each fold of a repeat to its assignment."""
     if config.cv_grouping == "site":
         return splits.site_folds(
-            cohort,
-            config.site_pattern,
-            validation_fraction=config.validation_fraction,
-            seed=config.seed,
-            repeat=repeat,
+            cohort, validation_fraction=config.validation_fraction, seed=config.seed, repeat=repeat
         )
     parts = splits.fold_patients(
         cohort, config.cv_folds, validation_fraction=config.validation_fraction, seed=config.seed, repeat=repeat
     )
     return {f"fold{number}": assignment for number, assignment in enumerate(parts)}
+
+
+def _file_names(parts: Iterable[str]) -> dict[str, str]:
+    """Folds, which may be named by sites as people write them, to what can be part of a file's name, each once."""
+    names: dict[str, str] = {}
+    for part in parts:
+        name = re.sub(r"[^A-Za-z0-9.+-]", "_", part)
+        taken = {other.casefold() for other in names.values()}
+        names[part] = name if name.casefold() not in taken else f"{name}_{len(names)}"
+    return names
 
 
 def main() -> None:

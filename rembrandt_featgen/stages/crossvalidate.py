@@ -50,8 +50,7 @@ _OWN = [
 ]
 _GIVEN_BY_FOLD = {"split_file", "test_fraction", "test_counts"}
 # Flags of evaluate_features that are of files.
-_OF_FILES = {f"{name}_column" for name in ("label", "patient", "group", "site")}
-_OF_FILES |= {"features", "covariates", "synthetic", "plan"}
+_OF_FILES = {"patient_column", "features", "synthetic", "plan"}
 _MODULES = [*_FOLD.values(), *_FOLD_OF_VECTORS.values()]
 Config = dataclasses.make_dataclass(
     "Config",

@@ -43,17 +43,11 @@ class Config:
         "stage extract_vectors made in this run, whose own split then is the plan.",
     )
     classes: tuple[str, ...] = shared_flags.classes()
-    label_column: str = cli.flag(importing.DEFAULTS["label"], "Column of the class in --features.")
+    label_column: str = shared_flags.label_column()
     patient_column: str = cli.flag(importing.DEFAULTS["patient"], "Column of the patient in --features.")
-    group_column: str = cli.flag(
-        importing.DEFAULTS["group"],
-        "Column in --features of what no split may divide, such as a family; else the patient.",
-    )
-    site_column: str = cli.flag(importing.DEFAULTS["site"], "Column of the site in --features.")
-    covariates: tuple[str, ...] = cli.flag(
-        (),
-        "Clinical columns of --features, such as age,sex: not features, but a baseline, alone and beside them.",
-    )
+    group_column: str = shared_flags.group_column()
+    site_column: str = shared_flags.site_column()
+    covariates: tuple[str, ...] = shared_flags.covariates()
     synthetic: str = cli.flag(
         "",
         "Samples that somebody else's generator made of the training patients alone, with the columns of --features: "
@@ -181,10 +175,11 @@ def _of_run(config) -> tuple[FeatureTable, list[plans.Task], list[rundir.Found]]
             f"--features is empty, and there are no vectors in --run_dir={config.run_dir}: give a .csv, .parquet or "
             ".npz file of features, or run extract_vectors on a finished run first"
         )
-    if config.covariates:
-        raise InputError(f"--covariates={','.join(config.covariates)} are columns of --features, which is empty")
     found = rundir.find(config.run_dir, "extract_vectors")
-    parts = {split: run_tables.table_of_run(config.run_dir, "extract_vectors", split) for split in splits.SPLITS}
+    parts = {
+        split: run_tables.table_of_run(config.run_dir, "extract_vectors", split, covariates=config.covariates)
+        for split in splits.SPLITS
+    }
     table, tasks = plans.given(parts, range(config.seed, config.seed + config.cv_seeds))
     return table, tasks, [found]
 

@@ -1,6 +1,6 @@
 """Writes the features of a finished run as one Parquet file, which other programs and `--features=FILE` read.
 
-A row is a sample: patient, label, group, site (where --site_pattern says), split and sample, then numbers.
+A row is a sample: patient, label, group, site (where it is known), split and sample, then numbers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.core import cli, folders
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import run_tables, stored_tables, tables
+from rembrandt_featgen.stages import shared_flags
 
 _MOST = 50_000  # columns; Parquet keeps some hundred bytes on each
 
@@ -34,9 +35,7 @@ class Config:
         "extract_vectors.",
         choices=CHOICES,
     )
-    site_pattern: str = cli.flag(
-        "", "Regular expression whose first group finds the site in a patient's id, such as TCGA_([A-Z]+)_."
-    )
+    site_pattern: str = shared_flags.site_pattern()
     overwrite: bool = cli.flag(False, "Whether --to may replace a file.")
 
 

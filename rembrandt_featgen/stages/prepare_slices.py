@@ -1,7 +1,7 @@
 """Reads a cohort of NIfTI files, splits it by patient, and writes normalised slices as shards.
 
 --cohort is a folder in BraTS 2017-2019 layout (HGG/ and LGG/), one in BraTS 2020 layout (name_mapping.csv), or a CSV
-manifest with the columns patient, label, mask and one for each modality (flair, ...).
+manifest with the columns patient, label, mask and one for each modality (flair, ...), maybe group, site and others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import duplicates, layouts, spacing, split_files, splits
+from rembrandt_featgen.cohort import duplicates, patient_files, spacing, split_files, splits
 from rembrandt_featgen.cohort.classes import parse_counts
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir
@@ -36,6 +36,11 @@ class Config:
     layout: str = shared_flags.layout()
     classes: tuple[str, ...] = shared_flags.classes()
     modalities: tuple[str, ...] = shared_flags.modalities()
+    label_column: str = shared_flags.label_column()
+    group_column: str = shared_flags.group_column()
+    site_column: str = shared_flags.site_column()
+    site_pattern: str = shared_flags.site_pattern()
+    covariates: tuple[str, ...] = shared_flags.covariates()
     image_size: int = cli.flag(
         240,
         "Pixels along each side of a slice, a multiple of 16; with --fit=resize fewer where most volumes are smaller.",
@@ -85,8 +90,7 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/slices: shards and true masks of each split, split.json, and the preparation in stage.json."""
     _check(config)
-    path = shared_flags.cohort_path(config.cohort, config.run_dir)
-    cohort = layouts.find_cohort(path, config.layout, config.modalities, names=config.classes)
+    cohort = shared_flags.find_cohort(config)
     assignment = _assignment(config, cohort)
     split = hashlib.sha256(repr(sorted(assignment.items())).encode()).hexdigest()
     digests = {"cohort": _digest(cohort), "split": split}
@@ -125,6 +129,7 @@ def run(config: Config) -> None:
             {patient: one.fingerprint for part in written.values() for patient, one in part.items()}, assignment
         )
         split_files.write_split(stage.path / "split.json", assignment, cohort)
+        patient_files.write_patients(stage.path, cohort.patients, config.covariates)
         trained = list(written["train"].values())
         judgement = spacing.judge(
             [one.spacing for one in trained], [one.shape[1:] + one.shape[:1] for one in trained], config.spacing
@@ -234,6 +239,7 @@ def _digest(cohort: Cohort) -> str:
     digest = hashlib.sha256()
     for patient in cohort.patients:
         digest.update(f"{patient.id} {patient.label}".encode())
+        digest.update(repr((patient.group, patient.site, sorted(patient.covariates.items()))).encode())
         for path in [*patient.images.values(), patient.mask]:
             digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
     return digest.hexdigest()

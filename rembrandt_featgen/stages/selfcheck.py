@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import layouts, manifest, split_files, volumes
-from rembrandt_featgen.cohort.patients import Cohort
+from rembrandt_featgen.cohort import manifest, split_files, volumes
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, folders, json_files, registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import self_checks
@@ -26,6 +26,7 @@ from rembrandt_featgen.stages import (
     write_study_report,
 )
 
+_USUAL_COLUMNS = {f"{name}_column": name for name in (manifest.LABEL, manifest.GROUP, manifest.SITE)}
 CHECKS = ("random_labels", "planted_leak", "planted_signal")
 _OWN = [
     ("checks", tuple[str, ...], cli.flag(CHECKS, f"Which, of {', '.join(CHECKS)}.")),
@@ -74,12 +75,12 @@ def random_labels(config, home: Path) -> Finding:
 def _random_study(config, folder: Path) -> None:
     """A study of the cohort whose labels were shuffled among its patients."""
     make_phantom.run(stages.share(make_phantom, config))
-    patients, classes = _cohort(config)
+    patients, classes = shared_flags.find_cohort(config)
     labels = np.random.default_rng(config.seed).permutation([patient.label for patient in patients])
     folder.mkdir(parents=True, exist_ok=True)
     changed = [dataclasses.replace(patient, label=str(label)) for patient, label in zip(patients, labels)]
     path = manifest.write_manifest(folder / "cohort.csv", changed)
-    changes = {"run_dir": str(folder), "cohort": str(path), "layout": "manifest", "classes": classes.names}
+    changes = {"run_dir": str(folder), **_of_manifest(path, classes)}
     crossvalidate.run(dataclasses.replace(_study(config), **changes))
 
 
@@ -100,15 +101,16 @@ def planted_leak(config, home: Path) -> Finding:
 
 def _two_names(config, folder: Path) -> str:
     """Adds a patient's volume again, brighter and under another name; returns how prepare_slices caught it."""
-    patients, classes = _cohort(config)
+    patients, classes = shared_flags.find_cohort(config)
     victim, images = patients[0], {}
     for modality, path in patients[0].images.items():
         volume = volumes.read_volume(path)
         images[modality] = folder / f"alias_{modality}.nii.gz"
         volumes.write_new(images[modality], (1.5 * volume.voxels + 10).astype(np.float32), volume.affine)
-    alias = dataclasses.replace(victim, id=f"{victim.id}_ALIAS", images=images)
+    name = f"{victim.id}_ALIAS"
+    alias = dataclasses.replace(victim, id=name, group=name, images=images)
     path = manifest.write_manifest(folder / "cohort.csv", [*patients, alias])
-    changes = {"run_dir": str(folder / "run"), "cohort": str(path), "layout": "manifest", "classes": classes.names}
+    changes = {"run_dir": str(folder / "run"), **_of_manifest(path, classes)}
     settings = stages.share(prepare_slices, config, **changes, test_fraction=0.2)
     try:
         prepare_slices.run(settings)
@@ -152,6 +154,9 @@ def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
                 phantom_counts=(f"LGG:{n - positives}", f"HGG:{positives}"),
                 arms=("none",),
                 cv_grouping="patient",
+                covariates=(),
+                site_pattern="",
+                **_USUAL_COLUMNS,
             )
         )
         row = next(row for row in _report(folder)["arms"] if row["unit"] == "patient")
@@ -171,9 +176,9 @@ def _report(folder: Path) -> dict:
     return json_files.read_json(folder / registry.folder("write_study_report") / "report.json")
 
 
-def _cohort(config) -> Cohort:
-    path = shared_flags.cohort_path(config.cohort, config.run_dir)
-    return layouts.find_cohort(path, config.layout, config.modalities, names=config.classes)
+def _of_manifest(path: Path, classes: Classes) -> dict:
+    """Flags of a cohort that `manifest.write_manifest` wrote."""
+    return {"cohort": str(path), "layout": "manifest", "classes": classes.names, **_USUAL_COLUMNS}
 
 
 def _study(config):

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rembrandt_featgen.cohort import layouts
+from rembrandt_featgen.cohort import layouts, sites
+from rembrandt_featgen.cohort.manifest import GROUP, LABEL, SITE, ManifestColumns
+from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.pipelines import AUGMENTATIONS
@@ -52,6 +54,71 @@ def classes():
         "Names of the classes as the cohort has them, the positive one last; the pairs LGG,HGG, benign,malignant, "
         "control,case and 0,1 need not be named.",
     )
+
+
+def label_column():
+    """--label_column."""
+    return cli.flag(
+        LABEL, "Column of the class, in a manifest or in --features; of a manifest, 'label' stands for 'grade', too."
+    )
+
+
+def group_column():
+    """--group_column."""
+    return cli.flag(
+        GROUP,
+        "Column, in a manifest or in --features, of what no split may divide, such as a family; else the patient.",
+    )
+
+
+def site_column():
+    """--site_column."""
+    return cli.flag(SITE, "Column of the site, in a manifest or in --features.")
+
+
+def site_pattern():
+    """--site_pattern."""
+    return cli.flag(
+        "",
+        "Regular expression whose first group finds the site in a patient's id, such as TCGA_([A-Z]+)_, of patients "
+        "whose site no column says.",
+    )
+
+
+def covariates():
+    """--covariates."""
+    return cli.flag(
+        (),
+        "Clinical columns of the manifest or of --features, such as age,site: no features, but a baseline, alone and "
+        "beside them.",
+    )
+
+
+def find_cohort(config) -> Cohort:
+    """The patients of --cohort, with groups, sites and the clinical columns of --covariates where `config` has these.
+
+    Args:
+      config: of a stage that reads the cohort.
+
+    Raises:
+      InputError: as by `layouts.find_cohort`; or no site is known and --covariates names it.
+    """
+    asked = getattr(config, "covariates", ())
+    columns = ManifestColumns(
+        label=config.label_column,
+        group=config.group_column,
+        site=config.site_column,
+        covariates=tuple(name for name in asked if name.lower() != SITE),
+    )
+    path = cohort_path(config.cohort, config.run_dir)
+    found = layouts.find_cohort(path, config.layout, config.modalities, names=config.classes, columns=columns)
+    found = sites.with_sites(found, config.site_pattern)
+    if len(columns.covariates) < len(asked) and not any(patient.site for patient in found.patients):
+        raise InputError(
+            f"--covariates={','.join(asked)}: no site is known of the patients of --cohort={config.cohort}; name its "
+            "column with --site_column, or give --site_pattern"
+        )
+    return found
 
 
 def cohort_path(cohort: str, run_dir: str) -> Path:

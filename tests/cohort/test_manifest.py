@@ -111,3 +111,56 @@ def test_manifestsrefused(tmp_path, text, words):
 def test_manifest_in_another_encodingrefused(tmp_path):
     path = _manifest(tmp_path, HEADER + "zoë,LGG,m.nii.gz,a.nii.gz\n", "latin-1")
     refused(lambda: layouts.find_cohort(path), path, "--cohort", "not readable", "UTF-8")
+
+
+COLUMNS = "Patient,label,coc2,Family,Hospital,age,Site,mask,flair\n"
+ROWS = "P1,x,1.0,f1,Leeds,61,A,m.nii.gz,a.nii.gz\nP2,x,0.0,f1,,,B,n.nii.gz,b.nii.gz\n"
+
+
+def chosen(**changes):
+    names = {"label": "coc2", "group": "family", "site": "hospital", "covariates": ("Age",)}
+    return manifest.ManifestColumns(**{**names, **changes})
+
+
+def test_columns_of_other_names(tmp_path):
+    """A label that a program wrote as 1.0, as the column has blanks elsewhere, is 1."""
+    path = _manifest(tmp_path, COLUMNS + ROWS)
+    one, two = layouts.find_cohort(path, columns=chosen()).patients
+    assert (one.label, one.group, one.site, one.covariates) == ("1", "f1", "Leeds", {"Age": "61"})
+    assert (two.label, two.group, two.site, two.covariates) == ("0", "f1", "", {"Age": ""})
+    one, two = layouts.find_cohort(path, columns=manifest.ManifestColumns(label="COC2")).patients
+    assert (one.group, one.site, two.group, two.site) == ("P1", "A", "P2", "B")  # without a column group
+
+
+def test_groups_sites_and_covariates_are_written_again(tmp_path):
+    path = _manifest(tmp_path, COLUMNS + ROWS)
+    cohort = layouts.find_cohort(path, columns=chosen())
+    manifest.write_manifest(path, cohort.patients)
+    again = layouts.find_cohort(path, columns=manifest.ManifestColumns(covariates=("Age",)))
+    assert again == cohort
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "words"),
+    [
+        (ROWS, {"label": "grade4"}, ["no column 'grade4'", "--label_column", "correct the flag"]),
+        (ROWS, {"group": "clan"}, ["no column 'clan'", "--group_column"]),
+        (ROWS, {"site": "city"}, ["no column 'city'", "--site_column"]),
+        (ROWS, {"covariates": ("age", "weight")}, ["no column 'weight'", "--covariates"]),
+        (ROWS, {"covariates": ("coc2",)}, ["--covariates=coc2", "the class itself", "leave it out"]),
+        (ROWS, {"covariates": ("flair",)}, ["--covariates=flair", "no clinical column"]),
+        (ROWS, {"covariates": ("age", "Age")}, ["--covariates=age,Age", "once"]),
+        (ROWS, {"covariates": ("site",)}, ["--covariates=site", "--site_column=hospital", "rename"]),
+        (ROWS.replace("1.0", ""), {}, ["line 2: patient P1: no coc2", "name of a class", "leave this patient out"]),
+        (ROWS.replace("0.0,f1", "0.0,"), {}, ["line 3: patient P2 has no family", "fill it in"]),
+    ],
+)
+def test_columns_that_do_not_fit(tmp_path, rows, columns, words):
+    path = _manifest(tmp_path, COLUMNS + rows)
+    refused(lambda: layouts.find_cohort(path, columns=chosen(**columns)), *words)
+
+
+def test_a_folder_has_no_columns(tmp_path):
+    for grade in ("HGG", "LGG"):
+        (tmp_path / grade).mkdir()
+    refused(lambda: layouts.find_cohort(tmp_path, columns=chosen()), "--layout=brats2017", "no columns", "manifest")

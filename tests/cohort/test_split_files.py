@@ -39,3 +39,14 @@ def test_a_patient_in_two_splits_of_a_file(tmp_path):
     (tmp_path / "split.json").write_text(json.dumps(groups))
     with pytest.raises(RuntimeError, match="patient a"):
         split_files.read_split(tmp_path / "split.json")
+
+
+def test_a_file_that_divides_a_group(tmp_path):
+    patients = [Patient(name, "HGG", {}, mask=Path(), group=group) for name, group in zip("abcd", "1123")]
+    cohort = Cohort(patients, Classes.of(("LGG", "HGG")))
+    path = tmp_path / "split.json"
+    split_files.write_split(path, dict(zip("abcd", ["test", "test", "train", "validation"])), cohort)
+    assert split_files.read_split_of(path, cohort)["b"] == "test"
+    split_files.write_split(path, dict(zip("abcd", ["test", "train", "train", "validation"])), cohort)
+    with pytest.raises(InputError, match="split.json divides the group 1: patient a is in test, b in train; put all"):
+        split_files.read_split_of(path, cohort)

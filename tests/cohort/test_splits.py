@@ -1,3 +1,4 @@
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -5,7 +6,9 @@ import pytest
 
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.cohort.groups import groups_of
 from rembrandt_featgen.cohort.patients import Cohort, Patient
+from rembrandt_featgen.cohort.sites import with_sites
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -131,8 +134,8 @@ def test_more_folds_than_patients_of_a_class():
 def test_sites_are_left_out_one_by_one():
     sites = ["CS", "DU", "DU", "HT", "CS", "DU", "HT", "HT"]
     patients = [_patient(f"TCGA_{site}_{i}", "HGG" if i % 2 else "LGG") for i, site in enumerate(sites)]
-    cohort = Cohort(patients, Classes.of(("LGG", "HGG")))
-    folds = splits.site_folds(cohort, "TCGA_([A-Z]+)_", validation_fraction=0.2, seed=0)
+    cohort = with_sites(Cohort(patients, Classes.of(("LGG", "HGG"))), "TCGA_([A-Z]+)_")
+    folds = splits.site_folds(cohort, validation_fraction=0.2, seed=0)
     assert list(folds) == ["CS", "DU", "HT"]
     for site, assignment in folds.items():
         assert {name for name, split in assignment.items() if split == "test"} == {
@@ -141,10 +144,88 @@ def test_sites_are_left_out_one_by_one():
         assert len(assignment) == len(patients)
 
 
-@pytest.mark.parametrize(
-    ("pattern", "words"), [("TCGA_([0-9]+)_", "no site in the id TCGA_CS_0"), ("(TCGA", "group"), ("TCGA", "group")]
-)
-def test_bad_site_pattern(pattern, words):
-    cohort = Cohort([_patient(f"TCGA_CS_{i}", "HGG") for i in range(3)], Classes.of(("LGG", "HGG")))
-    with pytest.raises(InputError, match=words):
-        splits.site_folds(cohort, pattern, validation_fraction=0.2, seed=0)
+# Families and their class.
+FAMILIES = {"a": "HGG", "b": "HGG", "c": "HGG", "d": "HGG", "e": "LGG", "f": "LGG", "g": "LGG", "h": "LGG"}
+
+
+def _families(families=FAMILIES, size=3):
+    """Patients of families, whose ids are mixed."""
+    patients = [
+        dataclasses.replace(_patient(f"P{number}{family}", label), group=f"family {family}")
+        for family, label in families.items()
+        for number in range(size)
+    ]
+    return Cohort(patients, Classes.of(("LGG", "HGG")))
+
+
+def _splits_of_groups(cohort, assignment):
+    found = {}
+    for patient in cohort.patients:
+        found.setdefault(patient.group, set()).add(assignment[patient.id])
+    return found
+
+
+def test_a_group_is_in_one_split():
+    cohort = _families()
+    for seed in range(5):
+        assignments = [splits.split_patients(cohort, validation_fraction=0.2, test_fraction=0.3, seed=seed)]
+        assignments += splits.fold_patients(cohort, 4, validation_fraction=0.3, seed=seed)
+        for assignment in assignments:
+            assert sorted(assignment) == sorted(patient.id for patient in cohort.patients)
+            assert all(len(found) == 1 for found in _splits_of_groups(cohort, assignment).values())
+            counts = _counts(cohort, assignment)
+            assert counts == {"HGG": (6, 3, 3), "LGG": (6, 3, 3)}
+
+
+def test_names_of_groups_play_no_part():
+    """What is drawn depends on ids; patients who are groups of one are split as patients without groups."""
+    cohort = _cohort(18, 22)
+    named = [dataclasses.replace(patient, group=f"g{hash(patient.id)}") for patient in cohort.patients]
+    alone = cohort._replace(patients=named)
+    assert splits.split_patients(alone, seed=2) == splits.split_patients(cohort, seed=2)
+    folds = [splits.fold_patients(one, 5, validation_fraction=0.2, seed=2) for one in (alone, cohort)]
+    assert folds[0] == folds[1]
+
+
+def test_what_was_drawn_stays():
+    """Of version 0.1: patient to split and fold, for seed 3."""
+    cohort = _cohort(4, 4)
+    split = splits.split_patients(cohort, validation_fraction=0.25, test_fraction=0.25, seed=3)
+    assert "".join(split[patient.id][1] for patient in cohort.patients) == "earrrrae"  # train, validation or test
+    folds = splits.fold_patients(cohort, 4, validation_fraction=0.25, seed=3, repeat=1)
+    assert ["".join(fold[patient.id][1] for patient in cohort.patients) for fold in folds] == [
+        "earrearr",
+        "raeraerr",
+        "reraarer",
+        "arrerare",
+    ]
+
+
+def test_a_group_of_both_classes_counts_for_the_class_of_most():
+    cohort = _families()
+    odd = [dataclasses.replace(p, label="LGG") if p.id in ("P0a", "P1b", "P2b") else p for p in cohort.patients]
+    groups = groups_of(cohort._replace(patients=odd))
+    assert [group.key for group in groups["HGG"]] == ["P0a", "P0c", "P0d"]
+    assert [group.key for group in groups["LGG"]] == ["P0b", "P0e", "P0f", "P0g", "P0h"]
+    even = Cohort([_patient("1", "HGG"), _patient("2", "LGG"), _patient("3", "LGG")], cohort.classes)
+    pair = [dataclasses.replace(patient, group="x") for patient in even.patients[:2]]
+    assert groups_of(even._replace(patients=[*pair, even.patients[2]]))["HGG"] == [("1", "HGG", ("1", "2"))]
+
+
+def test_numbers_of_test_patients_are_of_patients():
+    cohort = _families()
+    assignment = splits.split_patients(cohort, test_counts={"HGG": 3, "LGG": 6}, validation_fraction=0.25)
+    assert {name: count[2] for name, count in _counts(cohort, assignment).items()} == {"HGG": 3, "LGG": 6}
+    with pytest.raises(InputError, match="no group of patients is divided, .* give HGG:3,LGG:0; take that") as caught:
+        splits.split_patients(cohort, test_counts={"HGG": 4, "LGG": 2})
+    assert "--test_counts=HGG:4,LGG:2" in str(caught.value)
+
+
+def test_too_few_groups():
+    with pytest.raises(InputError, match="--cv_folds=5, but --cohort has 4 LGG groups of patients"):
+        splits.fold_patients(_families(), 5, validation_fraction=0.2, seed=0)
+    few = _families({"a": "HGG", "b": "HGG", "e": "LGG", "f": "LGG"}, size=9)
+    with pytest.raises(InputError, match="LGG: 2 groups of patients in --cohort, but .* none to train on"):
+        splits.split_patients(few)
+    with pytest.raises(InputError, match="LGG: a fold leaves 1 group of patients, .* none is left to train on"):
+        splits.fold_patients(few, 2, validation_fraction=0.2, seed=0)

@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from rembrandt_featgen.cohort import patient_files
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.cohort.patients import Patient
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store_writer import Writer
@@ -66,3 +70,40 @@ def test_what_is_not_there_is_one_line(run_dir, tmp_path):
         InputError, match="there is no finished vectors/ in it; run it first with python -m .*extract_vectors"
     ):
         table_of_run(tmp_path / "other", "extract_vectors", "test")
+
+
+def with_slices(run_dir, **changes):
+    """A run whose slices know its patients."""
+    (run_dir / "slices").mkdir(exist_ok=True)
+    json_files.write_json(run_dir / "slices" / "stage.json", {"classes": CLASSES.record, "inputs": {}, "figures": {}})
+    known = zip(["A_1", "B_2", "B_3"], ["f", "f", "g"], ["01", "02", ""], ["61", "", "40"])
+    patients = [
+        Patient(name, "gone", {}, mask=Path(), **{"group": group, "site": site, "covariates": {"age": age}, **changes})
+        for name, group, site, age in known
+    ]
+    patient_files.write_patients(run_dir / "slices", patients, ("age",))
+    return run_dir
+
+
+@pytest.mark.parametrize("stage", ["extract_vectors", "extract_features"])
+def test_what_is_known_of_patients(run_dir, stage):
+    """A site is text, whatever it looks like; a pattern overrules what the run knows."""
+    table = table_of_run(with_slices(run_dir), stage, "train", covariates=("age", "site"))
+    rows = {"A_1": ("f", "01", "61.0"), "B_2": ("f", "02", "nan"), "B_3": ("g", "", "40.0")}
+    columns = (table.groups, table.sites, table.covariates["age"].astype(str))
+    for patient, *found in zip(table.patients, *columns):
+        assert tuple(found) == rows[patient]
+    assert table.covariates["site"].tolist() == table.sites.tolist()
+    plain = table_of_run(run_dir, stage, "train", site_pattern="([A-Z])_")
+    assert (set(plain.sites), plain.covariates) == ({"A", "B"}, {})
+
+
+def test_what_is_not_known_of_patients(run_dir):
+    with pytest.raises(
+        InputError, match=r"--covariates=age,weight: weight is not among .*slices keeps .*\(age, site\)"
+    ):
+        table_of_run(with_slices(run_dir), "extract_vectors", "train", covariates=("age", "weight"))
+    with_slices(run_dir, site="")
+    assert table_of_run(run_dir, "extract_vectors", "train").sites is None
+    with pytest.raises(InputError, match=r"site is not among .*\(age\)"):
+        table_of_run(run_dir, "extract_vectors", "train", covariates=("site",))

@@ -54,8 +54,10 @@ def test_parts_are_joined_again():
     expected = table().take(np.array([0, 2, 1, 3]))
     for name in ("values", "labels", "patients", "groups", "sites", "samples"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(expected, name))
-    with pytest.raises(ValueError, match="different columns or classes"):
-        joined([table(), table(names=["a", "b"])])
+    np.testing.assert_array_equal(whole.covariates["age"], expected.covariates["age"])
+    for other in (table(names=["a", "b"]), table(covariates={})):
+        with pytest.raises(ValueError, match="different columns, classes or covariates"):
+            joined([table(), other])
 
 
 def test_missing_values_are_counted():

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from rembrandt_featgen.cohort import phantom
+from rembrandt_featgen.cohort import phantom, split_files
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store import Store
@@ -130,3 +130,58 @@ def test_counts_that_do_not_fit(settings, words, tmp_path):
     with pytest.raises(InputError, match=words):
         make_phantom.run(make_phantom.Config(run_dir=str(tmp_path), **settings))
     assert not (tmp_path / "phantom").exists()
+
+
+def _with_columns(cohort, path, columns):
+    """A copy of the cohort's manifest with further columns, each from the number of a patient to its cell."""
+    with (cohort / "manifest.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    lines = [",".join([*header, *columns])]
+    for number, (patient, label, *files) in enumerate(rows):
+        more = [str(make(number)) for make in columns.values()]
+        lines.append(",".join([patient, label, *(str(cohort / entry) for entry in files), *more]))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_groups_sites_and_covariates_of_a_manifest(cohort, tmp_path):
+    columns = {"group": lambda n: f"g{n // 2 if n < 4 else n}", "site": lambda n: "AB"[n % 2], "age": lambda n: 40 + n}
+    path = _with_columns(cohort, tmp_path / "cohort.csv", {**columns, "kind": lambda n: "case" if n > 4 else "control"})
+    settings = {"label_column": "kind", "covariates": ("age", "site"), "test_fraction": 0.3}
+    record = _prepared(tmp_path / "run", path, **settings)
+    assert record["classes"]["names"] == ["control", "case"]
+    known = (tmp_path / "run" / "slices" / "patients.csv").read_text().splitlines()
+    assert known[0] == "patient,group,site,age"
+    assert [line.split(",")[1:] for line in known[1:4]] == [["g0", "A", "40"], ["g0", "B", "41"], ["g1", "A", "42"]]
+    split = split_files.read_split(tmp_path / "run" / "slices" / "split.json")
+    names = [line.split(",")[0] for line in known[1:]]
+    assert (split[names[0]], split[names[2]]) == (split[names[1]], split[names[3]])
+    divided = json.loads((tmp_path / "run" / "slices" / "split.json").read_text())
+    moved = next(part for part in ("train", "validation", "test") if names[0] in divided[part]["control"])
+    divided[moved]["control"].remove(names[0])
+    divided["test" if moved != "test" else "train"]["control"].append(names[0])
+    (tmp_path / "split.json").write_text(json.dumps(divided))
+    with pytest.raises(InputError, match="split.json divides the group g0"):
+        _prepared(tmp_path / "other", path, **settings, split_file=str(tmp_path / "split.json"))
+    with pytest.raises(InputError, match="--covariates=site: no site is known"):
+        _prepared(tmp_path / "other", cohort, covariates=("site",))
+
+
+def test_folds_leave_sites_out_by_their_column(cohort, tmp_path):
+    """Sites may be named as people write them; a group that lies at two sites is refused."""
+    columns = {"site": lambda n: ("St. Mary's / Leeds", "st. mary's + Leeds")[n % 2]}
+    path = _with_columns(cohort, tmp_path / "cohort.csv", columns)
+    settings = {"cv_grouping": "site", "cv_seeds": 1, "validation_fraction": 0.3}
+    assign_folds.run(assign_folds.Config(str(tmp_path), str(path), **settings))
+    figures = json.loads((tmp_path / "folds" / "stage.json").read_text())["figures"]
+    assert [fold["fold"] for fold in figures["folds"]] == ["St. Mary's / Leeds", "st. mary's + Leeds"]
+    assert [fold["name"] for fold in figures["folds"]] == [
+        "repeat0_seed0_St._Mary_s___Leeds",
+        "repeat0_seed0_st._mary_s_+_Leeds",
+    ]
+    for fold in figures["folds"]:
+        split = split_files.read_split(tmp_path / "folds" / f"{fold['name']}.json")
+        assert {figures["sites"][name] for name in split if split[name] == "test"} == {fold["fold"]}
+    _with_columns(cohort, path, {**columns, "group": lambda n: n // 2})
+    with pytest.raises(InputError, match="group 0 has patients of"):
+        assign_folds.run(assign_folds.Config(str(tmp_path / "other"), str(path), **settings))
