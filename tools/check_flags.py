@@ -3,7 +3,8 @@
 tools/check_flags.py [package folder]
 
 A field is read as `config.<field>`, where `config` is a parameter annotated `Config`, a name that it is assigned to, or
-the parameter of a function of the module that it is handed to. `rundir.open_stage(config, ...)` reads `run_dir`, too.
+the parameter of a function of the module that it is handed to. `rundir.open_stage(config, ...)` reads `run_dir`, too,
+and `shared_flags.find_cohort(config)` what that function reads of its parameter `config`; so do others of that module.
 A Config that is built from those of other stages (dataclasses.make_dataclass) has no fields to check.
 """
 
@@ -11,7 +12,9 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 PACKAGE = "rembrandt_featgen"
 
@@ -27,8 +30,22 @@ def fields(tree: ast.Module) -> dict[str, int]:
     }
 
 
-def reads(tree: ast.Module) -> set[str]:
-    """Names of all attributes that the module reads of its config."""
+def shared_reads(path: Path) -> dict[str, set[str]]:
+    """Of each function of a module, as `shared_flags.find_cohort`, the attributes that it reads of its `config`."""
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    return {
+        f"{path.stem}.{function.name}": {
+            node.attr
+            for node in ast.walk(function)
+            if isinstance(node, ast.Attribute) and _is_one_of(node.value, {"config"})
+        }
+        for function in functions
+        if "config" in [arg.arg for arg in _parameters(function)]
+    }
+
+
+def reads(tree: ast.Module, shared: Mapping[str, set[str]] = MappingProxyType({})) -> set[str]:
+    """Names of all attributes that the module reads of its config; `shared` is of `shared_reads`."""
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     names = {
         name: {arg.arg for arg in _parameters(function) if getattr(arg.annotation, "id", None) == "Config"}
@@ -42,8 +59,9 @@ def reads(tree: ast.Module) -> set[str]:
             if isinstance(node, ast.Attribute) and _is_one_of(node.value, names[name]):
                 found.add(node.attr)
             elif isinstance(node, ast.Call) and node.args and _is_one_of(node.args[0], names[name]):
-                opens = isinstance(node.func, ast.Attribute) and node.func.attr == "open_stage"
-                found |= {"run_dir"} if opens else set()
+                called = ast.unparse(node.func)
+                found |= {"run_dir"} if called.endswith(".open_stage") else set()
+                found |= shared.get(called, set())
     return found
 
 
@@ -72,9 +90,11 @@ def _is_one_of(node: ast.AST, names: set[str]) -> bool:
 
 def faults(root: Path):
     """One line for each flag of a stage in `root`/stages that nothing reads."""
+    shared_flags = root / "stages" / "shared_flags.py"
+    shared = shared_reads(shared_flags) if shared_flags.exists() else {}
     for path in sorted((root / "stages").glob("*.py")):
         tree = ast.parse(path.read_text())
-        read = reads(tree)
+        read = reads(tree, shared)
         for name, line in fields(tree).items():
             if name not in read:
                 yield f"{path}:{line}: --{name} does nothing: read it as config.{name}, or delete the flag"
