@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +19,7 @@ from rembrandt_featgen.evaluation import seen_patients
 from rembrandt_featgen.evaluation.final_choice import Choice
 from rembrandt_featgen.evaluation.final_model import THRESHOLD_RULE, Fitted
 from rembrandt_featgen.evaluation.measure_rows import count_by_class
+from rembrandt_featgen.features import patient_vectors
 from rembrandt_featgen.features.model_columns import ModelColumns
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.nn import saved_models
@@ -47,6 +49,18 @@ class FinalModel:
     def thresholds(self) -> np.ndarray:
         """[classes] by which is decided."""
         return np.array(self.record["thresholds"], np.float64)
+
+    def vectors(self, batch: int) -> patient_vectors.Settings:
+        """How vectors of volumes are made for it, `batch` slices at a time; InputError where it takes a table."""
+        kept = self.record.get("vectors")
+        if not kept:
+            raise InputError("--model_dir holds a model of a table of features; give --features instead of volumes")
+        settings: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()}
+        return patient_vectors.Settings(**{**settings, "batch": batch})
+
+    def values_of(self, numbers: Mapping[str, float]) -> np.ndarray:
+        """[1, d] float32 of a patient's numbers by name, such as a vector has."""
+        return np.array([[numbers[name] for name in self.columns.names]], np.float32)
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
         """[n, classes] float64 of vectors [n, d] float32 in the order of the columns, NaN where missing."""
@@ -111,9 +125,14 @@ def write(
     return record
 
 
+def is_there(folder: str | Path) -> bool:
+    """Whether a folder holds a final model."""
+    return (Path(folder) / MODEL).is_file()
+
+
 def read(folder: str | Path) -> FinalModel:
     """Loads a model; InputError where the folder of --model_dir holds none, or a damaged one."""
-    if not (Path(folder) / MODEL).is_file():
+    if not is_there(folder):
         raise InputError(
             f"--model_dir={folder}: there is no {MODEL} in it; give the final/ folder of a study, which "
             "python -m rembrandt_featgen.stages.fit_final_model --run_dir=STUDY makes"

@@ -120,6 +120,20 @@ def runner(unet: tf.keras.Model, settings: Settings) -> Runner:
 def _numbers(run: Runner, truth: Truth, images: np.ndarray, *, settings: Settings) -> tuple[dict[str, float], bool]:
     """The columns, and whether no tumour is predicted."""
     outputs = [run(tf.constant(images[n : n + settings.batch])) for n in range(0, len(images), settings.batch)]
+    return numbers_of(outputs, truth, images, settings=settings)
+
+
+def numbers_of(
+    outputs: Sequence[tuple[tf.Tensor, list[tf.Tensor]]], truth: Truth, images: np.ndarray, *, settings: Settings
+) -> tuple[dict[str, float], bool]:
+    """The columns of a patient, and whether no tumour is predicted.
+
+    Args:
+      outputs: of a `Runner`, for all slices in their order.
+      truth: of the patient; of its mask only the shape is used.
+      images: [n, size, size, inputs], the prepared slices.
+      settings: how vectors are made.
+    """
     probability = tf.concat([one for one, _ in outputs], 0)
     mask = postprocessing.mask_of(probability.numpy()[..., 0], settings.largest_component)
     numbers: dict[str, float] = {}

@@ -18,8 +18,9 @@ from rembrandt_featgen.data.preparation import (
 )
 from rembrandt_featgen.nn import saved_models, weights
 from rembrandt_featgen.segmentation.postprocessing import MIRRORS, THRESHOLD
-from rembrandt_featgen.segmentation.unet import build_unet
+from rembrandt_featgen.segmentation.unet import block_output, build_unet
 
+TAP = "tap_"  # before the name of a block, of outputs of `segment_slices`
 _BATCH = 8  # slices that run at a time
 
 
@@ -50,6 +51,7 @@ def segmenter(
     modalities: Sequence[str],
     mirrors: str = "none",
     settings: Mapping | None = None,
+    taps: Sequence[str] = (),
 ) -> tuple[tf.Module, dict]:
     """U-Net with everything around it: the raw slices of one whole volume in, mask and features out.
 
@@ -70,20 +72,21 @@ def segmenter(
       modalities: names of the channels.
       mirrors: of `postprocessing.mirrored`, for probabilities; features are of slices as they are.
       settings: what `predict` wants to know of the training, as JSON can hold it.
+      taps: blocks whose maps [n, h, w, filters] `segment_slices` gives, too, as tap_<name>.
     """
-    both = tf.keras.Model(unet.input, [unet.output, tap.output])
+    network = tf.keras.Model(unet.input, [unet.output, tap.output, *(block_output(unet, name) for name in taps)])
     names, text = tf.constant(list(modalities)), tf.constant(json.dumps(settings or {}))
     channels, inputs = len(modalities), unet.input_shape[-1]
 
     def run(slices):
-        probability, feature = both(slices, training=False)
+        probability, *features = network(slices, training=False)
         others = [tf.reverse(unet(tf.reverse(slices, axes), training=False), axes) for axes in MIRRORS[mirrors][1:]]
-        return tf.add_n([probability, *others]) / (1 + len(others)), feature
+        return tf.add_n([probability, *others]) / (1 + len(others)), *features
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, channels], tf.float32, name="image")])
     def segment(image):
         slices, geometry = prepare_volume(image, preparation)
-        probability, feature = _in_batches(run, slices)
+        probability, feature = _in_batches(lambda some: run(some)[:2], slices)
         probability = restore_volume(probability, geometry)
         mask = tf.cast(probability > THRESHOLD, tf.uint8)
         return {"mask": mask, "probability": probability, "feature": feature, "modalities": names}
@@ -103,8 +106,8 @@ def segmenter(
 
     @tf.function(input_signature=[tf.TensorSpec([None, size, size, inputs], tf.float32, name="slices")])
     def segment_slices(slices):
-        probability, feature = run(slices)
-        return {"probability": probability, "feature": feature}
+        probability, feature, *maps = run(slices)
+        return {"probability": probability, "feature": feature, **{f"{TAP}{k}": one for k, one in zip(taps, maps)}}
 
     @tf.function(
         input_signature=[
@@ -118,7 +121,7 @@ def segmenter(
         return {"probability": restore_volume(probability, Geometry(full, box, scaled))}
 
     return saved_models.module_and_signatures(
-        both.weights, segment=segment, prepare=prepare, segment_slices=segment_slices, restore=restore
+        network.weights, segment=segment, prepare=prepare, segment_slices=segment_slices, restore=restore
     )
 
 

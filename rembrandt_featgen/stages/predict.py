@@ -4,27 +4,25 @@ each sample and patient of a table of features."""
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
-from tqdm import tqdm
 
 from rembrandt_featgen.cohort import spacing
 from rembrandt_featgen.cohort.volumes import Volume, read_volume, write_like
 from rembrandt_featgen.core import cli, folders, json_files
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import familiarity, patient_volumes, slicing
+from rembrandt_featgen.data import slicing
 from rembrandt_featgen.evaluation import model_folder, new_patients, predictions
-from rembrandt_featgen.features import model_columns
+from rembrandt_featgen.evaluation.model_folder import FinalModel
+from rembrandt_featgen.features import model_columns, volume_vectors
 from rembrandt_featgen.measures import classification, decisions
 from rembrandt_featgen.nn import saved_models
-from rembrandt_featgen.segmentation import postprocessing
-
-_LEAST_KEPT = 0.97  # of what is not background; less is warned of
+from rembrandt_featgen.segmentation import exported_unet
+from rembrandt_featgen.segmentation.exported_unet import ExportedUnet, SegmentedVolume
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,27 +56,19 @@ def run(config: Config) -> dict:
     if not config.mask.endswith((".nii", ".nii.gz")):
         raise InputError(f"--mask={config.mask} must end in .nii or .nii.gz")
     _check_outputs(config)
-    prepare, run_unet, restore = saved_models.signatures_of(
-        config.model_dir, "unet", ("prepare", "segment_slices", "restore")
-    )
-    (classify,) = saved_models.signatures_of(config.model_dir, "classifier", ("classify",))
-    volumes = _volumes(config, prepare.structured_input_signature[1]["image"].shape[-1])
-    segmented = segment(
-        volumes,
-        prepare=prepare,
-        segment_slices=run_unet,
-        restore=restore,
-        classify=classify,
-        batch=config.predict_batch,
-    )
+    final = model_folder.read(config.model_dir) if model_folder.is_there(config.model_dir) else None
+    settings = final.vectors(config.predict_batch) if final else None
+    unet = exported_unet.load(config.model_dir)
+    volumes = _volumes(config, unet.channels)
+    found = _by_vector(final, unet, volumes, settings=settings) if final else _by_slices(config, unet, volumes)
+    segmented, of_patient = found.segmented, found.probability
     warnings = segmented.warnings
     for warning in warnings:
         logging.warning("%s: %s", config.image[0], warning)
     stored = slicing.as_stored(np.moveaxis(segmented.mask, 0, 2)).astype(np.uint8)
     write_like(config.mask, stored, volumes[0])
-    of_patient = _of_patient(segmented.per_slice)
-    label = segmented.classes[int(decisions.decide(of_patient, segmented.thresholds))]
-    voxels, by_class = int(stored.sum()), dict(zip(segmented.classes, of_patient.tolist()))
+    label = found.classes[int(decisions.decide(of_patient, found.thresholds))]
+    voxels, by_class = int(stored.sum()), dict(zip(found.classes, of_patient.tolist()))
     result: dict = {
         "image": list(config.image),
         "mask": config.mask,
@@ -87,10 +77,9 @@ def run(config: Config) -> dict:
         "tumour_voxels": voxels,
         "tumour_ml": None,
         "warnings": warnings,
-        "probability_by_slice": {
-            name: segmented.per_slice[:, label].tolist() for label, name in enumerate(segmented.classes)
-        },
     }
+    if found.per_slice is not None:
+        result["probability_by_slice"] = dict(zip(found.classes, found.per_slice.T.tolist()))
     size = f"{voxels} voxels"
     mm = spacing.of_affine(volumes[0].affine)
     if segmented.spacing_is_real or spacing.judge([mm], [volumes[0].voxels.shape]).real:
@@ -100,77 +89,8 @@ def run(config: Config) -> dict:
         json_files.write_json(Path(config.result), result)
     logging.info("mask: %s (%s of tumour)", config.mask, size)
     shown = ", ".join(f"{name} {probability:.3f}" for name, probability in by_class.items())
-    pooled = "mean log-odds" if len(of_patient) == 2 else "geometric mean"
-    print(f"{label}: probabilities {shown} ({pooled} of {len(segmented.per_slice)} slices)")
+    print(f"{label}: probabilities {shown} ({found.how})")
     return result
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Segmented:
-    """What the models make of a volume.
-
-    Attributes:
-      mask: [slices, height, width] bool, as displayed.
-      per_slice: [slices, classes] probabilities.
-      classes: their names.
-      thresholds: [classes] by which is decided, see `decisions.decide`.
-      warnings: in which ways the volume is unlike those.
-      spacing_is_real: whether that of the training volumes is, and the volume's is like it.
-    """
-
-    mask: np.ndarray
-    per_slice: np.ndarray
-    classes: list[str]
-    thresholds: np.ndarray
-    warnings: list[str]
-    spacing_is_real: bool
-
-
-def segment(volumes: Sequence[Volume], *, prepare, segment_slices, restore, classify, batch: int) -> Segmented:
-    """Segments and classifies a volume by the signatures of the exported models.
-
-    Args:
-      volumes: one for each channel.
-      prepare, segment_slices, restore: of the U-Net, see `unet_export.segmenter`.
-      classify: of the classifier.
-      batch: slices that are computed at a time.
-    """
-    image = tf.constant(patient_volumes.stacked(volumes))
-    prepared = prepare(image=image)
-    settings = json.loads(prepared["settings"].numpy())
-    slices, probabilities, per_slice = prepared["slices"], [], []
-    names: list[str] = []
-    thresholds = np.zeros(0)
-    for start in tqdm(range(0, len(slices), batch), "predict", unit="batch"):
-        segmented = segment_slices(slices=slices[start : start + batch])
-        scores = classify(feature=segmented["feature"])
-        probabilities.append(segmented["probability"])
-        per_slice.append(scores["probability"].numpy())
-        names = [name.decode() for name in scores["classes"].numpy()]
-        thresholds = scores["thresholds"].numpy()
-    geometry = {name: prepared[name] for name in ("full", "box", "scaled")}
-    probability = restore(probability=tf.concat(probabilities, 0), **geometry)["probability"].numpy()[..., 0]
-    warnings = []
-    kept, real = settings.get("familiarity"), settings.get("spacing", {}).get("real", False)
-    if kept:
-        mm, shape = patient_volumes.spacing_of(volumes[0]), tuple(image.shape[:3])
-        description = prepared["description"].numpy()
-        reasons = familiarity.unlike(kept, description, shape=shape, spacing=mm if real else None)
-        real = real and not familiarity.unlike_spacing(kept, mm)
-        warnings += [f"unlike the training volumes: {reason}" for reason in reasons]
-    if float(prepared["kept"]) < _LEAST_KEPT:
-        warnings.append(
-            f"{1.0 - float(prepared['kept']):.0%} of what is not background lies outside the part that the model looks "
-            "at; tumour there is not found: crop the volume around the head or body first"
-        )
-    return Segmented(
-        mask=postprocessing.mask_of(probability, settings.get("largest_component", False)),
-        per_slice=np.concatenate(per_slice),
-        classes=names,
-        thresholds=thresholds,
-        warnings=warnings,
-        spacing_is_real=real,
-    )
 
 
 def _predict_table(config: Config) -> dict:
@@ -180,7 +100,7 @@ def _predict_table(config: Config) -> dict:
     _check_outputs(config)
     model = model_folder.read(config.model_dir)
     table = model_columns.read_samples(
-        config.features, model.columns, model.classes, keys=model.record["keys"], labelled=False, flag="--features"
+        config.features, model.columns, model.classes, keys=model.record.get("keys"), labelled=False, flag="--features"
     )
     rows = new_patients.rows(model, table)
     if config.result:
@@ -192,10 +112,49 @@ def _predict_table(config: Config) -> dict:
     return {"rows": rows.to_dict("records")}
 
 
-def _of_patient(per_slice: np.ndarray) -> np.ndarray:
-    """Probability of each class for a patient, from those of the slices, [slices, classes]: by their geometric mean."""
+class _Prediction(NamedTuple):
+    """Of a patient: the volume, classes with probabilities and thresholds, and of what these are."""
+
+    segmented: SegmentedVolume
+    classes: Sequence[str]
+    probability: np.ndarray
+    thresholds: np.ndarray
+    how: str
+    per_slice: np.ndarray | None = None
+
+
+def _by_slices(config: Config, unet: ExportedUnet, volumes: Sequence[Volume]) -> _Prediction:
+    """By the classifier of a run, which sees slices."""
+    (classify,) = saved_models.signatures_of(config.model_dir, "classifier", ("classify",))
+    segmented = exported_unet.segment(
+        unet, volumes, batch=config.predict_batch, each=lambda outputs: classify(feature=outputs["feature"])
+    )
+    scores = segmented.gathered
+    per_slice = np.concatenate([one["probability"].numpy() for one in scores])
     one = np.zeros(len(per_slice), int)
-    return classification.by_patient(one, one, per_slice)[2][0]
+    pooled = "mean log-odds" if per_slice.shape[1] == 2 else "geometric mean"
+    return _Prediction(
+        segmented,
+        classes=[name.decode() for name in scores[0]["classes"].numpy()],
+        probability=classification.by_patient(one, one, per_slice)[2][0],
+        thresholds=scores[0]["thresholds"].numpy(),
+        how=f"{pooled} of {len(per_slice)} slices",
+        per_slice=per_slice,
+    )
+
+
+def _by_vector(model: FinalModel, unet: ExportedUnet, volumes: Sequence[Volume], *, settings) -> _Prediction:
+    """By the final model of a study, which sees the patient's vector."""
+    vector = volume_vectors.vector_of(unet, volumes, settings)
+    if vector.empty:
+        vector.segmented.warnings.append("no tumour is predicted, so that the class rests on missing values")
+    return _Prediction(
+        vector.segmented,
+        classes=model.classes.names,
+        probability=model.probabilities(model.values_of(vector.numbers))[0],
+        thresholds=model.thresholds,
+        how="of the vector of the predicted tumour",
+    )
 
 
 def _volumes(config: Config, channels: int) -> list[Volume]:
