@@ -172,20 +172,21 @@ def _fitting(groups: Sequence[Group], count: int) -> list[Group]:
     return chosen
 
 
-def check_disjoint(groups: Mapping[str, Iterable[str]]) -> None:
+def check_disjoint(parts: Mapping[str, Iterable[str]], what: str = "patient") -> None:
     """Sees to it that no patient is in two splits, whatever made them.
 
     Args:
-      groups: split to its patient ids; an id may be repeated within a split (once for each slice, say).
+      parts: split to its patient ids; an id may be repeated within a split (once for each slice, say).
+      what: the ids are of, for the message: patient or group.
 
     Raises:
       RuntimeError: a patient is in two splits.
     """
     seen: dict[str, str] = {}
-    for split, names in groups.items():
+    for split, names in parts.items():
         for name in names:
             if seen.setdefault(name, split) != split:
-                raise RuntimeError(f"patient {name} is in two splits, {seen[name]} and {split}: results would be void")
+                raise RuntimeError(f"{what} {name} is in two splits, {seen[name]} and {split}: results would be void")
 
 
 def _count(fraction: float, n: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rembrandt_featgen.cohort import split_files, splits
+from rembrandt_featgen.cohort import patient_files, split_files, splits
 from rembrandt_featgen.core import json_files, registry, rundir
 from rembrandt_featgen.evaluation import out_of_fold_runs, predictions
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
@@ -47,7 +47,7 @@ def read_fold(home: Path, entry: Mapping) -> Fold:
       entry: name, repeat, seed and fold, as assign_folds recorded them.
 
     Raises:
-      RuntimeError: it tested a patient that it had learnt from.
+      RuntimeError: it tested a patient that it had learnt from, or another of that patient's group.
     """
     last = last_stage(home)
     if last == "evaluate_features":
@@ -60,10 +60,12 @@ def read_fold(home: Path, entry: Mapping) -> Fold:
         kind or name: json_files.read_json(home / registry.folder(name, kind) / rundir.RECORD) for name, kind in names
     }
     predicted = predictions.read(home / registry.folder(last) / predictions.FILE)
-    assignment = split_files.read_split(home / registry.folder("prepare_slices") / "split.json")
-    tested = set(predicted.patient.tolist())
-    learnt = {name: [p for p, split in assignment.items() if split == name] for name in ("train", "validation")}
-    splits.check_disjoint({"test": tested, **learnt})
+    slices = home / registry.folder("prepare_slices")
+    assignment, groups = split_files.read_split(slices / "split.json"), patient_files.read_patients(slices).group
+    parts = {name: [p for p, split in assignment.items() if split == name] for name in ("train", "validation")}
+    parts["test"] = list(set(predicted.patient.tolist()))
+    splits.check_disjoint(parts)
+    splits.check_disjoint({name: [groups[patient] for patient in part] for name, part in parts.items()}, "group")
     return Fold(
         name=entry["name"],
         repeat=entry["repeat"],

@@ -122,10 +122,12 @@ def report_of_folds(record: Mapping, folds: Sequence[Fold], *, draws: int, seed:
     settings = {
         name: value for fold in folds[:1] for one in fold.records.values() for name, value in one["config"].items()
     }
+    predicted = predictions.join([fold.predictions for fold in folds])
     found = report(
-        predictions.join([fold.predictions for fold in folds]),
+        predicted,
         {
             "patients": slices["patients"],
+            "groups": len(set(predicted.group.tolist())),
             "slices": slices["slices"],
             "source": record["config"]["cohort"],
             "spacing": study_folds.spacing(folds),

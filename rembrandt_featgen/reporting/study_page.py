@@ -69,6 +69,7 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         folds=records.entries(report.get("cross_validation"), "fold_records"),
         generators=records.entries(report, "generators"),
         checks=records.entries(report, "self_checks"),
+        groups=_groups(report),
         sites=records.dig(report, "cohort", "sites"),
         key_settings=records.main_settings(report, KEY_SETTINGS),
         checklists={
@@ -83,6 +84,13 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         is_reference=lambda row: records.is_reference(report, row),
         UNDEFINED=UNDEFINED,
     )
+
+
+def _groups(report: Mapping) -> float | None:
+    """Number of groups, where some have several patients."""
+    groups = records.finite(records.dig(report, "cohort", "groups"))
+    patients = records.total(records.dig(report, "cohort", "patients"))
+    return groups if groups and patients and groups < patients else None
 
 
 def _by_kind(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:

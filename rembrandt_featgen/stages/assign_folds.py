@@ -65,8 +65,7 @@ def run(config: Config) -> None:
                     split_files.write_split(stage.path / f"{name}.json", assignment, cohort)
                     records.append({"name": name, "repeat": repeat, "seed": config.seed + seed, "fold": part})
         sites = {patient.id: patient.site for patient in cohort.patients}
-        groups = {patient.id: patient.group for patient in cohort.patients if patient.group != patient.id}
-        stage.complete(folds=records, sites=sites if any(sites.values()) else {}, groups=groups)
+        stage.complete(folds=records, sites=sites if any(sites.values()) else {})
         count = len({patient.group for patient in cohort.patients})
         logging.info("folds: %d, of %d %s", len(records), count, unit(cohort, count))
 

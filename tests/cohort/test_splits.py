@@ -99,6 +99,8 @@ def test_check_disjoint():
     splits.check_disjoint({"train": ["a", "a", "b"], "test": ["c"], "validation": []})
     with pytest.raises(RuntimeError, match="patient b is in two splits, train and test"):
         splits.check_disjoint({"train": ["a", "b"], "test": ["b"]})
+    with pytest.raises(RuntimeError, match="group b is in two splits"):
+        splits.check_disjoint({"train": ["a", "b"], "test": ["b"]}, "group")
 
 
 @pytest.mark.parametrize(("hgg", "lgg", "folds"), [(18, 22, 5), (7, 5, 5), (4, 4, 2)])

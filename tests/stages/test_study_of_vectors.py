@@ -1,16 +1,18 @@
-"""A study of patient vectors: crossvalidate --cv_features=vectors, from phantoms to its report."""
+"""A study of patient vectors: crossvalidate --cv_features=vectors, from volumes to its report."""
 
 import json
+import re
 
 import pandas as pd
+import pytest
 
+from rembrandt_featgen.cohort import phantom
+from rembrandt_featgen.core import json_files
+from rembrandt_featgen.evaluation import study_folds
 from rembrandt_featgen.stages import crossvalidate
 
+ARMS = ("none", "covariates", "features_and_covariates", "smote", "gaussian")
 SETTINGS = {
-    "cohort": "phantom",
-    "phantom_counts": ("LGG:8", "HGG:8"),
-    "phantom_size": 48,
-    "phantom_slices": 3,
     "image_size": 48,
     "unet_width": 2,
     "unet_epochs": 1,
@@ -19,22 +21,71 @@ SETTINGS = {
     "cv_seeds": 1,
     "validation_fraction": 0.4,
     "vectors": "numbers",
-    "vector_arms": ("none", "smote", "gaussian"),
+    "vector_arms": ARMS,
     "vector_classifiers": ("ridge",),
     "arm_amounts": ("0",),
     "bootstrap_draws": 50,
 }
+# Columns of the manifest that have other names than usual, and what a study is to make of them.
+COLUMNS = {"label_column": "kind", "group_column": "family", "site_column": "hospital", "covariates": ("age", "site")}
 
 
-def test_folds_of_vectors_become_a_report(tmp_path, capsys):
-    config = crossvalidate.Config(run_dir=str(tmp_path / "study"), **SETTINGS)
-    crossvalidate.run(config)
-    folder = tmp_path / "study" / "report"
-    report = json.loads((folder / "report.json").read_text())
-    assert capsys.readouterr().out.endswith(f"verdict: {report['verdict']}\n")
-    assert [row["arm"] for row in report["arms"] if row["unit"] == "patient"] == ["none", "smote", "gaussian"]
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    """The manifest of 16 phantoms at two hospitals; two of each class are a family; the first one's age is missing."""
+    cohort = phantom.write_phantom(tmp_path_factory.mktemp("cohort") / "a", {"LGG": 8, "HGG": 8}, size=48, slices=3)
+    rows = pd.DataFrame({"patient": [path.name for path in sorted(cohort.glob("*/*/"))]})
+    rows["kind"] = [float(path.parent.name == "HGG") for path in sorted(cohort.glob("*/*/"))]
+    for name, ending in (("flair", "flair"), ("mask", "seg")):
+        rows[name] = [str(next(path.glob(f"*_{ending}.nii.gz"))) for path in sorted(cohort.glob("*/*/"))]
+    rows["family"] = [f"family {number - (number in (1, 9))}" for number in range(16)]
+    rows["hospital"] = [number // 2 % 2 + 1 for number in range(16)]
+    rows["age"] = [None, *range(41, 56)]
+    rows.to_csv(cohort / "cohort.csv", index=False)
+    return cohort / "cohort.csv"
+
+
+@pytest.fixture(scope="module")
+def study(manifest, tmp_path_factory):
+    """A study of them."""
+    run_dir = tmp_path_factory.mktemp("study")
+    crossvalidate.run(crossvalidate.Config(run_dir=str(run_dir), cohort=str(manifest), **SETTINGS, **COLUMNS))
+    return run_dir
+
+
+def test_folds_of_vectors_become_a_report(study):
+    report = json.loads((study / "report" / "report.json").read_text())
+    assert {row["arm"] for row in report["arms"] if row["unit"] == "patient"} == set(ARMS)
     assert report["segmentation"]["test"]["volumes"]["dice"]["volumes"] > 0
-    table = pd.read_csv(folder / "predictions.csv")
+    table = pd.read_csv(study / "report" / "predictions.csv")
     assert set(table["plan"]) == {"k-fold"} and set(table["fold"]) == {"fold0", "fold1"}
     assert table[table["arm"] == "none"]["patient"].nunique() == 16
-    assert not any((tmp_path / "study").rglob("generator_*"))
+    assert not any(study.rglob("generator_*"))
+
+
+def test_columns_of_the_manifest_reach_the_report(study, manifest):
+    report = json_files.read_json(study / "report" / "report.json")
+    assert (report["classes"]["names"], report["cohort"]["groups"]) == (["0", "1"], 14)
+    assert report["cohort"]["sites"] == {"1": 8, "2": 8}
+    assert "no split divides: 14." in (study / "report" / "index.html").read_text()
+    table = pd.read_csv(study / "report" / "predictions.csv", dtype=str)
+    known = pd.read_csv(manifest, dtype=str).set_index("patient")
+    for name, column in (("group", "family"), ("site", "hospital")):
+        assert table[name].tolist() == known.loc[table["patient"], column].tolist()
+    imputed = 0
+    for fold in (study / "fold_runs").iterdir():
+        prepared = json_files.read_json(fold / "study" / "stage.json")["figures"]["choices"][0]["preparation"]
+        assert prepared["covariates"]["numbers"] == 3  # age, site=1, site=2
+        assert prepared["both"]["numbers"] == prepared["features"]["numbers"] + 3
+        imputed += prepared["covariates"]["imputed"]
+    assert imputed in (0, 1)  # of the training patients alone
+
+
+def test_a_group_on_two_sides_of_a_fold_stops_the_report(study):
+    entry = json_files.read_json(study / "folds" / "stage.json")["figures"]["folds"][0]
+    folder = study / "fold_runs" / entry["name"]
+    assert study_folds.read_fold(folder, entry).fold == "fold0"
+    known = folder / "slices" / "patients.csv"
+    known.write_text(re.sub("family [0-9]+", "family", known.read_text()))
+    with pytest.raises(RuntimeError, match="group family is in two splits"):
+        study_folds.read_fold(folder, entry)
