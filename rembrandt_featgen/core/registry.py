@@ -115,6 +115,12 @@ STAGES = {
             inputs=("make_phantom",),
         ),
         StageInfo(
+            "share_slices",
+            "shared_slices",
+            "a study's slices, read and prepared once for all folds",
+            inputs=("make_phantom", "assign_folds"),
+        ),
+        StageInfo(
             "train_arms",
             "arms",
             "in a fold of a study: a classifier for each arm, and its predictions",
@@ -161,7 +167,7 @@ RUN = (
 FOLD = ("prepare_slices", "train_unet", "extract_features", "train_generators", "generate_synthetic", "train_arms")
 # The same on patient vectors instead of maps (--cv_features=vectors).
 FOLD_OF_VECTORS = ("prepare_slices", "train_unet", "extract_vectors", "evaluate_features")
-STUDY = ("make_phantom", "assign_folds", *FOLD, "write_study_report")
+STUDY = ("make_phantom", "assign_folds", "share_slices", *FOLD, "write_study_report")
 # Stages that are run by themselves, on a run or on a fold of a study.
 ON_REQUEST = ("extract_vectors", "evaluate_features", "fit_final_model", "evaluate_final_model")
 # Binaries that run stages, or need none.

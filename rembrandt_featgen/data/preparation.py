@@ -59,6 +59,16 @@ class Preparation:
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
 
+    @property
+    def shift_and_scale(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """What is taken off and divided by at the end, of each of the volume's channels; 0 and 1 for "volume"."""
+        return self.mean, tuple(value if value > 0 else 1.0 for value in self.deviation)
+
+    @property
+    def without_cohort(self) -> Preparation:
+        """The same without the mean and deviation of training slices: what it has in common with other splits'."""
+        return dataclasses.replace(self, mean=(0.0,) * len(self.mean), deviation=(1.0,) * len(self.deviation))
+
     @classmethod
     def of_record(cls, record: Mapping) -> Preparation:
         """The same from stage.json."""
@@ -186,12 +196,9 @@ def _intensities(ordered, threshold, preparation) -> Intensities:
     if preparation.normalise == "volume":
         return intensities.of_foreground(ordered, threshold)
     bound = tf.fill([len(ordered)], float("inf"))
-    deviation = np.asarray(preparation.deviation)
+    shift, scale = preparation.shift_and_scale
     return Intensities(
-        low=-bound,
-        high=bound,
-        shift=tf.constant(preparation.mean, tf.float32),
-        scale=tf.constant(np.where(deviation > 0, deviation, 1.0), tf.float32),
+        low=-bound, high=bound, shift=tf.constant(shift, tf.float32), scale=tf.constant(scale, tf.float32)
     )
 
 

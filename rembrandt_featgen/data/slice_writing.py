@@ -1,8 +1,7 @@
-"""Writes the prepared slices of a split, with the truth on the volumes' own grids."""
+"""Writes the slices of a cohort once, with the truth on the volumes' own grids, and what each split takes of them."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,118 +11,111 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from rembrandt_featgen.cohort import duplicates
-from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.data.patient_volumes import PatientVolume, read_patient
 from rembrandt_featgen.data.preparation import Preparation, describe, prepare_mask, prepare_volume, restore_volume
+from rembrandt_featgen.data.slicing import Part, part_of
+from rembrandt_featgen.data.store_index import Normalisation, write_reference
 from rembrandt_featgen.data.store_writer import Writer
-from rembrandt_featgen.data.truth import Truth, TruthWriter
+from rembrandt_featgen.data.truth import Truth, TruthWriter, write_part
+from rembrandt_featgen.data.volume_measures import Measured, write_measured
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Written:
-    """What was written of one patient.
-
-    Attributes:
-      slices, empty_slices: how many, and how many of them have no tumour.
-      has_tumour: whether the mask of the volume has any, on its own grid.
-      tumour, pixels: of the prepared slices.
-      cut: voxels of tumour outside the prepared slices.
-      fingerprint: of `duplicates`.
-      description: of `preparation.describe`.
-      shape: slices, height and width of the volume.
-      spacing: [3] mm.
-    """
-
-    slices: int
-    empty_slices: int
-    has_tumour: bool
-    tumour: int
-    pixels: int
-    cut: int
-    fingerprint: np.ndarray
-    description: np.ndarray
-    shape: tuple[int, ...]
-    spacing: np.ndarray
-
-
-def write_split(
+def write_volumes(
     folder: Path,
-    split: str,
-    members: Sequence[Patient],
+    name: str,
+    cohort: Cohort,
     *,
     modalities: Sequence[str],
     preparation: Preparation,
-    classes: Classes,
-) -> dict[str, Written]:
-    """Writes the shards of a split and its `truth-<split>.npz`.
+) -> None:
+    """Writes the slices of all patients as one store, which splits then refer to, with its truth and measures.
 
     Args:
       folder: of the stage.
-      split: its name.
-      members: its patients, in the order in which they are written.
+      name: of the store; the others are `truth-<name>.npz` and, last, `measured-<name>.npz`.
+      cohort: patients, in the order in which they are written, and the classes that give the labels.
       modalities: in the order of the channels.
-      preparation: what is done to each volume.
-      classes: give the labels.
-
-    Returns:
-      Patient id to what was written.
+      preparation: what is done to each volume; the mean and deviation of training slices are left to the splits.
 
     Raises:
       InputError: as `patient_volumes.read_patient`.
     """
+    preparation = preparation.without_cohort
     size, channels = preparation.size, len(modalities) * preparation.slices_in
     tensors = {"image": ((size, size, channels), "float32"), "mask": ((size, size, 1), "uint8")}
-    truths, written = TruthWriter(), {}
-    with Writer(folder, split, tensors) as writer:
-        for patient in tqdm(members, f"slices of {split}", unit="patient"):
+    truths, measured = TruthWriter(), {}
+    with Writer(folder, name, tensors) as writer:
+        for patient in tqdm(cohort.patients, "slices", unit="patient"):
             read = read_patient(patient, modalities, compare=True)
-            images, masks, written[patient.id], truth = _prepared(read, patient.id, preparation)
+            images, masks, measured[patient.id], truth = _prepared(read, patient.id, preparation)
             truths.add(truth)
             for index, (image, mask) in enumerate(zip(images, masks)):
                 writer.write(
                     {"image": image, "mask": mask},
                     patient.id,
                     slice_index=index,
-                    label=classes.label(patient.label),
+                    label=cohort.classes.label(patient.label),
                 )
-    truths.write(folder, split)
-    return written
+    truths.write(folder, name)
+    write_measured(folder, name, measured)
 
 
-def counts(
-    cohort: Cohort, members: Mapping[str, Sequence[Patient]], written: Mapping[str, Mapping[str, Written]]
-) -> dict:
+def write_split(
+    folder: Path, split: str, members: Sequence[Patient], *, store: tuple[Path, str], preparation: Preparation
+) -> None:
+    """Writes the index of a split's slices in the store of all, and its `truth-<split>.npz`.
+
+    Args:
+      folder: of the stage.
+      split: its name.
+      members: its patients, in the order of their slices.
+      store: folder and name that `write_volumes` was given.
+      preparation: the same, with the mean and deviation by which images are normalised as they are read.
+
+    Raises:
+      InputError: a file of the store is missing or damaged.
+    """
+    patients = [patient.id for patient in members]
+    normalise = {}
+    if preparation.normalise == "cohort":
+        shift, scale = (values * preparation.slices_in for values in preparation.shift_and_scale)
+        normalise["image"] = Normalisation(shift, scale)
+    write_reference(folder, split, store=store, patients=patients, normalise=normalise)
+    write_part(folder, split, source=store, patients=patients)
+
+
+def counts(cohort: Cohort, members: Mapping[str, Sequence[Patient]], measured: Mapping[str, Measured]) -> dict:
     """The counts that the report shows, and who has an empty mask or loses tumour.
 
     Args:
       cohort: patients and classes.
       members: patients of each split.
-      written: of each split, what `write_split` returned.
+      measured: of each patient.
     """
-    everybody = {patient: one for part in written.values() for patient, one in part.items()}
     splitwise = {
         split: {
             "patients": _by_class(cohort, Counter(patient.label for patient in patients)),
-            "slices": _slices(cohort, patients, written[split]),
-            "empty_masks": sum(one.empty_slices for one in written[split].values()),
+            "slices": _slices(cohort, patients, measured),
+            "empty_masks": sum(measured[patient.id].empty_slices for patient in patients),
         }
         for split, patients in members.items()
     }
+    ordered = [(patient.id, measured[patient.id]) for patients in members.values() for patient in patients]
     return {
         "patients": _by_class(cohort, Counter(patient.label for patient in cohort.patients)),
-        "slices": _slices(cohort, cohort.patients, everybody),
+        "slices": _slices(cohort, cohort.patients, measured),
         "split": splitwise,
-        "empty_mask_patients": [patient for patient, one in everybody.items() if not one.has_tumour],
-        "tumour_cut_off": [f"{patient} ({one.cut} voxels)" for patient, one in everybody.items() if one.cut],
+        "empty_mask_patients": [patient for patient, one in ordered if not one.has_tumour],
+        "tumour_cut_off": [f"{patient} ({one.cut} voxels)" for patient, one in ordered if one.cut],
     }
 
 
-def _slices(cohort: Cohort, patients: Sequence[Patient], written: Mapping[str, Written]) -> dict[str, int]:
+def _slices(cohort: Cohort, patients: Sequence[Patient], measured: Mapping[str, Measured]) -> dict[str, int]:
     """Number of slices of each class."""
     counts: Counter[str] = Counter()
     for patient in patients:
-        counts[patient.label] += written[patient.id].slices
+        counts[patient.label] += measured[patient.id].slices
     return _by_class(cohort, counts)
 
 
@@ -145,7 +137,7 @@ def _prepared(read: PatientVolume, patient: str, preparation: Preparation):
         spacing=read.spacing,
         areas=areas,
     )
-    written = Written(
+    measured = Measured(
         slices=len(images),
         empty_slices=int((areas == 0).sum()),
         has_tumour=bool(read.mask.any()),
@@ -156,5 +148,17 @@ def _prepared(read: PatientVolume, patient: str, preparation: Preparation):
         description=describe(tf.constant(read.image), preparation).numpy(),
         shape=read.mask.shape,
         spacing=read.spacing,
+        **_part(images, geometry, preparation)._asdict(),
     )
-    return images, masks, written, truth
+    return images, masks, measured, truth
+
+
+def _part(images, geometry, preparation) -> Part:
+    """The volume's part of the moments of training slices, where there will be any."""
+    channels = len(preparation.mean)
+    if preparation.normalise != "cohort":
+        return Part(0, np.zeros(channels), np.zeros(channels))
+    slices = images[..., :channels]  # without neighbours
+    if preparation.fit == "resize":  # the paper's padding, with "crop", counts; here it would depend on the size alone
+        slices = tf.image.resize_with_crop_or_pad(slices, geometry.scaled[0], geometry.scaled[1]).numpy()
+    return part_of(slices)

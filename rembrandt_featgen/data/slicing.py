@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 
@@ -22,6 +24,21 @@ def as_stored(images: np.ndarray) -> np.ndarray:
     return np.swapaxes(images[::-1, ::-1], 0, 1)
 
 
+class Part(NamedTuple):
+    """Of some values: how many, and of each channel their mean and the sum of squares of what deviates from it."""
+
+    number: int
+    mean: np.ndarray
+    squares: np.ndarray
+
+
+def part_of(slices: np.ndarray) -> Part:
+    """The part that [..., channels] are."""
+    values = slices.reshape(-1, slices.shape[-1]).astype(np.float64)
+    mean = values.mean(0)
+    return Part(len(values), mean, ((values - mean) ** 2).sum(0))
+
+
 class Moments:
     """Mean and standard deviation of a stream of slices, each channel alone, in float64 (paper 3.5).
 
@@ -32,13 +49,11 @@ class Moments:
     def __init__(self, channels: int):
         self._count, self._mean, self._m2 = 0, np.zeros(channels), np.zeros(channels)
 
-    def add(self, slices: np.ndarray) -> None:
-        """Takes in [..., channels]."""
-        values = slices.reshape(-1, slices.shape[-1]).astype(np.float64)
-        count, mean = len(values), values.mean(0)
-        delta, total = mean - self._mean, self._count + count
-        self._m2 += ((values - mean) ** 2).sum(0) + delta**2 * self._count * count / total
-        self._mean += delta * count / total
+    def add(self, part: Part) -> None:
+        """Takes in a part of the stream."""
+        delta, total = part.mean - self._mean, self._count + part.number
+        self._m2 += part.squares + delta**2 * self._count * part.number / total
+        self._mean += delta * part.number / total
         self._count = total
 
     def mean(self) -> np.ndarray:

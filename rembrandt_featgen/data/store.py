@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data.store_format import CODECS, FRAME, fits, index_path
+from rembrandt_featgen.data.store_format import CODECS
+from rembrandt_featgen.data.store_index import read_index
 
 _READERS = min(8, max(2, os.cpu_count() or 1))  # records that are read at a time
 _WILD = set("*?[\\")  # in a name, these have TensorFlow look for files of many names
@@ -21,7 +19,8 @@ _NOTHING = tf.data.Dataset.from_tensors("")
 class Store:
     """The records of one split: who they are, in memory; what they hold, read when asked for, in any order.
 
-    In memory are 8 bytes a record for its place, and its patient, slice and label.
+    They may lie in another folder (`store_index`). In memory are 8 bytes a record for its place, and its patient, slice
+    and label.
 
     Attributes:
       folder, split: where it is.
@@ -36,37 +35,18 @@ class Store:
 
     def __init__(self, folder: Path, split: str):
         self.folder, self.split = Path(folder), split
-        path = index_path(self.folder, split)
-        try:
-            header, *shards, end = (json.loads(line) for line in path.read_text().splitlines())
-            self.tensors = {name: (tuple(shape), dtype) for name, (shape, dtype) in header["tensors"].items()}
-            self._codec = CODECS[header["codec"]]
-            names = [sys.intern(patient) for shard in shards for patient in shard["patients"]]
-            positions, labels, lengths = (
-                [value for shard in shards for value in shard[key]] for key in ("slices", "labels", "lengths")
-            )
-            files = [str(self.folder / shard["file"]) for shard in shards]
-            sizes = [shard["bytes"] for shard in shards]
-            if end != {"records": len(labels)}:
-                raise ValueError("the end is missing")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"{path} is missing or damaged; delete {self.folder} so that its stage is done again"
-            ) from error
-        for shard in shards:
-            if not fits(self.folder, shard):
-                file = self.folder / shard["file"]
-                raise InputError(
-                    f"{file} has {file.stat().st_size if file.exists() else 0} bytes, not {shard['bytes']}; "
-                    f"delete {self.folder} so that its stage is done again"
-                )
-        self.patients, self.slices, self.labels = names, positions, np.array(labels, np.int8)
+        index = read_index(self.folder, split)
+        self.tensors, self._codec, self._shards = index.tensors, CODECS[index.codec], index.folder
+        self.patients, self.slices, self.labels = index.patients, index.slices, index.labels
         with tf.device("/cpu:0"):
-            self._files = tf.constant(files, tf.string)
+            self._files = tf.constant(index.files, tf.string)
             # Where each file and each record begins, the files thought end to end.
-            self._starts = tf.constant(np.cumsum([0, *sizes])[:-1], tf.int64)
-            framed = np.array(lengths, np.int64) + FRAME
-            self._places = tf.constant(np.cumsum(framed) - framed)
+            self._starts = tf.constant(np.cumsum([0, *index.sizes])[:-1], tf.int64)
+            self._places = tf.constant(index.places, tf.int64)
+            self._normalise = {
+                name: (tf.constant(shift, tf.float32), tf.constant(scale, tf.float32))
+                for name, (shift, scale) in index.normalise.items()
+            }
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -79,8 +59,9 @@ class Store:
             writing.
 
         Returns:
-          Dataset of dictionaries: the arrays, as on disk, and "patient" (string), "slice" (int64), "label" (int32). A
-          record that does not fit its checksum ends it with an error that carries the text of an InputError.
+          Dataset of dictionaries: the arrays, as on disk or normalised as the index says; "patient" (string), "slice"
+          (int64), "label" (int32). A record that does not fit its checksum ends it with an error that carries the
+          text of an InputError.
         """
         if order is None:
             order = tf.data.Dataset.range(len(self))
@@ -93,9 +74,9 @@ class Store:
         shard = tf.searchsorted(self._starts, [place], "right")[0] - 1
         file = tf.gather(self._files, shard)
         damage = tf.strings.join(
-            ["InputError: ", file, f" is damaged; delete {self.folder} so that its stage is done again"]
+            ["InputError: ", file, f" is damaged; delete {self._shards} so that its stage is done again"]
         )
-        if not _WILD & set(str(self.folder)):
+        if not _WILD & set(str(self._shards)):
             # ignore_errors would try for ever to open a file that is not there.
             with tf.control_dependencies([tf.debugging.Assert(tf.size(tf.io.matching_files(file)) > 0, [damage])]):
                 place = tf.identity(place)
@@ -112,6 +93,8 @@ class Store:
         record = tf.io.parse_single_example(serialized, spec)
         for name, (shape, dtype) in self.tensors.items():
             record[name] = tf.reshape(self._decode(record[name], tf.as_dtype(dtype)), shape)
+        for name, (shift, scale) in self._normalise.items():
+            record[name] = (record[name] - shift) / scale
         record["label"] = tf.cast(record["label"], tf.int32)
         return record
 

@@ -12,7 +12,6 @@ zlib is larger and slower than zstd; a shuffle of bytes or bits before (blosc) b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numcodecs
@@ -27,7 +26,6 @@ def index_path(folder: Path, split: str) -> Path:
     return folder / f"{split}.jsonl"
 
 
-def fits(folder: Path, shard: Mapping) -> bool:
-    """Whether a shard has the size that its line of the index says."""
-    path = folder / shard["file"]
-    return path.exists() and path.stat().st_size == shard["bytes"]
+def fits(path: Path, size: int) -> bool:
+    """Whether a shard is there, with so many bytes as its line of the index says."""
+    return path.exists() and path.stat().st_size == size

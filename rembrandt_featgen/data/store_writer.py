@@ -108,7 +108,7 @@ class Writer:
         whole = []
         for line in lines[1:]:
             shard = json.loads(line)
-            if "file" not in shard or not fits(self._folder, shard):
+            if "file" not in shard or not fits(self._folder / shard["file"], shard["bytes"]):
                 break
             whole.append(line)
         return whole

@@ -99,6 +99,34 @@ def truths(folder: Path, split: str) -> Iterator[Truth]:
         )
 
 
+def write_part(folder: Path, split: str, *, source: tuple[Path, str], patients: Sequence[str]) -> None:
+    """Writes `truth-<split>.npz` of some patients of another such file.
+
+    Args:
+      folder: where it is written.
+      split: of the name.
+      source: folder and split of the other file.
+      patients: in the order in which they are written; all must be in it.
+
+    Raises:
+      InputError: as `truths`.
+    """
+    arrays = _read(*source)
+    places = {str(patient): number for number, patient in enumerate(arrays["patients"])}
+    chosen = [places[patient] for patient in patients]
+    depths = arrays["shapes"][:, 0]
+    part = {name: arrays[name][chosen] for name in ("patients", "shapes", "lengths", "boxes", "scaled", "spacings")}
+    part["masks"] = _pieces(arrays["masks"], arrays["lengths"], chosen)
+    part["areas"] = _pieces(arrays["areas"], depths, chosen)
+    np.savez_compressed(_path(folder, split), **part)
+
+
+def _pieces(values: np.ndarray, lengths: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
+    """Those of the pieces that `values` are made of, one after the other."""
+    ends = np.cumsum(lengths)
+    return np.concatenate([values[:0], *(values[ends[number] - lengths[number] : ends[number]] for number in chosen)])
+
+
 def areas(folder: Path, split: str) -> np.ndarray:
     """Tumour pixels of each prepared slice, [n] int64, in the order of the store; errors as for `truths`."""
     return _read(folder, split)["areas"]

@@ -7,6 +7,7 @@ amount of synthetic data and threshold. Folds that are done are skipped; those t
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import multiprocessing
 import os
@@ -25,6 +26,7 @@ from rembrandt_featgen.stages import (
     assign_folds,
     extract_features,
     make_phantom,
+    share_slices,
     shared_flags,
     train_arms,
     train_unet,
@@ -48,7 +50,7 @@ _OWN = [
     ),
     ("cv_workers", int, cli.flag(1, "Folds that are trained at the same time, each in a process.", minimum=1)),
 ]
-_GIVEN_BY_FOLD = {"split_file", "test_fraction", "test_counts"}
+_GIVEN_BY_FOLD = {"split_file", "slices_from", "test_fraction", "test_counts"}
 # Flags of evaluate_features that are of files.
 _OF_FILES = {"patient_column", "features", "synthetic", "plan"}
 _MODULES = [*_FOLD.values(), *_FOLD_OF_VECTORS.values()]
@@ -85,6 +87,7 @@ def run(config) -> None:
         changes = {
             "run_dir": str(run_dir / registry.FOLD_RUNS / fold["name"]),
             "cohort": cohort,
+            "slices_from": str(run_dir),
             "split_file": str(folder / f"{fold['name']}.json"),
             "seed": fold["seed"],
             "cv_seeds": 1,  # another seed is another fold
@@ -96,7 +99,7 @@ def run(config) -> None:
     logging.info(
         "watch with: tensorboard --logdir %s; each fold's log is log.txt in its folder", run_dir / registry.FOLD_RUNS
     )
-    learn_folds(jobs, config.cv_workers)
+    learn_folds(jobs, config.cv_workers, first=stages.share(share_slices, config))
     (run_dir / "flags.txt").write_text(cli.flagfile_text(config))
     write_study_report.run(stages.share(write_study_report, config))
     found = json_files.read_json(run_dir / registry.folder("write_study_report") / "report.json")
@@ -113,12 +116,13 @@ def _chosen_arms(config) -> tuple[str, ...]:
     return chosen
 
 
-def learn_folds(jobs: list[list[tuple[str, Any]]], workers: int) -> None:
+def learn_folds(jobs: list[list[tuple[str, Any]]], workers: int, *, first: share_slices.Config | None = None) -> None:
     """Runs each job in a process, the machine's cores shared between them.
 
     Args:
       jobs: each the stages of one fold, (name, config), in order; all have the fold's run_dir.
       workers: processes at a time.
+      first: of the slices that jobs share; one of the processes writes them before the others start.
 
     Raises:
       InputError: from a job; those that have not started then never do.
@@ -128,7 +132,10 @@ def learn_folds(jobs: list[list[tuple[str, Any]]], workers: int) -> None:
         os.environ[variable] = threads
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),))
-    with pool, tqdm(total=len(jobs), desc="folds", unit="fold") as bar:
+    with pool, contextlib.ExitStack() as stack:
+        if first is not None:
+            pool.submit(_share, first).result()
+        bar = stack.enter_context(tqdm(total=len(jobs), desc="folds", unit="fold"))
         running = [pool.submit(_learn, job) for job in jobs]
         try:
             for done in concurrent.futures.as_completed(running):
@@ -155,6 +162,13 @@ def _start_worker(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _share(config: share_slices.Config) -> None:
+    """Writes the slices that folds share; what it says goes to the console."""
+    cli.start_logging()
+    share_slices.run(config)
+    tf.keras.backend.clear_session()
 
 
 def _learn(job: list[tuple[str, Any]]) -> None:

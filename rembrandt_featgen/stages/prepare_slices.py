@@ -1,4 +1,4 @@
-"""Reads a cohort of NIfTI files, splits it by patient, and writes normalised slices as shards.
+"""Reads a cohort of NIfTI files, splits it by patient, and writes its slices, or takes those that a study shares.
 
 --cohort is a folder in BraTS 2017-2019 layout (HGG/ and LGG/), one in BraTS 2020 layout (name_mapping.csv), or a CSV
 manifest with the columns patient, label, mask and one for each modality (flair, ...), maybe group, site and others.
@@ -16,15 +16,25 @@ from absl import logging
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import duplicates, patient_files, spacing, split_files, splits
 from rembrandt_featgen.cohort.classes import parse_counts
-from rembrandt_featgen.cohort.patients import Cohort
+from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import familiarity, slice_writing
-from rembrandt_featgen.data.preparation import CROPS, FITS, NORMALISATIONS
-from rembrandt_featgen.data.preparation_choice import AUTO, choose_preparation
-from rembrandt_featgen.data.slice_writing import Written
+from rembrandt_featgen.data import familiarity, shared_slices, slice_writing
+from rembrandt_featgen.data.preparation import Preparation
+from rembrandt_featgen.data.preparation_choice import (
+    AUTO,
+    Request,
+    choose_preparation,
+    contents,
+    log_choice,
+    with_moments,
+)
+from rembrandt_featgen.data.shared_slices import SharedSlices
+from rembrandt_featgen.data.volume_measures import Measured, normalised_description, read_measured
 from rembrandt_featgen.nn import tensorboard
-from rembrandt_featgen.stages import shared_flags
+from rembrandt_featgen.stages import shared_flags, slice_flags
+
+_STORE = "volumes"  # of all slices, which the splits refer to
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,35 +51,11 @@ class Config:
     site_column: str = shared_flags.site_column()
     site_pattern: str = shared_flags.site_pattern()
     covariates: tuple[str, ...] = shared_flags.covariates()
-    image_size: int = cli.flag(
-        240,
-        "Pixels along each side of a slice, a multiple of 16; with --fit=resize fewer where most volumes are smaller.",
-        minimum=32,
-        source="paper 3.5",
-    )
-    normalise: str = cli.flag(
-        AUTO,
-        "Intensities: 'cohort' takes off the mean of all training slices and divides by their standard deviation; "
-        "'volume' clips each volume and z-scores it over its own foreground; 'auto' is 'cohort' for CT, else 'volume'.",
-        choices=(AUTO, *NORMALISATIONS),
-        source="paper 3.5: cohort",
-    )
-    crop: str = cli.flag(
-        "none",
-        "Whether slices are cropped to the box of the head or body ('foreground') first; 'auto' is 'none' for CT, else "
-        "'foreground'.",
-        choices=(AUTO, *CROPS),
-    )
-    fit: str = cli.flag(
-        "crop",
-        "What brings slices to --image_size: 'crop' cuts or pads around the centre; 'resize' shrinks what is larger, "
-        "and pads the rest.",
-        choices=FITS,
-        source="paper 3.5",
-    )
-    slices_in: int = cli.flag(
-        1, "Slices that the U-Net sees at a time: 1, or 3 with the ones below and above as further channels.", minimum=1
-    )
+    image_size: int = slice_flags.image_size()
+    normalise: str = slice_flags.normalise()
+    crop: str = slice_flags.crop()
+    fit: str = slice_flags.fit()
+    slices_in: int = slice_flags.slices_in()
     spacing: str = cli.flag(
         AUTO,
         "Whether the files' voxel spacing is real, so that mm and ml mean something; 'auto' doubts 1 x 1 x 1 mm in all "
@@ -84,58 +70,51 @@ class Config:
     split_file: str = cli.flag(
         "", "A split.json that says which patient is in which split, such as another run's; replaces the shares above."
     )
+    slices_from: str = cli.flag(
+        "", "Folder of a study of the same cohort, whose shared slices are taken instead of reading all volumes again."
+    )
     seed: int = shared_flags.seed()
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/slices: shards and true masks of each split, split.json, and the preparation in stage.json."""
-    _check(config)
+    """Writes run_dir/slices: slices and true masks of each split, split.json, and the preparation in stage.json."""
+    slice_flags.check(config.image_size, config.slices_in)
     cohort = shared_flags.find_cohort(config)
     assignment = _assignment(config, cohort)
     split = hashlib.sha256(repr(sorted(assignment.items())).encode()).hexdigest()
-    digests = {"cohort": _digest(cohort), "split": split}
+    request = _request(config)
+    shared = shared_slices.find_shared(config.slices_from, cohort, request) if config.slices_from else None
+    known = repr([(one.group, one.site, sorted(one.covariates.items())) for one in cohort.patients])
+    digests = {
+        "cohort": shared.cohort if shared else shared_slices.content_digest(cohort),
+        "patients": hashlib.sha256(known.encode()).hexdigest(),
+        "split": split,
+    }
     with rundir.open_stage(config, "prepare_slices", digests=digests, classes=cohort.classes.record) as stage:
         if stage.done:
             return
         members = {
             name: [patient for patient in cohort.patients if assignment[patient.id] == name] for name in splits.SPLITS
         }
-        preparation = choose_preparation(
-            members["train"],
-            config.modalities,
-            normalise=config.normalise,
-            crop=config.crop,
-            fit=config.fit,
-            size=config.image_size,
-            slices_in=config.slices_in,
-        )
-        written = {}
-        for name in splits.SPLITS:
-            written[name] = slice_writing.write_split(
-                stage.path,
-                name,
-                members[name],
-                modalities=config.modalities,
-                preparation=preparation,
-                classes=cohort.classes,
+        store, preparation = _stored(cohort, request, members["train"], shared=shared, folder=stage.path)
+        measured = read_measured(*store)
+        trained = [measured[patient.id] for patient in members["train"]]
+        if not any(one.tumour for one in trained):
+            raise InputError(
+                f"--cohort={config.cohort}: the masks of all training patients are empty, so that there is nothing to "
+                "learn to segment; check the masks, above 0 in the tumour, or put patients with tumour into training"
             )
-            if name == "train" and not any(one.tumour for one in written[name].values()):
-                raise InputError(
-                    f"--cohort={config.cohort}: the masks of all training patients are empty, so that there is nothing "
-                    "to learn to segment; check the masks, above 0 in the tumour, or put patients with tumour into "
-                    "training"
-                )
-        _refuse_duplicates(
-            {patient: one.fingerprint for part in written.values() for patient, one in part.items()}, assignment
-        )
+        _refuse_duplicates({patient: one.fingerprint for patient, one in measured.items()}, assignment)
+        preparation = with_moments(preparation, [one.part for one in trained])
+        for name in splits.SPLITS:
+            slice_writing.write_split(stage.path, name, members[name], store=store, preparation=preparation)
         split_files.write_split(stage.path / "split.json", assignment, cohort)
         patient_files.write_patients(stage.path, cohort.patients, config.covariates)
-        trained = list(written["train"].values())
         judgement = spacing.judge(
             [one.spacing for one in trained], [one.shape[1:] + one.shape[:1] for one in trained], config.spacing
         )
         logging.info("spacing is %s: %s", "real" if judgement.real else "unknown", judgement.why)
-        counts = slice_writing.counts(cohort, members, written)
+        counts = slice_writing.counts(cohort, members, measured)
         tensorboard.complete(
             stage,
             source=str(config.cohort),
@@ -148,13 +127,13 @@ def run(config: Config) -> None:
             modalities=config.modalities,
             spacing=judgement._asdict(),
             familiarity=familiarity.familiarity(
-                [one.description for one in trained],
+                [normalised_description(one, preparation) for one in trained],
                 shapes=[one.shape for one in trained],
                 spacings=[one.spacing for one in trained],
             ),
             **counts,
         )
-        _report(config, written, counts)
+        _report(config, members, measured, counts=counts)
 
 
 def channel_names(modalities: Sequence[str], slices_in: int) -> list[str]:
@@ -163,17 +142,29 @@ def channel_names(modalities: Sequence[str], slices_in: int) -> list[str]:
     return [f"{modality}{where}" for where in neighbours for modality in modalities]
 
 
-def _check(config: Config) -> None:
-    """InputError for flags that cannot be met."""
-    if config.image_size % 16:
-        raise InputError(
-            f"--image_size={config.image_size} must be a multiple of 16 (four poolings); "
-            f"take {config.image_size // 16 * 16} or {(config.image_size // 16 + 1) * 16}"
-        )
-    if config.slices_in not in (1, 3):
-        raise InputError(
-            f"--slices_in={config.slices_in}: take 1, a slice alone, or 3, with the slices below and above it"
-        )
+def _request(config: Config) -> Request:
+    return Request(
+        modalities=config.modalities,
+        normalise=config.normalise,
+        crop=config.crop,
+        fit=config.fit,
+        size=config.image_size,
+        slices_in=config.slices_in,
+    )
+
+
+def _stored(
+    cohort: Cohort, request: Request, training: Sequence[Patient], *, shared: SharedSlices | None, folder: Path
+) -> tuple[tuple[Path, str], Preparation]:
+    """Folder and name of the store of all slices, written here unless it is shared, and the preparation so far."""
+    found = shared.contents if shared else contents(training, request)
+    names = [patient.id for patient in training]
+    preparation = choose_preparation(request, found, names)
+    log_choice(preparation, request=request, found=found, training=names)
+    if shared:
+        return (shared.folder, shared.store_of(preparation)), preparation
+    slice_writing.write_volumes(folder, _STORE, cohort, modalities=request.modalities, preparation=preparation)
+    return (folder, _STORE), preparation
 
 
 def _assignment(config: Config, cohort: Cohort) -> dict[str, str]:
@@ -204,21 +195,23 @@ def _checked(assignment: dict[str, str], cohort: Cohort, flag: str) -> dict[str,
     return assignment
 
 
-def _report(config: Config, written: Mapping[str, Mapping[str, Written]], counts: Mapping) -> None:
+def _report(
+    config: Config, members: Mapping[str, Sequence[Patient]], measured: Mapping[str, Measured], *, counts: Mapping
+) -> None:
     """Says what was written, and what may be wrong with it."""
-    everybody = {patient: one for part in written.values() for patient, one in part.items()}
     empty, cut = counts["empty_mask_patients"], counts["tumour_cut_off"]
     if empty:
         logging.warning("%d patients have an empty mask, which is legal: %s", len(empty), ", ".join(empty))
-    lost = [patient for patient, one in everybody.items() if one.has_tumour and not one.tumour]
+    lost = [patient for patient, one in measured.items() if one.has_tumour and not one.tumour]
     if lost:
         logging.warning("no slice of %s shows their tumour any more: it is cut off or too small", ", ".join(lost))
     if cut:
         logging.warning(
             "--image_size=%d or --crop=%s cuts off tumour of %s", config.image_size, config.crop, ", ".join(cut)
         )
-    for split, part in written.items():
-        logging.info("%s: %d patients, %d slices", split, len(part), sum(one.slices for one in part.values()))
+    for split, patients in members.items():
+        slices = sum(measured[patient.id].slices for patient in patients)
+        logging.info("%s: %d patients, %d slices", split, len(patients), slices)
 
 
 def _refuse_duplicates(fingerprints, assignment) -> None:
@@ -232,17 +225,6 @@ def _refuse_duplicates(fingerprints, assignment) -> None:
             f"(correlation {correlation:.4f}{others}): a patient under two names leaks from training into the test; "
             "keep one of the two"
         )
-
-
-def _digest(cohort: Cohort) -> str:
-    """One digest of the content of all files of the cohort, and of its labels."""
-    digest = hashlib.sha256()
-    for patient in cohort.patients:
-        digest.update(f"{patient.id} {patient.label}".encode())
-        digest.update(repr((patient.group, patient.site, sorted(patient.covariates.items()))).encode())
-        for path in [*patient.images.values(), patient.mask]:
-            digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def test_moments_are_numpys_over_any_chunks(seed, sizes, channels):
     chunks = [generator.normal(channels, 1 + channels, (size, 2, 3, channels)).astype(np.float32) for size in sizes]
     moments = slicing.Moments(channels)
     for chunk in chunks:
-        moments.add(chunk)
+        moments.add(slicing.part_of(chunk))
     everything = np.concatenate(chunks).astype(np.float64)
     np.testing.assert_allclose(moments.mean(), everything.mean((0, 1, 2)), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(moments.deviation(), everything.std((0, 1, 2)), rtol=1e-10, atol=1e-12)
@@ -78,14 +78,14 @@ def test_moments_of_large_values_do_not_cancel():
     values = 1e8 + np.random.default_rng(0).normal(size=(100, 10, 10, 1))
     moments = slicing.Moments(1)
     for chunk in np.split(values, 10):
-        moments.add(chunk)
+        moments.add(slicing.part_of(chunk))
     assert moments.deviation()[0] == pytest.approx(values.std(), rel=1e-6)
     assert moments.mean()[0] == pytest.approx(values.mean(), rel=1e-12)
 
 
 def test_moments_by_hand():
     moments = slicing.Moments(2)
-    moments.add(np.array([[1.0, 5.0], [3.0, 5.0]]))
-    moments.add(np.array([[5.0, 5.0]]))
+    moments.add(slicing.part_of(np.array([[1.0, 5.0], [3.0, 5.0]])))
+    moments.add(slicing.part_of(np.array([[5.0, 5.0]])))
     assert moments.mean().tolist() == [3.0, 5.0]
     assert moments.deviation().tolist() == pytest.approx([np.sqrt(8 / 3), 0.0])

@@ -40,3 +40,17 @@ def test_missing_and_damaged(tmp_path):
     (tmp_path / "truth-train.npz").write_bytes(b"PK nothing")
     with pytest.raises(InputError, match="missing or damaged"):
         list(truth.truths(tmp_path, "train"))
+
+
+def test_part_of_some_patients(tmp_path):
+    writer = truth.TruthWriter()
+    for one in _truths():
+        writer.add(one)
+    writer.write(tmp_path, "all")
+    truth.write_part(tmp_path, "test", source=(tmp_path, "all"), patients=["p2", "p0"])
+    by_name = {one.patient: one for one in _truths()}
+    for found, name in zip(truth.truths(tmp_path, "test"), ("p2", "p0"), strict=True):
+        for key, value in vars(by_name[name]).items():
+            np.testing.assert_array_equal(getattr(found, key), value)
+    truth.write_part(tmp_path, "none", source=(tmp_path, "all"), patients=[])
+    assert list(truth.truths(tmp_path, "none")) == []

@@ -258,7 +258,7 @@ def test_stage_before_it_is_missing(stage, missing, tmp_path, monkeypatch, capsy
 def test_truncated_shard(cohort, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     prepare_slices.run(prepare_slices.Config(str(run), str(cohort), image_size=32))
-    shard = run / "slices" / "train-00000.tfrecord"
+    shard = run / "slices" / "volumes-00000.tfrecord"
     shard.write_bytes(shard.read_bytes()[:-7])
     line = fails(train_unet.main, monkeypatch, capsys, f"--run_dir={run}", "--unet_width=2", "--unet_epochs=1")
     assert str(shard) in line

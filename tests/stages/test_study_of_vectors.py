@@ -19,6 +19,7 @@ SETTINGS = {
     "cv_features": "vectors",
     "cv_folds": 2,
     "cv_seeds": 1,
+    "cv_workers": 2,
     "validation_fraction": 0.4,
     "vectors": "numbers",
     "vector_arms": ARMS,
@@ -61,6 +62,8 @@ def test_folds_of_vectors_become_a_report(study):
     assert set(table["plan"]) == {"k-fold"} and set(table["fold"]) == {"fold0", "fold1"}
     assert table[table["arm"] == "none"]["patient"].nunique() == 16
     assert not any(study.rglob("generator_*"))
+    stores = list(study.rglob("volumes*.tfrecord"))
+    assert [path.parent for path in stores] == [study / "shared_slices"]  # one copy for both folds
 
 
 def test_columns_of_the_manifest_reach_the_report(study, manifest):

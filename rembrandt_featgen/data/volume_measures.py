@@ -1,0 +1,97 @@
+"""What is measured of each volume as its slices are written, kept in a file beside them: it serves every split."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data.preparation import Preparation
+from rembrandt_featgen.data.slicing import Part
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Measured:
+    """What was measured of one patient.
+
+    Attributes:
+      slices, empty_slices: how many were written, and how many of them have no tumour.
+      has_tumour: whether the mask of the volume has any, on its own grid.
+      tumour, pixels: of the prepared slices.
+      cut: voxels of tumour outside the prepared slices.
+      fingerprint: of `duplicates`.
+      description: of `preparation.describe`, float32, without the mean and deviation of a cohort.
+      shape: [3] slices, height and width of the volume.
+      spacing: [3] mm.
+      number, mean, squares: of `slicing.Part`, for the mean and deviation of a cohort; 0 where there are none.
+    """
+
+    slices: int
+    empty_slices: int
+    has_tumour: bool
+    tumour: int
+    pixels: int
+    cut: int
+    fingerprint: np.ndarray
+    description: np.ndarray
+    shape: tuple[int, ...]
+    spacing: np.ndarray
+    number: int
+    mean: np.ndarray
+    squares: np.ndarray
+
+    @property
+    def part(self) -> Part:
+        """Its part of the moments of the slices of many."""
+        return Part(self.number, self.mean, self.squares)
+
+
+_NAMES = tuple(field.name for field in dataclasses.fields(Measured))
+
+
+def write_measured(folder: Path, name: str, measured: Mapping[str, Measured]) -> None:
+    """Writes `measured-<name>.npz`, whole or not at all; patient id to what was measured, of one patient or more."""
+    columns = {key: np.stack([np.asarray(getattr(one, key)) for one in measured.values()]) for key in _NAMES}
+    path = _path(folder, name)
+    part = path.with_name(f"{path.name}.part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, patients=np.array(list(measured), str), **columns)
+    part.replace(path)
+
+
+def read_measured(folder: Path, name: str) -> dict[str, Measured]:
+    """Reads what `write_measured` wrote; InputError where it is missing or damaged."""
+    path = _path(folder, name)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            patients, columns = file["patients"], {key: file[key] for key in _NAMES}
+    except Exception as error:  # numpy, zipfile and zlib have exceptions of their own for damaged files
+        raise InputError(f"{path} is missing or damaged; delete {folder} so that its stage is done again") from error
+    return {
+        str(patient): Measured(**{key: _value(key, column[row]) for key, column in columns.items()})
+        for row, patient in enumerate(patients)
+    }
+
+
+def is_measured(folder: Path, name: str) -> bool:
+    """Whether the file is there, which is written when all slices are."""
+    return _path(folder, name).exists()
+
+
+def normalised_description(one: Measured, preparation: Preparation) -> np.ndarray:
+    """`preparation.describe` of that volume, with the mean and deviation that `preparation` has."""
+    shift, scale = (np.array(values, np.float32)[:, np.newaxis] for values in preparation.shift_and_scale)
+    share, quantiles = one.description[:, :1], one.description[:, 1:]
+    return np.concatenate([share, (quantiles - shift) / scale], 1)
+
+
+def _value(key: str, entry: np.ndarray):
+    """An entry of a column as it was: a number, a tuple, or an array."""
+    return tuple(entry.tolist()) if key == "shape" else entry.item() if entry.ndim == 0 else entry
+
+
+def _path(folder: Path, name: str) -> Path:
+    return Path(folder) / f"measured-{name}.npz"
