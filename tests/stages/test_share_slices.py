@@ -241,7 +241,7 @@ def test_a_study_that_is_moved_or_linked_to(cohort, tmp_path):
     [
         ({"image_size": 48}, "--slices_from=.* was made with --image_size=32, not 48; give the same, or leave"),
         ({"normalise": "cohort"}, "was made with --normalise=auto, not cohort"),
-        ({"classes": ("HGG", "LGG")}, "has slices of other patients or classes than --cohort="),
+        ({"classes": ("HGG", "LGG")}, "has slices of other patients or classes than --cohort; give both"),
     ],
 )
 def test_other_settings_than_the_studys(settings, words, cohort, tmp_path):
