@@ -1,4 +1,4 @@
-"""The classifiers of vectors, and training of hundreds of them in one call."""
+"""The classifiers of a study, of vectors and of maps, and training of hundreds of them in one call."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Union
 import numpy as np
 from scipy import special
 
-from rembrandt_featgen.classification import neighbours, perceptrons, ridge
+from rembrandt_featgen.classification import map_fitting, neighbours, perceptrons, ridge
 from rembrandt_featgen.classification.training_problems import Problem
 
-Settings = Union[ridge.RidgeSettings, perceptrons.PerceptronSettings, neighbours.NeighbourSettings]
+ClassifierSettings = Union[
+    ridge.RidgeSettings, perceptrons.PerceptronSettings, neighbours.NeighbourSettings, map_fitting.NetworkSettings
+]
 
 
 @dataclasses.dataclass(frozen=True)
-class VectorClassifier:
+class ClassifierKind:
     """A kind of classifier.
 
     Attributes:
@@ -24,7 +26,8 @@ class VectorClassifier:
       settings: class of its settings, which has defaults.
       strengths: what tuning tries, from weak to strong regularisation; as many for every kind.
       fit: (problems, settings, strengths) to arrays of each problem; a result depends on its problem alone.
-      logits: (arrays, features [m, d]) to [m, classes], up to a constant for each row.
+      logits: (arrays, features [m, *shape]) to [m, classes], up to a constant for each row.
+      of_maps: whether it is of maps [h, w, c]; else of vectors.
     """
 
     title: str
@@ -32,29 +35,47 @@ class VectorClassifier:
     strengths: tuple[float, ...]
     fit: Callable[..., list[dict]]
     logits: Callable[[dict, np.ndarray], np.ndarray]
+    of_maps: bool = False
 
 
+_EARLIER = (1.0, 1.5, 2.5, 4.0, 7.0, 12.0)  # by which the epochs of a network are divided
 CLASSIFIER_KINDS = {
-    "ridge": VectorClassifier(
+    "ridge": ClassifierKind(
         "ridge logistic regression",
         ridge.RidgeSettings,
         strengths=(1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0),
         fit=ridge.fit,
         logits=ridge.logits,
     ),
-    "mlp": VectorClassifier(
+    "mlp": ClassifierKind(
         "network of one hidden layer",
         perceptrons.PerceptronSettings,
         strengths=(0.1, 1.0, 3.0, 10.0, 30.0, 100.0),
         fit=perceptrons.fit,
         logits=perceptrons.logits,
     ),
-    "neighbours": VectorClassifier(
+    "neighbours": ClassifierKind(
         "nearest neighbours",
         neighbours.NeighbourSettings,
         strengths=(1, 3, 7, 15, 31, 63),
         fit=neighbours.fit,
         logits=neighbours.logits,
+    ),
+    "cnn": ClassifierKind(
+        "the paper's CNN",
+        map_fitting.CnnSettings,
+        strengths=_EARLIER,
+        fit=map_fitting.fit,
+        logits=map_fitting.logits,
+        of_maps=True,
+    ),
+    "linear": ClassifierKind(
+        "the paper's linear classifier",
+        map_fitting.LinearSettings,
+        strengths=_EARLIER,
+        fit=map_fitting.fit,
+        logits=map_fitting.logits,
+        of_maps=True,
     ),
 }
 
@@ -74,16 +95,18 @@ class Model:
     arrays: dict[str, np.ndarray]
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """[m, classes] float64 of features [m, d], prepared as those of the training."""
-        values = CLASSIFIER_KINDS[self.classifier].logits(self.arrays, np.asarray(features, np.float64))
-        return special.softmax(values, 1)
+        """[m, classes] float64 of features [m, *shape], prepared as those of the training."""
+        kind = CLASSIFIER_KINDS[self.classifier]
+        if not kind.of_maps:
+            features = np.asarray(features, np.float64)
+        return special.softmax(kind.logits(self.arrays, features), 1)
 
 
-def train(problems: Sequence[Problem], settings: Settings, *, strength: Sequence[float]) -> list[Model]:
+def train(problems: Sequence[Problem], settings: ClassifierSettings, *, strength: Sequence[float]) -> list[Model]:
     """Trains a classifier on each problem, all of the call together; memory is bounded, whatever their number.
 
     Args:
-      problems: with the same d and number of classes; n may differ.
+      problems: with the same shape of a sample and number of classes; n may differ.
       settings: their class says which kind of classifier.
       strength: of the regularisation of each problem.
 
@@ -91,13 +114,13 @@ def train(problems: Sequence[Problem], settings: Settings, *, strength: Sequence
       Models, which depend on their problem alone, not on the others.
 
     Raises:
-      ValueError: problems differ in d or classes, or there are other numbers of problems and strengths.
+      ValueError: problems differ in shape or classes, or there are other numbers of problems and strengths.
     """
     name = next(name for name, one in CLASSIFIER_KINDS.items() if isinstance(settings, one.settings))
-    shapes = {(problem.features.shape[1], problem.classes) for problem in problems}
+    shapes = {(*problem.features.shape[1:], problem.classes) for problem in problems}
     if len(shapes) > 1 or len(problems) != len(strength):
         raise ValueError(
-            f"problems of one call share d and classes and have a strength each, received {sorted(shapes)} and "
+            f"problems of one call share shape and classes and have a strength each, received {sorted(shapes)} and "
             f"{len(strength)} strengths for {len(problems)} problems"
         )
     arrays = CLASSIFIER_KINDS[name].fit(problems, settings, list(strength))

@@ -1,7 +1,10 @@
-"""Training of a classifier on features in memory, fast where there are many hundreds of trainings on one core.
+"""Training of networks on maps in memory, fast where there are many hundreds of trainings on one core.
 
 A network and its epoch are traced once for each architecture and used again by every later training: what differs
-between arms (samples, class weights, focusing, mixing) goes in as tensors, weights and optimizer are set back.
+between arms (samples, weights, focusing, mixing) goes in as tensors, weights and optimizer are set back.
+
+Regularisation is early stopping: a strength divides the epochs, so that one training gives the networks of all
+strengths that are tried, each a copy of the weights on the way.
 """
 
 from __future__ import annotations
@@ -9,13 +12,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import json
+import math
+from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
-from scipy import special
 
 from rembrandt_featgen.classification import map_networks
 from rembrandt_featgen.classification.map_networks import Architecture
+from rembrandt_featgen.classification.training_problems import Problem
+from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.nn import mixed_precision
 
 _CHUNK = 128  # features that are predicted at a time
@@ -25,16 +33,130 @@ NOWHERE = -1  # block before which a step that mixes nothing mixes
 
 
 @dataclasses.dataclass(frozen=True)
-class Objective:
-    """Loss of a training.
+class NetworkSettings:
+    """How a network is trained.
 
     Attributes:
-      class_weights: of each class; () for 1.
-      focusing: gamma of the focal loss; 0 is cross-entropy.
+      filters, units, precision: as for `map_networks.Architecture`.
+      epochs: of the weakest regularisation.
+      batch: samples in a batch, at most.
+      learning_rate: Adam's.
     """
 
-    class_weights: tuple[float, ...] = ()
-    focusing: float = 0.0
+    filters: int = 64
+    units: int = 128
+    epochs: int = 50
+    batch: int = 16
+    learning_rate: float = 1e-4
+    precision: str = "float32"
+    kind: ClassVar[str] = ""
+
+    def architecture(self, problem: Problem) -> Architecture:
+        """Of the network of a problem of maps [n, h, w, c]."""
+        height, width, channels = problem.features.shape[1:]
+        return Architecture(
+            self.kind,
+            (height, width, channels),
+            filters=self.filters,
+            units=self.units,
+            precision=self.precision,
+            num_classes=problem.classes,
+        )
+
+    def stopped(self, strength: float) -> int:
+        """Epochs at a strength of regularisation, from 1."""
+        return max(1, round(self.epochs / strength))
+
+
+@dataclasses.dataclass(frozen=True)
+class CnnSettings(NetworkSettings):
+    """Of the paper's CNN."""
+
+    kind: ClassVar[str] = "cnn"
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearSettings(NetworkSettings):
+    """Of the paper's linear classifier."""
+
+    kind: ClassVar[str] = "linear"
+
+
+def fit(problems: Sequence[Problem], settings: NetworkSettings, strengths: Sequence[float]) -> list[dict]:
+    """Trains a network for each problem, one after another.
+
+    The same seed gives the same initial weights, and the same order to the same number of samples.
+
+    Args:
+      problems: of maps [n, h, w, c]. One that comes several times (the same object) is trained once, for as many
+        epochs as its weakest strength has.
+      settings: of all.
+      strengths: by which the epochs of each problem are divided, from 1.
+
+    Returns:
+      {"architecture": JSON, "weight000": array, ...} of each problem, weights in the order of `build_classifier`'s.
+
+    Raises:
+      InputError: a loss is not finite.
+    """
+    members: dict[int, list[int]] = {}
+    for number, problem in enumerate(problems):
+        members.setdefault(id(problem), []).append(number)
+    results: list[dict] = [{} for _ in problems]
+    for numbers in members.values():
+        problem = problems[numbers[0]]
+        wanted = [settings.stopped(strengths[number]) for number in numbers]
+        trained = _train(problem, settings, wanted)
+        described = np.array(json.dumps(dataclasses.asdict(settings.architecture(problem))))
+        for number, epochs in zip(numbers, wanted):
+            weights = {f"weight{place:03d}": weight for place, weight in enumerate(trained[epochs])}
+            results[number] = {"architecture": described, **weights}
+    return results
+
+
+def logits(arrays: dict, features: np.ndarray) -> np.ndarray:
+    """[m, classes] float64 of scaled maps [m, h, w, c]; no network is built where one of its kind was before."""
+    the_one = fitter(architecture_of(arrays))
+    the_one.set_weights(weights_of(arrays))
+    return the_one.logits(tf.constant(features, tf.float32))
+
+
+def architecture_of(arrays: dict) -> Architecture:
+    """What the network of a result of `fit` is built of."""
+    described = json.loads(str(arrays["architecture"]))
+    return Architecture(**{**described, "shape": tuple(described["shape"])})
+
+
+def weights_of(arrays: dict) -> list[np.ndarray]:
+    """Weights of a result of `fit`, in the order of `build_classifier`'s."""
+    return [arrays[name] for name in sorted(arrays) if name.startswith("weight")]
+
+
+def _train(problem, settings, stops) -> dict[int, list[np.ndarray]]:
+    """Epochs to the weights after them."""
+    network = fitter(settings.architecture(problem))
+    features, targets = tf.constant(problem.features, tf.float32), tf.constant(problem.targets(), tf.float32)
+    places = {"input": network.places[:1], "manifold": network.places}.get(problem.mixing, ())
+    random = np.random.default_rng(problem.seed)
+    network.reset(problem.seed, settings.learning_rate)
+    kept = {}
+    for epoch in range(1, max(stops) + 1):
+        loss = network.epoch(
+            features,
+            targets,
+            batch=settings.batch,
+            focusing=problem.focusing,
+            mixing=Mixing(places, problem.alpha),
+            random=random,
+        )
+        if not math.isfinite(loss):
+            raise InputError(
+                f"training of the {settings.kind} stopped in epoch {epoch}: its loss is {loss}; lower "
+                "--classifier_learning_rate or take --precision=float32"
+            )
+        if epoch in stops:
+            kept[epoch] = network.get_weights()
+    return kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +172,12 @@ class Mixing:
     alpha: float = 1.0
 
 
-def weighted_focal_loss(logits: tf.Tensor, targets: tf.Tensor, *, class_weights: tf.Tensor, focusing) -> tf.Tensor:
-    """Mean of -w_t (1 - p_t)^gamma log p_t, where p_t is the probability of the true class.
+def weighted_focal_loss(logits: tf.Tensor, targets: tf.Tensor, focusing) -> tf.Tensor:
+    """Mean over samples of sum_c -t_c (1 - p_c)^gamma log p_c, where p_c is the probability of class c.
 
     Args:
       logits: [batch, 1] float32, of the positive class of two; [batch, classes] of more.
-      targets: [batch, classes] in [0, 1], the share of each class: 0 or 1 but for mixed samples.
-      class_weights: [classes].
+      targets: [batch, classes] from 0: the weight of the sample in the column of its class; of mixed samples, in two.
       focusing: gamma, from 0; 0 leaves weighted cross-entropy.
 
     Returns:
@@ -65,15 +186,15 @@ def weighted_focal_loss(logits: tf.Tensor, targets: tf.Tensor, *, class_weights:
     Reference: Lin et al., Focal Loss for Dense Object Detection, 2017, eq. (4); without alpha.
     """
     if logits.shape[-1] == 1:
-        logit, target = logits[:, 0], targets[:, 1]
+        logit = logits[:, 0]
         # -log p and -log(1 - p), so that 1 - p = e^-negative
         positive, negative = tf.math.softplus(-logit), tf.math.softplus(logit)
         positive, negative = positive * tf.exp(-focusing * negative), negative * tf.exp(-focusing * positive)
-        return tf.reduce_mean(class_weights[1] * target * positive + class_weights[0] * (1.0 - target) * negative)
+        return tf.reduce_mean(targets[:, 1] * positive + targets[:, 0] * negative)
     log_p = tf.nn.log_softmax(logits)
     # (1 - p)^gamma by way of its logarithm, for which 1 - p must not be 0
     others = tf.math.log(tf.maximum(-tf.math.expm1(log_p), 1e-30))
-    return tf.reduce_mean(tf.reduce_sum(-class_weights * targets * tf.exp(focusing * others) * log_p, axis=1))
+    return tf.reduce_mean(tf.reduce_sum(-targets * tf.exp(focusing * others) * log_p, axis=1))
 
 
 def mix(x: tf.Tensor, share) -> tf.Tensor:
@@ -117,7 +238,7 @@ class Fitter:
         scalar = tf.TensorSpec([], tf.float32)
         self._epoch = tf.function(
             self._run_epoch,
-            [features, targets, integers, floats, integers, tf.TensorSpec([], tf.int32), floats, scalar],
+            [features, targets, integers, floats, integers, tf.TensorSpec([], tf.int32), scalar],
         )
         self._predict = tf.function(lambda x: self._forward(x), [features])
 
@@ -150,7 +271,7 @@ class Fitter:
         targets: tf.Tensor,
         *,
         batch: int,
-        objective: Objective,
+        focusing: float,
         mixing: Mixing,
         random: np.random.Generator,
     ) -> float:
@@ -158,9 +279,10 @@ class Fitter:
 
         Args:
           features: [n, *shape] float32, scaled.
-          targets: [n, classes] float32, one-hot.
+          targets: [n, classes] float32, see `weighted_focal_loss`.
           batch: samples in a batch.
-          objective, mixing: of the training.
+          focusing: gamma of the focal loss; 0 is cross-entropy.
+          mixing: of the training.
           random: draws order, dropout and mixing.
 
         Returns:
@@ -179,22 +301,18 @@ class Fitter:
                 tf.constant(shares, tf.float32),
                 tf.constant(places, tf.int32),
                 tf.constant(seed, tf.int32),
-                tf.constant(objective.class_weights or np.ones(self._num_classes), tf.float32),
-                tf.constant(objective.focusing, tf.float32),
+                tf.constant(focusing, tf.float32),
             )
         )
 
-    def probabilities(self, features: tf.Tensor) -> np.ndarray:
-        """[n, classes] float64 probabilities for scaled features [n, *shape], with the present weights."""
+    def logits(self, features: tf.Tensor) -> np.ndarray:
+        """[n, classes] float64 for scaled features [n, *shape], with the present weights; of two the first are 0."""
         parts = [self._predict(features[i : i + _CHUNK]).numpy() for i in range(0, len(features), _CHUNK)]
         width = 1 if self._num_classes == 2 else self._num_classes
-        logits = np.concatenate([np.zeros((0, width), np.float64), *parts])
-        if width == 1:
-            positive = special.expit(logits)
-            return np.concatenate([1.0 - positive, positive], axis=1)
-        return special.softmax(logits, axis=1)
+        values = np.concatenate([np.zeros((0, width), np.float64), *parts])
+        return np.concatenate([np.zeros_like(values), values], axis=1) if width == 1 else values
 
-    def _run_epoch(self, features, targets, order, shares, places, seed, class_weights, focusing):
+    def _run_epoch(self, features, targets, order, shares, places, seed, focusing):
         steps, n, total = tf.shape(shares)[0], tf.shape(order)[0], 0.0
         for step in tf.range(steps):
             rows = order[step * n // steps : (step + 1) * n // steps]
@@ -204,16 +322,15 @@ class Fitter:
                 share=shares[step],
                 place=places[step],
                 seed=tf.stack([seed, step]),
-                class_weights=class_weights,
                 focusing=focusing,
             )
         return total / tf.cast(steps, tf.float32)
 
-    def _step(self, x, targets, *, share, place, seed, class_weights, focusing):
+    def _step(self, x, targets, *, share, place, seed, focusing):
         """One step down the gradient; returns the loss."""
         with tf.GradientTape() as tape:
             logits = self._forward(x, share=share, place=place, seed=seed)
-            loss = weighted_focal_loss(logits, targets, class_weights=class_weights, focusing=focusing)
+            loss = weighted_focal_loss(logits, targets, focusing)
             scaled = loss * self._loss_scale
         gradients = [gradient / self._loss_scale for gradient in tape.gradient(scaled, self._trainable)]
         self._optimizer.apply_gradients(zip(gradients, self._trainable))

@@ -1,4 +1,4 @@
-"""What a classifier of vectors is trained on: samples, their weights, the loss, and how pairs of them are mixed."""
+"""What a classifier is trained on: samples, their weights, the loss, and how pairs of them are mixed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Problem:
     """One training of a classifier; problems that share `features` (the same array) share its memory.
 
     Attributes:
-      features: [n, d] float32, imputed and standardised.
+      features: [n, d] or [n, h, w, c] float32, imputed and scaled.
       labels: [n] int64 in [0, classes).
       classes: how many there are, whether or not each has a sample here.
       weights: [n] from 0, of the samples, up to a common factor; None weighs all alike.
@@ -36,8 +36,10 @@ class Problem:
 
     def __post_init__(self):
         shape = np.shape(self.features)
-        if len(shape) != 2 or 0 in shape or not np.isfinite(self.features).all():
-            raise ValueError(f"features must be [n, d] finite numbers, received shape {shape} or NaN among them")
+        if len(shape) not in (2, 4) or 0 in shape or not np.isfinite(self.features).all():
+            raise ValueError(
+                f"features must be finite numbers [n, d] or [n, h, w, c], received shape {shape} or NaN among them"
+            )
         if np.shape(self.labels) != shape[:1] or np.min(self.labels) < 0 or np.max(self.labels) >= self.classes:
             raise ValueError(f"labels must be [{shape[0]}] from 0 to {self.classes - 1}, received {self.labels!r}")
         if self.weights is not None and (

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from rembrandt_featgen.classification import classifier_kinds
-from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS, Settings
+from rembrandt_featgen.classification import classifier_kinds, training_problems
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS, ClassifierSettings
 from rembrandt_featgen.classification.training_problems import Problem
 
 FOLDS = 5
-_AT_ONCE = 48  # tasks whose inner samples and models are in memory at a time
+# Tasks whose inner samples and models are in memory at a time: so many, of so many bytes of training samples at most.
+_AT_ONCE, _BYTES_AT_ONCE = 48, 64 * 2**20
 _SURE = 1e-7  # no probability is taken to be below it
 
 # (train rows, validation rows) to the problem of an inner training part and the features of its validation part. What
@@ -33,12 +34,14 @@ class Task:
       groups: [n] what no fold divides.
       make: see `MakeProblem`; rows are those of `labels`.
       seed: from 0, of the folds: tasks of the same samples and seed have the same ones.
+      size: bytes of the training samples, from which follows how many tasks are done at a time.
     """
 
     labels: np.ndarray
     groups: np.ndarray
     make: MakeProblem
     seed: int = 0
+    size: int = 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,12 +54,12 @@ class Choice:
 
 
 def tune(
-    tasks: Sequence[Task], settings: Settings, *, strengths: Sequence[float] = (), folds: int = FOLDS
+    tasks: Sequence[Task], settings: ClassifierSettings, *, strengths: Sequence[float] = (), folds: int = FOLDS
 ) -> list[Choice]:
     """Chooses a strength for each task, by the lowest `group_log_loss` of `balanced` probabilities in inner folds.
 
     Args:
-      tasks: with the same d and number of classes.
+      tasks: with the same shape of a sample and number of classes.
       settings: their class says which kind of classifier.
       strengths: to try, from weak to strong; () for those of the kind.
       folds: of each task, fewer where a class has fewer groups, see `inner_folds`.
@@ -68,8 +71,9 @@ def tune(
         kind.strengths for kind in CLASSIFIER_KINDS.values() if isinstance(settings, kind.settings)
     )
     choices: list[Choice] = []
-    for start in range(0, len(tasks), _AT_ONCE):
-        choices += _tune_some(tasks[start : start + _AT_ONCE], settings, strengths, folds=folds)
+    sizes = [max(task.size, _BYTES_AT_ONCE // _AT_ONCE) for task in tasks]
+    for run in training_problems.chunks(range(len(tasks)), sizes, _BYTES_AT_ONCE):
+        choices += _tune_some([tasks[number] for number in run], settings, strengths, folds=folds)
     return choices
 
 

@@ -121,22 +121,16 @@ STAGES = {
             inputs=("make_phantom", "assign_folds"),
         ),
         StageInfo(
-            "train_arms",
-            "arms",
-            "in a fold of a study: a classifier for each arm, and its predictions",
-            inputs=(*_FEATURES, "generate_synthetic"),
-        ),
-        StageInfo(
             "write_study_report",
             "report",
             "report.json and index.html with the table of arms and the verdict of a study",
-            inputs=("assign_folds", "train_arms"),
+            inputs=("assign_folds", "evaluate_features"),
         ),
         StageInfo(
             "evaluate_features",
             "study",
-            "a study of a table of features, or of a run's vectors: plans, arms, classifiers, and their report",
-            inputs=("extract_vectors",),
+            "a study of a table of features, or of a run's maps and vectors: arms, classifiers, and their report",
+            inputs=(*_FEATURES, "extract_vectors", "generate_synthetic"),
         ),
         StageInfo(
             "fit_final_model",
@@ -164,9 +158,9 @@ RUN = (
     "write_report",
 )
 # A study: cross-validation, in each of whose folds every arm is trained.
-FOLD = ("prepare_slices", "train_unet", "extract_features", "train_generators", "generate_synthetic", "train_arms")
-# The same on patient vectors instead of maps (--cv_features=vectors).
-FOLD_OF_VECTORS = ("prepare_slices", "train_unet", "extract_vectors", "evaluate_features")
+FOLD = (*_FEATURES, *_GENERATORS, "extract_vectors", "evaluate_features")
+# Those of them that are there for classifiers of maps, and of vectors, alone.
+OF_MAPS, OF_VECTORS = ("extract_features", *_GENERATORS), ("extract_vectors",)
 STUDY = ("make_phantom", "assign_folds", "share_slices", *FOLD, "write_study_report")
 # Stages that are run by themselves, on a run or on a fold of a study.
 ON_REQUEST = ("extract_vectors", "evaluate_features", "fit_final_model", "evaluate_final_model")
@@ -182,7 +176,7 @@ FOLD_RUNS = "fold_runs"  # of a study: a run for each fold, in a folder of its n
 SWEEP_POINTS = "sweep_points"  # of a run: a run for each point of its sweeps
 
 # Folders of runs and studies of version 0.1 that no stage has now.
-FOLDERS_OF_BEFORE = ("acgan", "classifier", "splits")
+FOLDERS_OF_BEFORE = ("acgan", "arms", "classifier", "splits")
 
 # Flags that had other names in version 0.1.
 RENAMED_FLAGS = {

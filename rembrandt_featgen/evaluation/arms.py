@@ -1,66 +1,184 @@
-"""The arms of a study: everything that generated features must beat, each described by what it changes."""
+"""The arms of a study: what is added to or done with the training samples, as problems for a classifier."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
 
-from rembrandt_featgen.generation import classical
-from rembrandt_featgen.generation.classical import Synthesiser
+import numpy as np
+from absl import logging
+
+from rembrandt_featgen.classification.training_problems import Problem
+from rembrandt_featgen.generation import training_set
+from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.generation.methods import METHODS
 from rembrandt_featgen.generation.training_set import Samples
 
+FOCUSING = 2.0  # gamma of Lin et al. 2017
+AUGMENTED = "image_augmentation"  # the arm of features of augmented slices
+SYNTHETIC = "synthetic"  # the arm of samples that somebody else's generator made
 
-def with_pool(arm: Arm, pool: Samples) -> Arm:
-    """A pooled arm that draws from `pool`, see `classical.from_pool`."""
-    return dataclasses.replace(arm, synthesise=classical.from_pool(pool))
+
+class TrainingSamples(NamedTuple):
+    """Prepared features [n, *shape] float32, labels [n] int64 and groups [n] of training patients."""
+
+    features: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """One way to train a classifier; all else is as in the arm "none".
+    """One way to train; all else is as in the arm "none".
 
     Attributes:
-      name: as in the table.
+      name: as in the table; of an arm that adds samples the name of its method in `METHODS`.
       kind: "none", "classical" or "generative".
-      synthesise: makes extra training samples; None for none.
-      pooled: whether `synthesise` is to come from `with_pool`.
-      loss: "cross_entropy" or "focal".
-      class_weights: whether a sample of class c weighs n / (K n_c), K classes.
-      mixing: None, "input" (mixup of features) or "manifold" (at the input or after a block of convolution).
+      method: whether samples are added by `METHODS[name]`.
+      pool: whether samples are added that were made before, such as those of a GAN.
+      undersample: whether samples of each class are left out at random, down to as many as the minority class has.
+      class_weights: whether a sample of class c weighs n / (classes n_c).
+      focusing: gamma of the focal loss.
+      mixing: None, "input" (mixup) or "manifold".
+      tuned: whether regularisation is tuned; else it is the weakest of those that tuning tries.
+      threshold: whether thresholds are chosen; else each class has the same.
+      inputs: of `covariates.INPUTS`, what the classifier learns from.
     """
 
     name: str
     kind: str = "classical"
-    synthesise: Synthesiser | None = None
-    pooled: bool = False
-    loss: str = "cross_entropy"
+    method: bool = False
+    pool: bool = False
+    undersample: bool = False
     class_weights: bool = False
+    focusing: float = 0.0
     mixing: str | None = None
+    tuned: bool = True
+    threshold: bool = True
+    inputs: str = "features"
 
     @property
     def takes_amount(self) -> bool:
         """Whether there are amounts to choose from."""
-        return self.pooled or self.synthesise is not None
+        return self.method or self.pool
 
 
-# In the order of the table.
+# In the order of the table. The first four are real samples alone: "none" is what generation has to beat, "plain" what
+# is often taken for it, and the two between say which of the two steps from there to here is worth what.
 ARMS: dict[str, Arm] = {
     arm.name: arm
     for arm in (
         Arm("none", "none"),
+        Arm("plain", "none", tuned=False, threshold=False),
+        Arm("weight_decay", "none", threshold=False),
+        Arm("threshold_tuning", "none", tuned=False),
+        Arm("covariates", "none", inputs="covariates"),
+        Arm("features_and_covariates", "none", inputs="both"),
         Arm("class_weights", class_weights=True),
-        Arm("focal_loss", loss="focal"),
-        Arm("random_oversampling", synthesise=classical.repeat),
-        Arm("smote", synthesise=classical.smote),
-        Arm("borderline_smote", synthesise=classical.borderline_smote),
+        Arm("focal_loss", focusing=FOCUSING),
+        Arm("undersampling", undersample=True),
         Arm("mixup", mixing="input"),
         Arm("manifold_mixup", mixing="manifold"),
-        Arm("gaussian_noise", synthesise=classical.gaussian_noise),
-        Arm("interpolation", synthesise=classical.interpolate),
-        Arm("extrapolation", synthesise=classical.extrapolate),
-        Arm("image_augmentation", pooled=True),
-        Arm("acgan", "generative", pooled=True),
-        Arm("infogan", "generative", pooled=True),
-        Arm("cgan", "generative", pooled=True),
-        Arm("image_acgan", "generative", pooled=True),
+        *(Arm(name, method.kind, method=True) for name, method in METHODS.items()),
+        Arm(AUGMENTED, pool=True),
+        *(Arm(kind, "generative", pool=True) for kind in KINDS),
+        Arm(SYNTHETIC, "generative", pool=True),
     )
 }
+
+
+def available(names: Collection[str], *, covariates: bool, pools: Collection[str]) -> tuple[str, ...]:
+    """Those of some arms, in the order of the table, for which there is what they need.
+
+    Args:
+      names: of arms.
+      covariates: whether there are clinical columns.
+      pools: arms for which samples were made before.
+    """
+    arms = [ARMS[name] for name in ARMS if name in names]
+    return tuple(
+        arm.name for arm in arms if (covariates or arm.inputs == "features") and (not arm.pool or arm.name in pools)
+    )
+
+
+def problem(
+    arm: Arm,
+    samples: TrainingSamples,
+    *,
+    amount: float | None,
+    num_classes: int,
+    signed: bool,
+    seed: int,
+    draw: Callable[[int, int, int], np.ndarray] | None = None,
+) -> Problem:
+    """What a classifier is to be trained on.
+
+    Args:
+      arm: of `ARMS`.
+      samples: of the training patients, or of an inner part of them.
+      amount: of extra samples, see `training_set.counts`; None, and only None, for an arm that takes none.
+      num_classes: of the run.
+      signed: whether values below 0 are possible.
+      seed: of what is drawn.
+      draw: for an arm with a pool: from (label, count, seed) to as many samples of it, prepared like `samples`; where
+        it gives fewer, the problem has fewer.
+
+    Raises:
+      ValueError: an amount is missing, or has no use; or there is no pool for an arm that draws from one.
+    """
+    if (amount is not None) != arm.takes_amount:
+        raise ValueError(f"arm {arm.name} takes {'an' if arm.takes_amount else 'no'} amount, received {amount}")
+    features, labels = samples.features, samples.labels
+    if amount is not None:
+        wanted = training_set.counts(labels, amount, num_classes)
+        wanted = {label: count for label, count in wanted.items() if label in labels}
+        extra = extra_samples(arm, samples, wanted, num_classes=num_classes, signed=signed, seed=seed, draw=draw)
+        features, labels = np.concatenate([features, extra.features]), np.concatenate([labels, extra.labels])
+    elif arm.undersample:
+        rows = _undersampled(labels, np.random.default_rng([seed, 2]))
+        features, labels = features[rows], labels[rows]
+    weights = None
+    if arm.class_weights:
+        counts = np.bincount(labels, minlength=num_classes)
+        weights = len(labels) / (num_classes * np.maximum(counts, 1.0))[labels]
+    return Problem(features, labels, num_classes, weights=weights, focusing=arm.focusing, mixing=arm.mixing, seed=seed)
+
+
+def extra_samples(
+    arm: Arm,
+    samples: TrainingSamples,
+    wanted: Mapping[int, int],
+    *,
+    num_classes: int,
+    signed: bool,
+    seed: int,
+    draw: Callable[[int, int, int], np.ndarray] | None = None,
+) -> Samples:
+    """Samples that the method of an arm makes, or those of its pool.
+
+    Args:
+      arm, samples, num_classes, signed, seed, draw: as for `problem`.
+      wanted: label to count.
+    """
+    if not arm.pool:
+        fitted = METHODS[arm.name].fit(*samples, num_classes=num_classes, signed=signed, seed=seed)
+        return fitted.draw_all(wanted, seed)
+    if draw is None:
+        raise ValueError(f"arm {arm.name} draws from samples that were made before, and there are none")
+    parts = {label: draw(label, count, seed) for label, count in wanted.items()}
+    for label, count in wanted.items():
+        if len(parts[label]) < count:
+            have = len(parts[label])
+            logging.log_first_n(
+                logging.WARNING, "%s: %d samples of label %d are wanted, of %d", 3, arm.name, count, label, have
+            )
+    return Samples(np.concatenate(list(parts.values())), np.repeat(list(parts), list(map(len, parts.values()))))
+
+
+def _undersampled(labels, random):
+    """Rows of as many samples of each class as the smallest has."""
+    there = np.unique(labels)
+    least = min(int((labels == label).sum()) for label in there)
+    rows = [random.permutation(np.flatnonzero(labels == label))[:least] for label in there]
+    return np.sort(np.concatenate(rows))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rembrandt_featgen.evaluation import final_choice, out_of_fold_runs, predictions, table_report
+from rembrandt_featgen.evaluation import final_choice, out_of_fold_runs, predictions, study_report
 from rembrandt_featgen.evaluation.model_folder import FinalModel
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features.tables import FeatureTable
@@ -56,7 +56,7 @@ def report(
     expected = model.record.get("expected_performance") or {}
     return {
         "classes": model.classes.record,
-        "cohort": table_report.cohort_of(table, source),
+        "cohort": study_report.cohort_of(table, source),
         "arms": rows,
         "reference": {"arm": arm},
         "reliability": [{"arm": arm, "bins": [one for one in bins if one["n"]]}],

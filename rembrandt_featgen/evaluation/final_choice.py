@@ -9,10 +9,10 @@ import numpy as np
 
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import out_of_fold_runs, predictions
+from rembrandt_featgen.evaluation.arms import ARMS
+from rembrandt_featgen.evaluation.competitors import Pipeline
 from rembrandt_featgen.evaluation.measure_rows import measure_row
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
-from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
-from rembrandt_featgen.evaluation.vector_pipelines import Pipeline
 from rembrandt_featgen.features.table_files import listed
 from rembrandt_featgen.measures import bootstrap
 
@@ -54,7 +54,7 @@ def choose(choices: Sequence[Mapping], wanted: str = "") -> Choice:
     """The final pipeline of a study.
 
     Args:
-      choices: of each task, see `vector_trials.run`.
+      choices: of each task, see `trials.run`.
       wanted: name of the one that the user wants; "" for `RULE`.
 
     Raises:
@@ -128,4 +128,4 @@ def measured(table: PredictionsTable, head: Mapping, *, draws: int, seed: int, u
 
 def kind_of(arm: str) -> str:
     """The kind of an arm; "none" of `PROCEDURE`."""
-    return VECTOR_ARMS[arm].kind if arm in VECTOR_ARMS else "none"
+    return ARMS[arm].kind if arm in ARMS else "none"

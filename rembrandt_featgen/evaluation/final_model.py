@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from rembrandt_featgen.classification import classifier_kinds, tuning
-from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.classification.vector_export import VectorPipeline
-from rembrandt_featgen.evaluation import vector_trials
+from rembrandt_featgen.evaluation import trials
+from rembrandt_featgen.evaluation.arms import ARMS
+from rembrandt_featgen.evaluation.competitors import Pipeline, Settings
 from rembrandt_featgen.evaluation.plans import Task
-from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
-from rembrandt_featgen.evaluation.vector_pipelines import Pipeline, Settings
-from rembrandt_featgen.evaluation.vector_trials import Trial
+from rembrandt_featgen.evaluation.trials import Trial
 from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.features.vector_preparation import VectorPreparation
 from rembrandt_featgen.measures import classification, decisions
 
 THRESHOLD_RULE = (
@@ -60,13 +60,15 @@ def fit(table: FeatureTable, classifier: str, one: Pipeline, *, settings: Settin
     every = np.arange(len(table))
     task = Task("final", 0, 0, fold="all", seed=seed, train=every, validation=every[:0], test=every[:0])
     trial = Trial.of(table, task, settings)
-    tuned = vector_trials.tune(trial, classifier)[one]
-    problem = trial.problem(one, trial.outer)
-    (model,) = classifier_kinds.train([problem], CLASSIFIER_KINDS[classifier].settings(), strength=[tuned.strength])
+    tuned = trials.tune(trial, classifier)[one]
+    problem, preparation = trial.problem(one, trial.outer), trial.outer.preparation
+    if not isinstance(preparation, VectorPreparation):
+        raise ValueError(f"a final model is of vectors [n, d], received maps {list(table.shape)}")
+    (model,) = classifier_kinds.train([problem], settings.of_classifier(classifier), strength=[tuned.strength])
     rows, p = _out_of_fold(trial, classifier, one, strength=tuned.strength)
     return Fitted(
         VectorPipeline(
-            preparation=trial.outer.preparation,
+            preparation=preparation,
             model=model,
             correction=trial.shares / problem.shares(),
             thresholds=_thresholds(trial, one, rows, p=p),
@@ -86,7 +88,7 @@ def _out_of_fold(trial, classifier, one, *, strength) -> tuple[np.ndarray, np.nd
     parts = [trial.inner[rows.tobytes()] for rows, _ in folds]
     problems = [trial.problem(one, part) for part in parts]
     models = classifier_kinds.train(
-        problems, CLASSIFIER_KINDS[classifier].settings(), strength=[strength] * len(problems)
+        problems, trial.settings.of_classifier(classifier), strength=[strength] * len(problems)
     )
     p = [
         trial.real_odds(model.probabilities(part.preparation.apply(table.values[judged])), problem)
@@ -98,7 +100,7 @@ def _out_of_fold(trial, classifier, one, *, strength) -> tuple[np.ndarray, np.nd
 def _thresholds(trial, one, rows, *, p) -> np.ndarray:
     """[classes], see `THRESHOLD_RULE`."""
     table = trial.table
-    if not VECTOR_ARMS[one.arm].threshold:
+    if not ARMS[one.arm].threshold:
         return decisions.even(table.classes.count)
     if not len(rows):  # as in a task without validation patients
         return trial.shares

@@ -12,25 +12,25 @@ from absl import logging
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.data.pipelines import AUGMENTATIONS
 from rembrandt_featgen.data.store import Store
-from rembrandt_featgen.evaluation import loaded_features
+from rembrandt_featgen.features import run_tables
 from rembrandt_featgen.features.reading import open_features
-from rembrandt_featgen.generation.training_set import Samples, TrainingSet
+from rembrandt_featgen.generation.sample_pool import SamplePool
 
 _BATCH = 16  # slices that are augmented at a time
 
 
-def of_generator(folder: Path, training: TrainingSet) -> Samples:
+def of_generator(folder: Path, shape: tuple[int, ...]) -> SamplePool:
     """A generator's features, of which there may be none: its filter may have accepted not one.
 
     Args:
       folder: of generate_synthetic, for one kind of generator.
-      training: features of the training patients.
+      shape: of a feature.
     """
     if not len(open_features(folder, "synthetic")):
         logging.warning("%s holds no feature: its arm adds none in this fold", folder)
-        return Samples(np.zeros((0, *training.features.shape[1:]), np.float32), np.zeros(0, np.int64))
-    synthetic = loaded_features.load(folder, "synthetic")
-    return Samples(synthetic.features, synthetic.labels)
+        return SamplePool(np.zeros((0, *shape), np.float32), np.zeros(0, np.int64))
+    columns = run_tables.columns_of_maps(folder, "synthetic")
+    return SamplePool(columns["feature"], columns["label"])
 
 
 def of_augmented_slices(
@@ -40,7 +40,7 @@ def of_augmented_slices(
     augmentation: str,
     wanted: Mapping[int, int],
     seed: int,
-) -> Samples:
+) -> SamplePool:
     """Features of the training slices, augmented in the run's own way.
 
     Args:
@@ -66,4 +66,4 @@ def of_augmented_slices(
             features.append(encode(tf.gather(images, rows)))
             labels.append(batch["label"].numpy()[rows])
         rounds += 1
-    return Samples(np.concatenate(features), np.concatenate(labels))
+    return SamplePool(np.concatenate(features), np.concatenate(labels))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rembrandt_featgen.evaluation import loaded_features
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.features import run_tables, vector_preparation
 from rembrandt_featgen.measures import memorisation, permutation
 from rembrandt_featgen.measures.power import chance
 
@@ -64,14 +65,16 @@ def planted_leaks(caught: Mapping[str, str]) -> Finding:
     )
 
 
-def copies_are_caught(features: Path) -> str:
+def copies_are_caught(run_dir: str | Path) -> str:
     """Audits a generator that adds 1% of noise to its training samples; says how it was caught, "" where it was not.
 
     Args:
-      features: folder of extract_features.
+      run_dir: of a fold, whose extract_features, or else extract_vectors, is done.
     """
-    train, test = (loaded_features.load(features, split) for split in ("train", "test"))
-    training, held_out = (part.features.mean(axis=(1, 2)) for part in (train, test))
+    stage = "extract_features" if rundir.is_done(run_dir, "extract_features") else "extract_vectors"
+    train, test = (run_tables.table_of_run(run_dir, stage, split, pooled=True) for split in ("train", "test"))
+    preparation = vector_preparation.fit(train.values)
+    training, held_out = preparation.apply(train.values), preparation.apply(test.values)
     noise = _NOISE * training.std(axis=0) * np.random.default_rng(0).standard_normal(training.shape)
     audit, _ = memorisation.audit_of_classes(
         memorisation.Labelled(training, train.labels, train.patients),

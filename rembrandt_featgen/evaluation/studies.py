@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.evaluation import engine, plans, table_report, vector_arms, vector_pipelines, vector_trials
+from rembrandt_featgen.evaluation import competitors, engine, plans, study_report, trials
+from rembrandt_featgen.evaluation.arms import ARMS, available
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
-from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
 
 
@@ -42,7 +42,7 @@ def evaluate(
     groups: ArrayLike | None = None,
     sites: ArrayLike | None = None,
     classes: Sequence[str] = (),
-    arms: Sequence[str] = tuple(VECTOR_ARMS),
+    arms: Sequence[str] = tuple(ARMS),
     amounts: Sequence[float] = (0.0, 1.0),
     classifiers: Sequence[str] = ("ridge", "mlp"),
     folds: int = 5,
@@ -61,7 +61,7 @@ def evaluate(
       groups: [n] patients, which no fold divides; None where each sample is a patient.
       sites: [n], only carried into the predictions.
       classes: the values of y, the positive one last; by default sorted.
-      arms: names of `VECTOR_ARMS`.
+      arms: names of `ARMS`.
       amounts: of extra samples, see `training_set.counts`.
       classifiers: names of `CLASSIFIER_KINDS`.
       folds, repeats, seeds: of the cross-validation: how often groups are divided anew and all is trained again.
@@ -74,28 +74,28 @@ def evaluate(
       ValueError: arrays do not fit each other, or a name is unknown.
       InputError: a class has too few groups for the folds.
     """
-    for names, known in ((arms, VECTOR_ARMS), (classifiers, CLASSIFIER_KINDS)):
+    for names, known in ((arms, ARMS), (classifiers, CLASSIFIER_KINDS)):
         unknown = [name for name in names if name not in known]
         if unknown or not len(names):
             raise ValueError(f"give some of {', '.join(known)}, received {', '.join(unknown) or 'none'}")
-    chosen = vector_arms.available(arms, covariates=False, synthetic=False)
-    if len(chosen) < len(set(arms)) and set(arms) != set(VECTOR_ARMS):
+    chosen = available(arms, covariates=False, pools=())
+    if len(chosen) < len(set(arms)) and set(arms) != set(ARMS):
         raise ValueError(f"arms {', '.join(sorted(set(arms) - set(chosen)))} need a file: see stages.evaluate_features")
-    if not len(amounts) and any(VECTOR_ARMS[name].method for name in chosen):
+    if not len(amounts) and any(ARMS[name].method for name in chosen):
         raise ValueError("arms that add samples need amounts, such as (0, 1)")
     table = table_of(X, y, groups=groups, sites=sites, classes=classes)
     tasks = plans.k_fold(table, folds=folds, repeats=repeats, seeds=range(seeds), validation=validation, division=seed)
-    settings = vector_pipelines.Settings(
+    settings = competitors.Settings(
         arms=chosen,
         amounts=tuple(map(float, amounts)),
         classifiers=tuple(classifiers),
         components=components,
     )
-    outcomes = engine.run(tasks, lambda task: vector_trials.run(table, task, settings))
+    outcomes = engine.run(tasks, lambda task: trials.run(table, task, settings))
     gathered = engine.gather(outcomes)
-    report = table_report.report(
+    report = study_report.report(
         gathered,
-        table_report.cohort_of(table, "arrays"),
+        study_report.cohort_of(table, "arrays"),
         choices=[outcome.choices for outcome in outcomes],
         settings={"arm_amounts": list(amounts), "validation_fraction": validation, "seed": seed},
         draws=bootstrap_draws,

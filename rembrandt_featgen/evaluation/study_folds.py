@@ -12,13 +12,14 @@ import numpy as np
 
 from rembrandt_featgen.cohort import patient_files, split_files, splits
 from rembrandt_featgen.core import json_files, registry, rundir
-from rembrandt_featgen.evaluation import out_of_fold_runs, predictions
-from rembrandt_featgen.evaluation.out_of_fold_runs import Run
+from rembrandt_featgen.evaluation import predictions, study_report
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
+from rembrandt_featgen.features import crop_cnn, crops
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.measures.segmentation import mean_interval, over_volumes
 
 _WORST = 3  # patients who are named
+_OF_A_FOLD = ("split_file", "test_fraction", "test_counts")  # settings that each fold has of its own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,17 +50,12 @@ def read_fold(home: Path, entry: Mapping) -> Fold:
     Raises:
       RuntimeError: it tested a patient that it had learnt from, or another of that patient's group.
     """
-    last = last_stage(home)
-    if last == "evaluate_features":
-        names = [(name, "") for name in registry.FOLD_OF_VECTORS]
-    else:
-        generators = [kind for kind in KINDS if rundir.is_done(home, "train_generators", kind)]
-        names = [(name, "") for name in ("prepare_slices", "train_unet", "extract_features")]
-        names += [("train_generators", kind) for kind in generators] + [("train_arms", "")]
+    names = [(name, kind) for name in registry.FOLD for kind in (KINDS if registry.STAGES[name].has_kinds else [""])]
+    names = [(name, kind) for name, kind in names if name != "generate_synthetic" and rundir.is_done(home, name, kind)]
     records = {
         kind or name: json_files.read_json(home / registry.folder(name, kind) / rundir.RECORD) for name, kind in names
     }
-    predicted = predictions.read(home / registry.folder(last) / predictions.FILE)
+    predicted = predictions.read(home / registry.folder("evaluate_features") / predictions.FILE)
     slices = home / registry.folder("prepare_slices")
     assignment, groups = split_files.read_split(slices / "split.json"), patient_files.read_patients(slices).group
     parts = {name: [p for p, split in assignment.items() if split == name] for name in ("train", "validation")}
@@ -74,29 +70,6 @@ def read_fold(home: Path, entry: Mapping) -> Fold:
         records=records,
         predictions=predicted.replace(plan="k-fold", draw=entry["repeat"], fold=str(entry["fold"]), seed=entry["seed"]),
     )
-
-
-def last_stage(home: str | Path) -> str:
-    """The stage that predicted the test patients of a fold: of its patient vectors, or of its maps."""
-    return "evaluate_features" if rundir.is_done(home, "evaluate_features") else "train_arms"
-
-
-def runs_by_arm(folds: Sequence[Fold], amount: str | None = None) -> dict[str, list[Run]]:
-    """Arm to its runs, one for each repeat and seed: of the chosen amounts, or of a given one."""
-    wanted: dict = {"chosen": True} if amount is None else {"amount": amount}
-    return out_of_fold_runs.runs_by_arm(predictions.join([fold.predictions for fold in folds]).select(**wanted))
-
-
-def add_folds(row: dict, folds: Sequence[Fold]) -> None:
-    """Adds an arm's balanced accuracy in each fold, and what each fold chose."""
-    row["by_fold"], row["amounts"], row["thresholds"] = [], Counter(), []
-    for fold in folds:
-        rows = fold.predictions.select(arm=row["arm"], chosen=True)
-        measured = out_of_fold_runs.measures(out_of_fold_runs.by_patient(out_of_fold_runs.gather(rows)))
-        row["by_fold"].append({"name": fold.name, "balanced_accuracy": measured["balanced_accuracy"]})
-        choice = fold.records["train_arms"]["figures"]["arms"][row["arm"]]
-        row["amounts"].update([choice["amount"]] if choice["amount"] else [])
-        row["thresholds"].append(choice["threshold"])
 
 
 def fold_record(fold: Fold) -> dict:
@@ -187,48 +160,105 @@ def _means(rows: Sequence[Mapping[str, float | None]]) -> dict[str, float]:
     return found
 
 
-def generators(folds: Sequence[Fold]) -> list[dict]:
-    """Measures of each generator: mean and deviation over the folds in which there were features of each class."""
-    measured: dict[str, list[dict]] = {}
-    for fold in folds:
-        for arm, figures in fold.records["train_arms"]["figures"]["generators"].items():
-            measured.setdefault(arm, []).append(figures)
-    rows = []
-    for arm, each in measured.items():
-        row: dict = {"arm": arm, "folds": len(each)}
-        for name, first in each[0].items():
-            values = [one[name] for one in each]
-            if name == "memorisation":
-                row[name] = _memorisation(values)
-            elif isinstance(first, dict):
-                row[name] = {key: float(np.mean([value[key] for value in values])) for key in first}
-            else:  # None where a fold had too few features or test slices for it
-                numbers = np.array(values, float)
-                numbers = numbers[np.isfinite(numbers)]
-                row |= (
-                    {name: float(numbers.mean()), f"{name}_sd": float(numbers.std())}
-                    if len(numbers)
-                    else {name: np.nan}
-                )
-        rows.append(row)
-    return rows
+def report(record: Mapping, folds: Sequence[Fold], checks: Mapping, *, draws: int, seed: int) -> dict:
+    """What report.json holds of a study whose folds have U-Nets of their own.
 
-
-def _memorisation(audits: Sequence[dict]) -> dict:
-    """The audits of all folds as one: flagged where most folds are."""
-
-    def known(name: str) -> list[float]:
-        return [audit[name] for audit in audits if audit[name] is not None] or [np.nan]
-
-    copied: Counter = Counter()
-    for audit in audits:
-        copied.update(audit["copied_patients"])
-    return {
-        "memorised": sum(audit["memorised"] for audit in audits) * 2 > len(audits),
-        "folds_flagged": sum(audit["memorised"] for audit in audits),
-        "folds": len(audits),
-        "p_value": float(np.median(known("p_value"))),
-        "nearest_ratio_median": float(np.median(known("median_ratio"))),
-        "share_below_1_percent": float(np.mean(known("share_nearer_1"))),
-        "most_copied": [list(entry) for entry in copied.most_common(5)],
+    Args:
+      record: stage.json of assign_folds.
+      folds: all of them, trained.
+      checks: what selfcheck wrote; {} where it did not run.
+      draws, seed: of the bootstrap over patients.
+    """
+    slices = folds[0].records["prepare_slices"]["figures"]
+    entries = [*folds[0].records.values(), record]
+    settings = {name: value for entry in entries for name, value in entry["config"].items() if name not in _OF_A_FOLD}
+    settings["generators"] = [kind for kind in KINDS if kind in folds[0].records]
+    predicted = predictions.join([fold.predictions for fold in folds])
+    found = study_report.report(
+        predicted,
+        {
+            "patients": slices["patients"],
+            "groups": len(set(predicted.group.tolist())),
+            "slices": slices["slices"],
+            "source": record["config"]["cohort"],
+            "empty_mask_patients": len(slices["empty_mask_patients"]),
+            "spacing": spacing(folds),
+            "preparation": preparation(folds),
+            "sites": dict(sorted(Counter(record["figures"]["sites"].values()).items())),
+        },
+        choices=[choice for fold in folds for choice in fold.records["evaluate_features"]["figures"]["choices"]],
+        settings=settings,
+        draws=draws,
+        seed=seed,
+        checks=checks,
+    )
+    found["cross_validation"] |= {
+        "grouping": record["config"]["cv_grouping"],
+        "seeds": record["config"]["cv_seeds"],
+        "repeats": record["config"]["cv_repeats"],
+        "runs": len(folds),
+        "fold_records": [fold_record(fold) for fold in folds],
     }
+    return {
+        **found,
+        "segmentation": {"test": segmentation(folds)},
+        "warnings": found["warnings"] + _warnings(folds, found["generators"]),
+        "stages": {
+            name: {"seconds": sum(fold.records[name]["seconds"] for fold in folds)} for name in folds[0].records
+        },
+        "versions": folds[0].records["evaluate_features"]["versions"],
+    }
+
+
+def _warnings(folds: Sequence[Fold], generators: Sequence[dict]) -> list[str]:
+    """What a careful reader should know of the folds."""
+    lines = []
+    tested = [fold.records["train_unet"]["figures"]["segmentation"]["test"]["patient_hard_dice"] for fold in folds]
+    dice = float(np.mean([value for value in tested if value is not None] or [1.0]))  # None: no tumour to find
+    if dice < 0.5:
+        lines.append(
+            f"The U-Nets segment poorly (mean dice of test volumes {dice:.2f}): features may say little about the "
+            "tumour."
+        )
+    for row in generators:
+        if row["folds"] < len(folds):
+            lines.append(
+                f"{row['arm']} has features of one class only, or none, in {len(folds) - row['folds']} of "
+                f"{len(folds)} folds: its measures are over the others."
+            )
+    if folds[0].records.get("extract_features", {}).get("figures", {}).get("tap") == crops.TAP:
+        lines.append(crop_cnn.WARNING)
+    lines += _different_volumes(folds)
+    unets = [fold.records["train_unet"] for fold in folds]
+    collapsed = sum(bool(unet["figures"].get("collapses")) for unet in unets)
+    if collapsed:
+        lines.append(f"In {collapsed} of {len(folds)} folds the U-Net collapsed to predicting next to no tumour.")
+    last = sum(
+        unet["figures"]["best_epoch"] + 1 == unet["figures"].get("epochs", unet["config"]["unet_epochs"])
+        for unet in unets
+    )
+    if 2 * last > len(folds):
+        lines.append(f"In {last} of {len(folds)} folds the U-Net's last epoch was its best: more epochs may help.")
+    return lines
+
+
+def _different_volumes(folds: Sequence[Fold]) -> list[str]:
+    """A line where volumes were prepared, or their spacing judged, by some training patients unlike by others."""
+    lines = []
+    several = {name: counts for name, counts in preparations(folds).items() if len(counts) > 1}
+    if several:
+        said = "; ".join(
+            f"{name} " + ", ".join(f"{value} in {count}" for value, count in counts.items())
+            for name, counts in several.items()
+        )
+        lines.append(
+            f"The training patients of the {len(folds)} folds led to slices that were prepared differently ({said}): "
+            "name the values by flags to have all alike."
+        )
+    real = sum(bool(spacing["real"]) for spacing in spacings(folds))
+    if 0 < real < len(folds):
+        lines.append(
+            f"The spacing of volumes was taken for real in {real} of {len(folds)} folds only, to which distances in mm "
+            "are limited: say by --spacing which it is."
+        )
+    return lines

@@ -1,24 +1,25 @@
-"""What report.json holds of a study: table of arms, generators, amounts, reliability, power, warnings and verdict."""
+"""What report.json holds of a study: all of it follows from the predictions table, the plan, and what tasks chose."""
 
 from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.evaluation import arm_table, out_of_fold_runs, study_folds
+from rembrandt_featgen.evaluation import arm_table, out_of_fold_runs
+from rembrandt_featgen.evaluation.arms import ARMS
+from rembrandt_featgen.evaluation.generator_rows import generator_rows
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
-from rembrandt_featgen.evaluation.study_folds import Fold
-from rembrandt_featgen.features import crop_cnn, crops
-from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
+from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.measures import calibration
 from rembrandt_featgen.measures.power import chance
 
+# Arms that know what the others do not: shown beside them, and never what they are compared with.
+_BESIDE = tuple(name for name, arm in ARMS.items() if arm.inputs != "features")
 _POWER_PATIENTS = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300)
-
 _POWER_RULES = {
     "selfcheck": "The share of simulated cohorts, drawn with replacement from the patients of a phantom study of that "
     "size (arm none), in which the 95% interval of balanced accuracy per patient lies wholly above 0.5.",
@@ -28,84 +29,157 @@ _POWER_RULES = {
 }
 
 
-def report(record: dict, folds: Sequence[Fold], checks: dict, *, draws: int, seed: int) -> dict:
-    """What report.json holds of a study.
+def report(
+    table: PredictionsTable,
+    cohort: Mapping,
+    *,
+    choices: Sequence[Mapping],
+    settings: Mapping,
+    draws: int,
+    seed: int,
+    checks: Mapping | None = None,
+) -> dict:
+    """What report.json holds.
 
     Args:
-      record: stage.json of assign_folds.
-      folds: all of them, trained.
-      checks: what selfcheck wrote; {} where it did not run.
+      table: predictions of all tasks.
+      cohort: what it says of patients and features, see `cohort_of`.
+      choices: of each task, see `trials.run`.
+      settings: flags of the run, by name.
       draws, seed: of the bootstrap over patients.
+      checks: what selfcheck wrote; None where it did not run.
     """
-    runs = study_folds.runs_by_arm(folds)
-    kinds: dict[str, str] = {}
-    for arm, of_arm in folds[0].predictions.split("arm"):
-        kinds[arm[0]] = of_arm.kind[0]
-    classes = Classes.of_record(record["classes"])
-    rows, reference = arm_table.table(runs, kinds, classes=classes, draws=draws, seed=seed)
+    checks = checks or {}
+    rows, references = arm_rows(table, draws=draws, seed=seed)
+    first = min(references, key=lambda name: _validation_loss(choices, name))
+    of_first = table.select(classifier=first)
+    runs = out_of_fold_runs.runs_by_arm(of_first.select(chosen=True))
+    by_classifier = {name: arm_table.verdict([row for row in rows if row["classifier"] == name]) for name in references}
     for row in rows:
-        row["classifier"] = folds[0].records["train_arms"]["config"]["arms_classifier"]
-        if row["unit"] == "patient":
-            study_folds.add_folds(row, folds)
-            row["power"] = arm_table.power(runs[row["arm"]], sum(row["n"].values()))
-    cohort, generators = folds[0].records["prepare_slices"]["figures"], study_folds.generators(folds)
-    settings, segmentation = record["config"], study_folds.segmentation(folds)
+        if row["unit"] == "patient" and row["classifier"] == first:
+            row["power"] = _power(runs[row["arm"]], sum(row["n"].values()))
     return {
-        "classes": classes.record,
-        "cohort": {
-            "patients": cohort["patients"],
-            "slices": cohort["slices"],
-            "source": settings["cohort"],
-            "empty_mask_patients": len(cohort["empty_mask_patients"]),
-            "spacing": study_folds.spacing(folds),
-            "preparation": study_folds.preparation(folds),
-            "sites": dict(sorted(Counter(record["figures"]["sites"].values()).items())),
-        },
+        "classes": table.classes.record,
+        "cohort": dict(cohort),
         "cross_validation": {
-            "folds": len({fold.fold for fold in folds}),
-            "repeats": settings["cv_repeats"],
-            "seeds": settings["cv_seeds"],
-            "grouping": settings["cv_grouping"],
-            "runs": len(folds),
-            "validation_fraction": settings["validation_fraction"],
-            "fold_records": [study_folds.fold_record(fold) for fold in folds],
+            "plan": table.plan[0],
+            "folds": len(set(table.fold.tolist())),
+            "repeats": len(set(table.draw.tolist())),
+            "seeds": len(set(table.seed.tolist())),
+            "runs": len(choices),
+            "validation_fraction": settings.get("validation_fraction"),
         },
-        "segmentation": {"test": segmentation},
         "arms": rows,
         "reference": {
-            "arm": reference,
-            "why": "the highest balanced accuracy per patient of the arms that generate nothing; as it was chosen on "
-            "the same patients, comparisons with it are biased against the generative arms",
+            "arm": references[first],
+            "classifier": first,
+            "by_classifier": references,
+            "why": "of each classifier, the highest balanced accuracy per patient of the arms that generate nothing; "
+            "as it was chosen on the same patients, comparisons with it are biased against the generative arms",
         },
-        "amount_curve": _amount_curve(folds, kinds, draws=draws, seed=seed),
-        "generators": generators,
-        "reliability": [_reliability(arm, each) for arm, each in runs.items()],
+        "amount_curve": _amount_curve(of_first, draws=draws, seed=seed),
+        "generators": generator_rows([choice["generators"] for choice in choices]),
+        "reliability": [{"classifier": first, **_reliability(arm, each)} for arm, each in runs.items()],
         "self_checks": checks.get("self_checks", []),
-        "power": checks.get("power") or _power_curve(runs[reference]),
-        "power_rule": _POWER_RULES["selfcheck" if checks.get("power") else "study"].format(reference),
-        "verdict": arm_table.verdict(rows),
+        "power": checks.get("power") or _power_curve(runs[references[first]]),
+        "power_rule": _POWER_RULES["selfcheck" if checks.get("power") else "study"].format(references[first]),
+        "tuning": _tuning(choices),
+        "verdict": by_classifier[first],
+        "verdict_by_classifier": by_classifier,
         "verdict_rule": arm_table.VERDICT_RULE,
-        "warnings": _warnings(folds, cohort, rows=rows, generators=generators),
-        "stages": {
-            name: {"seconds": sum(fold.records[name]["seconds"] for fold in folds)} for name in folds[0].records
-        },
-        "versions": folds[0].records["train_arms"]["versions"],
-        "settings": {
-            key: value
-            for entry in [*folds[0].records.values(), record]
-            for key, value in entry["config"].items()
-            if key not in ("split_file", "test_fraction", "test_counts")
-        }
-        | {"generators": [kind for kind in KINDS if kind in folds[0].records]},
+        "warnings": _warnings(cohort, rows),
+        "settings": dict(settings),
     }
 
 
-def _amount_curve(folds: Sequence[Fold], kinds: dict[str, str], *, draws: int, seed: int) -> list[dict]:
+def arm_rows(table: PredictionsTable, *, draws: int, seed: int) -> tuple[list[dict], dict[str, str]]:
+    """Rows of all arms of all classifiers, and by classifier the arm that the others are compared with.
+
+    Args:
+      table: of the study.
+      draws, seed: of the bootstrap over patients, and of the permutations.
+    """
+    rows: list[dict] = []
+    references: dict[str, str] = {}
+    for (classifier,), part in table.split("classifier"):
+        part = part.select(chosen=True)
+        runs = out_of_fold_runs.runs_by_arm(part)
+        of_classifier, references[classifier] = arm_table.table(
+            runs, _kinds(part), classes=table.classes, draws=draws, seed=seed, beside=_BESIDE
+        )
+        for row in of_classifier:
+            row["classifier"] = classifier
+            if row["unit"] == "patient":
+                of_arm = part.select(arm=row["arm"])
+                row["by_fold"], row["amounts"] = _by_fold(of_arm), _amounts(of_arm)
+        rows += of_classifier
+    return rows, references
+
+
+def cohort_of(features: FeatureTable, source: str) -> dict:
+    """What a report says of the patients and features of a study.
+
+    Args:
+      features: of all patients.
+      source: where they come from.
+    """
+    _, patient_rows = np.unique(features.patients, return_index=True)
+    labels = features.labels[patient_rows]
+    sites = [] if features.sites is None else features.sites[patient_rows].tolist()
+    return {
+        "patients": {name: int((labels == label).sum()) for label, name in enumerate(features.classes.names)},
+        "samples": len(features),
+        "groups": len(np.unique(features.groups)),
+        "numbers": list(features.shape),
+        "missing": features.missing,
+        "source": source,
+        "sites": dict(sorted(Counter(sites).items())),
+    }
+
+
+def _kinds(table) -> dict[str, str]:
+    """Arm to kind."""
+    return {arm: of_arm.kind[0] for (arm,), of_arm in table.split("arm")}
+
+
+def _validation_loss(choices, classifier) -> float:
+    """Mean validation loss of a classifier of real samples alone, over tasks; of all arms without that one."""
+    losses: dict[bool, list[float]] = {True: [], False: []}
+    for choice in choices:
+        for name, row in choice["pipelines"].items():
+            if name.startswith(f"{classifier}/"):
+                losses[name == f"{classifier}/none"].append(row["loss"])
+    return float(np.mean(losses[True] or losses[False]))
+
+
+def _amounts(table) -> Counter:
+    """How often each amount was chosen."""
+    return Counter(amount for (amount, *_), _ in table.split("amount", "draw", "fold", "seed") if amount)
+
+
+def _by_fold(table) -> list[dict]:
+    """Balanced accuracy per patient and thresholds in each fold, of each draw and seed."""
+    found = []
+    for (draw, fold, seed), rows in table.split("draw", "fold", "seed"):
+        run = out_of_fold_runs.by_patient(out_of_fold_runs.gather(rows))
+        found.append(
+            {
+                "name": f"draw{draw}-fold{fold}-seed{seed}",
+                "seed": int(seed),
+                "balanced_accuracy": out_of_fold_runs.measures(run)["balanced_accuracy"],
+                "thresholds": run.thresholds[0].tolist(),
+            }
+        )
+    return found
+
+
+def _amount_curve(table, *, draws: int, seed: int) -> list[dict]:
     """Balanced accuracy per patient of each arm that adds samples, at each amount that was tried."""
-    amounts = dict.fromkeys(amount for fold in folds for amount in fold.predictions.amount.tolist() if amount)
-    points = []
-    for amount in amounts:
-        for arm, runs in study_folds.runs_by_arm(folds, amount).items():
+    kinds, points = _kinds(table), []
+    for (amount,), part in table.split("amount"):
+        if not amount:
+            continue
+        for arm, runs in out_of_fold_runs.runs_by_arm(part).items():
             value, interval = arm_table.balanced_accuracy(runs, draws=draws, seed=seed)
             points.append(
                 {"arm": arm, "kind": kinds[arm], "amount": amount, "balanced_accuracy": value, "ci95": interval}
@@ -123,71 +197,41 @@ def _reliability(arm: str, runs: Sequence[Run]) -> dict:
     return {"arm": arm, "bins": [{"probability": p, "observed": o, "n": n} for p, o, n in bins if n]}
 
 
+def _power(runs, patients: int) -> float | None:
+    """None where a class would have fewer than two patients."""
+    with contextlib.suppress(ValueError):
+        return arm_table.power(runs, patients)
+    return None
+
+
 def _power_curve(runs: list) -> list[dict]:
     """Power by number of patients, from those on with which each class has two."""
-    points = []
-    for patients in _POWER_PATIENTS:
-        with contextlib.suppress(ValueError):  # a class would have fewer than two
-            points.append({"patients": patients, "power": arm_table.power(runs, patients)})
-    return points
+    points = [{"patients": patients, "power": _power(runs, patients)} for patients in _POWER_PATIENTS]
+    return [point for point in points if point["power"] is not None]
 
 
-def _warnings(folds: Sequence[Fold], cohort: dict, *, rows: Sequence[dict], generators: Sequence[dict]) -> list[str]:
+def _tuning(choices) -> dict[str, dict]:
+    """By classifier, arm and amount: how often each strength of regularisation was chosen."""
+    found: dict[str, dict] = {}
+    for choice in choices:
+        for name, row in choice["pipelines"].items():
+            counts = found.setdefault(name, {})
+            counts[f"{row['strength']:g}"] = counts.get(f"{row['strength']:g}", 0) + 1
+    return found
+
+
+def _warnings(cohort: Mapping, rows: Sequence[Mapping]) -> list[str]:
     """What a careful reader should know before the numbers."""
-    lines = []
-    for name, count in cohort["patients"].items():
-        if count < 50:
-            lines.append(f"Only {count} patients are {name}: intervals are wide, whatever was averaged over runs.")
-    tested = [fold.records["train_unet"]["figures"]["segmentation"]["test"]["patient_hard_dice"] for fold in folds]
-    dice = float(np.mean([value for value in tested if value is not None] or [1.0]))  # None: no tumour to find
-    if dice < 0.5:
-        lines.append(
-            f"The U-Nets segment poorly (mean dice of test volumes {dice:.2f}): features may say little about the "
-            "tumour."
-        )
-    for row in generators:
-        if row["folds"] < len(folds):
-            lines.append(
-                f"{row['arm']} has features of one class only, or none, in {len(folds) - row['folds']} of "
-                f"{len(folds)} folds: its measures are over the others."
-            )
-    if folds[0].records["extract_features"]["figures"].get("tap") == crops.TAP:
-        lines.append(crop_cnn.WARNING)
-    lines += _different_volumes(folds)
+    lines = [
+        f"Only {count} patients are {name}: intervals are wide, whatever was averaged over runs."
+        for name, count in cohort["patients"].items()
+        if count < 50
+    ]
     level = chance(len(cohort["patients"]))
-    unsure = [row["arm"] for row in rows if row["unit"] == "patient" and row["ci95"]["balanced_accuracy"][0] <= level]
-    if unsure:
-        lines.append(f"Not shown to be above chance (interval reaches {level:.2g}): {', '.join(unsure)}.")
-    unets = [fold.records["train_unet"] for fold in folds]
-    collapsed = sum(bool(unet["figures"].get("collapses")) for unet in unets)
-    if collapsed:
-        lines.append(f"In {collapsed} of {len(folds)} folds the U-Net collapsed to predicting next to no tumour.")
-    last = sum(
-        unet["figures"]["best_epoch"] + 1 == unet["figures"].get("epochs", unet["config"]["unet_epochs"])
-        for unet in unets
-    )
-    if 2 * last > len(folds):
-        lines.append(f"In {last} of {len(folds)} folds the U-Net's last epoch was its best: more epochs may help.")
-    return lines
-
-
-def _different_volumes(folds: Sequence[Fold]) -> list[str]:
-    """A line where volumes were prepared, or their spacing judged, by some training patients unlike by others."""
-    lines = []
-    several = {name: counts for name, counts in study_folds.preparations(folds).items() if len(counts) > 1}
-    if several:
-        said = "; ".join(
-            f"{name} " + ", ".join(f"{value} in {count}" for value, count in counts.items())
-            for name, counts in several.items()
-        )
-        lines.append(
-            f"The training patients of the {len(folds)} folds led to slices that were prepared differently ({said}): "
-            "name the values by flags to have all alike."
-        )
-    real = sum(bool(spacing["real"]) for spacing in study_folds.spacings(folds))
-    if 0 < real < len(folds):
-        lines.append(
-            f"The spacing of volumes was taken for real in {real} of {len(folds)} folds only, to which distances in mm "
-            "are limited: say by --spacing which it is."
-        )
+    unsure: dict[str, list[str]] = {}
+    for row in rows:
+        if row["unit"] == "patient" and not row["ci95"]["balanced_accuracy"][0] > level:
+            unsure.setdefault(row["classifier"], []).append(row["arm"])
+    for classifier, arms in unsure.items():
+        lines.append(f"Not shown to be above chance (interval reaches {level:.2g}), {classifier}: {', '.join(arms)}.")
     return lines

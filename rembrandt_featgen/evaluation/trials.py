@@ -1,218 +1,334 @@
-"""Trainings of a study's arms, all in the same way on the same patients."""
+"""A task: every arm, amount and classifier is tuned on training samples, and predicts the test samples."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from rembrandt_featgen.classification import map_fitting, map_networks
-from rembrandt_featgen.classification.map_networks import Architecture
-from rembrandt_featgen.cohort import splits
-from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation.arms import Arm
+from rembrandt_featgen.classification import classifier_kinds, tuning
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
+from rembrandt_featgen.classification.training_problems import Problem
+from rembrandt_featgen.evaluation import arms, generator_measures, predictions
+from rembrandt_featgen.evaluation.arms import ARMS, TrainingSamples
+from rembrandt_featgen.evaluation.competitors import Pipeline, Settings, pipelines
+from rembrandt_featgen.evaluation.engine import Outcome
+from rembrandt_featgen.evaluation.plans import Task
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
+from rembrandt_featgen.features import scaling, vector_preparation
+from rembrandt_featgen.features.covariates import INPUTS, with_inputs
+from rembrandt_featgen.features.scaling import MapPreparation
+from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.features.vector_preparation import VectorPreparation
 from rembrandt_featgen.generation import training_set
-from rembrandt_featgen.generation.training_set import Samples, TrainingSet
 from rembrandt_featgen.measures import classification, decisions
 
-FOCUSING = 2.0  # gamma of Lin et al. 2017
-MIXUP_ALPHA = 0.2  # Zhang et al. 2018: 0.1 to 0.4
-MANIFOLD_ALPHA = 2.0  # Verma et al. 2019
+# The independent classifier of generators' samples, and what stands for it where it is the study's; of maps or not.
+_JUDGES = {True: ("linear", "cnn"), False: ("ridge", "neighbours")}
 
 
-class Validation(NamedTuple):
-    """Features of the validation patients [n, h, w, channels], their labels [n] and patients [n]."""
-
-    features: np.ndarray
-    labels: np.ndarray
-    patients: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How the classifiers of all arms are trained.
-
-    Attributes:
-      kind, filters, units, precision: as for `map_networks.Architecture`.
-      epochs: at most.
-      patience: epochs without a lower validation loss before stopping; 0 never stops.
-      batch: features in a batch, at most.
-      learning_rate: Adam's.
-    """
-
-    kind: str = "cnn"
-    filters: int = 64
-    units: int = 128
-    epochs: int = 50
-    patience: int = 10
-    batch: int = 16
-    learning_rate: float = 1e-4
-    precision: str = "float32"
-
-    def architecture(self, shape: tuple[int, int, int], num_classes: int) -> Architecture:
-        """Of a classifier of features of that shape."""
-        return Architecture(
-            self.kind,
-            shape,
-            filters=self.filters,
-            units=self.units,
-            precision=self.precision,
-            num_classes=num_classes,
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """A trained classifier: its best epoch's weights, and how it came to them.
-
-    Attributes:
-      arm: name.
-      amount: None for an arm that takes none.
-      extra: extra training samples by label; fewer than the amount's where a pool ran out.
-      prior: [classes] of the samples and weights that it was trained with.
-      architecture, scale, weights: what the network is built of; weights in the order of `build_classifier`'s.
-      losses: of each epoch, mean over its batches, as the arm defines it.
-      validation_losses: of each epoch, `patient_log_loss` for every arm.
-    """
-
-    arm: str
-    amount: float | None
-    extra: dict[int, int]
-    prior: np.ndarray
-    architecture: Architecture
-    scale: np.ndarray
-    weights: list[np.ndarray]
-    losses: list[float]
-    validation_losses: list[float]
-
-    @property
-    def best_epoch(self) -> int:
-        """Index of the first epoch with the lowest validation loss, from 0."""
-        return self.validation_losses.index(self.validation_loss)
-
-    @property
-    def validation_loss(self) -> float:
-        """That of the best epoch."""
-        return min(self.validation_losses)
-
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """[n, classes] float64 probabilities, fast: no network is built.
-
-        Args:
-          features: [n, h, w, channels] in the units of the U-Net.
-        """
-        fitter = map_fitting.fitter(self.architecture)
-        fitter.set_weights(self.weights)
-        return fitter.probabilities(tf.constant(training_set.scaled(features, self.scale)))
-
-    def thresholds(self, validation: Validation) -> np.ndarray:
-        """[classes] by which is decided: of two those that suit the validation patients best, of more the prior."""
-        probabilities = self.probabilities(validation.features)
-        _, labels, by_patient = classification.by_patient(validation.patients, validation.labels, probabilities)
-        return decisions.choose_thresholds(labels, by_patient, self.prior)
-
-    def network(self) -> tf.keras.Model:
-        """A new Keras model, from unscaled features to the probability of each class."""
-        network = map_networks.build_classifier(self.architecture, self.scale)
-        network.set_weights(self.weights)
-        return network
-
-
-def train(
-    arm: Arm,
-    training: TrainingSet,
-    validation: Validation,
-    *,
-    amount: float | None,
-    settings: Settings,
-    seed: int,
-) -> Trained:
-    """Trains a classifier as an arm has it; the same seed gives the same weights.
-
-    All arms of a seed start from the same weights, and the same number of samples comes in the same order.
+def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
+    """Does a task of a table.
 
     Args:
-      arm: one of `arms.ARMS`, or `with_pool` of one.
-      training: features of the training patients.
-      validation: of the validation patients, by whom the epoch is chosen (lowest `patient_log_loss`).
-      amount: see `training_set.counts`; None, and only None, for an arm that takes none.
-      settings: the same for all arms.
-      seed: from 0.
+      table: features of all samples: vectors, or maps for classifiers of maps.
+      task: which of them train, validate and test.
+      settings: what competes.
 
-    Raises:
-      ValueError: an amount is missing or has no use, a pooled arm has no pool, or there is no validation sample.
-      InputError: a loss is not finite.
-      RuntimeError: a patient is in training and validation.
+    Returns:
+      Predictions of the test samples by each pipeline and classifier, "chosen" being, of each arm, the amount of the
+      lowest log loss of the validation patients (without them, of the inner folds); its strengths and losses; and how
+      good the samples of generative arms are.
     """
-    if len(validation.labels) == 0:
-        raise ValueError("an arm needs validation patients, received none; raise the share of them")
-    splits.check_disjoint({"train": training.patients, "validation": validation.patients})
-    extra = _extra(arm, training, amount, seed=seed)
-    labels = np.concatenate([training.labels, extra.labels])
-    height, width, channels = training.features.shape[1:]
-    architecture = settings.architecture((height, width, channels), training.num_classes)
-    fitter = map_fitting.fitter(architecture)
-    objective, mixing = _objective(arm, labels, training.num_classes), _mixing(arm, fitter.places)
-    scaled = tf.constant(training.scaled(np.concatenate([training.features, extra.features])))
-    validation_features = tf.constant(training.scaled(validation.features))
-    targets = tf.one_hot(labels, training.num_classes)
-    random = np.random.default_rng(seed)
-    fitter.reset(seed, settings.learning_rate)
-    losses: list[float] = []
-    validation_losses: list[float] = []
-    best, weights = -1, fitter.get_weights()
-    for epoch in range(settings.epochs):
-        losses.append(
-            fitter.epoch(scaled, targets, batch=settings.batch, objective=objective, mixing=mixing, random=random)
+    tables: list[PredictionsTable] = []
+    choices: dict[str, dict] = {}
+    prepared: dict[str, dict] = {}
+    generators: dict[str, dict] = {}
+    for inputs in INPUTS:
+        arms = tuple(name for name in settings.arms if ARMS[name].inputs == inputs)
+        if not arms:
+            continue
+        trial = Trial.of(with_inputs(table, inputs), task, dataclasses.replace(settings, arms=arms))
+        prepared["maps" if table.is_map else inputs] = {
+            "imputed": trial.outer.preparation.imputed,
+            "constant": trial.outer.preparation.constant,
+            "numbers": trial.outer.preparation.size,
+        }
+        for classifier in settings.classifiers:
+            predicted, chosen = _predict(trial, classifier)
+            tables += predicted
+            choices |= chosen
+        generators |= measure_generators(trial)
+    return Outcome(predictions.join(tables), {"preparation": prepared, "pipelines": choices, "generators": generators})
+
+
+class Part(NamedTuple):
+    """Samples that are trained on, and what they say of how features are prepared. All pipelines share the arrays."""
+
+    preparation: VectorPreparation | MapPreparation
+    samples: TrainingSamples
+
+    @classmethod
+    def of(cls, table: FeatureTable, rows: np.ndarray, settings: Settings) -> Part:
+        """Those of some rows of a table."""
+        values = table.values[rows]
+        preparation: VectorPreparation | MapPreparation
+        if table.is_map:
+            preparation = scaling.fit(values)
+        else:
+            preparation = vector_preparation.fit(values, components=settings.components)
+        return cls(preparation, TrainingSamples(preparation.apply(values), table.labels[rows], table.groups[rows]))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trial:
+    """What the classifiers of a task share.
+
+    Attributes:
+      table, task, settings: as of `run`.
+      outer: the training samples.
+      inner: of each inner fold, by its training rows.
+    """
+
+    table: FeatureTable
+    task: Task
+    settings: Settings
+    outer: Part
+    inner: dict[bytes, Part]
+
+    @property
+    def shares(self) -> np.ndarray:
+        """[classes] of the training samples, with one more of each class, as `Problem.shares` has them."""
+        counts = np.bincount(self.table.labels[self.task.train], minlength=self.table.classes.count) + 1.0
+        return counts / counts.sum()
+
+    @classmethod
+    def of(cls, table: FeatureTable, task: Task, settings: Settings) -> Trial:
+        """A trial of a task; all arms of the settings learn from the columns of the table."""
+        labels, groups = table.labels[task.train], table.groups[task.train]
+        folds = tuning.inner_folds(labels, groups, settings.inner_folds, seed=task.training_seed)
+
+        inner = {rows.tobytes(): Part.of(table, task.train[rows], settings) for rows, _ in folds}
+        return cls(table, task, settings, outer=Part.of(table, task.train, settings), inner=inner)
+
+    @property
+    def signed(self) -> bool:
+        """Whether prepared features may be below 0: standardised ones are, maps are as they came."""
+        return self.table.signed or not self.table.is_map
+
+    def draw(self, arm: str, part: Part) -> Callable[[int, int, int], np.ndarray] | None:
+        """From (label, count, seed) to samples of an arm's pool, prepared as those of a part; None without a pool."""
+        pool = self.settings.pools.get(arm)
+        if pool is None:
+            return None
+        return lambda label, count, seed: part.preparation.apply(pool.draw(label, count, seed))
+
+    def problem(self, one: Pipeline, part: Part) -> Problem:
+        """What a pipeline trains a classifier on, of some of the samples."""
+        return arms.problem(
+            ARMS[one.arm],
+            part.samples,
+            amount=one.amount,
+            num_classes=self.table.classes.count,
+            signed=self.signed,
+            seed=self.task.training_seed,
+            draw=self.draw(one.arm, part),
         )
-        probabilities = fitter.probabilities(validation_features)
-        validation_losses.append(classification.patient_log_loss(validation.patients, validation.labels, probabilities))
-        if not math.isfinite(losses[-1] + validation_losses[-1]):
-            raise InputError(
-                f"training of arm {arm.name} stopped in epoch {epoch + 1}: loss {losses[-1]}, validation loss "
-                f"{validation_losses[-1]}; lower the classifier's learning rate or take --precision=float32"
+
+    def real_odds(self, probabilities: np.ndarray, problem: Problem) -> np.ndarray:
+        """Probabilities as they would be of a training in which classes are as frequent as among the real samples.
+
+        Arms differ in how far they balance the classes, which moves all of their probabilities. Without that, folds
+        of unlike cohorts are pooled alike for all, and log loss and calibration compare what arms have learned.
+        """
+        corrected = tuning.balanced(probabilities, problem) * self.shares
+        return corrected / corrected.sum(1, keepdims=True)
+
+    def test_samples(self) -> predictions.Samples:
+        """Whose the test samples are."""
+        table, rows = self.table, self.task.test
+        return predictions.Samples(
+            table.patients[rows],
+            table.samples[rows],
+            table.labels[rows],
+            groups=table.groups[rows],
+            sites=None if table.sites is None else table.sites[rows],
+        )
+
+
+class _Predicted(NamedTuple):
+    """What a pipeline says of the validation samples (None where there are none) and of the test samples.
+
+    Attributes:
+      validation, test: [m, classes] as `Trial.real_odds` has them.
+      counts: [classes] of the samples that it was trained on.
+      thresholds: [classes].
+      loss: by which amounts are chosen.
+    """
+
+    validation: np.ndarray | None
+    test: np.ndarray
+    counts: list[int]
+    thresholds: np.ndarray
+    loss: float
+
+
+def _predict(trial, classifier) -> tuple[list[PredictionsTable], dict[str, dict]]:
+    """Predictions of the test samples by each pipeline of a classifier; and what each chose."""
+    table, task = trial.table, trial.task
+    competing, tuned = pipelines(trial.settings), tune(trial, classifier)
+    predicted = _train_and_predict(trial, classifier, tuned)
+    samples = trial.test_samples()
+    tables: list[PredictionsTable] = []
+    choices: dict[str, dict] = {}
+    for one in competing:
+        found = predicted[one]
+        chosen = one is min(
+            (other for other in competing if other.arm == one.arm), key=lambda other: predicted[other].loss
+        )
+        of_pipeline = predictions.rows(
+            samples,
+            found.test,
+            classes=table.classes,
+            arm=one.arm,
+            kind=ARMS[one.arm].kind,
+            classifier=classifier,
+            amount=one.shown,
+            chosen=chosen,
+            thresholds=found.thresholds,
+            plan=task.plan,
+            draw=task.draw,
+            fold=task.fold,
+            seed=task.seed,
+        )
+        tables.append(of_pipeline)
+        choices["/".join(filter(None, (classifier, one.arm, one.shown)))] = {
+            "strength": tuned[one].strength,
+            "inner_loss": tuned[one].loss,
+            "loss": found.loss,
+            "thresholds": list(map(float, found.thresholds)),
+            "samples": found.counts,
+            "chosen": chosen,
+        }
+    return tables, choices
+
+
+def _train_and_predict(trial, classifier, tuned) -> dict[Pipeline, _Predicted]:
+    """Trains every pipeline of a classifier: those of vectors in one call, those of maps one after another."""
+    table, task = trial.table, trial.task
+    test, held_out = (trial.outer.preparation.apply(table.values[rows]) for rows in (task.test, task.validation))
+    competing = pipelines(trial.settings)
+    predicted = {}
+    for together in [[one] for one in competing] if table.is_map else [competing]:
+        problems = [trial.problem(one, trial.outer) for one in together]
+        strengths = [tuned[one].strength for one in together]
+        models = classifier_kinds.train(problems, trial.settings.of_classifier(classifier), strength=strengths)
+        for one, problem, model in zip(together, problems, models):
+            p = trial.real_odds(model.probabilities(held_out), problem) if len(held_out) else None
+            predicted[one] = _Predicted(
+                validation=p,
+                test=trial.real_odds(model.probabilities(test), problem),
+                counts=np.bincount(problem.labels, minlength=table.classes.count).tolist(),
+                thresholds=_thresholds(trial, one.arm, p),
+                loss=tuned[one].loss if p is None else _loss(table, task.validation, p),
             )
-        if best < 0 or validation_losses[-1] < validation_losses[best]:
-            best, weights = epoch, fitter.get_weights()
-        if settings.patience and epoch - best >= settings.patience:
-            break
-    return Trained(
-        arm=arm.name,
-        amount=amount,
-        extra={int(label): int(np.sum(extra.labels == label)) for label in np.unique(training.labels)},
-        prior=decisions.prior(labels, training.num_classes, objective.class_weights or None),
-        architecture=architecture,
-        scale=training.scale,
-        weights=weights,
-        losses=losses,
-        validation_losses=validation_losses,
+    return predicted
+
+
+def measure_generators(trial: Trial) -> dict[str, dict]:
+    """How good the samples of each generative arm are, and those of augmented slices beside: see generator_measures.
+
+    An arm that has no samples of a class is left out.
+    """
+    table, task, settings = trial.table, trial.task, trial.settings
+    measured = [name for name in settings.arms if ARMS[name].kind == "generative" or name == arms.AUGMENTED]
+    training, test = (
+        generator_measures.Real(features, table.labels[rows], table.patients[rows])
+        for features, rows in (
+            (trial.outer.samples.features, task.train),
+            (trial.outer.preparation.apply(table.values[task.test]), task.test),
+        )
     )
+    if not measured or not len(task.test):
+        return {}
+    judged_by = generator_measures.judges(
+        training,
+        settings=settings.of_classifier(settings.classifiers[0]),
+        other=settings.of_classifier(_JUDGES[table.is_map][settings.classifiers[0] == _JUDGES[table.is_map][0]]),
+        num_classes=table.classes.count,
+        seed=task.training_seed,
+    )
+    found = {}
+    for name in measured:
+        drawn = arms.extra_samples(
+            ARMS[name],
+            trial.outer.samples,
+            training_set.counts(training.labels, generator_measures.AMOUNT, table.classes.count),
+            num_classes=table.classes.count,
+            signed=trial.signed,
+            seed=task.training_seed,
+            draw=trial.draw(name, trial.outer),
+        )
+        if set(drawn.labels.tolist()) == set(training.labels.tolist()):
+            features = "maps" if table.is_map else "vectors"
+            found[f"{features}/{name}"] = generator_measures.measure(drawn, training, test, judged_by=judged_by)
+    return found
 
 
-def _extra(arm: Arm, training: TrainingSet, amount: float | None, *, seed: int) -> Samples:
-    """The samples that the arm adds; checks that arm and amount fit."""
-    if arm.pooled and arm.synthesise is None:
-        raise ValueError(f"arm {arm.name} draws from a pool; hand it one by with_pool")
-    if arm.takes_amount != (amount is not None):
-        use = "needs an amount" if arm.takes_amount else "takes no amount"
-        raise ValueError(f"arm {arm.name} {use}, received {amount}")
-    if arm.synthesise is None or amount is None:
-        return Samples(np.zeros((0, *training.features.shape[1:]), np.float32), np.zeros(0, np.int64))
-    return arm.synthesise(training, training_set.counts(training.labels, amount, training.num_classes), seed)
+class Tuned(NamedTuple):
+    """Strength of regularisation, and the inner folds' log loss at it; NaN where nothing was tuned."""
+
+    strength: float
+    loss: float
 
 
-def _objective(arm: Arm, labels: np.ndarray, num_classes: int) -> map_fitting.Objective:
-    focusing = FOCUSING if arm.loss == "focal" else 0.0
-    if not arm.class_weights:
-        return map_fitting.Objective(focusing=focusing)
-    class_weights = len(labels) / (float(num_classes) * np.bincount(labels, minlength=num_classes))
-    return map_fitting.Objective(tuple(class_weights), focusing)
+def tune(trial: Trial, classifier: str) -> dict[Pipeline, Tuned]:
+    """The strength of each pipeline of a trial: all trainings of all inner folds in one call."""
+    table, train = trial.table, trial.task.train
+
+    def make(one):
+        def problem_and_judged(rows, judged):
+            part = trial.inner[rows.tobytes()]
+            return trial.problem(one, part), part.preparation.apply(table.values[train[judged]])
+
+        return problem_and_judged
+
+    strengths = CLASSIFIER_KINDS[classifier].strengths
+    tuned = {one: Tuned(strengths[0], math.nan) for one in pipelines(trial.settings)}
+    competing = [one for one in tuned if ARMS[one.arm].tuned]
+    choices = tuning.tune(
+        [
+            tuning.Task(
+                table.labels[train],
+                table.groups[train],
+                make(one),
+                seed=trial.task.training_seed,
+                size=trial.outer.samples.features.nbytes,
+            )
+            for one in competing
+        ],
+        trial.settings.of_classifier(classifier),
+        folds=trial.settings.inner_folds,
+    )
+    for one, choice in zip(competing, choices):
+        losses = choice.losses[choice.strengths.index(choice.strength)]
+        tuned[one] = Tuned(choice.strength, float(losses.mean()) if len(losses) else math.nan)
+    return tuned
 
 
-def _mixing(arm: Arm, places: tuple[int, ...]) -> map_fitting.Mixing:
-    if arm.mixing == "manifold":
-        return map_fitting.Mixing(places, MANIFOLD_ALPHA)
-    return map_fitting.Mixing(places[:1], MIXUP_ALPHA) if arm.mixing == "input" else map_fitting.Mixing()
+def _loss(table, rows, probabilities) -> float:
+    return classification.patient_log_loss(table.patients[rows], table.labels[rows], probabilities)
+
+
+def _thresholds(trial, arm, validation_probabilities):
+    """[classes] by which a pipeline of an arm decides."""
+    table, rows = trial.table, trial.task.validation
+    if not ARMS[arm].threshold:
+        return decisions.even(table.classes.count)
+    if validation_probabilities is None:
+        return trial.shares
+    _, labels, p = classification.by_patient(table.patients[rows], table.labels[rows], validation_probabilities)
+    return decisions.choose_thresholds(labels, p, trial.shares)

@@ -95,13 +95,30 @@ def with_patients(table: FeatureTable, slices: Path, *, covariates: Sequence[str
     return dataclasses.replace(table, covariates={**table.covariates, SITE: table.sites})
 
 
-def _of_maps(folder: Path, split: str, *, classes: Classes, pooled: bool) -> FeatureTable:
+def columns_of_maps(folder: Path, split: str, *, pooled: bool = False) -> dict[str, np.ndarray]:
+    """All features of a split, in memory.
+
+    Args:
+      folder: of extract_features, or of generate_synthetic.
+      split: train, validation, test or synthetic.
+      pooled: whether maps become the mean of each channel; they are never all in memory then.
+
+    Returns:
+      feature [n, h, w, c] or [n, c], and label, patient (as bytes) and slice [n] of each.
+
+    Raises:
+      InputError: there is no feature.
+    """
     batches = []
     for batch in streams.features(folder, split, _BATCH).as_numpy_iterator():
         batches.append({**batch, "feature": batch["feature"].mean((1, 2))} if pooled else batch)
     if not batches:
         raise InputError(f"{folder} holds no features of the split {split}; delete it so that its stage is done again")
-    columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def _of_maps(folder: Path, split: str, *, classes: Classes, pooled: bool) -> FeatureTable:
+    columns = columns_of_maps(folder, split, pooled=pooled)
     return table_of_arrays(
         columns["feature"],
         columns["label"],

@@ -1,12 +1,14 @@
-"""Scale of features, from training patients only."""
+"""Scale of features, from training patients only, and how maps are prepared by it."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
 
+_BATCH = 64  # maps at a time
 FLOOR = 0.1  # of the root mean square over all channels that fire
 
 
@@ -59,3 +61,42 @@ def root_mean_square(batches: Iterable[dict], above: np.ndarray | float = 0.0) -
     if fires.any():
         scale[fires] = np.maximum(scale[fires], FLOOR * np.sqrt(np.mean(scale[fires] ** 2)))
     return scale.astype(np.float32)
+
+
+def scaled(features: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """float32 features [n, h, w, channels] divided by the scale [channels]; 0 in channels that never fire."""
+    inverse = np.divide(1.0, scale, out=np.zeros(len(scale), np.float32), where=scale > 0)
+    return features.astype(np.float32) * inverse
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MapPreparation:
+    """Channels are divided by their root mean square, as `vector_preparation` standardises columns.
+
+    Attributes:
+      scale: [channels] of `root_mean_square`.
+      size: numbers of a prepared map.
+    """
+
+    scale: np.ndarray
+    size: int
+
+    @property
+    def imputed(self) -> int:
+        """How many training values were missing: maps have none."""
+        return 0
+
+    @property
+    def constant(self) -> int:
+        """How many channels never fire in training."""
+        return int((self.scale == 0).sum())
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Prepares maps [n, h, w, channels], as float32."""
+        return scaled(values, self.scale)
+
+
+def fit(values: np.ndarray) -> MapPreparation:
+    """Learns the scale of maps [n, h, w, channels] from training samples."""
+    batches = ({"feature": values[start : start + _BATCH]} for start in range(0, len(values), _BATCH))
+    return MapPreparation(root_mean_square(batches), int(np.prod(values.shape[1:])))

@@ -71,7 +71,7 @@ def _folds(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
         for fold in records.entries(row, "by_fold"):
             value = records.finite(fold.get("balanced_accuracy"))
             if value is not None:
-                points.append((value, seeds.get(fold.get("name"))))
+                points.append((value, fold.get("seed", seeds.get(fold.get("name")))))
         if points:
             runs[records.name(row, rows)] = points
     if not runs:

@@ -22,43 +22,34 @@ from tqdm import tqdm
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation.arms import ARMS
+from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.stages import (
     assign_folds,
+    evaluate_features,
     extract_features,
     make_phantom,
     share_slices,
     shared_flags,
-    train_arms,
     train_unet,
     write_study_report,
 )
 
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 _FOLD = stages.modules(registry.FOLD)
-_FOLD_OF_VECTORS = stages.modules(registry.FOLD_OF_VECTORS)
 _OF_GENERATORS = ("train_generators", "generate_synthetic")  # not trained where no arm draws from a generator
 _OWN = [
-    (
-        "cv_features",
-        str,
-        cli.flag(
-            "maps",
-            "What classifiers and generators learn from: maps of --tap, of each slice, or vectors of each patient's "
-            "predicted tumour (--vectors), by --vector_arms and --vector_classifiers.",
-            choices=("maps", "vectors"),
-        ),
-    ),
     ("cv_workers", int, cli.flag(1, "Folds that are trained at the same time, each in a process.", minimum=1)),
 ]
 _GIVEN_BY_FOLD = {"split_file", "slices_from", "test_fraction", "test_counts"}
 # Flags of evaluate_features that are of files.
 _OF_FILES = {"patient_column", "features", "synthetic", "plan"}
-_MODULES = [*_FOLD.values(), *_FOLD_OF_VECTORS.values()]
 Config = dataclasses.make_dataclass(
     "Config",
     [
         field
-        for field in [*stages.all_fields([make_phantom, assign_folds, *_MODULES, write_study_report]), *_OWN]
+        for field in [*stages.all_fields([make_phantom, assign_folds, *_FOLD.values(), write_study_report]), *_OWN]
         if field[0] not in _GIVEN_BY_FOLD | _OF_FILES
     ],
     frozen=True,
@@ -67,21 +58,14 @@ Config = dataclasses.make_dataclass(
 
 def run(config) -> None:
     """Assigns the folds, trains each, and gathers them into report/; ends with the report's path and its verdict."""
-    of_vectors = config.cv_features == "vectors"
-    chosen = () if of_vectors else _chosen_arms(config)
+    gans, stages_of_fold = _check(config)
     train_unet.read_weights(config)
-    shared_flags.amounts(config.arm_amounts)
     run_dir = Path(config.run_dir)
     folders.make_folder(run_dir, "--run_dir")
     make_phantom.run(stages.share(make_phantom, config))
     assign_folds.run(stages.share(assign_folds, config))
     folder, record, _ = rundir.find(config.run_dir, "assign_folds")
     cohort = str(shared_flags.cohort_path(config.cohort, config.run_dir))
-    gans = tuple(kind for kind in config.generators if kind in chosen)
-    for kind in () if of_vectors else set(config.generators) - set(gans):
-        logging.warning("--generators: %s is in no arm of --arms, so it is not trained", kind)
-    fitted = {name: module for name, module in _FOLD.items() if gans or name not in _OF_GENERATORS}
-    fitted = _FOLD_OF_VECTORS if of_vectors else fitted
     jobs = []
     for fold in record["figures"]["folds"]:
         changes = {
@@ -94,7 +78,7 @@ def run(config) -> None:
             "generators": gans,
         }
         jobs.append(
-            [(name, stages.share(module, config, **_fitting(module, changes))) for name, module in fitted.items()]
+            [(name, stages.share(_FOLD[name], config, **_fitting(_FOLD[name], changes))) for name in stages_of_fold]
         )
     logging.info(
         "watch with: tensorboard --logdir %s; each fold's log is log.txt in its folder", run_dir / registry.FOLD_RUNS
@@ -106,14 +90,32 @@ def run(config) -> None:
     print(f"report: {run_dir / registry.folder('write_study_report') / 'index.html'}\nverdict: {found['verdict']}")
 
 
-def _chosen_arms(config) -> tuple[str, ...]:
-    """The arms of a study of maps; InputError now rather than after the first fold's networks."""
-    chosen = train_arms.chosen_arms(config)
-    shared_flags.check_generators(config)
-    extract_features.check_tap(config)
-    extract_features.check_crops(config, config.image_size)
-    train_arms.check_generators(chosen, config.generators)
-    return chosen
+def _check(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """InputError now rather than after the first fold's networks.
+
+    Returns:
+      The generators that arms draw from, and the stages of a fold.
+    """
+    evaluate_features.check(config)
+    maps, vectors = (bool(evaluate_features.of_maps(config.classifiers, maps)) for maps in (True, False))
+    gans: tuple[str, ...] = ()
+    if maps:
+        trained = shared_flags.check_generators(config)
+        extract_features.check_tap(config)
+        extract_features.check_crops(config, config.image_size)
+        gans = tuple(kind for kind in trained if kind in config.arms)
+        for kind in set(trained) - set(gans):
+            logging.warning("--generators: %s is in no arm of --arms, so it is not trained", kind)
+    missing = [name for name in config.arms if name in KINDS and name not in gans]
+    if missing and set(config.arms) != set(ARMS):
+        raise InputError(
+            f"--arms={','.join(config.arms)}: there will be no features by {', '.join(missing)}, which are maps: "
+            "add it to --generators, with cnn or linear among --classifiers, or leave it out"
+        )
+    left_out = [] if maps else [*registry.OF_MAPS]
+    left_out += [] if vectors else registry.OF_VECTORS
+    left_out += [] if gans else _OF_GENERATORS
+    return gans, tuple(name for name in _FOLD if name not in left_out)
 
 
 def learn_folds(jobs: list[list[tuple[str, Any]]], workers: int, *, first: share_slices.Config | None = None) -> None:
@@ -181,7 +183,7 @@ def _learn(job: list[tuple[str, Any]]) -> None:
     cli.start_logging()
     for name, config in job:
         start = time.time()
-        (_FOLD | _FOLD_OF_VECTORS)[name].run(config)
+        _FOLD[name].run(config)
         tf.keras.backend.clear_session()
         logging.info("%s: %.0f s", name, time.time() - start)
         if name == "prepare_slices" and "extract_features" in dict(job):  # now rather than after the U-Net

@@ -1,4 +1,4 @@
-"""Studies features: does generation help classifiers of them? Of a file made anywhere, or of a run's patient vectors.
+"""Studies features: does generation help classifiers of them? Of a file made anywhere, or of a run's maps and vectors.
 
 Every fold learns everything from its training patients, and tunes the regularisation of each pipeline on them. Folds
 that are done are skipped; those that were killed are resumed.
@@ -7,28 +7,41 @@ that are done are skipped; those that were killed are resumed.
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
+from rembrandt_featgen.classification.map_fitting import CnnSettings, LinearSettings
 from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import (
+    arms,
     engine,
+    generator_measures,
     plans,
+    pools,
     predictions,
-    table_report,
-    vector_arms,
-    vector_pipelines,
-    vector_trials,
+    study_report,
+    trials,
 )
-from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS
-from rembrandt_featgen.features import importing, run_tables
+from rembrandt_featgen.evaluation.arms import ARMS, AUGMENTED, SYNTHETIC
+from rembrandt_featgen.evaluation.competitors import Settings
+from rembrandt_featgen.features import encoders, importing, run_tables
 from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.generation import training_set
+from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.generation.sample_pool import SamplePool
+from rembrandt_featgen.nn import inference, tensorboard
 from rembrandt_featgen.reporting import study_figures, study_page, study_tables
 from rembrandt_featgen.stages import shared_flags
+
+# What generate_synthetic said of its features: name among the measures of an arm, and among its figures.
+_SAID = {"class_accuracy_own": "class_accuracy", "acceptance": "acceptance"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +52,8 @@ class Config:
     features: str = cli.flag(
         "",
         "Features that were made elsewhere: a .csv or .parquet file with a row for each sample and columns patient, "
-        "label and numbers (maybe group, site, sample), or an .npz file of vectors. Without it, the vectors that the "
-        "stage extract_vectors made in this run, whose own split then is the plan.",
+        "label and numbers (maybe group, site, sample), or an .npz file of vectors or maps. Without it, what the "
+        "stages extract_features (maps) and extract_vectors made in this run, whose own split then is the plan.",
     )
     classes: tuple[str, ...] = shared_flags.classes()
     label_column: str = shared_flags.label_column()
@@ -65,84 +78,168 @@ class Config:
     cv_folds: int = shared_flags.cv_folds()
     cv_repeats: int = shared_flags.cv_repeats()
     cv_seeds: int = shared_flags.cv_seeds()
-    vector_arms: tuple[str, ...] = cli.flag(
-        tuple(VECTOR_ARMS),
-        f"Arms that compete, of {', '.join(VECTOR_ARMS)}; those with covariates need --covariates, and synthetic needs "
-        "--synthetic.",
+    arms: tuple[str, ...] = cli.flag(
+        tuple(ARMS),
+        f"Arms that compete, of {', '.join(ARMS)}; those for which there is nothing (covariates, generators, augmented "
+        "slices, --synthetic) are left out unless some are named.",
     )
     arm_amounts: tuple[str, ...] = shared_flags.arm_amounts()
-    vector_classifiers: tuple[str, ...] = cli.flag(
-        ("ridge", "mlp"), f"Classifiers of each arm, of {', '.join(CLASSIFIER_KINDS)}."
+    classifiers: tuple[str, ...] = cli.flag(
+        ("cnn", "ridge", "mlp"),
+        "Classifiers of each arm: "
+        f"{', '.join(name for name, kind in CLASSIFIER_KINDS.items() if kind.of_maps)} of maps, "
+        f"{', '.join(name for name, kind in CLASSIFIER_KINDS.items() if not kind.of_maps)} of vectors.",
     )
     components: int = cli.flag(
-        0, "Principal components of the training samples that stand for the columns; 0: the columns.", minimum=0
+        0, "Principal components of the training vectors that stand for the columns; 0: the columns.", minimum=0
     )
     inner_folds: int = cli.flag(3, "Parts of the training groups by which regularisation is tuned.", minimum=2)
+    precision: str = shared_flags.precision()
+    augmentation: str = shared_flags.augmentation()
+    classifier_filters: int = shared_flags.classifier_filters()
+    classifier_units: int = shared_flags.classifier_units()
+    classifier_epochs: int = shared_flags.classifier_epochs()
+    classifier_batch: int = shared_flags.classifier_batch()
+    classifier_learning_rate: float = shared_flags.classifier_learning_rate()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
     report_title: str = shared_flags.report_title()
 
 
+class _Studied(NamedTuple):
+    """Features that are studied, by which tasks, and where they come from.
+
+    Attributes:
+      table: maps, or vectors.
+      tasks: of the plan.
+      pools: samples that were made before, by arm.
+      notes: what stage.json says of the pools, by arm.
+    """
+
+    table: FeatureTable
+    tasks: list[plans.Task]
+    pools: dict[str, SamplePool]
+    notes: dict[str, dict]
+
+
 def run(config: Config) -> None:
     """Writes run_dir/study: report.json, index.html, predictions.csv, and tables as CSV and LaTeX."""
-    cli.some_of("vector_arms", config.vector_arms, VECTOR_ARMS)
-    cli.some_of("vector_classifiers", config.vector_classifiers, CLASSIFIER_KINDS)
-    amounts = shared_flags.amounts(config.arm_amounts)
-    if config.synthetic and config.features and config.plan != "split":
-        raise InputError(
-            f"--synthetic={config.synthetic} with --plan={config.plan}: its generator may have seen patients who are "
-            "tested; say with a column split in --features who trained it, and take --plan=split"
-        )
-    table, tasks, inputs = _of_file(config) if config.features else _of_run(config)
-    pool = SamplePool(*importing.read_synthetic(config.synthetic, table)) if config.synthetic else None
+    check(config)
+    of_file = _of_file(config, _read(config)) if config.features else None
     files = {"features": config.features, "synthetic": config.synthetic}
     digests = {name: rundir.file_digest(Path(path)) for name, path in files.items() if path}
-    settings = vector_pipelines.Settings(
-        arms=vector_arms.available(
-            config.vector_arms, covariates=bool(config.covariates), synthetic=bool(config.synthetic)
-        ),
-        amounts=tuple(amounts),
-        classifiers=tuple(name for name in CLASSIFIER_KINDS if name in config.vector_classifiers),
-        components=config.components,
-        inner_folds=config.inner_folds,
-        synthetic=pool,
-    )
-    missing = set(config.vector_arms) - set(settings.arms)
-    if missing and set(config.vector_arms) != set(VECTOR_ARMS):
-        raise InputError(
-            f"--vector_arms: {', '.join(sorted(missing))} {'has' if len(missing) == 1 else 'have'} nothing to learn "
-            "from; give --covariates or --synthetic"
-        )
-    with rundir.open_stage(config, "evaluate_features", inputs, digests=digests, classes=table.classes.record) as stage:
+    inputs = [] if of_file else _inputs(config)
+    classes = of_file.table.classes if of_file else Classes.of_record(inputs[0].record["classes"])
+    with rundir.open_stage(config, "evaluate_features", inputs, digests=digests, classes=classes.record) as stage:
         if not stage.done:
-            kept = stage.path / "checkpoints"  # until the stage is done
-            outcomes = engine.run(tasks, lambda task: vector_trials.run(table, task, settings), kept)
-            gathered = engine.gather(outcomes)
-            report = json_files.plain(
-                table_report.report(
-                    gathered,
-                    table_report.cohort_of(table, config.features or f"vectors of {config.run_dir}"),
-                    choices=[outcome.choices for outcome in outcomes],
-                    settings=stage.record["config"],
-                    draws=config.bootstrap_draws,
-                    seed=config.seed,
-                )
-            )
-            json_files.write_json(stage.path / "report.json", report)
-            title = config.report_title or Path(config.features or config.run_dir).stem
-            tables = {name: text for name, text in study_tables.files(report).items() if "generators" not in name}
-            context = {"title": title, "links": {name: name for name in ("report.json", *tables)}}
-            page = study_page.render(report, study_figures.draw(report), context)
-            (stage.path / "index.html").write_text(page, encoding="utf-8")
-            for name, text in tables.items():
-                (stage.path / name).write_text(text, encoding="utf-8")
-            predictions.write(stage.path / predictions.FILE, gathered)
-            stage.complete(verdict=report["verdict"], choices=[outcome.choices for outcome in outcomes])
+            studied = _of_run(config, inputs) if of_file is None else [of_file]
+            _study(config, studied, stage)
     folder = Path(config.run_dir) / registry.folder("evaluate_features")
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
 
 
-def _of_file(config) -> tuple[FeatureTable, list[plans.Task], list[rundir.Found]]:
-    """Features made elsewhere, and the tasks of --plan."""
+def check(config) -> None:
+    """InputError for arms, classifiers or amounts that are none, or that nothing can be compared with."""
+    cli.some_of("arms", config.arms, ARMS)
+    cli.some_of("classifiers", config.classifiers, CLASSIFIER_KINDS)
+    shared_flags.amounts(config.arm_amounts)
+    if not any(ARMS[name].kind != "generative" and ARMS[name].inputs == "features" for name in config.arms):
+        raise InputError(f"--arms={','.join(config.arms)}: none to compare generated features with; add 'none'")
+
+
+def of_maps(classifiers: Collection[str], maps: bool) -> tuple[str, ...]:
+    """Those of some classifiers that are of maps, or of vectors, in the order of the table."""
+    return tuple(name for name, kind in CLASSIFIER_KINDS.items() if kind.of_maps == maps and name in classifiers)
+
+
+def _study(config, studied: Sequence[_Studied], stage: rundir.Stage) -> None:
+    """Does the tasks of all features, and writes what came of them."""
+    outcomes: list[engine.Outcome] = []
+    choices: list[dict] = [{} for _ in studied[0].tasks]
+    notes: dict[str, dict] = {}
+    for one in studied:
+        kept = stage.path / "checkpoints" / _kind_of(one.table)  # until the stage is done
+        settings = _settings(config, one)
+        done = engine.run(one.tasks, functools.partial(trials.run, one.table, settings=settings), kept)
+        outcomes += done
+        for choice, outcome in zip(choices, done):
+            for name, entries in outcome.choices.items():
+                choice.setdefault(name, {}).update(entries)
+        notes |= one.notes
+    gathered = engine.gather(outcomes)
+    for choice in choices:
+        for name, measured in choice["generators"].items():
+            measured.update(notes.get(name.split("/")[-1], {}))
+    report = json_files.plain(
+        study_report.report(
+            gathered,
+            study_report.cohort_of(studied[0].table, config.features or f"features of {config.run_dir}"),
+            choices=choices,
+            settings=stage.record["config"],
+            draws=config.bootstrap_draws,
+            seed=config.seed,
+        )
+    )
+    json_files.write_json(stage.path / "report.json", report)
+    title = config.report_title or Path(config.features or config.run_dir).stem
+    tables = study_tables.files(report)
+    if not report["generators"]:
+        tables = {name: text for name, text in tables.items() if "generators" not in name}
+    context = {"title": title, "links": {name: name for name in ("report.json", *tables)}}
+    page = study_page.render(report, study_figures.draw(report), context)
+    (stage.path / "index.html").write_text(page, encoding="utf-8")
+    for name, text in tables.items():
+        (stage.path / name).write_text(text, encoding="utf-8")
+    predictions.write(stage.path / predictions.FILE, gathered)
+    names = ("classifier", "arm", "balanced_accuracy", "auroc")
+    shown = [{name: row[name] for name in names} for row in report["arms"] if row["unit"] == "patient"]
+    tensorboard.complete(stage, verdict=report["verdict"], arms=shown, choices=choices)
+
+
+def _settings(config, studied: _Studied) -> Settings:
+    """What competes on some features; InputError where arms were named that have nothing to learn from."""
+    table, vectors = studied.table, not studied.table.is_map
+    covariates = bool(table.covariates) and vectors
+    chosen = arms.available(config.arms, covariates=covariates, pools=studied.pools)
+    network = {
+        "filters": config.classifier_filters,
+        "units": config.classifier_units,
+        "epochs": config.classifier_epochs,
+        "batch": config.classifier_batch,
+        "learning_rate": config.classifier_learning_rate,
+        "precision": config.precision,
+    }
+    return Settings(
+        arms=chosen,
+        amounts=tuple(shared_flags.amounts(config.arm_amounts)),
+        classifiers=of_maps(config.classifiers, table.is_map),
+        components=config.components if vectors else 0,
+        inner_folds=config.inner_folds,
+        pools=studied.pools,
+        networks={"cnn": CnnSettings(**network), "linear": LinearSettings(**network)},
+    )
+
+
+def _kind_of(table: FeatureTable) -> str:
+    return "maps" if table.is_map else "vectors"
+
+
+def _check_missing(config, there: Collection[str], have: Collection[str]) -> None:
+    """InputError for arms that were named, while there is nothing for them to learn from."""
+    missing = [name for name in config.arms if name not in there]
+    if missing and set(config.arms) != set(ARMS):
+        raise InputError(
+            f"--arms: {', '.join(missing)} {'has' if len(missing) == 1 else 'have'} nothing to learn from; give "
+            f"{' or '.join(have)}, or leave {'it' if len(missing) == 1 else 'them'} out"
+        )
+
+
+def _read(config) -> FeatureTable:
+    """The features of --features; InputError for flags that do not go with them."""
+    if config.synthetic and config.plan != "split":
+        raise InputError(
+            f"--synthetic={config.synthetic} with --plan={config.plan}: its generator may have seen patients who are "
+            "tested; say with a column split in --features who trained it, and take --plan=split"
+        )
     table = importing.read_table(
         config.features,
         classes=config.classes,
@@ -152,8 +249,21 @@ def _of_file(config) -> tuple[FeatureTable, list[plans.Task], list[rundir.Found]
         site_column=config.site_column,
         covariates=config.covariates,
     )
-    if table.is_map:
-        raise InputError(f"--features={config.features} has maps [n, h, w, c]; give vectors, such as means of channels")
+    if not of_maps(config.classifiers, table.is_map):
+        fitting = ", ".join(name for name, kind in CLASSIFIER_KINDS.items() if kind.of_maps == table.is_map)
+        raise InputError(
+            f"--classifiers={','.join(config.classifiers)}: none is of {_kind_of(table)}, which --features="
+            f"{config.features} has; take some of {fitting}"
+        )
+    have = (SYNTHETIC,) if config.synthetic else ()
+    there = arms.available(config.arms, covariates=bool(config.covariates) and not table.is_map, pools=have)
+    _check_missing(config, there, ("--covariates", "--synthetic"))
+    return table
+
+
+def _of_file(config, table: FeatureTable) -> _Studied:
+    """Features made elsewhere, and the tasks of --plan."""
+    drawn = {SYNTHETIC: SamplePool(*importing.read_synthetic(config.synthetic, table))} if config.synthetic else {}
     seeds = range(config.seed, config.seed + config.cv_seeds)
     share = {"validation": config.validation_fraction, "division": config.seed}
     if config.plan == "split":
@@ -165,23 +275,79 @@ def _of_file(config) -> tuple[FeatureTable, list[plans.Task], list[rundir.Found]
         tasks = plans.hold_out(table, test=config.test_fraction, seeds=seeds, **share)
     else:
         tasks = plans.k_fold(table, folds=config.cv_folds, repeats=config.cv_repeats, seeds=seeds, **share)
-    return table, tasks, []
+    return _Studied(table, tasks, pools=drawn, notes={})
 
 
-def _of_run(config) -> tuple[FeatureTable, list[plans.Task], list[rundir.Found]]:
-    """Vectors of a run, whose split is the plan."""
-    if not rundir.is_done(config.run_dir, "extract_vectors"):
+def _inputs(config) -> list[rundir.Found]:
+    """The stages of a run that made features for --classifiers, and what their arms draw from."""
+    found = []
+    for maps, stage in ((True, "extract_features"), (False, "extract_vectors")):
+        if of_maps(config.classifiers, maps) and rundir.is_done(config.run_dir, stage):
+            found.append(rundir.find(config.run_dir, stage))
+    if not found:
         raise InputError(
-            f"--features is empty, and there are no vectors in --run_dir={config.run_dir}: give a .csv, .parquet or "
-            ".npz file of features, or run extract_vectors on a finished run first"
+            f"--features is empty, and there are no features for --classifiers={','.join(config.classifiers)} in "
+            f"--run_dir={config.run_dir}: give a .csv, .parquet or .npz file, or run extract_vectors (for ridge, mlp, "
+            "neighbours) or extract_features (for cnn, linear) on a finished run first"
         )
-    found = rundir.find(config.run_dir, "extract_vectors")
-    parts = {
-        split: run_tables.table_of_run(config.run_dir, "extract_vectors", split, covariates=config.covariates)
-        for split in splits.SPLITS
+    if rundir.is_done(config.run_dir, "extract_features") and of_maps(config.classifiers, maps=True):
+        found += [rundir.find(config.run_dir, "generate_synthetic", kind) for kind in _generators(config)]
+        if AUGMENTED in config.arms:
+            found += [rundir.find(config.run_dir, name) for name in ("prepare_slices", "train_unet")]
+    return found
+
+
+def _generators(config) -> list[str]:
+    """Kinds of generators that an arm draws from and whose features are there; InputError where one named has none."""
+    named = [name for name in KINDS if name in config.arms]
+    there = [name for name in named if rundir.is_done(config.run_dir, "generate_synthetic", name)]
+    missing = [name for name in named if name not in there]
+    if missing and set(config.arms) != set(ARMS):
+        raise InputError(
+            f"--arms={','.join(config.arms)}: there are no features by {', '.join(missing)}; add it to --generators, "
+            "and run train_generators and generate_synthetic, or leave it out of --arms"
+        )
+    return there
+
+
+def _of_run(config, inputs: Sequence[rundir.Found]) -> list[_Studied]:
+    """Features of a run, whose split is the plan."""
+    studied = []
+    for stage in ("extract_features", "extract_vectors"):
+        if not any(found.folder.name == registry.folder(stage) for found in inputs):
+            continue
+        covariates = config.covariates if stage == "extract_vectors" else ()
+        parts = {
+            split: run_tables.table_of_run(config.run_dir, stage, split, covariates=covariates)
+            for split in splits.SPLITS
+        }
+        table, tasks = plans.given(parts, range(config.seed, config.seed + config.cv_seeds))
+        drawn, notes = _pools(config, parts["train"]) if stage == "extract_features" else ({}, {})
+        studied.append(_Studied(table, tasks, pools=drawn, notes=notes))
+    there = {name for one in studied for name in _settings(config, one).arms}
+    _check_missing(config, there, ("--features with --covariates or --synthetic", "generators and classifiers of maps"))
+    return studied
+
+
+def _pools(config, training: FeatureTable) -> tuple[dict[str, SamplePool], dict[str, dict]]:
+    """What arms of maps draw from, and what their generators said of them."""
+    generated = {kind: rundir.find(config.run_dir, "generate_synthetic", kind) for kind in _generators(config)}
+    drawn = {kind: pools.of_generator(found.folder, training.shape) for kind, found in generated.items()}
+    notes = {
+        kind: {name: found.record["figures"][figure] for name, figure in _SAID.items()}
+        for kind, found in generated.items()
+        if found.record["figures"]["acceptance"] is not None  # a cgan has no auxiliary classifier that could accept
     }
-    table, tasks = plans.given(parts, range(config.seed, config.seed + config.cv_seeds))
-    return table, tasks, [found]
+    if AUGMENTED in config.arms:
+        amounts = [*shared_flags.amounts(config.arm_amounts), generator_measures.AMOUNT]
+        drawn[AUGMENTED] = pools.of_augmented_slices(
+            rundir.find(config.run_dir, "prepare_slices").folder,
+            inference.runner(encoders.encoder_of_run(Path(config.run_dir), config.precision)),
+            augmentation=config.augmentation,
+            wanted=training_set.counts(training.labels, max(amounts), training.classes.count),
+            seed=config.seed,
+        )
+    return drawn, notes
 
 
 def main() -> None:

@@ -17,15 +17,15 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import (
+    competitors,
     external_report,
     final_choice,
     final_model,
     model_folder,
     predictions,
-    vector_pipelines,
 )
+from rembrandt_featgen.evaluation.arms import ARMS, SYNTHETIC
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
-from rembrandt_featgen.evaluation.vector_arms import SYNTHETIC, VECTOR_ARMS
 from rembrandt_featgen.features import importing, model_columns
 from rembrandt_featgen.features.model_columns import ModelColumns
 from rembrandt_featgen.features.tables import FeatureTable
@@ -67,7 +67,7 @@ def run(config: Config) -> None:
     """Writes run_dir/final: classifier/, a SavedModel, model.json, and seen_patients.json."""
     study = _study(config)
     choice = final_choice.choose(study.choices, config.final_pipeline)
-    arm, settings = VECTOR_ARMS[choice.pipeline.arm], study.settings
+    arm, settings = ARMS[choice.pipeline.arm], study.settings
     with rundir.open_stage(
         config, "fit_final_model", [study.found], classes=study.found.record.get("classes")
     ) as stage:
@@ -81,13 +81,13 @@ def run(config: Config) -> None:
                 inputs,
                 choice.classifier,
                 choice.pipeline,
-                settings=vector_pipelines.Settings(
+                settings=competitors.Settings(
                     arms=(),
                     amounts=(),
                     classifiers=(),
                     components=settings["components"],
                     inner_folds=settings["inner_folds"],
-                    synthetic=pool,
+                    pools={} if pool is None else {SYNTHETIC: pool},
                 ),
                 seed=settings["seed"],
             )
@@ -137,7 +137,7 @@ def _table(config, study) -> tuple[FeatureTable, dict]:
     if not path:
         raise InputError(
             f"--run_dir={config.run_dir}: this study is of the vectors of one run, whose U-Net saw its training "
-            "patients alone; make a study of --features, or of all patients with crossvalidate --cv_features=vectors"
+            "patients alone; make a study of --features, or of all patients with crossvalidate --classifiers=ridge,mlp"
         )
     table = importing.read_table(
         path,

@@ -90,11 +90,10 @@ def planted_leak(config, home: Path) -> Finding:
     folder = home / "planted_leak"
     folder.mkdir(parents=True, exist_ok=True)
     first_fold = sorted((home / "random_labels" / registry.FOLD_RUNS).iterdir())[0]
-    features = first_fold / registry.folder("extract_features")
     caught = {
         "a patient under two names": _two_names(config, folder),
         "a patient in two splits": _two_splits(folder),
-        "a generator that gives back its training samples": self_checks.copies_are_caught(features),
+        "a generator that gives back its training samples": self_checks.copies_are_caught(first_fold),
     }
     return self_checks.planted_leaks(caught)
 

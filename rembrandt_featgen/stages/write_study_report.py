@@ -9,7 +9,7 @@ from absl import logging
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, json_files, registry, rundir
-from rembrandt_featgen.evaluation import predictions, study_folds, study_report, table_report
+from rembrandt_featgen.evaluation import predictions, study_folds
 from rembrandt_featgen.reporting import study_figures, study_page, study_tables
 from rembrandt_featgen.stages import shared_flags
 
@@ -31,8 +31,7 @@ def run(config: Config) -> None:
     assigned = rundir.find(config.run_dir, "assign_folds")
     record, digests = assigned.record, {}
     for fold in record["figures"]["folds"]:
-        home = _home(config, fold)
-        digests[fold["name"]] = rundir.find(home, study_folds.last_stage(home)).digest
+        digests[fold["name"]] = rundir.find(_home(config, fold), "evaluate_features").digest
     checks = Path(config.run_dir) / SELF_CHECKS
     if checks.is_file():
         digests["selfcheck"] = rundir.file_digest(checks)
@@ -41,12 +40,9 @@ def run(config: Config) -> None:
             return
         folds = [study_folds.read_fold(Path(_home(config, fold)), fold) for fold in record["figures"]["folds"]]
         self_checks = json_files.read_json(checks) if checks.is_file() else {}
-        sizes = {"draws": config.bootstrap_draws, "seed": config.seed}
-        if "evaluate_features" in folds[0].records:
-            report = table_report.report_of_folds(record, folds, **sizes)
-        else:
-            report = study_report.report(record, folds, self_checks, **sizes)
-        report = json_files.plain(report)
+        report = json_files.plain(
+            study_folds.report(record, folds, self_checks, draws=config.bootstrap_draws, seed=config.seed)
+        )
         json_files.write_json(stage.path / "report.json", report)
         title = config.report_title or Path(config.run_dir).resolve().name
         (stage.path / "index.html").write_text(

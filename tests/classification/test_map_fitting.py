@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -6,8 +7,10 @@ import tensorflow as tf
 from scipy import special
 
 from rembrandt_featgen.classification import map_fitting, map_networks
-from rembrandt_featgen.classification.map_fitting import Mixing, Objective
+from rembrandt_featgen.classification.map_fitting import CnnSettings, LinearSettings, Mixing
 from rembrandt_featgen.classification.map_networks import Architecture
+from rembrandt_featgen.classification.training_problems import Problem
+from rembrandt_featgen.core.errors import InputError
 
 SHAPE = (6, 6, 3)
 CNN = Architecture("cnn", SHAPE, filters=4, units=8)
@@ -45,6 +48,10 @@ def _loss(probabilities, targets, class_weights=(1.0, 1.0), focusing=0.0):
     return np.mean(np.sum(-np.asarray(class_weights) * t * (1 - p) ** focusing * np.log(p), axis=1))
 
 
+def _probabilities(fitter, features):
+    return special.softmax(fitter.logits(features), axis=1)
+
+
 def _fitter(architecture, learning_rate=0.0, seed=0):
     fitter = map_fitting.fitter(architecture)
     fitter.reset(seed, learning_rate)
@@ -68,9 +75,8 @@ def test_weighted_focal_loss(probability, target, class_weights, focusing, expec
     logit = math.log(probability / (1 - probability))
     found = map_fitting.weighted_focal_loss(
         tf.constant([[logit]]),
-        tf.constant([[1.0 - target, float(target)]]),
-        class_weights=tf.constant(class_weights),
-        focusing=focusing,
+        tf.constant([[1.0 - target, float(target)]]) * tf.constant(class_weights),
+        focusing,
     )
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
@@ -80,9 +86,7 @@ def test_certain_and_wrong_keeps_its_gradient(focusing):
     logits = tf.constant([[-200.0], [200.0], [200.0], [0.0]])
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        loss = map_fitting.weighted_focal_loss(
-            logits, tf.one_hot([1, 0, 1, 1], 2), class_weights=tf.ones(2), focusing=focusing
-        )
+        loss = map_fitting.weighted_focal_loss(logits, tf.one_hot([1, 0, 1, 1], 2), focusing)
     gradient = tape.gradient(loss, logits).numpy()
     assert float(loss) == pytest.approx((200 + 200 + 0 + math.log(2) / (4 if focusing else 1)) / 4)
     np.testing.assert_allclose(gradient[:3, 0], [-0.25, 0.25, 0.0], atol=1e-6)
@@ -94,9 +98,8 @@ def test_loss_of_three_classes(focusing):
     logits, targets = random.normal(0, 2, (8, 3)), random.dirichlet(np.ones(3), 8)  # mixed samples
     found = map_fitting.weighted_focal_loss(
         tf.constant(logits, tf.float32),
-        tf.constant(targets, tf.float32),
-        class_weights=tf.constant([0.5, 1.0, 3.0]),
-        focusing=focusing,
+        tf.constant(targets * [0.5, 1.0, 3.0], tf.float32),
+        focusing,
     )
     wanted = _loss(special.softmax(logits, axis=1), targets, class_weights=(0.5, 1.0, 3.0), focusing=focusing)
     assert float(found) == pytest.approx(wanted, rel=1e-5)
@@ -107,7 +110,7 @@ def test_two_logits_and_one_give_the_same_loss(focusing):
     random = np.random.default_rng(1)
     logit, targets = tf.constant(random.normal(0, 3, (9, 1)), tf.float32), tf.one_hot(random.integers(0, 2, 9), 2)
     one, two = (
-        map_fitting.weighted_focal_loss(x, targets, class_weights=tf.constant([0.7, 1.6]), focusing=focusing)
+        map_fitting.weighted_focal_loss(x, targets * tf.constant([0.7, 1.6]), focusing)
         for x in (logit, tf.concat([tf.zeros_like(logit), logit], axis=1))
     )
     assert float(one) == pytest.approx(float(two), rel=1e-5)
@@ -118,9 +121,7 @@ def test_certain_and_wrong_of_three_keeps_its_gradient(focusing):
     logits = tf.constant([[200.0, 0.0, 0.0], [0.0, 0.0, 200.0]])
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        loss = map_fitting.weighted_focal_loss(
-            logits, tf.one_hot([1, 2], 3), class_weights=tf.ones(3), focusing=focusing
-        )
+        loss = map_fitting.weighted_focal_loss(logits, tf.one_hot([1, 2], 3), focusing)
     gradient = tape.gradient(loss, logits).numpy()
     assert float(loss) == pytest.approx(100.0)
     np.testing.assert_allclose(gradient, [[0.5, -0.5, 0.0], [0.0, 0.0, 0.0]], atol=1e-6)
@@ -132,32 +133,30 @@ def test_mix_takes_the_sample_before():
 
 
 @pytest.mark.parametrize("batch", [12, 4, 5])  # 5: three batches of four
-@pytest.mark.parametrize("objective", [Objective(), Objective((0.75, 1.5)), Objective(focusing=2.0)])
-def test_an_epoch_sees_every_sample_once(batch, objective):
+@pytest.mark.parametrize(("class_weights", "focusing"), [((1.0, 1.0), 0.0), ((0.75, 1.5), 0.0), ((1.0, 1.0), 2.0)])
+def test_an_epoch_sees_every_sample_once(batch, class_weights, focusing):
     features, labels = _samples()
     fitter = _fitter(LINEAR)
     found = fitter.epoch(
-        features, labels, batch=batch, objective=objective, mixing=Mixing(), random=np.random.default_rng(0)
+        features,
+        labels * tf.constant(class_weights),
+        batch=batch,
+        focusing=focusing,
+        mixing=Mixing(),
+        random=np.random.default_rng(0),
     )
-    expected = _loss(
-        fitter.probabilities(features),
-        labels,
-        class_weights=objective.class_weights or (1.0, 1.0),
-        focusing=objective.focusing,
-    )
+    expected = _loss(_probabilities(fitter, features), labels, class_weights=class_weights, focusing=focusing)
     assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_input_mixing_mixes_features_and_labels():
     features, labels = _samples()
     fitter = _fitter(LINEAR)
-    found = fitter.epoch(
-        features, labels, batch=12, objective=Objective(), mixing=Mixing((0,), 0.2), random=_Given(0.3, 0)
-    )
+    found = fitter.epoch(features, labels, batch=12, focusing=0.0, mixing=Mixing((0,), 0.2), random=_Given(0.3, 0))
     x, y = features.numpy(), labels.numpy()
     mixed = 0.3 * x + 0.7 * np.roll(x, 1, axis=0)
     targets = 0.3 * y + 0.7 * np.roll(y, 1, axis=0)
-    assert found == pytest.approx(_loss(fitter.probabilities(tf.constant(mixed)), targets), rel=1e-5)
+    assert found == pytest.approx(_loss(_probabilities(fitter, tf.constant(mixed)), targets), rel=1e-5)
 
 
 def test_mixing_happens_at_the_drawn_block():
@@ -171,7 +170,7 @@ def test_mixing_happens_at_the_drawn_block():
             features,
             labels,
             batch=12,
-            objective=Objective(),
+            focusing=0.0,
             mixing=Mixing(fitter.places, 2.0),
             random=_Given(share, place),
         )
@@ -186,10 +185,8 @@ def test_mixing_is_drawn_from_its_beta_and_its_places(monkeypatch):
     seen = []
     monkeypatch.setattr(fitter, "_epoch", lambda *args: seen.append((args[3].numpy(), args[4].numpy())) or 0.0)
     features, labels = _samples(400)
-    fitter.epoch(
-        features, labels, batch=1, objective=Objective(), mixing=Mixing((0, 2), 0.2), random=np.random.default_rng(0)
-    )
-    fitter.epoch(features, labels, batch=1, objective=Objective(), mixing=Mixing(), random=np.random.default_rng(0))
+    fitter.epoch(features, labels, batch=1, focusing=0.0, mixing=Mixing((0, 2), 0.2), random=np.random.default_rng(0))
+    fitter.epoch(features, labels, batch=1, focusing=0.0, mixing=Mixing(), random=np.random.default_rng(0))
     (shares, places), (no_shares, nowhere) = seen
     # of Beta(a, a): mean 1/2, variance 1 / (4 (2a + 1))
     assert shares.mean() == pytest.approx(0.5, abs=0.06)
@@ -205,9 +202,7 @@ def test_a_step_moves_every_weight(precision):
     features, labels = _samples()
     fitter = _fitter(architecture, 1e-2)
     before = fitter.get_weights()
-    loss = fitter.epoch(
-        features, labels, batch=12, objective=Objective(), mixing=Mixing(), random=np.random.default_rng(0)
-    )
+    loss = fitter.epoch(features, labels, batch=12, focusing=0.0, mixing=Mixing(), random=np.random.default_rng(0))
     after = fitter.get_weights()
     assert math.isfinite(loss)
     assert len(after) == 14  # two convolutions, four of each batch norm, two dense layers with bias
@@ -222,9 +217,7 @@ def test_a_training_leaves_nothing_behind():
         fitter = _fitter(CNN, 1e-2, seed)
         random = np.random.default_rng(seed)
         losses = [
-            fitter.epoch(
-                features, labels, batch=5, objective=Objective(), mixing=Mixing(fitter.places, 1.0), random=random
-            )
+            fitter.epoch(features, labels, batch=5, focusing=0.0, mixing=Mixing(fitter.places, 1.0), random=random)
             for _ in range(3)
         ]
         return losses, fitter.get_weights()
@@ -243,12 +236,10 @@ def test_adams_first_step_is_the_learning_rate():
     for _ in range(2):  # the second time after a training, whose moments must be gone
         fitter = _fitter(LINEAR, 1e-3)
         before = fitter.get_weights()
-        fitter.epoch(
-            features, labels, batch=12, objective=Objective(), mixing=Mixing(), random=np.random.default_rng(0)
-        )
+        fitter.epoch(features, labels, batch=12, focusing=0.0, mixing=Mixing(), random=np.random.default_rng(0))
         for old, new in zip(before, fitter.get_weights()):
             np.testing.assert_allclose(np.abs(new - old), 1e-3, rtol=1e-2)
-        fitter.epoch(features, labels, batch=2, objective=Objective(), mixing=Mixing(), random=np.random.default_rng(0))
+        fitter.epoch(features, labels, batch=2, focusing=0.0, mixing=Mixing(), random=np.random.default_rng(0))
 
 
 def test_dropout_draws_anew_in_each_epoch_and_only_in_training():
@@ -256,11 +247,9 @@ def test_dropout_draws_anew_in_each_epoch_and_only_in_training():
     losses = set()
     for seed in (1, 2):
         fitter = _fitter(CNN)
-        losses.add(
-            fitter.epoch(features, labels, batch=12, objective=Objective(), mixing=Mixing(), random=_Given(seed=seed))
-        )
+        losses.add(fitter.epoch(features, labels, batch=12, focusing=0.0, mixing=Mixing(), random=_Given(seed=seed)))
     assert len(losses) == 2
-    np.testing.assert_array_equal(fitter.probabilities(features), fitter.probabilities(features))
+    np.testing.assert_array_equal(_probabilities(fitter, features), _probabilities(fitter, features))
 
 
 def test_initial_weights_are_glorots():
@@ -276,10 +265,10 @@ def test_initial_weights_are_glorots():
 def test_more_features_than_a_chunk_are_predicted_alike():
     features, _ = _samples(150)
     fitter = _fitter(CNN)
-    whole = fitter.probabilities(features)
+    whole = _probabilities(fitter, features)
     assert whole.shape == (150, 2)
-    np.testing.assert_allclose(whole[130:], fitter.probabilities(features[130:]), rtol=1e-5)
-    assert fitter.probabilities(features[:0]).shape == (0, 2)
+    np.testing.assert_allclose(whole[130:], _probabilities(fitter, features[130:]), rtol=1e-5)
+    assert _probabilities(fitter, features[:0]).shape == (0, 2)
 
 
 @pytest.mark.parametrize("kind", ["cnn", "linear"])
@@ -295,13 +284,13 @@ def test_three_classes_are_learnt_and_their_network_is_the_keras_model(kind):
             tf.constant(features),
             tf.one_hot(labels, 3),
             batch=12,
-            objective=Objective((1.0, 1.0, 1.0)),
+            focusing=0.0,
             mixing=Mixing(fitter.places, 0.2),
             random=random,
         )
         for _ in range(20)
     ]
-    found = fitter.probabilities(tf.constant(features))
+    found = _probabilities(fitter, tf.constant(features))
     assert found.shape == (48, 3)
     np.testing.assert_allclose(found.sum(axis=1), 1.0)
     assert losses[-1] < 0.8 * losses[0]
@@ -310,3 +299,41 @@ def test_three_classes_are_learnt_and_their_network_is_the_keras_model(kind):
     network = map_networks.build_classifier(architecture, np.ones(3, np.float32))
     network.set_weights(fitter.get_weights())
     np.testing.assert_allclose(network(features), found, atol=1e-5)
+
+
+def _problem(seed=0, classes=2, n=24, **options):
+    random = np.random.default_rng(seed)
+    labels = np.arange(n) % classes
+    features = random.uniform(0, 1, (n, *SHAPE)).astype(np.float32)
+    features[..., 0] += 1.5 * labels[:, None, None]
+    return Problem(features, labels, classes, **options)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [CnnSettings(4, 8, epochs=40, batch=8, learning_rate=1e-2), LinearSettings(epochs=60, batch=8, learning_rate=3e-2)],
+)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_network_learns_and_is_what_the_keras_model_of_its_weights_says(settings, classes):
+    problem, unseen = _problem(classes=classes), _problem(seed=1, classes=classes)
+    (arrays,) = map_fitting.fit([problem], settings, [1.0])
+    logits = map_fitting.logits(arrays, unseen.features)
+    assert np.mean(logits.argmax(1) == unseen.labels) > 0.9
+    network = map_networks.build_classifier(map_fitting.architecture_of(arrays), np.ones(3, np.float32))
+    network.set_weights(map_fitting.weights_of(arrays))
+    np.testing.assert_allclose(special.softmax(logits, 1), network.predict(unseen.features, verbose=0), atol=1e-6)
+
+
+def test_strengths_of_one_problem_are_stops_of_one_training():
+    settings = CnnSettings(2, 4, epochs=6, batch=8, learning_rate=1e-2)
+    problem = _problem(mixing="manifold", weights=np.linspace(0.5, 1.5, 24))
+    together = map_fitting.fit([problem] * 3, settings, [1.0, 2.0, 12.0])  # 6, 3 and 1 epochs
+    for arrays, epochs in zip(together, (6, 3, 1)):
+        (alone,) = map_fitting.fit([problem], dataclasses.replace(settings, epochs=epochs), [1.0])
+        for first, second in zip(map_fitting.weights_of(arrays), map_fitting.weights_of(alone)):
+            np.testing.assert_array_equal(first, second)
+
+
+def test_a_loss_that_is_not_finite_is_said():
+    with pytest.raises(InputError, match="training of the linear stopped in epoch 1: its loss is nan"):
+        map_fitting.fit([_problem()], LinearSettings(epochs=2, learning_rate=float("nan")), [1.0])

@@ -4,9 +4,9 @@ from sklearn.metrics import roc_auc_score
 
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import final_choice, final_model, seen_patients
+from rembrandt_featgen.evaluation.competitors import Pipeline, Settings
 from rembrandt_featgen.evaluation.final_choice import Choice
 from rembrandt_featgen.evaluation.studies import evaluate, table_of
-from rembrandt_featgen.evaluation.vector_pipelines import Pipeline, Settings
 from rembrandt_featgen.measures import decisions
 
 SETTINGS = Settings(arms=(), amounts=(), classifiers=())

@@ -7,9 +7,9 @@ from sklearn.metrics import roc_auc_score
 
 import rembrandt_featgen
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.evaluation import engine, plans, table_report, vector_arms, vector_pipelines, vector_trials
+from rembrandt_featgen.evaluation import arms, competitors, engine, plans, study_report, trials
+from rembrandt_featgen.evaluation.arms import ARMS, TrainingSamples
 from rembrandt_featgen.evaluation.studies import evaluate, table_of
-from rembrandt_featgen.evaluation.vector_arms import VECTOR_ARMS, TrainingSamples
 from rembrandt_featgen.features.covariates import with_inputs
 from rembrandt_featgen.generation.sample_pool import SamplePool
 
@@ -69,13 +69,13 @@ def test_bad_input_is_refused():
 
 def test_test_samples_change_nothing_that_was_learnt():
     x, y, patients = cohort()
-    settings = vector_pipelines.Settings(("none", "smote"), (0.0,), classifiers=("ridge",))
+    settings = competitors.Settings(("none", "smote"), (0.0,), classifiers=("ridge",))
     found = []
     for offset in (0.0, 100.0):
         table = table_of(x, y, groups=patients)
         task = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)[0]
         table.values[task.test] += offset
-        found.append(vector_trials.run(table, task, settings).choices)
+        found.append(trials.run(table, task, settings).choices)
     assert found[0] == found[1]
 
 
@@ -87,9 +87,9 @@ def test_covariates_are_a_baseline_of_their_own():
     )
     assert with_inputs(table, "covariates").names == ("covariate age", "covariate sex=f")
     assert with_inputs(table, "both").values.shape == (80, 7)
-    settings = vector_pipelines.Settings(("none", "covariates", "features_and_covariates"), (), classifiers=("ridge",))
+    settings = competitors.Settings(("none", "covariates", "features_and_covariates"), (), classifiers=("ridge",))
     tasks = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)
-    gathered = engine.gather([vector_trials.run(table, task, settings) for task in tasks])
+    gathered = engine.gather([trials.run(table, task, settings) for task in tasks])
     auroc = {}
     for (arm,), rows in gathered.split("arm"):
         _, labels, p = rows.by_patient()
@@ -101,10 +101,10 @@ def test_what_knows_more_is_never_the_reference():
     x, y, patients = cohort(shift=0.0, of_class=20)
     table = dataclasses.replace(table_of(x, y, groups=patients), covariates={"age": 3.0 * (y == "b")})
     arms = ("none", "covariates", "features_and_covariates", "smote")
-    settings = vector_pipelines.Settings(arms, (0.0,), classifiers=("ridge",))
+    settings = competitors.Settings(arms, (0.0,), classifiers=("ridge",))
     tasks = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)
-    gathered = engine.gather([vector_trials.run(table, task, settings) for task in tasks])
-    rows, references = table_report.arm_rows(gathered, draws=50, seed=0)
+    gathered = engine.gather([trials.run(table, task, settings) for task in tasks])
+    rows, references = study_report.arm_rows(gathered, draws=50, seed=0)
     assert references["ridge"] in ("none", "smote")
     assert max(rows, key=lambda row: row["balanced_accuracy"])["arm"] == "covariates"
 
@@ -118,9 +118,9 @@ def test_families_widen_the_intervals():
         shared = np.random.default_rng(1).normal(size=10)[patients // 8]  # of a family
         table.values[:, 0] = 0.7 * (y == "b") + 2.0 * shared
         task = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)
-        settings = vector_pipelines.Settings(("none", "smote"), (0.0,), classifiers=("ridge",))
-        gathered = engine.gather([vector_trials.run(table, one, settings) for one in task])
-        rows, _ = table_report.arm_rows(gathered, draws=300, seed=0)
+        settings = competitors.Settings(("none", "smote"), (0.0,), classifiers=("ridge",))
+        gathered = engine.gather([trials.run(table, one, settings) for one in task])
+        rows, _ = study_report.arm_rows(gathered, draws=300, seed=0)
         low, high = rows[0]["ci95"]["auroc"]
         width[name] = high - low
     assert width["families"] > 1.3 * width["patients"]
@@ -132,10 +132,8 @@ def test_classes_weighed_alike_move_no_probability():
     rows = np.r_[0:80, 80:100]
     table = table_of(x[rows], y[rows], groups=patients[rows])
     task = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)[0]
-    settings = vector_pipelines.Settings(
-        ("none", "random_oversampling", "undersampling"), (0.0,), classifiers=("ridge",)
-    )
-    for (arm,), part in vector_trials.run(table, task, settings).predictions.split("arm"):
+    settings = competitors.Settings(("none", "random_oversampling", "undersampling"), (0.0,), classifiers=("ridge",))
+    for (arm,), part in trials.run(table, task, settings).predictions.split("arm"):
         assert 0.1 < part.probabilities[:, 1].mean() < 0.35, arm
 
 
@@ -147,8 +145,10 @@ def test_samples_made_elsewhere_are_an_arm():
     for flipped in (False, True):  # with classes exchanged they must harm
         truth, labels = cohort(seed=5)[0], np.repeat([0, 1], 28)
         pool = SamplePool(np.nan_to_num(truth).astype(np.float32), 1 - labels if flipped else labels)
-        settings = vector_pipelines.Settings(("none", "synthetic"), (1.0,), classifiers=("ridge",), synthetic=pool)
-        rows = vector_trials.run(table, task, settings).predictions.select(arm="synthetic")
+        settings = competitors.Settings(
+            ("none", "synthetic"), (1.0,), classifiers=("ridge",), pools={"synthetic": pool}
+        )
+        rows = trials.run(table, task, settings).predictions.select(arm="synthetic")
         _, labels, p = rows.by_patient()
         found[flipped] = roc_auc_score(labels, p[:, 1])
     assert found[False] > 0.95 and found[True] < found[False] - 0.1
@@ -158,37 +158,42 @@ def test_a_task_that_is_done_is_not_done_again(tmp_path):
     x, y, patients = cohort()
     table = table_of(x, y, groups=patients)
     tasks = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)
-    settings = vector_pipelines.Settings(("none",), (0.0,), classifiers=("ridge",))
+    settings = competitors.Settings(("none",), (0.0,), classifiers=("ridge",))
     done = []
 
     def work(task):
         done.append(task.name)
         if len(done) == 3:
             raise KeyboardInterrupt
-        return vector_trials.run(table, task, settings)
+        return trials.run(table, task, settings)
 
     with pytest.raises(KeyboardInterrupt):
         engine.run(tasks, work, tmp_path)
     again = engine.gather(engine.run(tasks, work, tmp_path))
     assert done == [tasks[0].name, tasks[1].name, tasks[2].name, tasks[2].name]
-    whole = engine.gather([vector_trials.run(table, task, settings) for task in tasks])
+    whole = engine.gather([trials.run(table, task, settings) for task in tasks])
     np.testing.assert_array_equal(again.probabilities, whole.probabilities)
     assert again.patient.tolist() == whole.patient.tolist()
 
 
-@pytest.mark.parametrize("name", list(VECTOR_ARMS))
+@pytest.mark.parametrize("name", list(ARMS))
 def test_arms_do_what_they_say(name):
     random = np.random.default_rng(0)
     labels = np.repeat([0, 1], [12, 4])
     samples = TrainingSamples(random.normal(size=(16, 3)).astype(np.float32), labels, np.arange(16))
-    arm = VECTOR_ARMS[name]
-    amount = 0.0 if arm.method else None
+    arm = ARMS[name]
+    amount = 0.0 if arm.takes_amount else None
     pool = SamplePool(np.full((20, 3), 7.0, np.float32), np.repeat([0, 1], 10))
-    made = vector_arms.problem(arm, samples, amount=amount, num_classes=2, seed=0, pool=pool)
+    settings = {"num_classes": 2, "signed": True, "seed": 0, "draw": pool.draw}
+    made = arms.problem(arm, samples, amount=amount, **settings)
     counts = np.bincount(made.labels).tolist()
-    assert counts == ([12, 12] if arm.method else [4, 4] if arm.undersample else [12, 4])
+    assert counts == ([12, 12] if arm.takes_amount else [4, 4] if arm.undersample else [12, 4])
+    assert arm.pool == bool((made.features == 7.0).all(1).any())
     assert (made.weights is not None) == (name == "class_weights")
     if made.weights is not None:
         np.testing.assert_allclose([made.weights[:12].sum(), made.weights[12:].sum()], 8.0)
     with pytest.raises(ValueError, match="amount, received"):
-        vector_arms.problem(arm, samples, amount=None if arm.method else 0.0, num_classes=2, seed=0)
+        arms.problem(arm, samples, amount=None if arm.takes_amount else 0.0, **settings)
+    if arm.pool:
+        with pytest.raises(ValueError, match="samples that were made before, and there are none"):
+            arms.problem(arm, samples, amount=amount, **{**settings, "draw": None})

@@ -1,12 +1,13 @@
 """The report of a study from folds whose stages are simulated; tests/stages/test_selfcheck.py runs a real one."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.evaluation import study_folds, study_report
+from rembrandt_featgen.evaluation import study_folds
 from rembrandt_featgen.evaluation.predictions import join
 from rembrandt_featgen.evaluation.study_folds import Fold
 from rembrandt_featgen.measures.segmentation import VOLUME_MEASURES, over_volumes
@@ -42,9 +43,8 @@ def fold(number, dice, memorised):
         scores = [(RIGHT if i < right else WRONG)[label] for i, label in enumerate(labels)]
         for amount, chosen in (("0", True), ("1", False)) if arm == "acgan" else (("", True),):
             tables.append(predictions(arm, scores, labels, kind=kind, amount=amount, chosen=chosen))
-    table = join(tables)
-    table = table.replace(patient=[names[int(patient[1:])] for patient in table.patient])
-    choice = {"threshold": 0.5 + number / 10, "amount": ""}
+    table = dataclasses.replace(join(tables), classes=CLASSES)
+    table = table.replace(patient=[names[int(patient[1:])] for patient in table.patient], fold=f"fold{number}")
     segmentation = {
         "soft_dice_loss": 0.2,
         "hard_dice": dice,
@@ -74,12 +74,18 @@ def fold(number, dice, memorised):
         },
         "extract_features": {"config": {}, "figures": {"tap": "conv5"}},
         "acgan": {"config": {}, "figures": {}},
-        "train_arms": {
-            "config": {"arms_classifier": "cnn"},
+        "evaluate_features": {
+            "config": {"classifiers": ["cnn"]},
             "versions": {"numpy": "1"},
             "figures": {
-                "arms": dict.fromkeys(("none", "class_weights"), choice) | {"acgan": {**choice, "amount": "0"}},
-                "generators": {"acgan": {"coverage": dice, "acceptance": {"benign": 1.0}, "memorisation": audit}},
+                "choices": [
+                    {
+                        "pipelines": {"cnn/none": {"loss": 0.5, "strength": 1.0 + number}},
+                        "generators": {
+                            "maps/acgan": {"coverage": dice, "acceptance": {"benign": 1.0}, "memorisation": audit}
+                        },
+                    }
+                ]
             },
         },
     }
@@ -94,17 +100,7 @@ def folds():
 
 @pytest.fixture(scope="module")
 def report(folds):
-    return study_report.report(RECORD, folds, {}, draws=200, seed=0)
-
-
-def test_runs_gather_the_folds_of_the_chosen_or_of_one_amount(folds):
-    runs = study_folds.runs_by_arm(folds)
-    assert {arm: [len(run.labels) for run in each] for arm, each in runs.items()} == {
-        "none": [12],
-        "class_weights": [12],
-        "acgan": [12],
-    }
-    assert list(study_folds.runs_by_arm(folds, "1")) == ["acgan"]
+    return study_folds.report(RECORD, folds, {}, draws=200, seed=0)
 
 
 def test_rows_of_arms(report):
@@ -117,9 +113,10 @@ def test_rows_of_arms(report):
     assert rows["acgan"]["accuracy"] == {"malignant": 1.0, "benign": 1.0, "total": 1.0}
     assert rows["acgan"]["n"] == {"benign": 6, "malignant": 6}
     assert {"accuracy_malignant", "accuracy_benign", "accuracy_total"} <= set(rows["acgan"]["ci95"])
-    assert rows["acgan"]["thresholds"] == [0.5, 0.6]
     assert rows["acgan"]["amounts"] == {"0": 2}
-    assert [each["name"] for each in rows["none"]["by_fold"]] == ["fold0", "fold1"]
+    assert [each["name"] for each in rows["none"]["by_fold"]] == ["draw0-foldfold0-seed0", "draw0-foldfold1-seed0"]
+    assert all(each["thresholds"] == [0.5, 0.5] for each in rows["none"]["by_fold"])
+    assert report["tuning"] == {"cnn/none": {"1": 1, "2": 1}}
     assert report["reference"]["arm"] == "none"
 
 
@@ -171,7 +168,7 @@ def test_folds_that_were_prepared_differently_are_said(folds):
         {"preparation": preparation, "spacing": {"real": False, "why": "all 1 mm"}},
         {"preparation": {**preparation, "size": 128, "mean": [1.0]}, "spacing": {"real": True, "why": "as a head"}},
     )
-    changed = study_report.report(RECORD, prepared(folds, *own), {}, draws=2, seed=0)
+    changed = study_folds.report(RECORD, prepared(folds, *own), {}, draws=2, seed=0)
     assert changed["cohort"]["preparation"] == {"normalise": "volume", "size": "96 or 128"}
     assert changed["cohort"]["spacing"] == {"real": True, "why": "as a head"}
     text = "\n".join(changed["warnings"])
@@ -184,7 +181,7 @@ def test_folds_that_were_prepared_alike_are_not_warned_of(folds, report):
     alike = prepared(folds, own, copy.deepcopy(own))
     assert study_folds.preparation(alike) == {"size": 96, "crop": "none"}
     assert study_folds.spacing(alike) == own["spacing"]
-    assert study_report._different_volumes(alike) == []
+    assert study_folds._different_volumes(alike) == []
     assert report["cohort"]["preparation"] is None and report["cohort"]["spacing"] is None  # of an older version
 
 
@@ -200,12 +197,12 @@ def test_a_careful_reader_is_warned(report):
     assert "malignant" not in text
     assert "mean dice of test volumes 0.40" in text
     assert "In 2 of 2 folds the U-Net's last epoch was its best" in text
-    assert "Not shown to be above chance (interval reaches 0.5): " in text
+    assert "Not shown to be above chance (interval reaches 0.5), cnn: " in text
 
 
 def test_power_of_the_self_checks_comes_first(folds):
     checks = {"power": [{"patients": 20, "power": 0.5}], "self_checks": [{"check": "a"}]}
-    report = study_report.report(RECORD, folds, checks, draws=50, seed=0)
+    report = study_folds.report(RECORD, folds, checks, draws=50, seed=0)
     assert report["power"] == checks["power"] and report["self_checks"] == checks["self_checks"]
     assert report["power_rule"].startswith(
         "The share of simulated cohorts, drawn with replacement from the patients of a"

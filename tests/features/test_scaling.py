@@ -68,3 +68,12 @@ def test_channels_that_hardly_fire_are_not_blown_up():
     feature[0, 0, 0] = 3.0, 4.0, 0.001, 0.0
     floor = 0.1 * np.sqrt((9 + 16 + 1e-6) / 3)
     assert scaling.root_mean_square(records(feature)).tolist() == pytest.approx([3.0, 4.0, floor, 0.0])
+
+
+def test_maps_are_prepared_by_the_scale_of_training_samples():
+    maps = np.zeros((70, 2, 2, 3), np.float32)
+    maps[..., 0], maps[::2, 0, 0, 1] = 4.0, 6.0
+    prepared = scaling.fit(maps)
+    np.testing.assert_allclose(prepared.scale, [4.0, 6.0 / np.sqrt(8), 0.0], rtol=1e-6)
+    assert (prepared.size, prepared.imputed, prepared.constant) == (12, 0, 1)
+    np.testing.assert_allclose(prepared.apply(maps[:1])[0, 0, 0], [1.0, np.sqrt(8), 0.0], rtol=1e-6)

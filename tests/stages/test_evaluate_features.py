@@ -31,9 +31,9 @@ def config(path, **changes):
         "cv_folds": 3,
         "cv_seeds": 1,
         "validation_fraction": 0.25,
-        "vector_arms": ("none", "smote", "gaussian"),
+        "arms": ("none", "smote", "gaussian"),
         "arm_amounts": ("0", "1"),
-        "vector_classifiers": ("ridge", "neighbours"),
+        "classifiers": ("ridge", "neighbours"),
         "bootstrap_draws": 100,
     }
     return evaluate_features.Config(**{**settings, **changes})
@@ -58,7 +58,7 @@ def test_a_table_becomes_a_report(features, capsys):
 
 
 def test_one_site_is_left_out_at_a_time(features):
-    evaluate_features.run(config(features, plan="sites", vector_classifiers=("ridge",), vector_arms=("none", "smote")))
+    evaluate_features.run(config(features, plan="sites", classifiers=("ridge",), arms=("none", "smote")))
     table = pd.read_csv(features.parent / "run" / "study" / "predictions.csv")
     assert set(zip(table["fold"], table["site"])) == {("east", "east"), ("west", "west")}
 
@@ -70,7 +70,7 @@ def test_a_split_of_the_file_and_samples_made_elsewhere(features):
     synthetic = features.parent / "synthetic.csv"
     table[table["split"] == "train"].drop(columns="patient").to_csv(synthetic, index=False)
     arms = ("none", "synthetic")
-    evaluate_features.run(config(features, plan="split", synthetic=str(synthetic), vector_arms=arms))
+    evaluate_features.run(config(features, plan="split", synthetic=str(synthetic), arms=arms))
     written = pd.read_csv(features.parent / "run" / "study" / "predictions.csv")
     assert set(written["patient"]) == set(table["patient"][table["split"] == "test"])
     assert set(written["arm"]) == set(arms)
@@ -90,7 +90,7 @@ def test_vectors_of_a_run_are_studied_by_its_own_split(features, monkeypatch):
     (folder / "stage.json").write_text(json.dumps({"classes": whole.classes.record, "inputs": {}}))
     monkeypatch.setattr(rundir, "is_done", lambda *_: True)
     monkeypatch.setattr(rundir, "find", lambda *_: rundir.Found(folder, {"classes": whole.classes.record}, "0"))
-    evaluate_features.run(config(features, features="", cv_seeds=2, vector_classifiers=("ridge",)))
+    evaluate_features.run(config(features, features="", cv_seeds=2, classifiers=("ridge",)))
     table = pd.read_csv(features.parent / "run" / "study" / "predictions.csv")
     assert set(table["patient"]) == set(whole.patients[parts["test"]])
     assert set(zip(table["plan"], table["seed"])) == {("hold-out", 0), ("hold-out", 1)}
@@ -99,10 +99,12 @@ def test_vectors_of_a_run_are_studied_by_its_own_split(features, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"features": ""}, "--features is empty, and there are no vectors"),
-        ({"vector_arms": ("smoat",)}, "--vector_arms"),
+        ({"features": ""}, "--features is empty, and there are no features for --classifiers=ridge,neighbours"),
+        ({"classifiers": ("cnn",)}, "--classifiers=cnn: none is of vectors"),
+        ({"arms": ("gaussian",)}, "--arms=gaussian: none to compare generated features with"),
+        ({"arms": ("smoat",)}, "--arms"),
         ({"arm_amounts": ("many",)}, "--arm_amounts=many"),
-        ({"vector_arms": ("none", "covariates")}, "--vector_arms: covariates has nothing to learn from"),
+        ({"arms": ("none", "covariates")}, "--arms: covariates has nothing to learn from"),
         ({"synthetic": "nowhere.csv", "plan": "split"}, "nowhere.csv|split"),
         ({"synthetic": "other.csv"}, "may have seen patients who are tested"),
         ({"cv_folds": 19}, "--cv_folds=19: class malignant has 18"),

@@ -36,9 +36,9 @@ def study(tmp_path_factory):
             cv_folds=3,
             cv_seeds=1,
             validation_fraction=0.25,
-            vector_arms=("none", "smote", "features_and_covariates"),
+            arms=("none", "smote", "features_and_covariates"),
             arm_amounts=("0",),
-            vector_classifiers=("ridge",),
+            classifiers=("ridge",),
             bootstrap_draws=100,
         )
     )

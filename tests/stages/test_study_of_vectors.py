@@ -1,4 +1,4 @@
-"""A study of patient vectors: crossvalidate --cv_features=vectors, from volumes to its report."""
+"""A study of patient vectors: crossvalidate --classifiers=ridge, from volumes to its report."""
 
 import json
 import re
@@ -16,14 +16,13 @@ SETTINGS = {
     "image_size": 48,
     "unet_width": 2,
     "unet_epochs": 1,
-    "cv_features": "vectors",
     "cv_folds": 2,
     "cv_seeds": 1,
     "cv_workers": 2,
     "validation_fraction": 0.4,
     "vectors": "numbers",
-    "vector_arms": ARMS,
-    "vector_classifiers": ("ridge",),
+    "arms": ARMS,
+    "classifiers": ("ridge",),
     "arm_amounts": ("0",),
     "bootstrap_draws": 50,
 }

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from rembrandt_featgen.cohort import patient_files
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import json_files, rundir
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.evaluation import predictions
 from rembrandt_featgen.measures import decisions
 from rembrandt_featgen.reporting import run_report
-from rembrandt_featgen.stages import generate_synthetic, train_arms, train_classifiers, train_generators
+from rembrandt_featgen.stages import evaluate_features, generate_synthetic, train_classifiers, train_generators
 
 SHAPE = (4, 4, 3)
 CLASSES = Classes.of(("glioma", "meningioma", "pituitary"))
@@ -34,6 +35,9 @@ def run_dir(tmp_path_factory):
                         slice_index=position % 2,
                         label=label,
                     )
+    names = [f"{split}_{label}_{i}" for split in COUNTS for label in range(3) for i in range(COUNTS[split][label])]
+    lines = ["patient,group,site", *(f"{name},{name}," for name in names)]
+    (path / "slices" / patient_files.FILE).write_text("\n".join(lines) + "\n")
     record = {"config": {"store_dtype": "float16", "store_codec": "none"}, "figures": {"shape": SHAPE}, "inputs": {}}
     record["classes"] = CLASSES.record
     for folder in (features, path / "slices", path / "unet"):
@@ -54,7 +58,8 @@ def run_dir(tmp_path_factory):
         )
     )
     arms = ("none", "class_weights", "smote", "mixup", "cgan")
-    train_arms.run(train_arms.Config(str(path), arms=arms, arm_amounts=("0",), **tiny))
+    settings = {"classifiers": ("cnn",), "cv_seeds": 1, "bootstrap_draws": 100}
+    evaluate_features.run(evaluate_features.Config(str(path), arms=arms, arm_amounts=("0",), **settings, **tiny))
     return path
 
 
@@ -75,14 +80,13 @@ def test_classifiers_learn_and_decide_relative_to_the_training_prior(run_dir):
 
 
 def test_arms_have_predictions_of_all_classes(run_dir):
-    table = predictions.read(run_dir / "arms" / predictions.FILE)
+    table = predictions.read(run_dir / "study" / predictions.FILE)
     assert {key[0] for key, _ in table.split("arm")} == {
         "none", "class_weights", "smote", "mixup", "cgan"
     }  # fmt: skip
     np.testing.assert_allclose(table.probabilities.sum(axis=1), 1.0)
-    balanced = table.select(arm="class_weights")
-    np.testing.assert_allclose(balanced.thresholds, np.full((18, 3), 1 / 3))  # weighed so that all count the same
-    np.testing.assert_allclose(table.select(arm="none").thresholds[0], [1 / 2, 1 / 4, 1 / 4])
+    for name in ("none", "class_weights"):  # probabilities are at the shares of the real samples, with one more of each
+        np.testing.assert_allclose(table.select(arm=name).thresholds[0], np.array([17, 9, 9]) / 35)
     for (arm,), rows in table.split("arm"):
         decided = decisions.decide(rows.probabilities, rows.thresholds)
         assert np.mean(decided == rows.label) > 0.5, arm

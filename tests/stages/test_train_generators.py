@@ -15,7 +15,7 @@ from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.nn import checkpointing
-from rembrandt_featgen.stages import crossvalidate, generate_synthetic, train_arms, train_generators
+from rembrandt_featgen.stages import crossvalidate, evaluate_features, generate_synthetic, train_generators
 
 SHAPE = (4, 4, 2)
 CLASSES = Classes.of(("LGG", "HGG"))
@@ -178,19 +178,23 @@ def test_unknown_kinds_are_refused(run, generators):
 
 
 def test_arm_without_its_generator_is_refused(run):
-    """At once, in a study and in one run; the features of those that were trained are found."""
-    message = "there are no features by infogan; add it to --generators"
+    """At once, in a study and in one run."""
     names = ("none", "acgan", "infogan", "cgan")
-    with pytest.raises(InputError, match=message):
-        train_arms.run(train_arms.Config(run_dir=str(run), arms=names))
+    with pytest.raises(InputError, match="there are no features by infogan; add it to --generators"):
+        evaluate_features.run(evaluate_features.Config(run_dir=str(run), arms=names, classifiers=("cnn",)))
     study = crossvalidate.Config(run_dir=str(run / "study"), arms=names, generators=("cgan", "acgan"))
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match="there will be no features by infogan"):
         crossvalidate.run(study)
     assert not (run / "study").exists()
-    train_arms.check_generators(names, ("acgan", "infogan", "cgan"))
 
 
 def test_a_study_asks_for_no_generator_that_is_not_trained_by_default():
     default = {field.name: field.default for field in dataclasses.fields(crossvalidate.Config)}
-    train_arms.check_generators(default["arms"], default["generators"])
-    assert "acgan" in default["arms"]
+    gans, names = crossvalidate._check(crossvalidate.Config(run_dir="somewhere"))
+    assert gans == default["generators"] == ("acgan",)
+    assert names == registry.FOLD
+    of_vectors = crossvalidate.Config(run_dir="somewhere", classifiers=("ridge",))
+    assert crossvalidate._check(of_vectors) == (
+        (),
+        ("prepare_slices", "train_unet", "extract_vectors", "evaluate_features"),
+    )

@@ -51,7 +51,7 @@ def train(options: dict) -> turns.Work:
             features,
             targets,
             batch=options["batch"],
-            objective=map_fitting.Objective(),
+            focusing=0.0,
             mixing=map_fitting.Mixing(),
             random=random,
         )

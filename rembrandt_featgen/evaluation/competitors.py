@@ -1,0 +1,60 @@
+"""What competes in a study: arms, amounts and classifiers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS, ClassifierSettings
+from rembrandt_featgen.classification.map_fitting import NetworkSettings
+from rembrandt_featgen.evaluation.arms import ARMS
+from rembrandt_featgen.generation.sample_pool import SamplePool
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What competes, and how it is tuned.
+
+    Attributes:
+      arms: names of `ARMS`.
+      amounts: of extra samples, for arms that take one.
+      classifiers: names of `CLASSIFIER_KINDS`.
+      components: principal components of the training vectors; 0 keeps the columns.
+      inner_folds: by which training patients tune the regularisation.
+      pools: samples that were made before, as those of the table are, by the arm that draws from them.
+      networks: settings of the classifiers of maps, by their name; those that are missing have the defaults.
+    """
+
+    arms: tuple[str, ...]
+    amounts: tuple[float, ...]
+    classifiers: tuple[str, ...]
+    components: int = 0
+    inner_folds: int = 3
+    pools: Mapping[str, SamplePool] = dataclasses.field(default_factory=dict)
+    networks: Mapping[str, NetworkSettings] = dataclasses.field(default_factory=dict)
+
+    def of_classifier(self, name: str) -> ClassifierSettings:
+        """Settings of a classifier."""
+        return self.networks.get(name) or CLASSIFIER_KINDS[name].settings()
+
+
+class Pipeline(NamedTuple):
+    """An arm at an amount (None for an arm that takes none)."""
+
+    arm: str
+    amount: float | None
+
+    @property
+    def shown(self) -> str:
+        """The amount as the predictions table has it."""
+        return "" if self.amount is None else f"{self.amount:g}"
+
+
+def pipelines(settings: Settings) -> list[Pipeline]:
+    """What competes at each classifier."""
+    return [
+        Pipeline(name, amount)
+        for name in settings.arms
+        for amount in (settings.amounts if ARMS[name].takes_amount else (None,))
+    ]
