@@ -19,7 +19,7 @@ from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.data import truth
-from rembrandt_featgen.features import patient_vectors, stored_tables
+from rembrandt_featgen.features import patient_vectors, run_tables, stored_tables
 from rembrandt_featgen.features.tables import table_of_arrays
 from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.segmentation import unet_export
@@ -45,7 +45,7 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/vectors: <split>.parquet, a row for each patient."""
+    """Writes run_dir/vectors: <split>.parquet, a row for each patient, with its group and its site where it is known."""
     taps = cli.some_of("vector_taps", config.vector_taps, TAPS)
     found = rundir.find_inputs(config.run_dir, "extract_vectors")
     prepared, trained = found["prepare_slices"], found["train_unet"]
@@ -78,6 +78,7 @@ def run(config: Config) -> None:
                 patients=[row["patient"] for row in rows],
                 names=names,
             )
+            table = run_tables.with_patients(table, prepared.folder)
             stored_tables.write_table(stage.path / f"{split}.parquet", table, np.full(len(table), split))
             counts[split], columns, empty = len(table), len(names), empty + sum(row["empty"] for row in rows)
         for split in splits.SPLITS:
