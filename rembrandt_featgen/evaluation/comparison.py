@@ -22,6 +22,7 @@ def table_rows(
     draws: int,
     seed: int,
     thresholds: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> list[dict]:
     """Two rows of the classification table, one counting slices and one counting patients.
 
@@ -30,20 +31,22 @@ def table_rows(
       patients, labels: [slices] of the test split.
       probabilities: [slices, classes].
       classes: of the run.
-      draws, seed: of the bootstrap over patients, which gives both rows their intervals. The patient row's class
-        accuracies, proportions of independent patients, have exact (Clopper-Pearson) ones.
+      draws, seed: of the bootstrap over groups, which gives both rows their intervals. Where each patient is a group,
+        the patient row's class accuracies, proportions of independent patients, have exact (Clopper-Pearson) ones.
       thresholds: [classes], see `decisions.decide`.
+      groups: [slices] of patients who are drawn together; None where each is a group.
 
     Returns:
       Rows as report.json holds them.
     """
-    rows = []
+    rows, groups = [], patients if groups is None else groups
     for unit in ("slice", "patient"):
         if unit == "patient":
+            groups = _of_patients(patients, groups)
             patients, labels, probabilities = classification.by_patient(patients, labels, probabilities)
         arms = {"": OutOfFold(np.asarray(probabilities)[None], thresholds)}
-        estimates = bootstrap.bootstrap_arms(labels, arms, draws=draws, seed=seed, patients=patients).arms[""]
-        if unit == "patient":
+        estimates = bootstrap.bootstrap_arms(labels, arms, draws=draws, seed=seed, patients=groups).arms[""]
+        if unit == "patient" and len(np.unique(groups)) == len(patients):
             correct = decisions.decide(probabilities, thresholds) == labels
             members = {key: labels == label for label, key in enumerate(recall_keys(classes))}
             for name, group in {**members, "accuracy": labels >= 0}.items():
@@ -63,6 +66,7 @@ def difference(
     draws: int,
     seed: int,
     thresholds: Sequence[np.ndarray | None] = (None, None),
+    groups: np.ndarray | None = None,
 ) -> dict:
     """Difference of balanced accuracy per patient, with its paired bootstrap interval.
 
@@ -72,6 +76,7 @@ def difference(
       classes: of the run.
       draws, seed: of the bootstrap.
       thresholds: of both, each [classes], see `decisions.decide`.
+      groups: [slices] of patients who are drawn together; None where each is a group.
 
     Returns:
       measure, unit, difference (after - before), ci95 and patients of each class.
@@ -79,7 +84,9 @@ def difference(
     _, truth, p = classification.by_patient(patients, labels, before)
     q = classification.by_patient(patients, labels, after)[2]
     arms = {"before": OutOfFold(p[None], thresholds[0]), "after": OutOfFold(q[None], thresholds[1])}
-    differences = bootstrap.bootstrap_arms(truth, arms, "before", draws=draws, seed=seed).differences["after"]
+    drawn = None if groups is None else _of_patients(patients, groups)
+    compared = bootstrap.bootstrap_arms(truth, arms, "before", draws=draws, seed=seed, patients=drawn)
+    differences = compared.differences["after"]
     return {
         "measure": "balanced_accuracy",
         "unit": "patient",
@@ -87,6 +94,11 @@ def difference(
         "ci95": differences["balanced_accuracy"].interval,
         "patients": count_by_class(truth, classes),
     }
+
+
+def _of_patients(patients: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The group of each patient, in the order of `classification.by_patient`."""
+    return np.asarray(groups)[np.unique(patients, return_index=True)[1]]
 
 
 VERDICT_RULE = (

@@ -45,7 +45,7 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/vectors: <split>.parquet, a row for each patient, with its group and its site where it is known."""
+    """Writes run_dir/vectors: <split>.parquet, a row for each patient, with group, and site where it is known."""
     taps = cli.some_of("vector_taps", config.vector_taps, TAPS)
     found = rundir.find_inputs(config.run_dir, "extract_vectors")
     prepared, trained = found["prepare_slices"], found["train_unet"]

@@ -10,8 +10,9 @@ from absl import logging
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification import map_networks
+from rembrandt_featgen.cohort import patient_files
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.evaluation import comparison, predictions
@@ -125,6 +126,7 @@ def run(config: Config) -> None:
                         draws=config.bootstrap_draws,
                         seed=config.seed,
                         thresholds=thresholds[arm],
+                        groups=of_split.groups,
                     )
                     if split == "test":
                         probabilities[arm, kind] = scores
@@ -152,6 +154,7 @@ def run(config: Config) -> None:
                 draws=config.bootstrap_draws,
                 seed=config.seed,
                 thresholds=[thresholds[arm] for arm in ARMS],
+                groups=samples["test"].groups,
             )
             for kind in config.classifier_kinds
             if set(ARMS) <= set(config.classifier_arms)
@@ -220,9 +223,15 @@ def _probabilities(network, folder, split) -> np.ndarray:
 
 
 def _samples(folder, split) -> predictions.Samples:
-    """Patient, position and label of each feature of a split."""
+    """Patient, position and label of each feature of a split; group and site as its run's slices know them."""
     stored = open_features(folder, split)
-    return predictions.Samples(np.array(stored.patients), stored.positions, stored.labels.astype(int))
+    found = predictions.Samples(np.array(stored.patients), stored.positions, stored.labels.astype(int))
+    slices = folder.parent / registry.folder("prepare_slices")
+    if not (slices / patient_files.FILE).exists():
+        return found
+    known = patient_files.read_patients(slices)
+    groups, sites = ([column[patient] for patient in stored.patients] for column in (known.group, known.site))
+    return found._replace(groups=np.array(groups), sites=np.array(sites))
 
 
 def main() -> None:

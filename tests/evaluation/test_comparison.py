@@ -77,6 +77,21 @@ def test_intervals_are_those_of_all_draws_of_patients():
     assert slices["ci95"]["balanced_accuracy"] == (pytest.approx(0.25), pytest.approx((2 / 3 + 1) / 2))
 
 
+def test_groups_are_drawn_instead_of_patients():
+    """Slices that are patients, in groups: the intervals are those of slices of patients, and none is exact."""
+    each, of = np.array([f"p{number}" for number in range(8)]), {"draws": 400, "seed": 0, "classes": CLASSES}
+    data = {"patients": each, "labels": LABELS, "groups": PATIENTS, **of}
+    slices, patients = comparison.table_rows(NAMES, probabilities=two_columns(PROBABILITIES), **data)
+    for name, interval in rows()[0]["ci95"].items():
+        assert slices["ci95"][name] == pytest.approx(interval)
+        assert patients["ci95"][name] == pytest.approx(interval)
+    p, q = two_columns(PROBABILITIES), two_columns(PROBABILITIES[::-1].copy())
+    grouped = comparison.difference(**{**data, "before": p, "after": q})
+    alone = comparison.difference(**{**data, "before": p, "after": q, "groups": None})
+    assert grouped["difference"] == alone["difference"]
+    assert grouped["ci95"] != alone["ci95"]
+
+
 def test_same_seed_same_intervals():
     generator = np.random.default_rng(0)
     data = np.repeat(np.arange(20), 3), np.repeat(np.arange(20) % 2, 3), generator.random(60)
