@@ -117,7 +117,7 @@ def import_table(
             "--classes"
         )
     special = {*(name.casefold() for name in [*DEFAULTS.values(), *chosen.values()]), SAMPLE, SPLIT}
-    clinical = {name: _covariate(source, name) for name in covariates}
+    clinical = {name: _covariate(source, name, chosen["site"]) for name in covariates}
     values, names = source.features(special | {name.casefold() for name in covariates})
     left_out = dict(source.left_out)
     others = [
@@ -242,8 +242,9 @@ def optional_column(source: Source, name: str, column: str) -> np.ndarray | None
     return source.texts(column) if column == DEFAULTS[name] else needed_column(source, name, column)
 
 
-def _covariate(source: Source, name: str) -> np.ndarray:
-    column = source.numbers(name)
+def _covariate(source: Source, name: str, site: str) -> np.ndarray:
+    """A clinical column of numbers or of text; the site is text, whatever it looks like."""
+    column = None if name.casefold() == site.casefold() else source.numbers(name)
     column = source.texts(name) if column is None else column
     if column is None:
         raise InputError(

@@ -47,6 +47,12 @@ def test_group_site_sample_and_clinical_columns(write):
     assert table.covariates["site"].tolist() == ["A", "A", "B"]
 
 
+def test_a_site_is_text_whatever_it_looks_like(write):
+    text = "patient,label,ward,x\np,case,1,1\nq,control,2,2\n"
+    table = read_table(write(text), site_column="ward", covariates=("ward",))
+    assert table.covariates["ward"].tolist() == table.sites.tolist() == ["1", "2"]
+
+
 def test_columns_of_other_names(write):
     path = write("id,coc2,hospital,x,y\n1,0,A,1,2\n2,1,B,2,1\n")
     table = read_table(path, label_column="coc2", patient_column="id", group_column="hospital", site_column="hospital")
