@@ -2,9 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from rembrandt_featgen.cohort import layouts, manifest
+from rembrandt_featgen.cohort import layouts, manifest, splits
+from rembrandt_featgen.cohort.groups import groups_of
 from rembrandt_featgen.cohort.patients import Patient
 from tests.cohort.refusals import refused, summary
+
+REAL = Path(__file__).resolve().parents[3] / "shared/data"
 
 
 def _manifest(folder, text, encoding="utf-8"):
@@ -164,3 +167,22 @@ def test_a_folder_has_no_columns(tmp_path):
     for grade in ("HGG", "LGG"):
         (tmp_path / grade).mkdir()
     refused(lambda: layouts.find_cohort(tmp_path, columns=chosen()), "--layout=brats2017", "no columns", "manifest")
+
+
+@pytest.mark.skipif(not (REAL / "tcga_lgg").exists(), reason=f"the real cohort is not at {REAL / 'tcga_lgg'}")
+def test_a_label_of_the_real_cohort():
+    columns = manifest.ManifestColumns(label="coc2", covariates=("age_at_initial_pathologic",))
+    patients = layouts.find_cohort(REAL / "tcga_lgg", columns=columns).patients
+    assert [patient.label for patient in patients].count("1") == 15
+    assert {patient.site for patient in patients} == {"CS", "DU", "EZ", "FG", "HT"}
+    assert sum(not patient.covariates["age_at_initial_pathologic"] for patient in patients) == 1
+    assert len({patient.group for patient in patients}) == len(patients) == 70
+
+
+@pytest.mark.skipif(not (REAL / "cheng_brain").exists(), reason=f"the real cohort is not at {REAL / 'cheng_brain'}")
+def test_groups_of_the_real_cohort():
+    names = ("glioma", "meningioma", "pituitary")
+    cohort = layouts.find_cohort(REAL / "cheng_brain", modalities=("t1ce",), names=names)
+    assert {name: len(groups) for name, groups in groups_of(cohort).items()} == dict(zip(names, (9, 5, 6)))
+    for assignment in splits.fold_patients(cohort, 5, validation_fraction=0.25, seed=0):
+        assert len({(patient.group, assignment[patient.id]) for patient in cohort.patients}) == 20
