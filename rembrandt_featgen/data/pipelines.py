@@ -39,7 +39,7 @@ def text(names: np.ndarray) -> np.ndarray:
 
 
 def training_order(
-    folder: Path, *, sampling: str = "slices", draws: int | None = None
+    folder: Path, *, sampling: str = "slices", draws: int | None = None, kept: np.ndarray | None = None
 ) -> Callable[[tf.Tensor], tf.Tensor | tf.data.Dataset]:
     """From the key of an epoch to the numbers of its training slices, in their order.
 
@@ -48,18 +48,22 @@ def training_order(
       sampling: one of `SAMPLINGS`: "slices" takes each as often as any other; "patients" each patient as often as any
         other, and of its slices those with much tumour more often (`sampling_order.patient_shares`).
       draws: slices of an epoch; None for as many as there are, which "slices" then takes once each.
+      kept: [n] bool, which of the training slices there are; None for all.
     """
     store = Store(folder, "train")
-    length = draws or len(store)
+    numbers = np.arange(len(store)) if kept is None else np.flatnonzero(kept)
+    length = draws or len(numbers)
     if sampling == "patients":
-        shares = sampling_order.patient_shares(store.patients, truth.areas(folder, "train"))
-        return lambda key: sampling_order.weighted(shares, length, key)
+        areas = truth.areas(folder, "train")[numbers]
+        shares = sampling_order.patient_shares(np.array(store.patients)[numbers], areas)
+        return lambda key: tf.gather(numbers, sampling_order.weighted(shares, length, key))
     if draws is None:
-        return lambda key: sampling_order.permutation(length, key)
+        return lambda key: tf.gather(numbers, sampling_order.permutation(length, key))
 
     def piece(key):  # of a sequence that goes through all slices again and again
         sequence = tf.stack([key[0], tf.constant(-1, tf.int64)])
-        return sampling_order.rounds(len(store), start=key[1] * draws, length=draws, key=sequence)
+        places = sampling_order.rounds(len(numbers), start=key[1] * draws, length=draws, key=sequence)
+        return places.map(lambda place: tf.gather(numbers, place))
 
     return piece
 

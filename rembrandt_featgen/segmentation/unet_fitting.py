@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.core.rundir import Stage
 from rembrandt_featgen.data import pipelines, sampling_order, truth
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.nn import mixed_precision, optimizers, resumable_fit
@@ -81,22 +80,24 @@ def steps_and_epochs(count: int, *, batch: int, epochs: int, steps: int, validat
     return of_epoch, math.ceil(steps / of_epoch)
 
 
-def budget(recipe: Recipe, slices: Path) -> Budget:
+def budget(recipe: Recipe, slices: Path, kept: np.ndarray | None = None) -> Budget:
     """What --unet_epochs or --unet_steps, and --unet_half_size come to.
 
     Args:
       recipe: of the training.
       slices: folder of the stage prepare_slices.
+      kept: [n] bool, the training slices that are learnt from; the steps are fewer in proportion. None for all.
 
     Raises:
       InputError: slices of the size, or of half of it, would be of none that the network takes or can learn from.
     """
     store = Store(slices, "train")
+    count = len(store) if kept is None else int(kept.sum())
     steps, epochs = steps_and_epochs(
-        len(store),
+        count,
         batch=recipe.batch,
         epochs=recipe.epochs,
-        steps=recipe.steps,
+        steps=math.ceil(recipe.steps * count / len(store)),
         validate_every=recipe.validate_every,
     )
     _check_size(recipe, store.tensors["image"][0][:2])
@@ -124,13 +125,14 @@ def _check_size(recipe, size) -> None:
         )
 
 
-def class_weights(slices: Path, classes: Classes, recipe: Recipe) -> np.ndarray | None:
+def class_weights(slices: Path, classes: Classes, recipe: Recipe, kept: np.ndarray | None = None) -> np.ndarray | None:
     """Weights by label that make classes equal over the draws of training slices with tumour, whose mean weight is 1.
 
     Args:
       slices: folder of the stage prepare_slices.
       classes: of the cohort.
       recipe: of the training.
+      kept: [n] bool, the training slices that are learnt from; None for all.
 
     Returns:
       [classes] float64; None for --unet_class_weight=0.
@@ -141,10 +143,11 @@ def class_weights(slices: Path, classes: Classes, recipe: Recipe) -> np.ndarray 
     if not recipe.class_weight:
         return None
     store, areas = Store(slices, "train"), truth.areas(slices, "train")
-    shares = np.ones(len(store))
+    numbers = np.arange(len(store)) if kept is None else np.flatnonzero(kept)
+    shares, areas = np.ones(len(numbers)), areas[numbers]
     if recipe.sampling == "patients":
-        shares = sampling_order.patient_shares(store.patients, areas)
-    counts = np.bincount(store.labels, shares * (areas > 0), minlength=classes.count)
+        shares = sampling_order.patient_shares(np.array(store.patients)[numbers], areas)
+    counts = np.bincount(store.labels[numbers], shares * (areas > 0), minlength=classes.count)
     if not counts.all():
         raise InputError(
             f"--unet_class_weight={recipe.class_weight:g} needs training slices with tumour of every class, "
@@ -158,9 +161,12 @@ def fit(
     recipe: Recipe,
     *,
     slices: Path,
-    stage: Stage,
+    folder: Path,
+    logs: Path,
     weights: np.ndarray | None,
     initial_weights: Callable[[int], Sequence[np.ndarray]],
+    kept: np.ndarray | None = None,
+    title: str = "U-Net",
     extra: Sequence[tf.keras.callbacks.Callback] = (),
 ) -> dict:
     """Trains a U-Net, from wherever it was interrupted, and leaves it with the weights of its best epoch.
@@ -169,9 +175,12 @@ def fit(
       unet: as training starts.
       recipe: of the training.
       slices: folder of the stage prepare_slices.
-      stage: train_unet's own.
+      folder: gets best.npz and history.json, and what a killed training resumes from.
+      logs: of TensorBoard.
       weights: of `class_weights`.
       initial_weights: from the number of a collapse, from 1, to weights to begin again from.
+      kept: [n] bool, the training slices that are learnt from; None for all.
+      title: of the progress bar.
       extra: more callbacks.
 
     Returns:
@@ -180,7 +189,7 @@ def fit(
     Raises:
       InputError: the validation slices have no tumour to choose the best epoch by; or see `budget`, `Collapse`.
     """
-    length = budget(recipe, slices)
+    length = budget(recipe, slices, kept)
     if recipe.monitor == "volume_dice" and not truth.areas(slices, "validation").any():
         raise InputError(
             "--unet_monitor=volume_dice: the validation patients have no tumour to choose the best epoch by; take "
@@ -197,7 +206,7 @@ def fit(
     measures = [losses.soft_dice_loss, losses.hard_dice, losses.iou, losses.TumourFound()]
     network.compile(optimizer, help.loss, measures)
     checkpointing = Checkpointing(
-        stage.path,
+        folder,
         network,
         monitor=f"val_{recipe.monitor}",
         patience=recipe.patience,
@@ -214,7 +223,7 @@ def fit(
         initial_weights=initial_weights,
     )
     validation = unet_callbacks.Validation(unet, help.loss, folder=slices, batch=recipe.batch)
-    order = pipelines.training_order(slices, sampling=recipe.sampling, draws=length.draws)
+    order = pipelines.training_order(slices, sampling=recipe.sampling, draws=length.draws, kept=kept)
     whole, halves = (
         pipelines.training_slices(
             slices,
@@ -233,8 +242,8 @@ def fit(
         epochs=length.epochs,
         validation=pairs,
         checkpointing=checkpointing,
-        logs=stage.logs,
-        title="U-Net",
+        logs=logs,
+        title=title,
         seed=recipe.seed,
         extra=[help, validation, recovery, *extra],
         first_epochs=(length.half_epochs, halves) if length.half_epochs else None,

@@ -4,7 +4,13 @@ The best epoch by the dice of validation volumes (--unet_monitor) is kept. A run
 epoch. Training starts from random weights, or from those of a checkpoint (--unet_weights), such as the paper's from
 BraTS. Should it come to predict no tumour any more, it says so and begins again (segmentation/collapse.py).
 
-With --unet_class_weight the U-Net learns the training patients' classes, too. The best epoch is still that of the
+With --cross_fit=J, J more U-Nets are trained by the same flags and from the same initial weights, each without one
+part of the training patients, so that later stages can take features of each training patient from a network that
+never saw it, as those of test patients are. Each has (J - 1) / J of the patients and as large a share of the steps:
+all of them together cost J times what one U-Net does.
+
+With --unet_class_weight the U-Net learns the training patients' classes, too; that needs --cross_fit, for it has
+memorised the classes of patients whom it saw. The best epoch is still that of the
 masks: the classes of validation patients are to choose amounts and thresholds in later stages, which they could not
 fairly do had they chosen the features as well; and runs with and without the flag stay comparable.
 """
@@ -13,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 from absl import logging
@@ -24,6 +31,8 @@ from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines, truth
 from rembrandt_featgen.data.pipelines import SAMPLINGS
+from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.features import cross_fitting
 from rembrandt_featgen.interpretation import overlays, samples
 from rembrandt_featgen.nn import inference, tensorboard
 from rembrandt_featgen.segmentation import (
@@ -33,6 +42,8 @@ from rembrandt_featgen.segmentation import (
     tensorlayer_files,
     unet_callbacks,
     unet_fitting,
+    unet_parts,
+    weight_records,
 )
 from rembrandt_featgen.segmentation.unet import INITIALIZERS, NORMS
 from rembrandt_featgen.stages import shared_flags
@@ -135,10 +146,17 @@ class Config:
     )
     augment: bool = cli.flag(True, "Whether training slices are augmented.", source="paper, Table 1")
     augmentation: str = shared_flags.augmentation()
+    cross_fit: int = cli.flag(
+        0,
+        "Parts of the training patients, each of whose features come from a U-Net that was trained without them, at as "
+        "many times the cost; 0 takes them from the one that was trained on all.",
+        minimum=0,
+        maximum=3,
+    )
     unet_class_weight: float = cli.flag(
         0.0,
         "Weight of the class's cross-entropy beside soft dice: above 0, a head on conv5 learns the class as well, so "
-        "that features differ by class (0.3 is a start); 0 is segmentation alone.",
+        "that features differ by class (0.3 is a start; needs --cross_fit); 0 is segmentation alone.",
         minimum=0.0,
         source="paper 4.1",
     )
@@ -152,34 +170,36 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/unet: best.npz, history.json, overlays.npz, and Table 2 in stage.json."""
+    """Writes run_dir/unet: best.npz, history.json, overlays.npz, and Table 2 in stage.json; part0/ and so on."""
+    check(config)
     prepared, checkpoint = rundir.find(config.run_dir, "prepare_slices"), read_weights(config)
     slices, record = prepared.folder, prepared.record
     digests = {"unet_weights": checkpoint.digest} if checkpoint else {}
     with rundir.open_stage(config, "train_unet", [prepared], digests=digests) as stage:
         if stage.done:
             return
-        unet = _start(config, record["figures"], checkpoint, seed=config.seed)
+        classes, figures = Classes.of_record(record["classes"]), record["figures"]
+        part_of = _parts(config, slices, classes)
+        seen = weight_records.seen_patients(
+            slices, figures["modalities"][0], weights=config.unet_weights, cross_fit=config.cross_fit > 0
+        )
+
+        def start(number=0):
+            """The U-Net as training begins, and as it begins again from random weights after collapse `number`."""
+            seed = int(np.random.SeedSequence([config.seed, number]).generate_state(1)[0]) if number else config.seed
+            return _start(config, figures, checkpoint, seed=seed)
+
+        unet = start()
         if not checkpoint:
             initial.warn_of_rate(config.unet_learning_rate)
         shown = samples.largest_tumours(
             slices, "validation", samples.first_patients(slices, "validation", overlays.SHOWN)
         )
-
-        def initial_weights(number):
-            seed = int(np.random.SeedSequence([config.seed, number]).generate_state(1)[0])
-            return _start(config, record["figures"], checkpoint, seed=seed).get_weights()
-
-        recipe = _recipe(config)
-        trained = unet_fitting.fit(
-            unet,
-            recipe,
-            slices=slices,
-            stage=stage,
-            weights=unet_fitting.class_weights(slices, Classes.of_record(record["classes"]), recipe),
-            initial_weights=initial_weights,
-            extra=[unet_callbacks.SegmentationImages(stage.logs, shown.images, shown.masks[..., np.newaxis])],
-        )
+        training = unet_parts.Training(_recipe(config), start, slices=slices, classes=classes)
+        images = unet_callbacks.SegmentationImages(stage.logs, shown.images, shown.masks[..., np.newaxis])
+        trained = training.fit(unet, folder=stage.path, logs=stage.logs, extra=[images])
+        parts = unet_parts.fit_parts(training, part_of, folder=stage.path, logs=stage.logs)
+        weight_records.write_records(stage.path, seen, part_of)
         predict = postprocessing.mirrored(inference.runner(unet), config.mirrored_inference)
         table = {
             split: scoring.evaluate(
@@ -187,16 +207,46 @@ def run(config: Config) -> None:
                 pipelines.slices(slices, split, config.unet_batch),
                 truth.truths(slices, split),
                 largest_component=config.largest_component,
-                in_mm=record["figures"]["spacing"]["real"] and split == "test",
+                in_mm=figures["spacing"]["real"] and split == "test",
             )
             for split in splits.SPLITS
         }
         overlays.save_overlays(stage.path / "overlays.npz", predict, slices, by_volume=table["test"]["by_volume"])
-        tensorboard.complete(stage, segmentation=table, parameters=unet.count_params(), **trained)
+        tensorboard.complete(
+            stage, segmentation=table, parameters=unet.count_params(), part_of=part_of, parts=parts, **trained
+        )
         dice = (table["test"].get("volumes") or {}).get("dice") or {}
         logging.info(
             "U-Net: best epoch %d, dice of test volumes %s", trained["best_epoch"] + 1, _shown(dice.get("mean"))
         )
+
+
+def check(config) -> None:
+    """InputError for flags that cannot be met together."""
+    if config.cross_fit == 1:
+        raise InputError("--cross_fit=1 leaves nobody to learn from; take 2 or 3, or 0 for no cross-fitting")
+    if config.unet_class_weight and not config.cross_fit:
+        raise InputError(
+            f"--unet_class_weight={config.unet_class_weight:g} without --cross_fit: the U-Net memorises the classes of "
+            "its training patients, whose features would then differ by class as those of no other patient do; add "
+            "--cross_fit=3 (or 2, at less cost), or take --unet_class_weight=0"
+        )
+
+
+def _parts(config: Config, slices: Path, classes: Classes) -> dict[str, int]:
+    """Training patient to the number of its part; {} without --cross_fit."""
+    store = Store(slices, "train")
+    patients = np.array(store.patients)
+    counts = [len(np.unique(patients[store.labels == label])) for label in range(classes.count)]
+    fewest = min(counts)
+    if fewest < config.cross_fit:
+        raise InputError(
+            f"--cross_fit={config.cross_fit} needs as many training patients of every class, but there are {fewest} of "
+            f"{classes.names[counts.index(fewest)]}; take --cross_fit={fewest if fewest > 1 else 0}"
+        )
+    return cross_fitting.assign_folds(
+        patients, store.labels, folds=config.cross_fit, seed=config.seed, num_classes=classes.count
+    )
 
 
 def _shown(value) -> str:
@@ -220,29 +270,11 @@ def _start(config, figures, checkpoint, *, seed):
 
 
 def _recipe(config: Config) -> unet_fitting.Recipe:
-    """The flags of training."""
-    return unet_fitting.Recipe(
-        norm=config.unet_norm,
-        epochs=config.unet_epochs,
-        steps=config.unet_steps,
-        validate_every=config.unet_validate_every,
-        batch=config.unet_batch,
-        half_size=config.unet_half_size,
-        sampling=config.unet_sampling,
-        augmentation=config.augmentation if config.augment else None,
-        loss=config.unet_loss,
-        dice_over=config.dice_over,
-        warmup_steps=config.unet_warmup_steps,
-        class_weight=config.unet_class_weight,
-        optimizer=config.unet_optimizer,
-        learning_rate=config.unet_learning_rate,
-        weight_decay=config.unet_weight_decay,
-        schedule=config.unet_schedule,
-        monitor=config.unet_monitor,
-        patience=config.unet_patience,
-        precision=config.precision,
-        seed=config.seed,
-    )
+    """The flags of training: those of the same names, with or without "unet_" before them."""
+    flags = {name.removeprefix("unet_"): value for name, value in dataclasses.asdict(config).items()}
+    names = {field.name for field in dataclasses.fields(unet_fitting.Recipe)}
+    chosen = {name: value for name, value in flags.items() if name in names}
+    return unet_fitting.Recipe(**chosen | {"augmentation": config.augmentation if config.augment else None})
 
 
 def read_weights(config) -> tensorlayer_files.Checkpoint | None:

@@ -127,6 +127,21 @@ def test_patients_are_drawn_equally_often_and_their_slices_by_tumour(tmp_path, d
     assert_resumed_is_as_unbroken(made, len(drawn) // 7)
 
 
+@pytest.mark.parametrize("options", [{}, {"draws": 14}, {"sampling": "patients", "draws": 60}])
+def test_some_slices_alone(tmp_path, options):
+    slices = written(tmp_path, "aaabbcc")
+    np.savez(slices / "truth-train.npz", areas=np.array([1, 0, 1, 9, 0, 10, 0]))
+
+    def drawn(kept):
+        order = pipelines.training_order(slices, **options, kept=kept)
+        return np.concatenate(numbers(pipelines.training_slices(slices, 7, None, order=order), 3))
+
+    some = drawn(np.array([True] * 3 + [False] * 2 + [True] * 2))
+    assert set(some) == {0, 1, 2, 5, 6}
+    assert len(some) == options.get("draws", 5)
+    np.testing.assert_array_equal(drawn(np.ones(7, bool)), drawn(None))
+
+
 @pytest.mark.parametrize("augmentation", [None, "standard"])
 def test_half_size(slices, augmentation):
     whole, half = (

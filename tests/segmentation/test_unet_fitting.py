@@ -42,6 +42,13 @@ def test_budget(tmp_path, flags, wanted):
     assert unet_fitting.budget(recipe(**flags), stored(tmp_path)) == wanted
 
 
+def test_some_of_the_slices_take_as_large_a_share_of_the_steps(tmp_path):
+    """15 of 25 slices; the steps are rounded up to whole epochs, as those of all are."""
+    slices, kept = stored(tmp_path), np.arange(25) < 15
+    assert unet_fitting.budget(recipe(unet_epochs=7), slices, kept) == (2, 7, 0, None)
+    assert unet_fitting.budget(recipe(unet_steps=50, unet_validate_every=10), slices, kept) == (10, 3, 0, 100)
+
+
 def test_half_of_a_size_that_the_network_does_not_take(tmp_path):
     slices = stored(tmp_path, 48)
     with pytest.raises(InputError, match=r"--unet_half_size=0\.2 .*48 x 48 .*multiple of 32 .*or --unet_half_size=0"):
@@ -91,12 +98,21 @@ def test_class_weights_are_of_what_is_drawn(tmp_path, sampling, counts):
     )
     np.testing.assert_allclose(weights, np.sum(counts) / (2 * np.array(counts)))
     assert unet_fitting.class_weights(tmp_path, Classes.of(("a", "b")), recipe()) is None
+    kept = np.array([patient in ("A", "B3") for patient in patients])
+    some = unet_fitting.class_weights(tmp_path, Classes.of(("a", "b")), recipe(unet_class_weight=0.3), kept)
+    np.testing.assert_allclose(some, [5 / 8, 5 / 2])  # 4 slices with tumour are A's, one is B3's
 
 
 def test_validation_without_tumour_can_choose_by_iou_alone(tmp_path):
     with pytest.raises(InputError, match=r"--unet_monitor=volume_dice: .*--unet_monitor=iou"):
         unet_fitting.fit(
-            None, recipe(), slices=stored(tmp_path), stage=None, weights=None, initial_weights=lambda number: []
+            None,
+            recipe(),
+            slices=stored(tmp_path),
+            folder=tmp_path,
+            logs=tmp_path,
+            weights=None,
+            initial_weights=lambda number: [],
         )
 
 

@@ -45,7 +45,7 @@ def plain(prepared, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def with_class(prepared, tmp_path_factory):
-    return finetuned(prepared, tmp_path_factory.mktemp("with_class") / "run", unet_class_weight=0.5)
+    return finetuned(prepared, tmp_path_factory.mktemp("with_class") / "run", unet_class_weight=0.5, cross_fit=2)
 
 
 def history(run):
@@ -126,9 +126,9 @@ def test_resumed_training_is_the_unbroken_one(with_class, prepared, tmp_path, mo
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(unet_callbacks.SegmentationImages, "on_epoch_end", show_or_die)
-        finetuned(prepared, tmp_path / "run", unet_class_weight=0.5)
+        finetuned(prepared, tmp_path / "run", unet_class_weight=0.5, cross_fit=2)
     assert len(json_files.read_json(tmp_path / "run" / "unet.part" / "history.json")["loss"]) == 1
-    run = finetuned(prepared, tmp_path / "run", unet_class_weight=0.5)
+    run = finetuned(prepared, tmp_path / "run", unet_class_weight=0.5, cross_fit=2)
     assert json_files.read_json(run / "unet" / "stage.json")["resumed"]
     assert history(run) == history(with_class)
     assert_equal(best(run), best(with_class))
@@ -137,5 +137,5 @@ def test_resumed_training_is_the_unbroken_one(with_class, prepared, tmp_path, mo
 def test_class_without_tumour_is_said(prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(truth, "areas", lambda folder, split: np.array(Store(folder, split).labels == 1, np.int64))
     with pytest.raises(InputError, match=r"--unet_class_weight=0\.5 .*none of LGG; take --unet_class_weight=0"):
-        finetuned(prepared, tmp_path / "run", unet_class_weight=0.5)
+        finetuned(prepared, tmp_path / "run", unet_class_weight=0.5, cross_fit=2)
     assert not list((tmp_path / "run").glob("unet*"))

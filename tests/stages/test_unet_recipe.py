@@ -79,7 +79,7 @@ def test_collapses_are_recorded_and_survive_the_end(prepared, tmp_path, monkeypa
     monkeypatch.setattr(unet_callbacks, "_THROUGHOUT", 2)
     quick = {"unet_steps": 6, "unet_validate_every": 2, "unet_half_size": 0.34, "unet_optimizer": "adam"}
     quick |= {"augment": False}
-    history, figures, best = trained(prepared, tmp_path / "run", unet_class_weight=0.3, **quick)
+    history, figures, best = trained(prepared, tmp_path / "run", unet_class_weight=0.3, cross_fit=2, **quick)
     (found,) = figures["collapses"]
     assert (found["epoch"], found["back_to_epoch"]) == (2, None)
     assert len(history["loss"]) == 3

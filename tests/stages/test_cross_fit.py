@@ -1,0 +1,149 @@
+"""--cross_fit: features of training patients come from U-Nets that never saw them, from training to table."""
+
+import logging
+import shutil
+
+import numpy as np
+import pytest
+
+from rembrandt_featgen.core import json_files
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.nn import weights
+from rembrandt_featgen.segmentation import unet_callbacks, unet_fitting, weight_records
+from rembrandt_featgen.stages import train_unet
+
+TINY = {"unet_width": 2, "unet_epochs": 2, "unet_batch": 8, "unet_warmup_steps": 0, "seed": 3, "cross_fit": 2}
+NETWORKS = ("", "part0", "part1")
+
+
+@pytest.fixture(scope="module")
+def trained(prepared, tmp_path_factory):
+    """A run with cross-fitted U-Nets, the folder as a kill in the last one's second epoch would leave it, and what
+    each network was trained on: patients, and weights at first."""
+    folder, seen, starts, epochs = tmp_path_factory.mktemp("cross_fit"), [], [], []
+    shutil.copytree(prepared, folder / "run")
+    order_of, fit, measure = pipelines.training_order, unet_fitting.fit, unet_callbacks.Validation.on_epoch_end
+    patients = np.array(Store(prepared / "slices", "train").patients)
+
+    def watched_order(*arguments, **keywords):
+        order = order_of(*arguments, **keywords)
+        seen.append(set(np.concatenate([patients[order(np.array([3, epoch], np.int64))] for epoch in range(3)])))
+        return order
+
+    def watched_fit(unet, *arguments, **keywords):
+        starts.append(unet.get_weights())
+        return fit(unet, *arguments, **keywords)
+
+    def copy_and_measure(self, epoch, logs=None):
+        epochs.append(epoch)
+        if len(epochs) == 6:
+            shutil.copytree(folder / "run", folder / "killed")
+        measure(self, epoch, logs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipelines, "training_order", watched_order)
+        patch.setattr(unet_fitting, "fit", watched_fit)
+        patch.setattr(unet_callbacks.Validation, "on_epoch_end", copy_and_measure)
+        train_unet.run(train_unet.Config(str(folder / "run"), **TINY))
+    return folder / "run", folder / "killed", seen, starts
+
+
+def figures(run, stage="unet"):
+    return json_files.read_json(run / stage / "stage.json")["figures"]
+
+
+def test_each_network_learns_from_all_but_its_part(trained):
+    run, _, seen, _ = trained
+    part_of = figures(run)["part_of"]
+    assert seen[0] == set(part_of) == set(Store(run / "slices", "train").patients)
+    for part, patients in enumerate(seen[1:]):
+        left_out = {patient for patient, of in part_of.items() if of == part}
+        assert left_out
+        assert patients == set(part_of) - left_out
+        labels = {label for patient, label in zip(*_columns(run)) if patient in left_out}
+        assert labels == {0, 1}
+        record = weight_records.read_record(run / "unet" / f"part{part}" / "best.npz")
+        assert set(record.patients[record.splits == "train"]) == patients
+    everybody = weight_records.read_record(run / "unet" / "best.npz")
+    assert set(everybody.patients[everybody.splits == "train"]) == set(part_of)
+    assert set(everybody.patients[everybody.splits == "validation"]) == set(
+        Store(run / "slices", "validation").patients
+    )
+    assert everybody.complete
+
+
+def _columns(run):
+    store = Store(run / "slices", "train")
+    return store.patients, store.labels
+
+
+def test_all_start_from_the_same_weights_and_end_with_others(trained):
+    run, _, _, starts = trained
+    for start in starts[1:]:
+        for one, other in zip(start, starts[0]):
+            np.testing.assert_array_equal(one, other)
+    first, *others = (weights.read(run / "unet" / name / "best.npz") for name in NETWORKS)
+    assert all(any(np.any(a != b) for a, b in zip(first, other)) for other in others)
+    assert [part["epochs"] for part in figures(run)["parts"]] == [2, 2]
+
+
+def test_a_killed_run_resumes_at_the_network_where_it_was(trained, monkeypatch):
+    run, killed, _, _ = trained
+    assert len(json_files.read_json(killed / "unet.part" / "part1" / "history.json")["loss"]) == 1
+    measure, epochs = unet_callbacks.Validation.on_epoch_end, []
+
+    def counted(self, epoch, logs=None):
+        epochs.append(epoch)
+        measure(self, epoch, logs)
+
+    monkeypatch.setattr(unet_callbacks.Validation, "on_epoch_end", counted)
+    train_unet.run(train_unet.Config(str(killed), **TINY))
+    assert epochs == [1]
+    for name in NETWORKS:
+        wanted, found = (json_files.read_json(of / "unet" / name / "history.json") for of in (run, killed))
+        assert found == wanted
+        for one, other in zip(*(weights.read(of / "unet" / name / "best.npz") for of in (run, killed))):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"cross_fit": 1}, "--cross_fit=1 leaves nobody to learn from; take 2 or 3, or 0"),
+        ({"unet_class_weight": 0.3}, r"--unet_class_weight=0\.3 without --cross_fit: .* add --cross_fit=3 "),
+        (
+            {"cross_fit": 3},
+            "--cross_fit=3 needs as many training patients of every class, .* 2 of LGG; take --cross_fit=2",
+        ),
+    ],
+)
+def test_flags_that_cannot_be_met(prepared, flags, words):
+    with pytest.raises(InputError, match=words):
+        train_unet.run(train_unet.Config(str(prepared), **flags))
+    assert not list(prepared.glob("unet*"))
+
+
+def test_weights_that_saw_this_runs_patients(trained, prepared, tmp_path, caplog):
+    """Of the same split they may start a run, but none with --cross_fit; of another split none."""
+    run, _, _, _ = trained
+    shutil.copytree(prepared, tmp_path / "run")
+    config = train_unet.Config(str(tmp_path / "run"), unet_width=2, unet_weights=str(run / "unet" / "best.npz"))
+    slices = tmp_path / "run" / "slices"
+
+    def check(weights, cross_fit):
+        return weight_records.seen_patients(slices, "flair", weights=weights, cross_fit=cross_fit)
+
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        assert check(config.unet_weights, False).complete
+    assert not caplog.text
+    with pytest.raises(InputError, match=r"best\.npz was trained on patients of this run .*\(train\).* --cross_fit=0"):
+        train_unet.run(train_unet.Config(**{**vars(config), "cross_fit": 2}))
+    for kind in ("", "truth-"):
+        for path in slices.glob(f"{kind}test*"):
+            path.rename(path.with_name(path.name.replace("test", "spare")))
+        for path in slices.glob(f"{kind}train*"):
+            shutil.copy(path, path.with_name(path.name.replace("train", "test")))
+    with pytest.raises(InputError, match=r"patients of this run who judge it: .*\(test\)"):
+        check(config.unet_weights, False)
