@@ -11,11 +11,16 @@ of each fold's channels onto the channels of that one CNN is fitted on patients 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from rembrandt_featgen.cohort import patient_files
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.nn import inference
 
 _RIDGE = 1e-3  # of the mean square of a channel, so that channels that never fire do no harm
@@ -74,6 +79,36 @@ def assign_folds(
         for patient in random.permutation(of_class):
             fold_of[str(patient)] = len(fold_of) % folds
     return fold_of
+
+
+def parts_of_run(slices: Path, classes: Classes, *, parts: int, seed: int) -> dict[str, int]:
+    """Divides a run's training patients into parts for --cross_fit; no group is divided.
+
+    Args:
+      slices: folder of the stage prepare_slices.
+      classes: of the run.
+      parts: how many; 0 for none.
+      seed: of the division.
+
+    Returns:
+      Patient to number of its part; {} without parts.
+
+    Raises:
+      InputError: a class has fewer training patients, or groups of them, than there are parts.
+    """
+    if not parts:
+        return {}
+    store, group_of = Store(slices, "train"), patient_files.read_patients(slices).group
+    groups = np.array([group_of[patient] for patient in store.patients])
+    counts = [len(np.unique(groups[store.labels == label])) for label in range(classes.count)]
+    fewest = min(counts)
+    if fewest < parts:
+        raise InputError(
+            f"--cross_fit={parts} needs as many training patients (or groups of them) of every class, but there are "
+            f"{fewest} of {classes.names[counts.index(fewest)]}; take --cross_fit={fewest if fewest > 1 else 0}"
+        )
+    part_of = assign_folds(groups, store.labels, folds=parts, seed=seed, num_classes=classes.count)
+    return {patient: part_of[group] for patient, group in zip(store.patients, groups.tolist())}
 
 
 def channel_map(features: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -59,6 +59,7 @@ Config = dataclasses.make_dataclass(
 def run(config) -> None:
     """Assigns the folds, trains each, and gathers them into report/; ends with the report's path and its verdict."""
     gans, stages_of_fold = _check(config)
+    train_unet.check(config)
     train_unet.read_weights(config)
     run_dir = Path(config.run_dir)
     folders.make_folder(run_dir, "--run_dir")

@@ -21,7 +21,7 @@ from rembrandt_featgen.features import encoders
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.generation.encoded_gan import EncodedGAN
 from rembrandt_featgen.generation.gan_kinds import KINDS
-from rembrandt_featgen.segmentation import pretrained, tensorlayer_files, unet_export
+from rembrandt_featgen.segmentation import pretrained, tensorlayer_files, unet_export, weight_records
 from rembrandt_featgen.stages import shared_flags
 
 CHOICES = ("auto", "baseline_cnn", "augmented_cnn", "baseline_linear", "augmented_linear")
@@ -95,6 +95,9 @@ def run(config: Config) -> None:
         logging.set_verbosity(logging.INFO)
         weights = [variable.numpy() for variable in pretrained.variables(unet)]
         tensorlayer_files.write(stage.path / "unet_tensorlayer.npz", weights)
+        seen = weight_records.read_record(folders["train_unet"] / "best.npz")
+        if seen:
+            weight_records.write_record(stage.path / "unet_tensorlayer.npz", seen)
         stage.complete(classifier=chosen, tap=records["extract_features"]["figures"]["tap"])
         logging.info(
             "export: unet, generator and classifier (%s) in %s",

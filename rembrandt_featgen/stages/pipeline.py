@@ -70,6 +70,7 @@ def _check(config) -> None:
     extract_features.check_tap(config)
     check_size(config, config.image_size)
     train_classifiers.check(config)
+    train_unet.check(config)
     train_unet.read_weights(config)
     run_sweep.check(config)
     # a cohort whose classes have other names needs --classes

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from pathlib import Path
 
 import numpy as np
 from absl import logging
@@ -31,7 +30,6 @@ from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines, truth
 from rembrandt_featgen.data.pipelines import SAMPLINGS
-from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.features import cross_fitting
 from rembrandt_featgen.interpretation import overlays, samples
 from rembrandt_featgen.nn import inference, tensorboard
@@ -179,7 +177,7 @@ def run(config: Config) -> None:
         if stage.done:
             return
         classes, figures = Classes.of_record(record["classes"]), record["figures"]
-        part_of = _parts(config, slices, classes)
+        part_of = cross_fitting.parts_of_run(slices, classes, parts=config.cross_fit, seed=config.seed)
         seen = weight_records.seen_patients(
             slices, figures["modalities"][0], weights=config.unet_weights, cross_fit=config.cross_fit > 0
         )
@@ -231,22 +229,6 @@ def check(config) -> None:
             "its training patients, whose features would then differ by class as those of no other patient do; add "
             "--cross_fit=3 (or 2, at less cost), or take --unet_class_weight=0"
         )
-
-
-def _parts(config: Config, slices: Path, classes: Classes) -> dict[str, int]:
-    """Training patient to the number of its part; {} without --cross_fit."""
-    store = Store(slices, "train")
-    patients = np.array(store.patients)
-    counts = [len(np.unique(patients[store.labels == label])) for label in range(classes.count)]
-    fewest = min(counts)
-    if fewest < config.cross_fit:
-        raise InputError(
-            f"--cross_fit={config.cross_fit} needs as many training patients of every class, but there are {fewest} of "
-            f"{classes.names[counts.index(fewest)]}; take --cross_fit={fewest if fewest > 1 else 0}"
-        )
-    return cross_fitting.assign_folds(
-        patients, store.labels, folds=config.cross_fit, seed=config.seed, num_classes=classes.count
-    )
 
 
 def _shown(value) -> str:

@@ -361,6 +361,7 @@ def test_predict_never_replaces_a_file_unasked(cohort, tmp_path, monkeypatch, ca
         (["--classifier_kinds=typo"], ["--classifier_kinds", "typo"]),
         (["--unet_weights=/nowhere.npz"], ["--unet_weights=/nowhere.npz", "No such file"]),
         (["--unet_weights_modalities=t1"], ["--unet_weights_modalities=t1", "give both or neither"]),
+        (["--unet_class_weight=0.3"], ["--unet_class_weight=0.3 without --cross_fit", "--cross_fit=3"]),
         (["--cv_folds=3"], ["--cv_folds is a flag of another binary", "leave it out"]),
     ],
 )

@@ -115,7 +115,7 @@ def test_a_killed_run_resumes_at_the_network_where_it_was(trained, monkeypatch):
         ({"unet_class_weight": 0.3}, r"--unet_class_weight=0\.3 without --cross_fit: .* add --cross_fit=3 "),
         (
             {"cross_fit": 3},
-            "--cross_fit=3 needs as many training patients of every class, .* 2 of LGG; take --cross_fit=2",
+            "--cross_fit=3 needs as many training patients .* of every class, .* 2 of LGG; take --cross_fit=2",
         ),
     ],
 )
