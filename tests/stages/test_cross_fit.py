@@ -12,7 +12,7 @@ from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.nn import weights
 from rembrandt_featgen.segmentation import unet_callbacks, unet_fitting, weight_records
-from rembrandt_featgen.stages import train_unet
+from rembrandt_featgen.stages import prepare_slices, train_unet
 
 TINY = {"unet_width": 2, "unet_epochs": 2, "unet_batch": 8, "unet_warmup_steps": 0, "seed": 3, "cross_fit": 2}
 NETWORKS = ("", "part0", "part1")
@@ -130,20 +130,17 @@ def test_weights_that_saw_this_runs_patients(trained, prepared, tmp_path, caplog
     run, _, _, _ = trained
     shutil.copytree(prepared, tmp_path / "run")
     config = train_unet.Config(str(tmp_path / "run"), unet_width=2, unet_weights=str(run / "unet" / "best.npz"))
-    slices = tmp_path / "run" / "slices"
 
-    def check(weights, cross_fit):
-        return weight_records.seen_patients(slices, "flair", weights=weights, cross_fit=cross_fit)
+    def check(run):
+        weights = config.unet_weights
+        return weight_records.seen_patients(run / "slices", "flair", weights=weights, cross_fit=False)
 
     with caplog.at_level(logging.WARNING, logger="absl"):
-        assert check(config.unet_weights, False).complete
+        assert check(tmp_path / "run").complete
     assert not caplog.text
     with pytest.raises(InputError, match=r"best\.npz was trained on patients of this run .*\(train\).* --cross_fit=0"):
         train_unet.run(train_unet.Config(**{**vars(config), "cross_fit": 2}))
-    for kind in ("", "truth-"):
-        for path in slices.glob(f"{kind}test*"):
-            path.rename(path.with_name(path.name.replace("test", "spare")))
-        for path in slices.glob(f"{kind}train*"):
-            shutil.copy(path, path.with_name(path.name.replace("train", "test")))
+    other = prepare_slices.Config(str(tmp_path / "other"), str(prepared.parent / "cohort"), image_size=32, seed=1)
+    prepare_slices.run(other)
     with pytest.raises(InputError, match=r"patients of this run who judge it: .*\(test\)"):
-        check(config.unet_weights, False)
+        check(tmp_path / "other")
