@@ -252,11 +252,29 @@ def _start(config, figures, checkpoint, *, seed):
 
 
 def _recipe(config: Config) -> unet_fitting.Recipe:
-    """The flags of training: those of the same names, with or without "unet_" before them."""
-    flags = {name.removeprefix("unet_"): value for name, value in dataclasses.asdict(config).items()}
-    names = {field.name for field in dataclasses.fields(unet_fitting.Recipe)}
-    chosen = {name: value for name, value in flags.items() if name in names}
-    return unet_fitting.Recipe(**chosen | {"augmentation": config.augmentation if config.augment else None})
+    """The flags of training."""
+    return unet_fitting.Recipe(
+        norm=config.unet_norm,
+        epochs=config.unet_epochs,
+        steps=config.unet_steps,
+        validate_every=config.unet_validate_every,
+        batch=config.unet_batch,
+        half_size=config.unet_half_size,
+        sampling=config.unet_sampling,
+        augmentation=config.augmentation if config.augment else None,
+        loss=config.unet_loss,
+        dice_over=config.dice_over,
+        warmup_steps=config.unet_warmup_steps,
+        class_weight=config.unet_class_weight,
+        optimizer=config.unet_optimizer,
+        learning_rate=config.unet_learning_rate,
+        weight_decay=config.unet_weight_decay,
+        schedule=config.unet_schedule,
+        monitor=config.unet_monitor,
+        patience=config.unet_patience,
+        precision=config.precision,
+        seed=config.seed,
+    )
 
 
 def read_weights(config) -> tensorlayer_files.Checkpoint | None:
