@@ -60,7 +60,7 @@ class Training:
             slices=self.slices,
             folder=folder,
             logs=logs,
-            weights=unet_fitting.class_weights(self.slices, self.classes, self.recipe, kept),
+            weights=unet_fitting.class_weights(self.slices, self.classes, self.recipe, kept=kept),
             initial_weights=lambda number: self.start(number).get_weights(),
             kept=kept,
             title=title,

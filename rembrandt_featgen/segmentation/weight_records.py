@@ -46,13 +46,8 @@ class SeenPatients:
 
     def take(self, chosen: np.ndarray) -> SeenPatients:
         """Those of a mask [n]."""
-        return SeenPatients(
-            self.patients[chosen],
-            self.splits[chosen],
-            self.fingerprints[chosen],
-            self.modalities[chosen],
-            complete=self.complete,
-        )
+        columns = {name: value[chosen] for name, value in vars(self).items() if name != "complete"}
+        return SeenPatients(**columns, complete=self.complete)
 
 
 def patients_of(slices: Path, modality: str, splits: tuple[str, ...]) -> SeenPatients:
