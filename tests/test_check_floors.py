@@ -170,7 +170,7 @@ def test_a_room_imports_itself_and_those_before_it_alone(house, number, room):
         # a file under another name
         (
             "evaluation/trials.py",
-            "from rembrandt_featgen.classification import fitting as training\n",
+            "from rembrandt_featgen.classification import map_fitting as training\n",
             ":1: classification.map_fitting is imported as training; rename the one that is in the way",
         ),
         (
