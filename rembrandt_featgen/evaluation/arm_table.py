@@ -8,9 +8,10 @@ import numpy as np
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import out_of_fold_runs
-from rembrandt_featgen.evaluation.measure_rows import measure_row
+from rembrandt_featgen.evaluation.measure_rows import measure_row, recall_keys
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
 from rembrandt_featgen.measures import bootstrap, decisions, permutation
+from rembrandt_featgen.measures.bootstrap import Estimate
 from rembrandt_featgen.measures.power import detection_power
 
 VERDICT_RULE = (
@@ -44,7 +45,8 @@ def table(
 
     Returns:
       Rows as report.json holds them, patients first, and the name of the reference: the best arm by balanced accuracy
-      per patient that is not generative.
+      per patient that is not generative, or the first where all are. Of one run of independent patients the accuracies
+      are proportions, and have exact (Clopper-Pearson) intervals; all else has those of the bootstrap.
     """
     patient_runs = {arm: [out_of_fold_runs.by_patient(run) for run in each] for arm, each in runs.items()}
     first = next(iter(patient_runs.values()))[0]
@@ -55,7 +57,7 @@ def table(
         for arm, each in patient_runs.items()
         if kinds[arm] != "generative" and arm not in beside
     }
-    reference = max(level, key=lambda arm: level[arm])
+    reference = max(level, key=lambda arm: level[arm]) if level else next(iter(arms))
     compared = bootstrap.bootstrap_arms(labels, arms, reference, draws=draws, seed=seed, patients=groups)
     tests = {
         arm: permutation.paired_permutation(labels, arms[reference], arms[arm], groups=groups, seed=seed)
@@ -69,8 +71,11 @@ def table(
         adjusted |= dict(zip(family, permutation.holm([tests[arm].p_value for arm in family]).tolist()))
     rows = []
     for arm in arms:
+        estimates = compared.arms[arm]
+        if len(patient_runs[arm]) == 1 and len(np.unique(groups)) == len(groups):
+            estimates = _exact(estimates, patient_runs[arm][0], classes)
         row = measure_row(
-            {"arm": arm, "kind": kinds[arm]}, "patient", labels=labels, estimates=compared.arms[arm], classes=classes
+            {"arm": arm, "kind": kinds[arm]}, "patient", labels=labels, estimates=estimates, classes=classes
         )
         row["p_against_chance"] = _chance(patient_runs[arm], seed)
         row["by_seed"] = [out_of_fold_runs.measures(run)["balanced_accuracy"] for run in patient_runs[arm]]
@@ -137,6 +142,17 @@ def power(runs: Sequence[Run], patients: int) -> float:
     """`detection_power` of an arm's runs per slice, for a study of that many patients."""
     patient_runs = [out_of_fold_runs.by_patient(run) for run in runs]
     return detection_power(patient_runs[0].labels, out_of_fold_runs.stack(patient_runs), patients)
+
+
+def _exact(estimates: Mapping[str, Estimate], run: Run, classes: Classes) -> dict[str, Estimate]:
+    """The estimates, shares of patients with exact intervals."""
+    correct = decisions.decide(run.probabilities, run.thresholds) == run.labels
+    members = {key: run.labels == label for label, key in enumerate(recall_keys(classes))}
+    exact = dict(estimates)
+    for name, group in {**members, "accuracy": run.labels >= 0}.items():
+        low, high = bootstrap.exact_interval(correct[group].sum(), group.sum())
+        exact[name] = estimates[name]._replace(low=low, high=high)
+    return exact
 
 
 def _chance(runs: Sequence[Run], seed: int) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import json_files
-from rembrandt_featgen.evaluation import comparison, predictions
+from rembrandt_featgen.evaluation import arm_table, predictions
 from rembrandt_featgen.features import crop_cnn, crops
 from rembrandt_featgen.measures.power import chance
 from rembrandt_featgen.reporting import gallery, run_figures, unet_figures
@@ -17,6 +17,7 @@ from rembrandt_featgen.reporting.drawing import Figure
 
 _FEW_PATIENTS = 20  # of a class, below which intervals are wide
 _POOR_DICE = 0.5
+_THRESHOLDS = "0.5, or of more than two classes their shares in training"
 _OF_TRUE_CLASS = (  # words of the strip where there are more than two classes
     "Strip of dots for each arm: the probability of its true class of each test patient, coloured by that class.",
     "Each dot is a test patient at the probability of the patient's true class; 1 is right and sure.",
@@ -57,8 +58,8 @@ def collect(records: Mapping[str, Mapping], classes: Classes) -> dict:
             },
             "classification": classified["classification"],
             "comparison": difference,
-            "verdict": comparison.verdict(classified["classification"], difference),
-            "verdict_rule": comparison.VERDICT_RULE,
+            "verdict": arm_table.verdict([row for row in classified["classification"] if row["classifier"] == "cnn"]),
+            "verdict_rule": f"{arm_table.VERDICT_RULE} Of a run: of its CNN, thresholds {_THRESHOLDS}.",
             "warnings": warnings(records),
             "stages": {name: {"seconds": record["seconds"]} for name, record in records.items()},
             "versions": records["train_unet"]["versions"],

@@ -15,8 +15,9 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
-from rembrandt_featgen.evaluation import comparison, predictions
+from rembrandt_featgen.evaluation import predictions, study_report
 from rembrandt_featgen.evaluation.measure_rows import count_by_class
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features import scaling, streams
 from rembrandt_featgen.features.reading import open_features
 from rembrandt_featgen.generation import adding
@@ -95,9 +96,8 @@ def run(config: Config) -> None:
         scale = scaling.root_mean_square(streams.features(features, "train", config.classifier_batch))
         np.save(stage.path / "scale.npy", scale)
         samples = {split: _samples(features, split) for split in ("validation", "test")}
-        rows: dict[str, list[dict]] = {split: [] for split in samples}
-        probabilities, losses, patient_losses = {}, {}, {}
-        predicted = []
+        predicted: dict[str, list[PredictionsTable]] = {split: [] for split in samples}
+        losses, patient_losses = {}, {}
         for kind in config.classifier_kinds:
             for arm in config.classifier_arms:
                 architecture = map_networks.Architecture(
@@ -113,53 +113,41 @@ def run(config: Config) -> None:
                 losses[f"{arm}_{kind}"] = _train(
                     config, stage, network, name=f"{arm}_{kind}", sources=sources[arm], features=features
                 )
-                head = {"arm": arm, "classifier": kind, "synthetic": len(numbers) if arm == "augmented" else 0}
                 for split, of_split in samples.items():
-                    patients, labels = of_split.patients, of_split.labels
                     scores = _probabilities(network, features, split)
-                    rows[split] += comparison.table_rows(
-                        head,
-                        patients=patients,
-                        labels=labels,
-                        probabilities=scores,
-                        classes=classes,
-                        draws=config.bootstrap_draws,
-                        seed=config.seed,
-                        thresholds=thresholds[arm],
-                        groups=of_split.groups,
-                    )
-                    if split == "test":
-                        probabilities[arm, kind] = scores
-                        predicted.append(
-                            predictions.rows(
-                                samples[split],
-                                scores,
-                                classes=classes,
-                                arm=arm,
-                                kind=_KINDS_OF_ARM[arm],
-                                classifier=kind,
-                                thresholds=thresholds[arm],
-                                seed=config.seed,
-                            )
+                    predicted[split].append(
+                        predictions.rows(
+                            of_split,
+                            scores,
+                            classes=classes,
+                            arm=arm,
+                            kind=_KINDS_OF_ARM[arm],
+                            classifier=kind,
+                            thresholds=thresholds[arm],
+                            seed=config.seed,
                         )
-                    else:
-                        patient_losses[f"{arm}_{kind}"] = patient_log_loss(patients, labels, scores)
-        differences = {
-            kind: comparison.difference(
-                samples["test"].patients,
-                samples["test"].labels,
-                before=probabilities["baseline", kind],
-                after=probabilities["augmented", kind],
-                classes=classes,
-                draws=config.bootstrap_draws,
-                seed=config.seed,
-                thresholds=[thresholds[arm] for arm in ARMS],
-                groups=samples["test"].groups,
-            )
-            for kind in config.classifier_kinds
-            if set(ARMS) <= set(config.classifier_arms)
+                    )
+                    if split == "validation":
+                        loss = patient_log_loss(of_split.patients, of_split.labels, scores)
+                        patient_losses[f"{arm}_{kind}"] = loss
+        tables = {split: predictions.join(parts) for split, parts in predicted.items()}
+        rows = {
+            split: study_report.arm_rows(table, draws=config.bootstrap_draws, seed=config.seed)[0]
+            for split, table in tables.items()
         }
-        predictions.write(stage.path / predictions.FILE, predictions.join(predicted))
+        for row in [*rows["validation"], *rows["test"]]:
+            row["synthetic"] = len(numbers) if row["arm"] == "augmented" else 0
+        differences = {
+            row["classifier"]: {
+                "measure": "balanced_accuracy",
+                "unit": "patient",
+                "patients": row["n"],
+                **row["difference_to_best_classical"],
+            }
+            for row in rows["test"]
+            if row.get("difference_to_best_classical")
+        }
+        predictions.write(stage.path / predictions.FILE, tables["test"])
         tensorboard.complete(
             stage,
             classification=rows["test"],

@@ -20,6 +20,11 @@ def of_classes(value):
 ROWS = of_classes(
     [row(arm, "patient", classifier=kind) for arm in ("baseline", "augmented") for kind in ("cnn", "linear")]
 )
+DIFFERENCE = {"against": "baseline", "difference": 0.1, "ci95": [-0.1, 0.2], "p_value": 0.4, "p_adjusted": 0.4}
+for each in ROWS:
+    each["kind"] = "generative" if each["arm"] == "augmented" else "none"
+    if each["arm"] == "augmented":
+        each["difference_to_best_classical"] = DIFFERENCE
 COUNTS = {"patients": {"malignant": 25, "benign": 4}, "slices": {"malignant": 80, "benign": 9}, "empty_masks": 0}
 RECORDS = {
     "prepare_slices": {
@@ -78,7 +83,7 @@ def test_report_has_classes_counts_settings_and_a_verdict():
     assert report["generator"]["kind"] == "acgan" and report["generator"]["feature_shape"] == [4, 4, 8]
     assert report["settings"] == {"image_size": 64, "unet_epochs": 5, "gan_epochs": 7, "synthetic_per_class": 10}
     assert report["stages"]["train_unet"] == {"seconds": 2.0}
-    assert report["verdict"].startswith("No evidence that synthetic features helped")
+    assert report["verdict"].startswith("No evidence that generated features helped")
 
 
 def test_settings_of_a_sweep_are_not_those_of_the_run():
