@@ -32,7 +32,7 @@ ROOMS = (
     "stages",
 )
 # A stage imports no other stage, but for those that run others; all import what is not a stage.
-RUNNERS = ("stages.pipeline", "stages.crossvalidate", "stages.selfcheck")
+RUNNERS = ("stages.pipeline", "stages.crossvalidate", "stages.selfcheck", "stages.fit_final_model")
 SHARED = ("stages", "stages.shared_flags", "stages.slice_flags")
 # Libraries that are imported by one file each, so that a successor can replace them there.
 ALONE = {

@@ -92,7 +92,8 @@ def last_line(row: Mapping) -> str:
 
 def counts(row: Mapping) -> str:
     """Patients of a row, by class."""
-    return f"{', '.join(f'{n} {name}' for name, n in row['n'].items())} ({sum(row['n'].values())} patients)"
+    by_class = ", ".join(f"{name}: {n}" for name, n in row["n"].items())
+    return f"{sum(row['n'].values())} patients ({by_class})"
 
 
 def estimate(row: Mapping, measure: str) -> str:

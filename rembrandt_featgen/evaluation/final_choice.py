@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import out_of_fold_runs, predictions
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.competitors import Pipeline
 from rembrandt_featgen.evaluation.measure_rows import measure_row
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
+from rembrandt_featgen.features.covariates import INPUTS
 from rembrandt_featgen.features.table_files import listed
 from rembrandt_featgen.measures import bootstrap
 
@@ -50,22 +52,36 @@ class Choice(NamedTuple):
         return Pipeline(arm, float(amount[0]) if amount else None)
 
 
-def choose(choices: Sequence[Mapping], wanted: str = "") -> Choice:
+def choose(choices: Sequence[Mapping], wanted: str = "", *, inputs: Sequence[str] = INPUTS) -> Choice:
     """The final pipeline of a study.
 
     Args:
       choices: of each task, see `trials.run`.
       wanted: name of the one that the user wants; "" for `RULE`.
+      inputs: of `covariates.INPUTS`, what the pipeline may learn from.
 
     Raises:
       InputError: the study has no such pipeline.
     """
     every = [choice["pipelines"] for choice in choices]
-    names = [name for name in every[0] if all(name in one for one in every)]
+    names = [
+        name
+        for name in every[0]
+        if all(name in one for one in every)
+        and ARMS[name.split("/")[1]].inputs in inputs
+        and not CLASSIFIER_KINDS[name.split("/")[0]].of_maps
+    ]
+    if not names:
+        raise InputError(
+            "all pipelines of the study are of maps, whose final model is not built; make a study of vectors, such as "
+            "crossvalidate --classifiers=ridge,mlp"
+        )
     if wanted and wanted not in names:
         raise InputError(
-            f"--final_pipeline={wanted}: the study has no such pipeline; name a classifier, an arm and, where it has "
-            f"one, an amount, such as {listed(names)}"
+            f"--final_pipeline={wanted}: the study has no such pipeline"
+            + (", as a model of volumes takes no clinical columns" if len(inputs) < len(INPUTS) else "")
+            + "; name a classifier, an arm and, where it has one, an amount, such as "
+            + listed(names)
         )
     measured = {name: [one[name]["loss"] for one in every] for name in names}
     known = {
@@ -81,7 +97,13 @@ def choose(choices: Sequence[Mapping], wanted: str = "") -> Choice:
 
 
 def expected_performance(
-    table: PredictionsTable, choices: Sequence[Mapping], choice: Choice, *, draws: int, seed: int
+    table: PredictionsTable,
+    choices: Sequence[Mapping],
+    choice: Choice,
+    *,
+    draws: int,
+    seed: int,
+    inputs: Sequence[str] = INPUTS,
 ) -> dict[str, dict]:
     """Rows of measures per patient, each patient tested by a fold that never saw it.
 
@@ -90,6 +112,7 @@ def expected_performance(
       choices: of each task, in the order in which the table has their rows.
       choice: the final pipeline.
       draws, seed: of the bootstrap over patients.
+      inputs: as for `choose`.
 
     Returns:
       "pipeline": of the final pipeline in all tasks, which was chosen on patients who are tested in other tasks;
@@ -101,7 +124,7 @@ def expected_performance(
     if choice.rule == RULE:
         parts = []
         for (_, rows), its in zip(table.split("draw", "fold", "seed"), choices):
-            best = choose([its])
+            best = choose([its], inputs=inputs)
             part = rows.select(classifier=best.classifier, arm=best.pipeline.arm, amount=best.pipeline.shown)
             parts.append(part)
         found["procedure"] = measured(predictions.join(parts), {"arm": PROCEDURE}, draws=draws, seed=seed)

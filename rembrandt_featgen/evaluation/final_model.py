@@ -20,8 +20,9 @@ from rembrandt_featgen.measures import classification, decisions
 
 THRESHOLD_RULE = (
     "as in the study, with the out-of-fold patients of the inner cross-validation, whose models have the tuned "
-    "strength, in the place of validation patients: of two classes the greatest balanced accuracy, of more the "
-    "shares of the classes; arms without threshold tuning decide for the most probable class"
+    "strength, in the place of validation patients (of volumes, as far as the U-Net did not learn from them): of two "
+    "classes the greatest balanced accuracy, of more the shares of the classes; arms without threshold tuning decide "
+    "for the most probable class"
 )
 
 
@@ -41,7 +42,15 @@ class Fitted(NamedTuple):
     out_of_fold: int
 
 
-def fit(table: FeatureTable, classifier: str, one: Pipeline, *, settings: Settings, seed: int) -> Fitted:
+def fit(
+    table: FeatureTable,
+    classifier: str,
+    one: Pipeline,
+    *,
+    settings: Settings,
+    seed: int,
+    judging: np.ndarray | None = None,
+) -> Fitted:
     """Fits a pipeline on all patients of a table: preparation, arm, tuned strength and thresholds.
 
     Args:
@@ -50,6 +59,8 @@ def fit(table: FeatureTable, classifier: str, one: Pipeline, *, settings: Settin
       one: arm and amount.
       settings: of the study; its arms, amounts and classifiers are not used.
       seed: of the inner folds, and of what is drawn and trained.
+      judging: [n] bool, samples that thresholds rest on; None for all. Vectors of patients whom the U-Net saw are not
+        like those of others.
     """
     settings = dataclasses.replace(
         settings,
@@ -66,6 +77,8 @@ def fit(table: FeatureTable, classifier: str, one: Pipeline, *, settings: Settin
         raise ValueError(f"a final model is of vectors [n, d], received maps {list(table.shape)}")
     (model,) = classifier_kinds.train([problem], settings.of_classifier(classifier), strength=[tuned.strength])
     rows, p = _out_of_fold(trial, classifier, one, strength=tuned.strength)
+    if judging is not None:
+        rows, p = rows[judging[rows]], p[judging[rows]]
     return Fitted(
         VectorPipeline(
             preparation=preparation,

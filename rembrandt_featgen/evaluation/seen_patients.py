@@ -42,28 +42,27 @@ def refuse(table: FeatureTable, seen: Mapping[str, list[str]], where: str) -> No
     Raises:
       InputError: a patient or a group has the name of one, or a sample has the same values.
     """
-    kept = {name: set(digests) for name, digests in seen.items()}
-    same = {
-        "whose id or group was": [
-            patient
-            for patient, group in dict(zip(table.patients.tolist(), table.groups.tolist())).items()
-            if _digest(patient) in kept["patients"] or _digest(group) in kept["groups"]
-        ],
-        "with all values of a sample that was": list(
-            dict.fromkeys(
-                patient
-                for patient, values in zip(table.patients.tolist(), table.values)
-                if not np.isnan(values).all() and _of_values(values) in kept["values"]
-            )
-        ),
-    }
-    for how, patients in same.items():
-        if patients:
-            raise InputError(
-                f"{where} has {len(patients)} patient{'s' * (len(patients) > 1)} {how} in the study that made the "
-                f"model: {listed(patients)}; a test on them says nothing: leave them out, or rename them if they are "
-                "others"
-            )
+    refuse_names(dict(zip(table.patients.tolist(), table.groups.tolist())), seen, where)
+    kept = set(seen["values"])
+    of_patients = zip(table.patients.tolist(), table.values)
+    same = [patient for patient, values in of_patients if not np.isnan(values).all() and _of_values(values) in kept]
+    if same:
+        raise _refusal(list(dict.fromkeys(same)), "with all values of a sample that was", where)
+
+
+def refuse_names(groups: Mapping[str, str], seen: Mapping[str, list[str]], where: str) -> None:
+    """InputError where a patient or a group of `groups`, patient id to group, has the name of one of a record."""
+    patients, others = set(seen["patients"]), set(seen["groups"])
+    same = [name for name, group in groups.items() if _digest(name) in patients or _digest(group) in others]
+    if same:
+        raise _refusal(same, "whose id or group was", where)
+
+
+def _refusal(patients: list[str], how: str, where: str) -> InputError:
+    return InputError(
+        f"{where} has {len(patients)} patient{'s' * (len(patients) > 1)} {how} in the study that made the model: "
+        f"{listed(patients)}; a test on them says nothing: leave them out, or rename them if they are others"
+    )
 
 
 def _digests(names: Iterable[str]) -> list[str]:

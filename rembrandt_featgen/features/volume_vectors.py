@@ -26,7 +26,7 @@ class VolumeVector(NamedTuple):
       numbers: name of a column to value, NaN where missing.
       empty: whether no tumour is predicted.
       segmented: the volume.
-      fingerprint: of `duplicates`, of the first channel, as `fingerprint` makes it.
+      fingerprint: of `duplicates`, of the first channel as the network sees it, on the volume's own grid.
     """
 
     numbers: dict[str, float]
@@ -65,12 +65,8 @@ def vector_of(unet: ExportedUnet, volumes: Sequence[Volume], settings: Settings,
     return VolumeVector(numbers, empty, segmented=segmented, fingerprint=_fingerprint(unet, prepared))
 
 
-def fingerprint(unet: ExportedUnet, volumes: Sequence[Volume]) -> np.ndarray:
-    """Of a patient's volumes, prepared as the network sees them, on their own grid: by this copies are recognised."""
-    return _fingerprint(unet, unet.prepare(image=tf.constant(patient_volumes.stacked(volumes))))
-
-
 def _fingerprint(unet, prepared) -> np.ndarray:
+    """As `weight_records` makes them of slices on disk."""
     first = prepared["slices"][..., :1]
     on_volume = exported_unet.restored(unet, prepared, first - tf.reduce_min(first))
     return duplicates.fingerprint(np.moveaxis(on_volume, 0, 2)).astype(np.float32)

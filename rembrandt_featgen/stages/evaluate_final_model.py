@@ -11,7 +11,14 @@ from pathlib import Path
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import external_report, model_folder, predictions, seen_patients
+from rembrandt_featgen.evaluation import (
+    external_cohort,
+    external_report,
+    model_folder,
+    predictions,
+    seen_patients,
+)
+from rembrandt_featgen.evaluation.model_folder import FinalModel
 from rembrandt_featgen.features import model_columns
 from rembrandt_featgen.reporting import external_page
 from rembrandt_featgen.stages import shared_flags
@@ -26,10 +33,16 @@ class Config:
     test_features: str = cli.flag(
         "", "Features of the other cohort with labels, columns named as in the study: .csv, .parquet or .npz."
     )
+    test_cohort: str = cli.flag(
+        "", "Folder or manifest CSV of the other cohort, as --cohort, for the final model of a study of volumes."
+    )
+    layout: str = shared_flags.layout()
     label_column: str = cli.flag("", "Column of the class; by default as in the study, as for the others.")
-    patient_column: str = cli.flag("", "Column of the patient.")
+    patient_column: str = cli.flag("", "Column of the patient, in --test_features.")
     group_column: str = cli.flag("", "Column of groups of patients, which are drawn together for intervals.")
     site_column: str = cli.flag("", "Column of the site.")
+    site_pattern: str = shared_flags.site_pattern()
+    predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)
     seed: int = shared_flags.seed()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
     report_title: str = shared_flags.report_title()
@@ -37,47 +50,71 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/external: report.json, index.html and predictions.csv."""
-    if not config.test_features:
-        raise InputError("--test_features is empty; give a file of features with labels of another cohort")
+    if bool(config.test_features) == bool(config.test_cohort):
+        raise InputError("give --test_features, a table of another cohort, or else --test_cohort, its volumes")
     model = model_folder.read(config.model_dir)
+    digests = {"model": rundir.file_digest(Path(config.model_dir) / model_folder.MODEL)}
+    read = _of_file if config.test_features else _of_volumes
+    make, digests["patients"] = read(config, model)
+    with rundir.open_stage(config, "evaluate_final_model", [], digests=digests, classes=model.classes.record) as stage:
+        if not stage.done:
+            _report(config, model, make(stage.path), stage=stage)
+    folder = Path(config.run_dir) / registry.folder("evaluate_final_model")
+    print(f"report: {folder / 'index.html'}\n{stage.record['figures']['last_line']}")
+
+
+def _report(config: Config, model: FinalModel, table, *, stage) -> None:
+    source = config.test_features or config.test_cohort
+    predicted = external_report.predict(model, table)
+    found = external_report.report(
+        predicted, table, model, source=source, draws=config.bootstrap_draws, seed=config.seed
+    )
+    report = json_files.plain({**found, "settings": stage.record["config"]})
+    json_files.write_json(stage.path / "report.json", report)
+    links = {name: name for name in ("report.json", predictions.FILE)}
+    context = {"title": config.report_title or Path(source).stem, "links": links}
+    (stage.path / "index.html").write_text(external_page.render(report, context), encoding="utf-8")
+    predictions.write(stage.path / predictions.FILE, predicted)
+    stage.complete(finding=report["verdict"], last_line=external_report.last_line(report["arms"][0]))
+
+
+def _of_file(config: Config, model: FinalModel):
+    """What gives the table of --test_features, and a digest of it."""
+    table = model_columns.read_samples(config.test_features, model.columns, model.classes, keys=_keys(config, model))
+    seen_patients.refuse(table, model.seen, f"--test_features={config.test_features}")
+    return (lambda _: table), rundir.file_digest(Path(config.test_features))
+
+
+def _of_volumes(config: Config, model: FinalModel):
+    """What makes the vectors of --test_cohort in a folder, and a digest of its patients."""
+    cohort = external_cohort.find(
+        config.test_cohort,
+        model,
+        layout=config.layout,
+        keys=_keys(config, model),
+        site_pattern=config.site_pattern,
+    )
+    seen_patients.refuse_names(
+        {patient.id: patient.group for patient in cohort.patients}, model.seen, f"--test_cohort={config.test_cohort}"
+    )
+
+    def make(folder: Path):
+        journal = folder / "checkpoints" / "vectors.jsonl"  # goes when the stage is done
+        journal.parent.mkdir(exist_ok=True)
+        return external_cohort.vectors(cohort, model, config.model_dir, journal=journal, batch=config.predict_batch)
+
+    return make, external_cohort.digest(cohort)
+
+
+def _keys(config: Config, model: FinalModel) -> dict[str, str]:
+    """Names of the columns of the label and others: those of the study, but for what flags say."""
     given = {
         "label": config.label_column,
         "patient": config.patient_column,
         "group": config.group_column,
         "site": config.site_column,
     }
-    keys = {**model.record["keys"], **{name: column for name, column in given.items() if column}}
-    table = model_columns.read_samples(config.test_features, model.columns, model.classes, keys=keys)
-    seen_patients.refuse(table, model.seen, f"--test_features={config.test_features}")
-    digests = {
-        "model": rundir.file_digest(Path(config.model_dir) / model_folder.MODEL),
-        "test_features": rundir.file_digest(Path(config.test_features)),
-    }
-    with rundir.open_stage(config, "evaluate_final_model", [], digests=digests, classes=model.classes.record) as stage:
-        if not stage.done:
-            predicted = external_report.predict(model, table)
-            report = json_files.plain(
-                {
-                    **external_report.report(
-                        predicted,
-                        table,
-                        model,
-                        source=config.test_features,
-                        draws=config.bootstrap_draws,
-                        seed=config.seed,
-                    ),
-                    "settings": stage.record["config"],
-                }
-            )
-            json_files.write_json(stage.path / "report.json", report)
-            title = config.report_title or Path(config.test_features).stem
-            links = {name: name for name in ("report.json", predictions.FILE)}
-            page = external_page.render(report, {"title": title, "links": links})
-            (stage.path / "index.html").write_text(page, encoding="utf-8")
-            predictions.write(stage.path / predictions.FILE, predicted)
-            stage.complete(finding=report["verdict"], last_line=external_report.last_line(report["arms"][0]))
-    folder = Path(config.run_dir) / registry.folder("evaluate_final_model")
-    print(f"report: {folder / 'index.html'}\n{stage.record['figures']['last_line']}")
+    return {**model.record["keys"], **{name: column for name, column in given.items() if column}}
 
 
 def main() -> None:

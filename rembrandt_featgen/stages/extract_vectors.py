@@ -70,6 +70,9 @@ def run(config: Config) -> None:
         counts, columns, empty = {}, 0, 0
         for split in splits.SPLITS:
             rows = _rows(network, prepared.folder, split, settings=settings, journal=stage.path / f"{split}.jsonl")
+            if not rows:  # the run of a final model has no test patients
+                counts[split] = 0
+                continue
             names = list(rows[0]["numbers"])
             table = table_of_arrays(
                 [[row["numbers"][name] for name in names] for row in rows],

@@ -171,7 +171,11 @@ def _assignment(config: Config, cohort: Cohort) -> dict[str, str]:
     """Which patient is in which split, as drawn or as --split_file says."""
     if config.split_file:
         return _checked(
-            split_files.read_split_of(config.split_file, cohort), cohort, f"--split_file={config.split_file}"
+            split_files.read_split_of(config.split_file, cohort),
+            cohort,
+            f"--split_file={config.split_file}",
+            # fit_final_model asks for no test patients by a share of 0, which no flag can
+            needed=splits.SPLITS if config.test_fraction else ("train", "validation"),
         )
     assignment = splits.split_patients(
         cohort,
@@ -183,9 +187,11 @@ def _assignment(config: Config, cohort: Cohort) -> dict[str, str]:
     return _checked(assignment, cohort, f"--test_counts={','.join(config.test_counts)}")
 
 
-def _checked(assignment: dict[str, str], cohort: Cohort, flag: str) -> dict[str, str]:
-    """The assignment; InputError where a split is empty or there is a class without training patients."""
-    for split in splits.SPLITS:
+def _checked(
+    assignment: dict[str, str], cohort: Cohort, flag: str, *, needed: Sequence[str] = splits.SPLITS
+) -> dict[str, str]:
+    """The assignment; InputError where a needed split is empty or there is a class without training patients."""
+    for split in needed:
         if split not in assignment.values():
             raise InputError(f"{flag} leaves no patient for {split}; put at least one there")
     trained = {patient.label for patient in cohort.patients if assignment[patient.id] == "train"}

@@ -209,7 +209,8 @@ def run(config: Config) -> None:
             )
             for split in splits.SPLITS
         }
-        overlays.save_overlays(stage.path / "overlays.npz", predict, slices, by_volume=table["test"]["by_volume"])
+        if table["test"]:  # the run of a final model has no test patients
+            overlays.save_overlays(stage.path / "overlays.npz", predict, slices, by_volume=table["test"]["by_volume"])
         tensorboard.complete(
             stage, segmentation=table, parameters=unet.count_params(), part_of=part_of, parts=parts, **trained
         )

@@ -89,7 +89,7 @@ def test_new_patients_and_another_cohort(study, name, capsys):
     last = capsys.readouterr().out.splitlines()[-1]
     assert (
         last
-        == f"AUROC {row['auroc']:.2f} (95% interval {low:.2f} to {high:.2f}); 40 benign, 20 malignant (60 patients)"
+        == f"AUROC {row['auroc']:.2f} (95% interval {low:.2f} to {high:.2f}); 60 patients (benign: 40, malignant: 20)"
     )
     page = (folder / "index.html").read_text()
     assert "the final model on another cohort" in page
@@ -107,7 +107,7 @@ def test_what_cannot_be_done_is_said(study, tmp_path):
         predict.run(predict.Config(str(tmp_path), features=str(study / "radiomics.csv")))
     with pytest.raises(InputError, match="give --image and --mask .*, or else --features"):
         predict.run(predict.Config(model))
-    with pytest.raises(InputError, match="no finished study of features in it; run"):
+    with pytest.raises(InputError, match="no finished study in it; run"):
         fit_final_model.run(fit_final_model.Config(str(tmp_path)))
     changed = tmp_path / "changed.csv"
     table(48, 2, "p").to_csv(changed, index=False)

@@ -1,0 +1,112 @@
+"""The U-Net of a final model: exported with the taps that vectors are pooled of, and copies of its patients known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from rembrandt_featgen.cohort import duplicates
+from rembrandt_featgen.cohort.patients import Patient
+from rembrandt_featgen.cohort.volumes import Volume, read_volume
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data.preparation import Preparation
+from rembrandt_featgen.segmentation import unet_export, weight_records
+from rembrandt_featgen.segmentation.unet import tap_model
+
+UNET, FINGERPRINTS = "unet", "fingerprints.npz"
+
+
+def write(folder: Path, home: Path, modalities: Sequence[str]) -> dict:
+    """Exports the U-Net of a run, and writes fingerprints of all patients whom it has seen.
+
+    Args:
+      folder: that gets unet/ and fingerprints.npz.
+      home: the run, whose vectors are extracted.
+      modalities: in the order of the channels.
+
+    Returns:
+      "vectors": settings of `patient_vectors`, for model.json.
+    """
+    found = {name: rundir.find(home, name) for name in ("prepare_slices", "train_unet", "extract_vectors")}
+    figures, trained = found["prepare_slices"].record["figures"], found["train_unet"].record["config"]
+    extracted = found["extract_vectors"].record["config"]
+    unet = unet_export.restore_unet(
+        found["train_unet"].folder, config=trained, slices=found["prepare_slices"].record, precision="float32"
+    )
+    taps = extracted["vector_taps"]
+    module, signatures = unet_export.segmenter(
+        unet,
+        tap_model(unet, taps[0]),
+        preparation=Preparation.of_record(figures["preparation"]),
+        modalities=modalities,
+        mirrors=trained["mirrored_inference"],
+        settings={
+            "largest_component": trained["largest_component"],
+            "spacing": figures["spacing"],
+            "familiarity": figures["familiarity"],
+        },
+        taps=taps if extracted["vectors"] != "numbers" else (),
+    )
+    logging.set_verbosity(logging.ERROR)  # TensorFlow logs each file that it writes
+    tf.saved_model.save(module, str(folder / UNET), signatures)
+    logging.set_verbosity(logging.INFO)
+    seen = weight_records.read_record(found["train_unet"].folder / "best.npz")
+    if seen is None:
+        raise InputError(
+            f"{found['train_unet'].folder} has no record of the patients whom its U-Net has seen, as of another "
+            "version of this program; delete it to train it again"
+        )
+    alike = seen.fingerprints[seen.modalities == modalities[0]]  # what --unet_weights have seen may be of another
+    np.savez_compressed(folder / FINGERPRINTS, fingerprints=alike.astype(np.float16))
+    return {
+        "vectors": {
+            "vectors": extracted["vectors"],
+            "taps": taps,
+            "modalities": list(modalities),
+            "in_mm": figures["spacing"]["real"],
+            "mirrors": trained["mirrored_inference"],
+            "largest_component": trained["largest_component"],
+        }
+    }
+
+
+def volumes_of(patient: Patient, modalities: Sequence[str]) -> list[Volume]:
+    """A patient's volumes, one for each modality; InputError as by `cohort.volumes`, or where shapes differ."""
+    volumes = [read_volume(patient.images[modality]) for modality in modalities]
+    for modality, volume in zip(modalities, volumes):
+        if volume.voxels.shape != volumes[0].voxels.shape:
+            raise InputError(
+                f"{patient.images[modality]}: shape {volume.voxels.shape}, but {modalities[0]} of the same patient has "
+                f"{volumes[0].voxels.shape}; resample one of them"
+            )
+    return volumes
+
+
+def read_fingerprints(folder: str | Path) -> np.ndarray:
+    """[patients, d] float32 of those whom the model has seen."""
+    with np.load(Path(folder) / FINGERPRINTS, allow_pickle=False) as file:
+        return file["fingerprints"].astype(np.float32)
+
+
+def refuse_copies(fingerprints: Mapping[str, np.ndarray], seen: np.ndarray, where: str) -> None:
+    """InputError where a patient's volume is that of one whom the model has seen, under any name.
+
+    Args:
+      fingerprints: patient id to that of `volume_vectors.vector_of`.
+      seen: of `read_fingerprints`.
+      where: flag and cohort, for messages.
+    """
+    names = list(fingerprints)
+    alike = np.stack([fingerprints[name] for name in names]) @ seen.T > duplicates.THRESHOLD
+    copies = [name for name, row in zip(names, alike) if row.any()]
+    if copies:
+        raise InputError(
+            f"{where}: the volume{'s' * (len(copies) > 1)} of {', '.join(copies[:5])} "
+            f"{'are' if len(copies) > 1 else 'is'} in the study that made the model, maybe under another name; a test "
+            "on them says nothing: leave them out"
+        )

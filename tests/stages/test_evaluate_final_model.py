@@ -1,0 +1,182 @@
+"""The final model of a study of volumes, from its folds to the patients of another cohort."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from rembrandt_featgen.cohort import phantom
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.cohort.layouts import find_cohort
+from rembrandt_featgen.cohort.volumes import read_volume
+from rembrandt_featgen.core import json_files, registry
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import model_folder
+from rembrandt_featgen.features import run_tables, stored_tables, volume_vectors
+from rembrandt_featgen.features.tables import table_of_arrays
+from rembrandt_featgen.segmentation import exported_unet
+from rembrandt_featgen.stages import (
+    assign_folds,
+    evaluate_features,
+    evaluate_final_model,
+    extract_vectors,
+    fit_final_model,
+    predict,
+    prepare_slices,
+    train_unet,
+)
+
+TAPS = ("conv1", "conv5")
+
+
+def finished(home, name, config, **record):
+    """A stage's record, as if it were done."""
+    folder = Path(home) / registry.folder(name)
+    folder.mkdir()
+    json_files.write_json(folder / "stage.json", {"config": dataclasses.asdict(config), "inputs": {}, **record})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A study of one fold, whose vectors are drawn at random; its final model, and another cohort."""
+    folder = tmp_path_factory.mktemp("volumes")
+    cohort = phantom.write_phantom(folder / "cohort", {"LGG": 6, "HGG": 6}, size=32, slices=3)
+    phantom.write_phantom(folder / "other", {"LGG": 4, "HGG": 4}, size=32, slices=3, seed=7)
+    run = folder / "run"
+    common = {"cohort": str(cohort), "validation_fraction": 0.34}
+    assign_folds.run(assign_folds.Config(str(run), **common, cv_folds=2, cv_seeds=1))
+    record = json_files.read_json(run / "folds/stage.json")
+    record["figures"]["folds"] = record["figures"]["folds"][:1]  # one fold will do
+    json_files.write_json(run / "folds/stage.json", record)
+    name = record["figures"]["folds"][0]["name"]
+    home = str(run / "fold_runs" / name)
+    split = json.loads((run / "folds" / f"{name}.json").read_text())
+    prepare_slices.run(
+        prepare_slices.Config(home, **common, image_size=32, split_file=str(run / "folds" / f"{name}.json"))
+    )
+    finished(home, "train_unet", train_unet.Config(home, unet_width=2, unet_epochs=1, largest_component=True))
+    vectors = finished(
+        home, "extract_vectors", extract_vectors.Config(home, vector_taps=TAPS), classes=record["classes"]
+    )
+    for part, members in split.items():
+        names = [(patient, label) for label in ("LGG", "HGG") for patient in members[label]]
+        table = table_of_arrays(
+            np.random.default_rng(len(names)).normal(size=(len(names), 3)),
+            [int(label == "HGG") for _, label in names],
+            classes=Classes.of(("LGG", "HGG")),
+            patients=[patient for patient, _ in names],
+        )
+        stored_tables.write_table(vectors / f"{part}.parquet", table, np.full(len(table), part))
+    evaluate_features.run(
+        evaluate_features.Config(
+            home,
+            arms=("none",),
+            classifiers=("ridge",),
+            cv_seeds=1,
+            inner_folds=2,
+            components=3,
+            bootstrap_draws=100,
+        )
+    )
+    fit_final_model.run(fit_final_model.Config(str(run), bootstrap_draws=100))
+    return folder
+
+
+def test_it_is_fitted_on_all_patients(study, capsys):
+    record = json.loads((study / "run/final/model.json").read_text())
+    assert record["trained_on"]["patients"] == {"LGG": 6, "HGG": 6}
+    assert record["pipeline"] == "ridge/none"
+    assert record["expected_performance"]["procedure"]["n"] == {"LGG": 3, "HGG": 3}  # of the one fold
+    assert 2 <= record["threshold_patients"] <= 4  # whom the U-Net did not learn from
+    split = json.loads((study / "run/final_run/slices/split.json").read_text())
+    assert {name: sum(map(len, part.values())) for name, part in split.items()} == {
+        "train": 8,
+        "validation": 4,
+        "test": 0,
+    }
+    before = (study / "run/final/model.json").stat().st_mtime_ns
+    fit_final_model.run(fit_final_model.Config(str(study / "run"), bootstrap_draws=100))
+    assert (study / "run/final/model.json").stat().st_mtime_ns == before
+    assert capsys.readouterr().out.splitlines()[-1].startswith("final model: ridge/none in ")
+
+
+def patients(study, cohort):
+    return find_cohort(study / cohort).patients
+
+
+def renamed(study, cohort):
+    """A manifest of the patients of a cohort under other names."""
+    rows = [
+        {"patient": f"other_{one.id}", "label": one.label, "mask": one.mask, "flair": one.images["flair"]}
+        for one in patients(study, cohort)
+    ]
+    path = study / f"renamed_{cohort}.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return str(path), rows
+
+
+def test_a_volume_that_was_just_read_has_the_vector_of_its_slices_on_disk(study):
+    table = run_tables.table_of_run(study / "run/final_run", "extract_vectors", "validation")
+    model, unet = model_folder.read(study / "run/final"), exported_unet.load(study / "run/final")
+    settings = model.vectors(batch=2)
+    assert settings.largest_component
+    images = {one.id: one.images["flair"] for one in patients(study, "cohort")}
+    for row, patient in enumerate(table.patients.tolist()):
+        volumes = [read_volume(images[patient])]
+        vector = volume_vectors.vector_of(unet, volumes, settings, shown=False)
+        np.testing.assert_allclose(model.values_of(vector.numbers)[0], table.values[row], rtol=1e-3, atol=1e-4)
+
+
+def test_a_new_patient_gets_a_mask_and_a_class(study, tmp_path, capsys):
+    image = str(patients(study, "other")[0].images["flair"])
+    result = predict.run(
+        predict.Config(str(study / "run/final"), (image,), str(tmp_path / "mask.nii.gz"), overwrite=True)
+    )
+    assert result["label"] in ("LGG", "HGG")
+    assert sum(result["probability"].values()) == pytest.approx(1)
+    mask = nib.load(tmp_path / "mask.nii.gz").get_fdata()
+    assert mask.sum() == result["tumour_voxels"]
+    assert "of the vector of the predicted tumour" in capsys.readouterr().out
+
+
+def test_another_cohort(study, capsys):
+    manifest, rows = renamed(study, "other")
+    config = evaluate_final_model.Config(
+        str(study / "external"),
+        str(study / "run/final"),
+        test_cohort=manifest,
+        bootstrap_draws=100,
+    )
+    evaluate_final_model.run(config)
+    report = json.loads((study / "external/external/report.json").read_text())
+    row = report["arms"][0]
+    assert row["n"] == {"LGG": 4, "HGG": 4}
+    assert "; 8 patients (LGG: 4, HGG: 4)" in capsys.readouterr().out.splitlines()[-1]
+    predicted = pd.read_csv(study / "external/external/predictions.csv").set_index("patient")
+    assert not list((study / "external/external").rglob("*.jsonl"))
+    image = str(rows[0]["flair"])
+    one = predict.run(predict.Config(str(study / "run/final"), (image,), str(study / "one.nii.gz"), overwrite=True))
+    assert predicted.loc[rows[0]["patient"], "p_HGG"] == pytest.approx(one["probability"]["HGG"], abs=1e-6)
+
+
+def test_patients_of_the_study_are_refused(study, tmp_path):
+    model = str(study / "run/final")
+    with pytest.raises(InputError, match="--test_cohort=.* has 12 patients whose id or group was in the study"):
+        evaluate_final_model.run(evaluate_final_model.Config(str(tmp_path), model, test_cohort=str(study / "cohort")))
+    manifest, rows = renamed(study, "cohort")
+    with pytest.raises(InputError, match=f"the volume of {rows[0]['patient']} is in the study that made the model"):
+        evaluate_final_model.run(evaluate_final_model.Config(str(tmp_path), model, test_cohort=manifest))
+    with pytest.raises(InputError, match="give --test_features, .*, or else --test_cohort"):
+        evaluate_final_model.run(evaluate_final_model.Config(str(tmp_path), model))
+
+
+def test_folds_that_are_not_done_are_named(study, tmp_path):
+    shutil.copytree(study / "run/folds", tmp_path / "run/folds")
+    with pytest.raises(InputError, match="1 of 1 folds are not finished, such as repeat0_seed0_fold0"):
+        fit_final_model.run(fit_final_model.Config(str(tmp_path / "run")))
