@@ -23,6 +23,7 @@ from tqdm import tqdm
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import run_features
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.stages import (
@@ -98,7 +99,7 @@ def _check(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
       The generators that arms draw from, and the stages of a fold.
     """
     evaluate_features.check(config)
-    maps, vectors = (bool(evaluate_features.of_maps(config.classifiers, maps)) for maps in (True, False))
+    maps, vectors = (bool(run_features.of_maps(config.classifiers, maps)) for maps in (True, False))
     gans: tuple[str, ...] = ()
     if maps:
         trained = shared_flags.check_generators(config)

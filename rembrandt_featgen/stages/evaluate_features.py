@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
@@ -22,26 +21,21 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import (
     arms,
     engine,
-    generator_measures,
     plans,
-    pools,
     predictions,
+    run_features,
     study_report,
     trials,
 )
-from rembrandt_featgen.evaluation.arms import ARMS, AUGMENTED, SYNTHETIC
+from rembrandt_featgen.evaluation.arms import ARMS, SYNTHETIC
 from rembrandt_featgen.evaluation.competitors import Settings
-from rembrandt_featgen.features import encoders, importing, run_tables
+from rembrandt_featgen.evaluation.run_features import Studied, kind_of, of_maps
+from rembrandt_featgen.features import importing
 from rembrandt_featgen.features.tables import FeatureTable
-from rembrandt_featgen.generation import training_set
-from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.generation.sample_pool import SamplePool
-from rembrandt_featgen.nn import inference, tensorboard
+from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.reporting import study_figures, study_page, study_tables
 from rembrandt_featgen.stages import shared_flags
-
-# What generate_synthetic said of its features: name among the measures of an arm, and among its figures.
-_SAID = {"class_accuracy_own": "class_accuracy", "acceptance": "acceptance"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,33 +99,18 @@ class Config:
     report_title: str = shared_flags.report_title()
 
 
-class _Studied(NamedTuple):
-    """Features that are studied, by which tasks, and where they come from.
-
-    Attributes:
-      table: maps, or vectors.
-      tasks: of the plan.
-      pools: samples that were made before, by arm.
-      notes: what stage.json says of the pools, by arm.
-    """
-
-    table: FeatureTable
-    tasks: list[plans.Task]
-    pools: dict[str, SamplePool]
-    notes: dict[str, dict]
-
-
 def run(config: Config) -> None:
     """Writes run_dir/study: report.json, index.html, predictions.csv, and tables as CSV and LaTeX."""
     check(config)
     of_file = _of_file(config, _read(config)) if config.features else None
     files = {"features": config.features, "synthetic": config.synthetic}
     digests = {name: rundir.file_digest(Path(path)) for name, path in files.items() if path}
-    inputs = [] if of_file else _inputs(config)
+    wanted = _wanted(config)
+    inputs = [] if of_file else run_features.inputs(wanted)
     classes = of_file.table.classes if of_file else Classes.of_record(inputs[0].record["classes"])
     with rundir.open_stage(config, "evaluate_features", inputs, digests=digests, classes=classes.record) as stage:
         if not stage.done:
-            studied = _of_run(config, inputs) if of_file is None else [of_file]
+            studied = run_features.studied(wanted) if of_file is None else [of_file]
             _study(config, studied, stage)
     folder = Path(config.run_dir) / registry.folder("evaluate_features")
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
@@ -146,18 +125,13 @@ def check(config) -> None:
         raise InputError(f"--arms={','.join(config.arms)}: none to compare generated features with; add 'none'")
 
 
-def of_maps(classifiers: Collection[str], maps: bool) -> tuple[str, ...]:
-    """Those of some classifiers that are of maps, or of vectors, in the order of the table."""
-    return tuple(name for name, kind in CLASSIFIER_KINDS.items() if kind.of_maps == maps and name in classifiers)
-
-
-def _study(config, studied: Sequence[_Studied], stage: rundir.Stage) -> None:
+def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
     """Does the tasks of all features, and writes what came of them."""
     outcomes: list[engine.Outcome] = []
     choices: list[dict] = [{} for _ in studied[0].tasks]
     notes: dict[str, dict] = {}
     for one in studied:
-        kept = stage.path / "checkpoints" / _kind_of(one.table)  # until the stage is done
+        kept = stage.path / "checkpoints" / kind_of(one.table)  # until the stage is done
         settings = _settings(config, one)
         done = engine.run(one.tasks, functools.partial(trials.run, one.table, settings=settings), kept)
         outcomes += done
@@ -195,8 +169,8 @@ def _study(config, studied: Sequence[_Studied], stage: rundir.Stage) -> None:
     tensorboard.complete(stage, verdict=report["verdict"], arms=shown, choices=choices)
 
 
-def _settings(config, studied: _Studied) -> Settings:
-    """What competes on some features; InputError where arms were named that have nothing to learn from."""
+def _settings(config, studied: Studied) -> Settings:
+    """What competes on some features."""
     table, vectors = studied.table, not studied.table.is_map
     covariates = bool(table.covariates) and vectors
     chosen = arms.available(config.arms, covariates=covariates, pools=studied.pools)
@@ -219,18 +193,18 @@ def _settings(config, studied: _Studied) -> Settings:
     )
 
 
-def _kind_of(table: FeatureTable) -> str:
-    return "maps" if table.is_map else "vectors"
-
-
-def _check_missing(config, there: Collection[str], have: Collection[str]) -> None:
-    """InputError for arms that were named, while there is nothing for them to learn from."""
-    missing = [name for name in config.arms if name not in there]
-    if missing and set(config.arms) != set(ARMS):
-        raise InputError(
-            f"--arms: {', '.join(missing)} {'has' if len(missing) == 1 else 'have'} nothing to learn from; give "
-            f"{' or '.join(have)}, or leave {'it' if len(missing) == 1 else 'them'} out"
-        )
+def _wanted(config) -> run_features.Wanted:
+    """What a study asks of a run's features."""
+    return run_features.Wanted(
+        config.run_dir,
+        arms=config.arms,
+        classifiers=config.classifiers,
+        amounts=tuple(shared_flags.amounts(config.arm_amounts)),
+        covariates=config.covariates,
+        seeds=tuple(range(config.seed, config.seed + config.cv_seeds)),
+        augmentation=config.augmentation,
+        precision=config.precision,
+    )
 
 
 def _read(config) -> FeatureTable:
@@ -252,16 +226,16 @@ def _read(config) -> FeatureTable:
     if not of_maps(config.classifiers, table.is_map):
         fitting = ", ".join(name for name, kind in CLASSIFIER_KINDS.items() if kind.of_maps == table.is_map)
         raise InputError(
-            f"--classifiers={','.join(config.classifiers)}: none is of {_kind_of(table)}, which --features="
+            f"--classifiers={','.join(config.classifiers)}: none is of {kind_of(table)}, which --features="
             f"{config.features} has; take some of {fitting}"
         )
     have = (SYNTHETIC,) if config.synthetic else ()
     there = arms.available(config.arms, covariates=bool(config.covariates) and not table.is_map, pools=have)
-    _check_missing(config, there, ("--covariates", "--synthetic"))
+    run_features.check_missing(config.arms, there, ("--covariates", "--synthetic"))
     return table
 
 
-def _of_file(config, table: FeatureTable) -> _Studied:
+def _of_file(config, table: FeatureTable) -> Studied:
     """Features made elsewhere, and the tasks of --plan."""
     drawn = {SYNTHETIC: SamplePool(*importing.read_synthetic(config.synthetic, table))} if config.synthetic else {}
     seeds = range(config.seed, config.seed + config.cv_seeds)
@@ -275,79 +249,7 @@ def _of_file(config, table: FeatureTable) -> _Studied:
         tasks = plans.hold_out(table, test=config.test_fraction, seeds=seeds, **share)
     else:
         tasks = plans.k_fold(table, folds=config.cv_folds, repeats=config.cv_repeats, seeds=seeds, **share)
-    return _Studied(table, tasks, pools=drawn, notes={})
-
-
-def _inputs(config) -> list[rundir.Found]:
-    """The stages of a run that made features for --classifiers, and what their arms draw from."""
-    found = []
-    for maps, stage in ((True, "extract_features"), (False, "extract_vectors")):
-        if of_maps(config.classifiers, maps) and rundir.is_done(config.run_dir, stage):
-            found.append(rundir.find(config.run_dir, stage))
-    if not found:
-        raise InputError(
-            f"--features is empty, and there are no features for --classifiers={','.join(config.classifiers)} in "
-            f"--run_dir={config.run_dir}: give a .csv, .parquet or .npz file, or run extract_vectors (for ridge, mlp, "
-            "neighbours) or extract_features (for cnn, linear) on a finished run first"
-        )
-    if rundir.is_done(config.run_dir, "extract_features") and of_maps(config.classifiers, maps=True):
-        found += [rundir.find(config.run_dir, "generate_synthetic", kind) for kind in _generators(config)]
-        if AUGMENTED in config.arms:
-            found += [rundir.find(config.run_dir, name) for name in ("prepare_slices", "train_unet")]
-    return found
-
-
-def _generators(config) -> list[str]:
-    """Kinds of generators that an arm draws from and whose features are there; InputError where one named has none."""
-    named = [name for name in KINDS if name in config.arms]
-    there = [name for name in named if rundir.is_done(config.run_dir, "generate_synthetic", name)]
-    missing = [name for name in named if name not in there]
-    if missing and set(config.arms) != set(ARMS):
-        raise InputError(
-            f"--arms={','.join(config.arms)}: there are no features by {', '.join(missing)}; add it to --generators, "
-            "and run train_generators and generate_synthetic, or leave it out of --arms"
-        )
-    return there
-
-
-def _of_run(config, inputs: Sequence[rundir.Found]) -> list[_Studied]:
-    """Features of a run, whose split is the plan."""
-    studied = []
-    for stage in ("extract_features", "extract_vectors"):
-        if not any(found.folder.name == registry.folder(stage) for found in inputs):
-            continue
-        covariates = config.covariates if stage == "extract_vectors" else ()
-        parts = {
-            split: run_tables.table_of_run(config.run_dir, stage, split, covariates=covariates)
-            for split in splits.SPLITS
-        }
-        table, tasks = plans.given(parts, range(config.seed, config.seed + config.cv_seeds))
-        drawn, notes = _pools(config, parts["train"]) if stage == "extract_features" else ({}, {})
-        studied.append(_Studied(table, tasks, pools=drawn, notes=notes))
-    there = {name for one in studied for name in _settings(config, one).arms}
-    _check_missing(config, there, ("--features with --covariates or --synthetic", "generators and classifiers of maps"))
-    return studied
-
-
-def _pools(config, training: FeatureTable) -> tuple[dict[str, SamplePool], dict[str, dict]]:
-    """What arms of maps draw from, and what their generators said of them."""
-    generated = {kind: rundir.find(config.run_dir, "generate_synthetic", kind) for kind in _generators(config)}
-    drawn = {kind: pools.of_generator(found.folder, training.shape) for kind, found in generated.items()}
-    notes = {
-        kind: {name: found.record["figures"][figure] for name, figure in _SAID.items()}
-        for kind, found in generated.items()
-        if found.record["figures"]["acceptance"] is not None  # a cgan has no auxiliary classifier that could accept
-    }
-    if AUGMENTED in config.arms:
-        amounts = [*shared_flags.amounts(config.arm_amounts), generator_measures.AMOUNT]
-        drawn[AUGMENTED] = pools.of_augmented_slices(
-            rundir.find(config.run_dir, "prepare_slices").folder,
-            inference.runner(encoders.encoder_of_run(Path(config.run_dir), config.precision)),
-            augmentation=config.augmentation,
-            wanted=training_set.counts(training.labels, max(amounts), training.classes.count),
-            seed=config.seed,
-        )
-    return drawn, notes
+    return Studied(table, tasks, pools=drawn, notes={})
 
 
 def main() -> None:

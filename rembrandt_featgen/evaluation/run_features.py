@@ -1,0 +1,175 @@
+"""Features of a run as a study takes them: maps of slices, vectors of patients, and what arms draw from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
+from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import arms, generator_measures, plans, pools
+from rembrandt_featgen.evaluation.arms import ARMS, AUGMENTED
+from rembrandt_featgen.features import encoders, run_tables
+from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.generation import training_set
+from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.generation.sample_pool import SamplePool
+from rembrandt_featgen.nn import inference
+
+# What generate_synthetic said of its features: name among the measures of an arm, and among its figures.
+_SAID = {"class_accuracy_own": "class_accuracy", "acceptance": "acceptance"}
+_STAGES = {True: "extract_features", False: "extract_vectors"}  # of maps, and of vectors
+
+
+class Studied(NamedTuple):
+    """Features that are studied.
+
+    Attributes:
+      table: maps, or vectors.
+      tasks: of the plan.
+      pools: samples that were made before, by arm.
+      notes: what stage.json says of the pools, by arm.
+    """
+
+    table: FeatureTable
+    tasks: list[plans.Task]
+    pools: dict[str, SamplePool]
+    notes: dict[str, dict]
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What a study asks of a run.
+
+    Attributes:
+      run_dir: of a run, or of a fold of a study; its split is the plan.
+      arms: names of `ARMS`; all of them stands for those for which there is what they need.
+      classifiers: names of `CLASSIFIER_KINDS`.
+      amounts: of extra samples.
+      covariates: clinical columns, for vectors.
+      seeds: of the trainings.
+      augmentation: a key of `data.pipelines.AUGMENTATIONS`.
+      precision: in which networks compute features.
+    """
+
+    run_dir: str
+    arms: tuple[str, ...]
+    classifiers: tuple[str, ...]
+    amounts: tuple[float, ...]
+    covariates: tuple[str, ...]
+    seeds: tuple[int, ...]
+    augmentation: str
+    precision: str
+
+
+def of_maps(classifiers: Collection[str], maps: bool) -> tuple[str, ...]:
+    """Those of some classifiers that are of maps, or of vectors, in the order of the table."""
+    return tuple(name for name, kind in CLASSIFIER_KINDS.items() if kind.of_maps == maps and name in classifiers)
+
+
+def kind_of(table: FeatureTable) -> str:
+    """ "maps" or "vectors"."""
+    return "maps" if table.is_map else "vectors"
+
+
+def check_missing(named: Collection[str], there: Collection[str], have: Collection[str]) -> None:
+    """InputError for arms that were named, while there is nothing for them to learn from.
+
+    Args:
+      named: arms; nothing is said where these are all.
+      there: those for which there is something.
+      have: what would be something.
+    """
+    missing = [name for name in named if name not in there]
+    if missing and set(named) != set(ARMS):
+        raise InputError(
+            f"--arms: {', '.join(missing)} {'has' if len(missing) == 1 else 'have'} nothing to learn from; give "
+            f"{' or '.join(have)}, or leave {'it' if len(missing) == 1 else 'them'} out"
+        )
+
+
+def inputs(wanted: Wanted) -> list[rundir.Found]:
+    """The stages of a run that made features for the classifiers, and what their arms draw from.
+
+    Raises:
+      InputError: there are no features for any of the classifiers, or a generator that was named made none.
+    """
+    found = [rundir.find(wanted.run_dir, _STAGES[maps]) for maps in (True, False) if _is_there(wanted, maps)]
+    if not found:
+        raise InputError(
+            f"--features is empty, and there are no features for --classifiers={','.join(wanted.classifiers)} in "
+            f"--run_dir={wanted.run_dir}: give a .csv, .parquet or .npz file, or run extract_vectors (for ridge, mlp, "
+            "neighbours) or extract_features (for cnn, linear) on a finished run first"
+        )
+    if _is_there(wanted, maps=True):
+        found += [rundir.find(wanted.run_dir, "generate_synthetic", kind) for kind in _generators(wanted)]
+        if AUGMENTED in wanted.arms:
+            found += [rundir.find(wanted.run_dir, name) for name in ("prepare_slices", "train_unet")]
+    return found
+
+
+def studied(wanted: Wanted) -> list[Studied]:
+    """Features of a run, whose split is the plan.
+
+    Raises:
+      InputError: as `inputs`, or an arm was named that has nothing to learn from.
+    """
+    found, there = [], set()
+    for maps in (True, False):
+        if not _is_there(wanted, maps):
+            continue
+        covariates = () if maps else wanted.covariates
+        parts = {
+            split: run_tables.table_of_run(wanted.run_dir, _STAGES[maps], split, covariates=covariates)
+            for split in splits.SPLITS
+        }
+        table, tasks = plans.given(parts, wanted.seeds)
+        drawn, notes = _pools(wanted, parts["train"]) if maps else ({}, {})
+        found.append(Studied(table, tasks, pools=drawn, notes=notes))
+        there |= set(arms.available(wanted.arms, covariates=bool(covariates), pools=drawn))
+    check_missing(
+        wanted.arms, there, ("--covariates", "--features with --synthetic", "generators and classifiers of maps")
+    )
+    return found
+
+
+def _is_there(wanted: Wanted, maps: bool) -> bool:
+    return bool(of_maps(wanted.classifiers, maps)) and rundir.is_done(wanted.run_dir, _STAGES[maps])
+
+
+def _generators(wanted: Wanted) -> list[str]:
+    """Kinds of generators that an arm draws from and whose features are there; InputError where one named has none."""
+    named = [name for name in KINDS if name in wanted.arms]
+    there = [name for name in named if rundir.is_done(wanted.run_dir, "generate_synthetic", name)]
+    missing = [name for name in named if name not in there]
+    if missing and set(wanted.arms) != set(ARMS):
+        raise InputError(
+            f"--arms={','.join(wanted.arms)}: there are no features by {', '.join(missing)}; add it to --generators, "
+            "and run train_generators and generate_synthetic, or leave it out of --arms"
+        )
+    return there
+
+
+def _pools(wanted: Wanted, training: FeatureTable) -> tuple[dict[str, SamplePool], dict[str, dict]]:
+    """What arms of maps draw from, and what their generators said of them."""
+    generated = {kind: rundir.find(wanted.run_dir, "generate_synthetic", kind) for kind in _generators(wanted)}
+    drawn = {kind: pools.of_generator(found.folder, training.shape) for kind, found in generated.items()}
+    notes = {
+        kind: {name: found.record["figures"][figure] for name, figure in _SAID.items()}
+        for kind, found in generated.items()
+        if found.record["figures"]["acceptance"] is not None  # a cgan has no auxiliary classifier that could accept
+    }
+    if AUGMENTED in wanted.arms:
+        most = max(*wanted.amounts, generator_measures.AMOUNT)
+        drawn[AUGMENTED] = pools.of_augmented_slices(
+            rundir.find(wanted.run_dir, "prepare_slices").folder,
+            inference.runner(encoders.encoder_of_run(Path(wanted.run_dir), wanted.precision)),
+            augmentation=wanted.augmentation,
+            wanted=training_set.counts(training.labels, most, training.classes.count),
+            seed=wanted.seeds[0],
+        )
+    return drawn, notes
