@@ -6,6 +6,7 @@ Features of training patients are cross-fitted, see `cross_fitting`.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from absl import logging
 
 from rembrandt_featgen.data import pipelines, sampling_order
 from rembrandt_featgen.features import crops, cross_fitting
-from rembrandt_featgen.nn import checkpointing, inference, mixed_precision, resumable_fit
+from rembrandt_featgen.nn import checkpointing, mixed_precision, resumable_fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,19 +55,22 @@ class Crops(NamedTuple):
         return Crops(*(column[chosen] for column in self))
 
 
-def crops_of_split(unet: tf.keras.Model, slices: Path, split: str, *, size: int, batch: int) -> Crops:
+def crops_of_split(
+    segment: Callable[[np.ndarray, np.ndarray], np.ndarray], slices: Path, split: str, *, size: int, batch: int
+) -> Crops:
     """Cuts the crops of a split, which are held in memory: n * size^2 * channels * 4 bytes.
 
     Args:
-      unet: from slices to the tumour's probability.
+      segment: from slices and their patients to the tumour's probability.
       slices: folder of the stage prepare_slices.
       split: "train", "validation" or "test".
       size: side of a crop in pixels.
       batch: slices at a time.
     """
-    rows, predict = [], inference.runner(unet)
+    rows = []
     for records in pipelines.slices(slices, split, batch):
-        images, has_tumour = crops.cut_around_tumour(predict, records["image"], size)
+        probability = segment(records["image"].numpy(), pipelines.text(records["patient"].numpy()))
+        images, has_tumour = crops.cut_by_probability(probability, records["image"], size)
         rows.append([part.numpy() for part in (images, records["label"], records["patient"], has_tumour)])
     images, labels, patients, has_tumour = (np.concatenate(column) for column in zip(*rows))
     logging.info(
@@ -114,7 +118,8 @@ def fit(
     )
     network = _train(train, validation, settings=settings, folder=folder / "cnn", logs=logs / "cnn")
     accuracy = {"train": _accuracy(network, train), "validation": _accuracy(network, validation)}
-    encoder, folds = crops.of_crops(network), []
+    encoder = crops.of_crops(network)
+    folds: list[tuple[tf.keras.Model, np.ndarray | None]] = []
     out_of_fold = np.zeros((len(train.labels), network.output_shape[1]))
     head = tf.keras.Model(network.get_layer("features").output, network.output)
     numbers = np.array([fold_of.get(patient, -1) for patient in train.patients])
@@ -122,9 +127,10 @@ def fit(
         name, seen = f"cnn_fold{number}", train.take(numbers != number)
         of_fold = crops.of_crops(_train(seen, validation, settings=settings, folder=folder / name, logs=logs / name))
         features, wanted = (one.predict(seen.images, verbose=0) for one in (of_fold, encoder))
-        folds.append((of_fold, cross_fitting.channel_map(features, wanted)))
+        kernel = cross_fitting.channel_map(features, wanted)
+        folds.append((of_fold, kernel))
         out = numbers == number
-        features = cross_fitting.mapped(of_fold.predict(train.images[out], verbose=0), folds[-1][1])
+        features = cross_fitting.mapped(of_fold.predict(train.images[out], verbose=0), kernel)
         out_of_fold[out] = head.predict(features, verbose=0)
     if folds:
         accuracy["cross_fitted"] = _balanced(train.labels, out_of_fold)

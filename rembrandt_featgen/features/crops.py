@@ -82,7 +82,14 @@ def cut_around_tumour(
     Returns:
       Crops [batch, size, size, channels]; and whether tumour is predicted, [batch] bool.
     """
-    where = places(tf.convert_to_tensor(predict(images)), size)
+    return cut_by_probability(predict(images), images, size)
+
+
+def cut_by_probability(
+    probability: tf.Tensor | np.ndarray, images: tf.Tensor, size: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`cut_around_tumour` of what was predicted, [batch, height, width, 1]."""
+    where = places(tf.convert_to_tensor(probability), size)
     return cut(images, where, size), where.has_tumour
 
 

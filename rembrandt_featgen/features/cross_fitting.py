@@ -1,11 +1,11 @@
 """Features of each training patient by a network that never saw the patient.
 
-A CNN has seen the classes of the patients that it was trained on: its features of them separate the classes better than
-those of any other patient will. A generator or classifier that learnt from such features would learn how sure the CNN
-is of patients whom it memorised, and would meet something else in the test. So the features of training patients are
-cross-fitted: patients are divided into folds, and each gets its features from a CNN that never saw it, as validation
-and test patients do from the one CNN that saw all of training. The channels of two CNNs do not correspond: a linear map
-of each fold's channels onto the channels of that one CNN is fitted on patients whom both had seen.
+A network that learnt the classes of its training patients has features of them that separate the classes better than
+those of any other patient will. A generator or classifier that learnt from such features would learn how sure the
+network is of patients whom it memorised, and would meet something else in the test. So the features of training
+patients are cross-fitted: patients are divided into folds, and each gets its features from a network that never saw it,
+as validation and test patients do from the one network that saw all of training. The channels of two networks do not
+correspond: a linear map of each fold's channels onto the channels of that one is fitted on patients whom both had seen.
 """
 
 from __future__ import annotations
@@ -24,24 +24,26 @@ from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.nn import inference
 
 _RIDGE = 1e-3  # of the mean square of a channel, so that channels that never fire do no harm
+_ITERATIONS = 50  # of a fixed point
+_MOST = 10.0  # times that a channel is scaled up by
 
 
 class Encoders(NamedTuple):
-    """The networks that compute features of crops.
+    """The networks that compute features of slices or crops.
 
     Attributes:
-      network: from crops to features, trained on all training patients.
+      network: from images to features, trained on all training patients.
       folds: likewise, each trained without the patients of its fold; with the map onto the channels of `network`, as
-        [channels + 1, channels], the last row being added.
+        [channels + 1, channels], the last row being added; None where channels are the same.
       fold_of: training patient to number of its fold.
     """
 
     network: tf.keras.Model
-    folds: list[tuple[tf.keras.Model, np.ndarray]]
+    folds: list[tuple[tf.keras.Model, np.ndarray | None]]
     fold_of: dict[str, int]
 
     def runner(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """From crops and their patients to features; of training patients, by the CNN that never saw them."""
+        """From images and their patients to features; of training patients, by the network that never saw them."""
         run, of_folds = inference.runner(self.network), [inference.runner(network) for network, _ in self.folds]
 
         def features(images, patients):
@@ -49,7 +51,8 @@ class Encoders(NamedTuple):
             numbers = np.array([self.fold_of.get(patient, -1) for patient in patients])
             for number in np.unique(numbers[numbers >= 0]):
                 here, (_, kernel) = numbers == number, self.folds[number]
-                computed[here] = mapped(of_folds[number](images[here]), kernel)
+                of_fold = of_folds[number](images[here])
+                computed[here] = of_fold if kernel is None else mapped(of_fold, kernel)
             return computed
 
         return features
@@ -112,10 +115,14 @@ def parts_of_run(slices: Path, classes: Classes, *, parts: int, seed: int) -> di
 
 
 def channel_map(features: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The linear map of channels that takes features nearest to wanted ones, position by position (ridge regression).
+    """The linear map of channels that takes features near to wanted ones, position by position, and shrinks none.
+
+    Ridge regression predicts less than it is to predict: its values vary less, by the share that it cannot explain, so
+    that features of training patients alone would be nearer to each other. So each channel is scaled and shifted
+    afterwards until, after ReLU (`mapped`), it has the wanted channel's mean and variance.
 
     Args:
-      features, wanted: [n, h, w, channels].
+      features, wanted: [n, ..., channels], from 0 on.
 
     Returns:
       [channels + 1, channels]; the last row is added.
@@ -125,9 +132,43 @@ def channel_map(features: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     squares = (x - mean_x).T @ (x - mean_x)
     ridge = _RIDGE * max(np.trace(squares) / len(squares), 1e-12)
     kernel = np.linalg.solve(squares + ridge * np.eye(len(squares)), (x - mean_x).T @ (y - mean_y))
-    return np.concatenate([kernel, (mean_y - mean_x @ kernel)[None]])
+    scale, shift = _matching((x - mean_x) @ kernel + mean_y, y)
+    return np.concatenate([kernel * scale, ((mean_y - mean_x @ kernel) * scale + shift)[None]])
+
+
+def _matching(values: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and shift of each column [n, columns] by which max(values * scale + shift, 0) is spread as is wanted.
+
+    Iterated: shifting moves the mean by as much as the share of values above 0.
+    """
+    scale, shift = np.ones(values.shape[1]), np.zeros(values.shape[1])
+    mean, deviation = wanted.mean(0), wanted.std(0)
+    for _ in range(_ITERATIONS):
+        found = np.maximum(values * scale + shift, 0.0).std(0)
+        scale = np.clip(scale * np.clip(deviation / np.maximum(found, 1e-12), 0.5, 2.0), 0.0, _MOST)
+        moved = values * scale + shift
+        shift += (mean - np.maximum(moved, 0.0).mean(0)) / np.maximum((moved > 0).mean(0), 0.1)
+    return scale, shift
 
 
 def mapped(features: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Features [n, h, w, channels] by a `channel_map`, from 0 on as after ReLU."""
+    """Features [..., channels] by a `channel_map`, from 0 on as after ReLU."""
     return np.maximum(features @ kernel[:-1] + kernel[-1], 0.0).astype(np.float32)
+
+
+def matched_columns(vectors: np.ndarray, wanted: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Vectors of patients by another network, each column scaled and shifted to the mean and deviation that is wanted.
+
+    Pooling after a map of channels is not the map of what is pooled: a maximum least of all. A column that hardly
+    varies over the patients whom both have seen becomes constant.
+
+    Args:
+      vectors, wanted: [patients, columns], from 0 on, of the other network and of the one whose columns they are to be.
+      seen: [patients] bool, those whom both networks were trained on, by whom columns are matched.
+
+    Returns:
+      [patients, columns] float32, from 0 on.
+    """
+    scale = wanted[seen].std(0) / np.maximum(vectors[seen].std(0), 1e-12)
+    scale[scale > _MOST] = 0.0
+    return np.maximum((vectors - vectors[seen].mean(0)) * scale + wanted[seen].mean(0), 0.0).astype(np.float32)

@@ -100,8 +100,14 @@ def _by_patient(records: tf.data.Dataset, geometries: Sequence[Truth]) -> Iterat
         images, labels = images[count:], labels[count:]
 
 
-def runner(unet: tf.keras.Model, settings: Settings) -> Runner:
-    """The trained U-Net as one graph: from slices to the tumour's probability and the maps of all taps, float32."""
+def runner(unet: tf.keras.Model, settings: Settings, kernels: Sequence[np.ndarray] = ()) -> Runner:
+    """The trained U-Net as one graph: from slices to the tumour's probability and the maps of all taps, float32.
+
+    Args:
+      unet: of the run.
+      settings: how vectors are made.
+      kernels: of each tap, a `cross_fitting.channel_map`; none for channels as they are.
+    """
     taps = settings.taps if settings.vectors != "numbers" else ()
     mirrored = postprocessing.mirrored(lambda one: unet(one, training=False), settings.mirrors)
     network = tf.keras.Model(unet.input, [unet.output, *(block_output(unet, tap) for tap in taps)])
@@ -112,7 +118,11 @@ def runner(unet: tf.keras.Model, settings: Settings) -> Runner:
         probability, *maps = outputs if isinstance(outputs, (list, tuple)) else [outputs]
         if settings.mirrors != "none":
             probability = mirrored(images)
-        return probability, [tf.cast(one, tf.float32) for one in maps]
+        maps = [tf.cast(one, tf.float32) for one in maps]
+        for number, kernel in enumerate(kernels):
+            weights = tf.constant(kernel, tf.float32)
+            maps[number] = tf.nn.relu(tf.tensordot(maps[number], weights[:-1], 1) + weights[-1])
+        return probability, maps
 
     return run
 

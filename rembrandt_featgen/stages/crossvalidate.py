@@ -105,6 +105,7 @@ def _check(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
         trained = shared_flags.check_generators(config)
         extract_features.check_tap(config)
         extract_features.check_crops(config, config.image_size)
+        extract_features.check_cross_fit(config.features_from, config.cross_fit)
         gans = tuple(kind for kind in trained if kind in config.arms)
         for kind in set(trained) - set(gans):
             logging.warning("--generators: %s is in no arm of --arms, so it is not trained", kind)

@@ -3,6 +3,10 @@
 With --features_from=slices nothing is stored: the stages that follow compute the features again whenever they need
 them.
 
+Where the U-Net was trained with --cross_fit, features (and crops) of training patients come from the U-Nets that never
+saw them, mapped onto the channels of the one that saw all (features/cross_fitting.py). Features of the arm
+image_augmentation come from the latter.
+
 With --tap=crop_cnn (the paper's future work) the features are not the U-Net's: each slice is cropped around the tumour
 that the U-Net predicts, and a small CNN, trained on the training patients' classes, computes them. Note:
 
@@ -22,7 +26,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
@@ -34,12 +37,14 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines, store_format
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.store_writer import Writer
-from rembrandt_featgen.features import crop_cnn, crops, cross_fitting
+from rembrandt_featgen.features import crop_cnn, crops, cross_fitting, part_features
 from rembrandt_featgen.features.reading import ENCODER
-from rembrandt_featgen.nn import inference, tensorboard
-from rembrandt_featgen.segmentation import unet_export
-from rembrandt_featgen.segmentation.unet import TAPS, tap_model
+from rembrandt_featgen.nn import tensorboard
+from rembrandt_featgen.segmentation import unet_export, unet_parts
+from rembrandt_featgen.segmentation.unet import TAPS
 from rembrandt_featgen.stages import shared_flags
+
+Segmenter = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +101,7 @@ def run(config: Config) -> None:
     """Writes run_dir/features: a store of [h, w, filters] features after ReLU for each split, or encoder.json alone."""
     check_tap(config)
     prepared, trained = rundir.find(config.run_dir, "prepare_slices"), rundir.find(config.run_dir, "train_unet")
+    check_cross_fit(config.features_from, trained.record["config"].get("cross_fit", 0))
     slices = prepared.folder
     with rundir.open_stage(config, "extract_features", [prepared, trained]) as stage:
         if stage.done:
@@ -105,14 +111,20 @@ def run(config: Config) -> None:
             trained.folder, config=trained.record["config"], slices=prepared.record, precision=config.precision
         )
         measured: dict = {}
+        parts = unet_parts.restore_parts(
+            trained.folder, record=trained.record, slices=prepared.record, precision=config.precision
+        )
+        segment = part_features.segmenter(unet, parts)
         if config.tap == crops.TAP:
             check_crops(config, size)
             classes = Classes.of_record(prepared.record["classes"])
-            encoders, measured["accuracy"] = _learn_crops(config, unet, slices=slices, classes=classes, stage=stage)
-            tap, features = crops.encoder(unet, encoders.network), of_crops(unet, encoders, config.crop_size)
+            encoders, measured["accuracy"] = _learn_crops(config, segment, slices=slices, classes=classes, stage=stage)
+            tap, features = crops.encoder(unet, encoders.network), of_crops(segment, encoders, config.crop_size)
         else:
-            tap = tap_model(unet, config.tap)
-            features = of_tap(tap)
+            encoders = part_features.tap_encoders(
+                unet, parts, config.tap, slices=slices, batch=config.extract_batch, seed=config.seed
+            )
+            tap, features = encoders.network, of_tap(encoders)
         shape = tuple(tap.compute_output_shape((1, size, size, tap.input_shape[-1]))[1:])
         counts = {split: len(Store(slices, split)) for split in splits.SPLITS}
         if config.features_from == "slices":
@@ -131,6 +143,15 @@ def check_tap(config) -> None:
     if config.tap not in known:
         raise InputError(
             f"--tap={config.tap} is no block of the U-Net, nor {crops.TAP}; take one of {', '.join(known)}"
+        )
+
+
+def check_cross_fit(features_from: str, cross_fit: int) -> None:
+    """InputError where features of training patients by other U-Nets cannot be computed again."""
+    if features_from == "slices" and cross_fit:
+        raise InputError(
+            f"--features_from=slices does not work with --cross_fit={cross_fit}, by which each training patient has "
+            "its own U-Net; take --features_from=store or --cross_fit=0"
         )
 
 
@@ -153,11 +174,11 @@ def check_crops(config, size: int) -> None:
 
 
 def _learn_crops(
-    config: Config, unet: tf.keras.Model, *, slices: Path, classes: Classes, stage: rundir.Stage
+    config: Config, segment: Segmenter, *, slices: Path, classes: Classes, stage: rundir.Stage
 ) -> tuple[cross_fitting.Encoders, dict]:
     """Trains the CNN on crops of training patients."""
     train, validation = (
-        crop_cnn.crops_of_split(unet, slices, split, size=config.crop_size, batch=config.extract_batch)
+        crop_cnn.crops_of_split(segment, slices, split, size=config.crop_size, batch=config.extract_batch)
         for split in ("train", "validation")
     )
     settings = crop_cnn.Settings(
@@ -183,19 +204,21 @@ def _learn_crops(
     return encoders, accuracy
 
 
-def of_tap(tap: tf.keras.Model) -> Callable[[dict], np.ndarray]:
+def of_tap(encoders: cross_fitting.Encoders) -> Callable[[dict], np.ndarray]:
     """From a batch of slices to features at a block."""
-    run = inference.runner(tap)
-    return lambda batch: run(batch["image"])
+    encode = encoders.runner()
+    return lambda batch: encode(batch["image"].numpy(), pipelines.text(batch["patient"].numpy()))
 
 
-def of_crops(unet: tf.keras.Model, encoders: cross_fitting.Encoders, size: int) -> Callable[[dict], np.ndarray]:
+def of_crops(segment: Segmenter, encoders: cross_fitting.Encoders, size: int) -> Callable[[dict], np.ndarray]:
     """From a batch of slices to features of their crops of that size."""
-    predict, encode = inference.runner(unet), encoders.runner()
+    encode = encoders.runner()
 
     def features(batch):
-        images, _ = crops.cut_around_tumour(predict, batch["image"], size)
-        return encode(images.numpy(), pipelines.text(batch["patient"].numpy()))
+        patients = pipelines.text(batch["patient"].numpy())
+        probability = segment(batch["image"].numpy(), patients)
+        images, _ = crops.cut_by_probability(probability, batch["image"], size)
+        return encode(images.numpy(), patients)
 
     return features
 

@@ -1,7 +1,9 @@
 """Makes a vector for each patient, of the tumour that the trained U-Net predicts.
 
 taps: the mean and the maximum of each channel over the tumour, slices weighted by their area of tumour. numbers: shape,
-intensities and place of the tumour. The features are of all patients; true masks have no part in them.
+intensities and place of the tumour. The features are of all patients; true masks have no part in them. Where the U-Net
+was trained with --cross_fit, vectors of training patients come from the U-Nets that never saw them
+(features/cross_fitting.py).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
@@ -19,10 +22,10 @@ from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.data import truth
-from rembrandt_featgen.features import patient_vectors, run_tables, stored_tables
+from rembrandt_featgen.features import part_features, patient_vectors, run_tables, stored_tables
 from rembrandt_featgen.features.tables import table_of_arrays
 from rembrandt_featgen.nn import tensorboard
-from rembrandt_featgen.segmentation import unet_export
+from rembrandt_featgen.segmentation import unet_export, unet_parts
 from rembrandt_featgen.segmentation.unet import TAPS
 from rembrandt_featgen.stages import shared_flags
 
@@ -66,6 +69,9 @@ def run(config: Config) -> None:
             batch=config.vector_batch,
         )
         classes = Classes.of_record(prepared.record["classes"])
+        parts = unet_parts.restore_parts(
+            trained.folder, record=trained.record, slices=prepared.record, precision=config.precision
+        )
         network = patient_vectors.runner(unet, settings)
         counts, columns, empty = {}, 0, 0
         for split in splits.SPLITS:
@@ -73,6 +79,12 @@ def run(config: Config) -> None:
             if not rows:  # the run of a final model has no test patients
                 counts[split] = 0
                 continue
+            if split == "train" and parts.networks:
+                of_parts = [
+                    _rows(one, prepared.folder, split, settings=settings, journal=stage.path / f"part{number}.jsonl")
+                    for number, one in enumerate(_runners(parts, settings, unet=unet, slices=prepared.folder))
+                ]
+                rows = part_features.cross_fitted_rows(rows, of_parts, parts.part_of, settings.taps)
             names = list(rows[0]["numbers"])
             table = table_of_arrays(
                 [[row["numbers"][name] for name in names] for row in rows],
@@ -84,13 +96,22 @@ def run(config: Config) -> None:
             table = run_tables.with_patients(table, prepared.folder)
             stored_tables.write_table(stage.path / f"{split}.parquet", table, np.full(len(table), split))
             counts[split], columns, empty = len(table), len(names), empty + sum(row["empty"] for row in rows)
-        for split in splits.SPLITS:
-            (stage.path / f"{split}.jsonl").unlink()
+        for journal in stage.path.glob("*.jsonl"):
+            journal.unlink()
         unit = "mm" if settings.in_mm else "voxels"
         tensorboard.complete(stage, columns=columns, patients=counts, without_predicted_tumour=empty, unit=unit)
         logging.info("vectors: %d columns, %s; lengths in %s", columns, counts, unit)
         if empty:
             logging.warning("vectors: no tumour is predicted in %d patients", empty)
+
+
+def _runners(
+    parts: unet_parts.UnetParts, settings: patient_vectors.Settings, *, unet: tf.keras.Model, slices: Path
+) -> list[patient_vectors.Runner]:
+    """The U-Nets that were trained without a part, with their channels mapped onto those of `unet`."""
+    taps = settings.taps if settings.vectors != "numbers" else ()
+    kernels = part_features.channel_maps(unet, parts, taps, slices=slices, batch=settings.batch, seed=0)
+    return [patient_vectors.runner(network, settings, of_taps) for network, of_taps in zip(parts.networks, kernels)]
 
 
 def _rows(network, slices: Path, split: str, *, settings: patient_vectors.Settings, journal: Path) -> list[dict]:

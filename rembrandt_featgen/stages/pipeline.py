@@ -68,6 +68,7 @@ def _check(config) -> None:
     """InputError for what a late stage would refuse: now rather than after hours of training."""
     shared_flags.check_generators(config)
     extract_features.check_tap(config)
+    extract_features.check_cross_fit(config.features_from, config.cross_fit)
     check_size(config, config.image_size)
     train_classifiers.check(config)
     train_unet.check(config)

@@ -30,6 +30,35 @@ def test_a_map_of_channels_is_recovered():
     found = cross_fitting.channel_map(features, features @ kernel + more)
     np.testing.assert_allclose(found, np.concatenate([kernel, more[None]]), rtol=2e-2, atol=2e-2)
     silent = np.concatenate([features, np.zeros((20, 2, 2, 1))], -1)  # a channel that never fires
-    assert np.isfinite(cross_fitting.channel_map(silent, silent)).all()
+    for wanted in (silent, silent[..., ::-1]):
+        found = cross_fitting.channel_map(silent, wanted)
+        assert np.isfinite(found).all()
+        assert not cross_fitting.mapped(silent, found)[..., wanted.max((0, 1, 2)) == 0].any()
     moved = cross_fitting.mapped(np.array([[[[1.0, 2.0]]]]), np.array([[1.0, -1.0], [1.0, -1.0], [0.5, 0.5]]))
     assert (moved.dtype, moved.tolist()) == (np.float32, [[[[3.5, 0.0]]]])
+
+
+def test_a_map_of_channels_does_not_shrink():
+    """Two noisy views of the same signals, after ReLU: half of the variance cannot be explained, and is kept."""
+    random = np.random.default_rng(1)
+    signals = random.normal(size=(4000, 6))
+    one, other = (
+        np.maximum(signals @ random.normal(size=(6, 6)) + random.normal(size=(4000, 6)) * 1.2 - 0.5, 0) for _ in "ab"
+    )
+    found = cross_fitting.mapped(one[:2000], cross_fitting.channel_map(one[:2000], other[:2000]))
+    np.testing.assert_allclose(found.mean(0), other[:2000].mean(0), rtol=0.02)
+    np.testing.assert_allclose(found.var(0) / other[:2000].var(0), 1.0, rtol=0.02)
+    fresh = cross_fitting.mapped(one[2000:], cross_fitting.channel_map(one[:2000], other[:2000]))
+    np.testing.assert_allclose(fresh.var(0) / other[2000:].var(0), 1.0, rtol=0.35)
+    assert all(np.corrcoef(fresh[:, i], other[2000:, i])[0, 1] > 0.2 for i in range(6))
+
+
+def test_columns_are_matched_by_those_whom_both_have_seen():
+    seen = np.array([True, True, True, False])
+    vectors = np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [4.0, 7.0]])
+    wanted = np.array([[3.0, 4.0], [7.0, 5.0], [11.0, 6.0], [0.0, 0.0]])
+    found = cross_fitting.matched_columns(vectors, wanted, seen)
+    np.testing.assert_allclose(found[:, 0], [3.0, 7.0, 11.0, 15.0], rtol=1e-5)
+    np.testing.assert_allclose(found[:, 1], 5.0)  # nothing is known of how it varies
+    assert found.dtype == np.float32
+    assert cross_fitting.matched_columns(-vectors, wanted, seen).min() == 0.0

@@ -10,9 +10,12 @@ from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.features import cross_fitting, patient_vectors
+from rembrandt_featgen.features.run_tables import table_of_run
 from rembrandt_featgen.nn import weights
-from rembrandt_featgen.segmentation import unet_callbacks, unet_fitting, weight_records
-from rembrandt_featgen.stages import prepare_slices, train_unet
+from rembrandt_featgen.segmentation import unet_callbacks, unet_export, unet_fitting, unet_parts, weight_records
+from rembrandt_featgen.segmentation.unet import tap_model
+from rembrandt_featgen.stages import extract_features, extract_vectors, prepare_slices, train_unet
 
 TINY = {"unet_width": 2, "unet_epochs": 2, "unet_batch": 8, "unet_warmup_steps": 0, "seed": 3, "cross_fit": 2}
 NETWORKS = ("", "part0", "part1")
@@ -106,6 +109,75 @@ def test_a_killed_run_resumes_at_the_network_where_it_was(trained, monkeypatch):
         assert found == wanted
         for one, other in zip(*(weights.read(of / "unet" / name / "best.npz") for of in (run, killed))):
             np.testing.assert_array_equal(one, other)
+
+
+def networks(run):
+    """The U-Net of all, and what is known of the others."""
+    record, slices = (json_files.read_json(run / name / "stage.json") for name in ("unet", "slices"))
+    options = {"slices": slices, "precision": "float32"}
+    unet = unet_export.restore_unet(run / "unet", config=record["config"], **options)
+    return unet, unet_parts.restore_parts(run / "unet", record=record, **options)
+
+
+def images_and_patients(run, split):
+    records = [*Store(run / "slices", split).dataset().as_numpy_iterator()]
+    return np.stack([record["image"] for record in records]), [record["patient"].decode() for record in records]
+
+
+def test_maps_of_training_patients_come_from_whoever_never_saw_them(trained):
+    run, _, _, _ = trained
+    extract_features.run(extract_features.Config(str(run), tap="conv3", extract_batch=4))
+    unet, parts = networks(run)
+    for split in ("train", "validation", "test"):
+        images, patients = images_and_patients(run, split)
+        stored = np.stack([one["feature"] for one in Store(run / "features", split).dataset().as_numpy_iterator()])
+        by_all = tap_model(unet, "conv3")(images).numpy()
+        if split != "train":
+            np.testing.assert_allclose(stored, by_all, rtol=1e-4, atol=1e-5)
+            continue
+        numbers = np.array([parts.part_of[patient] for patient in patients])
+        for part, network in enumerate(parts.networks):
+            out, features = numbers == part, tap_model(network, "conv3")(images).numpy()
+            # 16 positions a slice, which all are drawn
+            kernel = cross_fitting.channel_map(features[~out], by_all[~out])
+            wanted = cross_fitting.mapped(features[out], kernel)
+            np.testing.assert_allclose(stored[out], wanted, rtol=1e-3, atol=1e-4)
+            assert np.abs(stored[out] - by_all[out]).max() > 1e-3
+
+
+def test_vectors_of_training_patients_come_from_whoever_never_saw_them(trained, caplog):
+    run, _, _, _ = trained
+    with caplog.at_level(logging.INFO, logger="absl"):
+        extract_vectors.run(extract_vectors.Config(str(run), vector_taps=("conv2",), vector_batch=4))
+    assert sorted(path.suffix for path in (run / "vectors").iterdir()) == [".json", *[".parquet"] * 3, ".txt"]
+    unet, parts = networks(run)
+    settings = patient_vectors.Settings("both", taps=("conv2",), modalities=("flair",), in_mm=True, batch=4)
+
+    def by(network, split):
+        found = patient_vectors.patient_vectors(
+            patient_vectors.runner(network, settings), run / "slices", split, settings=settings
+        )
+        return {one.patient: one.numbers for one in found}
+
+    by_all, by_part = by(unet, "train"), [by(network, "train") for network in parts.networks]
+    for split in ("train", "test"):
+        table, of_split = table_of_run(run, "extract_vectors", split), by(unet, split)
+        kept = [name.startswith("conv2_") for name in table.names]
+        for patient, row in zip(table.patients.tolist(), table.values):
+            wanted = list((by_part[parts.part_of[patient]] if split == "train" else of_split)[patient].values())
+            chosen = slice(None) if split == "test" else ~np.array(kept)
+            np.testing.assert_allclose(row[chosen], np.array(wanted)[chosen], rtol=1e-3, atol=1e-4)
+    train = table_of_run(run, "extract_vectors", "train")
+    unmapped = np.array([list(by_all[patient].values()) for patient in train.patients.tolist()])
+    assert np.abs(train.values - unmapped)[:, kept].max() > 1e-3
+
+
+def test_features_that_are_computed_as_they_are_needed_have_one_network(trained):
+    run, _, _, _ = trained
+    config = extract_features.Config(str(run), tap="conv4", features_from="slices")
+    shutil.rmtree(run / "features", ignore_errors=True)
+    with pytest.raises(InputError, match="--features_from=slices does not work with --cross_fit=2.* take --features_"):
+        extract_features.run(config)
 
 
 @pytest.mark.parametrize(

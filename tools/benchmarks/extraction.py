@@ -15,6 +15,7 @@ from benchmarks import turns
 from benchmarks.peers import slicewise
 from benchmarks.rows import row
 from rembrandt_featgen.data.store_writer import Writer
+from rembrandt_featgen.features import cross_fitting
 from rembrandt_featgen.nn import inference
 from rembrandt_featgen.segmentation.unet import build_unet, tap_model
 from rembrandt_featgen.stages import extract_features
@@ -60,7 +61,7 @@ def extract(options: dict) -> turns.Work:
         with tempfile.TemporaryDirectory(dir=options["folder"]) as folder:
             extract_features.extract_split(
                 config,
-                extract_features.of_tap(tap),
+                extract_features.of_tap(cross_fitting.Encoders(tap, [], {})),
                 shape=shape,
                 slices=Path(options["folder"]),
                 split="train",
