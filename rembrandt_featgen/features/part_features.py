@@ -89,7 +89,7 @@ def channel_maps(
 
 
 def cross_fitted_rows(
-    rows: Sequence[dict], of_parts: Sequence[Sequence[dict]], part_of: Mapping[str, int], taps: Sequence[str]
+    rows: Sequence[dict], of_parts: Sequence[Sequence[dict]], *, part_of: Mapping[str, int], taps: Sequence[str]
 ) -> list[dict]:
     """Vectors of training patients, each by the network that never saw the patient.
 

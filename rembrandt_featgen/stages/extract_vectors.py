@@ -84,7 +84,7 @@ def run(config: Config) -> None:
                     _rows(one, prepared.folder, split, settings=settings, journal=stage.path / f"part{number}.jsonl")
                     for number, one in enumerate(_runners(parts, settings, unet=unet, slices=prepared.folder))
                 ]
-                rows = part_features.cross_fitted_rows(rows, of_parts, parts.part_of, settings.taps)
+                rows = part_features.cross_fitted_rows(rows, of_parts, part_of=parts.part_of, taps=settings.taps)
             names = list(rows[0]["numbers"])
             table = table_of_arrays(
                 [[row["numbers"][name] for name in names] for row in rows],
