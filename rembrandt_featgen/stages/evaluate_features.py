@@ -166,7 +166,7 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
     predictions.write(stage.path / predictions.FILE, gathered)
     names = ("classifier", "arm", "balanced_accuracy", "auroc")
     shown = [{name: row[name] for name in names} for row in report["arms"] if row["unit"] == "patient"]
-    tensorboard.complete(stage, verdict=report["verdict"], arms=shown, choices=choices)
+    tensorboard.complete(stage, verdict=report["verdict"], arms=shown, generators=report["generators"], choices=choices)
 
 
 def _settings(config, studied: Studied) -> Settings:

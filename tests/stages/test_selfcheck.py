@@ -34,6 +34,8 @@ FLAGS = """
 --generators=acgan,cgan
 --arms=none,class_weights,smote,image_augmentation,acgan,cgan
 --arm_amounts=0,1
+--classifiers=cnn,ridge
+--vectors=numbers
 --classifier_filters=4
 --classifier_units=8
 --classifier_epochs=4
@@ -43,6 +45,7 @@ FLAGS = """
 --cv_seeds=1
 --cv_workers=2
 """
+OF_VECTORS = ("none", "class_weights", "smote")
 ARMS = ("none", "class_weights", "smote", "image_augmentation", "acgan", "cgan")
 
 
@@ -97,12 +100,19 @@ def test_planted_leak_is_caught_and_named(checked):
 
 
 def test_report_holds_every_arm_by_patient_and_by_slice(report):
-    assert {(row["arm"], row["unit"]) for row in report["arms"]} == {(a, u) for a in ARMS for u in ("patient", "slice")}
+    of_classifiers = {"cnn": ARMS, "ridge": OF_VECTORS}
+    assert {(row["classifier"], row["arm"], row["unit"]) for row in report["arms"]} == {
+        (name, arm, unit) for name, arms in of_classifiers.items() for arm in arms for unit in ("patient", "slice")
+    }
     assert {row["kind"] for row in report["arms"]} == {"none", "classical", "generative"}
-    compared = [row for row in report["arms"] if "difference_to_best_classical" in row]
-    assert {row["arm"] for row in compared} == set(ARMS) - {report["reference"]["arm"]}
+    for name, arms in of_classifiers.items():
+        compared = [
+            row for row in report["arms"] if row["classifier"] == name and "difference_to_best_classical" in row
+        ]
+        assert {row["arm"] for row in compared} == set(arms) - {report["reference"]["by_classifier"][name]}
     for row in report["arms"]:
-        assert row["n"] == ({"HGG": 9, "LGG": 7} if row["unit"] == "patient" else {"HGG": 27, "LGG": 21})
+        of_patients = row["unit"] == "patient" or row["classifier"] == "ridge"
+        assert row["n"] == ({"HGG": 9, "LGG": 7} if of_patients else {"HGG": 27, "LGG": 21})
         assert {"balanced_accuracy", "mcc", "auroc", "auprc", "brier", "ece"} <= set(row["ci95"])
     generators = {row["arm"]: row for row in report["generators"]}
     # so small an ACGAN may fail a class, but nothing filters a conditional GAN's features
@@ -110,7 +120,8 @@ def test_report_holds_every_arm_by_patient_and_by_slice(report):
     for row in generators.values():
         assert {"class_accuracy_independent", "coverage", "memorisation"} <= set(row)
         assert ("acceptance" in row) == ("class_accuracy_own" in row) == (row["arm"] == "acgan")
-    assert {point["arm"] for point in report["amount_curve"]} == {"smote", "image_augmentation", "acgan", "cgan"}
+    adding = {"cnn": {"smote", "image_augmentation", "acgan", "cgan"}, "ridge": {"smote"}}
+    assert {point["arm"] for point in report["amount_curve"]} == adding[report["reference"]["classifier"]]
     assert report["settings"]["generators"] == ["acgan", "cgan"]
     assert {"acgan", "cgan"} <= set(report["stages"])
 
@@ -119,8 +130,9 @@ def test_each_patient_is_tested_once_by_a_fold_that_never_saw_it(checked):
     study = checked[0] / "run/selfcheck/random_labels"
     with (study / "report" / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert set(Counter((row["arm"], row["patient"], row["sample"]) for row in rows).values()) == {1}
-    assert len(rows) == 16 * 3 * len(ARMS)
+    keys = ("classifier", "arm", "patient", "sample")
+    assert set(Counter(tuple(row[key] for key in keys) for row in rows).values()) == {1}
+    assert len(rows) == 16 * 3 * len(ARMS) + 16 * len(OF_VECTORS)
     folds = [split_files.read_split(path) for path in sorted((study / "folds").glob("repeat*.json"))]
     tested = [{name for name, split in fold.items() if split == "test"} for fold in folds]
     assert len(folds) == 2
@@ -130,14 +142,14 @@ def test_each_patient_is_tested_once_by_a_fold_that_never_saw_it(checked):
 
 def test_generators_of_a_fold_are_measured_in_tensorboard(checked):
     fold = checked[0] / "run/selfcheck/random_labels/fold_runs/repeat0_seed0_fold0"
-    tags = EventAccumulator(str(fold / "tensorboard" / "arms")).Reload().Tags()["tensors"]
-    assert {"arms/none/threshold", "generators/cgan/frechet_distance"} <= set(tags)
+    tags = EventAccumulator(str(fold / "tensorboard" / "study")).Reload().Tags()["tensors"]
+    assert {"arms/cnn_none/auroc", "generators/cgan_maps/frechet_distance"} <= set(tags)
 
 
 def test_a_second_run_skips_what_is_done(checked):
     fold = checked[0] / "run/selfcheck/random_labels/fold_runs/repeat0_seed0_fold0"
     stages = {path.parent.name for path in fold.glob("*/stage.json")}
-    assert {"slices", "unet", "features", "arms"} < stages
+    assert {"slices", "unet", "features", "vectors", "study"} < stages
 
     def skips():
         found = Counter(re.findall(r"^(\w+): done before, skipped", (fold / "log.txt").read_text(), re.MULTILINE))
