@@ -1,4 +1,4 @@
-"""Vectors of the patients of another cohort, by the U-Net of a final model."""
+"""What a final model of volumes says of the patients of another cohort."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from rembrandt_featgen.cohort import layouts
 from rembrandt_featgen.cohort.manifest import ManifestColumns
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.cohort.sites import with_sites
-from rembrandt_featgen.evaluation import final_unet
+from rembrandt_featgen.evaluation import external_report, final_unet, predictions
 from rembrandt_featgen.evaluation.model_folder import FinalModel
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features import volume_vectors
-from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
 from rembrandt_featgen.segmentation import exported_unet
+from rembrandt_featgen.segmentation.exported_unet import SegmentedVolume
 
 
 def find(path: str, model: FinalModel, *, layout: str, keys: Mapping[str, str], site_pattern: str = "") -> Cohort:
@@ -33,8 +34,7 @@ def find(path: str, model: FinalModel, *, layout: str, keys: Mapping[str, str], 
       site_pattern: as --site_pattern.
     """
     columns = ManifestColumns(label=keys["label"], group=keys["group"], site=keys["site"])
-    modalities = model.vectors(1).modalities
-    cohort = layouts.find_cohort(path, layout, modalities, names=model.classes.names, columns=columns)
+    cohort = layouts.find_cohort(path, layout, model.modalities, names=model.classes.names, columns=columns)
     return with_sites(cohort, site_pattern)
 
 
@@ -48,8 +48,8 @@ def digest(cohort: Cohort) -> str:
     return found.hexdigest()
 
 
-def vectors(cohort: Cohort, model: FinalModel, folder: str | Path, *, journal: Path, batch: int) -> FeatureTable:
-    """A vector for each patient, with the columns of a model.
+def predict(cohort: Cohort, model: FinalModel, folder: str | Path, *, journal: Path, batch: int) -> PredictionsTable:
+    """A row for each patient of a model of vectors, for each slice of one of maps.
 
     Args:
       cohort: of `find`.
@@ -61,34 +61,50 @@ def vectors(cohort: Cohort, model: FinalModel, folder: str | Path, *, journal: P
     Raises:
       InputError: a volume cannot be read, or is in the study that made the model.
     """
-    unet, settings = exported_unet.load(folder), model.vectors(batch)
-    seen = final_unet.read_fingerprints(folder)
+    unet, seen = exported_unet.load(folder), final_unet.read_fingerprints(folder)
     lines = journal.read_text().split("\n")[:-1] if journal.exists() else []
     journal.write_text("".join(f"{line}\n" for line in lines))  # without what follows the last newline
     done = {row["patient"]: row for row in map(json.loads, lines)}
     with journal.open("a") as file:
-        for patient in tqdm(cohort.patients, "vectors", unit="patient"):
+        for patient in tqdm(cohort.patients, "patients", unit="patient"):
             if patient.id in done:
                 continue
-            volumes = final_unet.volumes_of(patient, settings.modalities)
-            vector = volume_vectors.vector_of(unet, volumes, settings, shown=False)
-            final_unet.refuse_copies({patient.id: vector.fingerprint}, seen, "--test_cohort")
-            for warning in vector.segmented.warnings:
+            volumes = final_unet.volumes_of(patient, model.modalities)
+            segmented, probabilities = _predicted(model, unet, volumes, batch=batch)
+            fingerprint = volume_vectors.fingerprint(unet, segmented.prepared)
+            final_unet.refuse_copies({patient.id: fingerprint}, seen, "--test_cohort")
+            for warning in segmented.warnings:
                 logging.warning("%s: %s", patient.id, warning)
-            done[patient.id] = {"patient": patient.id, "numbers": vector.numbers, "empty": vector.empty}
+            done[patient.id] = {
+                "patient": patient.id,
+                "probabilities": probabilities.tolist(),
+                "empty": not segmented.mask.any(),
+            }
             file.write(f"{json.dumps(done[patient.id])}\n")
             file.flush()
     rows = [done[patient.id] for patient in cohort.patients]
     empty = sum(row["empty"] for row in rows)
     if empty:
         logging.warning("no tumour is predicted in %d of %d patients", empty, len(rows))
-    sites = np.array([patient.site for patient in cohort.patients], str)
-    return table_of_arrays(
-        np.concatenate([model.values_of(row["numbers"]) for row in rows]),
-        [cohort.classes.label(patient.label) for patient in cohort.patients],
-        classes=cohort.classes,
-        patients=[patient.id for patient in cohort.patients],
-        groups=[patient.group for patient in cohort.patients],
-        sites=sites if (sites != "").any() else None,
-        names=model.columns.names,
+    counts = [len(row["probabilities"]) for row in rows]
+    samples = predictions.Samples(
+        np.repeat([patient.id for patient in cohort.patients], counts),
+        np.concatenate([np.arange(count) for count in counts]),
+        np.repeat([cohort.classes.label(patient.label) for patient in cohort.patients], counts),
+        groups=np.repeat([patient.group for patient in cohort.patients], counts),
+        sites=np.repeat([patient.site for patient in cohort.patients], counts),
     )
+    return external_report.predicted_rows(
+        model, samples, np.concatenate([np.array(row["probabilities"]) for row in rows])
+    )
+
+
+def _predicted(model, unet, volumes, *, batch) -> tuple[SegmentedVolume, np.ndarray]:
+    """A segmented volume and probabilities, [1, classes] of its vector or [slices, classes] of its maps."""
+    if not model.of_maps:
+        vector = volume_vectors.vector_of(unet, volumes, model.vectors(batch), shown=False)
+        return vector.segmented, model.probabilities(model.values_of(vector.numbers))
+    segmented = exported_unet.segment(
+        unet, volumes, batch=batch, each=lambda outputs: model.probabilities(outputs["feature"]), shown=False
+    )
+    return segmented, np.concatenate(segmented.gathered)

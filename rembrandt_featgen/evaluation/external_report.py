@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
 
-from rembrandt_featgen.evaluation import final_choice, out_of_fold_runs, predictions, study_report
+from rembrandt_featgen.evaluation import final_choice, out_of_fold_runs, predictions
+from rembrandt_featgen.evaluation.measure_rows import count_by_class
 from rembrandt_featgen.evaluation.model_folder import FinalModel
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features.tables import FeatureTable
@@ -18,11 +20,16 @@ _SHOWN = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy"}
 
 def predict(model: FinalModel, table: FeatureTable) -> PredictionsTable:
     """A row for each sample of a table, whose columns are the model's, by the exported model."""
-    choice = model.record["choice"]
-    classifier, arm, *amount = choice["name"].split("/")
+    samples = predictions.Samples(table.patients, table.samples, table.labels, groups=table.groups, sites=table.sites)
+    return predicted_rows(model, samples, model.probabilities(table.values))
+
+
+def predicted_rows(model: FinalModel, samples: predictions.Samples, probabilities: np.ndarray) -> PredictionsTable:
+    """A row for each sample, of the probabilities [n, classes] that an exported model gives it."""
+    classifier, arm, *amount = model.record["choice"]["name"].split("/")
     return predictions.rows(
-        predictions.Samples(table.patients, table.samples, table.labels, groups=table.groups, sites=table.sites),
-        model.probabilities(table.values),
+        samples,
+        probabilities,
         classes=model.classes,
         arm=arm,
         kind=final_choice.kind_of(arm),
@@ -33,14 +40,11 @@ def predict(model: FinalModel, table: FeatureTable) -> PredictionsTable:
     )
 
 
-def report(
-    predicted: PredictionsTable, table: FeatureTable, model: FinalModel, *, source: str, draws: int, seed: int
-) -> dict:
+def report(predicted: PredictionsTable, model: FinalModel, *, source: str, draws: int, seed: int) -> dict:
     """What report.json holds.
 
     Args:
-      predicted: of `predict`.
-      table: that it is of.
+      predicted: of `predict`, or of `predicted_rows`.
       model: that predicted.
       source: where the patients come from.
       draws, seed: of the bootstrap over groups of patients.
@@ -56,7 +60,7 @@ def report(
     expected = model.record.get("expected_performance") or {}
     return {
         "classes": model.classes.record,
-        "cohort": study_report.cohort_of(table, source),
+        "cohort": _cohort(predicted, source),
         "arms": rows,
         "reference": {"arm": arm},
         "reliability": [{"arm": arm, "bins": [one for one in bins if one["n"]]}],
@@ -66,6 +70,19 @@ def report(
             for name in ("pipeline", "choice", "strength", "thresholds", "trained_on", "data", "versions", "commit")
         },
         "expected_performance": expected,
+    }
+
+
+def _cohort(predicted: PredictionsTable, source: str) -> dict:
+    """What report.json says of the patients."""
+    _, first = np.unique(predicted.patient.astype(str), return_index=True)
+    patients = predicted.take(first)
+    return {
+        "patients": count_by_class(patients.label, predicted.classes),
+        "samples": len(predicted),
+        "groups": len(set(predicted.group.tolist())),
+        "source": source,
+        "sites": dict(sorted(Counter(filter(None, patients.site.tolist())).items())),
     }
 
 

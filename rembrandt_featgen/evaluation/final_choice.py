@@ -14,7 +14,6 @@ from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.competitors import Pipeline
 from rembrandt_featgen.evaluation.measure_rows import measure_row
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
-from rembrandt_featgen.features.covariates import INPUTS
 from rembrandt_featgen.features.table_files import listed
 from rembrandt_featgen.measures import bootstrap
 
@@ -52,34 +51,29 @@ class Choice(NamedTuple):
         return Pipeline(arm, float(amount[0]) if amount else None)
 
 
-def choose(choices: Sequence[Mapping], wanted: str = "", *, inputs: Sequence[str] = INPUTS) -> Choice:
+def choose(choices: Sequence[Mapping], wanted: str = "", *, of_volumes: bool = False) -> Choice:
     """The final pipeline of a study.
 
     Args:
       choices: of each task, see `trials.run`.
       wanted: name of the one that the user wants; "" for `RULE`.
-      inputs: of `covariates.INPUTS`, what the pipeline may learn from.
+      of_volumes: whether the model will see volumes, of which no clinical column is known; else the rows of a file,
+        which are vectors.
 
     Raises:
       InputError: the study has no such pipeline.
     """
     every = [choice["pipelines"] for choice in choices]
-    names = [
-        name
-        for name in every[0]
-        if all(name in one for one in every)
-        and ARMS[name.split("/")[1]].inputs in inputs
-        and not CLASSIFIER_KINDS[name.split("/")[0]].of_maps
-    ]
+    names = [name for name in every[0] if all(name in one for one in every) and _is_possible(name, of_volumes)]
     if not names:
         raise InputError(
-            "all pipelines of the study are of maps, whose final model is not built; make a study of vectors, such as "
-            "crossvalidate --classifiers=ridge,mlp"
+            "no pipeline of the study can be a final model, which takes volumes without clinical columns, or files of "
+            "vectors; make a study of such, or of --cohort"
         )
     if wanted and wanted not in names:
         raise InputError(
             f"--final_pipeline={wanted}: the study has no such pipeline"
-            + (", as a model of volumes takes no clinical columns" if len(inputs) < len(INPUTS) else "")
+            + (", as a model of volumes takes no clinical columns" if of_volumes else "")
             + "; name a classifier, an arm and, where it has one, an amount, such as "
             + listed(names)
         )
@@ -103,7 +97,7 @@ def expected_performance(
     *,
     draws: int,
     seed: int,
-    inputs: Sequence[str] = INPUTS,
+    of_volumes: bool = False,
 ) -> dict[str, dict]:
     """Rows of measures per patient, each patient tested by a fold that never saw it.
 
@@ -112,7 +106,7 @@ def expected_performance(
       choices: of each task, in the order in which the table has their rows.
       choice: the final pipeline.
       draws, seed: of the bootstrap over patients.
-      inputs: as for `choose`.
+      of_volumes: as for `choose`.
 
     Returns:
       "pipeline": of the final pipeline in all tasks, which was chosen on patients who are tested in other tasks;
@@ -124,11 +118,17 @@ def expected_performance(
     if choice.rule == RULE:
         parts = []
         for (_, rows), its in zip(table.split("draw", "fold", "seed"), choices):
-            best = choose([its], inputs=inputs)
+            best = choose([its], of_volumes=of_volumes)
             part = rows.select(classifier=best.classifier, arm=best.pipeline.arm, amount=best.pipeline.shown)
             parts.append(part)
         found["procedure"] = measured(predictions.join(parts), {"arm": PROCEDURE}, draws=draws, seed=seed)
     return found
+
+
+def _is_possible(name: str, of_volumes: bool) -> bool:
+    """Whether a pipeline can be a final model, see `choose`."""
+    classifier, arm = name.split("/")[:2]
+    return ARMS[arm].inputs == "features" if of_volumes else not CLASSIFIER_KINDS[classifier].of_maps
 
 
 def measured(table: PredictionsTable, head: Mapping, *, draws: int, seed: int, unit: str = "patient") -> dict:

@@ -8,14 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from rembrandt_featgen.classification import classifier_kinds, tuning
-from rembrandt_featgen.classification.vector_export import VectorPipeline
+from rembrandt_featgen.classification.pipeline_export import FittedPipeline
 from rembrandt_featgen.evaluation import trials
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.competitors import Pipeline, Settings
 from rembrandt_featgen.evaluation.plans import Task
 from rembrandt_featgen.evaluation.trials import Trial
 from rembrandt_featgen.features.tables import FeatureTable
-from rembrandt_featgen.features.vector_preparation import VectorPreparation
 from rembrandt_featgen.measures import classification, decisions
 
 THRESHOLD_RULE = (
@@ -36,7 +35,7 @@ class Fitted(NamedTuple):
       out_of_fold: how many patients thresholds rest on.
     """
 
-    pipeline: VectorPipeline
+    pipeline: FittedPipeline
     loss: float
     samples: np.ndarray
     out_of_fold: int
@@ -54,7 +53,7 @@ def fit(
     """Fits a pipeline on all patients of a table: preparation, arm, tuned strength and thresholds.
 
     Args:
-      table: vectors, columns as the pipeline's arm takes them (`with_inputs`).
+      table: vectors, columns as the pipeline's arm takes them (`with_inputs`), or maps.
       classifier: of `CLASSIFIER_KINDS`.
       one: arm and amount.
       settings: of the study; its arms, amounts and classifiers are not used.
@@ -73,14 +72,12 @@ def fit(
     trial = Trial.of(table, task, settings)
     tuned = trials.tune(trial, classifier)[one]
     problem, preparation = trial.problem(one, trial.outer), trial.outer.preparation
-    if not isinstance(preparation, VectorPreparation):
-        raise ValueError(f"a final model is of vectors [n, d], received maps {list(table.shape)}")
     (model,) = classifier_kinds.train([problem], settings.of_classifier(classifier), strength=[tuned.strength])
     rows, p = _out_of_fold(trial, classifier, one, strength=tuned.strength)
     if judging is not None:
         rows, p = rows[judging[rows]], p[judging[rows]]
     return Fitted(
-        VectorPipeline(
+        FittedPipeline(
             preparation=preparation,
             model=model,
             correction=trial.shares / problem.shares(),

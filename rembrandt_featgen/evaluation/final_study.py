@@ -1,4 +1,4 @@
-"""A finished study, of a table of features or of the patient vectors of volumes, as its final model needs it."""
+"""A finished study, of a table of features or of volumes, as its final model needs it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rembrandt_featgen.core import json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import predictions, study_folds
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
+from rembrandt_featgen.generation.gan_kinds import KINDS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,7 +23,8 @@ class Study:
       choices: of each task, see `trials.run`.
       predictions: of all tasks, in their order.
       settings: flags of evaluate_features, by name.
-      stages: of a study of volumes, flags of each stage of its first fold, by name; {} of a table.
+      stages: of a study of volumes, flags of each stage of its first fold, by name (of a generator's with "/" and its
+        kind); {} of a table.
       division: of a study of volumes, flags of assign_folds, by name.
     """
 
@@ -64,6 +66,17 @@ def _of_table(run_dir) -> Study:
     )
 
 
+def _flags(home: Path) -> dict[str, dict]:
+    """Flags of the finished stages of a fold."""
+    found = {}
+    for name in registry.FOLD:
+        for kind in KINDS if registry.STAGES[name].has_kinds else [""]:
+            if rundir.is_done(home, name, kind):
+                record = json_files.read_json(home / registry.folder(name, kind) / rundir.RECORD)
+                found["/".join(filter(None, (name, kind)))] = record["config"]
+    return found
+
+
 def _of_folds(run_dir) -> Study:
     assigned = rundir.find(run_dir, "assign_folds")
     entries = assigned.record["figures"]["folds"]
@@ -82,10 +95,6 @@ def _of_folds(run_dir) -> Study:
         choices=[choice for fold in folds for choice in fold.records["evaluate_features"]["figures"]["choices"]],
         predictions=predictions.join([fold.predictions for fold in folds]),
         settings=folds[0].records["evaluate_features"]["config"],
-        stages={
-            name: json_files.read_json(homes[0] / registry.folder(name) / rundir.RECORD)["config"]
-            for name in registry.FOLD
-            if not registry.STAGES[name].has_kinds and rundir.is_done(homes[0], name)
-        },
+        stages=_flags(homes[0]),
         division=assigned.record["config"],
     )

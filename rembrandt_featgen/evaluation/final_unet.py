@@ -1,4 +1,4 @@
-"""The U-Net of a final model: exported with the taps that vectors are pooled of, and copies of its patients known."""
+"""The U-Net of a final model: exported with what makes features, and copies of its patients recognised."""
 
 from __future__ import annotations
 
@@ -15,33 +15,36 @@ from rembrandt_featgen.cohort.volumes import Volume, read_volume
 from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.preparation import Preparation
+from rembrandt_featgen.features import encoders
 from rembrandt_featgen.segmentation import unet_export, weight_records
 from rembrandt_featgen.segmentation.unet import tap_model
 
 UNET, FINGERPRINTS = "unet", "fingerprints.npz"
 
 
-def write(folder: Path, home: Path, modalities: Sequence[str]) -> dict:
+def write(folder: Path, home: Path, modalities: Sequence[str], *, maps: bool) -> dict:
     """Exports the U-Net of a run, and writes fingerprints of all patients whom it has seen.
 
     Args:
       folder: that gets unet/ and fingerprints.npz.
-      home: the run, whose vectors are extracted.
+      home: the run, whose features are extracted.
       modalities: in the order of the channels.
+      maps: whether features are maps of slices, else vectors of patients.
 
     Returns:
-      "vectors": settings of `patient_vectors`, for model.json.
+      For model.json: "maps", of what tap, or "vectors", settings of `patient_vectors`.
     """
-    found = {name: rundir.find(home, name) for name in ("prepare_slices", "train_unet", "extract_vectors")}
+    stage = "extract_features" if maps else "extract_vectors"
+    found = {name: rundir.find(home, name) for name in ("prepare_slices", "train_unet", stage)}
     figures, trained = found["prepare_slices"].record["figures"], found["train_unet"].record["config"]
-    extracted = found["extract_vectors"].record["config"]
+    extracted = found[stage].record
     unet = unet_export.restore_unet(
         found["train_unet"].folder, config=trained, slices=found["prepare_slices"].record, precision="float32"
     )
-    taps = extracted["vector_taps"]
+    taps = [] if maps else extracted["config"]["vector_taps"]
     module, signatures = unet_export.segmenter(
         unet,
-        tap_model(unet, taps[0]),
+        encoders.encoder(unet, found[stage].folder) if maps else tap_model(unet, taps[0]),
         preparation=Preparation.of_record(figures["preparation"]),
         modalities=modalities,
         mirrors=trained["mirrored_inference"],
@@ -50,7 +53,7 @@ def write(folder: Path, home: Path, modalities: Sequence[str]) -> dict:
             "spacing": figures["spacing"],
             "familiarity": figures["familiarity"],
         },
-        taps=taps if extracted["vectors"] != "numbers" else (),
+        taps=[] if maps or extracted["config"]["vectors"] == "numbers" else taps,
     )
     logging.set_verbosity(logging.ERROR)  # TensorFlow logs each file that it writes
     tf.saved_model.save(module, str(folder / UNET), signatures)
@@ -63,15 +66,18 @@ def write(folder: Path, home: Path, modalities: Sequence[str]) -> dict:
         )
     alike = seen.fingerprints[seen.modalities == modalities[0]]  # what --unet_weights have seen may be of another
     np.savez_compressed(folder / FINGERPRINTS, fingerprints=alike.astype(np.float16))
+    if maps:
+        return {"maps": {name: extracted["figures"][name] for name in ("tap", "shape")}, "modalities": list(modalities)}
     return {
         "vectors": {
-            "vectors": extracted["vectors"],
+            "vectors": extracted["config"]["vectors"],
             "taps": taps,
             "modalities": list(modalities),
             "in_mm": figures["spacing"]["real"],
             "mirrors": trained["mirrored_inference"],
             "largest_component": trained["largest_component"],
-        }
+        },
+        "modalities": list(modalities),
     }
 
 

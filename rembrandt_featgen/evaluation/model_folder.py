@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from rembrandt_featgen.classification import vector_export
+from rembrandt_featgen.classification import pipeline_export
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import json_files, provenance
 from rembrandt_featgen.core.errors import InputError
@@ -46,6 +46,18 @@ class FinalModel:
     classify: tf.types.experimental.ConcreteFunction
 
     @property
+    def of_maps(self) -> bool:
+        """Whether it takes maps of slices."""
+        return bool(self.record.get("maps"))
+
+    @property
+    def modalities(self) -> list[str]:
+        """Of the volumes that it takes; InputError where it takes a table."""
+        if "modalities" not in self.record:
+            raise InputError("--model_dir holds a model of a table of features; give a table instead of volumes")
+        return self.record["modalities"]
+
+    @property
     def thresholds(self) -> np.ndarray:
         """[classes] by which is decided."""
         return np.array(self.record["thresholds"], np.float64)
@@ -54,7 +66,7 @@ class FinalModel:
         """How vectors of volumes are made for it, `batch` slices at a time; InputError where it takes a table."""
         kept = self.record.get("vectors")
         if not kept:
-            raise InputError("--model_dir holds a model of a table of features; give --features instead of volumes")
+            raise InputError("--model_dir holds no model of patient vectors; give what it was made for")
         settings: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()}
         return patient_vectors.Settings(**{**settings, "batch": batch})
 
@@ -63,7 +75,7 @@ class FinalModel:
         return np.array([[numbers[name] for name in self.columns.names]], np.float32)
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
-        """[n, classes] float64 of vectors [n, d] float32 in the order of the columns, NaN where missing."""
+        """[n, classes] float64 of vectors [n, d] float32 in the order of the columns, NaN where missing, or of maps."""
         return self.classify(feature=tf.constant(values, tf.float32))["probability"].numpy()
 
 
@@ -90,7 +102,7 @@ def write(
       What model.json holds.
     """
     logging.set_verbosity(logging.ERROR)  # TensorFlow logs each file that it writes
-    module, signatures = vector_export.exported(fitted.pipeline, table.classes, columns.names)
+    module, signatures = pipeline_export.exported(fitted.pipeline, table.classes, columns.names)
     tf.saved_model.save(module, str(folder / CLASSIFIER), signatures)
     logging.set_verbosity(logging.INFO)
     _, first = np.unique(table.patients, return_index=True)

@@ -128,7 +128,7 @@ def studied(wanted: Wanted) -> list[Studied]:
             for split in splits.SPLITS
         }
         table, tasks = plans.given(parts, wanted.seeds)
-        drawn, notes = _pools(wanted, parts["train"]) if maps else ({}, {})
+        drawn, notes = pools_of_run(wanted, parts["train"]) if maps else ({}, {})
         found.append(Studied(table, tasks, pools=drawn, notes=notes))
         there |= set(arms.available(wanted.arms, covariates=bool(covariates), pools=drawn))
     check_missing(
@@ -154,8 +154,13 @@ def _generators(wanted: Wanted) -> list[str]:
     return there
 
 
-def _pools(wanted: Wanted, training: FeatureTable) -> tuple[dict[str, SamplePool], dict[str, dict]]:
-    """What arms of maps draw from, and what their generators said of them."""
+def pools_of_run(wanted: Wanted, training: FeatureTable) -> tuple[dict[str, SamplePool], dict[str, dict]]:
+    """What arms of maps draw from, and what their generators said of them.
+
+    Args:
+      wanted: of which run.
+      training: maps of its training patients.
+    """
     generated = {kind: rundir.find(wanted.run_dir, "generate_synthetic", kind) for kind in _generators(wanted)}
     drawn = {kind: pools.of_generator(found.folder, training.shape) for kind, found in generated.items()}
     notes = {

@@ -15,13 +15,13 @@ from rembrandt_featgen.features.tables import FeatureTable
 def record(table: FeatureTable) -> dict[str, list[str]]:
     """What is kept of the patients of a table: digests of their names, of their groups, and of each sample's values.
 
-    Values are kept only where no two patients of the table have the same ones: else, as of an age and a sex, others
-    may well have them, too.
+    Values, of vectors, are kept only where no two patients of the table have the same ones: else, as of an age and a
+    sex, others may well have them, too.
     """
     by_values: dict[str, str] = {}
     for patient, values in zip(table.patients.tolist(), table.values):
         by_values.setdefault(_of_values(values), patient)
-    distinct = all(
+    distinct = not table.is_map and all(
         by_values[_of_values(values)] == patient for patient, values in zip(table.patients.tolist(), table.values)
     )
     return {

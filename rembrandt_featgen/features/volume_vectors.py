@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,11 +62,11 @@ def vector_of(unet: ExportedUnet, volumes: Sequence[Volume], settings: Settings,
     numbers, empty = patient_vectors.numbers_of(
         segmented.gathered, truth, prepared["slices"].numpy(), settings=settings
     )
-    return VolumeVector(numbers, empty, segmented=segmented, fingerprint=_fingerprint(unet, prepared))
+    return VolumeVector(numbers, empty, segmented=segmented, fingerprint=fingerprint(unet, prepared))
 
 
-def _fingerprint(unet, prepared) -> np.ndarray:
-    """As `weight_records` makes them of slices on disk."""
+def fingerprint(unet: ExportedUnet, prepared: Mapping[str, tf.Tensor]) -> np.ndarray:
+    """Of a volume that `prepare` prepared, as `weight_records` makes it of slices on disk."""
     first = prepared["slices"][..., :1]
     on_volume = exported_unet.restored(unet, prepared, first - tf.reduce_min(first))
     return duplicates.fingerprint(np.moveaxis(on_volume, 0, 2)).astype(np.float32)

@@ -105,7 +105,7 @@ def run(config: Config) -> None:
     of_file = _of_file(config, _read(config)) if config.features else None
     files = {"features": config.features, "synthetic": config.synthetic}
     digests = {name: rundir.file_digest(Path(path)) for name, path in files.items() if path}
-    wanted = _wanted(config)
+    wanted = wanted_of(config)
     inputs = [] if of_file else run_features.inputs(wanted)
     classes = of_file.table.classes if of_file else Classes.of_record(inputs[0].record["classes"])
     with rundir.open_stage(config, "evaluate_features", inputs, digests=digests, classes=classes.record) as stage:
@@ -132,7 +132,7 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
     notes: dict[str, dict] = {}
     for one in studied:
         kept = stage.path / "checkpoints" / kind_of(one.table)  # until the stage is done
-        settings = _settings(config, one)
+        settings = settings_of(config, one)
         done = engine.run(one.tasks, functools.partial(trials.run, one.table, settings=settings), kept)
         outcomes += done
         for choice, outcome in zip(choices, done):
@@ -169,7 +169,7 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
     tensorboard.complete(stage, verdict=report["verdict"], arms=shown, generators=report["generators"], choices=choices)
 
 
-def _settings(config, studied: Studied) -> Settings:
+def settings_of(config, studied: Studied) -> Settings:
     """What competes on some features."""
     table, vectors = studied.table, not studied.table.is_map
     covariates = bool(table.covariates) and vectors
@@ -193,7 +193,7 @@ def _settings(config, studied: Studied) -> Settings:
     )
 
 
-def _wanted(config) -> run_features.Wanted:
+def wanted_of(config) -> run_features.Wanted:
     """What a study asks of a run's features."""
     return run_features.Wanted(
         config.run_dir,

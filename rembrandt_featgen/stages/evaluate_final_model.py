@@ -19,6 +19,7 @@ from rembrandt_featgen.evaluation import (
     seen_patients,
 )
 from rembrandt_featgen.evaluation.model_folder import FinalModel
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features import model_columns
 from rembrandt_featgen.reporting import external_page
 from rembrandt_featgen.stages import shared_flags
@@ -63,12 +64,9 @@ def run(config: Config) -> None:
     print(f"report: {folder / 'index.html'}\n{stage.record['figures']['last_line']}")
 
 
-def _report(config: Config, model: FinalModel, table, *, stage) -> None:
+def _report(config: Config, model: FinalModel, predicted: PredictionsTable, *, stage: rundir.Stage) -> None:
     source = config.test_features or config.test_cohort
-    predicted = external_report.predict(model, table)
-    found = external_report.report(
-        predicted, table, model, source=source, draws=config.bootstrap_draws, seed=config.seed
-    )
+    found = external_report.report(predicted, model, source=source, draws=config.bootstrap_draws, seed=config.seed)
     report = json_files.plain({**found, "settings": stage.record["config"]})
     json_files.write_json(stage.path / "report.json", report)
     links = {name: name for name in ("report.json", predictions.FILE)}
@@ -79,14 +77,14 @@ def _report(config: Config, model: FinalModel, table, *, stage) -> None:
 
 
 def _of_file(config: Config, model: FinalModel):
-    """What gives the table of --test_features, and a digest of it."""
+    """What predicts the samples of --test_features, and a digest of the file."""
     table = model_columns.read_samples(config.test_features, model.columns, model.classes, keys=_keys(config, model))
     seen_patients.refuse(table, model.seen, f"--test_features={config.test_features}")
-    return (lambda _: table), rundir.file_digest(Path(config.test_features))
+    return (lambda _: external_report.predict(model, table)), rundir.file_digest(Path(config.test_features))
 
 
 def _of_volumes(config: Config, model: FinalModel):
-    """What makes the vectors of --test_cohort in a folder, and a digest of its patients."""
+    """What predicts the patients of --test_cohort, at work in a folder, and a digest of them."""
     cohort = external_cohort.find(
         config.test_cohort,
         model,
@@ -99,9 +97,9 @@ def _of_volumes(config: Config, model: FinalModel):
     )
 
     def make(folder: Path):
-        journal = folder / "checkpoints" / "vectors.jsonl"  # goes when the stage is done
+        journal = folder / "checkpoints" / "patients.jsonl"  # goes when the stage is done
         journal.parent.mkdir(exist_ok=True)
-        return external_cohort.vectors(cohort, model, config.model_dir, journal=journal, batch=config.predict_batch)
+        return external_cohort.predict(cohort, model, config.model_dir, journal=journal, batch=config.predict_batch)
 
     return make, external_cohort.digest(cohort)
 

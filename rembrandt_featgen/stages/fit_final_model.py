@@ -2,14 +2,15 @@
 
 The pipeline is the classifier, arm and amount of the lowest mean validation loss in the study; no test patient's result
 is used to choose it. Its preparation, strength of regularisation and thresholds are learnt anew, by inner
-cross-validation on all patients. A study of volumes (crossvalidate --classifiers=ridge,mlp) also gets a U-Net of all
-patients, but for the share that chooses its epoch, trained in run_dir/final_run. `predict` runs the model, and
-`evaluate_final_model` tests it on another cohort.
+cross-validation on all patients. A study of volumes (crossvalidate) also gets a U-Net of all patients, but for the
+share that chooses its epoch, and a generator if the pipeline draws from one, trained in run_dir/final_run. `predict`
+runs the model, and `evaluate_final_model` tests it on another cohort.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,29 +19,30 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import stages
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.cohort import split_files, splits
 from rembrandt_featgen.core import cli, folders, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import (
-    competitors,
     external_report,
     final_choice,
     final_model,
     final_study,
     final_unet,
     model_folder,
+    run_features,
 )
 from rembrandt_featgen.evaluation.arms import ARMS, SYNTHETIC
+from rembrandt_featgen.evaluation.competitors import Settings
 from rembrandt_featgen.evaluation.final_choice import Choice
 from rembrandt_featgen.evaluation.final_study import Study
+from rembrandt_featgen.evaluation.run_features import Studied
 from rembrandt_featgen.features import importing, model_columns, run_tables, tables
-from rembrandt_featgen.features.covariates import INPUTS
 from rembrandt_featgen.features.model_columns import ModelColumns
 from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.generation.sample_pool import SamplePool
-from rembrandt_featgen.stages import extract_vectors, prepare_slices, shared_flags, train_unet
-
-_OF_VOLUMES = {"prepare_slices": prepare_slices, "train_unet": train_unet, "extract_vectors": extract_vectors}
+from rembrandt_featgen.stages import evaluate_features, prepare_slices, shared_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +62,12 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/final: classifier/, a SavedModel, model.json, and seen_patients.json; unet/ where there is one."""
     study = final_study.read(config.run_dir)
-    choice = final_choice.choose(study.choices, config.final_pipeline, inputs=_inputs(study))
+    choice = final_choice.choose(study.choices, config.final_pipeline, of_volumes=bool(study.stages))
     classes = study.found.record.get("classes")
     with rundir.open_stage(config, "fit_final_model", [study.found], digests=study.digests, classes=classes) as stage:
         if not stage.done:
-            material = _of_volumes(config, study, stage.path) if study.stages else _of_file(config, study)
-            record = _fit(config, study, choice, material=material, folder=stage.path)
+            make = _of_volumes if study.stages else _of_file
+            record = _fit(config, study, choice, material=make(config, study, choice, folder=stage.path))
             stage.complete(
                 **{name: record[name] for name in ("pipeline", "strength", "thresholds", "trained_on")},
                 expected_performance=record["expected_performance"],
@@ -76,50 +78,48 @@ def run(config: Config) -> None:
     print(f"final model: {figures['pipeline']} in {Path(config.run_dir) / registry.folder('fit_final_model')}")
 
 
-def _inputs(study: Study) -> tuple[str, ...]:
-    """What a pipeline may learn from: of a new patient's volume no clinical column is known."""
-    return ("features",) if study.stages else INPUTS
-
-
 class _Material(NamedTuple):
-    """Samples of all patients, what thresholds rest on (None: all of them), and what model.json says of them."""
+    """What a final model is made of.
 
+    Attributes:
+      folder: that gets the model.
+      table: samples of all patients.
+      settings: of the study's trainings.
+      judging: [n] bool, samples that thresholds rest on; None for all.
+      known: what model.json says of them.
+    """
+
+    folder: Path
     table: FeatureTable
+    settings: Settings
     judging: np.ndarray | None
     known: dict
 
 
-def _fit(config: Config, study: Study, choice: Choice, *, material: _Material, folder: Path) -> dict:
+def _fit(config: Config, study: Study, choice: Choice, *, material: _Material) -> dict:
     """Fits the pipeline and writes the model's folder; what model.json holds."""
-    table = material.table
-    arm, settings = ARMS[choice.pipeline.arm], study.settings
+    table, arm, seed = material.table, ARMS[choice.pipeline.arm], study.settings["seed"]
     inputs = model_columns.inputs_of(table, arm.inputs)
-    logging.info("final model: %s, on %d samples of %d numbers", choice.name, *inputs.values.shape)
+    shown = " x ".join(map(str, inputs.values.shape[1:]))
+    logging.info("final model: %s, on %d samples of %s numbers", choice.name, len(inputs), shown)
     fitted = final_model.fit(
         inputs,
         choice.classifier,
         choice.pipeline,
-        settings=competitors.Settings(
-            arms=(),
-            amounts=(),
-            classifiers=(),
-            components=settings["components"],
-            inner_folds=settings["inner_folds"],
-            pools={SYNTHETIC: _pool(study, table)} if arm.name == SYNTHETIC else {},
-        ),
+        settings=material.settings,
         judging=material.judging,
-        seed=settings["seed"],
+        seed=seed,
     )
     expected = final_choice.expected_performance(
         study.predictions,
         study.choices,
         choice,
         draws=config.bootstrap_draws,
-        seed=settings["seed"],
-        inputs=_inputs(study),
+        seed=seed,
+        of_volumes=bool(study.stages),
     )
     return model_folder.write(
-        folder,
+        material.folder,
         inputs,
         fitted,
         choice=choice,
@@ -129,40 +129,61 @@ def _fit(config: Config, study: Study, choice: Choice, *, material: _Material, f
     )
 
 
-def _of_file(config: Config, study: Study) -> _Material:
-    """All samples of the study's file, which must be the same as it was; and what model.json says of it."""
-    settings = study.settings
-    path = config.study_features or settings["features"]
+def _of_file(config: Config, study: Study, choice: Choice, *, folder: Path) -> _Material:
+    """All samples of the study's file, which must be the same as it was."""
+    flags = study.settings
+    path = config.study_features or flags["features"]
     table = importing.read_table(
         path,
-        classes=settings["classes"],
-        covariates=settings["covariates"],
+        classes=flags["classes"],
+        covariates=flags["covariates"],
         flag="--study_features" if config.study_features else "--features",
-        **{f"{name}_column": settings[f"{name}_column"] for name in importing.DEFAULTS},
+        **{f"{name}_column": flags[f"{name}_column"] for name in importing.DEFAULTS},
     )
     digest = _same(path, study.found.record["inputs"]["features"], "--study_features")
-    keys = {name: settings[f"{name}_column"] for name in importing.DEFAULTS}
-    return _Material(table, None, {"data": {"features": path, "sha256": digest}, "keys": keys})
+    pools = {}
+    if choice.pipeline.arm == SYNTHETIC:
+        pools[SYNTHETIC] = SamplePool(*importing.read_synthetic(flags["synthetic"], table))
+        _same(flags["synthetic"], study.found.record["inputs"]["synthetic"], "--synthetic")
+    keys = {name: flags[f"{name}_column"] for name in importing.DEFAULTS}
+    return _Material(
+        folder,
+        table,
+        settings=evaluate_features.settings_of(_study_flags(study, choice), Studied(table, [], pools=pools, notes={})),
+        judging=None,
+        known={"data": {"features": path, "sha256": digest}, "keys": keys},
+    )
 
 
-def _of_volumes(config: Config, study: Study, folder: Path) -> _Material:
-    """Vectors of all patients by a U-Net of all, which goes to `folder`; whose vectors it did not learn from."""
-    home = Path(config.run_dir) / "final_run"
-    _train_on_all(study, home)
-    parts = [run_tables.table_of_run(home, "extract_vectors", split) for split in ("train", "validation")]
+def _of_volumes(config: Config, study: Study, choice: Choice, *, folder: Path) -> _Material:
+    """Features of all patients by a U-Net of all, which goes to `folder`."""
+    home, maps = Path(config.run_dir) / "final_run", CLASSIFIER_KINDS[choice.classifier].of_maps
+    _train_on_all(study, choice, home)
+    flags, stage = _study_flags(study, choice, home), "extract_features" if maps else "extract_vectors"
+    parts = [run_tables.table_of_run(home, stage, split) for split in ("train", "validation")]
+    table = tables.joined(parts)
+    pools = run_features.pools_of_run(evaluate_features.wanted_of(flags), table)[0] if maps else {}
+    # a U-Net's features of patients from whom it learnt are not like those of others, unless they are cross-fitted
     cross_fitted = bool(study.stages["train_unet"].get("cross_fit"))
-    judging = np.repeat([cross_fitted, True], [len(part) for part in parts])
     slices = study.stages["prepare_slices"]
-    known = final_unet.write(folder, home, slices["modalities"])
-    keys = {name: slices[f"{name}_column"] for name in ("label", "group", "site")}
-    return _Material(tables.joined(parts), judging, {**known, "data": {"cohort": slices["cohort"]}, "keys": keys})
+    return _Material(
+        folder,
+        table,
+        settings=evaluate_features.settings_of(flags, Studied(table, [], pools=pools, notes={})),
+        judging=np.repeat([cross_fitted, True], [len(part) for part in parts]),
+        known={
+            **final_unet.write(folder, home, slices["modalities"], maps=maps),
+            "data": {"cohort": slices["cohort"]},
+            "keys": {name: slices[f"{name}_column"] for name in ("label", "group", "site")},
+        },
+    )
 
 
-def _train_on_all(study: Study, home: Path) -> None:
-    """Runs the stages of a fold without test patients in `home`, each where it is not done."""
+def _train_on_all(study: Study, choice: Choice, home: Path) -> None:
+    """Runs in `home`, without test patients, the stages of a fold that a pipeline needs; each where it is not done."""
     folders.make_folder(home, "--run_dir")
-    configs = {name: _config(module, study.stages[name], home) for name, module in _OF_VOLUMES.items()}
-    cohort = shared_flags.find_cohort(configs["prepare_slices"])
+    slices = _config(prepare_slices, study.stages["prepare_slices"], home)
+    cohort = shared_flags.find_cohort(slices)
     assignment = splits.split_patients(
         cohort,
         validation_fraction=study.division["validation_fraction"],
@@ -171,34 +192,36 @@ def _train_on_all(study: Study, home: Path) -> None:
     )
     split_file = home / "all_patients.json"
     split_files.write_split(split_file, assignment, cohort)
-    configs["prepare_slices"] = dataclasses.replace(
-        configs["prepare_slices"], split_file=str(split_file), test_fraction=0.0
-    )
+    slices = dataclasses.replace(slices, split_file=str(split_file), test_fraction=0.0)
     try:
-        prepare_slices.run(configs["prepare_slices"])
+        prepare_slices.run(slices)
     except InputError:
-        if not configs["prepare_slices"].slices_from:
+        if not slices.slices_from:
             raise
         # what the folds share may not be what all patients together ask for
-        prepare_slices.run(dataclasses.replace(configs["prepare_slices"], slices_from=""))
-    for stage in (train_unet, extract_vectors):
-        stage.run(configs[stage.__name__.rpartition(".")[2]])
+        prepare_slices.run(dataclasses.replace(slices, slices_from=""))
+    later = [("train_unet", "train_unet"), ("extract_vectors", "extract_vectors")]
+    if CLASSIFIER_KINDS[choice.classifier].of_maps:
+        later[1] = ("extract_features", "extract_features")
+        if choice.pipeline.arm in KINDS:
+            later += [(name, f"{name}/{choice.pipeline.arm}") for name in ("train_generators", "generate_synthetic")]
+    for name, key in later:
+        module = stages.modules([name])[name]
+        module.run(_config(module, study.stages[key], home))
         tf.keras.backend.clear_session()
 
 
-def _config(module, flags, home: Path) -> Any:
+def _study_flags(study: Study, choice: Choice, home: Path | None = None) -> evaluate_features.Config:
+    """Flags of evaluate_features, for one arm and classifier, in another run_dir."""
+    flags = _config(evaluate_features, study.settings, home or Path(study.settings.get("run_dir", "")))
+    return dataclasses.replace(flags, arms=(choice.pipeline.arm,), classifiers=(choice.classifier,))
+
+
+def _config(module, flags: Mapping, home: Path) -> Any:
     """A stage's config from what its record says of its flags."""
     names = {field.name for field in dataclasses.fields(module.Config)}
     known = {name: tuple(v) if isinstance(v, list) else v for name, v in flags.items() if name in names}
     return module.Config(**{**known, "run_dir": str(home)})
-
-
-def _pool(study, table) -> SamplePool:
-    """Samples of the arm "synthetic"."""
-    path = study.settings["synthetic"]
-    pool = SamplePool(*importing.read_synthetic(path, table))
-    _same(path, study.found.record["inputs"]["synthetic"], "--synthetic")
-    return pool
 
 
 def _same(path, digest, flag) -> str:

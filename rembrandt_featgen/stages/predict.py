@@ -57,10 +57,13 @@ def run(config: Config) -> dict:
         raise InputError(f"--mask={config.mask} must end in .nii or .nii.gz")
     _check_outputs(config)
     final = model_folder.read(config.model_dir) if model_folder.is_there(config.model_dir) else None
-    settings = final.vectors(config.predict_batch) if final else None
+    settings = final.vectors(config.predict_batch) if final and final.modalities and not final.of_maps else None
     unet = exported_unet.load(config.model_dir)
     volumes = _volumes(config, unet.channels)
-    found = _by_vector(final, unet, volumes, settings=settings) if final else _by_slices(config, unet, volumes)
+    if final and settings:
+        found = _by_vector(final, unet, volumes, settings=settings)
+    else:
+        found = _by_slices(config, unet, volumes)
     segmented, of_patient = found.segmented, found.probability
     warnings = segmented.warnings
     for warning in warnings:
@@ -124,7 +127,7 @@ class _Prediction(NamedTuple):
 
 
 def _by_slices(config: Config, unet: ExportedUnet, volumes: Sequence[Volume]) -> _Prediction:
-    """By the classifier of a run, which sees slices."""
+    """By the classifier of a run, or the final model of a study, that sees slices."""
     (classify,) = saved_models.signatures_of(config.model_dir, "classifier", ("classify",))
     segmented = exported_unet.segment(
         unet, volumes, batch=config.predict_batch, each=lambda outputs: classify(feature=outputs["feature"])

@@ -16,7 +16,7 @@ from rembrandt_featgen.cohort.layouts import find_cohort
 from rembrandt_featgen.cohort.volumes import read_volume
 from rembrandt_featgen.core import json_files, registry
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import model_folder
+from rembrandt_featgen.evaluation import final_study, model_folder
 from rembrandt_featgen.features import run_tables, stored_tables, volume_vectors
 from rembrandt_featgen.features.tables import table_of_arrays
 from rembrandt_featgen.segmentation import exported_unet
@@ -24,6 +24,7 @@ from rembrandt_featgen.stages import (
     assign_folds,
     evaluate_features,
     evaluate_final_model,
+    extract_features,
     extract_vectors,
     fit_final_model,
     predict,
@@ -60,7 +61,13 @@ def study(tmp_path_factory):
     prepare_slices.run(
         prepare_slices.Config(home, **common, image_size=32, split_file=str(run / "folds" / f"{name}.json"))
     )
-    finished(home, "train_unet", train_unet.Config(home, unet_width=2, unet_epochs=1, largest_component=True))
+    finished(
+        home,
+        "train_unet",
+        train_unet.Config(
+            home, unet_width=2, unet_epochs=1, unet_warmup_steps=0, augment=False, largest_component=True
+        ),
+    )
     vectors = finished(
         home, "extract_vectors", extract_vectors.Config(home, vector_taps=TAPS), classes=record["classes"]
     )
@@ -163,6 +170,48 @@ def test_another_cohort(study, capsys):
     image = str(rows[0]["flair"])
     one = predict.run(predict.Config(str(study / "run/final"), (image,), str(study / "one.nii.gz"), overwrite=True))
     assert predicted.loc[rows[0]["patient"], "p_HGG"] == pytest.approx(one["probability"]["HGG"], abs=1e-6)
+
+
+@pytest.fixture
+def of_maps(study, monkeypatch):
+    """The final model of the same study, had it been of maps and chosen the linear classifier."""
+    whole = final_study.read(str(study / "run"))
+    names = [choice["pipelines"] for choice in whole.choices]
+    features = extract_features.Config("", tap="conv2")
+    monkeypatch.setattr(
+        final_study,
+        "read",
+        lambda _: dataclasses.replace(
+            whole,
+            choices=[{"pipelines": {"linear/plain": one["ridge/none"]}} for one in names],
+            predictions=whole.predictions.replace(classifier="linear", arm="plain"),
+            settings={**whole.settings, "classifier_epochs": 2},
+            stages={**whole.stages, "extract_features": dataclasses.asdict(features)},
+        ),
+    )
+    (study / "run/final").rename(study / "of_vectors")
+    fit_final_model.run(fit_final_model.Config(str(study / "run"), bootstrap_draws=100))
+    (study / "run/final").rename(study / "of_maps")
+    (study / "of_vectors").rename(study / "run/final")
+    return study / "of_maps"
+
+
+def test_a_model_of_maps(study, of_maps):
+    record = json.loads((of_maps / "model.json").read_text())
+    assert (record["pipeline"], record["maps"]["tap"]) == ("linear/plain", "conv2")
+    assert record["trained_on"]["samples"] == {"LGG": 18, "HGG": 18}  # slices
+    manifest, rows = renamed(study, "other")
+    evaluate_final_model.run(
+        evaluate_final_model.Config(str(study / "maps"), str(of_maps), test_cohort=manifest, bootstrap_draws=100)
+    )
+    slices = pd.read_csv(study / "maps/external/predictions.csv")
+    assert len(slices) == 8 * 3
+    one = predict.run(
+        predict.Config(str(of_maps), (str(rows[0]["flair"]),), str(study / "maps.nii.gz"), overwrite=True)
+    )
+    assert one["probability_by_slice"]["HGG"] == pytest.approx(
+        slices[slices["patient"] == rows[0]["patient"]]["p_HGG"].tolist(), abs=1e-6
+    )
 
 
 def test_patients_of_the_study_are_refused(study, tmp_path):
