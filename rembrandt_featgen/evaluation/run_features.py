@@ -13,7 +13,7 @@ from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import arms, generator_measures, plans, pools
 from rembrandt_featgen.evaluation.arms import ARMS, AUGMENTED
-from rembrandt_featgen.features import encoders, run_tables
+from rembrandt_featgen.features import augmented_vectors, encoders, run_tables
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation import training_set
 from rembrandt_featgen.generation.gan_kinds import KINDS
@@ -128,7 +128,7 @@ def studied(wanted: Wanted) -> list[Studied]:
             for split in splits.SPLITS
         }
         table, tasks = plans.given(parts, wanted.seeds)
-        drawn, notes = pools_of_run(wanted, parts["train"]) if maps else ({}, {})
+        drawn, notes = pools_of_run(wanted, parts["train"])
         found.append(Studied(table, tasks, pools=drawn, notes=notes))
         there |= set(arms.available(wanted.arms, covariates=bool(covariates), pools=drawn))
     check_missing(
@@ -155,12 +155,14 @@ def _generators(wanted: Wanted) -> list[str]:
 
 
 def pools_of_run(wanted: Wanted, training: FeatureTable) -> tuple[dict[str, SamplePool], dict[str, dict]]:
-    """What arms of maps draw from, and what their generators said of them.
+    """What arms draw from, and what the generators among it said of their samples.
 
     Args:
       wanted: of which run.
-      training: maps of its training patients.
+      training: maps or vectors of its training patients.
     """
+    if not training.is_map:
+        return _pools_of_vectors(wanted), {}
     generated = {kind: rundir.find(wanted.run_dir, "generate_synthetic", kind) for kind in _generators(wanted)}
     drawn = {kind: pools.of_generator(found.folder, training.shape) for kind, found in generated.items()}
     notes = {
@@ -178,3 +180,12 @@ def pools_of_run(wanted: Wanted, training: FeatureTable) -> tuple[dict[str, Samp
             seed=wanted.seeds[0],
         )
     return drawn, notes
+
+
+def _pools_of_vectors(wanted: Wanted) -> dict[str, SamplePool]:
+    """Vectors of augmented volumes, where extract_vectors made some."""
+    file = rundir.find(wanted.run_dir, "extract_vectors").folder / f"{augmented_vectors.SPLIT}.parquet"
+    if AUGMENTED not in wanted.arms or not file.exists():
+        return {}
+    table = run_tables.table_of_run(wanted.run_dir, "extract_vectors", augmented_vectors.SPLIT)
+    return {AUGMENTED: SamplePool(table.values, table.labels)}

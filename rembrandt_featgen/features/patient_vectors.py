@@ -6,7 +6,7 @@ True masks have no part in it: patients whose mask nobody drew get the same vect
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from rembrandt_featgen.segmentation.unet import block_output
 
 VECTORS = ("taps", "numbers", "both")
 Runner = Callable[[tf.Tensor], "tuple[tf.Tensor, list[tf.Tensor]]"]
+Changes = Callable[[int, int, np.ndarray], Iterable[np.ndarray]]
 
 
 class PatientVector(NamedTuple):
@@ -64,7 +65,7 @@ class Settings:
 
 
 def patient_vectors(
-    run: Runner, slices: Path, split: str, *, settings: Settings, start: int = 0
+    run: Runner, slices: Path, split: str, *, settings: Settings, start: int = 0, changes: Changes | None = None
 ) -> Iterator[PatientVector]:
     """The patients of a split, in the order of the store.
 
@@ -74,13 +75,16 @@ def patient_vectors(
       split: train, validation or test.
       settings: how vectors are made.
       start: patients that are left out at the beginning.
+      changes: from a patient's place in the store, label and slices [n, size, size, inputs] to versions of the slices,
+        each of which gives a vector; None for the slices as they are.
     """
     geometries = list(truths(slices, split))
     first = sum(len(truth.mask) for truth in geometries[:start])
     records = pipelines.slices(slices, split, settings.batch, start=first)
-    for truth, images, label in _by_patient(records, geometries[start:]):
-        numbers, empty = _numbers(run, truth, images, settings=settings)
-        yield PatientVector(truth.patient, label, numbers, empty=empty)
+    for place, (truth, images, label) in enumerate(_by_patient(records, geometries[start:]), start):
+        for version in [images] if changes is None else changes(place, label, images):
+            numbers, empty = _numbers(run, truth, version, settings=settings)
+            yield PatientVector(truth.patient, label, numbers, empty=empty)
 
 
 def _by_patient(records: tf.data.Dataset, geometries: Sequence[Truth]) -> Iterator[tuple[Truth, np.ndarray, int]]:

@@ -22,7 +22,7 @@ from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.data import truth
-from rembrandt_featgen.features import part_features, patient_vectors, run_tables, stored_tables
+from rembrandt_featgen.features import augmented_vectors, part_features, patient_vectors, run_tables, stored_tables
 from rembrandt_featgen.features.tables import table_of_arrays
 from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.segmentation import unet_export, unet_parts
@@ -45,10 +45,22 @@ class Config:
         ("conv3", "conv4", "conv5"), f"Blocks that are pooled over the predicted tumour, of {', '.join(TAPS)}."
     )
     vector_batch: int = cli.flag(16, "Slices in a batch.", minimum=1)
+    vector_augmentations: int = cli.flag(
+        0,
+        "Times that each training patient of the largest class is augmented, as --augmentation says, all slices alike; "
+        "others as often as brings their class to as many: what the arm image_augmentation of vectors "
+        "draws from.",
+        minimum=0,
+    )
+    augmentation: str = shared_flags.augmentation()
+    seed: int = shared_flags.seed()
 
 
 def run(config: Config) -> None:
-    """Writes run_dir/vectors: <split>.parquet, a row for each patient, with group, and site where it is known."""
+    """Writes run_dir/vectors: <split>.parquet, a row for each patient, with group, and site where it is known.
+
+    With --vector_augmentations there is augmented.parquet, too, of training patients, by the U-Net that saw them all.
+    """
     taps = cli.some_of("vector_taps", config.vector_taps, TAPS)
     found = rundir.find_inputs(config.run_dir, "extract_vectors")
     prepared, trained = found["prepare_slices"], found["train_unet"]
@@ -85,17 +97,19 @@ def run(config: Config) -> None:
                     for number, one in enumerate(_runners(parts, settings, unet=unet, slices=prepared.folder))
                 ]
                 rows = part_features.cross_fitted_rows(rows, of_parts, part_of=parts.part_of, taps=settings.taps)
-            names = list(rows[0]["numbers"])
-            table = table_of_arrays(
-                [[row["numbers"][name] for name in names] for row in rows],
-                [row["label"] for row in rows],
-                classes=classes,
-                patients=[row["patient"] for row in rows],
-                names=names,
+            columns = _write(rows, split, folder=stage.path, classes=classes, slices=prepared.folder)
+            counts[split], empty = len(rows), empty + sum(row["empty"] for row in rows)
+        if config.vector_augmentations:
+            made = augmented_vectors.augmented_vectors(
+                network,
+                prepared.folder,
+                settings=settings,
+                augmentation=config.augmentation,
+                copies=config.vector_augmentations,
+                seed=config.seed,
             )
-            table = run_tables.with_patients(table, prepared.folder)
-            stored_tables.write_table(stage.path / f"{split}.parquet", table, np.full(len(table), split))
-            counts[split], columns, empty = len(table), len(names), empty + sum(row["empty"] for row in rows)
+            rows = [vector._asdict() for vector in tqdm(made, "augmented vectors", unit="volume")]
+            _write(rows, augmented_vectors.SPLIT, folder=stage.path, classes=classes, slices=prepared.folder)
         for journal in stage.path.glob("*.jsonl"):
             journal.unlink()
         unit = "mm" if settings.in_mm else "voxels"
@@ -103,6 +117,21 @@ def run(config: Config) -> None:
         logging.info("vectors: %d columns, %s; lengths in %s", columns, counts, unit)
         if empty:
             logging.warning("vectors: no tumour is predicted in %d patients", empty)
+
+
+def _write(rows: list[dict], split: str, *, folder: Path, classes: Classes, slices: Path) -> int:
+    """Writes <split>.parquet, and returns its number of columns."""
+    names = list(rows[0]["numbers"])
+    table = table_of_arrays(
+        [[row["numbers"][name] for name in names] for row in rows],
+        [row["label"] for row in rows],
+        classes=classes,
+        patients=[row["patient"] for row in rows],
+        names=names,
+    )
+    table = run_tables.with_patients(table, slices)
+    stored_tables.write_table(folder / f"{split}.parquet", table, np.full(len(table), split))
+    return len(names)
 
 
 def _runners(

@@ -11,7 +11,7 @@ from rembrandt_featgen.core import json_files
 from rembrandt_featgen.evaluation import study_folds
 from rembrandt_featgen.stages import crossvalidate
 
-ARMS = ("none", "covariates", "features_and_covariates", "smote", "gaussian")
+ARMS = ("none", "covariates", "features_and_covariates", "smote", "gaussian", "image_augmentation")
 SETTINGS = {
     "image_size": 48,
     "unet_width": 2,
@@ -21,6 +21,7 @@ SETTINGS = {
     "cv_workers": 2,
     "validation_fraction": 0.4,
     "vectors": "numbers",
+    "vector_augmentations": 1,
     "arms": ARMS,
     "classifiers": ("ridge",),
     "arm_amounts": ("0",),
