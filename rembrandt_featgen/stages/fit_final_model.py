@@ -162,7 +162,7 @@ def _of_volumes(config: Config, study: Study, choice: Choice, *, folder: Path) -
     flags, stage = _study_flags(study, choice, home), "extract_features" if maps else "extract_vectors"
     parts = [run_tables.table_of_run(home, stage, split) for split in ("train", "validation")]
     table = tables.joined(parts)
-    pools = run_features.pools_of_run(evaluate_features.wanted_of(flags), table)[0] if maps else {}
+    pools, _ = run_features.pools_of_run(evaluate_features.wanted_of(flags), table)
     # a U-Net's features of patients from whom it learnt are not like those of others, unless they are cross-fitted
     cross_fitted = bool(study.stages["train_unet"].get("cross_fit"))
     slices = study.stages["prepare_slices"]
