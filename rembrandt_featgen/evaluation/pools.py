@@ -39,6 +39,7 @@ def of_augmented_slices(
     *,
     augmentation: str,
     wanted: Mapping[int, int],
+    group_of: Mapping[str, str],
     seed: int,
 ) -> SamplePool:
     """Features of the training slices, augmented in the run's own way.
@@ -48,11 +49,12 @@ def of_augmented_slices(
       encode: from slices [batch, height, width, channels] to their features.
       augmentation: a key of `AUGMENTATIONS`.
       wanted: features by label, each from 0.
+      group_of: patient to group.
       seed: of which slices are taken, and of how they are augmented.
     """
     mode, missing = AUGMENTATIONS[augmentation], dict(wanted)
     of_slices, random = np.array(Store(folder, "train").labels), np.random.default_rng(seed)
-    features, labels, rounds = [], [], 0
+    features, labels, groups, rounds = [], [], [], 0
     while any(missing.values()):
         kept = np.zeros(len(of_slices), bool)  # what no arm would draw only fills the memory
         for label, count in missing.items():
@@ -65,5 +67,6 @@ def of_augmented_slices(
             images, _ = mode.augment(batch["image"], batch["mask"], tf.constant([seed, rounds * 2**20 + step]))
             features.append(encode(tf.gather(images, rows)))
             labels.append(batch["label"].numpy()[rows])
+            groups += [group_of[name] for name in pipelines.text(batch["patient"].numpy()[rows])]
         rounds += 1
-    return SamplePool(np.concatenate(features), np.concatenate(labels))
+    return SamplePool(np.concatenate(features), np.concatenate(labels), np.array(groups, str))

@@ -177,6 +177,7 @@ def pools_of_run(wanted: Wanted, training: FeatureTable) -> tuple[dict[str, Samp
             inference.runner(encoders.encoder_of_run(Path(wanted.run_dir), wanted.precision)),
             augmentation=wanted.augmentation,
             wanted=training_set.counts(training.labels, most, training.classes.count),
+            group_of=dict(zip(training.patients.tolist(), training.groups.tolist())),
             seed=wanted.seeds[0],
         )
     return drawn, notes
@@ -188,4 +189,4 @@ def _pools_of_vectors(wanted: Wanted) -> dict[str, SamplePool]:
     if AUGMENTED not in wanted.arms or not file.exists():
         return {}
     table = run_tables.table_of_run(wanted.run_dir, "extract_vectors", augmented_vectors.SPLIT)
-    return {AUGMENTED: SamplePool(table.values, table.labels)}
+    return {AUGMENTED: SamplePool(table.values, table.labels, table.groups)}

@@ -124,6 +124,7 @@ class Trial:
         pool = self.settings.pools.get(arm)
         if pool is None:
             return None
+        pool = pool.of_groups(part.samples.groups)  # no copy of a patient whom an inner fold judges
         return lambda label, count, seed: part.preparation.apply(pool.draw(label, count, seed))
 
     def problem(self, one: Pipeline, part: Part) -> Problem:

@@ -16,6 +16,7 @@ class SamplePool:
     Attributes:
       features: [n, *shape], made from the training patients alone.
       labels: [n] int.
+      groups: [n] of the patients of whom each sample is a changed copy; None where no sample is of one patient.
 
     Raises:
       ValueError: lengths differ.
@@ -23,11 +24,20 @@ class SamplePool:
 
     features: np.ndarray
     labels: np.ndarray
+    groups: np.ndarray | None = None
 
     def __post_init__(self):
         """Checks lengths."""
-        if len(self.features) != len(self.labels):
-            raise ValueError(f"a pool of {len(self.features)} features has {len(self.labels)} labels")
+        for name, column in ("labels", self.labels), ("groups", self.groups):
+            if column is not None and len(self.features) != len(column):
+                raise ValueError(f"a pool of {len(self.features)} features has {len(column)} {name}")
+
+    def of_groups(self, groups: np.ndarray) -> SamplePool:
+        """The samples that are no copies of other patients than those of some groups: what these alone could give."""
+        if self.groups is None:
+            return self
+        rows = np.isin(self.groups, groups)
+        return SamplePool(self.features[rows], self.labels[rows], self.groups[rows])
 
     def draw(self, label: int, count: int, seed: int) -> np.ndarray:
         """[count, *shape] float32 of a class, or all there are where these are fewer; the same seed draws the same."""

@@ -197,3 +197,18 @@ def test_arms_do_what_they_say(name):
     if arm.pool:
         with pytest.raises(ValueError, match="samples that were made before, and there are none"):
             arms.problem(arm, samples, amount=amount, **{**settings, "draw": None})
+
+
+def test_augmented_copies_of_judged_patients_are_not_drawn_in_inner_folds():
+    x, y, patients = cohort()
+    table = table_of(np.nan_to_num(x), y, groups=patients)
+    (task, *_) = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)
+    marked = np.repeat(np.arange(len(table), dtype=np.float32)[:, None], table.shape[0], axis=1)
+    pool = SamplePool(marked, table.labels, table.groups)
+    settings = competitors.Settings(("image_augmentation",), (1.0,), ("ridge",), pools={"image_augmentation": pool})
+    trial = trials.Trial.of(table, task, settings)
+    assert len(trial.inner) > 1
+    for part in trial.inner.values():
+        drawn = trial.draw("image_augmentation", part)(0, 999, 0)
+        wanted = np.isin(table.groups, part.samples.groups) & (table.labels == 0)
+        assert sorted(drawn[:, 0]) == pytest.approx(sorted(part.preparation.apply(marked[wanted])[:, 0]))

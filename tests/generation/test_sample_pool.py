@@ -19,3 +19,12 @@ def test_a_pool_is_drawn_without_replacement():
 def test_a_pool_needs_a_label_for_each_feature():
     with pytest.raises(ValueError, match="4 features has 3 labels"):
         SamplePool(np.zeros((4, 2)), np.zeros(3, int))
+
+
+def test_copies_of_other_patients_are_left_out():
+    pool = SamplePool(np.arange(6.0)[:, None], np.array([0, 1] * 3), np.array(list("aabbcc")))
+    part = pool.of_groups(np.array(["a", "c", "z"]))
+    assert part.features[:, 0].tolist() == [0.0, 1.0, 4.0, 5.0]
+    assert sorted(part.draw(0, 9, 0)[:, 0]) == [0.0, 4.0]
+    of_nobody = SamplePool(pool.features, pool.labels)
+    assert of_nobody.of_groups(np.array(["a"])) is of_nobody
