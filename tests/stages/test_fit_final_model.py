@@ -97,6 +97,34 @@ def test_new_patients_and_another_cohort(study, name, capsys):
     assert len(pd.read_csv(folder / "predictions.csv")) == 60
 
 
+def test_samples_that_were_made_elsewhere(tmp_path):
+    real = table(40, 3, "p").drop(columns=["age", "sex"])
+    real["split"] = np.tile(["train", "train", "validation", "test"], 10)
+    real.to_csv(tmp_path / "real.csv", index=False)
+    table(60, 4, "s")[["label", "f0", "f1", "f2", "f3"]].to_csv(tmp_path / "made.csv", index=False)
+    evaluate_features.run(
+        evaluate_features.Config(
+            run_dir=str(tmp_path / "run"),
+            features=str(tmp_path / "real.csv"),
+            synthetic=str(tmp_path / "made.csv"),
+            plan="split",
+            cv_seeds=1,
+            arms=("none", "synthetic"),
+            arm_amounts=("0",),
+            classifiers=("ridge",),
+            bootstrap_draws=100,
+        )
+    )
+    fit_final_model.run(fit_final_model.Config(str(tmp_path / "run"), "ridge/synthetic/0", bootstrap_draws=100))
+    trained = json.loads((tmp_path / "run/final/model.json").read_text())["trained_on"]
+    assert trained["samples"] == {"benign": 26, "malignant": 14}
+    assert trained["with_added_samples"] == {"benign": 26, "malignant": 26}
+    (tmp_path / "made.csv").write_text((tmp_path / "made.csv").read_text() + "benign,1,1,1,1\n")
+    (tmp_path / "run/final").rename(tmp_path / "before")
+    with pytest.raises(InputError, match="--synthetic=.*made.csv is not the file that the study was made of"):
+        fit_final_model.run(fit_final_model.Config(str(tmp_path / "run"), "ridge/synthetic/0", bootstrap_draws=100))
+
+
 def test_what_cannot_be_done_is_said(study, tmp_path):
     model = str(study / "run/final")
     with pytest.raises(InputError, match="radiomics.csv has 48 patients whose id or group was in the study"):
