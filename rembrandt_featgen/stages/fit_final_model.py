@@ -62,6 +62,8 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/final: classifier/, a SavedModel, model.json, and seen_patients.json; unet/ where there is one."""
     study = final_study.read(config.run_dir)
+    if config.study_features and study.stages:
+        raise InputError(f"--study_features={config.study_features}: this study is of volumes; leave the flag out")
     choice = final_choice.choose(study.choices, config.final_pipeline, of_volumes=bool(study.stages))
     classes = study.found.record.get("classes")
     with rundir.open_stage(config, "fit_final_model", [study.found], digests=study.digests, classes=classes) as stage:

@@ -225,6 +225,11 @@ def test_patients_of_the_study_are_refused(study, tmp_path):
         evaluate_final_model.run(evaluate_final_model.Config(str(tmp_path), model))
 
 
+def test_a_study_of_volumes_has_no_file(study):
+    with pytest.raises(InputError, match="--study_features=a.csv: this study is of volumes"):
+        fit_final_model.run(fit_final_model.Config(str(study / "run"), study_features="a.csv"))
+
+
 def test_folds_that_are_not_done_are_named(study, tmp_path):
     shutil.copytree(study / "run/folds", tmp_path / "run/folds")
     with pytest.raises(InputError, match="1 of 1 folds are not finished, such as repeat0_seed0_fold0"):
