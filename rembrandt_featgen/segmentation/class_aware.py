@@ -11,10 +11,15 @@ the quickest way down is to make all of them small.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import sampling_order, truth
+from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.segmentation.unet import block_output
 
 _DROPOUT = 0.5  # of the averaged features, as before the dense layers of the paper's classifier (3.3)
@@ -152,3 +157,37 @@ def _cross_entropy(labels, logits):
     if logits.shape[1] > 1:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     return tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(labels, tf.float32), logits[:, 0])
+
+
+def class_weights(
+    slices: Path, classes: Classes, *, weight: float, sampling: str, kept: np.ndarray | None = None
+) -> np.ndarray | None:
+    """Weights by label that make classes equal over the draws of training slices with tumour, whose mean weight is 1.
+
+    Args:
+      slices: folder of the stage prepare_slices.
+      classes: of the cohort.
+      weight: --unet_class_weight.
+      sampling: one of `pipelines.SAMPLINGS`.
+      kept: [n] bool, the training slices that are learnt from; None for all.
+
+    Returns:
+      [classes] float64; None for a weight of 0.
+
+    Raises:
+      InputError: a class has no training slice with tumour.
+    """
+    if not weight:
+        return None
+    store, areas = Store(slices, "train"), truth.areas(slices, "train")
+    numbers = np.arange(len(store)) if kept is None else np.flatnonzero(kept)
+    shares, areas = np.ones(len(numbers)), areas[numbers]
+    if sampling == "patients":
+        shares = sampling_order.patient_shares(np.array(store.patients)[numbers], areas)
+    counts = np.bincount(store.labels[numbers], shares * (areas > 0), minlength=classes.count)
+    if not counts.all():
+        raise InputError(
+            f"--unet_class_weight={weight:g} needs training slices with tumour of every class, but there are none of "
+            f"{classes.names[int(counts.argmin())]}; take --unet_class_weight=0"
+        )
+    return counts.sum() / (float(classes.count) * counts)

@@ -11,9 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import pipelines, sampling_order, truth
+from rembrandt_featgen.data import pipelines, truth
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.nn import mixed_precision, optimizers, resumable_fit
 from rembrandt_featgen.nn.checkpointing import Checkpointing
@@ -125,37 +124,6 @@ def _check_size(recipe, size) -> None:
         )
 
 
-def class_weights(slices: Path, classes: Classes, recipe: Recipe, kept: np.ndarray | None = None) -> np.ndarray | None:
-    """Weights by label that make classes equal over the draws of training slices with tumour, whose mean weight is 1.
-
-    Args:
-      slices: folder of the stage prepare_slices.
-      classes: of the cohort.
-      recipe: of the training.
-      kept: [n] bool, the training slices that are learnt from; None for all.
-
-    Returns:
-      [classes] float64; None for --unet_class_weight=0.
-
-    Raises:
-      InputError: a class has no training slice with tumour.
-    """
-    if not recipe.class_weight:
-        return None
-    store, areas = Store(slices, "train"), truth.areas(slices, "train")
-    numbers = np.arange(len(store)) if kept is None else np.flatnonzero(kept)
-    shares, areas = np.ones(len(numbers)), areas[numbers]
-    if recipe.sampling == "patients":
-        shares = sampling_order.patient_shares(np.array(store.patients)[numbers], areas)
-    counts = np.bincount(store.labels[numbers], shares * (areas > 0), minlength=classes.count)
-    if not counts.all():
-        raise InputError(
-            f"--unet_class_weight={recipe.class_weight:g} needs training slices with tumour of every class, "
-            f"but there are none of {classes.names[int(counts.argmin())]}; take --unet_class_weight=0"
-        )
-    return counts.sum() / (float(classes.count) * counts)
-
-
 def fit(
     unet: tf.keras.Model,
     recipe: Recipe,
@@ -177,7 +145,7 @@ def fit(
       slices: folder of the stage prepare_slices.
       folder: gets best.npz and history.json, and what a killed training resumes from.
       logs: of TensorBoard.
-      weights: of `class_weights`.
+      weights: of `class_aware.class_weights`.
       initial_weights: from the number of a collapse, from 1, to weights to begin again from.
       kept: [n] bool, the training slices that are learnt from; None for all.
       title: of the progress bar.

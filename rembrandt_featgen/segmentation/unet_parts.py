@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.data.store import Store
-from rembrandt_featgen.segmentation import unet_export, unet_fitting
+from rembrandt_featgen.segmentation import class_aware, unet_export, unet_fitting
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,7 +60,13 @@ class Training:
             slices=self.slices,
             folder=folder,
             logs=logs,
-            weights=unet_fitting.class_weights(self.slices, self.classes, self.recipe, kept=kept),
+            weights=class_aware.class_weights(
+                self.slices,
+                self.classes,
+                weight=self.recipe.class_weight,
+                sampling=self.recipe.sampling,
+                kept=kept,
+            ),
             initial_weights=lambda number: self.start(number).get_weights(),
             kept=kept,
             title=title,

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.nn import mixed_precision
 from rembrandt_featgen.segmentation import class_aware, losses
 from rembrandt_featgen.segmentation.unet import build_unet, tap_model
@@ -236,3 +238,26 @@ def test_three_classes_have_a_logit_each():
     assert model.head.get_weights()[0].shape == (64, 3)
     assert all(np.any(old != new) for old, new in zip(before, model.head.get_weights()))
     assert 0.0 < logs["class_loss"] < 10.0 and 0.0 <= logs["class_accuracy"] <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("sampling", "counts"),
+    # 4 of A's slices and 3 of the others' have tumour; with patients drawn alike, 14 in 15 of A's draws
+    [("slices", [4, 3]), ("patients", [14 / 15, 5 / 6 + 5 / 6 + 1])],
+)
+def test_class_weights_are_of_what_is_drawn(tmp_path, sampling, counts):
+    spec = {"image": ((16, 16, 1), "float32"), "mask": ((16, 16, 1), "uint8")}
+    areas = np.array([5, 1, 2, 2, 0, 8, 0, 8, 0, 8])
+    patients = ["A"] * 5 + ["B1", "B1", "B2", "B2", "B3"]
+    with Writer(tmp_path, "train", spec) as writer:
+        for number, patient in enumerate(patients):
+            blank = np.zeros((16, 16, 1))
+            writer.write({"image": blank, "mask": blank}, patient, slice_index=number, label=int(patient != "A"))
+    np.savez(tmp_path / "truth-train.npz", areas=areas)
+    classes, options = Classes.of(("a", "b")), {"weight": 0.3, "sampling": sampling}
+    weights = class_aware.class_weights(tmp_path, classes, **options)
+    np.testing.assert_allclose(weights, np.sum(counts) / (2 * np.array(counts)))
+    assert class_aware.class_weights(tmp_path, classes, weight=0.0, sampling=sampling) is None
+    kept = np.array([patient in ("A", "B3") for patient in patients])
+    some = class_aware.class_weights(tmp_path, classes, weight=0.3, sampling="slices", kept=kept)
+    np.testing.assert_allclose(some, [5 / 8, 5 / 2])  # 4 slices with tumour are A's, one is B3's

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.segmentation import unet_fitting
@@ -77,30 +76,6 @@ def test_instance_norm_of_maps_of_one_pixel_is_refused(tmp_path, size, flags, wo
         unet_fitting.budget(recipe(**{"unet_norm": "instance", **flags}), stored(tmp_path, size))
     for word in words:
         assert word in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("sampling", "counts"),
-    # 4 of A's slices and 3 of the others' have tumour; with patients drawn alike, 14 in 15 of A's draws
-    [("slices", [4, 3]), ("patients", [14 / 15, 5 / 6 + 5 / 6 + 1])],
-)
-def test_class_weights_are_of_what_is_drawn(tmp_path, sampling, counts):
-    spec = {"image": ((16, 16, 1), "float32"), "mask": ((16, 16, 1), "uint8")}
-    areas = np.array([5, 1, 2, 2, 0, 8, 0, 8, 0, 8])
-    patients = ["A"] * 5 + ["B1", "B1", "B2", "B2", "B3"]
-    with Writer(tmp_path, "train", spec) as writer:
-        for number, patient in enumerate(patients):
-            blank = np.zeros((16, 16, 1))
-            writer.write({"image": blank, "mask": blank}, patient, slice_index=number, label=int(patient != "A"))
-    np.savez(tmp_path / "truth-train.npz", areas=areas)
-    weights = unet_fitting.class_weights(
-        tmp_path, Classes.of(("a", "b")), recipe(unet_sampling=sampling, unet_class_weight=0.3)
-    )
-    np.testing.assert_allclose(weights, np.sum(counts) / (2 * np.array(counts)))
-    assert unet_fitting.class_weights(tmp_path, Classes.of(("a", "b")), recipe()) is None
-    kept = np.array([patient in ("A", "B3") for patient in patients])
-    some = unet_fitting.class_weights(tmp_path, Classes.of(("a", "b")), recipe(unet_class_weight=0.3), kept)
-    np.testing.assert_allclose(some, [5 / 8, 5 / 2])  # 4 slices with tumour are A's, one is B3's
 
 
 def test_validation_without_tumour_can_choose_by_iou_alone(tmp_path):
