@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
+from rembrandt_featgen.classification.map_fitting import NetworkSettings
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import competitors, engine, plans, study_report, trials
 from rembrandt_featgen.evaluation.arms import ARMS, available
@@ -50,23 +51,25 @@ def evaluate(
     seeds: int = 1,
     validation: float = 0.25,
     components: int = 0,
+    networks: Mapping[str, NetworkSettings] | None = None,
     bootstrap_draws: int = 2000,
     seed: int = 0,
 ) -> Study:
-    """Asks by nested cross-validation whether adding samples to the training set helps classifiers of vectors.
+    """Asks by nested cross-validation whether adding samples to the training set helps classifiers of vectors or maps.
 
     Args:
-      X: [n, d] numbers, NaN where missing; an array or a DataFrame.
+      X: [n, d] numbers, NaN where missing, an array or a DataFrame; or maps [n, h, w, c].
       y: [n] labels of two or more classes.
       groups: [n] patients, which no fold divides; None where each sample is a patient.
       sites: [n], only carried into the predictions.
       classes: the values of y, the positive one last; by default sorted.
       arms: names of `ARMS`.
       amounts: of extra samples, see `training_set.counts`.
-      classifiers: names of `CLASSIFIER_KINDS`.
+      classifiers: names of `CLASSIFIER_KINDS`: ridge, mlp and neighbours of vectors, cnn and linear of maps.
       folds, repeats, seeds: of the cross-validation: how often groups are divided anew and all is trained again.
       validation: share of the groups not tested that choose amounts and thresholds.
       components: principal components that stand for the columns; 0 for the columns.
+      networks: settings of cnn and linear, by name: `map_fitting.CnnSettings`, `LinearSettings`.
       bootstrap_draws: of the intervals over patients.
       seed: of the division and of the bootstrap.
 
@@ -84,12 +87,18 @@ def evaluate(
     if not len(amounts) and any(ARMS[name].method for name in chosen):
         raise ValueError("arms that add samples need amounts, such as (0, 1)")
     table = table_of(X, y, groups=groups, sites=sites, classes=classes)
+    if any(CLASSIFIER_KINDS[name].of_maps != table.is_map for name in classifiers):
+        raise ValueError(
+            f"classifiers {', '.join(classifiers)} for X {list(np.shape(X))}: ridge, mlp and neighbours are of vectors "
+            "[n, d], cnn and linear of maps [n, h, w, c]"
+        )
     tasks = plans.k_fold(table, folds=folds, repeats=repeats, seeds=range(seeds), validation=validation, division=seed)
     settings = competitors.Settings(
         arms=chosen,
         amounts=tuple(map(float, amounts)),
         classifiers=tuple(classifiers),
         components=components,
+        networks=networks or {},
     )
     outcomes = engine.run(tasks, lambda task: trials.run(table, task, settings))
     gathered = engine.gather(outcomes)
@@ -119,10 +128,10 @@ def table_of(
     values, labels = np.asarray(X, np.float32), np.asarray(y).astype(str)
     names = list(map(str, classes)) or sorted(set(labels.tolist()))
     unknown = sorted(set(labels.tolist()) - set(names))
-    if values.ndim != 2 or labels.shape != values.shape[:1] or unknown:
+    if values.ndim not in (2, 4) or labels.shape != values.shape[:1] or unknown:
         raise ValueError(
-            f"evaluate needs X [n, d] and y [n] of the classes {', '.join(names)}, received {values.shape}, "
-            f"{labels.shape}{' and ' + unknown[0] if unknown else ''}"
+            f"evaluate needs X [n, d] or [n, h, w, c] and y [n] of the classes {', '.join(names)}, received "
+            f"{values.shape}, {labels.shape}{' and ' + unknown[0] if unknown else ''}"
         )
     patients = np.arange(len(values)) if groups is None else np.asarray(groups)
     return table_of_arrays(
@@ -130,7 +139,7 @@ def table_of(
         np.array([names.index(label) for label in labels.tolist()], np.int64),
         patients=patients.astype(str),
         sites=None if sites is None else np.asarray(sites).astype(str),
-        names=list(map(str, getattr(X, "columns", range(values.shape[1])))),
+        names=list(map(str, getattr(X, "columns", range(values.shape[-1])))),
         classes=Classes.of(names),
     )
 

@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import rembrandt_featgen
+from rembrandt_featgen.classification.map_fitting import LinearSettings
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import arms, competitors, engine, plans, study_report, trials
 from rembrandt_featgen.evaluation.arms import ARMS, TrainingSamples
@@ -212,3 +213,14 @@ def test_augmented_copies_of_judged_patients_are_not_drawn_in_inner_folds():
         drawn = trial.draw("image_augmentation", part)(0, 999, 0)
         wanted = np.isin(table.groups, part.samples.groups) & (table.labels == 0)
         assert sorted(drawn[:, 0]) == pytest.approx(sorted(part.preparation.apply(marked[wanted])[:, 0]))
+
+
+def test_maps_are_studied_from_python():
+    random, y = np.random.default_rng(0), np.repeat(["a", "b"], [14, 10])
+    maps = random.normal(size=(24, 3, 3, 2)) + 3.0 * (y == "b")[:, None, None, None] * np.array([1.0, 0.0])
+    settings = {"arms": ("none", "gaussian"), "amounts": (0,), "folds": 2, "bootstrap_draws": 100}
+    networks = {"linear": LinearSettings(epochs=60, batch=8, learning_rate=3e-2)}
+    study = evaluate(maps, y, classifiers=("linear",), networks=networks, **settings)
+    assert study.arms["auroc"].min() > 0.9
+    with pytest.raises(ValueError, match="cnn and linear of maps"):
+        evaluate(maps, y, **settings)
