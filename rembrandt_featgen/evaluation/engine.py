@@ -30,7 +30,7 @@ def run(tasks: Sequence[Task], work: Callable[[Task], Outcome], folder: Path | N
       work: does one; it depends on the task alone, so that a resumed run ends as it would have.
       folder: keeps the outcome of each task that is done, and gives it to a later run; None keeps nothing.
     """
-    logging.info("plan %s: %d tasks", tasks[0].plan, len(tasks))
+    logging.info("plan %s: %d tasks: %s", tasks[0].plan, len(tasks), ", ".join(task.name for task in tasks))
     outcomes = []
     for task in tqdm(tasks, "tasks", unit="task"):
         outcome = _kept(folder, task) if folder else None

@@ -77,6 +77,7 @@ def run(config: Config) -> None:
         return
     base = find_base(config.run_dir)
     points = find_points(config, base)
+    logging.info("sweep: %d points: %s", len(points), ", ".join(point.name for point in points))
     notes = {}
     for point in tqdm(points, "sweeps", unit="point"):
         logging.info("sweep: %s", point.name)
