@@ -14,6 +14,7 @@ import numpy as np
 from rembrandt_featgen.classification import classifier_kinds, training_problems
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS, ClassifierSettings
 from rembrandt_featgen.classification.training_problems import Problem
+from rembrandt_featgen.cohort.groups import by_class, deal
 
 FOLDS = 5
 # Tasks whose inner samples and models are in memory at a time: so many, of so many bytes of training samples at most.
@@ -82,9 +83,9 @@ def inner_folds(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Divides samples into folds that keep groups whole and have groups of each class in like numbers.
 
-    A group of several classes counts as one of the class of most of its samples, of those as frequent the rarest.
-    Where a class has fewer groups than folds, there are as many folds as it has groups. A class of one group cannot be
-    trained and validated: its group is in the training part of every fold, and the others decide.
+    A group of several classes counts as one of the rarest of these, see `cohort.groups.by_class`. Where a class has
+    fewer groups than folds, there are as many folds as it has groups. A class of one group cannot be trained and
+    validated: its group is in the training part of every fold, and the others decide.
 
     Args:
       labels: [n] int64.
@@ -96,24 +97,16 @@ def inner_folds(
       (train rows, validation rows) of each fold; each group but those of the last sentence is validated once. None
       where fewer than two classes have two groups: one class alone says nothing of how to tell it from others.
     """
-    names, inverse = np.unique(groups, return_inverse=True)
-    of_class = np.bincount(labels)
-    counts = np.zeros((len(names), len(of_class)), int)
-    np.add.at(counts, (inverse, labels), 1)
-    rarest_first = np.argsort(of_class, kind="stable")
-    classes = rarest_first[np.argmax(counts[:, rarest_first], 1)]
-    members = [np.flatnonzero(classes == label) for label in range(len(of_class))]
-    divided = [(label, found) for label, found in enumerate(members) if len(found) > 1]
-    if len(divided) < 2:
+    divided = [
+        names if len(names) > 1 else names[:0] for names in by_class(groups, labels, int(labels.max(initial=-1)) + 1)
+    ]
+    counts = [len(names) for names in divided if len(names)]
+    if len(counts) < 2:
         return []
-    folds = min(folds, min(len(found) for _, found in divided))
-    fold_of = np.full(len(names), -1)
-    placed = 0
-    for label, found in divided:
-        drawn = np.random.default_rng([seed, label]).permutation(found)
-        fold_of[drawn] = (placed + np.arange(len(drawn))) % folds
-        placed += len(drawn)  # the next class goes on where this one ended: folds of equal size
-    by_sample = fold_of[inverse]
+    folds = min(folds, *counts)
+    fold_of = deal(divided, folds, key=[seed])
+    names, inverse = np.unique(groups, return_inverse=True)
+    by_sample = np.array([fold_of.get(str(name), -1) for name in names])[inverse]
     return [(np.flatnonzero(by_sample != fold), np.flatnonzero(by_sample == fold)) for fold in range(folds)]
 
 

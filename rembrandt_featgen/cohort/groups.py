@@ -47,6 +47,26 @@ def unit(cohort: Cohort, count: int) -> str:
     return noun + "s" * (count != 1) + " of patients" * (not alone)
 
 
+def by_class(groups: np.ndarray, labels: np.ndarray, num_classes: int) -> list[np.ndarray]:
+    """The groups of samples, of each class; one with samples of several counts once, as the rarest of these.
+
+    Args:
+      groups: [n] what no split may divide.
+      labels: [n] int, of the samples.
+      num_classes: of the labels.
+
+    Returns:
+      For each class the names of its groups, sorted.
+    """
+    rarest_first = np.argsort(np.bincount(labels, minlength=num_classes), kind="stable")
+    members = [np.zeros(0, np.asarray(groups).dtype)] * num_classes
+    left = np.ones(len(labels), bool)
+    for label in rarest_first:
+        members[label] = np.unique(groups[left & (labels == label)])
+        left &= ~np.isin(groups, members[label])
+    return members
+
+
 def deal(groups: Sequence[Sequence[str] | np.ndarray], folds: int, key: Sequence[int]) -> dict[str, int]:
     """Deals groups to folds, those of each class in turn, so that folds differ by one group of a class at most.
 

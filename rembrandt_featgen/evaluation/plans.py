@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rembrandt_featgen.cohort.groups import deal
+from rembrandt_featgen.cohort.groups import by_class, deal
 from rembrandt_featgen.cohort.splits import check_disjoint
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features.tables import FeatureTable, joined
@@ -189,20 +189,14 @@ def few_shot(table: FeatureTable, *, draws: int, groups: int, label: int, test: 
 
 
 def groups_by_class(table: FeatureTable, rows: np.ndarray | None = None) -> list[np.ndarray]:
-    """Names of the groups of each class; one with samples of several counts as the rarest of these.
+    """Names of the groups of each class; see `cohort.groups.by_class`.
 
     Args:
       table: of the groups.
       rows: that count; None for all.
     """
     rows = np.arange(len(table)) if rows is None else rows
-    labels, groups = table.labels[rows], table.groups[rows]
-    rarest_first = np.argsort(np.bincount(labels, minlength=table.classes.count), kind="stable")
-    left, by_class = set(groups.tolist()), {}
-    for label in rarest_first:
-        by_class[label] = np.array(sorted(left & set(groups[labels == label].tolist())), str)
-        left -= set(by_class[label].tolist())
-    return [by_class[label] for label in range(table.classes.count)]
+    return by_class(table.groups[rows], table.labels[rows], table.classes.count)
 
 
 def _folds(table, folds, *, key) -> np.ndarray:

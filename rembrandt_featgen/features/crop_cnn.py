@@ -6,7 +6,7 @@ Features of training patients are cross-fitted, see `cross_fitting`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class Settings:
     Attributes:
       size, filters: as for `crops.build_cnn`.
       epochs, patience, batch, learning_rate: of each training.
-      folds: of the training patients; 0 for none, whose features then come from the CNN that was trained on them.
+      folds: of the groups of training patients; 0 for none: features then come from the CNN that was trained on them.
       seed: of initial weights, orders and folds.
       num_classes: of the labels, two or more.
     """
@@ -90,7 +90,13 @@ WARNING = (  # of reports
 
 
 def fit(
-    train: Crops, validation: Crops, *, settings: Settings, folder: Path, logs: Path
+    train: Crops,
+    validation: Crops,
+    *,
+    settings: Settings,
+    folder: Path,
+    logs: Path,
+    group_of: Mapping[str, str] | None = None,
 ) -> tuple[cross_fitting.Encoders, dict]:
     """Trains the CNN on all training patients, and one for each fold without that fold's.
 
@@ -102,12 +108,14 @@ def fit(
       settings: of the training.
       folder: gets the weights: cnn/best.npz, and cnn_fold0/best.npz and so on.
       logs: of TensorBoard.
+      group_of: training patient to group, which no fold divides; None where each patient is one.
 
     Returns:
       What computes features, and balanced accuracies per slice, with which over-fitting can be judged: of "train" and
       "validation" by the CNN, and of "cross_fitted", of the training patients' features as they are kept: by
       CNNs that did not see them, mapped, and judged by the head of the CNN.
     """
+    everybody = set(train.patients.tolist())
     train, validation = (part.take(_useful(part)) for part in (train, validation))
     fold_of = cross_fitting.assign_folds(
         train.patients,
@@ -115,7 +123,11 @@ def fit(
         folds=settings.folds,
         seed=settings.seed,
         num_classes=settings.num_classes,
+        group_of=group_of,
     )
+    if group_of is not None:  # who teaches nothing may have others of the group who do
+        of_group = {group_of[patient]: number for patient, number in fold_of.items()}
+        fold_of = {name: of_group[group_of[name]] for name in sorted(everybody) if group_of[name] in of_group}
     network = _train(train, validation, settings=settings, folder=folder / "cnn", logs=logs / "cnn")
     accuracy = {"train": _accuracy(network, train), "validation": _accuracy(network, validation)}
     encoder = crops.of_crops(network)

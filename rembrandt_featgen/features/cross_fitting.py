@@ -10,7 +10,7 @@ correspond: a linear map of each fold's channels onto the channels of that one i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from rembrandt_featgen.cohort import patient_files
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.cohort.groups import by_class, deal
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.nn import inference
@@ -59,29 +60,34 @@ class Encoders(NamedTuple):
 
 
 def assign_folds(
-    patients: np.ndarray, labels: np.ndarray, *, folds: int, seed: int, num_classes: int = 2
+    patients: np.ndarray,
+    labels: np.ndarray,
+    *,
+    folds: int,
+    seed: int,
+    num_classes: int = 2,
+    group_of: Mapping[str, str] | None = None,
 ) -> dict[str, int]:
-    """Divides training patients into folds, over which the classes are spread evenly.
+    """Divides training patients into folds, over which the classes are spread evenly; no group is divided.
 
     Args:
       patients, labels: [n], of the samples.
-      folds: at most as many as a class has patients.
+      folds: at most as many as a class has groups, see `cohort.groups.by_class`.
       seed: of the division.
       num_classes: of the labels.
+      group_of: patient to group; None where each is one.
 
     Returns:
-      Patient to number of its fold; {} where the patients without a fold would lack a class.
+      Patient to number of its fold, each fold having a group of each class; {} where the patients without a fold would
+      lack a class.
     """
-    by_label = [np.unique(patients[labels == label]) for label in range(num_classes)]
-    folds = min(folds, *map(len, by_label))
+    groups = patients if group_of is None else np.array([group_of[patient] for patient in patients.tolist()])
+    members = by_class(groups, labels, num_classes)
+    folds = min(folds, *map(len, members))
     if folds < 2:
         return {}
-    random = np.random.default_rng(seed)
-    fold_of: dict[str, int] = {}
-    for of_class in by_label:
-        for patient in random.permutation(of_class):
-            fold_of[str(patient)] = len(fold_of) % folds
-    return fold_of
+    fold_of = deal(members, folds, key=[seed])
+    return {patient: fold_of[group] for patient, group in zip(patients.tolist(), groups.tolist())}
 
 
 def parts_of_run(slices: Path, classes: Classes, *, parts: int, seed: int) -> dict[str, int]:
@@ -102,16 +108,16 @@ def parts_of_run(slices: Path, classes: Classes, *, parts: int, seed: int) -> di
     if not parts:
         return {}
     store, group_of = Store(slices, "train"), patient_files.read_patients(slices).group
+    patients = np.array(store.patients)
     groups = np.array([group_of[patient] for patient in store.patients])
-    counts = [len(np.unique(groups[store.labels == label])) for label in range(classes.count)]
+    counts = [len(names) for names in by_class(groups, store.labels, classes.count)]
     fewest = min(counts)
     if fewest < parts:
         raise InputError(
             f"--cross_fit={parts} needs as many training patients (or groups of them) of every class, but there are "
             f"{fewest} of {classes.names[counts.index(fewest)]}; take --cross_fit={fewest if fewest > 1 else 0}"
         )
-    part_of = assign_folds(groups, store.labels, folds=parts, seed=seed, num_classes=classes.count)
-    return {patient: part_of[group] for patient, group in zip(store.patients, groups.tolist())}
+    return assign_folds(patients, store.labels, folds=parts, seed=seed, num_classes=classes.count, group_of=group_of)
 
 
 def channel_map(features: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.cohort import patient_files, splits
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, json_files, rundir
 from rembrandt_featgen.core.errors import InputError
@@ -192,11 +192,18 @@ def _learn_crops(
         seed=config.seed,
         num_classes=classes.count,
     )
-    encoders, accuracy = crop_cnn.fit(train, validation, settings=settings, folder=stage.path, logs=stage.logs)
+    encoders, accuracy = crop_cnn.fit(
+        train,
+        validation,
+        settings=settings,
+        folder=stage.path,
+        logs=stage.logs,
+        group_of=patient_files.read_patients(slices).group,
+    )
     if config.crop_folds and not encoders.folds:
         logging.warning(
-            "%s: a class has one training patient only, so features of training patients come from the CNN that saw "
-            "them, and separate the classes better than they should",
+            "%s: a class has one training patient (or group of them) only, so features of training patients come from "
+            "the CNN that saw them, and separate the classes better than they should",
             crops.TAP,
         )
     values = ", ".join(f"{name} {value:.3f}" for name, value in accuracy.items())

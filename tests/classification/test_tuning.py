@@ -42,11 +42,11 @@ def test_no_folds_where_one_class_alone_can_be_validated():
     assert tuning.inner_folds(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), 3, seed=0) == []
 
 
-def test_a_group_of_several_classes_counts_as_that_of_most_of_its_samples_else_the_rarest():
-    labels = np.array([0, 0, 1, 0, 1, 0, 0, 1])
-    groups = np.array([0, 0, 0, 1, 1, 2, 3, 4])  # of classes 0, 1 (a tie), 0, 0, 1
-    parts = tuning.inner_folds(labels, groups, 2, seed=0)
-    assert all(len({1, 4} & set(groups[validation])) == 1 for _, validation in parts)
+def test_a_group_of_several_classes_counts_as_the_rarest_of_these():
+    labels = np.array([0, 0, 1, 0, 1, 0, 0, 0, 0, 1])
+    groups = np.array([0, 0, 0, 1, 1, 2, 3, 5, 6, 4])  # of classes 1, 1, 0, 0, 0, 0, 1
+    parts = tuning.inner_folds(labels, groups, 3, seed=0)
+    assert all(len({0, 1, 4} & set(groups[validation])) == 1 for _, validation in parts)
 
 
 def test_losses_by_hand():

@@ -54,6 +54,25 @@ def test_no_network_of_a_fold_saw_its_patients(fitted):
         assert set(validation.patients) == {"v0", "v1", "v2", "v3"}
 
 
+def test_no_fold_divides_a_group(tmp_path, monkeypatch):
+    """Two patients a group; one of whom no tumour is predicted is left to the network that did not see the other."""
+    train, seen = make("train", 4, 4, missing=PER_PATIENT), {}
+
+    def watched(part, validation, *, settings, folder, logs):
+        seen[folder.name] = set(part.patients)
+        return crops.build_cnn(16, 1, 2)
+
+    monkeypatch.setattr(crop_cnn, "_train", watched)
+    group_of = {f"train{number}": f"g{number // 2}" for number in range(8)}
+    encoders, _ = crop_cnn.fit(
+        train, make("v", 2, 2), settings=SETTINGS, folder=tmp_path, logs=tmp_path, group_of=group_of
+    )
+    assert "train7" not in seen["cnn"] and set(encoders.fold_of) == set(group_of)
+    for patient, number in encoders.fold_of.items():
+        mates = {other for other in group_of if group_of[other] == group_of[patient]}
+        assert not mates & seen[f"cnn_fold{number}"]
+
+
 def test_features_of_training_patients_come_from_the_network_that_never_saw_them(fitted):
     train, _, encoders, _, _ = fitted
     chosen = [0, 6, 26, 12]

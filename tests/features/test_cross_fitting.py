@@ -24,6 +24,21 @@ def test_folds_spread_each_class_evenly():
         assert assign_folds(6, negative, folds) == {}
 
 
+def test_a_group_of_two_classes_is_dealt_once():
+    """Groups 0 to 3 have a patient of either class: parts are as even as those of patients, and divide no group."""
+    patients = np.array([f"P{i}" for i in range(16)])
+    group_of = {patient: f"g{number % 4 if number < 8 else number}" for number, patient in enumerate(patients)}
+    labels = np.array([0] * 4 + [1] * 4 + [1, 1, 1, 1, 1, 1, 1, 0])
+    for seed in range(5):
+        fold_of = cross_fitting.assign_folds(patients, labels, folds=4, seed=seed, group_of=group_of)
+        assert set(fold_of) == set(patients)
+        assert len({(group_of[patient], fold) for patient, fold in fold_of.items()}) == 12
+        parts = [labels[[fold_of[patient] == part for patient in patients]] for part in range(4)]
+        assert all(set(part) == {0, 1} for part in parts)
+        groups = [len({group_of[patient] for patient in patients if fold_of[patient] == part}) for part in range(4)]
+        assert groups == [3, 3, 3, 3]
+
+
 def test_a_map_of_channels_is_recovered():
     random = np.random.default_rng(0)
     features, kernel, more = random.random((20, 2, 2, 3)), random.normal(size=(3, 3)), np.array([5.0, 6.0, 7.0])

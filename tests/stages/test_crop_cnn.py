@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rembrandt_featgen.cohort import patient_files
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.cohort.patients import Patient
 from rembrandt_featgen.core import json_files, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
@@ -40,6 +42,12 @@ def made(tmp_path_factory):
             run_dir / name / rundir.RECORD,
             {"config": {"image_size": SIZE}, "figures": figures, "inputs": {}, "classes": CLASSES},
         )
+    names = [
+        f"{split}{number}" for split, count in (("train", 6), ("validation", 2), ("test", 2)) for number in range(count)
+    ]
+    patient_files.write_patients(
+        run_dir / "slices", [Patient(name, "case", images={}, mask=run_dir) for name in names], ()
+    )
     tensors = {"image": ((SIZE, SIZE, 1), "float32"), "mask": ((SIZE, SIZE, 1), "uint8")}
     for split, count in (("train", 6), ("validation", 2), ("test", 2)):
         with Writer(run_dir / "slices", split, tensors) as writer:
