@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -24,8 +25,9 @@ class Task:
       draw: how often patients have been divided before, or training patients drawn.
       number: of the fold.
       fold: what predictions call it: its number, or the name of the site that is tested.
-      seed: of everything that is trained, beside the draw and the number of the fold.
+      seed: of everything that is trained, beside the draw, the number of the fold and `division`.
       train, validation, test: numbers of rows of the table. A few-shot task has no validation rows.
+      division: what tells a division that was made elsewhere from others: draw and number are 0 in each of them.
     """
 
     plan: str
@@ -36,6 +38,7 @@ class Task:
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+    division: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -45,7 +48,8 @@ class Task:
     @property
     def training_seed(self) -> int:
         """Of what is trained: another one in each task, so that folds do not share initial weights and draws."""
-        return int(np.random.SeedSequence([self.seed, self.draw, self.number]).generate_state(1)[0] >> 1)
+        key = [self.seed, self.draw, self.number, *self.division]
+        return int(np.random.SeedSequence(key).generate_state(1)[0] >> 1)
 
 
 def k_fold(
@@ -104,7 +108,10 @@ def hold_out(
 
 
 def given(parts: Mapping[str, FeatureTable], seeds: Sequence[int]) -> tuple[FeatureTable, list[Task]]:
-    """One division that was made before, such as a run's own split, trained with each seed.
+    """One division that was made before, such as the split of a run or of a fold of a study, trained with each seed.
+
+    Which patients are trained on is part of the training seed, so that the folds and repeats of a study, of which each
+    comes here alone, do not share initial weights and draws.
 
     Args:
       parts: tables of "train", "validation" and "test".
@@ -116,7 +123,9 @@ def given(parts: Mapping[str, FeatureTable], seeds: Sequence[int]) -> tuple[Feat
     table = joined(list(parts.values()))
     ends = np.cumsum([len(part) for part in parts.values()])
     rows = dict(zip(parts, np.split(np.arange(len(table)), ends[:-1])))
-    return table, _checked(table, [Task("hold-out", 0, 0, fold="0", seed=seed, **rows) for seed in seeds])
+    division = _digest(parts["train"].patients)
+    tasks = [Task("hold-out", 0, 0, fold="0", seed=seed, **rows, division=division) for seed in seeds]
+    return table, _checked(table, tasks)
 
 
 def sites(table: FeatureTable, *, seeds: Sequence[int], validation: float, division: int = 0) -> list[Task]:
@@ -197,6 +206,12 @@ def groups_by_class(table: FeatureTable, rows: np.ndarray | None = None) -> list
     """
     rows = np.arange(len(table)) if rows is None else rows
     return by_class(table.groups[rows], table.labels[rows], table.classes.count)
+
+
+def _digest(patients) -> tuple[int, ...]:
+    """32-bit words of a digest of some patients; of the order and the number of their samples it says nothing."""
+    found = hashlib.sha256("\n".join(sorted(set(patients.tolist()))).encode()).digest()
+    return tuple(np.frombuffer(found, "<u4").tolist())
 
 
 def _folds(table, folds, *, key) -> np.ndarray:

@@ -122,6 +122,20 @@ def test_each_task_trains_with_a_seed_of_its_own():
     assert len({task.training_seed for task in tasks}) == len(tasks) == 12
 
 
+def test_each_fold_of_a_study_of_volumes_trains_with_a_seed_of_its_own():
+    """Each comes with its split alone, and maps of a patient's slices with the same seed as the patient's vector."""
+    features, seeds = table(), {}
+    for name in ("east", "west", "north"):
+        parts = {"train": features.take(features.sites != name), "validation": features.take(np.arange(0))}
+        parts["test"] = features.take(features.sites == name)
+        _, tasks = plans.given(parts, seeds=[0, 1])
+        seeds[name] = [task.training_seed for task in tasks]
+        once = np.flatnonzero((features.sites != name) & (features.samples == 0))[::-1]
+        _, vectors = plans.given({**parts, "train": features.take(once)}, seeds=[0, 1])
+        assert [task.training_seed for task in vectors] == seeds[name]  # so does a killed fold that goes on
+    assert len({seed for found in seeds.values() for seed in found}) == 6
+
+
 def test_sites_that_no_split_may_divide_are_refused():
     features = table()
     features.sites[:2] = ""  # of one patient
