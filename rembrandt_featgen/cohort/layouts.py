@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from rembrandt_featgen.cohort import brats_layouts, classes, manifest
 from rembrandt_featgen.cohort.manifest import ManifestColumns
-from rembrandt_featgen.cohort.patients import MASK, Cohort, Entry, Patient, Problem
+from rembrandt_featgen.cohort.patients import MASK, NO_MASK, Cohort, Entry, Patient, Problem
 from rembrandt_featgen.cohort.who_grades import GLIOMAS, parse_grade
 from rembrandt_featgen.core.errors import InputError
 
@@ -46,6 +46,7 @@ def find_cohort(
     *,
     names: Sequence[str] = (),
     columns: ManifestColumns = manifest.USUAL,
+    masks: bool = True,
 ) -> Cohort:
     """Finds the patients of a cohort.
 
@@ -62,6 +63,7 @@ def find_cohort(
       modalities: what each patient must have, such as flair, t1, t1ce, t2.
       names: the classes of --classes, the positive one last; none to take a known pair.
       columns: of a manifest that say the class, group, site and covariates of a patient.
+      masks: whether each patient must have one; else none is looked for.
 
     Returns:
       The patients, sorted by id, and the classes. WHO grades become LGG and HGG where --classes names these, or where
@@ -78,7 +80,7 @@ def find_cohort(
     if layout not in _LAYOUTS:
         raise InputError(f"--layout={layout} is not known; take one of {', '.join(LAYOUTS)}")
     if layout == _MANIFEST:
-        entries = list(manifest.read_manifest(cohort, modalities, columns))
+        entries = list(manifest.read_manifest(cohort, modalities, columns, masks=masks))
     else:
         _refuse_columns(columns, f"--cohort={cohort} (--layout={layout})")
         entries = list(_LAYOUTS[layout].read(cohort, modalities))
@@ -86,7 +88,7 @@ def find_cohort(
         raise InputError(
             f"--cohort={cohort}: no patients in it; expected {_LAYOUTS[layout].expected} (--layout={layout})"
         )
-    patients = _patients(entries, modalities, names)
+    patients = _patients(entries, modalities, names, masks=masks)
     found = _classes(entries, patients=patients, names=names, cohort=cohort)
     # Labels as the classes spell them.
     spelt = [dataclasses.replace(patient, label=found.match(patient.label)) for patient in patients.values()]
@@ -109,7 +111,9 @@ def _classes(
     return classes.infer(names, (patient.label for patient in patients.values()), f"--cohort={cohort}")
 
 
-def _patients(entries: Sequence[Entry], modalities: Sequence[str], names: Sequence[str]) -> Mapping[str, Patient]:
+def _patients(
+    entries: Sequence[Entry], modalities: Sequence[str], names: Sequence[str], *, masks: bool
+) -> Mapping[str, Patient]:
     """Id to patient, with labels as written; InputError for the first problem and the number of others like it."""
     as_grades = {name.upper() for name in names} == set(GLIOMAS) if names else entries[0].is_grade
     patients: dict[str, Patient] = {}
@@ -130,12 +134,12 @@ def _patients(entries: Sequence[Entry], modalities: Sequence[str], names: Sequen
                 id=name,
                 label=label,
                 images=images,
-                mask=entry.find(MASK),
+                mask=entry.find(MASK) if masks else NO_MASK,
                 group=entry.group,
                 site=entry.site,
                 covariates=entry.covariates,
             )
-            for file in {*images.values(), patients[name].mask}:
+            for file in {*images.values(), *[patients[name].mask] * masks}:
                 owner = owners.setdefault(file.resolve(), name)
                 if owner != name:
                     raise Problem(

@@ -40,20 +40,23 @@ class ManifestColumns:
 USUAL = ManifestColumns()
 
 
-def read_manifest(cohort: Path, modalities: Sequence[str], columns: ManifestColumns = USUAL) -> Iterator[Entry]:
+def read_manifest(
+    cohort: Path, modalities: Sequence[str], columns: ManifestColumns = USUAL, *, masks: bool = True
+) -> Iterator[Entry]:
     """The patients of a manifest; columns patient, mask, one for each modality, and those of `columns`, in any order.
 
     Args:
       cohort: the CSV file, or a folder with a manifest.csv.
       modalities: the columns of images that are needed.
       columns: names of the others.
+      masks: whether the column mask is needed.
     """
     path = cohort / FILE if cohort.is_dir() else cohort
     _check_covariates(columns, modalities)
     label, group, site = (name.lower() for name in (columns.label, columns.group, columns.site))
     one_of = (LABEL, GRADE) if label == LABEL else (label,)
     for where, row in read_rows(
-        path, (PATIENT, MASK, *modalities), one_of=one_of, also=(group, site), chosen=columns.chosen
+        path, (PATIENT, *[MASK] * masks, *modalities), one_of=one_of, also=(group, site), chosen=columns.chosen
     ):
         if not row[PATIENT]:
             raise InputError(f"{where}: no patient id; fill it in, or take the row out of the --cohort manifest")
@@ -85,6 +88,8 @@ def _check_covariates(columns: ManifestColumns, modalities: Sequence[str]) -> No
     what = {name.lower(): "no clinical column" for name in (PATIENT, MASK, *modalities)}
     classes = {columns.label.lower(), *([GRADE] if columns.label.lower() == LABEL else [])}
     what |= dict.fromkeys(classes, "the class itself")
+    if columns.group.lower() == GROUP:
+        what[GROUP] = "what no split divides, and no clinical column"
     for name in names:
         if name in what:
             raise InputError(f"{given}: {name} is {what[name]}; leave it out")

@@ -11,6 +11,7 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core.errors import InputError
 
 MASK = "mask"
+NO_MASK = Path()  # of a patient of a cohort whose masks nobody looked for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Patient:
       id: unique in the cohort.
       label: name of the class.
       images: modality (flair, ...) to file.
-      mask: file of the tumour's labels.
+      mask: file of the tumour's labels, or `NO_MASK`.
       group: what no split may divide, such as a family; by default the patient's id.
       site: where the patient comes from; "" where it is not known.
       covariates: clinical columns that were asked for, as they are written; "" where missing.

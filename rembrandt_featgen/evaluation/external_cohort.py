@@ -26,6 +26,8 @@ from rembrandt_featgen.segmentation.exported_unet import SegmentedVolume
 def find(path: str, model: FinalModel, *, layout: str, keys: Mapping[str, str], site_pattern: str = "") -> Cohort:
     """The patients of a cohort with the modalities and classes of a model; InputError as by `layouts.find_cohort`.
 
+    Nobody need have drawn masks: the model predicts them.
+
     Args:
       path: folder, or manifest CSV.
       model: final, of volumes.
@@ -34,7 +36,9 @@ def find(path: str, model: FinalModel, *, layout: str, keys: Mapping[str, str], 
       site_pattern: as --site_pattern.
     """
     columns = ManifestColumns(label=keys["label"], group=keys["group"], site=keys["site"])
-    cohort = layouts.find_cohort(path, layout, model.modalities, names=model.classes.names, columns=columns)
+    cohort = layouts.find_cohort(
+        path, layout, model.modalities, names=model.classes.names, columns=columns, masks=False
+    )
     return with_sites(cohort, site_pattern)
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from rembrandt_featgen.cohort import layouts, volumes
+from rembrandt_featgen.cohort import layouts, patients, volumes
 from rembrandt_featgen.cohort.classes import Classes
 from tests.cohort.refusals import refused, summary
 
@@ -59,6 +59,21 @@ def _no_mask(folder):
 def _two_without_mask(folder):
     _no_mask(folder)
     _patient(folder / "LGG", "P9", ("flair",))
+
+
+@pytest.mark.parametrize("make", [_no_mask, lambda folder: _manifest_without_masks(folder)])
+def test_masks_are_looked_for_where_they_are_needed_alone(tmp_path, make):
+    make(tmp_path)
+    refused(lambda: layouts.find_cohort(tmp_path), "mask")
+    cohort = layouts.find_cohort(tmp_path, masks=False)
+    assert ("P0", "LGG") in summary(cohort) and len(cohort.patients) > 1
+    assert {patient.mask for patient in cohort.patients} == {patients.NO_MASK}
+
+
+def _manifest_without_masks(folder):
+    for name in "ab":
+        (folder / f"{name}.nii").touch()
+    (folder / "manifest.csv").write_text("patient,label,flair\nP0,LGG,a.nii\nP1,HGG,b.nii\n")
 
 
 def _no_image(folder):

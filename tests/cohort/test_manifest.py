@@ -152,6 +152,7 @@ def test_groups_sites_and_covariates_are_written_again(tmp_path):
         (ROWS, {"covariates": ("age", "weight")}, ["no column 'weight'", "--covariates"]),
         (ROWS, {"covariates": ("coc2",)}, ["--covariates=coc2", "the class itself", "leave it out"]),
         (ROWS, {"covariates": ("flair",)}, ["--covariates=flair", "no clinical column"]),
+        (ROWS, {"group": "group", "covariates": ("group",)}, ["--covariates=group", "what no split divides"]),
         (ROWS, {"covariates": ("age", "Age")}, ["--covariates=age,Age", "once"]),
         (ROWS, {"covariates": ("site",)}, ["--covariates=site", "--site_column=hospital", "rename"]),
         (ROWS.replace("1.0", ""), {}, ["line 2: patient P1: no coc2", "name of a class", "leave this patient out"]),

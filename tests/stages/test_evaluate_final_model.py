@@ -118,9 +118,9 @@ def patients(study, cohort):
 
 
 def renamed(study, cohort):
-    """A manifest of the patients of a cohort under other names."""
+    """A manifest of the patients of a cohort under other names, whose masks nobody drew."""
     rows = [
-        {"patient": f"other_{one.id}", "label": one.label, "mask": one.mask, "flair": one.images["flair"]}
+        {"patient": f"other_{one.id}", "label": one.label, "flair": one.images["flair"]}
         for one in patients(study, cohort)
     ]
     path = study / f"renamed_{cohort}.csv"
