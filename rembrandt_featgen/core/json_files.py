@@ -1,4 +1,4 @@
-"""JSON that is written whole or not at all, of what Python and numpy hold."""
+"""JSON that is written whole or not at all, of what Python and numpy hold; journals of work that may be killed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO
 
 from rembrandt_featgen.core.errors import InputError
 
@@ -39,3 +40,20 @@ def read_json(path: Path):
             f"{path} is missing or damaged ({' '.join(str(error).split())}); "
             f"delete the folder {path.parent} if this program made it, or choose another --run_dir"
         ) from error
+
+
+def resume_journal(path: Path) -> list:
+    """The rows of a journal, a line of JSON each; what a kill left of a line is taken out of the file.
+
+    Args:
+      path: of `append_row`; no such file is a journal without rows, which is made.
+    """
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return [json.loads(line) for line in lines]
+
+
+def append_row(journal: TextIO, row) -> None:
+    """Adds a row, in which numbers may be NaN, to a journal that is open to append."""
+    journal.write(f"{json.dumps(row)}\n")
+    journal.flush()

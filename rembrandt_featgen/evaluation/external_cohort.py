@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from rembrandt_featgen.cohort import layouts
 from rembrandt_featgen.cohort.manifest import ManifestColumns
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.cohort.sites import with_sites
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.evaluation import external_report, final_unet, predictions
 from rembrandt_featgen.evaluation.model_folder import FinalModel
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
@@ -66,9 +66,7 @@ def predict(cohort: Cohort, model: FinalModel, folder: str | Path, *, journal: P
       InputError: a volume cannot be read, or is in the study that made the model.
     """
     unet, seen = exported_unet.load(folder), final_unet.read_fingerprints(folder)
-    lines = journal.read_text().split("\n")[:-1] if journal.exists() else []
-    journal.write_text("".join(f"{line}\n" for line in lines))  # without what follows the last newline
-    done = {row["patient"]: row for row in map(json.loads, lines)}
+    done = {row["patient"]: row for row in json_files.resume_journal(journal)}
     with journal.open("a") as file:
         for patient in tqdm(cohort.patients, "patients", unit="patient"):
             if patient.id in done:
@@ -84,8 +82,7 @@ def predict(cohort: Cohort, model: FinalModel, folder: str | Path, *, journal: P
                 "probabilities": probabilities.tolist(),
                 "empty": not segmented.mask.any(),
             }
-            file.write(f"{json.dumps(done[patient.id])}\n")
-            file.flush()
+            json_files.append_row(file, done[patient.id])
     rows = [done[patient.id] for patient in cohort.patients]
     empty = sum(row["empty"] for row in rows)
     if empty:

@@ -30,8 +30,21 @@ def copies_of_classes(labels: np.ndarray, copies: int) -> dict[int, int]:
     return {int(label): -(-copies * int(counts.max()) // int(count)) for label, count in zip(there, counts)}
 
 
+def times_of_patients(slices: Path, copies: int) -> list[int]:
+    """How often each training patient is augmented, in the order of the store.
+
+    Args:
+      slices: folder of the stage prepare_slices.
+      copies: of a patient of the largest class, from 1.
+    """
+    store = Store(slices, "train")
+    labels = list(dict(zip(store.patients, store.labels.tolist())).values())
+    of_class = copies_of_classes(np.array(labels), copies)
+    return [of_class[label] for label in labels]
+
+
 def augmented_vectors(
-    run: Runner, slices: Path, *, settings: Settings, augmentation: str, copies: int, seed: int
+    run: Runner, slices: Path, *, settings: Settings, augmentation: str, copies: int, seed: int, start: int = 0
 ) -> Iterator[PatientVector]:
     """The training patients, each as often as `copies_of_classes` says, in the order of the store.
 
@@ -42,16 +55,18 @@ def augmented_vectors(
       augmentation: a key of `pipelines.AUGMENTATIONS`.
       copies: of a patient of the largest class, from 1.
       seed: of what is drawn; a copy depends on it, the place of its patient and its number alone.
+      start: vectors that are left out at the beginning.
     """
-    store = Store(slices, "train")
-    labels = dict(zip(store.patients, store.labels.tolist()))
-    times = copies_of_classes(np.array(list(labels.values())), copies)
+    times = times_of_patients(slices, copies)
+    ends = np.cumsum(times)
+    first = int(np.searchsorted(ends, start, side="right"))  # who has some vectors yet to come
+    there = start - int(ends[first - 1]) if first else start
 
-    def changes(place, label, images):
-        for number in range(times[label]):
+    def changes(place, _, images):
+        for number in range(there if place == first else 0, times[place]):
             yield augmented_volume(images, augmentation, key=(seed, place * 2**20 + number))
 
-    yield from patient_vectors.patient_vectors(run, slices, "train", settings=settings, changes=changes)
+    yield from patient_vectors.patient_vectors(run, slices, "train", settings=settings, start=first, changes=changes)
 
 
 def augmented_volume(images: np.ndarray, augmentation: str, *, key: tuple[int, int]) -> np.ndarray:

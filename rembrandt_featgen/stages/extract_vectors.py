@@ -9,7 +9,8 @@ was trained with --cross_fit, vectors of training patients come from the U-Nets 
 from __future__ import annotations
 
 import dataclasses
-import json
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from tqdm import tqdm
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, json_files, rundir
 from rembrandt_featgen.data import truth
 from rembrandt_featgen.features import augmented_vectors, part_features, patient_vectors, run_tables, stored_tables
 from rembrandt_featgen.features.tables import table_of_arrays
@@ -100,7 +101,8 @@ def run(config: Config) -> None:
             columns = _write(rows, split, folder=stage.path, classes=classes, slices=prepared.folder)
             counts[split], empty = len(rows), empty + sum(row["empty"] for row in rows)
         if config.vector_augmentations:
-            made = augmented_vectors.augmented_vectors(
+            make = functools.partial(
+                augmented_vectors.augmented_vectors,
                 network,
                 prepared.folder,
                 settings=settings,
@@ -108,7 +110,12 @@ def run(config: Config) -> None:
                 copies=config.vector_augmentations,
                 seed=config.seed,
             )
-            rows = [vector._asdict() for vector in tqdm(made, "augmented vectors", unit="volume")]
+            rows = _resumed(
+                lambda start: make(start=start),
+                total=sum(augmented_vectors.times_of_patients(prepared.folder, config.vector_augmentations)),
+                name=f"{augmented_vectors.SPLIT} volumes",
+                journal=stage.path / f"{augmented_vectors.SPLIT}.jsonl",
+            )
             _write(rows, augmented_vectors.SPLIT, folder=stage.path, classes=classes, slices=prepared.folder)
         for journal in stage.path.glob("*.jsonl"):
             journal.unlink()
@@ -144,21 +151,36 @@ def _runners(
 
 
 def _rows(network, slices: Path, split: str, *, settings: patient_vectors.Settings, journal: Path) -> list[dict]:
-    """What is known of each patient of a split; written line by line, from which a stage that was killed resumes."""
-    lines = journal.read_text().split("\n")[:-1] if journal.exists() else []
-    journal.write_text("".join(f"{line}\n" for line in lines))  # without what follows the last newline
-    rows, total = [json.loads(line) for line in lines], sum(1 for _ in truth.truths(slices, split))
+    """What is known of each patient of a split."""
+    return _resumed(
+        lambda start: patient_vectors.patient_vectors(network, slices, split, settings=settings, start=start),
+        total=sum(1 for _ in truth.truths(slices, split)),
+        name=split,
+        journal=journal,
+    )
+
+
+def _resumed(
+    make: Callable[[int], Iterator[patient_vectors.PatientVector]], *, total: int, name: str, journal: Path
+) -> list[dict]:
+    """Vectors as rows, written line by line, from which a stage that was killed resumes.
+
+    Args:
+      make: from the number of vectors that are there already to the others.
+      total: how many there will be.
+      name: of what they are, for messages.
+      journal: file that keeps the rows.
+    """
+    rows = json_files.resume_journal(journal)
     if rows:
-        logging.info("vectors of %s: resumed after %d of %d patients", split, len(rows), total)
-    vectors = patient_vectors.patient_vectors(network, slices, split, settings=settings, start=len(rows))
+        logging.info("vectors of %s: resumed after %d of %d", name, len(rows), total)
     with (
         journal.open("a") as file,
-        tqdm(total=total, initial=len(rows), desc=f"vectors of {split}", unit="patient") as bar,
+        tqdm(total=total, initial=len(rows), desc=f"vectors of {name}", unit="patient") as bar,
     ):
-        for vector in vectors:
+        for vector in make(len(rows)):
             rows.append(vector._asdict())
-            file.write(f"{json.dumps(rows[-1])}\n")
-            file.flush()
+            json_files.append_row(file, rows[-1])
             bar.update()
     return rows
 

@@ -41,3 +41,16 @@ def test_write_json_is_whole_or_not_at_all(value, tmp_path, monkeypatch):
     with pytest.raises((Killed, TypeError)):
         json_files.write_json(path, value)
     assert json_files.read_json(path) == {"a": [1, None]}
+
+
+def test_a_journal_goes_on_after_its_last_whole_line(tmp_path):
+    path, rows = tmp_path / "rows.jsonl", [{"a": 1.5}, {"a": float("inf"), "b": "é\n"}]
+    assert json_files.resume_journal(path) == []
+    with path.open("a") as file:
+        for row in rows:
+            json_files.append_row(file, row)
+        file.write('{"a": 2')
+    assert json_files.resume_journal(path) == rows
+    with path.open("a") as file:
+        json_files.append_row(file, {})
+    assert json_files.resume_journal(path) == [*rows, {}]

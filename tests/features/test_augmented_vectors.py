@@ -34,9 +34,10 @@ def test_copies_are_of_training_patients_alone_and_differ(tmp_path):
     slices, settings = tmp_path / "run" / "slices", Settings("numbers", (), modalities=("flair",), in_mm=True, batch=4)
     run = runner(network(1.0), settings)
     real = list(patient_vectors(run, slices, "train", settings=settings))
-    made = list(
-        augmented_vectors.augmented_vectors(run, slices, settings=settings, augmentation="correct", copies=2, seed=0)
-    )
+    given = {"settings": settings, "augmentation": "correct", "copies": 2, "seed": 0}
+    made = list(augmented_vectors.augmented_vectors(run, slices, **given))
+    for start in (3, len(made)):  # as after a kill
+        assert list(augmented_vectors.augmented_vectors(run, slices, **given, start=start)) == made[start:]
     labels = [one.label for one in real]
     times = copies_of_classes(np.array(labels), 2)
     assert [one.patient for one in made] == [one.patient for one in real for _ in range(times[one.label])]

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.features import patient_vectors
+from rembrandt_featgen.features import augmented_vectors, patient_vectors
 from rembrandt_featgen.features.importing import read_table
 from rembrandt_featgen.features.run_tables import table_of_run
 from rembrandt_featgen.nn import weights
@@ -64,10 +64,18 @@ def test_a_row_for_each_patient(run_dir):
     assert figures["unit"] == "mm"
 
 
-def test_killed_it_resumes_after_the_last_patient(run_dir, tmp_path, monkeypatch, caplog):
-    class Killed(BaseException):
-        """Stands for SIGKILL."""
+class Killed(BaseException):
+    """Stands for SIGKILL."""
 
+
+def killed_after(count, make, given, also):
+    for number, one in enumerate(make(*given, **also)):
+        if number == count:
+            raise Killed
+        yield one
+
+
+def test_killed_it_resumes_after_the_last_patient(run_dir, tmp_path, monkeypatch, caplog):
     shutil.copytree(run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("vectors"))
     config = extract_vectors.Config(str(tmp_path / "run"), **CONFIG)
     make, made = patient_vectors.patient_vectors, []
@@ -92,6 +100,28 @@ def test_killed_it_resumes_after_the_last_patient(run_dir, tmp_path, monkeypatch
         resumed, unbroken = (table_of_run(run, "extract_vectors", split) for run in (tmp_path / "run", run_dir))
         assert resumed.patients.tolist() == unbroken.patients.tolist()
         np.testing.assert_allclose(resumed.values, unbroken.values, rtol=1e-4, atol=1e-5)
+
+
+def test_killed_among_augmented_vectors_it_resumes(run_dir, tmp_path, monkeypatch, caplog):
+    shutil.copytree(run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("vectors"))
+    config = extract_vectors.Config(
+        str(tmp_path / "run"), vectors="numbers", vector_augmentations=1, augmentation="correct"
+    )
+    make = augmented_vectors.augmented_vectors
+    monkeypatch.setattr(
+        augmented_vectors, "augmented_vectors", lambda *given, **also: killed_after(2, make, given, also)
+    )
+    with pytest.raises(Killed):
+        extract_vectors.run(config)
+    monkeypatch.undo()
+    with caplog.at_level(logging.INFO, logger="absl"):
+        extract_vectors.run(config)
+    assert "vectors of augmented volumes: resumed after 2 of" in caplog.text
+    made = table_of_run(tmp_path / "run", "extract_vectors", augmented_vectors.SPLIT)
+    train = table_of_run(tmp_path / "run", "extract_vectors", "train")
+    assert set(made.patients) == set(train.patients)
+    assert len(np.unique(made.values, axis=0)) == len(made)
+    assert not list((tmp_path / "run/vectors").glob("*.jsonl"))
 
 
 def test_taps_that_are_not_known(tmp_path):
