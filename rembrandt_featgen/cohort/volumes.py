@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -65,6 +66,27 @@ def read_volume(path: str | Path, flag: str = "--cohort") -> Volume:
             f"out of {flag}"
         )
     return volume
+
+
+def read_volumes(paths: Sequence[str | Path], flag: str = "--cohort") -> list[Volume]:
+    """A patient's volumes, one for each modality.
+
+    Args:
+      paths: of `read_volume`.
+      flag: the flag that led to the files, for messages.
+
+    Raises:
+      InputError: as `read_volume`, or the volumes differ in shape.
+    """
+    read = [read_volume(path, flag) for path in paths]
+    shape = read[0].voxels.shape
+    for path, volume in zip(paths, read):
+        if volume.voxels.shape != shape:
+            raise InputError(
+                f"{flag}: {path} has shape {volume.voxels.shape}, but {paths[0]} of the same patient has {shape}; "
+                "resample one of them, or leave that modality out"
+            )
+    return read
 
 
 def read_mask(

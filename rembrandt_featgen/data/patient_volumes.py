@@ -9,8 +9,7 @@ import numpy as np
 
 from rembrandt_featgen.cohort import spacing
 from rembrandt_featgen.cohort.patients import Patient
-from rembrandt_featgen.cohort.volumes import Volume, read_mask, read_volume
-from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.cohort.volumes import Volume, read_mask, read_volumes
 from rembrandt_featgen.data import slicing
 
 _CT_NAMES = ("ct", "cbct")
@@ -41,15 +40,9 @@ def read_patient(patient: Patient, modalities: Sequence[str], *, compare: bool =
       compare: warns of a mask that lies elsewhere in space than its image.
 
     Raises:
-      InputError: as `cohort.volumes` has it, or the volumes of a patient differ in shape.
+      InputError: as `cohort.volumes` has it.
     """
-    read = [read_volume(patient.images[modality]) for modality in modalities]
-    for modality, volume in zip(modalities, read):
-        if volume.voxels.shape != read[0].voxels.shape:
-            raise InputError(
-                f"{patient.images[modality]}: shape {volume.voxels.shape}, but {modalities[0]} of the same patient has "
-                f"{read[0].voxels.shape}; resample one of them or leave it out of --modalities"
-            )
+    read = read_volumes([patient.images[modality] for modality in modalities])
     mask = read_mask(patient.mask, read[0].voxels.shape, read[0] if compare else None)
     shown = np.moveaxis(slicing.as_displayed(mask), 2, 0)
     return PatientVolume(stacked(read), np.ascontiguousarray(shown), spacing_of(read[0]))

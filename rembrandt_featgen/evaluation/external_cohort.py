@@ -14,6 +14,7 @@ from rembrandt_featgen.cohort import layouts
 from rembrandt_featgen.cohort.manifest import ManifestColumns
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.cohort.sites import with_sites
+from rembrandt_featgen.cohort.volumes import read_volumes
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.evaluation import external_report, final_unet, predictions
 from rembrandt_featgen.evaluation.model_folder import FinalModel
@@ -71,7 +72,7 @@ def predict(cohort: Cohort, model: FinalModel, folder: str | Path, *, journal: P
         for patient in tqdm(cohort.patients, "patients", unit="patient"):
             if patient.id in done:
                 continue
-            volumes = final_unet.volumes_of(patient, model.modalities)
+            volumes = read_volumes([patient.images[name] for name in model.modalities], "--test_cohort")
             segmented, probabilities = _predicted(model, unet, volumes, batch=batch)
             fingerprint = volume_vectors.fingerprint(unet, segmented.prepared)
             final_unet.refuse_copies({patient.id: fingerprint}, seen, "--test_cohort")

@@ -10,8 +10,6 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen.cohort import duplicates
-from rembrandt_featgen.cohort.patients import Patient
-from rembrandt_featgen.cohort.volumes import Volume, read_volume
 from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.preparation import Preparation
@@ -79,18 +77,6 @@ def write(folder: Path, home: Path, modalities: Sequence[str], *, maps: bool) ->
         },
         "modalities": list(modalities),
     }
-
-
-def volumes_of(patient: Patient, modalities: Sequence[str]) -> list[Volume]:
-    """A patient's volumes, one for each modality; InputError as by `cohort.volumes`, or where shapes differ."""
-    volumes = [read_volume(patient.images[modality]) for modality in modalities]
-    for modality, volume in zip(modalities, volumes):
-        if volume.voxels.shape != volumes[0].voxels.shape:
-            raise InputError(
-                f"{patient.images[modality]}: shape {volume.voxels.shape}, but {modalities[0]} of the same patient has "
-                f"{volumes[0].voxels.shape}; resample one of them"
-            )
-    return volumes
 
 
 def read_fingerprints(folder: str | Path) -> np.ndarray:

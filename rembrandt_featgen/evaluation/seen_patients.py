@@ -18,16 +18,15 @@ def record(table: FeatureTable) -> dict[str, list[str]]:
     Values, of vectors, are kept only where no two patients of the table have the same ones: else, as of an age and a
     sex, others may well have them, too.
     """
-    by_values: dict[str, str] = {}
-    for patient, values in zip(table.patients.tolist(), table.values):
-        by_values.setdefault(_of_values(values), patient)
-    distinct = not table.is_map and all(
-        by_values[_of_values(values)] == patient for patient, values in zip(table.patients.tolist(), table.values)
-    )
+    patients_of: dict[str, set[str]] = {}
+    if not table.is_map:
+        for patient, values in zip(table.patients.tolist(), table.values):
+            patients_of.setdefault(_of_values(values), set()).add(patient)
+    distinct = all(len(patients) == 1 for patients in patients_of.values())
     return {
         "patients": _digests(np.unique(table.patients)),
         "groups": _digests(np.unique(table.groups)),
-        "values": sorted(by_values) if distinct else [],
+        "values": sorted(patients_of) if distinct else [],
     }
 
 

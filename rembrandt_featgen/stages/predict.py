@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 
 from rembrandt_featgen.cohort import spacing
-from rembrandt_featgen.cohort.volumes import Volume, read_volume, write_like
+from rembrandt_featgen.cohort.volumes import Volume, read_volumes, write_like
 from rembrandt_featgen.core import cli, folders, json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import slicing
@@ -167,14 +167,7 @@ def _volumes(config: Config, channels: int) -> list[Volume]:
             f"--image={','.join(config.image)}: {len(config.image)} volumes given, the model takes {channels} "
             "(one for each modality of its training, separated by commas)"
         )
-    volumes = [read_volume(path, "--image") for path in config.image]
-    for path, volume in zip(config.image, volumes):
-        if volume.voxels.shape != volumes[0].voxels.shape:
-            raise InputError(
-                f"--image: {path} has shape {volume.voxels.shape}, {config.image[0]} has {volumes[0].voxels.shape}; "
-                "give volumes of one patient on one grid"
-            )
-    return volumes
+    return read_volumes(config.image, "--image")
 
 
 def _check_outputs(config: Config) -> None:

@@ -216,6 +216,13 @@ def test_read_mask_refuses_another_shape(tmp_path):
     refused(lambda: volumes.read_mask(path, SHAPE), path, "--cohort", "(5, 4, 3)", "(4, 5, 3)", "resample")
 
 
+def test_volumes_of_a_patient_have_one_shape(tmp_path):
+    one, two = (_save(tmp_path / f"{name}.nii", np.arange(60.0).reshape(SHAPE)) for name in "ab")
+    other = _save(tmp_path / "c.nii", np.arange(60.0).reshape(5, 4, 3))
+    assert [volume.path for volume in volumes.read_volumes([one, two])] == [one, two]
+    refused(lambda: volumes.read_volumes([one, two, other], "--image"), "--image", other, one, "(5, 4, 3)", "resample")
+
+
 @pytest.mark.parametrize(("shift", "warned"), [(0.0, False), (0.01, False), (3.0, True)])
 def test_read_mask_warns_of_another_affine(tmp_path, monkeypatch, shift, warned):
     said = []

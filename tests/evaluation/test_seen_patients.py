@@ -29,3 +29,9 @@ def test_values_that_many_have_are_no_sign():
     seen = seen_patients.record(table_of(np.arange(12)[:, None] % 5, y))
     others = table_of(np.zeros((12, 1)), y, groups=[f"q{n}" for n in range(12)])
     assert seen_patients.refuse(others, seen, "--test_features=f") is None
+
+
+def test_values_of_maps_are_not_even_looked_at(monkeypatch):
+    table = table_of(np.ones((12, 2, 2, 1)), np.array(["a", "b"] * 6))
+    monkeypatch.delattr(seen_patients, "_of_values")
+    assert seen_patients.record(table)["values"] == []
