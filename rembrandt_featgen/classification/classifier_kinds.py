@@ -125,8 +125,3 @@ def train(problems: Sequence[Problem], settings: ClassifierSettings, *, strength
         )
     arrays = CLASSIFIER_KINDS[name].fit(problems, settings, list(strength))
     return [Model(name, float(its_strength), its_arrays) for its_strength, its_arrays in zip(strength, arrays)]
-
-
-def probabilities(models: Sequence[Model], features: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """[m, classes] of each model for its features [m, d]."""
-    return [model.probabilities(its_features) for model, its_features in zip(models, features)]

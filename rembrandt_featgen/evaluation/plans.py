@@ -21,7 +21,7 @@ class Task:
     """One division of the samples, and one seed; independent of all other tasks of its plan.
 
     Attributes:
-      plan: one of `PLANS`.
+      plan: one of `PLANS`, or "final" of all patients.
       draw: how often patients have been divided before, or training patients drawn.
       number: of the fold.
       fold: what predictions call it: its number, or the name of the site that is tested.
@@ -185,8 +185,8 @@ def few_shot(table: FeatureTable, *, draws: int, groups: int, label: int, test: 
     members = np.unique(table.groups[rest][table.labels[rest] == label])
     if len(members) < groups:
         raise InputError(
-            f"--few_shot={groups}: {len(members)} groups of class {table.classes.names[label]} are left to train on; "
-            "take fewer, or a smaller --test_fraction"
+            f"{groups} groups of class {table.classes.names[label]} are wanted for training, and {len(members)} are "
+            "left; take fewer, or test fewer"
         )
     tasks = []
     for draw in range(draws):

@@ -246,6 +246,8 @@ def measure_generators(trial: Trial) -> dict[str, dict]:
     """
     table, task, settings = trial.table, trial.task, trial.settings
     measured = [name for name in settings.arms if ARMS[name].kind == "generative" or name == arms.AUGMENTED]
+    if not measured or not len(task.test):
+        return {}
     training, test = (
         generator_measures.Real(features, table.labels[rows], table.patients[rows])
         for features, rows in (
@@ -253,8 +255,6 @@ def measure_generators(trial: Trial) -> dict[str, dict]:
             (trial.outer.preparation.apply(table.values[task.test]), task.test),
         )
     )
-    if not measured or not len(task.test):
-        return {}
     judged_by = generator_measures.judges(
         training,
         settings=settings.of_classifier(settings.classifiers[0]),

@@ -103,7 +103,7 @@ def run(config: Config) -> None:
     """Writes run_dir/study: report.json, index.html, predictions.csv, and tables as CSV and LaTeX."""
     check(config)
     of_file = _of_file(config, _read(config)) if config.features else None
-    files = {"features": config.features, "synthetic": config.synthetic}
+    files = {"features_file": config.features, "synthetic_file": config.synthetic}  # "features" is a folder of a run
     digests = {name: rundir.file_digest(Path(path)) for name, path in files.items() if path}
     wanted = wanted_of(config)
     inputs = [] if of_file else run_features.inputs(wanted)

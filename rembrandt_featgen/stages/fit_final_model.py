@@ -142,11 +142,11 @@ def _of_file(config: Config, study: Study, choice: Choice, *, folder: Path) -> _
         flag="--study_features" if config.study_features else "--features",
         **{f"{name}_column": flags[f"{name}_column"] for name in importing.DEFAULTS},
     )
-    digest = _same(path, study.found.record["inputs"]["features"], "--study_features")
+    digest = _same(path, study.found.record["inputs"]["features_file"], "--study_features")
     pools = {}
     if choice.pipeline.arm == SYNTHETIC:
         pools[SYNTHETIC] = SamplePool(*importing.read_synthetic(flags["synthetic"], table))
-        _same(flags["synthetic"], study.found.record["inputs"]["synthetic"], "--synthetic")
+        _same(flags["synthetic"], study.found.record["inputs"]["synthetic_file"], "--synthetic")
     keys = {name: flags[f"{name}_column"] for name in importing.DEFAULTS}
     return _Material(
         folder,

@@ -158,7 +158,9 @@ def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
                 **_USUAL_COLUMNS,
             )
         )
-        row = next(row for row in _report(folder)["arms"] if row["unit"] == "patient")
+        report = _report(folder)
+        first = report["reference"]["classifier"]
+        row = next(row for row in report["arms"] if (row["unit"], row["classifier"]) == ("patient", first))
         rows.append(
             {
                 "patients": n,

@@ -162,8 +162,8 @@ def arm_amounts():
     """--arm_amounts."""
     return cli.flag(
         ("0", "1", "4"),
-        "Amounts of extra samples to choose from: 0 brings the minority class up to the other; a does so and adds a "
-        "times half the training samples to each class.",
+        "Amounts of extra samples to choose from: 0 brings each class up to the largest; a does so and adds a times "
+        "the training samples, equally many of each class.",
     )
 
 

@@ -25,7 +25,7 @@ def test_it_learns_and_each_result_depends_on_its_problem_alone(name, classes):
     all_of_them, strength = problems(classes), CLASSIFIER_KINDS[name].strengths[:5]
     test, labels = vectors.samples(60, 12, classes, seed=77)
     models = classifier_kinds.train(all_of_them, SETTINGS[name], strength=strength)
-    together = classifier_kinds.probabilities(models, [test] * len(models))
+    together = [model.probabilities(test) for model in models]
     for number, found in enumerate(together):
         assert found.shape == (60, classes)
         assert found.dtype == np.float64
