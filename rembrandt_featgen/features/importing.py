@@ -143,8 +143,7 @@ def import_table(
         )
     except ValueError as error:
         raise InputError(f"{where}: {error}; correct the file") from error
-    if len(set(zip(table.patients, table.samples))) < len(table):
-        raise InputError(f"{where}: a patient has two rows of one number in the column sample; number them apart")
+    check_samples(table, where)
     return Imported(table, table.missing, left_out)
 
 
@@ -227,6 +226,12 @@ def summary(read: Imported, where: str) -> list[str]:
     for why, names in read.left_out.items():
         lines.append(f"{where}: {len(names)} columns are left out, {why}: {listed(names)}")
     return lines
+
+
+def check_samples(table: FeatureTable, where: str) -> None:
+    """InputError where two samples of a patient have one number, as if a patient were tested twice."""
+    if len(set(zip(table.patients, table.samples))) < len(table):
+        raise InputError(f"{where}: a patient has two rows of one number in the column sample; number them apart")
 
 
 def needed_column(source: Source, name: str, column: str) -> np.ndarray:

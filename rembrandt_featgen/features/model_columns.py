@@ -98,7 +98,7 @@ def read_samples(
     values = np.concatenate(parts, axis=1)
     labels = _labels(source, chosen["label"], classes) if labelled else np.zeros(len(values), np.int64)
     try:
-        return table_of_arrays(
+        table = table_of_arrays(
             in_float32(values),
             labels,
             classes=classes,
@@ -110,6 +110,8 @@ def read_samples(
         )
     except ValueError as error:
         raise InputError(f"{source.where}: {error}; correct the file") from error
+    importing.check_samples(table, source.where)
+    return table
 
 
 def inputs_of(table: FeatureTable, inputs: str) -> FeatureTable:

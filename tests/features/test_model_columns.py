@@ -52,6 +52,13 @@ def test_new_patients_need_neither_label_nor_name(studied, caplog):
     assert (read.values[:, -2:] == 0).all()  # a value that was never seen
 
 
+def test_a_patient_with_two_rows_of_one_number_is_refused(studied):
+    frame, table, path = studied
+    frame.assign(patient=list("abcdee"), label="benign", sample=[0, 0, 0, 0, 1, 1]).to_csv(path, index=False)
+    with pytest.raises(InputError, match="a patient has two rows of one number in the column sample"):
+        model_columns.read_samples(path, ModelColumns.of_table(table, "both"), CLASSES)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
