@@ -36,6 +36,7 @@ def run(tasks: Sequence[Task], work: Callable[[Task], Outcome], folder: Path | N
         outcome = _kept(folder, task) if folder else None
         if outcome is None:
             outcome = work(task)
+            outcome = outcome._replace(choices=json_files.plain(outcome.choices))  # as those are that were kept
             if folder:
                 _keep(folder, task, outcome)
         outcomes.append(outcome)
