@@ -6,11 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from rembrandt_featgen.core import json_files, registry, rundir
+from rembrandt_featgen.core import registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import predictions, study_folds
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
-from rembrandt_featgen.generation.gan_kinds import KINDS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,17 +65,6 @@ def _of_table(run_dir) -> Study:
     )
 
 
-def _flags(home: Path) -> dict[str, dict]:
-    """Flags of the finished stages of a fold."""
-    found = {}
-    for name in registry.FOLD:
-        for kind in KINDS if registry.STAGES[name].has_kinds else [""]:
-            if rundir.is_done(home, name, kind):
-                record = json_files.read_json(home / registry.folder(name, kind) / rundir.RECORD)
-                found["/".join(filter(None, (name, kind)))] = record["config"]
-    return found
-
-
 def _of_folds(run_dir) -> Study:
     assigned = rundir.find(run_dir, "assign_folds")
     entries = assigned.record["figures"]["folds"]
@@ -87,14 +75,15 @@ def _of_folds(run_dir) -> Study:
             f"--run_dir={run_dir}: {len(undone)} of {len(homes)} folds are not finished, such as {undone[0]}; repeat "
             "the command that made the study, which resumes"
         )
+    of_first = study_folds.records_of(homes[0])
     digests = {home.name: rundir.find(home, "evaluate_features").digest for home in homes}
-    folds = [study_folds.read_fold(home, entry) for home, entry in zip(homes, entries)]
+    folds = study_folds.read_folds(run_dir, assigned.record)
     return Study(
         assigned,
         digests=digests,
         choices=[choice for fold in folds for choice in fold.records["evaluate_features"]["figures"]["choices"]],
         predictions=predictions.join([fold.predictions for fold in folds]),
         settings=folds[0].records["evaluate_features"]["config"],
-        stages=_flags(homes[0]),
+        stages={"/".join(filter(None, name)): done["config"] for name, done in of_first.items()},
         division=assigned.record["config"],
     )

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
+
 
 def generator_rows(measured: Sequence[Mapping[str, Mapping]]) -> list[dict]:
     """Measures of each generative arm: mean and deviation over the tasks in which there were samples of each class.
@@ -30,10 +33,9 @@ def generator_rows(measured: Sequence[Mapping[str, Mapping]]) -> list[dict]:
             if name == "memorisation":
                 row[name] = _memorisation(values)
             elif isinstance(first, dict):
-                row[name] = {key: float(np.mean([value[key] for value in values])) for key in first}
+                row[name] = {key: _mean(known([value[key] for value in values])) for key in first}
             else:  # None where a fold had too few features or test slices for it
-                numbers = np.array(values, float)
-                numbers = numbers[np.isfinite(numbers)]
+                numbers = known(values)
                 row |= (
                     {name: float(numbers.mean()), f"{name}_sd": float(numbers.std())}
                     if len(numbers)
@@ -43,11 +45,45 @@ def generator_rows(measured: Sequence[Mapping[str, Mapping]]) -> list[dict]:
     return rows
 
 
+def warnings_of(rows: Sequence[Mapping], table: PredictionsTable, tasks: int) -> list[str]:
+    """A line for each generative arm that lacked a class in some tasks, or in all of them.
+
+    Args:
+      rows: of `generator_rows`.
+      table: predictions of the study, which say what competed.
+      tasks: their number.
+    """
+    measured = {(row["features"], row["arm"]): row["folds"] for row in rows}
+    for (classifier, arm, kind), _ in table.split("classifier", "arm", "kind"):
+        if kind == "generative":
+            measured.setdefault(("maps" if CLASSIFIER_KINDS[classifier].of_maps else "vectors", arm), 0)
+    return [
+        f"{arm} has {features} of one class only, or none, in {tasks - count} of {tasks} folds: "
+        + ("its measures are over the others." if count else "nothing is measured of them.")
+        for (features, arm), count in measured.items()
+        if count < tasks
+    ]
+
+
+def known(values: Sequence[float | None]) -> np.ndarray:
+    """The numbers among measures of folds: JSON has None where a measure was NaN."""
+    numbers = np.array(values, float)
+    return numbers[np.isfinite(numbers)]
+
+
+def _mean(numbers: np.ndarray) -> float:
+    return float(np.mean(numbers)) if len(numbers) else np.nan
+
+
+def _median(numbers: np.ndarray) -> float:
+    return float(np.median(numbers)) if len(numbers) else np.nan
+
+
 def _memorisation(audits: Sequence[dict]) -> dict:
     """The audits of all folds as one: flagged where most folds are."""
 
-    def known(name: str) -> list[float]:
-        return [audit[name] for audit in audits if audit[name] is not None] or [np.nan]
+    def of_folds(name: str) -> np.ndarray:
+        return known([audit[name] for audit in audits])
 
     copied: Counter = Counter()
     for audit in audits:
@@ -56,8 +92,8 @@ def _memorisation(audits: Sequence[dict]) -> dict:
         "memorised": sum(audit["memorised"] for audit in audits) * 2 > len(audits),
         "folds_flagged": sum(audit["memorised"] for audit in audits),
         "folds": len(audits),
-        "p_value": float(np.median(known("p_value"))),
-        "nearest_ratio_median": float(np.median(known("median_ratio"))),
-        "share_below_1_percent": float(np.mean(known("share_nearer_1"))),
+        "p_value": _median(of_folds("p_value")),
+        "nearest_ratio_median": _median(of_folds("median_ratio")),
+        "share_below_1_percent": _mean(of_folds("share_nearer_1")),
         "most_copied": [list(entry) for entry in copied.most_common(5)],
     }

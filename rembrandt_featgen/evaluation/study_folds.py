@@ -18,6 +18,7 @@ from rembrandt_featgen.features import crop_cnn, crops
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.measures.segmentation import mean_interval, over_volumes
 
+_PLANS = {"patient": "k-fold", "site": "sites"}  # by --cv_grouping, as `plans.PLANS` has them
 _WORST = 3  # patients who are named
 _OF_A_FOLD = ("split_file", "test_fraction", "test_counts")  # settings that each fold has of its own
 
@@ -40,21 +41,44 @@ class Fold:
     predictions: PredictionsTable
 
 
-def read_fold(home: Path, entry: Mapping) -> Fold:
+def read_folds(run_dir: str | Path, record: Mapping) -> list[Fold]:
+    """Reads what the stages of all folds of a study left.
+
+    Args:
+      run_dir: of the study.
+      record: stage.json of assign_folds.
+
+    Raises:
+      RuntimeError: as by `read_fold`.
+    """
+    plan = _PLANS[record["config"]["cv_grouping"]]
+    homes = Path(run_dir) / registry.FOLD_RUNS
+    return [read_fold(homes / entry["name"], entry, plan) for entry in record["figures"]["folds"]]
+
+
+def records_of(home: Path) -> dict[tuple[str, str], dict]:
+    """Reads stage.json of each stage of a fold that is done, by its name and, of a generator's, the kind."""
+    names = [(name, kind) for name in registry.FOLD for kind in (KINDS if registry.STAGES[name].has_kinds else [""])]
+    return {
+        (name, kind): json_files.read_json(home / registry.folder(name, kind) / rundir.RECORD)
+        for name, kind in names
+        if rundir.is_done(home, name, kind)
+    }
+
+
+def read_fold(home: Path, entry: Mapping, plan: str) -> Fold:
     """Reads what a fold's stages left.
 
     Args:
       home: the fold's run_dir.
       entry: name, repeat, seed and fold, as assign_folds recorded them.
+      plan: of the study, for the predictions.
 
     Raises:
       RuntimeError: it tested a patient that it had learnt from, or another of that patient's group.
     """
-    names = [(name, kind) for name in registry.FOLD for kind in (KINDS if registry.STAGES[name].has_kinds else [""])]
-    names = [(name, kind) for name, kind in names if name != "generate_synthetic" and rundir.is_done(home, name, kind)]
-    records = {
-        kind or name: json_files.read_json(home / registry.folder(name, kind) / rundir.RECORD) for name, kind in names
-    }
+    done = records_of(home).items()
+    records = {kind or name: record for (name, kind), record in done if name != "generate_synthetic"}
     predicted = predictions.read(home / registry.folder("evaluate_features") / predictions.FILE)
     slices = home / registry.folder("prepare_slices")
     assignment, groups = split_files.read_split(slices / "split.json"), patient_files.read_patients(slices).group
@@ -68,7 +92,7 @@ def read_fold(home: Path, entry: Mapping) -> Fold:
         seed=entry["seed"],
         fold=entry["fold"],
         records=records,
-        predictions=predicted.replace(plan="k-fold", draw=entry["repeat"], fold=str(entry["fold"]), seed=entry["seed"]),
+        predictions=predicted.replace(plan=plan, draw=entry["repeat"], fold=str(entry["fold"]), seed=entry["seed"]),
     )
 
 
@@ -202,7 +226,7 @@ def report(record: Mapping, folds: Sequence[Fold], checks: Mapping, *, draws: in
     return {
         **found,
         "segmentation": {"test": segmentation(folds)},
-        "warnings": found["warnings"] + _warnings(folds, found["generators"]),
+        "warnings": found["warnings"] + _warnings(folds),
         "stages": {
             name: {"seconds": sum(fold.records[name]["seconds"] for fold in folds)} for name in folds[0].records
         },
@@ -210,7 +234,7 @@ def report(record: Mapping, folds: Sequence[Fold], checks: Mapping, *, draws: in
     }
 
 
-def _warnings(folds: Sequence[Fold], generators: Sequence[dict]) -> list[str]:
+def _warnings(folds: Sequence[Fold]) -> list[str]:
     """What a careful reader should know of the folds."""
     lines = []
     tested = [fold.records["train_unet"]["figures"]["segmentation"]["test"]["patient_hard_dice"] for fold in folds]
@@ -220,12 +244,6 @@ def _warnings(folds: Sequence[Fold], generators: Sequence[dict]) -> list[str]:
             f"The U-Nets segment poorly (mean dice of test volumes {dice:.2f}): features may say little about the "
             "tumour."
         )
-    for row in generators:
-        if row["folds"] < len(folds):
-            lines.append(
-                f"{row['arm']} has features of one class only, or none, in {len(folds) - row['folds']} of "
-                f"{len(folds)} folds: its measures are over the others."
-            )
     if folds[0].records.get("extract_features", {}).get("figures", {}).get("tap") == crops.TAP:
         lines.append(crop_cnn.WARNING)
     lines += _different_volumes(folds)

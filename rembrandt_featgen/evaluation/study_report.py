@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rembrandt_featgen.evaluation import arm_table, out_of_fold_runs
+from rembrandt_featgen.evaluation import arm_table, generator_rows, out_of_fold_runs
 from rembrandt_featgen.evaluation.arms import ARMS
-from rembrandt_featgen.evaluation.generator_rows import generator_rows
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features.tables import FeatureTable
@@ -58,6 +57,7 @@ def report(
     for row in rows:
         if row["unit"] == "patient" and row["classifier"] == first:
             row["power"] = _power(runs[row["arm"]], sum(row["n"].values()))
+    generators = generator_rows.generator_rows([choice["generators"] for choice in choices])
     return {
         "classes": table.classes.record,
         "cohort": dict(cohort),
@@ -78,7 +78,7 @@ def report(
             "as it was chosen on the same patients, comparisons with it are biased against the generative arms",
         },
         "amount_curve": _amount_curve(of_first, draws=draws, seed=seed),
-        "generators": generator_rows([choice["generators"] for choice in choices]),
+        "generators": generators,
         "reliability": [{"classifier": first, **_reliability(arm, each)} for arm, each in runs.items()],
         "self_checks": checks.get("self_checks", []),
         "power": checks.get("power") or _power_curve(runs[references[first]]),
@@ -87,7 +87,7 @@ def report(
         "verdict": by_classifier[first],
         "verdict_by_classifier": by_classifier,
         "verdict_rule": arm_table.VERDICT_RULE,
-        "warnings": _warnings(cohort, rows),
+        "warnings": _warnings(cohort, rows) + generator_rows.warnings_of(generators, table, len(choices)),
         "settings": dict(settings),
     }
 
@@ -143,13 +143,18 @@ def _kinds(table) -> dict[str, str]:
 
 
 def _validation_loss(choices, classifier) -> float:
-    """Mean validation loss of a classifier of real samples alone, over tasks; of all arms without that one."""
-    losses: dict[bool, list[float]] = {True: [], False: []}
+    """Mean validation loss of a classifier of real samples alone, over tasks; of all arms without that one.
+
+    Infinite where there is none: an arm that is not tuned has no loss in a task without validation patients.
+    """
+    losses: dict[bool, list[float | None]] = {True: [], False: []}
     for choice in choices:
         for name, row in choice["pipelines"].items():
             if name.startswith(f"{classifier}/"):
                 losses[name == f"{classifier}/none"].append(row["loss"])
-    return float(np.mean(losses[True] or losses[False]))
+    of_real, of_all = map(generator_rows.known, (losses[True], losses[False]))
+    numbers = of_real if len(of_real) else of_all
+    return float(numbers.mean()) if len(numbers) else np.inf
 
 
 def _amounts(table) -> Counter:

@@ -38,7 +38,7 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, "write_study_report", [assigned], digests=digests) as stage:
         if stage.done:
             return
-        folds = [study_folds.read_fold(Path(_home(config, fold)), fold) for fold in record["figures"]["folds"]]
+        folds = study_folds.read_folds(config.run_dir, record)
         self_checks = json_files.read_json(checks) if checks.is_file() else {}
         report = json_files.plain(
             study_folds.report(record, folds, self_checks, draws=config.bootstrap_draws, seed=config.seed)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.evaluation import study_folds
+from rembrandt_featgen.evaluation import study_folds, study_report
 from rembrandt_featgen.evaluation.predictions import join
 from rembrandt_featgen.evaluation.study_folds import Fold
 from rembrandt_featgen.measures.segmentation import VOLUME_MEASURES, over_volumes
@@ -198,6 +198,13 @@ def test_a_careful_reader_is_warned(report):
     assert "mean dice of test volumes 0.40" in text
     assert "In 2 of 2 folds the U-Net's last epoch was its best" in text
     assert "Not shown to be above chance (interval reaches 0.5), cnn: " in text
+
+
+def test_losses_that_json_does_not_hold_are_left_out():
+    """An arm that is not tuned has no loss where there are no validation patients."""
+    choices = [{"pipelines": {"cnn/plain": {"loss": None}, "cnn/smote/0": {"loss": 0.5}, "mlp/plain": {"loss": None}}}]
+    assert study_report._validation_loss(choices, "cnn") == 0.5
+    assert study_report._validation_loss(choices, "mlp") == np.inf
 
 
 def test_power_of_the_self_checks_comes_first(folds):
