@@ -50,17 +50,28 @@ def by_site(patients: Sequence[Patient]) -> dict[str, list[str]]:
             "id, such as 'TCGA_([A-Z]+)_'"
         )
     sites: dict[str, list[str]] = {patient.site: [] for patient in sorted(patients, key=lambda patient: patient.site)}
-    of_group: dict[str, str] = {}
     for patient in patients:
         sites[patient.site].append(patient.id)
-        other = of_group.setdefault(patient.group, patient.site)
-        if other != patient.site:
-            raise InputError(
-                f"--cv_grouping=site: group {patient.group} has patients of {other} and of {patient.site}, and no "
-                "split may divide it; give it one site, or leave it out"
-            )
+    check_groups([patient.group for patient in patients], [patient.site for patient in patients], "--cv_grouping=site")
     if len(sites) < 2:
         raise InputError(
             f"--cv_grouping=site: all of --cohort is of site {patients[0].site}; take --cv_grouping=patient"
         )
     return sites
+
+
+def check_groups(groups: Sequence[str], sites: Sequence[str], flag: str) -> None:
+    """InputError where a group has two sites, so that to leave a site out would divide it.
+
+    Args:
+      groups, sites: of each patient or sample.
+      flag: for the message.
+    """
+    of_group: dict[str, str] = {}
+    for group, site in zip(groups, sites):
+        other = of_group.setdefault(group, site)
+        if other != site:
+            raise InputError(
+                f"{flag}: group {group} has patients of {min(other, site)} and of {max(other, site)}, and no split may "
+                "divide it; give it one site, or leave it out"
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS, ClassifierSettings
@@ -37,6 +37,16 @@ class Settings:
     def of_classifier(self, name: str) -> ClassifierSettings:
         """Settings of a classifier."""
         return self.networks.get(name) or CLASSIFIER_KINDS[name].settings()
+
+
+def check_arms(arms: Collection[str]) -> None:
+    """ValueError for arms of which none is what generated features are compared with.
+
+    Args:
+      arms: names of `ARMS`.
+    """
+    if not any(ARMS[name].kind != "generative" and ARMS[name].inputs == "features" for name in arms):
+        raise ValueError("none to compare generated features with; add 'none'")
 
 
 class Pipeline(NamedTuple):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from rembrandt_featgen.cohort.groups import by_class, deal
+from rembrandt_featgen.cohort.sites import check_groups
 from rembrandt_featgen.cohort.splits import check_disjoint
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features.tables import FeatureTable, joined
@@ -107,19 +109,27 @@ def hold_out(
     return _checked(table, [Task("hold-out", 0, 0, fold="0", seed=seed, **parts) for seed in seeds])
 
 
-def given(parts: Mapping[str, FeatureTable], seeds: Sequence[int]) -> tuple[FeatureTable, list[Task]]:
+def given(
+    parts: Mapping[str, FeatureTable], seeds: Sequence[int], source: str = "the division"
+) -> tuple[FeatureTable, list[Task]]:
     """One division that was made before, such as the split of a run or of a fold of a study, trained with each seed.
 
     Which patients are trained on is part of the training seed, so that the folds and repeats of a study, of which each
     comes here alone, do not share initial weights and draws.
 
     Args:
-      parts: tables of "train", "validation" and "test".
+      parts: tables of "train", "validation" and "test"; that of "validation" may be empty.
       seeds: of the trainings.
+      source: of the division, for messages.
 
     Returns:
       One table of all samples, and the tasks.
+
+    Raises:
+      InputError: a group is in two parts; nobody is tested; or there is a class that nobody is trained on or, where
+        anybody is validated with, validated with.
     """
+    _check_given(parts, source)
     table = joined(list(parts.values()))
     ends = np.cumsum([len(part) for part in parts.values()])
     rows = dict(zip(parts, np.split(np.arange(len(table)), ends[:-1])))
@@ -151,13 +161,7 @@ def sites(table: FeatureTable, *, seeds: Sequence[int], validation: float, divis
             f"--plan=sites: {len(blank)} samples have no site, such as those of {table.patients[blank[0]]}; "
             "fill it in, or leave them out"
         )
-    for group in np.unique(table.groups):
-        found = np.unique(of_sample[table.groups == group])
-        if len(found) > 1:
-            raise InputError(
-                f"--plan=sites: group {group} has patients of {found[0]} and of {found[1]}, and no split may divide "
-                "it; give it one site, or leave it out"
-            )
+    check_groups(table.groups.tolist(), of_sample.tolist(), "--plan=sites")
     tasks = []
     for number, name in enumerate(names):
         rest, test = np.flatnonzero(of_sample != name), np.flatnonzero(of_sample == name)
@@ -236,11 +240,32 @@ def _part(table, rows, *, share, key) -> tuple[np.ndarray, np.ndarray]:
     return rows[~inside], rows[inside]
 
 
+def _check_given(parts: Mapping[str, FeatureTable], source: str) -> None:
+    """InputError as `given` says."""
+    for one, other in itertools.combinations(parts, 2):
+        both = np.intersect1d(parts[one].groups, parts[other].groups)
+        if len(both):
+            raise InputError(
+                f"{source}: group {both[0]} of patients is both in {one} and in {other}, and no split may divide it; "
+                "put all of it into one of the two"
+            )
+    if not len(parts["test"]):
+        raise InputError(f"{source}: there is no test sample; say who is tested")
+    for name in ("train", "validation"):
+        part = parts[name]
+        missing = set(range(part.classes.count)) - set(part.labels.tolist())
+        if missing and (len(part) or name == "train"):
+            raise InputError(
+                f"{source}: there is no {name} sample of class {part.classes.names[min(missing)]}; put some of its "
+                "patients there"
+            )
+
+
 def _checked(table, tasks):
     """The tasks; InputError where a class is not trained on or validated with, RuntimeError for a divided group."""
     for task in tasks:
         parts = {"train": task.train, "validation": task.validation, "test": task.test}
-        check_disjoint({name: np.unique(table.groups[rows]) for name, rows in parts.items()})
+        check_disjoint({name: np.unique(table.groups[rows]) for name, rows in parts.items()}, "group")
         for name in ("train", "validation"):
             missing = set(range(table.classes.count)) - set(table.labels[parts[name]].tolist())
             if missing and len(parts[name]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +11,8 @@ from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import arms, generator_measures, plans, pools
-from rembrandt_featgen.evaluation.arms import ARMS, AUGMENTED
+from rembrandt_featgen.evaluation import arms, competitors, generator_measures, plans, pools
+from rembrandt_featgen.evaluation.arms import ARMS, AUGMENTED, SYNTHETIC
 from rembrandt_featgen.features import augmented_vectors, encoders, run_tables
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation import training_set
@@ -76,20 +76,43 @@ def kind_of(table: FeatureTable) -> str:
     return "maps" if table.is_map else "vectors"
 
 
-def check_missing(named: Collection[str], there: Collection[str], have: Collection[str]) -> None:
-    """InputError for arms that were named, while there is nothing for them to learn from.
+def check_arms(named: Collection[str], there: Mapping[str, Collection[str]], *, of_file: bool = False) -> None:
+    """InputError for arms that were named while there is nothing for them to learn from, or to be compared with.
 
     Args:
-      named: arms; nothing is said where these are all.
-      there: those for which there is something.
-      have: what would be something.
+      named: arms; nothing is missing where these are all.
+      there: of "maps" or "vectors", or of both, the arms for which there is something.
+      of_file: whether features were made elsewhere; else they are a run's.
     """
-    missing = [name for name in named if name not in there]
+    missing: dict[str, list[str]] = {}
+    for name in named:
+        if not any(name in arms_of_kind for arms_of_kind in there.values()):
+            missing.setdefault(_what_it_needs(name, of_file), []).append(name)
     if missing and set(named) != set(ARMS):
-        raise InputError(
-            f"--arms: {', '.join(missing)} {'has' if len(missing) == 1 else 'have'} nothing to learn from; give "
-            f"{' or '.join(have)}, or leave {'it' if len(missing) == 1 else 'them'} out"
-        )
+        lines = [
+            f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} nothing to learn from; {needed}, or leave "
+            f"{'it' if len(names) == 1 else 'them'} out"
+            for needed, names in missing.items()
+        ]
+        raise InputError(f"--arms: {'; '.join(lines)}")
+    for kind, arms_of_kind in there.items():
+        try:
+            competitors.check_arms(arms_of_kind)
+        except ValueError as error:
+            raise InputError(f"--arms={','.join(named)}: of {kind}, {error}") from error
+
+
+def _what_it_needs(arm: str, of_file: bool) -> str:
+    """What a user can do for an arm that has nothing to learn from."""
+    if ARMS[arm].inputs != "features":
+        return "give --covariates, with classifiers of vectors"
+    if of_file:
+        return "give --synthetic" if arm == SYNTHETIC else "study the features of a run, without --features"
+    if arm == SYNTHETIC:
+        return "run evaluate_features with --features and --synthetic"
+    if arm == AUGMENTED:
+        return "give --vector_augmentations for vectors, or classifiers of maps"
+    return f"add {arm} to --generators, with {' or '.join(of_maps(CLASSIFIER_KINDS, True))} among --classifiers"
 
 
 def inputs(wanted: Wanted) -> list[rundir.Found]:
@@ -116,9 +139,10 @@ def studied(wanted: Wanted) -> list[Studied]:
     """Features of a run, whose split is the plan.
 
     Raises:
-      InputError: as `inputs`, or an arm was named that has nothing to learn from.
+      InputError: as `inputs` and `check_arms`.
     """
-    found, there = [], set()
+    found: list[Studied] = []
+    there: dict[str, tuple[str, ...]] = {}
     for maps in (True, False):
         if not _is_there(wanted, maps):
             continue
@@ -127,13 +151,11 @@ def studied(wanted: Wanted) -> list[Studied]:
             split: run_tables.table_of_run(wanted.run_dir, _STAGES[maps], split, covariates=covariates)
             for split in splits.SPLITS
         }
-        table, tasks = plans.given(parts, wanted.seeds)
+        table, tasks = plans.given(parts, wanted.seeds, f"--run_dir={wanted.run_dir}")
         drawn, notes = pools_of_run(wanted, parts["train"])
         found.append(Studied(table, tasks, pools=drawn, notes=notes))
-        there |= set(arms.available(wanted.arms, covariates=bool(covariates), pools=drawn))
-    check_missing(
-        wanted.arms, there, ("--covariates", "--features with --synthetic", "generators and classifiers of maps")
-    )
+        there[kind_of(table)] = arms.available(wanted.arms, covariates=bool(covariates), pools=drawn)
+    check_arms(wanted.arms, there)
     return found
 
 

@@ -16,6 +16,7 @@ from rembrandt_featgen.evaluation import competitors, engine, plans, study_repor
 from rembrandt_featgen.evaluation.arms import ARMS, available
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
+from rembrandt_featgen.generation import training_set
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -84,8 +85,15 @@ def evaluate(
     chosen = available(arms, covariates=False, pools=())
     if len(chosen) < len(set(arms)) and set(arms) != set(ARMS):
         raise ValueError(f"arms {', '.join(sorted(set(arms) - set(chosen)))} need a file: see stages.evaluate_features")
-    if not len(amounts) and any(ARMS[name].method for name in chosen):
-        raise ValueError("arms that add samples need amounts, such as (0, 1)")
+    try:
+        competitors.check_arms(chosen)
+    except ValueError as error:
+        raise ValueError(f"arms {', '.join(chosen)}: {error}") from error
+    if any(ARMS[name].takes_amount for name in chosen):
+        try:
+            training_set.check_amounts(list(map(float, amounts)))
+        except ValueError as error:
+            raise ValueError(f"amounts {', '.join(map(str, amounts))}: {error}") from error
     table = table_of(X, y, groups=groups, sites=sites, classes=classes)
     if any(CLASSIFIER_KINDS[name].of_maps != table.is_map for name in classifiers):
         raise ValueError(

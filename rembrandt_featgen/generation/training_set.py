@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,3 +38,11 @@ def counts(labels: np.ndarray, amount: float, num_classes: int) -> dict[int, int
     real = np.bincount(labels, minlength=num_classes)
     more = int(amount * len(labels) / num_classes + 0.5)
     return {label: int(real.max() - real[label] + more) for label in range(num_classes)}
+
+
+def check_amounts(amounts: Sequence[float]) -> None:
+    """ValueError for amounts of extra samples that are none, below 0, not finite or shown alike."""
+    if not amounts or min(amounts) < 0 or not np.isfinite(amounts).all():
+        raise ValueError("give at least one, each from 0 on")
+    if len({f"{amount:g}" for amount in amounts}) < len(amounts):
+        raise ValueError("names one twice; give each once")

@@ -22,10 +22,8 @@ from tqdm import tqdm
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
-from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import run_features
-from rembrandt_featgen.evaluation.arms import ARMS
-from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.evaluation.arms import AUGMENTED, available
 from rembrandt_featgen.stages import (
     assign_folds,
     evaluate_features,
@@ -109,12 +107,13 @@ def _check(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
         gans = tuple(kind for kind in trained if kind in config.arms)
         for kind in set(trained) - set(gans):
             logging.warning("--generators: %s is in no arm of --arms, so it is not trained", kind)
-    missing = [name for name in config.arms if name in KINDS and name not in gans]
-    if missing and set(config.arms) != set(ARMS):
-        raise InputError(
-            f"--arms={','.join(config.arms)}: there will be no features by {', '.join(missing)}, which are maps: "
-            "add it to --generators, with cnn or linear among --classifiers, or leave it out"
-        )
+    there: dict[str, tuple[str, ...]] = {}
+    if maps:
+        there["maps"] = available(config.arms, covariates=False, pools=(*gans, AUGMENTED))
+    if vectors:
+        augmented = (AUGMENTED,) if config.vector_augmentations else ()
+        there["vectors"] = available(config.arms, covariates=bool(config.covariates), pools=augmented)
+    run_features.check_arms(config.arms, there)
     left_out = [] if maps else [*registry.OF_MAPS]
     left_out += [] if vectors else registry.OF_VECTORS
     left_out += [] if gans else _OF_GENERATORS

@@ -20,6 +20,7 @@ from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import (
     arms,
+    competitors,
     engine,
     plans,
     predictions,
@@ -102,6 +103,11 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/study: report.json, index.html, predictions.csv, and tables as CSV and LaTeX."""
     check(config)
+    if config.synthetic and not config.features:
+        raise InputError(
+            f"--synthetic={config.synthetic} without --features: it holds samples like those of --features; give both, "
+            "or leave it out"
+        )
     of_file = _of_file(config, _read(config)) if config.features else None
     files = {"features_file": config.features, "synthetic_file": config.synthetic}  # "features" is a folder of a run
     digests = {name: rundir.file_digest(Path(path)) for name, path in files.items() if path}
@@ -121,8 +127,10 @@ def check(config) -> None:
     cli.some_of("arms", config.arms, ARMS)
     cli.some_of("classifiers", config.classifiers, CLASSIFIER_KINDS)
     shared_flags.amounts(config.arm_amounts)
-    if not any(ARMS[name].kind != "generative" and ARMS[name].inputs == "features" for name in config.arms):
-        raise InputError(f"--arms={','.join(config.arms)}: none to compare generated features with; add 'none'")
+    try:
+        competitors.check_arms(config.arms)
+    except ValueError as error:
+        raise InputError(f"--arms={','.join(config.arms)}: {error}") from error
 
 
 def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
@@ -231,7 +239,7 @@ def _read(config) -> FeatureTable:
         )
     have = (SYNTHETIC,) if config.synthetic else ()
     there = arms.available(config.arms, covariates=bool(config.covariates) and not table.is_map, pools=have)
-    run_features.check_missing(config.arms, there, ("--covariates", "--synthetic"))
+    run_features.check_arms(config.arms, {kind_of(table): there}, of_file=True)
     return table
 
 
@@ -242,7 +250,8 @@ def _of_file(config, table: FeatureTable) -> Studied:
     share = {"validation": config.validation_fraction, "division": config.seed}
     if config.plan == "split":
         split = importing.read_split(config.features)
-        table, tasks = plans.given({name: table.take(split == name) for name in splits.SPLITS}, seeds)
+        parts = {name: table.take(split == name) for name in splits.SPLITS}
+        table, tasks = plans.given(parts, seeds, f"--features={config.features}, column split")
     elif config.plan == "sites":
         tasks = plans.sites(table, seeds=seeds, **share)
     elif config.plan == "hold-out":

@@ -6,14 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from rembrandt_featgen.cohort import layouts, sites
 from rembrandt_featgen.cohort.manifest import GROUP, LABEL, SITE, ManifestColumns
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.pipelines import AUGMENTATIONS
+from rembrandt_featgen.generation import training_set
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.nn import mixed_precision
 
@@ -174,10 +173,10 @@ def amounts(texts: Sequence[str]) -> list[float]:
         numbers = [float(text) for text in texts]
     except ValueError as error:
         raise InputError(f"{given}: write numbers, such as 0,1,4") from error
-    if not numbers or min(numbers) < 0 or not np.isfinite(numbers).all():
-        raise InputError(f"{given}: give at least one, each from 0 on")
-    if len({f"{number:g}" for number in numbers}) < len(numbers):
-        raise InputError(f"{given}: names one twice; give each once")
+    try:
+        training_set.check_amounts(numbers)
+    except ValueError as error:
+        raise InputError(f"{given}: {error}") from error
     return numbers
 
 

@@ -66,6 +66,23 @@ def test_a_given_division_is_kept():
         np.testing.assert_array_equal(whole.values[getattr(tasks[0], name)], part.values)
 
 
+def test_a_given_division_that_says_nothing_is_refused():
+    features = table()
+    parts = {"train": features.take(features.sites == "east"), "validation": features.take(features.sites == "west")}
+    parts["test"] = features.take(features.sites == "north")
+    nobody = features.take(np.arange(0))
+    for changes, message in (
+        ({"test": features}, "x: group 0 of patients is both in train and in test"),
+        ({"test": nobody}, "x: there is no test sample"),
+        ({"train": nobody}, "x: there is no train sample of class a"),
+        ({"train": parts["train"].take(parts["train"].labels == 0)}, "x: there is no train sample of class b"),
+        ({"validation": parts["validation"].take(parts["validation"].labels == 1)}, "no validation sample of class a"),
+    ):
+        with pytest.raises(InputError, match=message):
+            plans.given({**parts, **changes}, [0], "x")
+    plans.given({**parts, "validation": nobody}, [0], "x")
+
+
 def test_sites_tests_one_site_at_a_time():
     features = table()
     assert {task.fold for task in made("sites", features)} == {"east", "west", "north"}

@@ -62,8 +62,11 @@ def test_bad_input_is_refused():
         evaluate(x, np.where(y == "a", np.nan, 1.0))
     with pytest.raises(ValueError, match="arms covariates need a file"):
         evaluate(x, y, arms=("none", "covariates"))
-    with pytest.raises(ValueError, match="need amounts"):
-        evaluate(x, y, arms=("none", "smote"), amounts=())
+    with pytest.raises(ValueError, match="arms gaussian: none to compare generated features with; add 'none'"):
+        evaluate(x, y, arms=("gaussian",))
+    for amounts, words in (((), "give at least one"), ((-1.0,), "from 0 on"), ((0.0, 0), "amounts 0.0, 0: names one")):
+        with pytest.raises(ValueError, match=words):
+            evaluate(x, y, arms=("none", "smote"), amounts=amounts)
     with pytest.raises(ValueError, match="of the classes a, c"):
         evaluate(x, y, classes=("a", "c"))
 

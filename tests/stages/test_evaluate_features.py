@@ -74,6 +74,12 @@ def test_a_split_of_the_file_and_samples_made_elsewhere(features):
     written = pd.read_csv(features.parent / "run" / "study" / "predictions.csv")
     assert set(written["patient"]) == set(table["patient"][table["split"] == "test"])
     assert set(written["arm"]) == set(arms)
+    table["group"] = ["family", "family", *table["patient"][2:]]  # of train and of test
+    table.to_csv(features, index=False)
+    message = "--features=.*radiomics.csv, column split: group family of patients is both in train and in test"
+    with pytest.raises(InputError, match=message):
+        evaluate_features.run(config(features, plan="split", run_dir=str(features.parent / "other")))
+    assert not (features.parent / "other").exists()
     table.loc[0, "split"] = "tset"
     table.to_csv(features, index=False)
     with pytest.raises(InputError, match="has split 'tset'|has split tset"):
@@ -105,6 +111,9 @@ def test_vectors_of_a_run_are_studied_by_its_own_split(features, monkeypatch):
         ({"arms": ("smoat",)}, "--arms"),
         ({"arm_amounts": ("many",)}, "--arm_amounts=many"),
         ({"arms": ("none", "covariates")}, "--arms: covariates has nothing to learn from"),
+        ({"arms": ("none", "acgan")}, "--arms: acgan has nothing to learn from; study the features of a run, without"),
+        ({"arms": ("none", "synthetic")}, "--arms: synthetic has nothing to learn from; give --synthetic, or leave it"),
+        ({"features": "", "synthetic": "nowhere.csv"}, "--synthetic=nowhere.csv without --features"),
         ({"synthetic": "nowhere.csv", "plan": "split"}, "nowhere.csv|split"),
         ({"synthetic": "other.csv"}, "may have seen patients who are tested"),
         ({"cv_folds": 19}, "--cv_folds=19: class malignant has 18"),
