@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def k_fold(
         for fold in range(folds):
             rest, test = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
             train, held_out = _part(table, rest, share=validation, key=[division, repeat, fold + 1])
-            parts = {"train": train, "validation": held_out, "test": test}
+            parts: dict[str, Any] = {"train": train, "validation": held_out, "test": test}
             tasks += [Task("k-fold", repeat, fold, fold=str(fold), seed=seed, **parts) for seed in seeds]
     return _checked(table, tasks)
 
@@ -105,7 +106,7 @@ def hold_out(
     """
     rest, tested = _part(table, np.arange(len(table)), share=test, key=[division, 0])
     train, held_out = _part(table, rest, share=validation, key=[division, 0, 1])
-    parts = {"train": train, "validation": held_out, "test": tested}
+    parts: dict[str, Any] = {"train": train, "validation": held_out, "test": tested}
     return _checked(table, [Task("hold-out", 0, 0, fold="0", seed=seed, **parts) for seed in seeds])
 
 
@@ -166,7 +167,7 @@ def sites(table: FeatureTable, *, seeds: Sequence[int], validation: float, divis
     for number, name in enumerate(names):
         rest, test = np.flatnonzero(of_sample != name), np.flatnonzero(of_sample == name)
         train, held_out = _part(table, rest, share=validation, key=[division, number])
-        parts = {"train": train, "validation": held_out, "test": test}
+        parts: dict[str, Any] = {"train": train, "validation": held_out, "test": test}
         tasks += [Task("sites", 0, number, fold=str(name), seed=seed, **parts) for seed in seeds]
     return _checked(table, tasks)
 
@@ -196,7 +197,7 @@ def few_shot(table: FeatureTable, *, draws: int, groups: int, label: int, test: 
     for draw in range(draws):
         chosen = np.random.default_rng([division, draw]).choice(members, groups, replace=False)
         kept = (table.labels[rest] != label) | np.isin(table.groups[rest], chosen)
-        parts = {"train": rest[kept], "validation": rest[:0], "test": tested}
+        parts: dict[str, Any] = {"train": rest[kept], "validation": rest[:0], "test": tested}
         tasks.append(Task("few-shot", draw, 0, fold="0", seed=draw, **parts))
     return _checked(table, tasks)
 
@@ -264,7 +265,7 @@ def _check_given(parts: Mapping[str, FeatureTable], source: str) -> None:
 def _checked(table, tasks):
     """The tasks; InputError where a class is not trained on or validated with, RuntimeError for a divided group."""
     for task in tasks:
-        parts = {"train": task.train, "validation": task.validation, "test": task.test}
+        parts: dict[str, Any] = {"train": task.train, "validation": task.validation, "test": task.test}
         check_disjoint({name: np.unique(table.groups[rows]) for name, rows in parts.items()}, "group")
         for name in ("train", "validation"):
             missing = set(range(table.classes.count)) - set(table.labels[parts[name]].tolist())
