@@ -36,16 +36,19 @@ class SharedSlices:
     cohort: str
     contents: Mapping[str, Content]
 
+    def has(self, preparation: Preparation) -> bool:
+        """Whether there is a store of that preparation."""
+        return is_measured(self.folder, _name(preparation, self.cohort))
+
     def store_of(self, preparation: Preparation) -> str:
         """Name of the store of that preparation; InputError where there is none."""
-        name = _name(preparation, self.cohort)
-        if not is_measured(self.folder, name):
+        if not self.has(preparation):
             raise InputError(
                 f"--slices_from={self.folder.parent} has no slices of {preparation.size} x {preparation.size} with "
                 f"--normalise={preparation.normalise} and --crop={preparation.crop}, which these training patients "
                 f"need; delete {self.folder} so that crossvalidate writes them, or leave --slices_from out"
             )
-        return name
+        return _name(preparation, self.cohort)
 
 
 def write_shared(

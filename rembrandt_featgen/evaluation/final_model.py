@@ -15,13 +15,14 @@ from rembrandt_featgen.evaluation.competitors import Pipeline, Settings
 from rembrandt_featgen.evaluation.plans import Task
 from rembrandt_featgen.evaluation.trials import Trial
 from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.generation.sample_pool import SamplePool
 from rembrandt_featgen.measures import classification, decisions
 
 THRESHOLD_RULE = (
     "as in the study, with the out-of-fold patients of the inner cross-validation, whose models have the tuned "
-    "strength, in the place of validation patients (of volumes, as far as the U-Net did not learn from them): of two "
-    "classes the greatest balanced accuracy, of more the shares of the classes; arms without threshold tuning decide "
-    "for the most probable class"
+    "strength, in the place of validation patients (as far as neither the U-Net of volumes nor a generator of whole "
+    "classes, such as a GAN of maps, learnt from them): of two classes the greatest balanced accuracy, of more the "
+    "shares of the classes; arms without threshold tuning decide for the most probable class"
 )
 
 
@@ -59,7 +60,7 @@ def fit(
       settings: of the study; its arms, amounts and classifiers are not used.
       seed: of the inner folds, and of what is drawn and trained.
       judging: [n] bool, samples that thresholds rest on; None for all. Vectors of patients whom the U-Net saw are not
-        like those of others.
+        like those of others, and samples of a generator that saw a patient tell every inner fold of that patient.
     """
     settings = dataclasses.replace(
         settings,
@@ -87,6 +88,18 @@ def fit(
         samples=np.bincount(problem.labels, minlength=table.classes.count),
         out_of_fold=len(np.unique(table.patients[rows])),
     )
+
+
+def judged(trained: np.ndarray, *, unet_saw: bool, pool: SamplePool | None) -> np.ndarray:
+    """[n] bool, samples that thresholds may rest on, as no network that the inner folds share has learnt from them.
+
+    Args:
+      trained: [n] bool, samples of patients on whom such networks were trained.
+      unet_saw: whether features of these come from a U-Net that has seen them.
+      pool: of the arm; where its samples are copies of no one patient, all of these had a part in each.
+    """
+    generator_saw = pool is not None and pool.groups is None
+    return ~trained if unet_saw or generator_saw else np.ones(len(trained), bool)
 
 
 def _out_of_fold(trial, classifier, one, *, strength) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,7 @@ class Study:
       stages: of a study of volumes, flags of each stage of its first fold, by name (of a generator's with "/" and its
         kind); {} of a table.
       division: of a study of volumes, flags of assign_folds, by name.
+      cohort: of a study of volumes, `shared_slices.content_digest` of what it was made of; "" of a table.
     """
 
     found: rundir.Found
@@ -34,6 +35,7 @@ class Study:
     settings: Mapping
     stages: Mapping[str, Mapping] = dataclasses.field(default_factory=dict)
     division: Mapping = dataclasses.field(default_factory=dict)
+    cohort: str = ""
 
 
 def read(run_dir: str) -> Study:
@@ -86,4 +88,5 @@ def _of_folds(run_dir) -> Study:
         settings=folds[0].records["evaluate_features"]["config"],
         stages={"/".join(filter(None, name)): done["config"] for name, done in of_first.items()},
         division=assigned.record["config"],
+        cohort=folds[0].records["prepare_slices"]["inputs"]["cohort"],
     )

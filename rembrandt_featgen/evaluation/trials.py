@@ -41,7 +41,8 @@ def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
     Returns:
       Predictions of the test samples by each pipeline and classifier, "chosen" being, of each arm, the amount of the
       lowest log loss of the validation patients (without them, of the inner folds); its strengths and losses; and how
-      good the samples of generative arms are.
+      good the samples of generative arms are. Of arms whose pool has no groups, the inner folds know a little of whom
+      they judge: their strengths may be a little weak, and without validation patients their amounts a little large.
     """
     tables: list[PredictionsTable] = []
     choices: dict[str, dict] = {}

@@ -23,6 +23,7 @@ from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.cohort import split_files, splits
 from rembrandt_featgen.core import cli, folders, registry, rundir
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import shared_slices
 from rembrandt_featgen.evaluation import (
     external_report,
     final_choice,
@@ -87,14 +88,14 @@ class _Material(NamedTuple):
       folder: that gets the model.
       table: samples of all patients.
       settings: of the study's trainings.
-      judging: [n] bool, samples that thresholds rest on; None for all.
+      judging: [n] bool, samples that thresholds rest on.
       known: what model.json says of them.
     """
 
     folder: Path
     table: FeatureTable
     settings: Settings
-    judging: np.ndarray | None
+    judging: np.ndarray
     known: dict
 
 
@@ -143,16 +144,17 @@ def _of_file(config: Config, study: Study, choice: Choice, *, folder: Path) -> _
         **{f"{name}_column": flags[f"{name}_column"] for name in importing.DEFAULTS},
     )
     digest = _same(path, study.found.record["inputs"]["features_file"], "--study_features")
-    pools = {}
+    pools, judging = {}, np.ones(len(table), bool)
     if choice.pipeline.arm == SYNTHETIC:
         pools[SYNTHETIC] = SamplePool(*importing.read_synthetic(flags["synthetic"], table))
+        judging = final_model.judged(importing.read_split(path) == "train", unet_saw=False, pool=pools[SYNTHETIC])
         _same(flags["synthetic"], study.found.record["inputs"]["synthetic_file"], "--synthetic")
     keys = {name: flags[f"{name}_column"] for name in importing.DEFAULTS}
     return _Material(
         folder,
         table,
         settings=evaluate_features.settings_of(_study_flags(study, choice), Studied(table, [], pools=pools, notes={})),
-        judging=None,
+        judging=judging,
         known={"data": {"features": path, "sha256": digest}, "keys": keys},
     )
 
@@ -165,14 +167,17 @@ def _of_volumes(config: Config, study: Study, choice: Choice, *, folder: Path) -
     parts = [run_tables.table_of_run(home, stage, split) for split in ("train", "validation")]
     table = tables.joined(parts)
     pools, _ = run_features.pools_of_run(evaluate_features.wanted_of(flags), table)
-    # a U-Net's features of patients from whom it learnt are not like those of others, unless they are cross-fitted
-    cross_fitted = bool(study.stages["train_unet"].get("cross_fit"))
     slices = study.stages["prepare_slices"]
     return _Material(
         folder,
         table,
         settings=evaluate_features.settings_of(flags, Studied(table, [], pools=pools, notes={})),
-        judging=np.repeat([cross_fitted, True], [len(part) for part in parts]),
+        judging=final_model.judged(
+            np.repeat([True, False], [len(part) for part in parts]),
+            # features of patients from whom a U-Net learnt are not like those of others, unless they are cross-fitted
+            unet_saw=not study.stages["train_unet"].get("cross_fit"),
+            pool=pools.get(choice.pipeline.arm),
+        ),
         known={
             **final_unet.write(folder, home, slices["modalities"], maps=maps),
             "data": {"cohort": slices["cohort"]},
@@ -186,6 +191,11 @@ def _train_on_all(study: Study, choice: Choice, home: Path) -> None:
     folders.make_folder(home, "--run_dir")
     slices = _config(prepare_slices, study.stages["prepare_slices"], home)
     cohort = shared_flags.find_cohort(slices)
+    if shared_slices.content_digest(cohort) != study.cohort:
+        raise InputError(
+            f"--run_dir={home.parent}: files or labels of --cohort={slices.cohort} have changed since the study; put "
+            "back what they were, or make the study again in another --run_dir"
+        )
     assignment = splits.split_patients(
         cohort,
         validation_fraction=study.division["validation_fraction"],
@@ -195,13 +205,9 @@ def _train_on_all(study: Study, choice: Choice, home: Path) -> None:
     split_file = home / "all_patients.json"
     split_files.write_split(split_file, assignment, cohort)
     slices = dataclasses.replace(slices, split_file=str(split_file), test_fraction=0.0)
-    try:
-        prepare_slices.run(slices)
-    except InputError:
-        if not slices.slices_from:
-            raise
-        # what the folds share may not be what all patients together ask for
-        prepare_slices.run(dataclasses.replace(slices, slices_from=""))
+    if not prepare_slices.are_shared(slices):  # what the folds share may not be what all patients together ask for
+        slices = dataclasses.replace(slices, slices_from="")
+    prepare_slices.run(slices)
     later = [("train_unet", "train_unet"), ("extract_vectors", "extract_vectors")]
     if CLASSIFIER_KINDS[choice.classifier].of_maps:
         later[1] = ("extract_features", "extract_features")

@@ -136,6 +136,20 @@ def run(config: Config) -> None:
         _report(config, members, measured, counts=counts)
 
 
+def are_shared(config: Config) -> bool:
+    """Whether the study in --slices_from has slices of the preparation that the training patients ask for.
+
+    Raises:
+      InputError: it has slices of other patients or classes, or of other settings.
+    """
+    if not config.slices_from or not rundir.is_done(config.slices_from, "share_slices"):
+        return False
+    cohort, request = shared_flags.find_cohort(config), _request(config)
+    training = [patient for patient, split in _assignment(config, cohort).items() if split == "train"]
+    shared = shared_slices.find_shared(config.slices_from, cohort, request)
+    return shared.has(choose_preparation(request, shared.contents, training))
+
+
 def channel_names(modalities: Sequence[str], slices_in: int) -> list[str]:
     """Names of the network's input channels: the modalities, then those of the slices below and above."""
     neighbours = ("", "@below", "@above")[:slices_in]

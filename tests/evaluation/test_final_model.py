@@ -5,6 +5,7 @@ from sklearn.metrics import roc_auc_score
 from rembrandt_featgen.evaluation import final_model
 from rembrandt_featgen.evaluation.competitors import Pipeline, Settings
 from rembrandt_featgen.evaluation.studies import table_of
+from rembrandt_featgen.generation.sample_pool import SamplePool
 from rembrandt_featgen.measures import decisions
 from tests.evaluation.unbalanced import cohort
 
@@ -43,3 +44,16 @@ def test_thresholds_rest_on_patients_that_their_model_never_saw():
     assert settled.pipeline.model.strength == 1
     of_own = decisions.choose_thresholds(y == "b", own, [0.75, 0.25])
     assert settled.pipeline.thresholds[1] != of_own[1]
+
+
+def test_thresholds_rest_on_whom_no_shared_network_has_seen():
+    trained, samples = np.array([True, True, False]), (np.zeros((2, 3)), np.zeros(2, int))
+    gan, copies = SamplePool(*samples), SamplePool(*samples, np.array(["a", "b"]))
+    for unet_saw, pool, all_judge in [
+        (False, None, True),
+        (False, copies, True),
+        (False, gan, False),
+        (True, None, False),
+    ]:
+        found = final_model.judged(trained, unet_saw=unet_saw, pool=pool)
+        assert found.tolist() == [all_judge, all_judge, True]

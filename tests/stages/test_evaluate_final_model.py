@@ -230,6 +230,19 @@ def test_a_study_of_volumes_has_no_file(study):
         fit_final_model.run(fit_final_model.Config(str(study / "run"), study_features="a.csv"))
 
 
+def test_a_cohort_that_has_changed_since_the_study_is_refused(study, tmp_path):
+    shutil.copytree(study / "run", tmp_path / "run", ignore=shutil.ignore_patterns("final", "final_run"))
+    mask = patients(study, "cohort")[0].mask
+    before = mask.read_bytes()
+    try:
+        mask.write_bytes(before + b"more")
+        with pytest.raises(InputError, match="files or labels of --cohort=.*cohort have changed since the study"):
+            fit_final_model.run(fit_final_model.Config(str(tmp_path / "run"), bootstrap_draws=100))
+    finally:
+        mask.write_bytes(before)
+    assert not (tmp_path / "run/final_run/slices").exists()
+
+
 def test_folds_that_are_not_done_are_named(study, tmp_path):
     shutil.copytree(study / "run/folds", tmp_path / "run/folds")
     with pytest.raises(InputError, match="1 of 1 folds are not finished, such as repeat0_seed0_fold0"):

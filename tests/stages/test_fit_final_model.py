@@ -116,7 +116,9 @@ def test_samples_that_were_made_elsewhere(tmp_path):
         )
     )
     fit_final_model.run(fit_final_model.Config(str(tmp_path / "run"), "ridge/synthetic/0", bootstrap_draws=100))
-    trained = json.loads((tmp_path / "run/final/model.json").read_text())["trained_on"]
+    record = json.loads((tmp_path / "run/final/model.json").read_text())
+    assert record["threshold_patients"] == 20  # from whom the generator did not learn
+    trained = record["trained_on"]
     assert trained["samples"] == {"benign": 26, "malignant": 14}
     assert trained["with_added_samples"] == {"benign": 26, "malignant": 26}
     (tmp_path / "made.csv").write_text((tmp_path / "made.csv").read_text() + "benign,1,1,1,1\n")

@@ -257,6 +257,16 @@ def test_a_split_of_none_of_the_folds(cohort, tmp_path):
     assign_folds.run(assign_folds.Config(str(tmp_path / "sites"), str(cohort), **folds))
     for name in ("repeat0_seed0_A", "repeat0_seed0_B"):
         shutil.copy(tmp_path / "sites" / "folds" / f"{name}.json", tmp_path / "study" / "folds")
+    settings = {"image_size": 64, "fit": "resize", "slices_from": str(tmp_path / "study")}
+    there = [
+        prepare_slices.are_shared(_fold_config(tmp_path / "study", name, cohort, tmp_path / "run", **settings))
+        for name in (names[0], "repeat0_seed0_B")
+    ]
+    assert there == [True, False]
+    with pytest.raises(InputError, match="was made with --image_size=64, not 32"):
+        prepare_slices.are_shared(
+            _fold_config(tmp_path / "study", names[0], cohort, tmp_path / "run", **{**settings, "image_size": 32})
+        )
     _fold(tmp_path / "study", names[0], cohort, image_size=64, fit="resize")
     with pytest.raises(InputError, match=r"has no slices of 32 x 32 .*, which these training patients need; delete"):
         _fold(tmp_path / "study", "repeat0_seed0_B", cohort, image_size=64, fit="resize")
