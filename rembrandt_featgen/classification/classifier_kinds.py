@@ -114,7 +114,8 @@ def train(problems: Sequence[Problem], settings: ClassifierSettings, *, strength
       Models, which depend on their problem alone, not on the others.
 
     Raises:
-      ValueError: problems differ in shape or classes, or there are other numbers of problems and strengths.
+      ValueError: problems differ in shape or classes, or there are other numbers of problems and strengths, or they
+        are of maps for a classifier of vectors or the other way round.
     """
     name = next(name for name, one in CLASSIFIER_KINDS.items() if isinstance(settings, one.settings))
     shapes = {(*problem.features.shape[1:], problem.classes) for problem in problems}
@@ -122,6 +123,11 @@ def train(problems: Sequence[Problem], settings: ClassifierSettings, *, strength
         raise ValueError(
             f"problems of one call share shape and classes and have a strength each, received {sorted(shapes)} and "
             f"{len(strength)} strengths for {len(problems)} problems"
+        )
+    if problems and CLASSIFIER_KINDS[name].of_maps != (problems[0].features.ndim == 4):
+        raise ValueError(
+            f"{name} is of {'maps [n, h, w, c]' if CLASSIFIER_KINDS[name].of_maps else 'vectors [n, d]'}, received "
+            f"{list(problems[0].features.shape)}"
         )
     arrays = CLASSIFIER_KINDS[name].fit(problems, settings, list(strength))
     return [Model(name, float(its_strength), its_arrays) for its_strength, its_arrays in zip(strength, arrays)]

@@ -10,7 +10,8 @@ from tests.classification import vectors
 
 SETTINGS = {name: kind.settings() for name, kind in CLASSIFIER_KINDS.items()}
 SETTINGS["mlp"] = PerceptronSettings(units=6, epochs=25, batch=16, learning_rate=5e-3)
-every = pytest.mark.parametrize("name", CLASSIFIER_KINDS)
+OF_VECTORS = [name for name, kind in CLASSIFIER_KINDS.items() if not kind.of_maps]  # those of maps: test_map_fitting
+every = pytest.mark.parametrize("name", OF_VECTORS)
 
 
 def problems(classes, d=12):
@@ -85,3 +86,10 @@ def test_problems_of_one_call_are_alike():
         )
     with pytest.raises(ValueError, match="2 strengths for 1 problems"):
         classifier_kinds.train([vectors.problem(20, 4, 2)], SETTINGS["ridge"], strength=[1.0] * 2)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("cnn", (8, 5)), ("ridge", (8, 2, 2, 3))])
+def test_maps_and_vectors_have_their_classifiers(name, shape):
+    problem = Problem(np.ones(shape, np.float32), np.arange(8) % 2, 2)
+    with pytest.raises(ValueError, match=f"{name} is of .*, received"):
+        classifier_kinds.train([problem], SETTINGS[name], strength=[1.0])
