@@ -80,7 +80,7 @@ def test_nothing_is_trained_of_nothing(name):
 
 
 def test_problems_of_one_call_are_alike():
-    with pytest.raises(ValueError, match=r"share d and classes .* \[\(4, 2\), \(5, 2\)\]"):
+    with pytest.raises(ValueError, match=r"share shape and classes .* \[\(4, 2\), \(5, 2\)\]"):
         classifier_kinds.train(
             [vectors.problem(20, 4, 2), vectors.problem(20, 5, 2)], SETTINGS["ridge"], strength=[1.0] * 2
         )
