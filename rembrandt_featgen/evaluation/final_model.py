@@ -13,7 +13,7 @@ from rembrandt_featgen.evaluation import trials
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.competitors import Pipeline, Settings
 from rembrandt_featgen.evaluation.plans import Task
-from rembrandt_featgen.evaluation.trials import Trial
+from rembrandt_featgen.evaluation.trial_samples import Trial
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.sample_pool import SamplePool
 from rembrandt_featgen.measures import classification, decisions

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,14 +11,12 @@ import numpy as np
 
 from rembrandt_featgen.cohort import patient_files, split_files, splits
 from rembrandt_featgen.core import json_files, registry, rundir
-from rembrandt_featgen.evaluation import predictions, study_report
+from rembrandt_featgen.evaluation import fold_segmentation, predictions, study_report
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features import crop_cnn, crops
 from rembrandt_featgen.generation.gan_kinds import KINDS
-from rembrandt_featgen.measures.segmentation import mean_interval, over_volumes
 
 _PLANS = {"patient": "k-fold", "site": "sites"}  # by --cv_grouping, as `plans.PLANS` has them
-_WORST = 3  # patients who are named
 _OF_A_FOLD = ("split_file", "test_fraction", "test_counts")  # settings that each fold has of its own
 
 
@@ -142,48 +139,6 @@ def spacing(folds: Iterable[Fold]) -> dict | None:
     return {"real": real, "why": "; ".join(whys)} if known else None
 
 
-def segmentation(folds: Sequence[Fold]) -> dict:
-    """Means over folds, each slice tested out of fold; measures of a patient's volume are the mean over its runs.
-
-    Returns:
-      What `scoring.evaluate` says of a split, without by_patient and by_volume; "worst", the three pairs of patient
-      and dice of the lowest dice.
-    """
-    tables = [fold.records["train_unet"]["figures"]["segmentation"]["test"] for fold in folds]
-    by_patient: dict[str, list[float]] = {}
-    by_volume: dict[str, list[dict]] = {}
-    for table in tables:
-        for patient, dice in table["by_patient"].items():
-            if dice is not None:
-                by_patient.setdefault(patient, []).append(dice)
-        for patient, row in (table.get("by_volume") or {}).items():
-            by_volume.setdefault(patient, []).append(row)
-    dice = np.array([np.mean(values) for values in by_patient.values()])
-    volumes = {patient: _means(rows) for patient, rows in by_volume.items()}
-    found: dict = {
-        **_means([{name: table[name] for name in ("soft_dice_loss", "hard_dice", "iou")} for table in tables]),
-        "patient_hard_dice": float(dice.mean()) if len(dice) else None,
-        "patient_hard_dice_ci95": mean_interval(dice),
-        "worst": sorted(zip(by_patient, dice.tolist()), key=operator.itemgetter(1))[:_WORST],
-    }
-    if volumes:
-        found["volumes"] = over_volumes(volumes)
-    for key in ("with_tumour", "without_tumour"):
-        if parts := [table[key] for table in tables if table.get(key)]:
-            found[key] = {**_means(parts), "slices": sum(part["slices"] for part in parts)}
-    return found
-
-
-def _means(rows: Sequence[Mapping[str, float | None]]) -> dict[str, float]:
-    """Mean of each number over the rows in which it is known; NaN where it is in none."""
-    found = {}
-    for name in dict.fromkeys(name for row in rows for name in row):
-        values = np.array([row.get(name) for row in rows], float)
-        values = values[np.isfinite(values)]
-        found[name] = float(values.mean()) if len(values) else np.nan
-    return found
-
-
 def report(record: Mapping, folds: Sequence[Fold], checks: Mapping, *, draws: int, seed: int) -> dict:
     """What report.json holds of a study whose folds have U-Nets of their own.
 
@@ -225,7 +180,7 @@ def report(record: Mapping, folds: Sequence[Fold], checks: Mapping, *, draws: in
     }
     return {
         **found,
-        "segmentation": {"test": segmentation(folds)},
+        "segmentation": {"test": fold_segmentation.segmentation([fold.records["train_unet"] for fold in folds])},
         "warnings": found["warnings"] + _warnings(folds),
         "stages": {
             name: {"seconds": sum(fold.records[name]["seconds"] for fold in folds)} for name in folds[0].records

@@ -35,7 +35,7 @@ from rembrandt_featgen.features import importing
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.sample_pool import SamplePool
 from rembrandt_featgen.nn import tensorboard
-from rembrandt_featgen.reporting import study_figures, study_page, study_tables
+from rembrandt_featgen.reporting import study_files
 from rembrandt_featgen.stages import shared_flags
 
 
@@ -161,16 +161,7 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
             seed=config.seed,
         )
     )
-    json_files.write_json(stage.path / "report.json", report)
-    title = config.report_title or Path(config.features or config.run_dir).stem
-    tables = study_tables.files(report)
-    if not report["generators"]:
-        tables = {name: text for name, text in tables.items() if "generators" not in name}
-    context = {"title": title, "links": {name: name for name in ("report.json", *tables)}}
-    page = study_page.render(report, study_figures.draw(report), context)
-    (stage.path / "index.html").write_text(page, encoding="utf-8")
-    for name, text in tables.items():
-        (stage.path / name).write_text(text, encoding="utf-8")
+    study_files.write(stage.path, report, config.report_title or Path(config.features or config.run_dir).stem)
     predictions.write(stage.path / predictions.FILE, gathered)
     names = ("classifier", "arm", "balanced_accuracy", "auroc")
     shown = [{name: row[name] for name in names} for row in report["arms"] if row["unit"] == "patient"]

@@ -10,7 +10,7 @@ from absl import logging
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.evaluation import predictions, study_folds
-from rembrandt_featgen.reporting import study_figures, study_page, study_tables
+from rembrandt_featgen.reporting import study_files
 from rembrandt_featgen.stages import shared_flags
 
 SELF_CHECKS = "selfcheck/selfcheck.json"
@@ -43,13 +43,7 @@ def run(config: Config) -> None:
         report = json_files.plain(
             study_folds.report(record, folds, self_checks, draws=config.bootstrap_draws, seed=config.seed)
         )
-        json_files.write_json(stage.path / "report.json", report)
-        title = config.report_title or Path(config.run_dir).resolve().name
-        (stage.path / "index.html").write_text(
-            study_page.render(report, study_figures.draw(report), {"title": title}), encoding="utf-8"
-        )
-        for name, text in study_tables.files(report).items():
-            (stage.path / name).write_text(text, encoding="utf-8")
+        study_files.write(stage.path, report, config.report_title or Path(config.run_dir).resolve().name)
         predictions.write(
             stage.path / predictions.FILE,
             predictions.join([fold.predictions.select(chosen=True) for fold in folds]),

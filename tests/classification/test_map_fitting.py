@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-from rembrandt_featgen.classification import map_fitting, map_networks
-from rembrandt_featgen.classification.map_fitting import CnnSettings, LinearSettings, Mixing
+from rembrandt_featgen.classification import map_fitter, map_fitting, map_networks
+from rembrandt_featgen.classification.map_fitter import Mixing
+from rembrandt_featgen.classification.map_fitting import CnnSettings, LinearSettings
 from rembrandt_featgen.classification.map_networks import Architecture
 from rembrandt_featgen.classification.training_problems import Problem
 from rembrandt_featgen.core.errors import InputError
@@ -20,7 +21,7 @@ LINEAR = Architecture("linear", SHAPE, filters=4, units=8)
 class _Given:
     """Random numbers as the test wants them: samples in their order, one share, one place."""
 
-    def __init__(self, share=1.0, place=map_fitting.NOWHERE, seed=1):
+    def __init__(self, share=1.0, place=map_fitter.NOWHERE, seed=1):
         self._share, self._place, self._seed = share, place, seed
 
     def permutation(self, n):
@@ -53,7 +54,7 @@ def _probabilities(fitter, features):
 
 
 def _fitter(architecture, learning_rate=0.0, seed=0):
-    fitter = map_fitting.fitter(architecture)
+    fitter = map_fitter.fitter(architecture)
     fitter.reset(seed, learning_rate)
     return fitter
 
@@ -73,7 +74,7 @@ def _fitter(architecture, learning_rate=0.0, seed=0):
 )
 def test_weighted_focal_loss(probability, target, class_weights, focusing, expected):
     logit = math.log(probability / (1 - probability))
-    found = map_fitting.weighted_focal_loss(
+    found = map_fitter.weighted_focal_loss(
         tf.constant([[logit]]),
         tf.constant([[1.0 - target, float(target)]]) * tf.constant(class_weights),
         focusing,
@@ -86,7 +87,7 @@ def test_certain_and_wrong_keeps_its_gradient(focusing):
     logits = tf.constant([[-200.0], [200.0], [200.0], [0.0]])
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        loss = map_fitting.weighted_focal_loss(logits, tf.one_hot([1, 0, 1, 1], 2), focusing)
+        loss = map_fitter.weighted_focal_loss(logits, tf.one_hot([1, 0, 1, 1], 2), focusing)
     gradient = tape.gradient(loss, logits).numpy()
     assert float(loss) == pytest.approx((200 + 200 + 0 + math.log(2) / (4 if focusing else 1)) / 4)
     np.testing.assert_allclose(gradient[:3, 0], [-0.25, 0.25, 0.0], atol=1e-6)
@@ -96,7 +97,7 @@ def test_certain_and_wrong_keeps_its_gradient(focusing):
 def test_loss_of_three_classes(focusing):
     random = np.random.default_rng(0)
     logits, targets = random.normal(0, 2, (8, 3)), random.dirichlet(np.ones(3), 8)  # mixed samples
-    found = map_fitting.weighted_focal_loss(
+    found = map_fitter.weighted_focal_loss(
         tf.constant(logits, tf.float32),
         tf.constant(targets * [0.5, 1.0, 3.0], tf.float32),
         focusing,
@@ -110,7 +111,7 @@ def test_two_logits_and_one_give_the_same_loss(focusing):
     random = np.random.default_rng(1)
     logit, targets = tf.constant(random.normal(0, 3, (9, 1)), tf.float32), tf.one_hot(random.integers(0, 2, 9), 2)
     one, two = (
-        map_fitting.weighted_focal_loss(x, targets * tf.constant([0.7, 1.6]), focusing)
+        map_fitter.weighted_focal_loss(x, targets * tf.constant([0.7, 1.6]), focusing)
         for x in (logit, tf.concat([tf.zeros_like(logit), logit], axis=1))
     )
     assert float(one) == pytest.approx(float(two), rel=1e-5)
@@ -121,7 +122,7 @@ def test_certain_and_wrong_of_three_keeps_its_gradient(focusing):
     logits = tf.constant([[200.0, 0.0, 0.0], [0.0, 0.0, 200.0]])
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        loss = map_fitting.weighted_focal_loss(logits, tf.one_hot([1, 2], 3), focusing)
+        loss = map_fitter.weighted_focal_loss(logits, tf.one_hot([1, 2], 3), focusing)
     gradient = tape.gradient(loss, logits).numpy()
     assert float(loss) == pytest.approx(100.0)
     np.testing.assert_allclose(gradient, [[0.5, -0.5, 0.0], [0.0, 0.0, 0.0]], atol=1e-6)
@@ -129,7 +130,7 @@ def test_certain_and_wrong_of_three_keeps_its_gradient(focusing):
 
 def test_mix_takes_the_sample_before():
     x = tf.constant([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]])
-    np.testing.assert_allclose(map_fitting.mix(x, 0.75), [[1.75, 17.5], [1.75, 17.5], [3.5, 35.0]])
+    np.testing.assert_allclose(map_fitter.mix(x, 0.75), [[1.75, 17.5], [1.75, 17.5], [3.5, 35.0]])
 
 
 @pytest.mark.parametrize("batch", [12, 4, 5])  # 5: three batches of four
@@ -175,9 +176,9 @@ def test_mixing_happens_at_the_drawn_block():
             random=_Given(share, place),
         )
 
-    nowhere = loss(1.0, map_fitting.NOWHERE)
+    nowhere = loss(1.0, map_fitter.NOWHERE)
     assert [loss(1.0, place) for place in fitter.places] == pytest.approx([nowhere] * 3)
-    assert len({round(loss(0.3, place), 5) for place in (map_fitting.NOWHERE, 0, 1, 2)}) == 4
+    assert len({round(loss(0.3, place), 5) for place in (map_fitter.NOWHERE, 0, 1, 2)}) == 4
 
 
 def test_mixing_is_drawn_from_its_beta_and_its_places(monkeypatch):
@@ -193,7 +194,7 @@ def test_mixing_is_drawn_from_its_beta_and_its_places(monkeypatch):
     assert shares.var() == pytest.approx(1 / (4 * 1.4), abs=0.02)
     assert set(places) == {0, 2}
     assert (no_shares == 1.0).all()
-    assert (nowhere == map_fitting.NOWHERE).all()
+    assert (nowhere == map_fitter.NOWHERE).all()
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])

@@ -11,6 +11,7 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import arms, competitors, engine, plans, study_report, trials
 from rembrandt_featgen.evaluation.arms import ARMS, TrainingSamples
 from rembrandt_featgen.evaluation.studies import evaluate, table_of
+from rembrandt_featgen.evaluation.trial_samples import Trial
 from rembrandt_featgen.features.covariates import with_inputs
 from rembrandt_featgen.generation.sample_pool import SamplePool
 
@@ -210,7 +211,7 @@ def test_augmented_copies_of_judged_patients_are_not_drawn_in_inner_folds():
     marked = np.repeat(np.arange(len(table), dtype=np.float32)[:, None], table.shape[0], axis=1)
     pool = SamplePool(marked, table.labels, table.groups)
     settings = competitors.Settings(("image_augmentation",), (1.0,), ("ridge",), pools={"image_augmentation": pool})
-    trial = trials.Trial.of(table, task, settings)
+    trial = Trial.of(table, task, settings)
     assert len(trial.inner) > 1
     for part in trial.inner.values():
         drawn = trial.draw("image_augmentation", part)(0, 999, 0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.evaluation import study_folds, study_report
+from rembrandt_featgen.evaluation import fold_segmentation, study_folds, study_report
 from rembrandt_featgen.evaluation.predictions import join
 from rembrandt_featgen.evaluation.study_folds import Fold
 from rembrandt_featgen.measures.segmentation import VOLUME_MEASURES, over_volumes
@@ -138,7 +138,8 @@ def test_folds_of_an_older_version_have_no_measures_of_volumes(folds):
     for one in old:
         for name in ("by_volume", "with_tumour", "without_tumour"):
             del one.records["train_unet"]["figures"]["segmentation"]["test"][name]
-    assert {"volumes", "with_tumour", "without_tumour"}.isdisjoint(study_folds.segmentation(old))
+    found = fold_segmentation.segmentation([one.records["train_unet"] for one in old])
+    assert {"volumes", "with_tumour", "without_tumour"}.isdisjoint(found)
 
 
 def test_means_over_folds(report):

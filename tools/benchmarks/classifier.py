@@ -1,6 +1,6 @@
 """Training of the CNN classifier, on features in memory, in samples per second.
 
-Our side is an epoch of `map_fitting.Fitter`, all inside one graph. PyTorch trains the same network (the same numbers of
+Our side is an epoch of `map_fitter.Fitter`, all inside one graph. PyTorch trains the same network (the same numbers of
 parameters) on the same batches, drawn from memory, in its fastest setting. Batches are of nearly the same size in both.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import rows, turns
-from rembrandt_featgen.classification import map_fitting, map_networks
+from rembrandt_featgen.classification import map_fitter, map_networks
 
 
 def measure(config, peers: bool) -> tuple[list[dict], dict]:
@@ -41,7 +41,7 @@ def train(options: dict) -> turns.Work:
         units=options["units"],
         precision=options["precision"],
     )
-    fitter = map_fitting.Fitter(architecture)
+    fitter = map_fitter.Fitter(architecture)
     fitter.reset(0, 1e-3)
     features = tf.nn.relu(tf.random.stateless_normal([options["samples"], *options["shape"]], [0, 0]) - 1.0)
     targets, random = tf.one_hot(tf.range(options["samples"]) % 2, 2), np.random.default_rng(0)
@@ -52,7 +52,7 @@ def train(options: dict) -> turns.Work:
             targets,
             batch=options["batch"],
             focusing=0.0,
-            mixing=map_fitting.Mixing(),
+            mixing=map_fitter.Mixing(),
             random=random,
         )
 

@@ -1,0 +1,28 @@
+"""The files of a study's report: JSON, a page, and tables as CSV and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rembrandt_featgen.core import json_files
+from rembrandt_featgen.reporting import study_figures, study_page, study_tables
+
+
+def write(folder: Path, report: Mapping, title: str) -> None:
+    """Writes report.json, index.html and the tables, those of generators where there are any.
+
+    Args:
+      folder: that is there.
+      report: as JSON takes it.
+      title: of the page.
+    """
+    json_files.write_json(folder / "report.json", report)
+    tables = study_tables.files(report)
+    if not report["generators"]:
+        tables = {name: text for name, text in tables.items() if "generators" not in name}
+    context = {"title": title, "links": {name: name for name in ("report.json", *tables)}}
+    page = study_page.render(report, study_figures.draw(report), context)
+    (folder / "index.html").write_text(page, encoding="utf-8")
+    for name, text in tables.items():
+        (folder / name).write_text(text, encoding="utf-8")
