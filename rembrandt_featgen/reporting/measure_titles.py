@@ -108,6 +108,12 @@ def generator_measures(names: Sequence[str]) -> tuple[Measure, ...]:
             "higher",
             words="a classifier that the generator never saw",
         ),
+        Measure(
+            "class_accuracy_independent_real",
+            "The same classifier on real test features",
+            "",
+            words="what an independent classifier reaches where features are real",
+        ),
         *(
             Measure(
                 f"acceptance.{name}", f"Acceptance rate, {name}", "", words="share of generated features that were used"
