@@ -84,7 +84,7 @@ def read_volumes(paths: Sequence[str | Path], flag: str = "--cohort") -> list[Vo
         if volume.voxels.shape != shape:
             raise InputError(
                 f"{flag}: {path} has shape {volume.voxels.shape}, but {paths[0]} of the same patient has {shape}; "
-                "resample one of them, or leave that modality out"
+                f"resample one of them, or leave it out of {'--modalities' if flag == '--cohort' else flag}"
             )
     return read
 
