@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rembrandt_featgen.evaluation import arm_table, generator_rows, out_of_fold_runs
+from rembrandt_featgen.evaluation import arm_table, generator_rows, out_of_fold_runs, table_warnings
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
@@ -60,7 +60,7 @@ def report(
     generators = generator_rows.generator_rows([choice["generators"] for choice in choices])
     return {
         "classes": table.classes.record,
-        "cohort": dict(cohort),
+        "cohort": {name: value for name, value in cohort.items() if name != "warnings"},
         "cross_validation": {
             "plan": table.plan[0],
             "folds": len(set(table.fold.tolist())),
@@ -87,7 +87,10 @@ def report(
         "verdict": by_classifier[first],
         "verdict_by_classifier": by_classifier,
         "verdict_rule": arm_table.VERDICT_RULE,
-        "warnings": _warnings(cohort, rows) + generator_rows.warnings_of(generators, table, len(choices)),
+        "warnings": [
+            *cohort.get("warnings", ()),
+            *(_warnings(cohort, rows) + generator_rows.warnings_of(generators, table, len(choices))),
+        ],
         "settings": dict(settings),
     }
 
@@ -134,6 +137,7 @@ def cohort_of(features: FeatureTable, source: str) -> dict:
         "missing": features.missing,
         "source": source,
         "sites": dict(sorted(Counter(sites).items())),
+        "warnings": table_warnings.warnings_of(features),
     }
 
 
