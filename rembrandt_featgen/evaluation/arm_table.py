@@ -15,7 +15,7 @@ from rembrandt_featgen.measures.bootstrap import Estimate
 from rembrandt_featgen.measures.power import detection_power
 
 VERDICT_RULE = (
-    "Balanced accuracy per patient (mean log-odds of its slices, each patient tested once in each repeat and seed, by "
+    "Balanced accuracy per patient (mean log-odds of its samples, each patient tested once in each repeat and seed, by "
     "a fold that never saw it) of each generative arm, less that of the best arm that is not generative. 'Helped' is "
     "said only if the 95% paired bootstrap interval over patients, stratified by class, lies wholly above 0 and the "
     "permutation p-value, adjusted by Holm for the number of generative arms, is below 0.05. The best of the others "

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from rembrandt_featgen.reporting import checklist_answers, checklist_results
+from rembrandt_featgen.reporting import checklist_answers, checklist_results, checklist_tables, records
 
 CLAIM_SOURCE = (
     "CLAIM, Checklist for Artificial Intelligence in Medical Imaging: Mongan, Moy and Kahn, Radiol Artif Intell 2020; "
@@ -51,6 +51,7 @@ def _filled(items: tuple, report: Mapping) -> list[Item]:
         **checklist_results.of_model(report),
         **checklist_results.of_evaluation(report),
         **checklist_results.of_results(report),
+        **(checklist_tables.of_table(report) if records.made_elsewhere(report) else {}),
     }
     return [
         Item(number=number, section=section, title=title, status=answers[key].status, answer=answers[key].text)

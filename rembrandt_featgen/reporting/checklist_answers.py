@@ -136,7 +136,7 @@ def _prepared(report: Mapping) -> str:
 def of_design(report: Mapping) -> dict[str, Answer]:
     """Answers on aims and on how patients were divided; any key of the report may be missing."""
     validation = records.dig(report, "cross_validation")
-    grouping = records.dig(validation, "grouping")
+    grouping = records.grouping(report)
     by_site = grouping == "site"
     verdict, rule = report.get("verdict"), report.get("verdict_rule")
     aim = "Whether generated features improve classification over the best arm that generates nothing"
@@ -171,12 +171,14 @@ def of_design(report: Mapping) -> dict[str, Answer]:
     if rule:
         answers["aims"] = Answer(REPORTED, f"{aim}. Rule, fixed in the program before the comparison: {rule}")
     if records.finite(records.dig(validation, "folds")):
-        folded = _folded(validation)
+        folded = _folded(report, validation)
+        every = " Every patient is predicted out of fold." if validation.get("plan") != "hold-out" else ""
         answers["partitions"] = Answer(REPORTED, folded)
-        answers["internal"] = Answer(REPORTED, f"{folded} Every patient is predicted out of fold.")
-    if grouping in ("patient", "site"):
-        whole = " and all patients of a site" if by_site else ""
-        answers["level"] = Answer(REPORTED, f"By {grouping}: all slices of a patient{whole} are in one part.")
+        answers["internal"] = Answer(REPORTED, f"{folded}{every}")
+    if grouping in ("patient", "group", "site"):
+        whole = "" if grouping == "patient" else f" and all patients of a {grouping}"
+        unit = "sample" if records.made_elsewhere(report) else "slice"
+        answers["level"] = Answer(REPORTED, f"By {grouping}: all {unit}s of a patient{whole} are in one part.")
     if by_site:
         answers["external"] = Answer(PARTLY, "Whole sites were held out in turn; no other cohort was tested.")
     if power:
@@ -188,15 +190,20 @@ def of_design(report: Mapping) -> dict[str, Answer]:
     return answers
 
 
-def _folded(validation: Mapping) -> str:
+def _folded(report: Mapping, validation: Mapping) -> str:
     """The cross-validation in a sentence."""
     folds, repeats, seeds = (records.finite(validation.get(key)) for key in ("folds", "repeats", "seeds"))
     share = records.finite(validation.get("validation_fraction"))
-    by_site = validation.get("grouping") == "site"
+    grouping, plan = records.grouping(report), validation.get("plan")
+    by_site = grouping == "site"
     stratified = f"stratified by class{' as far as sites allow' if by_site else ''}"
     return (
         (f"{repeats:.0f} times " if (repeats or 1) > 1 else "")
-        + f"{folds:.0f}-fold cross-validation by {validation.get('grouping') or 'an unrecorded unit'}, {stratified}"
+        + (
+            f"One part of the patients is tested, divided by {grouping or 'an unrecorded unit'}"
+            if plan == "hold-out"
+            else f"{folds:.0f}-fold cross-validation by {grouping or 'an unrecorded unit'}, {stratified}"
+        )
         + (f", with {seeds:.0f} seeds each" if (seeds or 1) > 1 else "")
         + (f"; {share:.0%} of the patients that are not tested choose settings (validation)" if share else "")
         + "."

@@ -124,8 +124,38 @@ def name(row: Mapping, rows: Sequence[Mapping]) -> str:
 
 
 def is_reference(report: Mapping, row: Mapping) -> bool:
-    """Whether the other arms are compared with this one."""
-    return row.get("arm") == dig(report, "reference", "arm") and not dig(row, "difference_to_best_classical")
+    """Whether the other arms of its classifier are compared with this one."""
+    of_classifier = dig(report, "reference", "by_classifier", row.get("classifier"))
+    arm = of_classifier or dig(report, "reference", "arm")
+    return row.get("arm") == arm and not dig(row, "difference_to_best_classical")
+
+
+def made_elsewhere(report: Mapping) -> bool:
+    """Whether a study's features came from a file or arrays, and not from the volumes of a run."""
+    if report.get("segmentation") or not dig(report, "cohort", "numbers"):
+        return False
+    return dig(report, "settings", "features") != ""
+
+
+def grouping(report: Mapping) -> str | None:
+    """What no split divides: "patient", "group" of several patients, or "site"; None where that is not known."""
+    validation = dig(report, "cross_validation")
+    recorded, plan = dig(validation, "grouping"), dig(validation, "plan")
+    if recorded or not plan:
+        return recorded
+    return "site" if plan == "sites" else "group" if groups(report) else "patient"
+
+
+def groups(report: Mapping) -> float | None:
+    """Number of groups, where some have several patients."""
+    number, patients = finite(dig(report, "cohort", "groups")), total(dig(report, "cohort", "patients"))
+    return number if number and patients and number < patients else None
+
+
+def one_sample_each(report: Mapping) -> bool:
+    """Whether each patient has one sample, so that rows of samples say again what rows of patients say."""
+    patients, samples = dig(report, "cohort", "patients"), finite(dig(report, "cohort", "samples"))
+    return samples is not None and samples == total(patients)
 
 
 def helped(row: Mapping) -> bool:

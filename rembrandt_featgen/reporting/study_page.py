@@ -64,12 +64,13 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         context={"links": {name: name for name in ("report.json", *study_tables.NAMES)}, **(context or {})},
         tone=records.tone(report),
         patients=_by_kind(rows),
-        slices=_by_kind(records.arms(report, "slice")),
+        slices={} if records.one_sample_each(report) else _by_kind(records.arms(report, "slice")),
+        sample="sample" if records.made_elsewhere(report) else "slice",
         tiles=_tiles(report, rows),
         folds=records.entries(report.get("cross_validation"), "fold_records"),
         generators=records.entries(report, "generators"),
         checks=records.entries(report, "self_checks"),
-        groups=_groups(report),
+        groups=records.groups(report),
         sites=records.dig(report, "cohort", "sites"),
         key_settings=records.main_settings(report, KEY_SETTINGS),
         checklists={
@@ -86,13 +87,6 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
     )
 
 
-def _groups(report: Mapping) -> float | None:
-    """Number of groups, where some have several patients."""
-    groups = records.finite(records.dig(report, "cohort", "groups"))
-    patients = records.total(records.dig(report, "cohort", "patients"))
-    return groups if groups and patients and groups < patients else None
-
-
 def _by_kind(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
     """Rows below the title of their kind."""
     grouped: dict[str, list[Mapping]] = {}
@@ -103,7 +97,9 @@ def _by_kind(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
 
 def _tiles(report: Mapping, rows: Sequence[Mapping]) -> list[dict]:
     """The numbers to see first: the reference arm, the best generative arm, and their difference."""
-    reference = next((row for row in rows if records.is_reference(report, row)), None)
+    of_verdict = records.dig(report, "reference", "classifier")
+    candidates = [row for row in rows if of_verdict is None or row.get("classifier") == of_verdict]
+    reference = next((row for row in candidates if records.is_reference(report, row)), None)
     generative = records.best([row for row in rows if records.kind(row) == "generative"])
     tiles = []
     for title, row in (("Reference, generates nothing", reference), ("Best generative arm", generative)):

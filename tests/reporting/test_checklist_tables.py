@@ -1,0 +1,112 @@
+"""The page and the checklists of a study whose features were made elsewhere speak of no volume, slice or U-Net."""
+
+import copy
+import re
+
+import pytest
+
+from rembrandt_featgen.reporting import checklist, records, study_page
+from rembrandt_featgen.reporting.checklist_answers import AUTHORS, NOT_DONE, PARTLY
+from tests.reporting import fake_study
+from tests.reporting.pages import Page, damaged
+
+OF_VOLUMES = re.compile(r"volume|slice|U-Net|NIfTI|mask|modalit|\bscanner|not recorded|unrecorded", re.IGNORECASE)
+
+
+def table_study(shape=(720,), samples=170, **validation):
+    """A study of 170 patients of whom a file held features."""
+    report = fake_study.thin()
+    del report["segmentation"]
+    report["cohort"] = {
+        "patients": dict(fake_study.PATIENTS),
+        "samples": samples,
+        "groups": 170,
+        "numbers": list(shape),
+        "missing": 7133,
+        "source": "gbm.csv",
+        "sites": {},
+    }
+    report["cross_validation"] = {
+        "plan": "k-fold", "folds": 5, "repeats": 1, "seeds": 1, "runs": 5, "validation_fraction": 0.25, **validation
+    }  # fmt: skip
+    report["settings"] = {"features": "gbm.csv", "components": 0, "inner_folds": 3}
+    report["tuning"] = {"cnn/none": {"1": 5}}
+    return report
+
+
+def answers(report):
+    return {item.number: item for item in checklist.tripod(report)} | {
+        f"CLAIM {item.number}": item for item in checklist.claim(report)
+    }
+
+
+@pytest.mark.parametrize("shape", [(720,), (6, 6, 128)])
+def test_no_answer_speaks_of_volumes(shape):
+    for number, item in answers(table_study(shape)).items():
+        assert not OF_VOLUMES.search(item.answer), (number, item.answer)
+        assert item.answer.startswith("to be filled in by the authors: ") == (item.status == AUTHORS)
+        assert item.answer.startswith("not done: ") == (item.status == NOT_DONE)
+
+
+def test_studies_of_volumes_keep_their_words():
+    of_volumes = answers(fake_study.make())
+    assert of_volumes["7"].answer.startswith("Volumes cut into axial slices")
+    of_run = table_study()
+    of_run["settings"]["features"] = ""  # features of the run itself
+    assert "Volumes cut" in answers(of_run)["7"].answer and not records.made_elsewhere(of_run)
+
+
+def test_missing_values_are_imputed_by_training_medians():
+    said = answers(table_study())
+    for number in ("CLAIM 12", "11"):
+        assert (
+            "7133 values" in said[number].answer and "median of its column in the training part" in said[number].answer
+        )
+        assert said[number].status == PARTLY
+    assert "median" in said["27a"].answer and "imputes nothing" not in said["27a"].answer
+    assert "constant in training becomes 0" in said["12b"].answer
+    assert "stop the program" in answers(table_study((6, 6, 128)))["11"].answer
+
+
+@pytest.mark.parametrize(
+    ("changes", "groups", "said", "kept"),
+    [
+        ({}, 170, "5-fold cross-validation by patient", "all samples of a patient"),
+        ({}, 150, "5-fold cross-validation by group", "all patients of a group"),
+        ({"plan": "sites"}, 170, "5-fold cross-validation by site", "all patients of a site"),
+        ({"plan": "hold-out", "folds": 1}, 170, "One part of the patients is tested", "all samples of a patient"),
+    ],
+)
+def test_what_no_split_divides(changes, groups, said, kept):
+    report = table_study(**changes)
+    report["cohort"]["groups"] = groups
+    assert said in answers(report)["12a"].answer
+    assert f"kept together {kept} share" in Page(study_page.render(report, {})).text
+
+
+def test_samples_are_tabled_only_where_a_patient_has_several():
+    assert "Each row counts samples" not in Page(study_page.render(table_study(), {})).text
+    several = Page(study_page.render(table_study(samples=340), {})).text
+    assert "All measures, per sample" in several and "Each row counts samples; many" in several
+    words = several[several.index("What was done") : several.index("Methods & provenance", several.index("checklist"))]
+    assert "slice" not in words
+
+
+def test_each_classifier_has_its_reference():
+    report = table_study()
+    best = next(row for row in report["arms"] if row["arm"] == fake_study.REFERENCE)
+    other = copy.deepcopy(best) | {"arm": "plain", "classifier": "mlp"}
+    report["arms"].insert(0, other)
+    report["reference"] |= {"classifier": "cnn", "by_classifier": {"cnn": fake_study.REFERENCE, "mlp": "plain"}}
+    found = [row["arm"] for row in records.arms(report) if records.is_reference(report, row)]
+    assert sorted(found) == ["plain", fake_study.REFERENCE]
+    text = Page(study_page.render(report, {})).text
+    assert f"Reference, generates nothing 0.702 [0.632, 0.772] {fake_study.REFERENCE}, cnn" in text
+
+
+@pytest.mark.parametrize("change", ["missing", None, float("nan")])
+def test_bears_whatever_is_missing(change):
+    for path, report in damaged(table_study(), change):
+        for item in answers(report).values():
+            assert "None" not in item.answer and "nan" not in item.answer, (path, item)
+        study_page.render(report, {})
