@@ -231,7 +231,7 @@ def test_figures_and_features_are_in_tensorboard(run):
         "features": "features/test",
         "generator_acgan": "generator",
         "synthetic_acgan": "kept/HGG",
-        "classifiers": "classification/augmented_cnn_patient/balanced_accuracy",
+        "classifiers": "classification/augmented_generative_patient_cnn/balanced_accuracy",
     }.items():
         assert tag in EventAccumulator(str(run_dir / "tensorboard" / stage)).Reload().Tags()["tensors"]
     shown = EventAccumulator(str(run_dir / "tensorboard" / "figures")).Reload().Tags()["tensors"]
