@@ -115,6 +115,8 @@ def arm_rows(table: PredictionsTable, *, draws: int, seed: int) -> tuple[list[di
             if row["unit"] == "patient":
                 of_arm = part.select(arm=row["arm"])
                 row["by_fold"], row["amounts"] = _by_fold(of_arm), _amounts(of_arm)
+                if table.classes.count == 2:
+                    row["thresholds"] = [fold["thresholds"][1] for fold in row["by_fold"]]
         rows += of_classifier
     return rows, references
 

@@ -113,7 +113,7 @@ def test_rows_of_arms(report):
     assert rows["acgan"]["accuracy"] == {"malignant": 1.0, "benign": 1.0, "total": 1.0}
     assert rows["acgan"]["n"] == {"benign": 6, "malignant": 6}
     assert {"accuracy_malignant", "accuracy_benign", "accuracy_total"} <= set(rows["acgan"]["ci95"])
-    assert rows["acgan"]["amounts"] == {"0": 2}
+    assert rows["acgan"]["amounts"] == {"0": 2} and rows["acgan"]["thresholds"] == [0.5, 0.5]
     assert [each["name"] for each in rows["none"]["by_fold"]] == ["draw0-foldfold0-seed0", "draw0-foldfold1-seed0"]
     assert all(each["thresholds"] == [0.5, 0.5] for each in rows["none"]["by_fold"])
     assert report["tuning"] == {"cnn/none": {"1": 1, "2": 1}}
