@@ -51,9 +51,14 @@ class FinalModel:
         return bool(self.record.get("maps"))
 
     @property
+    def of_volumes(self) -> bool:
+        """Whether it was made of volumes, and takes them by its U-Net."""
+        return "modalities" in self.record
+
+    @property
     def modalities(self) -> list[str]:
         """Of the volumes that it takes; InputError where it takes a table."""
-        if "modalities" not in self.record:
+        if not self.of_volumes:
             raise InputError("--model_dir holds a model of a table of features; give a table instead of volumes")
         return self.record["modalities"]
 

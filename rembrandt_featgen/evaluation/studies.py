@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.classification.map_fitting import NetworkSettings
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.evaluation import competitors, engine, plans, study_report, trials
+from rembrandt_featgen.evaluation import competitors, engine, plans, study_arrays, study_report, trials
 from rembrandt_featgen.evaluation.arms import ARMS, available
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
@@ -59,7 +59,8 @@ def evaluate(
     """Asks by nested cross-validation whether adding samples to the training set helps classifiers of vectors or maps.
 
     Args:
-      X: [n, d] numbers, NaN where missing, an array or a DataFrame; or maps [n, h, w, c].
+      X: [n, d] numbers, NaN where missing, an array or a DataFrame; or maps [n, h, w, c]. Rows of X, y, groups and
+        sites belong together by their place; where several have an index (of pandas), these must be equal.
       y: [n] labels of two or more classes.
       groups: [n] patients, which no fold divides; None where each sample is a patient.
       sites: [n], only carried into the predictions.
@@ -75,9 +76,11 @@ def evaluate(
       seed: of the division and of the bootstrap.
 
     Raises:
-      ValueError: arrays do not fit each other, or a name is unknown.
+      ValueError: arrays do not fit each other or have unequal indexes, X is not of numbers, y is not of classes, or a
+        name is unknown.
       InputError: a class has too few groups for the folds.
     """
+    arms, classifiers = study_arrays.names_of(arms), study_arrays.names_of(classifiers)
     for names, known in ((arms, ARMS), (classifiers, CLASSIFIER_KINDS)):
         unknown = [name for name in names if name not in known]
         if unknown or not len(names):
@@ -130,11 +133,12 @@ def table_of(
     classes: Sequence[str] = (),
 ) -> FeatureTable:
     """Arrays as a table; args as for `evaluate`."""
-    for name, column in (("y", y), ("groups", groups), ("sites", sites)):
-        if column is not None and pd.isna(np.asarray(column, object)).any():
-            raise ValueError(f"{name} has missing values; fill them in, or leave those samples out")
-    values, labels = np.asarray(X, np.float32), np.asarray(y).astype(str)
-    names = list(map(str, classes)) or sorted(set(labels.tolist()))
+    values = study_arrays.numbers_of(X)
+    study_arrays.check_columns(X, {"y": y, "groups": groups, "sites": sites})
+    if not len(classes):
+        study_arrays.check_classes(y)
+    labels = np.asarray(y).astype(str)
+    names = list(map(str, study_arrays.names_of(classes))) or sorted(set(labels.tolist()))
     unknown = sorted(set(labels.tolist()) - set(names))
     if values.ndim not in (2, 4) or labels.shape != values.shape[:1] or unknown:
         raise ValueError(

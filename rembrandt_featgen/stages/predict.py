@@ -65,7 +65,10 @@ def run(config: Config) -> dict:
     else:
         found = _by_slices(config, unet, volumes)
     segmented, of_patient = found.segmented, found.probability
-    warnings = segmented.warnings
+    warnings, missed = segmented.warnings, ""
+    if found.rests_on:
+        missed = f"no tumour was found; the class rests on {found.rests_on}"
+        warnings.append(missed)
     for warning in warnings:
         logging.warning("%s: %s", config.image[0], warning)
     stored = slicing.as_stored(np.moveaxis(segmented.mask, 0, 2)).astype(np.uint8)
@@ -77,6 +80,7 @@ def run(config: Config) -> dict:
         "mask": config.mask,
         "label": label,
         "probability": by_class,
+        "thresholds": dict(zip(found.classes, found.thresholds.tolist())),
         "tumour_voxels": voxels,
         "tumour_ml": None,
         "warnings": warnings,
@@ -92,7 +96,8 @@ def run(config: Config) -> dict:
         json_files.write_json(Path(config.result), result)
     logging.info("mask: %s (%s of tumour)", config.mask, size)
     shown = ", ".join(f"{name} {probability:.3f}" for name, probability in by_class.items())
-    print(f"{label}: probabilities {shown} ({found.how})")
+    how = f"{found.how}; {_decided_by(found.classes, found.thresholds)}"
+    print(f"{label}: probabilities {shown} ({how})" + (f"; {missed}" if missed else ""))
     return result
 
 
@@ -102,17 +107,36 @@ def _predict_table(config: Config) -> dict:
         raise InputError(f"--mask={config.mask} is for --image; a table has no mask: leave it out")
     _check_outputs(config)
     model = model_folder.read(config.model_dir)
-    table = model_columns.read_samples(
-        config.features, model.columns, model.classes, keys=model.record.get("keys"), labelled=False, flag="--features"
-    )
+    if model.of_maps:
+        raise InputError(
+            f"--features={config.features}: the model of --model_dir is of volumes ({', '.join(model.modalities)}); "
+            "give --image and --mask instead"
+        )
+    keys = model.record.get("keys")
+    try:
+        table = model_columns.read_samples(
+            config.features, model.columns, model.classes, keys=keys, labelled=False, flag="--features"
+        )
+    except InputError as error:
+        if model.of_volumes:
+            raise InputError(f"{error}, or, as the model is of volumes, give --image and --mask instead") from error
+        raise
+    by = _decided_by(model.classes.names, model.thresholds)
     rows = new_patients.rows(model, table)
     if config.result:
         rows.to_csv(config.result, index=False)
     of_patients = rows[rows["unit"] == "patient"]
     for row in of_patients.to_dict("records"):
         shown = ", ".join(f"{name} {row[predictions.PROBABILITY + name]:.3f}" for name in model.classes.names)
-        print(f"{row['patient']}: {row['class']}: probabilities {shown}")
+        print(f"{row['patient']}: {row['class']}: probabilities {shown} ({by})")
     return {"rows": rows.to_dict("records")}
+
+
+def _decided_by(names: Sequence[str], thresholds: np.ndarray) -> str:
+    """By which thresholds a class is decided for: of two that of the positive one, which comes last."""
+    if len(names) == 2:
+        return f"threshold of {names[1]} {thresholds[1]:.3f}"
+    return "thresholds " + ", ".join(f"{name} {threshold:.3f}" for name, threshold in zip(names, thresholds))
 
 
 class _Prediction(NamedTuple):
@@ -123,6 +147,7 @@ class _Prediction(NamedTuple):
     probability: np.ndarray
     thresholds: np.ndarray
     how: str
+    rests_on: str = ""  # what the class rests on where no tumour is found, else nothing
     per_slice: np.ndarray | None = None
 
 
@@ -142,6 +167,7 @@ def _by_slices(config: Config, unet: ExportedUnet, volumes: Sequence[Volume]) ->
         probability=classification.by_patient(one, one, per_slice)[2][0],
         thresholds=scores[0]["thresholds"].numpy(),
         how=f"{pooled} of {len(per_slice)} slices",
+        rests_on="" if segmented.mask.any() else "features of slices without one",
         per_slice=per_slice,
     )
 
@@ -149,14 +175,14 @@ def _by_slices(config: Config, unet: ExportedUnet, volumes: Sequence[Volume]) ->
 def _by_vector(model: FinalModel, unet: ExportedUnet, volumes: Sequence[Volume], *, settings) -> _Prediction:
     """By the final model of a study, which sees the patient's vector."""
     vector = volume_vectors.vector_of(unet, volumes, settings)
-    if vector.empty:
-        vector.segmented.warnings.append("no tumour is predicted, so that the class rests on missing values")
+    small = "" if vector.segmented.mask.any() else "one that is too small for the volume's own grid"
     return _Prediction(
         vector.segmented,
         classes=model.classes.names,
         probability=model.probabilities(model.values_of(vector.numbers))[0],
         thresholds=model.thresholds,
         how="of the vector of the predicted tumour",
+        rests_on="missing values" if vector.empty else small,
     )
 
 

@@ -17,7 +17,7 @@ from rembrandt_featgen.cohort.volumes import read_volume
 from rembrandt_featgen.core import json_files, registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import final_study, model_folder
-from rembrandt_featgen.features import run_tables, stored_tables, volume_vectors
+from rembrandt_featgen.features import patient_vectors, run_tables, stored_tables, volume_vectors
 from rembrandt_featgen.features.tables import table_of_arrays
 from rembrandt_featgen.segmentation import exported_unet
 from rembrandt_featgen.stages import (
@@ -152,6 +152,19 @@ def test_a_new_patient_gets_a_mask_and_a_class(study, tmp_path, capsys):
     assert "of the vector of the predicted tumour" in capsys.readouterr().out
 
 
+def test_a_volume_without_a_tumour_and_a_table_for_a_model_of_volumes(study, tmp_path, monkeypatch, capsys):
+    image, model = str(patients(study, "other")[0].images["flair"]), str(study / "run/final")
+    mask_of = exported_unet.postprocessing.mask_of
+    for module in (exported_unet, patient_vectors):
+        monkeypatch.setattr(module.postprocessing, "mask_of", lambda p, largest: np.zeros_like(mask_of(p, largest)))
+    result = predict.run(predict.Config(model, (image,), str(tmp_path / "mask.nii.gz")))
+    assert result["warnings"][-1] == "no tumour was found; the class rests on missing values"
+    assert capsys.readouterr().out.endswith(f"; {result['warnings'][-1]}\n")
+    (tmp_path / "a.csv").write_text("patient,channel_0\na,1\n")
+    with pytest.raises(InputError, match="lacks .* add them, or, as the model is of volumes, give --image and --mask"):
+        predict.run(predict.Config(model, features=str(tmp_path / "a.csv")))
+
+
 def test_another_cohort(study, capsys):
     manifest, rows = renamed(study, "other")
     config = evaluate_final_model.Config(
@@ -212,6 +225,8 @@ def test_a_model_of_maps(study, of_maps):
     assert one["probability_by_slice"]["HGG"] == pytest.approx(
         slices[slices["patient"] == rows[0]["patient"]]["p_HGG"].tolist(), abs=1e-6
     )
+    with pytest.raises(InputError, match=r"--features=a.csv: the model .* is of volumes \(flair\); give --image and"):
+        predict.run(predict.Config(str(of_maps), features="a.csv"))
 
 
 def test_patients_of_the_study_are_refused(study, tmp_path):

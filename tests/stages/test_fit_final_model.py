@@ -68,8 +68,13 @@ def test_new_patients_and_another_cohort(study, name, capsys):
     others[[*others.columns[::-1]]].drop(columns="label").to_csv(study / "new.csv", index=False)
     result = run / "result.csv"
     predict.run(predict.Config(str(model), features=str(study / "new.csv"), result=str(result)))
-    assert capsys.readouterr().out.splitlines()[-1].split(":")[0] in set(others["patient"])
-    written = pd.read_csv(result)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.split(":")[0] in set(others["patient"])
+    written = pd.read_csv(result, float_precision="round_trip")
+    (threshold,) = set(written["threshold"])
+    assert threshold == json.loads((model / "model.json").read_text())["thresholds"][1]
+    assert ((written["p_malignant"] > threshold) == (written["class"] == "malignant")).all()
+    assert line.endswith(f" (threshold of malignant {threshold:.3f})")
     assert written["unit"].value_counts().to_dict() == {"sample": 60, "patient": 60}
     assert (written["class"][:60] == others["label"]).mean() > 0.75
     loaded = tf.saved_model.load(str(model / "classifier")).signatures["classify"]

@@ -110,12 +110,14 @@ def test_result_by_name_of_class(names, slopes, image, tmp_path, capsys):
     assert result["tumour_voxels"] == mask.sum()
 
 
-def test_classes_are_decided_by_the_thresholds_of_the_model(image, tmp_path):
+def test_classes_are_decided_by_the_thresholds_of_the_model(image, tmp_path, capsys):
     classifier = Classifier(["a", "b", "c"], [0.0, 0.002, 0.001], [0.2, 0.7, 0.1])
     result = predict.run(_config(tmp_path, image[0], classifier))
     p = np.array(list(result["probability"].values()))
     assert p.argmax() == 1
     assert result["label"] == ["a", "b", "c"][np.argmax(p / [0.2, 0.7, 0.1])] == "c"
+    assert result["thresholds"] == {"a": 0.2, "b": 0.7, "c": 0.1}
+    assert "slices; thresholds a 0.200, b 0.700, c 0.100)" in capsys.readouterr().out
 
 
 def test_models_of_before_are_refused(image, tmp_path):
@@ -172,6 +174,17 @@ def test_volumes_unlike_the_training_ones_are_warned_of(image, tmp_path):
     assert "intensities are distributed unlike those of the training volumes" in intensities
     assert len(spacings) == 3
     assert "20% of what is not background lies outside" in cut
+
+
+def test_a_volume_without_a_tumour_is_warned_of(tmp_path, capsys):
+    nib.save(
+        nib.Nifti1Image(np.linspace(0, 90, 120, dtype=np.float32).reshape(SHAPE), np.eye(4)), tmp_path / "image.nii"
+    )
+    result = predict.run(_config(tmp_path, tmp_path / "image.nii", Classifier(["a", "b"], [0.0, 0.01])))
+    assert result["tumour_voxels"] == 0
+    warning = "no tumour was found; the class rests on features of slices without one"
+    assert result["warnings"] == [warning] == json.loads((tmp_path / "result.json").read_text())["warnings"]
+    assert capsys.readouterr().out.endswith(f"; {warning}\n")
 
 
 def test_only_the_largest_part_is_kept(tmp_path):
