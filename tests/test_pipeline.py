@@ -447,7 +447,8 @@ def test_table_of_sweeps_has_every_point_and_what_failed(run):
     assert set(rows) == {(name, arm) for name in OWN if not name.startswith("start") for arm in arms[name]}
     failed = rows["added=100", ""]
     assert "--synthetic_added=100" in failed["note"] and not failed["test_patient_balanced_accuracy"]
-    table = {row["arm"]: row for row in figures(run_dir, "classifiers")["classification"] if row["classifier"] == "cnn"}
+    classified = figures(run_dir, "classifiers")["classification"]
+    table = {row["arm"]: row for row in classified if (row["classifier"], row["unit"]) == ("cnn", "patient")}
     assert float(rows["tap=conv5", "augmented"]["test_patient_balanced_accuracy"]) == pytest.approx(
         table["augmented"]["balanced_accuracy"]
     )
