@@ -10,13 +10,11 @@ import numpy as np
 from rembrandt_featgen.classification import classifier_kinds, tuning
 from rembrandt_featgen.classification.pipeline_export import FittedPipeline
 from rembrandt_featgen.evaluation import trials
-from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.competitors import Pipeline, Settings
 from rembrandt_featgen.evaluation.plans import Task
 from rembrandt_featgen.evaluation.trial_samples import Trial
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.sample_pool import SamplePool
-from rembrandt_featgen.measures import classification, decisions
 
 THRESHOLD_RULE = (
     "as in the study, with the out-of-fold patients of the inner cross-validation, whose models have the tuned "
@@ -82,7 +80,7 @@ def fit(
             preparation=preparation,
             model=model,
             correction=trial.shares / problem.shares(),
-            thresholds=_thresholds(trial, one, rows, p=p),
+            thresholds=trials.thresholds(trial, one.arm, rows, probabilities=p),
         ),
         loss=tuned.loss,
         samples=np.bincount(problem.labels, minlength=table.classes.count),
@@ -118,14 +116,3 @@ def _out_of_fold(trial, classifier, one, *, strength) -> tuple[np.ndarray, np.nd
         for model, part, problem, (_, judged) in zip(models, parts, problems, folds)
     ]
     return np.concatenate([judged for _, judged in folds]), np.concatenate(p)
-
-
-def _thresholds(trial, one, rows, *, p) -> np.ndarray:
-    """[classes], see `THRESHOLD_RULE`."""
-    table = trial.table
-    if not ARMS[one.arm].threshold:
-        return decisions.even(table.classes.count)
-    if not len(rows):  # as in a task without validation patients
-        return trial.shares
-    _, labels, of_patient = classification.by_patient(table.patients[rows], table.labels[rows], p)
-    return decisions.choose_thresholds(labels, of_patient, trial.shares)

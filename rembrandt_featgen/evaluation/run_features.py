@@ -71,11 +71,6 @@ def of_maps(classifiers: Collection[str], maps: bool) -> tuple[str, ...]:
     return tuple(name for name, kind in CLASSIFIER_KINDS.items() if kind.of_maps == maps and name in classifiers)
 
 
-def kind_of(table: FeatureTable) -> str:
-    """ "maps" or "vectors"."""
-    return "maps" if table.is_map else "vectors"
-
-
 def check_arms(named: Collection[str], there: Mapping[str, Collection[str]], *, of_file: bool = False) -> None:
     """InputError for arms that were named while there is nothing for them to learn from, or to be compared with.
 
@@ -154,7 +149,7 @@ def studied(wanted: Wanted) -> list[Studied]:
         table, tasks = plans.given(parts, wanted.seeds, f"--run_dir={wanted.run_dir}")
         drawn, notes = pools_of_run(wanted, parts["train"])
         found.append(Studied(table, tasks, pools=drawn, notes=notes))
-        there[kind_of(table)] = arms.available(wanted.arms, covariates=bool(covariates), pools=drawn)
+        there[table.kind] = arms.available(wanted.arms, covariates=bool(covariates), pools=drawn)
     check_arms(wanted.arms, there)
     return found
 

@@ -46,6 +46,5 @@ def measure_generators(trial: Trial) -> dict[str, dict]:
             draw=trial.draw(name, trial.outer),
         )
         if set(drawn.labels.tolist()) == set(training.labels.tolist()):
-            features = "maps" if table.is_map else "vectors"
-            found[f"{features}/{name}"] = generator_measures.measure(drawn, training, test, judged_by=judged_by)
+            found[f"{table.kind}/{name}"] = generator_measures.measure(drawn, training, test, judged_by=judged_by)
     return found

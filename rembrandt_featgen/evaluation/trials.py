@@ -59,16 +59,15 @@ def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
 
 
 class _Predicted(NamedTuple):
-    """What a pipeline says of the validation samples (None where there are none) and of the test samples.
+    """What a pipeline says of the test samples, and what the validation samples say of it.
 
     Attributes:
-      validation, test: [m, classes] as `Trial.real_odds` has them.
+      test: [m, classes] as `Trial.real_odds` has them.
       counts: [classes] of the samples that it was trained on.
       thresholds: [classes].
       loss: by which amounts are chosen.
     """
 
-    validation: np.ndarray | None
     test: np.ndarray
     counts: list[int]
     thresholds: np.ndarray
@@ -128,10 +127,9 @@ def _train_and_predict(trial, classifier, tuned) -> dict[Pipeline, _Predicted]:
         for one, problem, model in zip(together, problems, models):
             p = trial.real_odds(model.probabilities(held_out), problem) if len(held_out) else None
             predicted[one] = _Predicted(
-                validation=p,
                 test=trial.real_odds(model.probabilities(test), problem),
                 counts=np.bincount(problem.labels, minlength=table.classes.count).tolist(),
-                thresholds=_thresholds(trial, one.arm, p),
+                thresholds=thresholds(trial, one.arm, task.validation, probabilities=p),
                 loss=tuned[one].loss if p is None else _loss(table, task.validation, p),
             )
     return predicted
@@ -182,12 +180,19 @@ def _loss(table, rows, probabilities) -> float:
     return classification.patient_log_loss(table.patients[rows], table.labels[rows], probabilities)
 
 
-def _thresholds(trial, arm, validation_probabilities):
-    """[classes] by which a pipeline of an arm decides."""
-    table, rows = trial.table, trial.task.validation
+def thresholds(trial: Trial, arm: str, rows: np.ndarray, *, probabilities: np.ndarray | None) -> np.ndarray:
+    """[classes] by which a pipeline of an arm decides.
+
+    Args:
+      trial: of the task.
+      arm: of the pipeline.
+      rows: of the table, by whose patients thresholds are chosen; without any they are the shares of the classes.
+      probabilities: [rows, classes] of these; None where there are none.
+    """
+    table = trial.table
     if not ARMS[arm].threshold:
         return decisions.even(table.classes.count)
-    if validation_probabilities is None:
+    if probabilities is None or not len(rows):
         return trial.shares
-    _, labels, p = classification.by_patient(table.patients[rows], table.labels[rows], validation_probabilities)
+    _, labels, p = classification.by_patient(table.patients[rows], table.labels[rows], probabilities)
     return decisions.choose_thresholds(labels, p, trial.shares)

@@ -105,6 +105,11 @@ class FeatureTable:
         return self.values.ndim == 4
 
     @property
+    def kind(self) -> str:
+        """Of its features: "maps" or "vectors"."""
+        return "maps" if self.is_map else "vectors"
+
+    @property
     def missing(self) -> int:
         """How many values are missing."""
         return 0 if self.is_map else int(np.isnan(self.values).sum())

@@ -30,7 +30,7 @@ from rembrandt_featgen.evaluation import (
 )
 from rembrandt_featgen.evaluation.arms import ARMS, SYNTHETIC
 from rembrandt_featgen.evaluation.competitors import Settings
-from rembrandt_featgen.evaluation.run_features import Studied, kind_of, of_maps
+from rembrandt_featgen.evaluation.run_features import Studied, of_maps
 from rembrandt_featgen.features import importing
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.sample_pool import SamplePool
@@ -139,7 +139,7 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
     choices: list[dict] = [{} for _ in studied[0].tasks]
     notes: dict[str, dict] = {}
     for one in studied:
-        kept = stage.path / "checkpoints" / kind_of(one.table)  # until the stage is done
+        kept = stage.path / "checkpoints" / one.table.kind  # until the stage is done
         settings = settings_of(config, one)
         done = engine.run(one.tasks, functools.partial(trials.run, one.table, settings=settings), kept)
         outcomes += done
@@ -225,12 +225,12 @@ def _read(config) -> FeatureTable:
     if not of_maps(config.classifiers, table.is_map):
         fitting = ", ".join(name for name, kind in CLASSIFIER_KINDS.items() if kind.of_maps == table.is_map)
         raise InputError(
-            f"--classifiers={','.join(config.classifiers)}: none is of {kind_of(table)}, which --features="
+            f"--classifiers={','.join(config.classifiers)}: none is of {table.kind}, which --features="
             f"{config.features} has; take some of {fitting}"
         )
     have = (SYNTHETIC,) if config.synthetic else ()
     there = arms.available(config.arms, covariates=bool(config.covariates) and not table.is_map, pools=have)
-    run_features.check_arms(config.arms, {kind_of(table): there}, of_file=True)
+    run_features.check_arms(config.arms, {table.kind: there}, of_file=True)
     return table
 
 
