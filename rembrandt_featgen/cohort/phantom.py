@@ -49,6 +49,7 @@ ANATOMY = {
     "angle": (0.0, 3.14),
 }
 RECORD = "phantom.json"
+_FRESH = "fresh_patients"  # in the record
 _COUNTS = {"LGG": 12, "HGG": 18}
 _MOST = 5000  # patients of a class, as ids of two classes have four digits
 
@@ -58,6 +59,7 @@ def write_phantom(
     counts: Mapping[str, int] | None = None,
     *,
     classes: Classes | None = None,
+    test_counts: Mapping[str, int] | None = None,
     size: int = 240,
     slices: int = 8,
     difficulty: float = 0.5,
@@ -73,10 +75,13 @@ def write_phantom(
       counts: class to its number of patients, from 1; 12 of LGG and 18 of HGG by default.
       classes: those of `counts`; None takes a known pair. The first looks as LGG does, the last as HGG, but LGG and HGG
         look as they do in any order.
+      test_counts: class to its number of fresh patients, from 1, who are there for tests alone and do not depend on
+        `counts`; see `fresh_patients`.
       size: pixels along each in-plane side, from 32.
       slices: slices of a volume, from 3.
       difficulty: in [0, 1], see `draw_look`: 0 for looks that never overlap, 1 for looks that say nothing of the class.
-      seed: from 0; the n-th patient of a class depends on nothing else of the cohort but seed and difficulty.
+      seed: from 0; the n-th patient of a class, fresh or not, depends on nothing else of the cohort but seed and
+        difficulty.
       modalities: some of MODALITIES, a file of each patient for each; FLAIR does not depend on the others.
 
     Returns:
@@ -88,8 +93,10 @@ def write_phantom(
     folder, counts = Path(folder), _COUNTS if counts is None else counts
     classes = classes or infer((), counts, "--phantom_counts")
     counts = {classes.match(name): count for name, count in counts.items()}
+    fresh = {classes.match(name): count for name, count in (test_counts or {}).items()}
     settings: dict[str, Any] = {"size": size, "slices": slices, "difficulty": difficulty, "seed": seed}
     _check(folder, {name: counts.get(name, 0) for name in classes.names}, settings, modalities=modalities)
+    _check_fresh(fresh, counts)
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     gliomas = set(classes.names) == set(GLIOMAS)
@@ -97,10 +104,11 @@ def write_phantom(
     # Ids are drawn from a shuffled list: they do not give the class away, and stay when patients are added.
     numbers = np.random.default_rng(seed).permutation(_MOST * len(looks))
     affine = np.diag([240 / size, 240 / size, 48 / slices, 1.0])
-    patients, parameters = [], {}
+    patients, parameters, tested = [], {}, []
     for label, count in counts.items():
         place = looks.index(label)
-        for index in range(count):
+        # Fresh patients are the last of all that there could be, so that no --phantom_counts ever has them.
+        for index in [*range(count), *range(_MOST - fresh.get(label, 0), _MOST)]:
             generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(place, index)))
             drawn = {**draw_look(generator, place / (len(looks) - 1), difficulty), **draw_anatomy(generator)}
             images, mask = render(generator, drawn, size=size, slices=slices, modalities=modalities)
@@ -109,16 +117,29 @@ def write_phantom(
                 volumes.write_new(patient.images[modality], image, affine)
             volumes.write_new(patient.mask, mask, affine)
             patients.append(patient)
+            if index >= count:
+                tested.append(patient.id)
             parameters[patient.id] = {"label": label, **{key: round(value, 4) for key, value in drawn.items()}}
     if not gliomas:
         manifest.write_manifest(part / manifest.FILE, sorted(patients, key=lambda patient: patient.id))
     cohort = {"counts": dict(counts), "classes": classes.record, **settings, "modalities": list(modalities)}
-    text = json.dumps({"cohort": cohort, "patients": dict(sorted(parameters.items()))}, indent=2)
+    record = {"cohort": cohort, "patients": dict(sorted(parameters.items())), _FRESH: sorted(tested)}
+    text = json.dumps(record, indent=2)
     (part / RECORD).write_text(text + "\n", encoding="utf-8")
     if folder.exists():
         shutil.rmtree(folder)
     part.rename(folder)
     return folder
+
+
+def fresh_patients(folder: str | Path) -> frozenset[str]:
+    """Ids of a phantom cohort's patients who are there for tests alone; none of any other cohort.
+
+    Args:
+      folder: of the cohort, or another path that --cohort takes.
+    """
+    path = Path(folder) / RECORD
+    return frozenset(json.loads(path.read_text(encoding="utf-8")).get(_FRESH, ()) if path.is_file() else ())
 
 
 def draw_look(generator: np.random.Generator, place: float, difficulty: float) -> dict[str, float]:
@@ -182,3 +203,15 @@ def _check(
         )
     if folder.exists() and not (folder / RECORD).is_file():
         raise InputError(f"{folder}: there already, and no phantom cohort; choose another --run_dir, or move it away")
+
+
+def _check_fresh(fresh: Mapping[str, int], counts: Mapping[str, int]) -> None:
+    given = f"--phantom_test_counts={','.join(f'{name}:{count}' for name, count in fresh.items())}"
+    if fresh and set(fresh) != set(counts):
+        raise InputError(f"{given}: give a count for each class, {', '.join(counts)}")
+    for name, count in fresh.items():
+        if not 1 <= count <= _MOST - counts[name]:
+            raise InputError(
+                f"{given} has {name}:{count} beside the {counts[name]} of --phantom_counts; give a value from 1 to "
+                f"{_MOST - counts[name]}"
+            )

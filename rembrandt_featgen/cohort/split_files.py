@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rembrandt_featgen.cohort.groups import check_whole
 from rembrandt_featgen.cohort.patients import Cohort
-from rembrandt_featgen.cohort.splits import SPLITS, check_disjoint
+from rembrandt_featgen.cohort.splits import LEFT_OUT, SPLITS, check_disjoint
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -17,14 +17,16 @@ def write_split(path: str | Path, assignment: Mapping[str, str], cohort: Cohort)
 
     Args:
       path: the file; it is replaced if it is there.
-      assignment: patient id to one of SPLITS, as `split_patients` returns it.
+      assignment: patient id to one of SPLITS, as `split_patients` returns it, or to LEFT_OUT.
       cohort: the patients of the assignment, and the classes.
     """
     groups: dict[str, dict[str, list[str]]] = {
-        split: {name: [] for name in cohort.classes.positive_first} for split in SPLITS
+        split: {name: [] for name in cohort.classes.positive_first} for split in (*SPLITS, LEFT_OUT)
     }
     for patient in sorted(cohort.patients, key=lambda patient: patient.id):
         groups[assignment[patient.id]][patient.label].append(patient.id)
+    if not any(groups[LEFT_OUT].values()):
+        del groups[LEFT_OUT]
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
     part.write_text(json.dumps(groups, indent=2) + "\n", encoding="utf-8")
@@ -35,7 +37,7 @@ def read_split(path: str | Path) -> dict[str, str]:
     """Reads what `write_split` wrote.
 
     Returns:
-      Patient id to one of SPLITS, sorted by id.
+      Patient id to one of SPLITS, or to LEFT_OUT, sorted by id.
 
     Raises:
       InputError: the file is missing or damaged.
@@ -43,7 +45,8 @@ def read_split(path: str | Path) -> dict[str, str]:
     """
     try:
         groups = json.loads(Path(path).read_text(encoding="utf-8"))
-        members = {split: [patient for group in groups[split].values() for patient in group] for split in SPLITS}
+        named = [*SPLITS, *({LEFT_OUT} & groups.keys())]
+        members = {split: [patient for group in groups[split].values() for patient in group] for split in named}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(

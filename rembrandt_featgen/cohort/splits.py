@@ -14,6 +14,7 @@ from rembrandt_featgen.cohort.sites import by_site
 from rembrandt_featgen.core.errors import InputError
 
 SPLITS = ("train", "validation", "test")
+LEFT_OUT = "left_out"  # of patients whom a fold has no use for
 
 
 def split_patients(

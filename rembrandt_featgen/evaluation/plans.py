@@ -16,7 +16,7 @@ from rembrandt_featgen.cohort.splits import check_disjoint
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features.tables import FeatureTable, joined
 
-PLANS = ("k-fold", "hold-out", "sites", "few-shot")
+PLANS = ("k-fold", "hold-out", "sites", "few-shot", "fresh")  # fresh: assign_folds makes it, of phantoms
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -48,7 +48,7 @@ def read_folds(run_dir: str | Path, record: Mapping) -> list[Fold]:
     Raises:
       RuntimeError: as by `read_fold`.
     """
-    plan = _PLANS[record["config"]["cv_grouping"]]
+    plan = "fresh" if record["figures"].get("fresh_patients") else _PLANS[record["config"]["cv_grouping"]]
     homes = Path(run_dir) / registry.FOLD_RUNS
     return [read_fold(homes / entry["name"], entry, plan) for entry in record["figures"]["folds"]]
 

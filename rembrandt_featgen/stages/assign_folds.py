@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import split_files, splits
+from rembrandt_featgen.cohort import fresh_patients, split_files, splits
 from rembrandt_featgen.cohort.groups import unit
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.stages import shared_flags
 
 GROUPINGS = ("patient", "site")
+FRESH = "fresh"  # of a fold that tests patients who are there for tests alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/folds: <fold>.json for each fold, and in stage.json the folds' names, seeds and sites."""
     cohort = shared_flags.find_cohort(config)
+    fresh = shared_flags.fresh_patients(config)
     listed = repr(sorted((p.id, p.label, p.group, p.site) for p in cohort.patients))
     listed = hashlib.sha256(listed.encode()).hexdigest()
     with rundir.open_stage(
@@ -57,15 +59,19 @@ def run(config: Config) -> None:
             return
         records = []
         for repeat in range(config.cv_repeats):
-            parts = _divide(config, cohort, repeat)
+            parts = _divide(config, fresh_patients.without(cohort, fresh), repeat)
+            if fresh:
+                parts = {part: fresh_patients.tested(assignment, fresh) for part, assignment in parts.items()}
             names = _file_names(parts)
             for seed in range(config.cv_seeds):
-                for part, assignment in parts.items():
-                    name = f"repeat{repeat}_seed{seed}_{names[part]}"
+                for number, (part, assignment) in enumerate(parts.items()):
+                    # with fresh patients each part left out is a repeat, as no patient is tested twice in one
+                    repeated, fold = (repeat * len(parts) + number, FRESH) if fresh else (repeat, part)
+                    name = f"repeat{repeated}_seed{seed}_{FRESH if fresh else names[part]}"
                     split_files.write_split(stage.path / f"{name}.json", assignment, cohort)
-                    records.append({"name": name, "repeat": repeat, "seed": config.seed + seed, "fold": part})
+                    records.append({"name": name, "repeat": repeated, "seed": config.seed + seed, "fold": fold})
         sites = {patient.id: patient.site for patient in cohort.patients}
-        stage.complete(folds=records, sites=sites if any(sites.values()) else {})
+        stage.complete(folds=records, sites=sites if any(sites.values()) else {}, fresh_patients=len(fresh))
         count = len({patient.group for patient in cohort.patients})
         logging.info("folds: %d, of %d %s", len(records), count, unit(cohort, count))
 

@@ -20,7 +20,7 @@ from absl import logging
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
-from rembrandt_featgen.cohort import split_files, splits
+from rembrandt_featgen.cohort import fresh_patients, split_files, splits
 from rembrandt_featgen.core import cli, folders, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import shared_slices
@@ -196,12 +196,13 @@ def _train_on_all(study: Study, choice: Choice, home: Path) -> None:
             f"--run_dir={home.parent}: files or labels of --cohort={slices.cohort} have changed since the study; put "
             "back what they were, or make the study again in another --run_dir"
         )
+    fresh = shared_flags.fresh_patients(slices)
     assignment = splits.split_patients(
-        cohort,
+        fresh_patients.without(cohort, fresh),
         validation_fraction=study.division["validation_fraction"],
         test_fraction=0.0,
         seed=study.division["seed"],
-    )
+    ) | dict.fromkeys(fresh, splits.LEFT_OUT)
     split_file = home / "all_patients.json"
     split_files.write_split(split_file, assignment, cohort)
     slices = dataclasses.replace(slices, split_file=str(split_file), test_fraction=0.0)

@@ -30,6 +30,11 @@ class Config:
         ("LGG:24", "HGG:36"),
         "Phantom patients of each class; those of the positive one look like high grade, the others like low grade.",
     )
+    phantom_test_counts: tuple[str, ...] = cli.flag(
+        (),
+        "Fresh phantom patients of each class beside those of --phantom_counts, such as LGG:250,HGG:250: they alone "
+        "are tested, and nothing is ever learnt from them. Empty: patients of --phantom_counts are tested.",
+    )
     phantom_size: int = cli.flag(240, "Pixels along each in-plane side of a phantom volume.", minimum=32)
     phantom_slices: int = cli.flag(8, "Slices of a phantom volume.", minimum=3)
     phantom_difficulty: float = cli.flag(
@@ -55,6 +60,9 @@ def run(config: Config) -> None:
             f"as --phantom_counts={','.join(f'{name}:20' for name in config.classes)}"
         )
     classes = infer(config.classes, counts, given)
+    fresh = parse_counts(config.phantom_test_counts, "--phantom_test_counts")
+    if fresh:  # InputError where it names other classes
+        infer(classes.names, fresh, f"--phantom_test_counts={','.join(config.phantom_test_counts)}")
     with rundir.open_stage(config, "make_phantom", classes=classes.record) as stage:
         if stage.done:
             return
@@ -62,13 +70,14 @@ def run(config: Config) -> None:
             stage.path / "cohort",
             counts,
             classes=classes,
+            test_counts=fresh,
             size=config.phantom_size,
             slices=config.phantom_slices,
             difficulty=config.phantom_difficulty,
             seed=config.phantom_seed,
             modalities=config.modalities,
         )
-        stage.complete(patients=counts)
+        stage.complete(patients=counts, fresh_patients=fresh)
 
 
 def main() -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import duplicates, patient_files, spacing, split_files, splits
+from rembrandt_featgen.cohort import duplicates, fresh_patients, patient_files, spacing, split_files, splits
 from rembrandt_featgen.cohort.classes import parse_counts
 from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.core import cli, rundir
@@ -80,7 +80,7 @@ def run(config: Config) -> None:
     """Writes run_dir/slices: slices and true masks of each split, split.json, and the preparation in stage.json."""
     slice_flags.check(config.image_size, config.slices_in)
     cohort = shared_flags.find_cohort(config)
-    assignment = _assignment(config, cohort)
+    assignment = _assignment(config, cohort, shared_flags.fresh_patients(config))
     split = hashlib.sha256(repr(sorted(assignment.items())).encode()).hexdigest()
     request = _request(config)
     shared = shared_slices.find_shared(config.slices_from, cohort, request) if config.slices_from else None
@@ -145,7 +145,8 @@ def are_shared(config: Config) -> bool:
     if not config.slices_from or not rundir.is_done(config.slices_from, "share_slices"):
         return False
     cohort, request = shared_flags.find_cohort(config), _request(config)
-    training = [patient for patient, split in _assignment(config, cohort).items() if split == "train"]
+    assignment = _assignment(config, cohort, shared_flags.fresh_patients(config))
+    training = [patient for patient, split in assignment.items() if split == "train"]
     shared = shared_slices.find_shared(config.slices_from, cohort, request)
     return shared.has(choose_preparation(request, shared.contents, training))
 
@@ -181,8 +182,8 @@ def _stored(
     return (folder, _STORE), preparation
 
 
-def _assignment(config: Config, cohort: Cohort) -> dict[str, str]:
-    """Which patient is in which split, as drawn or as --split_file says."""
+def _assignment(config: Config, cohort: Cohort, fresh: Collection[str] = ()) -> dict[str, str]:
+    """Which patient is in which split, as drawn or as --split_file says; `fresh` are there for tests alone."""
     if config.split_file:
         return _checked(
             split_files.read_split_of(config.split_file, cohort),
@@ -191,6 +192,16 @@ def _assignment(config: Config, cohort: Cohort) -> dict[str, str]:
             # fit_final_model asks for no test patients by a share of 0, which no flag can
             needed=splits.SPLITS if config.test_fraction else ("train", "validation"),
         )
+    if fresh:
+        if config.test_counts:
+            raise InputError(
+                f"--test_counts={','.join(config.test_counts)} with --phantom_test_counts, whose fresh patients are "
+                "the test; leave one of the two out"
+            )
+        assignment = fresh_patients.split(
+            cohort, fresh, validation_fraction=config.validation_fraction, seed=config.seed
+        )
+        return _checked(assignment, cohort, f"--validation_fraction={config.validation_fraction:g}")
     assignment = splits.split_patients(
         cohort,
         validation_fraction=config.validation_fraction,

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from rembrandt_featgen.cohort import layouts, sites
+from rembrandt_featgen.cohort import layouts, phantom, sites
 from rembrandt_featgen.cohort.manifest import GROUP, LABEL, SITE, ManifestColumns
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir
@@ -123,6 +123,11 @@ def find_cohort(config) -> Cohort:
 def cohort_path(cohort: str, run_dir: str) -> Path:
     """Where the cohort is: what --cohort names, or the phantom in the run's folder."""
     return rundir.find(run_dir, "make_phantom").folder / "cohort" if cohort == PHANTOM else Path(cohort)
+
+
+def fresh_patients(config) -> frozenset[str]:
+    """Ids of the patients of --cohort who are there for tests alone: of the phantom, those of --phantom_test_counts."""
+    return phantom.fresh_patients(cohort_path(config.cohort, config.run_dir))
 
 
 def layout():

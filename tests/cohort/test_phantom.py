@@ -239,3 +239,26 @@ def test_gliomas_look_as_they_do_in_any_order(tmp_path):
     swapped = _files(phantom.write_phantom(tmp_path / "b", ONE_EACH, classes=Classes.of(("HGG", "LGG")), **SMALL))
     del first["phantom.json"], swapped["phantom.json"]
     assert first == swapped
+
+
+def test_fresh_patients_are_others_and_do_not_depend_on_the_cohort(tmp_path):
+    """Who is there for tests alone is nobody of any larger --phantom_counts, and the same beside any."""
+    small = phantom.write_phantom(tmp_path / "small", ONE_EACH, test_counts={"LGG": 1, "HGG": 2}, size=32, slices=3)
+    large = phantom.write_phantom(
+        tmp_path / "large", {"LGG": 5, "HGG": 4}, test_counts={"HGG": 3, "LGG": 1}, size=32, slices=3
+    )
+    alone = phantom.write_phantom(tmp_path / "alone", {"LGG": 5, "HGG": 4}, size=32, slices=3)
+    fresh, more = phantom.fresh_patients(small), phantom.fresh_patients(large)
+    assert len(fresh) == 3 and len(more) == 4 and fresh < more
+    ids = {folder: {one.id for one in layouts.find_cohort(folder).patients} for folder in (small, large, alone)}
+    assert ids[alone] == ids[large] - more and not fresh & ids[alone]
+    assert phantom.fresh_patients(alone) == phantom.fresh_patients(tmp_path / "no.csv") == frozenset()
+    first, second = _files(small), _files(large)
+    shared = [name for name in first if any(one in name for one in fresh)]
+    assert len(shared) == 6 and all(first[name] == second[name] for name in shared)
+
+
+def test_fresh_patients_of_every_class(tmp_path):
+    for counts, words in (({"LGG": 3}, "count for each class"), ({"LGG": 3, "HGG": 4999}, "from 1 to 4998")):
+        with pytest.raises(InputError, match=f"--phantom_test_counts=.*{words}"):
+            phantom.write_phantom(tmp_path / "cohort", {"LGG": 1, "HGG": 2}, test_counts=counts, **SMALL)

@@ -16,7 +16,7 @@ from rembrandt_featgen.data import patient_volumes, preparation_choice, slice_wr
 from rembrandt_featgen.data.preparation import Preparation, describe, prepare_mask, prepare_volume
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.store_writer import Writer
-from rembrandt_featgen.stages import assign_folds, prepare_slices, share_slices
+from rembrandt_featgen.stages import assign_folds, make_phantom, prepare_slices, share_slices
 
 SPLITS = ("train", "validation", "test")
 PATIENT_FOLDS = {"cv_folds": 3, "cv_seeds": 1, "validation_fraction": 0.3}
@@ -270,3 +270,41 @@ def test_a_split_of_none_of_the_folds(cohort, tmp_path):
     _fold(tmp_path / "study", names[0], cohort, image_size=64, fit="resize")
     with pytest.raises(InputError, match=r"has no slices of 32 x 32 .*, which these training patients need; delete"):
         _fold(tmp_path / "study", "repeat0_seed0_B", cohort, image_size=64, fit="resize")
+
+
+def test_fresh_phantoms_are_the_test_of_every_fold(tmp_path):
+    """Each fold leaves out a part of the others, and tests all fresh patients; slices are shared as ever."""
+    given = {"run_dir": str(tmp_path), "modalities": ("flair",)}
+    phantoms = {"phantom_counts": ("LGG:4", "HGG:4"), "phantom_test_counts": ("LGG:3", "HGG:5")}
+    make_phantom.run(make_phantom.Config(**given, **phantoms, phantom_size=32, phantom_slices=3))
+    folds = {"cv_folds": 2, "cv_repeats": 2, "cv_seeds": 1, "validation_fraction": 0.3}
+    names = _share(tmp_path, "phantom", folds, image_size=32)
+    cohort = tmp_path / "phantom" / "cohort"
+    fresh = phantom.fresh_patients(cohort)
+    entries = json.loads((tmp_path / "folds" / "stage.json").read_text())["figures"]["folds"]
+    assert [(entry["repeat"], entry["fold"]) for entry in entries] == [(n, "fresh") for n in range(4)]
+    left_out = []
+    for name in names:
+        folder = _fold(tmp_path, name, cohort, image_size=32)
+        tested = {record["patient"].decode() for record in _records(folder, "test")}
+        learnt = {record["patient"].decode() for split in ("train", "validation") for record in _records(folder, split)}
+        assert tested == fresh
+        assert len(learnt) == 4 and not learnt & fresh
+        assert _figures(folder)["split"]["test"]["patients"] == {"HGG": 5, "LGG": 3}
+        left_out.append({one.id for one in layouts.find_cohort(cohort).patients} - learnt - fresh)
+    assert left_out[0] | left_out[1] == left_out[2] | left_out[3] and left_out[0] not in left_out[2:]
+
+
+def test_a_run_tests_its_fresh_phantoms(tmp_path):
+    given = {"run_dir": str(tmp_path), "modalities": ("flair",)}
+    phantoms = {"phantom_counts": ("LGG:3", "HGG:4"), "phantom_test_counts": ("LGG:2", "HGG:2")}
+    make_phantom.run(make_phantom.Config(**given, **phantoms, phantom_size=32, phantom_slices=3))
+    with pytest.raises(InputError, match="^--test_counts=LGG:1 with --phantom_test_counts.*leave one"):
+        prepare_slices.run(prepare_slices.Config(**given, test_counts=("LGG:1",), image_size=32))
+    prepare_slices.run(prepare_slices.Config(**given, validation_fraction=0.25, image_size=32))
+    split = {name: part["patients"] for name, part in _figures(tmp_path / "slices")["split"].items()}
+    assert split == {
+        "train": {"HGG": 3, "LGG": 2},
+        "validation": {"HGG": 1, "LGG": 1},
+        "test": {"HGG": 2, "LGG": 2},
+    }
