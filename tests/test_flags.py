@@ -9,8 +9,8 @@ import pytest
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.patients import Cohort, Patient
-from rembrandt_featgen.core import cli
-from rembrandt_featgen.stages import crossvalidate, pipeline, prepare_slices
+from rembrandt_featgen.core import cli, registry
+from rembrandt_featgen.stages import crossvalidate, evaluate_features, extract_vectors, pipeline, prepare_slices
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,6 +23,14 @@ LEFT_OPEN |= {"test_fraction", "infogan_codes", "infogan_weight", "generate_batc
 LEFT_OPEN |= {"classifier_arms", "classifier_kinds", "export_classifier", "bootstrap_draws", "projector_points"}
 LEFT_OPEN |= {"classes", "maximisation_steps", "report_title", "last_stage", "sweep_generators", "sweep_reference"}
 LEFT_OPEN |= {"unet_validate_every", "unet_weight_decay"}  # do nothing by paper.flags
+
+
+# Of the study of a run's features, which paper.flags leaves out.
+STUDIES = [evaluate_features.Config, extract_vectors.Config]
+OTHERS = [module.Config for name, module in stages.modules().items() if name not in registry.OF_STUDY]
+OF_STUDY, OF_OTHERS = (
+    {field.name for one in several for field in dataclasses.fields(one)} for several in (STUDIES, OTHERS)
+)
 
 
 def read(name):
@@ -95,7 +103,9 @@ def test_the_papers_flags_leave_no_setting_to_a_default():
     named = {line[2:].partition("=")[0] for line in lines if line.startswith("--")}
     known = {field.name for field in dataclasses.fields(pipeline.Config)}
     assert not named & LEFT_OPEN
-    assert {name for name in known - named if not name.startswith(("phantom_", "crop_"))} == LEFT_OPEN
+    left_open = {name for name in known - named if not name.startswith(("phantom_", "crop_"))}
+    assert left_open - (OF_STUDY - OF_OTHERS) == LEFT_OPEN
+    assert not read("paper").study_features
 
 
 def test_split_of_the_papers_cohort(monkeypatch):

@@ -42,6 +42,8 @@ FOLDERS = (
     "generator_acgan",
     "synthetic_acgan",
     "classifiers",
+    "vectors",
+    "study",
     "export",
     "sweep",
     "figures",

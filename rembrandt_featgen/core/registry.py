@@ -106,7 +106,15 @@ STAGES = {
             "write_report",
             "report",
             "report.json and index.html with the verdict of a run",
-            inputs=(*_FEATURES, *_GENERATORS, "train_classifiers", "export", "draw_figures", "run_sweep"),
+            inputs=(
+                *_FEATURES,
+                *_GENERATORS,
+                "train_classifiers",
+                "evaluate_features",
+                "export",
+                "draw_figures",
+                "run_sweep",
+            ),
         ),
         StageInfo(
             "assign_folds",
@@ -143,7 +151,7 @@ STAGES = {
         ),
     )
 }
-# One run: one split, with and without synthetic features.
+# One run: one split, with and without synthetic features, and a study of its features.
 RUN = (
     "make_phantom",
     "prepare_slices",
@@ -152,6 +160,8 @@ RUN = (
     "train_generators",
     "generate_synthetic",
     "train_classifiers",
+    "extract_vectors",
+    "evaluate_features",
     "export",
     "run_sweep",
     "draw_figures",
@@ -162,8 +172,10 @@ FOLD = (*_FEATURES, *_GENERATORS, "extract_vectors", "evaluate_features")
 # Those of them that are there for classifiers of maps, and of vectors, alone.
 OF_MAPS, OF_VECTORS = ("extract_features", *_GENERATORS), ("extract_vectors",)
 STUDY = ("make_phantom", "assign_folds", "share_slices", *FOLD, "write_study_report")
-# Stages that are run by themselves, on a run or on a fold of a study.
-ON_REQUEST = ("extract_vectors", "evaluate_features", "fit_final_model", "evaluate_final_model")
+# Stages of a run or a fold that --study_features=false leaves out of a run.
+OF_STUDY = ("extract_vectors", "evaluate_features")
+# Stages that are run by themselves, on a study.
+ON_REQUEST = ("fit_final_model", "evaluate_final_model")
 # Binaries that run stages, or need none.
 RUNNERS = {
     "pipeline": "all stages of a run",

@@ -97,6 +97,22 @@ def check_arms(named: Collection[str], there: Mapping[str, Collection[str]], *, 
             raise InputError(f"--arms={','.join(named)}: of {kind}, {error}") from error
 
 
+def fed_arms(config, generators: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Of the maps and of the vectors that --classifiers ask for, the arms for which there will be something.
+
+    Args:
+      config: of a run or a study, before anything is trained.
+      generators: kinds that will be trained.
+    """
+    there: dict[str, tuple[str, ...]] = {}
+    if of_maps(config.classifiers, True):
+        there["maps"] = arms.available(config.arms, covariates=False, pools=(*generators, AUGMENTED))
+    if of_maps(config.classifiers, False):
+        augmented = (AUGMENTED,) if config.vector_augmentations else ()
+        there["vectors"] = arms.available(config.arms, covariates=bool(config.covariates), pools=augmented)
+    return there
+
+
 def _what_it_needs(arm: str, of_file: bool) -> str:
     """What a user can do for an arm that has nothing to learn from."""
     if ARMS[arm].inputs != "features":

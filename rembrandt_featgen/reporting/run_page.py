@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from rembrandt_featgen.core import registry
-from rembrandt_featgen.reporting import page, paper_tables, records, sweep_tables
+from rembrandt_featgen.reporting import page, paper_tables, records, run_verdict, sweep_tables
 from rembrandt_featgen.reporting.drawing import Figure
 from rembrandt_featgen.reporting.page import Place
 
@@ -91,6 +91,7 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
     names = records.class_names(report)
     split = (report.get("cohort") or {}).get("split") or {}
     context = context or {}
+    arms = records.arms(report)
     return page.render(
         "report.html.j2",
         report,
@@ -98,6 +99,10 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         places=_PLACES,
         context={**context, "links": {**_links(report), **context.get("links", {})}},
         tone=_tone(report),
+        arms=arms,
+        tiles=_tiles(arms),
+        study_page=run_verdict.STUDY_PAGE,
+        records=records,
         swept=sweep_tables.compared(report["sweep"]) if report.get("sweep") else {},
         axes=sweep_tables.axes(names),
         curves=sweep_tables.curve_axes(names),
@@ -113,11 +118,23 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
 
 
 def _tone(report: Mapping) -> str:
-    """Colour of the verdict's box, by where the interval of the difference lies."""
-    bounds = records.pair(records.dig(report, "comparison", "ci95"))
-    if bounds is None or bounds[0] <= 0 <= bounds[1]:
-        return "open"
-    return "helped" if bounds[0] > 0 else "harmed"
+    """Colour of the verdict's box."""
+    word = report.get("verdict_word")
+    return word if word in (run_verdict.HELPED, run_verdict.HARMED) else "open"
+
+
+def _tiles(arms: Sequence[Mapping]) -> list[dict]:
+    """The numbers to see first: the highest AUROC without and with generated features."""
+    tiles = []
+    for title, generative in (("Highest of those that generate nothing", False), ("Highest with generation", True)):
+        known = [row for row in arms if (records.kind(row) == "generative") == generative]
+        known = [row for row in known if records.value(row, "auroc") is not None]
+        if known:
+            row = max(known, key=lambda row: row["auroc"])
+            number, bounds = page.number(row["auroc"]), records.bounds(row, "auroc")
+            name = f"{row.get('arm')}, {row.get('classifier')}"
+            tiles.append({"title": title, "name": name, "value": number, "bounds": bounds})
+    return tiles
 
 
 def _by_unit(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:

@@ -9,34 +9,38 @@ import numpy as np
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import json_files
-from rembrandt_featgen.evaluation import arm_table, predictions
+from rembrandt_featgen.evaluation import predictions
 from rembrandt_featgen.features import crop_cnn, crops
 from rembrandt_featgen.measures.power import chance
-from rembrandt_featgen.reporting import gallery, run_figures, unet_figures
+from rembrandt_featgen.reporting import gallery, run_figures, run_verdict, unet_figures
 from rembrandt_featgen.reporting.drawing import Figure
 
 _FEW_PATIENTS = 20  # of a class, below which intervals are wide
 _POOR_DICE = 0.5
-_THRESHOLDS = "0.5, or of more than two classes their shares in training"
+# Flags of evaluate_features that have no part in a run.
+_NOT_OF_A_RUN = ("patient_column", "features", "synthetic", "plan", "cv_folds", "cv_repeats", "cv_seeds")
 _OF_TRUE_CLASS = (  # words of the strip where there are more than two classes
     "Strip of dots for each arm: the probability of its true class of each test patient, coloured by that class.",
     "Each dot is a test patient at the probability of the patient's true class; 1 is right and sure.",
 )
 
 
-def collect(records: Mapping[str, Mapping], classes: Classes) -> dict:
+def collect(records: Mapping[str, Mapping], classes: Classes, study: Mapping | None = None) -> dict:
     """What report.json holds.
 
     Args:
       records: name of each stage to its stage.json.
       classes: of the run.
+      study: report.json of the study of the run's features; None where there is none.
     """
     figures = {name: record["figures"] for name, record in records.items()}
     slices, classified = figures["prepare_slices"], figures["train_classifiers"]
     generated, difference = figures["generate_synthetic"], classified["comparison"]["cnn"]
     settings: dict = {}
     for name, record in records.items():
-        settings |= record["config"] if name != "run_sweep" else {}
+        shown = {} if name == "run_sweep" else record["config"]
+        settings |= {flag: value for flag, value in shown.items() if flag not in _NOT_OF_A_RUN}
+    rows = classified["classification"]
     return json_files.plain(
         {
             "classes": classes.record,
@@ -56,10 +60,10 @@ def collect(records: Mapping[str, Mapping], classes: Classes) -> dict:
                 "tap": figures["extract_features"]["tap"],
                 "feature_shape": figures["extract_features"]["shape"],
             },
-            "classification": classified["classification"],
+            **(run_verdict.of_one_training(rows) if study is None else run_verdict.of_study(study)),
+            "classification": rows,
             "comparison": difference,
-            "verdict": arm_table.verdict([row for row in classified["classification"] if row["classifier"] == "cnn"]),
-            "verdict_rule": f"{arm_table.VERDICT_RULE} Of a run: of its CNN, thresholds {_THRESHOLDS}.",
+            "paper_comparison": run_verdict.of_paper(difference),
             "warnings": warnings(records),
             "stages": {name: {"seconds": record["seconds"]} for name, record in records.items()},
             "versions": records["train_unet"]["versions"],
@@ -78,7 +82,7 @@ def warnings(records: Mapping[str, Mapping]) -> list[str]:
                 f"Only {count} test patients are {name}: intervals are wide, and one more correct patient changes the "
                 f"accuracy of {name} by {1 / max(count, 1):.2f}."
             )
-    lines.append("One split and one seed: other splits and seeds can give other answers.")
+    lines.append("One split, one U-Net and one generator: others can give other answers.")
     if figures["extract_features"].get("tap") == crops.TAP:
         lines.append(crop_cnn.WARNING)
     dice = figures["train_unet"]["segmentation"]["test"]["patient_hard_dice"]  # of slices, empty ones hide a failure

@@ -23,7 +23,6 @@ from tqdm import tqdm
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
 from rembrandt_featgen.evaluation import run_features
-from rembrandt_featgen.evaluation.arms import AUGMENTED, available
 from rembrandt_featgen.stages import (
     assign_folds,
     evaluate_features,
@@ -107,13 +106,7 @@ def _check(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
         gans = tuple(kind for kind in trained if kind in config.arms)
         for kind in set(trained) - set(gans):
             logging.warning("--generators: %s is in no arm of --arms, so it is not trained", kind)
-    there: dict[str, tuple[str, ...]] = {}
-    if maps:
-        there["maps"] = available(config.arms, covariates=False, pools=(*gans, AUGMENTED))
-    if vectors:
-        augmented = (AUGMENTED,) if config.vector_augmentations else ()
-        there["vectors"] = available(config.arms, covariates=bool(config.covariates), pools=augmented)
-    run_features.check_arms(config.arms, there)
+    run_features.check_arms(config.arms, run_features.fed_arms(config, gans))
     left_out = [] if maps else [*registry.OF_MAPS]
     left_out += [] if vectors else registry.OF_VECTORS
     left_out += [] if gans else _OF_GENERATORS

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import time
 from pathlib import Path
 
@@ -13,9 +15,11 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.classes import KNOWN_PAIRS, Classes
 from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import run_features
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.generation import adding
 from rembrandt_featgen.stages import (
+    evaluate_features,
     extract_features,
     run_sweep,
     shared_flags,
@@ -24,7 +28,21 @@ from rembrandt_featgen.stages import (
 )
 
 _MODULES = stages.modules()
+# Flags of evaluate_features that are of files, or of plans that a run does not have.
+_NOT_OF_A_RUN = {"patient_column", "features", "synthetic", "plan", "cv_folds", "cv_repeats", "cv_seeds"}
+_CLASSIFIERS = next(field for field in dataclasses.fields(evaluate_features.Config) if field.name == "classifiers")
 _OWN = [
+    # of vectors alone: they are cheap, and no maps are read into memory for them
+    ("classifiers", tuple[str, ...], cli.flag(("ridge", "mlp"), **_CLASSIFIERS.metadata)),
+    (
+        "study_features",
+        bool,
+        cli.flag(
+            True,
+            "Whether a study of the run's features gives the verdict; false leaves out the stages "
+            f"{' and '.join(registry.OF_STUDY)}.",
+        ),
+    ),
     (
         "last_stage",
         str,
@@ -33,21 +51,37 @@ _OWN = [
         ),
     ),
 ]
-Config = dataclasses.make_dataclass("Config", [*stages.all_fields(_MODULES.values()), *_OWN], frozen=True)
+Config = dataclasses.make_dataclass(
+    "Config",
+    [
+        *(
+            field
+            for field in stages.all_fields(_MODULES.values())
+            if field[0] not in {*_NOT_OF_A_RUN, *(name for name, *_ in _OWN)}
+        ),
+        *_OWN,
+    ],
+    frozen=True,
+)
 
 
 def run(config) -> None:
     """Runs each stage with its share of `config`; ends with the path of the report, if it comes so far."""
+    names = stages_of(config)
     _check(config)
+    if "evaluate_features" in names:
+        evaluate_features.check(config)
+        run_features.check_arms(config.arms, run_features.fed_arms(config, config.generators))
     run_dir = Path(config.run_dir)
     folders.make_folder(run_dir, "--run_dir")
     logging.info("watch with: tensorboard --logdir %s", run_dir / "tensorboard")
-    names = registry.RUN[: registry.RUN.index(config.last_stage) + 1]
     for number, name in enumerate(names, 1):
         module = _MODULES[name]
         logging.info("[%d/%d] %s: %s", number, len(names), name, module.__doc__.splitlines()[0])
         start = time.time()
-        module.run(stages.share(module, config))
+        # the last words are those of the run's report, which tells the verdict of the study
+        with contextlib.redirect_stdout(io.StringIO()) if name == "evaluate_features" else contextlib.nullcontext():
+            module.run(stages.share(module, config))
         if name == "prepare_slices" and "extract_features" in names:
             record = rundir.find(run_dir, name).record
             check_size(config, record["figures"]["image_size"])
@@ -62,6 +96,14 @@ def run(config) -> None:
         return
     found = json_files.read_json(run_dir / registry.folder("write_report") / "report.json")
     print(f"report: {run_dir / registry.folder('write_report') / 'index.html'}\nverdict: {found['verdict']}")
+
+
+def stages_of(config) -> list[str]:
+    """Names of the stages that a run has, in order, without those of a study or of vectors that nobody asks for."""
+    names = registry.RUN[: registry.RUN.index(config.last_stage) + 1]
+    left_out: tuple[str, ...] = () if config.study_features else registry.OF_STUDY
+    left_out += () if run_features.of_maps(config.classifiers, False) else registry.OF_VECTORS
+    return [name for name in names if name not in left_out]
 
 
 def _check(config) -> None:

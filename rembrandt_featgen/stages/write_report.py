@@ -30,7 +30,9 @@ def run(config: Config) -> None:
     """Writes run_dir/report: report.json, index.html, and copies of the figures and tables beside it."""
     config = shared_flags.with_first_generator(config)
     (kind,) = config.generators
-    found = rundir.find_inputs(config.run_dir, "write_report", kind, optional=["run_sweep"])
+    found = rundir.find_inputs(config.run_dir, "write_report", kind, optional=["run_sweep", "evaluate_features"])
+    if "evaluate_features" in found and found["evaluate_features"].record["config"]["features"]:
+        del found["evaluate_features"]  # somebody studied other features in this folder
     folders = {name: entry.folder for name, entry in found.items()}
     records = {name: entry.record for name, entry in found.items()}
     if set(records["train_classifiers"]["figures"]["comparison"]) != set(map_networks.KINDS):
@@ -42,7 +44,8 @@ def run(config: Config) -> None:
         if stage.done:
             return
         classes = Classes.of_record(records["prepare_slices"]["classes"])
-        report = run_report.collect(records, classes)
+        study = folders.get("evaluate_features")
+        report = run_report.collect(records, classes, study and json_files.read_json(study / "report.json"))
         if "run_sweep" in found:
             swept = json_files.read_json(folders["run_sweep"] / "sweep.json")
             report["sweep"] = {**swept, "points": [{**point, "history": None} for point in swept["points"]]}
@@ -51,7 +54,7 @@ def run(config: Config) -> None:
         context = {"title": title, "links": _copy(folders["draw_figures"], stage.path)}
         figures = run_report.figures_of_page(folders, records, report=report, classes=classes)
         (stage.path / "index.html").write_text(run_page.render(report, figures, context), encoding="utf-8")
-        stage.complete(verdict=report["verdict"])
+        stage.complete(verdict=report["verdict"], verdict_word=report["verdict_word"])
         logging.info("report: %s", Path(config.run_dir) / registry.folder("write_report") / "index.html")
 
 

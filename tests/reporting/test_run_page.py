@@ -248,11 +248,34 @@ def test_undefined_numbers_are_dashes_that_explain_themselves():
 
 
 @pytest.mark.parametrize(
-    ("bounds", "tone"),
-    [([0.1, 0.2], "helped"), ([-0.2, -0.1], "harmed"), ([-0.1, 0.1], "open"), ([None, None], "open"), (None, "open")],
+    ("word", "tone"),
+    [("helped", "helped"), ("harmed", "harmed"), ("equivalent", "open"), ("undecided", "open"), (None, "open")],
 )
-def test_box_agrees_with_the_interval(bounds, tone):
-    assert f'class="verdict {tone}"' in run_page.render({"comparison": {"difference": 0.1, "ci95": bounds}}, {})
+def test_box_agrees_with_the_verdict(word, tone):
+    """Whatever the paper's comparison, of one training, says."""
+    comparison = {"difference": 0.2, "ci95": [0.1, 0.3]}
+    assert f'class="verdict {tone}"' in run_page.render({"verdict_word": word, "comparison": comparison}, {})
+
+
+def arm(name, kind, auroc):
+    return {"arm": name, "kind": kind, "classifier": "ridge", "auroc": auroc, "ci95": {"auroc": [auroc - 0.0625, 0.99]}}
+
+
+def test_a_study_gives_tiles_and_arms_above_the_papers_comparison():
+    arms = [arm("none", "none", 0.75), arm("smote", "classical", 0.8125), arm("gaussian", "generative", 0.7812)]
+    text = run_page.render({**REPORT, "arms": arms, "paper_comparison": "Of one training."}, {})
+    words = Page(text).text
+    assert "Highest of those that generate nothing 0.812 [0.750, 0.990] smote, ridge" in words
+    assert "Highest with generation 0.781 [0.719, 0.990] gaussian, ridge" in words
+    assert "smote Classical ridge 0.812 [0.750, 0.990]" in words
+    assert 'href="../study/index.html"' in text
+    places = [text.index(f'id="{name}"') for name in ("verdict", "arms", "classification")]
+    assert places == sorted(places)
+    assert words.index("smote Classical") < words.index("Of one training.") < words.index("Per patient")
+
+
+def test_without_a_study_there_are_no_arms(text):
+    assert 'id="arms"' not in text and 'class="tiles"' not in text and "../study/index.html" not in text
 
 
 @pytest.mark.parametrize("missing", REPORT)

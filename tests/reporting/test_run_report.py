@@ -83,7 +83,57 @@ def test_report_has_classes_counts_settings_and_a_verdict():
     assert report["generator"]["kind"] == "acgan" and report["generator"]["feature_shape"] == [4, 4, 8]
     assert report["settings"] == {"image_size": 64, "unet_epochs": 5, "gan_epochs": 7, "synthetic_per_class": 10}
     assert report["stages"]["train_unet"] == {"seconds": 2.0}
-    assert report["verdict"].startswith("No evidence that generated features helped")
+    assert report["verdict_word"] == "undecided"
+    assert report["verdict"].startswith("Undecided: each classifier was trained once")
+    assert report["verdict"].endswith("0.770 on real features alone, 0.770 with generated ones.")
+    assert "+0.100 (95% interval over patients -0.100 to +0.200). Each was trained once" in report["paper_comparison"]
+
+
+def test_a_study_gives_the_verdict():
+    """Of its report, whatever else is in it; an interval that it lacks is not there."""
+    arms = [
+        {
+            "arm": "none",
+            "kind": "none",
+            "classifier": "mlp",
+            "unit": "patient",
+            "auroc": 0.75,
+            "ci95": {"auroc": [0.5, 1]},
+        },
+        {"arm": "gaussian", "kind": "generative", "classifier": "mlp", "unit": "patient", "auroc": 0.8},
+        {"arm": "none", "kind": "none", "classifier": "mlp", "unit": "slice", "auroc": 0.7},
+    ]
+    study = {
+        "verdict": "Helped, by much.",
+        "verdict_word": "helped",
+        "verdict_rule": "A rule.",
+        "arms": arms,
+        "other": 1,
+    }
+    evaluated = {"config": {"plan": "k-fold", "arms": ["none"]}, "seconds": 7.0, "figures": {}}
+    report = run_report.collect({**RECORDS, "evaluate_features": evaluated}, CLASSES, study)
+    assert [report[key] for key in ("verdict", "verdict_word", "verdict_rule")] == [
+        "Helped, by much.",
+        "helped",
+        "A rule.",
+    ]
+    assert [(row["arm"], row["auroc"], row["ci95"]["auroc"]) for row in report["arms"]] == [
+        ("none", 0.75, [0.5, 1]),
+        ("gaussian", 0.8, None),
+    ]
+    assert report["settings"]["arms"] == ["none"] and "plan" not in report["settings"]
+    assert report["stages"]["evaluate_features"] == {"seconds": 7.0}
+    assert run_report.collect(RECORDS, CLASSES, {"verdict": "No word."})["verdict_word"] == "undecided"
+
+
+def test_numbers_that_are_not_defined_are_said_to_be_so():
+    records = copy.deepcopy(RECORDS)
+    for each in records["train_classifiers"]["figures"]["classification"]:
+        each["auroc"] = None
+    records["train_classifiers"]["figures"]["comparison"]["cnn"]["ci95"] = [None, None]
+    report = run_report.collect(records, CLASSES)
+    assert "not defined on real features alone" in report["verdict"]
+    assert report["paper_comparison"].endswith("is not defined here.")
 
 
 def test_settings_of_a_sweep_are_not_those_of_the_run():
@@ -94,7 +144,7 @@ def test_settings_of_a_sweep_are_not_those_of_the_run():
 def test_warnings_of_a_sound_run():
     first, second = run_report.warnings(RECORDS)
     assert first == f"{FEW} by 0.25."
-    assert second.startswith("One split and one seed")
+    assert second.startswith("One split, one U-Net and one generator")
 
 
 @pytest.mark.parametrize(

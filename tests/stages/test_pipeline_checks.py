@@ -1,6 +1,7 @@
 import pytest
 
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core import registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.stages import pipeline
 
@@ -20,6 +21,28 @@ CLASSES = Classes.of(("benign", "malignant"))
 def test_classes_that_the_run_lacks_are_refused_once_its_classes_are_known(settings, message):
     with pytest.raises(InputError, match=f"^{message}"):
         pipeline.check_receivers(pipeline.Config(run_dir="x", **settings), CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [
+        ({}, set()),
+        ({"study_features": False}, {"extract_vectors", "evaluate_features"}),
+        ({"classifiers": ("cnn",)}, {"extract_vectors"}),
+        ({"last_stage": "train_unet"}, set(registry.RUN[registry.RUN.index("train_unet") + 1 :])),
+    ],
+)
+def test_stages_of_a_run(settings, missing):
+    names = pipeline.stages_of(pipeline.Config(run_dir="x", **settings))
+    assert set(registry.RUN) - set(names) == missing
+    assert names == [name for name in registry.RUN if name in names]
+
+
+def test_an_arm_that_nothing_feeds_is_refused_before_anything_is_trained(tmp_path):
+    config = {"run_dir": str(tmp_path / "run"), "arms": ("none", "acgan")}
+    with pytest.raises(InputError, match="^--arms: acgan has nothing to learn from; add acgan to --generators"):
+        pipeline.run(pipeline.Config(**config))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
