@@ -83,11 +83,6 @@ def of_data(report: Mapping) -> dict[str, Answer]:
             f"{_prepared(report)} Truncated, constant or non-finite volumes stop the program. Not compared between "
             "groups of patients.",
         ),
-        "subset": Answer(
-            PARTLY,
-            f"Modalities: {setting(report, 'modalities')}. All slices of a patient, as features of the U-Net's block "
-            f"{setting(report, 'tap')}.",
-        ),
         "missing": Answer(
             PARTLY,
             "Nothing is imputed: a patient without class, mask or a modality stops the program until that is fixed or "

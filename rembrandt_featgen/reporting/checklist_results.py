@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rembrandt_featgen.reporting import measure_titles, records
 from rembrandt_featgen.reporting.checklist_answers import PARTLY, REPORTED, Answer, for_authors, not_done, setting
+from rembrandt_featgen.reporting.checklist_features import features, of_classes
 
 # Parts of the names of settings that describe ...
 _TRAINING = (
@@ -71,11 +72,13 @@ def of_model(report: Mapping) -> dict[str, Answer]:
             + (f", except the reference: {why}." if why else "."),
         ),
         "ensembles": not_done("each run's model predicts alone; only a patient's slices are pooled."),
-        "predictors": Answer(REPORTED, "All channels of the U-Net's features; none was selected by the outcome."),
+        "predictors": Answer(REPORTED, "All channels of these features; none was selected by the outcome."),
         "predictors_defined": Answer(
             REPORTED,
-            f"Activations of block {setting(report, 'tap')} of a U-Net trained to segment the tumour, from "
-            f"{setting(report, 'modalities')}. The U-Net does not see classes.",
+            f"From {setting(report, 'modalities')}: {features(report)}. {of_classes(report)}",
+        ),
+        "subset": Answer(
+            PARTLY, f"Modalities: {setting(report, 'modalities')}. All slices of a patient, as {features(report)}."
         ),
         "predictor_handling": Answer(REPORTED, "Channels scaled by training patients; otherwise as they are."),
         "imbalance": not_done("the run recorded no arm that deals with it."),

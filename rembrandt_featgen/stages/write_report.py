@@ -16,6 +16,8 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.reporting import run_page, run_report
 from rembrandt_featgen.stages import shared_flags
 
+_STUDY = "evaluate_features"
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -30,9 +32,9 @@ def run(config: Config) -> None:
     """Writes run_dir/report: report.json, index.html, and copies of the figures and tables beside it."""
     config = shared_flags.with_first_generator(config)
     (kind,) = config.generators
-    found = rundir.find_inputs(config.run_dir, "write_report", kind, optional=["run_sweep", "evaluate_features"])
-    if "evaluate_features" in found and found["evaluate_features"].record["config"]["features"]:
-        del found["evaluate_features"]  # somebody studied other features in this folder
+    found = rundir.find_inputs(config.run_dir, "write_report", kind, optional=["run_sweep", _STUDY])
+    if _STUDY in found and found[_STUDY].record["config"]["features"]:
+        del found[_STUDY]  # somebody studied other features in this folder
     folders = {name: entry.folder for name, entry in found.items()}
     records = {name: entry.record for name, entry in found.items()}
     if set(records["train_classifiers"]["figures"]["comparison"]) != set(map_networks.KINDS):
@@ -44,8 +46,8 @@ def run(config: Config) -> None:
         if stage.done:
             return
         classes = Classes.of_record(records["prepare_slices"]["classes"])
-        study = folders.get("evaluate_features")
-        report = run_report.collect(records, classes, study and json_files.read_json(study / "report.json"))
+        study = json_files.read_json(folders[_STUDY] / "report.json") if _STUDY in folders else None
+        report = run_report.collect(records, classes, study)
         if "run_sweep" in found:
             swept = json_files.read_json(folders["run_sweep"] / "sweep.json")
             report["sweep"] = {**swept, "points": [{**point, "history": None} for point in swept["points"]]}

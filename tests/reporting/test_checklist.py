@@ -1,4 +1,5 @@
 import copy
+import re
 
 import pytest
 
@@ -152,3 +153,41 @@ def test_bears_whatever_is_missing(change):
     for path, report in damaged(fake_study.thin(), change):
         for item in [*checklist.claim(report), *checklist.tripod(report)]:
             assert "None" not in item.answer and "nan" not in item.answer, (path, item)
+
+
+def of_settings(**settings):
+    """Answers on predictors and on the parts of the data, with settings of their own."""
+    report = copy.deepcopy(REPORT)
+    report["settings"] |= settings
+    return f"{tripod(report, '9b').answer} {claim(report, 10).answer}"
+
+
+def test_a_unet_that_learns_classes_is_not_said_to_see_none():
+    assert "The U-Net does not see classes." in of_settings(unet_class_weight=0.0)
+    said = of_settings(unet_class_weight=0.05)
+    assert "learns the classes of training patients, too (unet_class_weight 0.05)" in said and "not see" not in said
+
+
+def test_features_are_called_what_they_are():
+    assert "activations of block conv5 of a U-Net" in of_settings(tap="conv5")
+    crops = of_settings(tap="crop_cnn")
+    assert "a CNN of crops around the tumour" in crops and "block" not in crops and "The CNN of crops learns" in crops
+    vectors = of_settings(tap=None, vectors="both", vector_taps=["conv3", "conv4"])
+    assert "blocks conv3, conv4 of a U-Net trained to segment the tumour, pooled" in vectors
+    assert "numbers of shape" in vectors and "not recorded" not in vectors
+    assert "pooled" not in of_settings(tap=None, vectors="numbers") and "shape" not in of_settings(vectors="taps")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"grouping": "site"}, {"plan": "hold-out"}, {"repeats": 3}, {"validation_fraction": None}],
+    ids=lambda changes: next(iter(changes), "as it is"),
+)
+@pytest.mark.parametrize("settings", [{}, {"tap": "crop_cnn", "unet_class_weight": 0.1, "unet_weights": "a.npz"}])
+def test_sentences_are_apart(changes, settings):
+    """A space after each full stop that ends a sentence, and none before."""
+    report = copy.deepcopy(REPORT)
+    report["cross_validation"] |= changes
+    report["settings"] |= settings
+    for item in [*checklist.claim(report), *checklist.tripod(report)]:
+        assert not re.search(r"[a-z0-9)]\.[A-Z]|[a-z)][,;:][A-Za-z]|\.\.| [.,;:]|  ", item.answer), item
