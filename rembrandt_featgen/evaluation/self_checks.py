@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import norm
 
 from rembrandt_featgen.core import rundir
-from rembrandt_featgen.features import run_tables, vector_preparation
+from rembrandt_featgen.evaluation import table_warnings
+from rembrandt_featgen.features import run_tables, tables, vector_preparation
+from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.measures import memorisation, permutation
-from rembrandt_featgen.measures.power import chance
 
 _LEVEL = 0.05
 _NOISE = 0.01  # of a generator that copies, in deviations of each channel
@@ -33,23 +35,65 @@ class Finding:
 
 
 def random_labels(report: Mapping) -> Finding:
-    """Passes where no arm of a study of shuffled labels differs from chance.
+    """Passes where no arm of a study of shuffled labels has an AUROC that differs from chance, 0.5.
+
+    An arm differs by its interval over patients, taken for a normal distribution's, with Holm's adjustment for the
+    number of arms and classifiers.
 
     Args:
       report: report.json of that study.
     """
     rows = [row for row in report["arms"] if row["unit"] == "patient"]
-    adjusted = permutation.holm([row["p_against_chance"] for row in rows])
-    beyond = [row["arm"] for row, p in zip(rows, adjusted) if p < _LEVEL]
-    low, high = rows[0]["ci95"]["balanced_accuracy"]
-    level = chance(len(rows[0]["n"]))
+    adjusted = permutation.holm([_p_of_chance(row) for row in rows])
+    beyond = [f"{row['arm']} ({row['classifier']})" for row, p in zip(rows, adjusted) if p < _LEVEL]
+    first = rows[0]
+    low, high = first["ci95"]["auroc"]
     return Finding(
         check="random_labels",
-        passed=low <= level <= high and not beyond,
-        finding=f"balanced accuracy per patient of {rows[0]['arm']} {rows[0]['balanced_accuracy']:.2f} (95% interval "
-        f"{low:.2f} to {high:.2f}, chance {level:.2f}); arms that differ from chance after Holm's adjustment: "
+        passed=not beyond,
+        finding=f"AUROC per patient of {first['arm']} {first['auroc']:.2f} (95% interval {low:.2f} to {high:.2f}, "
+        "chance 0.50); pipelines that differ from chance after Holm's adjustment: "
         f"{', '.join(beyond) or 'none'} of {len(rows)}",
     )
+
+
+def _p_of_chance(row: Mapping) -> float:
+    """Two-sided p-value of an AUROC against 0.5, from its 95% interval; 1 where it is not defined."""
+    bounds, value = row["ci95"]["auroc"], row["auroc"]
+    if value is None or bounds is None or None in bounds:
+        return 1.0
+    error = max((bounds[1] - bounds[0]) / (2 * norm.ppf(0.975)), 1e-9)
+    return float(2 * norm.sf(abs(value - 0.5) / error))
+
+
+def leaks_of_features(table: FeatureTable) -> dict[str, str]:
+    """Plants two leaks in features, and reads the warnings that a study's report would have of them.
+
+    Args:
+      table: vectors of patients, without a leak.
+
+    Returns:
+      Leak to how it was caught; "" where it was not.
+    """
+    victim, alias, column = str(table.patients[0]), "ALIAS", "copy_of_label"
+    rounded = np.char.mod("%.3e", table.values[:1]).astype(np.float32)  # four digits
+    copied = dataclasses.replace(
+        table.take(np.arange(len(table)) == 0), values=rounded, patients=np.array([alias]), groups=np.array([alias])
+    )
+    labelled = dataclasses.replace(
+        table, values=np.column_stack([table.values, table.labels.astype(np.float32)]), names=(*table.names, column)
+    )
+    planted = {
+        "features of a patient under another name, rounded": (tables.joined([table, copied]), (victim, alias)),
+        "a column that copies the label": (labelled, (column,)),
+    }
+    before = table_warnings.warnings_of(table)
+    caught = {}
+    for leak, (changed, names) in planted.items():
+        lines = [line for line in table_warnings.warnings_of(changed) if line not in before]
+        named = any(all(name in line for name in names) for line in lines)
+        caught[leak] = "caught (named in the report's warnings)" if named else ""
+    return caught
 
 
 def planted_leaks(caught: Mapping[str, str]) -> Finding:
@@ -71,8 +115,7 @@ def copies_are_caught(run_dir: str | Path) -> str:
     Args:
       run_dir: of a fold, whose extract_features, or else extract_vectors, is done.
     """
-    stage = "extract_features" if rundir.is_done(run_dir, "extract_features") else "extract_vectors"
-    train, test = (run_tables.table_of_run(run_dir, stage, split, pooled=True) for split in ("train", "test"))
+    train, test = (vectors_of_run(run_dir, split) for split in ("train", "test"))
     preparation = vector_preparation.fit(train.values)
     training, held_out = preparation.apply(train.values), preparation.apply(test.values)
     noise = _NOISE * training.std(axis=0) * np.random.default_rng(0).standard_normal(training.shape)
@@ -84,19 +127,24 @@ def copies_are_caught(run_dir: str | Path) -> str:
     return f"caught ({len(audit.copied_patients)} patients named)" if audit.memorised else ""
 
 
+def vectors_of_run(run_dir: str | Path, split: str) -> FeatureTable:
+    """Vectors of a split of a run: means of its maps over positions, or else those of its patients."""
+    stage = "extract_features" if rundir.is_done(run_dir, "extract_features") else "extract_vectors"
+    return run_tables.table_of_run(run_dir, stage, split, pooled=True)
+
+
 def planted_signal(rows: Sequence[Mapping], difficulty: float) -> Finding:
     """Passes where the largest cohort shows the difference between the phantom's classes.
 
     Args:
-      rows: patients, balanced_accuracy and ci95 of a study of each size, the largest last.
+      rows: patients, auroc and ci95 of a study of each size, the largest last.
       difficulty: of the phantom.
     """
-    accuracies = "; ".join(
-        f"{row['patients']} patients: {row['balanced_accuracy']:.2f} ({row['ci95'][0]:.2f} to {row['ci95'][1]:.2f})"
-        for row in rows
+    found = "; ".join(
+        f"{row['patients']} patients: {row['auroc']:.2f} ({row['ci95'][0]:.2f} to {row['ci95'][1]:.2f})" for row in rows
     )
     return Finding(
         check="planted_signal",
-        passed=rows[-1]["ci95"][0] > chance(2),
-        finding=f"difficulty {difficulty:g}, balanced accuracy by number of patients: {accuracies}",
+        passed=rows[-1]["ci95"][0] > 0.5,
+        finding=f"difficulty {difficulty:g}, AUROC by number of patients to learn from: {found}",
     )

@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import manifest, split_files, volumes
+from rembrandt_featgen.cohort import fresh_patients, manifest, split_files, splits, volumes
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, folders, json_files, registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import self_checks
 from rembrandt_featgen.evaluation.self_checks import Finding
+from rembrandt_featgen.features import tables
 from rembrandt_featgen.stages import (
     crossvalidate,
     make_phantom,
@@ -34,6 +36,11 @@ _OWN = [
         "signal_patients",
         tuple[str, ...],
         cli.flag(("20", "40", "80"), "Sizes of the phantom cohorts in which the planted signal is sought."),
+    ),
+    (
+        "signal_tests",
+        int,
+        cli.flag(500, "Fresh phantom patients on whom each of these is tested, half of each class.", minimum=20),
     ),
 ]
 Config = dataclasses.make_dataclass("Config", [*stages.all_fields([crossvalidate]), *_OWN], frozen=True)
@@ -75,7 +82,7 @@ def random_labels(config, home: Path) -> Finding:
 def _random_study(config, folder: Path) -> None:
     """A study of the cohort whose labels were shuffled among its patients."""
     make_phantom.run(stages.share(make_phantom, config))
-    patients, classes = shared_flags.find_cohort(config)
+    patients, classes = _cohort(config)
     labels = np.random.default_rng(config.seed).permutation([patient.label for patient in patients])
     folder.mkdir(parents=True, exist_ok=True)
     changed = [dataclasses.replace(patient, label=str(label)) for patient, label in zip(patients, labels)]
@@ -85,7 +92,7 @@ def _random_study(config, folder: Path) -> None:
 
 
 def planted_leak(config, home: Path) -> Finding:
-    """Plants three leaks: a patient under two names, a patient in two splits, a generator that copies."""
+    """Plants leaks in volumes, in a split, in features and in a generator."""
     _random_study(config, home / "random_labels")  # done already, but for --checks=planted_leak
     folder = home / "planted_leak"
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,6 +100,9 @@ def planted_leak(config, home: Path) -> Finding:
     caught = {
         "a patient under two names": _two_names(config, folder),
         "a patient in two splits": _two_splits(folder),
+        **self_checks.leaks_of_features(
+            tables.joined([self_checks.vectors_of_run(first_fold, split) for split in splits.SPLITS])
+        ),
         "a generator that gives back its training samples": self_checks.copies_are_caught(first_fold),
     }
     return self_checks.planted_leaks(caught)
@@ -100,7 +110,7 @@ def planted_leak(config, home: Path) -> Finding:
 
 def _two_names(config, folder: Path) -> str:
     """Adds a patient's volume again, brighter and under another name; returns how prepare_slices caught it."""
-    patients, classes = shared_flags.find_cohort(config)
+    patients, classes = _cohort(config)
     victim, images = patients[0], {}
     for modality, path in patients[0].images.items():
         volume = volumes.read_volume(path)
@@ -116,6 +126,11 @@ def _two_names(config, folder: Path) -> str:
     except InputError as error:
         return "caught" if victim.id in str(error) and alias.id in str(error) else ""
     return ""
+
+
+def _cohort(config) -> Cohort:
+    """The patients of --cohort but for fresh ones, who are there for the tests of studies."""
+    return fresh_patients.without(shared_flags.find_cohort(config), shared_flags.fresh_patients(config))
 
 
 def _two_splits(folder: Path) -> str:
@@ -151,6 +166,7 @@ def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
                 modalities=("flair",),
                 classes=(),
                 phantom_counts=(f"LGG:{n - positives}", f"HGG:{positives}"),
+                phantom_test_counts=(f"LGG:{config.signal_tests // 2}", f"HGG:{config.signal_tests // 2}"),
                 arms=("none",),
                 cv_grouping="patient",
                 covariates=(),
@@ -158,18 +174,11 @@ def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
                 **_USUAL_COLUMNS,
             )
         )
-        report = _report(folder)
-        first = report["reference"]["classifier"]
-        row = next(row for row in report["arms"] if (row["unit"], row["classifier"]) == ("patient", first))
-        rows.append(
-            {
-                "patients": n,
-                "power": row["power"],
-                "balanced_accuracy": row["balanced_accuracy"],
-                "ci95": row["ci95"]["balanced_accuracy"],
-            }
-        )
-    return self_checks.planted_signal(rows, config.phantom_difficulty), rows
+        row = next(row for row in _report(folder)["arms"] if row["unit"] == "patient")
+        rows.append({"patients": n, "power": row.get("power"), "auroc": row["auroc"], "ci95": row["ci95"]["auroc"]})
+    return self_checks.planted_signal(rows, config.phantom_difficulty), [
+        row for row in rows if row["power"] is not None
+    ]
 
 
 def _report(folder: Path) -> dict:

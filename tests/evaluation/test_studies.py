@@ -228,3 +228,14 @@ def test_maps_are_studied_from_python():
     assert study.arms["auroc"].min() > 0.9
     with pytest.raises(ValueError, match="cnn and linear of maps"):
         evaluate(maps, y, **settings)
+
+
+def test_a_class_with_fewer_than_two_of_ten_patients_is_reported():
+    """Power is left out where a study of that size would have too few of a class; the study goes on."""
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 10 == 0
+    features = random.normal(size=(60, 4)) + labels[:, None]
+    report = evaluate(
+        features, labels, arms=["none"], classifiers=["ridge"], folds=3, validation=0.3, bootstrap_draws=200
+    ).report
+    assert all(point["patients"] > 10 for point in report["power"])
