@@ -24,6 +24,9 @@ from rembrandt_featgen.segmentation.unet import block_output
 VECTORS = ("taps", "numbers", "both")
 Runner = Callable[[tf.Tensor], "tuple[tf.Tensor, list[tf.Tensor]]"]
 Changes = Callable[[int, int, np.ndarray], Iterable[np.ndarray]]
+# As graphs: of small volumes most of the time goes into starting operations.
+_content_box = tf.function(content_box, reduce_retracing=True)
+_pool_over_mask = tf.function(pool_over_mask, reduce_retracing=True)
 
 
 class PatientVector(NamedTuple):
@@ -158,7 +161,7 @@ def numbers_of(
             batches = [maps[number] for _, maps in outputs]
             starts = np.cumsum([0, *map(len, batches)])
             pooled = [
-                pool_over_mask(maps, tf.constant(mask[start : start + len(maps), ..., np.newaxis]))
+                _pool_over_mask(maps, tf.constant(mask[start : start + len(maps), ..., np.newaxis]))
                 for start, maps in zip(starts, batches)
             ]
             vector = weighted_by_area(np.concatenate(pooled), mask.sum((1, 2)))
@@ -175,7 +178,7 @@ def _described(
     on_volume = postprocessing.mask_of(restored, settings.largest_component)
     parts: dict[str, Mapping[str, float]] = {
         "shape": mask_numbers.shape_numbers(on_volume, truth.spacing if settings.in_mm else np.ones(3)),
-        "location": mask_numbers.location_numbers(mask, content_box(tf.constant(images)).numpy()),
+        "location": mask_numbers.location_numbers(mask, _content_box(tf.constant(images)).numpy()),
     }
     for channel, modality in enumerate(settings.modalities):
         parts[modality] = mask_numbers.intensity_numbers(images[..., channel], mask)
