@@ -174,7 +174,7 @@ def report(record: Mapping, folds: Sequence[Fold], checks: Mapping, *, draws: in
     found["cross_validation"] |= {
         "grouping": record["config"]["cv_grouping"],
         "seeds": record["config"]["cv_seeds"],
-        "repeats": record["config"]["cv_repeats"],
+        "repeats": len({fold.repeat for fold in folds}),  # of fresh patients more than --cv_repeats
         "runs": len(folds),
         "fold_records": [fold_record(fold) for fold in folds],
     }

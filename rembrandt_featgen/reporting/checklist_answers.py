@@ -167,7 +167,7 @@ def of_design(report: Mapping) -> dict[str, Answer]:
         answers["aims"] = Answer(REPORTED, f"{aim}. Rule, fixed in the program before the comparison: {rule}")
     if records.finite(records.dig(validation, "folds")):
         folded = _folded(report, validation)
-        every = " Every patient is predicted out of fold." if validation.get("plan") != "hold-out" else ""
+        every = "" if validation.get("plan") in ("hold-out", "fresh") else " Every patient is predicted out of fold."
         answers["partitions"] = Answer(REPORTED, folded)
         answers["internal"] = Answer(REPORTED, f"{folded}{every}")
     if grouping in ("patient", "group", "site"):
@@ -192,6 +192,14 @@ def _folded(report: Mapping, validation: Mapping) -> str:
     grouping, plan = records.grouping(report), validation.get("plan")
     by_site = grouping == "site"
     stratified = f"stratified by class{' as far as sites allow' if by_site else ''}"
+    if plan == "fresh":
+        return (
+            f"The same fresh patients, from whom nothing is ever learnt, are tested {repeats or 1:.0f} times, each "
+            "time by what was learnt without another part of the other patients"
+            + (f", with {seeds:.0f} seeds each" if (seeds or 1) > 1 else "")
+            + (f"; {share:.0%} of the patients that are learnt from choose settings (validation)" if share else "")
+            + "."
+        )
     return (
         (f"{repeats:.0f} times " if (repeats or 1) > 1 else "")
         + (

@@ -128,6 +128,17 @@ def test_claims_nothing_that_is_not_recorded(report, number, status):
     assert claim(report, number).status == status
 
 
+def test_fresh_patients_are_not_said_to_be_tested_out_of_fold():
+    report = copy.deepcopy(REPORT)
+    report["cross_validation"] |= {"plan": "fresh", "folds": 1, "repeats": 5, "seeds": 2}
+    said = claim(report, 32).answer
+    assert said.startswith(
+        "The same fresh patients, from whom nothing is ever learnt, are tested 5 times, each time by "
+    )
+    assert said.endswith("with 2 seeds each; 20% of the patients that are learnt from choose settings (validation).")
+    assert "out of fold" not in said and "cross-validation" not in said
+
+
 def test_sites_held_out_are_partly_external():
     report = copy.deepcopy(REPORT)
     report["cross_validation"]["grouping"] = "site"
@@ -180,7 +191,7 @@ def test_features_are_called_what_they_are():
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"grouping": "site"}, {"plan": "hold-out"}, {"repeats": 3}, {"validation_fraction": None}],
+    [{}, {"grouping": "site"}, {"plan": "fresh"}, {"plan": "hold-out"}, {"repeats": 3}, {"validation_fraction": None}],
     ids=lambda changes: next(iter(changes), "as it is"),
 )
 @pytest.mark.parametrize("settings", [{}, {"tap": "crop_cnn", "unet_class_weight": 0.1, "unet_weights": "a.npz"}])
