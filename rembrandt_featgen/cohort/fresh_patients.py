@@ -27,20 +27,24 @@ def tested(assignment: Mapping[str, str], fresh: Collection[str]) -> dict[str, s
     return dict(sorted({**others, **dict.fromkeys(fresh, "test")}.items()))
 
 
-def split(cohort: Cohort, fresh: Collection[str], *, validation_fraction: float, seed: int = 0) -> dict[str, str]:
-    """Tests the fresh patients, and divides the others into training and validation as `splits.split_patients` does.
+def split(
+    cohort: Cohort, fresh: Collection[str], *, validation_fraction: float, seed: int = 0, fresh_in: str = "test"
+) -> dict[str, str]:
+    """Divides the patients who are not fresh into training and validation as `splits.split_patients` does.
 
     Args:
       cohort: patients with unique ids, and the classes.
       fresh: ids of those who are there for tests alone.
       validation_fraction: of the others, in [0, 1).
       seed: from 0.
+      fresh_in: where the fresh ones go, "test" or LEFT_OUT.
 
     Returns:
-      Patient id to one of `splits.SPLITS`.
+      Patient id to one of `splits.SPLITS`, or to LEFT_OUT.
 
     Raises:
       InputError: as `splits.split_patients`.
     """
-    others = split_patients(without(cohort, fresh), validation_fraction=validation_fraction, test_fraction=0, seed=seed)
-    return tested(others, fresh)
+    others = without(cohort, fresh)
+    assignment = split_patients(others, validation_fraction=validation_fraction, test_fraction=0, seed=seed)
+    return dict(sorted({**assignment, **dict.fromkeys(fresh, fresh_in)}.items()))

@@ -196,13 +196,13 @@ def _train_on_all(study: Study, choice: Choice, home: Path) -> None:
             f"--run_dir={home.parent}: files or labels of --cohort={slices.cohort} have changed since the study; put "
             "back what they were, or make the study again in another --run_dir"
         )
-    fresh = shared_flags.fresh_patients(slices)
-    assignment = splits.split_patients(
-        fresh_patients.without(cohort, fresh),
+    assignment = fresh_patients.split(
+        cohort,
+        shared_flags.fresh_patients(slices),
         validation_fraction=study.division["validation_fraction"],
-        test_fraction=0.0,
         seed=study.division["seed"],
-    ) | dict.fromkeys(fresh, splits.LEFT_OUT)
+        fresh_in=splits.LEFT_OUT,
+    )
     split_file = home / "all_patients.json"
     split_files.write_split(split_file, assignment, cohort)
     slices = dataclasses.replace(slices, split_file=str(split_file), test_fraction=0.0)

@@ -92,6 +92,8 @@ def test_a_group_on_two_sides_of_a_fold_stops_the_report(study):
     for grouping, plan in (("patient", "k-fold"), ("site", "sites")):
         record["config"]["cv_grouping"] = grouping
         assert set(study_folds.read_folds(study, record)[0].predictions.plan) == {plan}
+    record["figures"]["fresh_patients"] = 3
+    assert set(study_folds.read_folds(study, record)[0].predictions.plan) == {"fresh"}
     known = folder / "slices" / "patients.csv"
     known.write_text(re.sub("family [0-9]+", "family", known.read_text()))
     with pytest.raises(RuntimeError, match="group family is in two splits"):
