@@ -40,6 +40,8 @@ def collect(records: Mapping[str, Mapping], classes: Classes, study: Mapping | N
     for name, record in records.items():
         shown = {} if name == "run_sweep" else record["config"]
         settings |= {flag: value for flag, value in shown.items() if flag not in _NOT_OF_A_RUN}
+    if slices.get("fresh_patients"):  # they are the test, and no share of the others
+        settings.pop("test_fraction", None)
     rows = classified["classification"]
     return json_files.plain(
         {

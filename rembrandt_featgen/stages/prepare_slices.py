@@ -80,7 +80,8 @@ def run(config: Config) -> None:
     """Writes run_dir/slices: slices and true masks of each split, split.json, and the preparation in stage.json."""
     slice_flags.check(config.image_size, config.slices_in)
     cohort = shared_flags.find_cohort(config)
-    assignment = _assignment(config, cohort, shared_flags.fresh_patients(config))
+    fresh = shared_flags.fresh_patients(config)
+    assignment = _assignment(config, cohort, fresh)
     split = hashlib.sha256(repr(sorted(assignment.items())).encode()).hexdigest()
     request = _request(config)
     shared = shared_slices.find_shared(config.slices_from, cohort, request) if config.slices_from else None
@@ -118,6 +119,7 @@ def run(config: Config) -> None:
         tensorboard.complete(
             stage,
             source=str(config.cohort),
+            fresh_patients=len(fresh),
             preparation=dataclasses.asdict(preparation),
             image_size=preparation.size,
             channels=channel_names(config.modalities, config.slices_in),

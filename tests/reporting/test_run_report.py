@@ -126,6 +126,13 @@ def test_a_study_gives_the_verdict():
     assert run_report.collect(RECORDS, CLASSES, {"verdict": "No word."})["verdict_word"] == "undecided"
 
 
+def test_a_share_that_fresh_patients_replace_is_not_shown():
+    records = changed("prepare_slices", "config", test_fraction=0.1)
+    assert run_report.collect(records, CLASSES)["settings"]["test_fraction"] == 0.1
+    records["prepare_slices"]["figures"]["fresh_patients"] = 20
+    assert "test_fraction" not in run_report.collect(records, CLASSES)["settings"]
+
+
 def test_numbers_that_are_not_defined_are_said_to_be_so():
     records = copy.deepcopy(RECORDS)
     for each in records["train_classifiers"]["figures"]["classification"]:
