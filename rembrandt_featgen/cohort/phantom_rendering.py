@@ -6,6 +6,7 @@ that a patient has the same anatomy at any size.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -67,6 +68,7 @@ class _Grid(NamedTuple):
     z: np.ndarray
 
 
+@functools.lru_cache(maxsize=8)  # a cohort has one, and its patients are rendered one by one
 def _grid(size: int, slices: int) -> _Grid:
     side = (2 * np.arange(size) + 1) / size - 1
     axes = [side, side, np.linspace(-1, 1, slices)]
@@ -149,12 +151,19 @@ def _field(generator, grid, grain):
 
     It sums bumps around the knots of a grid, as high as the noise there; the grid is the same whatever the pixels.
     """
-    weights = []
-    for axis, spacing in zip(grid.axes, (grain, grain, 0.5)):
-        knots = np.linspace(-1.2, 1.2, int(np.ceil(2.4 / spacing)) + 1)
-        weight = np.exp(-0.5 * ((axis[:, None] - knots) / spacing) ** 2)
-        weights.append(weight / np.linalg.norm(weight, axis=1, keepdims=True))  # unit variance at each voxel
+    weights = _weights(len(grid.axes[0]), len(grid.axes[2]), grain)
     field = generator.standard_normal([weight.shape[1] for weight in weights])
     for weight in weights:
         field = np.tensordot(field, weight, (0, 1))  # [a, b, c] -> [b, c, voxels of a]: after three, in order again
     return field
+
+
+@functools.lru_cache(maxsize=64)
+def _weights(size, slices, grain):
+    """How much each knot weighs at each position along x, y and z; patients of a cohort have them in common."""
+    weights = []
+    for axis, spacing in zip(_grid(size, slices).axes, (grain, grain, 0.5)):
+        knots = np.linspace(-1.2, 1.2, int(np.ceil(2.4 / spacing)) + 1)
+        weight = np.exp(-0.5 * ((axis[:, None] - knots) / spacing) ** 2)
+        weights.append(weight / np.linalg.norm(weight, axis=1, keepdims=True))  # unit variance at each voxel
+    return weights
