@@ -78,6 +78,21 @@ def tune(
     return choices
 
 
+def between(strengths: Sequence[float], share: float) -> tuple[float, ...]:
+    """Strengths that lie, in their logarithm, that share of the way to the next; the last one as far beyond itself.
+
+    Args:
+      strengths: from weak to strong, above 0; of whole numbers whole numbers come.
+      share: from 0 (the strengths themselves) to below 1.
+    """
+    if share == 0:
+        return tuple(strengths)
+    logs = np.log(strengths)
+    steps = np.append(np.diff(logs), logs[-1] - logs[-2])
+    moved = np.exp(logs + share * steps).tolist()
+    return tuple(map(round, moved)) if all(isinstance(one, int) for one in strengths) else tuple(moved)
+
+
 def inner_folds(
     labels: np.ndarray, groups: np.ndarray, folds: int, *, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:

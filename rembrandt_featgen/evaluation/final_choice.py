@@ -144,7 +144,14 @@ def measured(table: PredictionsTable, head: Mapping, *, draws: int, seed: int, u
     if unit == "patient":
         runs = [out_of_fold_runs.by_patient(run) for run in runs]
     arms = {"": out_of_fold_runs.stack(runs)}
-    estimates = bootstrap.bootstrap_arms(runs[0].labels, arms, draws=draws, seed=seed, patients=runs[0].groups).arms[""]
+    estimates = bootstrap.bootstrap_arms(
+        runs[0].labels,
+        arms,
+        draws=draws,
+        seed=seed,
+        patients=runs[0].groups,
+        trainings=out_of_fold_runs.trainings(runs),
+    )[""]
     head = {**head, "kind": kind_of(head["arm"])}
     return measure_row(head, unit, labels=runs[0].labels, estimates=estimates, classes=table.classes)
 

@@ -69,7 +69,7 @@ def fit(
     every = np.arange(len(table))
     task = Task("final", 0, 0, fold="all", seed=seed, train=every, validation=every[:0], test=every[:0])
     trial = Trial.of(table, task, settings)
-    tuned = trials.tune(trial, classifier)[one]
+    (tuned,) = trials.tune(trial, classifier)[one]
     problem, preparation = trial.problem(one, trial.outer), trial.outer.preparation
     (model,) = classifier_kinds.train([problem], settings.of_classifier(classifier), strength=[tuned.strength])
     rows, p = _out_of_fold(trial, classifier, one, strength=tuned.strength)

@@ -21,6 +21,7 @@ class Run:
       probabilities: [n, classes].
       thresholds: [n, classes], those of the patient's fold.
       groups: [n] of patients who are drawn together: families, say; a patient without any is a group.
+      draw, seed: of the training.
     """
 
     patients: np.ndarray
@@ -29,6 +30,8 @@ class Run:
     probabilities: np.ndarray
     thresholds: np.ndarray
     groups: np.ndarray
+    draw: int = 0
+    seed: int = 0
 
 
 def gather(table: PredictionsTable) -> Run:
@@ -52,15 +55,26 @@ def gather(table: PredictionsTable) -> Run:
         probabilities=table.probabilities[order],
         thresholds=table.thresholds[order],
         groups=table.group[order].astype(str),
+        draw=int(table.draw[0]),
+        seed=int(table.seed[0]),
     )
 
 
 def runs_by_arm(table: PredictionsTable) -> dict[str, list[Run]]:
-    """Arm to its runs, one for each draw and seed, of a table of one classifier and one amount of each arm."""
+    """Arm to its runs, one for each draw and seed, in that order; of a table of one classifier, one amount of each."""
     runs: dict[str, list[Run]] = {}
     for (arm, _, _), rows in table.split("arm", "draw", "seed"):
         runs.setdefault(arm, []).append(gather(rows))
-    return runs
+    return {arm: sorted(each, key=lambda run: (run.draw, run.seed)) for arm, each in runs.items()}
+
+
+def trainings(runs: Sequence[Run]) -> list[int]:
+    """[runs] of which training each is: divisions of the patients, or where there are more of these, seeds.
+
+    Runs of one division with several seeds have the same training patients, so that they are no new trainings in full.
+    """
+    draws, seeds = [run.draw for run in runs], [run.seed for run in runs]
+    return draws if len(set(draws)) >= len(set(seeds)) else seeds
 
 
 def by_patient(run: Run) -> Run:
@@ -74,6 +88,8 @@ def by_patient(run: Run) -> Run:
         probabilities=probabilities,
         thresholds=run.thresholds[first],
         groups=run.groups[first],
+        draw=run.draw,
+        seed=run.seed,
     )
 
 

@@ -54,6 +54,11 @@ class Task:
         key = [self.seed, self.draw, self.number, *self.division]
         return int(np.random.SeedSequence(key).generate_state(1)[0] >> 1)
 
+    @property
+    def of_division(self) -> Task:
+        """The task that all seeds of a division share."""
+        return dataclasses.replace(self, seed=0)
+
 
 def k_fold(
     table: FeatureTable, *, folds: int, repeats: int, seeds: Sequence[int], validation: float, division: int = 0

@@ -50,6 +50,8 @@ class PredictionsTable:
       amount: [n] text, of extra samples, as the report shows it; "" for an arm that has no amounts to choose from.
       classifier: [n] text, such as "cnn".
       chosen: [n] bool, whether validation patients chose this amount; true where there was none to choose.
+      validation_loss: [n] float64, log loss of the validation patients of the task (without any, of its inner folds),
+        by which pipelines are chosen; NaN where there is none.
       thresholds: [n, classes] float64, by which `decisions.decide` decides; (1 - t, t) of two.
       probabilities: [n, classes] float64.
     """
@@ -69,6 +71,7 @@ class PredictionsTable:
     amount: np.ndarray
     classifier: np.ndarray
     chosen: np.ndarray
+    validation_loss: np.ndarray
     thresholds: np.ndarray
     probabilities: np.ndarray
 
@@ -108,9 +111,9 @@ class PredictionsTable:
 COLUMNS = tuple(field.name for field in dataclasses.fields(PredictionsTable) if field.name != "classes")
 _NUMBERS = ("draw", "seed", "sample", "label")
 _MATRICES = ("thresholds", "probabilities")
-_TEXTS = tuple(name for name in COLUMNS if name not in (*_NUMBERS, *_MATRICES, "chosen"))
+_TEXTS = tuple(name for name in COLUMNS if name not in (*_NUMBERS, *_MATRICES, "chosen", "validation_loss"))
 # Columns that a file may lack, and what is then meant; group is the patient.
-_DEFAULTS = {"plan": "hold-out", "draw": 0, "fold": "0", "seed": 0, "site": ""}
+_DEFAULTS = {"plan": "hold-out", "draw": 0, "fold": "0", "seed": 0, "site": "", "validation_loss": np.nan}
 _IN_FILE = COLUMNS[:-2]
 
 
@@ -124,6 +127,7 @@ def rows(
     classifier: str,
     amount: str = "",
     chosen: bool = True,
+    validation_loss: float = np.nan,
     thresholds: ArrayLike | None = None,
     plan: str = "hold-out",
     draw: int = 0,
@@ -135,7 +139,8 @@ def rows(
     Args:
       samples: of the test patients.
       probabilities: [n, classes] in [0, 1]; ValueError for another shape.
-      classes, arm, kind, classifier, amount, chosen, plan, draw, fold, seed: as `PredictionsTable` has them.
+      classes, arm, kind, classifier, amount, chosen, validation_loss, plan, draw, fold, seed: as `PredictionsTable`
+        has them.
       thresholds: [classes], or [n, classes]; None for `decisions.even`.
 
     """
@@ -158,6 +163,7 @@ def rows(
         "amount": amount,
         "classifier": classifier,
         "chosen": chosen,
+        "validation_loss": validation_loss,
         "thresholds": np.broadcast_to(t, p.shape),
         "probabilities": p,
     }
@@ -243,7 +249,8 @@ def _column(name: str, values, n: int) -> np.ndarray:
     if name in _MATRICES:
         return np.array(values, np.float64)
     if name not in _TEXTS:
-        return np.broadcast_to(np.asarray(values).astype(bool if name == "chosen" else np.int64), (n,)).copy()
+        kind = {"chosen": bool, "validation_loss": np.float64}.get(name, np.int64)
+        return np.broadcast_to(np.asarray(values).astype(kind), (n,)).copy()
     if isinstance(values, str):
         return np.full(n, values, object)
     same: dict[str, str] = {}

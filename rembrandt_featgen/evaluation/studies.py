@@ -17,6 +17,7 @@ from rembrandt_featgen.evaluation.arms import ARMS, available
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
 from rembrandt_featgen.generation import training_set
+from rembrandt_featgen.measures import differences
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,14 +26,16 @@ class Study:
 
     Attributes:
       arms: a row for each arm and classifier per patient: measures, their 95% intervals ("auroc_low", ...), and the
-        difference to the reference.
+        difference of AUROC to the reference, with bounds that hold for all rows at once.
       verdict: one sentence.
+      verdict_word: "helped", "harmed", "equivalent" or "undecided".
       predictions: of every test sample, by each pipeline.
       report: everything, as report.json would hold it.
     """
 
     arms: pd.DataFrame
     verdict: str
+    verdict_word: str
     predictions: PredictionsTable
     report: dict
 
@@ -48,8 +51,8 @@ def evaluate(
     amounts: Sequence[float] = (0.0, 1.0),
     classifiers: Sequence[str] = ("ridge", "mlp"),
     folds: int = 5,
-    repeats: int = 1,
-    seeds: int = 1,
+    trainings: int = differences.TRAININGS,
+    margin: float = differences.MARGIN,
     validation: float = 0.25,
     components: int = 0,
     networks: Mapping[str, NetworkSettings] | None = None,
@@ -68,7 +71,9 @@ def evaluate(
       arms: names of `ARMS`.
       amounts: of extra samples, see `training_set.counts`.
       classifiers: names of `CLASSIFIER_KINDS`: ridge, mlp and neighbours of vectors, cnn and linear of maps.
-      folds, repeats, seeds: of the cross-validation: how often groups are divided anew and all is trained again.
+      folds: of the cross-validation.
+      trainings: how often groups are divided anew and all is trained; with fewer than 5 the verdict is "undecided".
+      margin: difference of AUROC that is too small to matter, see `differences.word`.
       validation: share of the groups not tested that choose amounts and thresholds.
       components: principal components that stand for the columns; 0 for the columns.
       networks: settings of cnn and linear, by name: `map_fitting.CnnSettings`, `LinearSettings`.
@@ -103,7 +108,7 @@ def evaluate(
             f"classifiers {', '.join(classifiers)} for X {list(np.shape(X))}: ridge, mlp and neighbours are of vectors "
             "[n, d], cnn and linear of maps [n, h, w, c]"
         )
-    tasks = plans.k_fold(table, folds=folds, repeats=repeats, seeds=range(seeds), validation=validation, division=seed)
+    tasks = plans.k_fold(table, folds=folds, repeats=trainings, seeds=(seed,), validation=validation, division=seed)
     settings = competitors.Settings(
         arms=chosen,
         amounts=tuple(map(float, amounts)),
@@ -120,8 +125,9 @@ def evaluate(
         settings={"arm_amounts": list(amounts), "validation_fraction": validation, "seed": seed},
         draws=bootstrap_draws,
         seed=seed,
+        margin=margin,
     )
-    return Study(_frame(report["arms"]), report["verdict"], predictions=gathered, report=report)
+    return Study(_frame(report["arms"]), report["verdict"], report["verdict_word"], predictions=gathered, report=report)
 
 
 def table_of(
@@ -167,7 +173,9 @@ def _frame(rows) -> pd.DataFrame:
             if isinstance(value, float) and name in row["ci95"]:
                 low, high = row["ci95"][name]
                 flat |= {name: value, f"{name}_low": low, f"{name}_high": high}
-        difference = row.get("difference_to_best_classical") or {}
+        difference = row.get("difference") or {}
+        low, high = difference.get("simultaneous95", (None, None))
         flat |= {"reference": difference.get("against"), "difference": difference.get("difference")}
+        flat |= {"difference_low": low, "difference_high": high}
         table.append(flat)
     return pd.DataFrame(table)

@@ -89,7 +89,7 @@ def read_fold(home: Path, entry: Mapping, plan: str) -> Fold:
         seed=entry["seed"],
         fold=entry["fold"],
         records=records,
-        predictions=predicted.replace(plan=plan, draw=entry["repeat"], fold=str(entry["fold"]), seed=entry["seed"]),
+        predictions=predicted.replace(plan=plan, draw=entry["repeat"], fold=str(entry["fold"])),
     )
 
 
@@ -169,6 +169,7 @@ def report(record: Mapping, folds: Sequence[Fold], checks: Mapping, *, draws: in
         settings=settings,
         draws=draws,
         seed=seed,
+        margin=settings["margin"],
         checks=checks,
     )
     found["cross_validation"] |= {

@@ -8,16 +8,21 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rembrandt_featgen.evaluation import arm_table, generator_rows, out_of_fold_runs, table_warnings
-from rembrandt_featgen.evaluation.arms import ARMS
+from rembrandt_featgen.evaluation import (
+    arm_table,
+    contrasts,
+    generator_rows,
+    out_of_fold_runs,
+    table_warnings,
+    verdicts,
+)
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features.tables import FeatureTable
-from rembrandt_featgen.measures import calibration
+from rembrandt_featgen.measures import calibration, differences
+from rembrandt_featgen.measures.differences import Difference
 from rembrandt_featgen.measures.power import chance
 
-# Arms that know what the others do not: shown beside them, and never what they are compared with.
-_BESIDE = tuple(name for name, arm in ARMS.items() if arm.inputs != "features")
 _POWER_PATIENTS = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300)
 _POWER_RULES = {
     "selfcheck": "The share of simulated cohorts, drawn with replacement from the patients of a phantom study of that "
@@ -36,6 +41,7 @@ def report(
     settings: Mapping,
     draws: int,
     seed: int,
+    margin: float = differences.MARGIN,
     checks: Mapping | None = None,
 ) -> dict:
     """What report.json holds.
@@ -46,14 +52,15 @@ def report(
       choices: of each task, see `trials.run`.
       settings: flags of the run, by name.
       draws, seed: of the bootstrap over patients.
+      margin: of AUROC, within which pipelines count as equivalent.
       checks: what selfcheck wrote; None where it did not run.
     """
     checks = checks or {}
     rows, references = arm_rows(table, draws=draws, seed=seed)
+    compared = contrasts.contrasts(table, draws=draws, seed=seed, margin=margin)
     first = min(references, key=lambda name: _validation_loss(choices, name))
     of_first = table.select(classifier=first)
     runs = out_of_fold_runs.runs_by_arm(of_first.select(chosen=True))
-    by_classifier = {name: arm_table.verdict([row for row in rows if row["classifier"] == name]) for name in references}
     for row in rows:
         if row["unit"] == "patient" and row["classifier"] == first:
             row["power"] = _power(runs[row["arm"]], sum(row["n"].values()))
@@ -74,8 +81,7 @@ def report(
             "arm": references[first],
             "classifier": first,
             "by_classifier": references,
-            "why": "of each classifier, the highest balanced accuracy per patient of the arms that generate nothing; "
-            "as it was chosen on the same patients, comparisons with it are biased against the generative arms",
+            "why": "real samples alone, with tuned regularisation; named before the test",
         },
         "amount_curve": _amount_curve(of_first, draws=draws, seed=seed),
         "generators": generators,
@@ -84,9 +90,12 @@ def report(
         "power": checks.get("power") or _power_curve(runs[references[first]]),
         "power_rule": _POWER_RULES["selfcheck" if checks.get("power") else "study"].format(references[first]),
         "tuning": _tuning(choices),
-        "verdict": by_classifier[first],
-        "verdict_by_classifier": by_classifier,
-        "verdict_rule": arm_table.VERDICT_RULE,
+        "verdict": verdicts.sentence(compared, cohort["patients"], margin),
+        "verdict_word": verdicts.word(compared),
+        "verdict_rule": verdicts.RULE,
+        "contrasts": [one.record for one in compared],
+        "margin": margin,
+        "expected": verdicts.expectation(cohort["patients"], margin),
         "warnings": [
             *cohort.get("warnings", ()),
             *(_warnings(cohort, rows) + generator_rows.warnings_of(generators, table, len(choices))),
@@ -98,26 +107,46 @@ def report(
 def arm_rows(table: PredictionsTable, *, draws: int, seed: int) -> tuple[list[dict], dict[str, str]]:
     """Rows of all arms of all classifiers, and by classifier the arm that the others are compared with.
 
+    Each arm's difference of AUROC per patient to that one has, beside its own interval, bounds that hold for all arms
+    of all classifiers at once.
+
     Args:
       table: of the study.
       draws, seed: of the bootstrap over patients, and of the permutations.
     """
     rows: list[dict] = []
     references: dict[str, str] = {}
+    gaps: dict[tuple[str, str], np.ndarray] = {}
+    found: dict[tuple[str, str], Difference] = {}
     for (classifier,), part in table.split("classifier"):
         part = part.select(chosen=True)
         runs = out_of_fold_runs.runs_by_arm(part)
-        of_classifier, references[classifier] = arm_table.table(
-            runs, _kinds(part), classes=table.classes, draws=draws, seed=seed, beside=_BESIDE
+        kinds = _kinds(part)
+        references[classifier] = arm_table.reference_of(kinds)
+        made = arm_table.table(
+            runs, kinds, classes=table.classes, reference=references[classifier], draws=draws, seed=seed
         )
-        for row in of_classifier:
+        gaps |= {(classifier, arm): gap for arm, gap in made.gaps.items()}
+        found |= {(classifier, arm): one for arm, one in made.differences.items()}
+        for row in made.rows:
             row["classifier"] = classifier
             if row["unit"] == "patient":
                 of_arm = part.select(arm=row["arm"])
                 row["by_fold"], row["amounts"] = _by_fold(of_arm), _amounts(of_arm)
                 if table.classes.count == 2:
                     row["thresholds"] = [fold["thresholds"][1] for fold in row["by_fold"]]
-        rows += of_classifier
+        rows += made.rows
+    bounds = differences.simultaneous(found, gaps)
+    for row in rows:
+        key = (row["classifier"], row["arm"])
+        if row["unit"] == "patient" and key in found:
+            row["difference"] = {
+                "against": references[row["classifier"]],
+                "measure": "auroc",
+                **contrasts.difference_record(found[key]),
+                "simultaneous95": list(bounds[key][:2]),
+                "p_adjusted": bounds[key].p_value,
+            }
     return rows, references
 
 

@@ -155,13 +155,17 @@ def _compare_with(reference: dict, others: Sequence[tuple[dict, dict]], *, draws
     labels, before = reference["_scores"]
     arms = {"reference": before}
     arms |= {str(number): result["_scores"][1] for number, (_, result) in enumerate(others)}
-    differences = bootstrap.bootstrap_arms(labels, arms, "reference", draws=draws, seed=seed).differences
+    values = {
+        arm: each["balanced_accuracy"] for arm, each in bootstrap.resample(labels, arms, draws=draws, seed=seed).items()
+    }
+    counts = np.unique(labels, return_counts=True)[1].tolist()
     tests = [
         permutation.paired_permutation(labels, arms["reference"], arms[str(number)], seed=seed).p_value
         for number in range(len(others))
     ]
     for number, ((_, result), p, adjusted) in enumerate(zip(others, tests, permutation.holm(tests))):
-        estimate = differences[str(number)]["balanced_accuracy"]
+        gap = values[str(number)] - values["reference"]
+        estimate = bootstrap.estimates({"gap": gap}, counts)["gap"]
         result["difference"] = {
             "difference": estimate.value,
             "ci95": estimate.interval,

@@ -22,13 +22,25 @@ from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.measures import classification, decisions
 
 
-def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
+class Tuned(NamedTuple):
+    """Strength of regularisation, and the inner folds' log loss at it; NaN where nothing was tuned."""
+
+    strength: float
+    loss: float
+
+
+TunedOf = dict[tuple, "dict[Pipeline, list[Tuned]]"]  # by division and classifier
+
+
+def run(table: FeatureTable, task: Task, settings: Settings, tuned: TunedOf | None = None) -> Outcome:
     """Does a task of a table.
 
     Args:
       table: features of all samples: vectors, or maps for classifiers of maps.
       task: which of them train, validate and test.
       settings: what competes.
+      tuned: remembers strengths from task to task; None to tune in each. Networks of maps, of which each training takes
+        seconds, are tuned once in each division of the samples, whatever the seed, remembered or not.
 
     Returns:
       Predictions of the test samples by each pipeline and classifier, "chosen" being, of each arm, the amount of the
@@ -51,7 +63,15 @@ def run(table: FeatureTable, task: Task, settings: Settings) -> Outcome:
             "numbers": trial.outer.preparation.size,
         }
         for classifier in settings.classifiers:
-            predicted, chosen = _predict(trial, classifier)
+            key = (task.draw, task.number, *task.division, classifier)
+            strengths = tuned.get(key) if tuned is not None and table.is_map else None
+            if strengths is None:
+                strengths = tune(
+                    Trial.of(table, task.of_division, trial.settings) if table.is_map else trial, classifier
+                )
+            if tuned is not None:
+                tuned[key] = strengths
+            predicted, chosen = _predict(trial, classifier, strengths)
             tables += predicted
             choices |= chosen
         generators |= trial_generators.measure_generators(trial)
@@ -66,18 +86,20 @@ class _Predicted(NamedTuple):
       counts: [classes] of the samples that it was trained on.
       thresholds: [classes].
       loss: by which amounts are chosen.
+      tuned: strength that it was trained with.
     """
 
     test: np.ndarray
     counts: list[int]
     thresholds: np.ndarray
     loss: float
+    tuned: Tuned
 
 
-def _predict(trial, classifier) -> tuple[list[PredictionsTable], dict[str, dict]]:
+def _predict(trial, classifier, tuned) -> tuple[list[PredictionsTable], dict[str, dict]]:
     """Predictions of the test samples by each pipeline of a classifier; and what each chose."""
     table, task = trial.table, trial.task
-    competing, tuned = pipelines(trial.settings), tune(trial, classifier)
+    competing = pipelines(trial.settings)
     predicted = _train_and_predict(trial, classifier, tuned)
     samples = trial.test_samples()
     tables: list[PredictionsTable] = []
@@ -96,6 +118,7 @@ def _predict(trial, classifier) -> tuple[list[PredictionsTable], dict[str, dict]
             classifier=classifier,
             amount=one.shown,
             chosen=chosen,
+            validation_loss=found.loss,
             thresholds=found.thresholds,
             plan=task.plan,
             draw=task.draw,
@@ -104,8 +127,8 @@ def _predict(trial, classifier) -> tuple[list[PredictionsTable], dict[str, dict]
         )
         tables.append(of_pipeline)
         choices["/".join(filter(None, (classifier, one.arm, one.shown)))] = {
-            "strength": tuned[one].strength,
-            "inner_loss": tuned[one].loss,
+            "strength": found.tuned.strength,
+            "inner_loss": found.tuned.loss,
             "loss": found.loss,
             "thresholds": list(map(float, found.thresholds)),
             "samples": found.counts,
@@ -115,35 +138,54 @@ def _predict(trial, classifier) -> tuple[list[PredictionsTable], dict[str, dict]
 
 
 def _train_and_predict(trial, classifier, tuned) -> dict[Pipeline, _Predicted]:
-    """Trains every pipeline of a classifier: those of vectors in one call, those of maps one after another."""
+    """Trains every pipeline of a classifier: those of vectors in one call, those of maps one after another.
+
+    A pipeline that was tuned several times is trained as often, and that of the lowest loss predicts.
+    """
     table, task = trial.table, trial.task
     test, held_out = (trial.outer.preparation.apply(table.values[rows]) for rows in (task.test, task.validation))
-    competing = pipelines(trial.settings)
-    predicted = {}
-    for together in [[one] for one in competing] if table.is_map else [competing]:
-        problems = [trial.problem(one, trial.outer) for one in together]
-        strengths = [tuned[one].strength for one in together]
+    attempts = [(one, attempt) for one in pipelines(trial.settings) for attempt in tuned[one]]
+    predicted: dict[Pipeline, _Predicted] = {}
+    for together in [[one] for one in attempts] if table.is_map else [attempts]:
+        problems = [trial.problem(one, trial.outer) for one, _ in together]
+        strengths = [attempt.strength for _, attempt in together]
         models = classifier_kinds.train(problems, trial.settings.of_classifier(classifier), strength=strengths)
-        for one, problem, model in zip(together, problems, models):
+        for (one, attempt), problem, model in zip(together, problems, models):
             p = trial.real_odds(model.probabilities(held_out), problem) if len(held_out) else None
+            loss = attempt.loss if p is None else _loss(table, task.validation, p)
+            if one in predicted and not loss < predicted[one].loss:
+                continue
             predicted[one] = _Predicted(
                 test=trial.real_odds(model.probabilities(test), problem),
                 counts=np.bincount(problem.labels, minlength=table.classes.count).tolist(),
                 thresholds=thresholds(trial, one.arm, task.validation, probabilities=p),
-                loss=tuned[one].loss if p is None else _loss(table, task.validation, p),
+                loss=loss,
+                tuned=attempt,
             )
     return predicted
 
 
-class Tuned(NamedTuple):
-    """Strength of regularisation, and the inner folds' log loss at it; NaN where nothing was tuned."""
+def tune(trial: Trial, classifier: str) -> dict[Pipeline, list[Tuned]]:
+    """The strength of each pipeline of a trial: all trainings of all inner folds in one call.
 
-    strength: float
-    loss: float
+    An arm has as many tries as there are amounts. One that takes none is tuned as often, each time among strengths
+    between those of the time before, and what validates chooses among them as it does among amounts.
+    """
+    strengths, amounts = CLASSIFIER_KINDS[classifier].strengths, max(len(trial.settings.amounts), 1)
+    tuned: dict[Pipeline, list[Tuned]] = {
+        one: [] if ARMS[one.arm].tuned else [Tuned(strengths[0], math.nan)] for one in pipelines(trial.settings)
+    }
+    for number in range(amounts):
+        competing = [one for one in tuned if ARMS[one.arm].tuned and (number == 0 or one.amount is None)]
+        grid = tuning.between(strengths, number / amounts)
+        for one, choice in zip(competing, _tune(trial, classifier, competing, grid)):
+            losses = choice.losses[choice.strengths.index(choice.strength)]
+            tuned[one].append(Tuned(choice.strength, float(losses.mean()) if len(losses) else math.nan))
+    return tuned
 
 
-def tune(trial: Trial, classifier: str) -> dict[Pipeline, Tuned]:
-    """The strength of each pipeline of a trial: all trainings of all inner folds in one call."""
+def _tune(trial, classifier, competing, strengths) -> list[tuning.Choice]:
+    """The choice of each of some pipelines among some strengths."""
     table, train = trial.table, trial.task.train
 
     def make(one):
@@ -153,10 +195,7 @@ def tune(trial: Trial, classifier: str) -> dict[Pipeline, Tuned]:
 
         return problem_and_judged
 
-    strengths = CLASSIFIER_KINDS[classifier].strengths
-    tuned = {one: Tuned(strengths[0], math.nan) for one in pipelines(trial.settings)}
-    competing = [one for one in tuned if ARMS[one.arm].tuned]
-    choices = tuning.tune(
+    return tuning.tune(
         [
             tuning.Task(
                 table.labels[train],
@@ -168,12 +207,9 @@ def tune(trial: Trial, classifier: str) -> dict[Pipeline, Tuned]:
             for one in competing
         ],
         trial.settings.of_classifier(classifier),
+        strengths=strengths,
         folds=trial.settings.inner_folds,
     )
-    for one, choice in zip(competing, choices):
-        losses = choice.losses[choice.strengths.index(choice.strength)]
-        tuned[one] = Tuned(choice.strength, float(losses.mean()) if len(losses) else math.nan)
-    return tuned
 
 
 def _loss(table, rows, probabilities) -> float:

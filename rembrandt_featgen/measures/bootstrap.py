@@ -1,8 +1,9 @@
-"""Intervals over patients: bootstrap that draws patients, never slices; exact intervals of proportions."""
+"""Intervals over new patients and new trainings: bootstrap that draws patients, never slices, and runs; exact intervals
+of proportions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,13 +28,6 @@ class Estimate(NamedTuple):
         return self.low, self.high
 
 
-class Comparison(NamedTuple):
-    """Measures of each arm, and their differences (arm - reference) over the same draws of patients."""
-
-    arms: dict[str, dict[str, Estimate]]
-    differences: dict[str, dict[str, Estimate]]
-
-
 def exact_interval(right: int, n: int) -> tuple[float, float]:
     """Clopper-Pearson 95% interval of a proportion; (NaN, NaN) for n = 0.
 
@@ -45,38 +39,86 @@ def exact_interval(right: int, n: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+class Spread(NamedTuple):
+    """Variance of a mean over trainings: that over new patients, and what new trainings add to it."""
+
+    patients: float
+    trainings: float
+
+    @property
+    def error(self) -> float:
+        """Standard error over both."""
+        return float(np.sqrt(self.patients + self.trainings))
+
+
 def bootstrap_arms(
     labels: np.ndarray,
     arms: Mapping[str, OutOfFold],
-    reference: str | None = None,
     *,
     draws: int = 2000,
     seed: int = 0,
     patients: np.ndarray | None = None,
-) -> Comparison:
-    """95% percentile intervals of every measure of every arm, and of its paired difference against one of them.
+    trainings: Sequence[int] | None = None,
+) -> dict[str, dict[str, Estimate]]:
+    """95% intervals of every measure of every arm: percentiles over patients, widened by what trainings add.
 
-    Patients are drawn with replacement within each class; all arms see the same draws, and all samples and runs of a
-    drawn patient come along, so that the dependence of slices within a patient widens the interval as it should.
     Percentile intervals are a little short for few patients: with 60, simulations covered the truth in 93% of cases.
+
+    Args:
+      labels, arms, draws, seed, patients: as for `resample`.
+      trainings: [runs] of which training each run is; None for one each.
+
+    Returns:
+      Arm to measure to `Estimate`; intervals are (NaN, NaN) where a class has fewer than two patients.
+    """
+    values = resample(labels, arms, draws=draws, seed=seed, patients=patients)
+    first = np.unique(np.arange(len(labels)) if patients is None else patients, return_index=True)[1]
+    counts = np.unique(np.asarray(labels)[first], return_counts=True)[1].tolist()
+    return {arm: estimates(each, counts, trainings) for arm, each in values.items()}
+
+
+def estimates(
+    values: Mapping[str, np.ndarray], patients: Sequence[int], trainings: Sequence[int] | None = None
+) -> dict[str, Estimate]:
+    """95% intervals of the measures of an arm.
+
+    Args:
+      values: measure to [1 + draws, runs] of `resample`.
+      patients: [classes] of each class, or groups of them; where one is below 2 there are no intervals.
+      trainings: as for `bootstrap_arms`.
+    """
+    rows = slice(None) if min(patients) > 1 else slice(1)
+    return {name: _estimate(of_trainings(x[rows], trainings)) for name, x in values.items()}
+
+
+def resample(
+    labels: np.ndarray,
+    arms: Mapping[str, OutOfFold],
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+    patients: np.ndarray | None = None,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Measures of each run of each arm in resamples of the patients.
+
+    Patients are drawn with replacement within each class; all arms and runs see the same draws, and all samples of a
+    drawn patient come along, so that the dependence of slices within a patient widens the interval as it should.
 
     Args:
       labels: [samples] in [0, classes), the same for all samples of a patient.
       arms: name to predictions of these samples, in this order; arms may differ in runs.
-      reference: the arm that the others are compared with; None compares nothing.
       draws: number of resamples.
       seed: of the resampling; the same patients are drawn for the same seed.
-      patients: [samples] id of each sample's patient; None where each sample is a patient.
+      patients: [samples] id of each sample's patient (or of what else is drawn together); None where each sample is
+        one.
 
     Returns:
-      `Comparison`; intervals are (NaN, NaN) where a class has fewer than two patients.
+      Arm to measure to [1 + draws, runs], of which the first row is that of the cohort itself.
 
     Raises:
-      ValueError: an arm's arrays do not fit the labels, or there is no such reference.
+      ValueError: an arm's arrays do not fit the labels.
     """
     labels = np.asarray(labels)
-    if reference is not None and reference not in arms:
-        raise ValueError(f"reference {reference!r} is not among the arms {', '.join(arms)}; name one of them")
     generator = np.random.default_rng(seed)
     _, first, where = np.unique(
         np.arange(len(labels)) if patients is None else patients, return_index=True, return_inverse=True
@@ -88,16 +130,46 @@ def bootstrap_arms(
         members = np.flatnonzero(classes == label)
         for rows in _blocks(1, 1 + draws, len(members)):
             drawn[rows, members] = multiplicities(generator, len(members), rows.stop - rows.start)
-    values = {
+    return {
         name: _resampled(labels, arm.checked(len(labels), name), drawn=drawn, where=where) for name, arm in arms.items()
     }
-    spread = bool(min(np.sum(classes == label) for label in np.unique(classes)) >= 2)
-    others = [] if reference is None else [arm for arm in values if arm != reference]
-    base = {} if reference is None else values[reference]
-    return Comparison(
-        {arm: {name: _estimate(x, spread) for name, x in resampled.items()} for arm, resampled in values.items()},
-        {arm: {name: _estimate(x - base[name], spread) for name, x in values[arm].items()} for arm in others},
-    )
+
+
+def of_trainings(values: np.ndarray, trainings: Sequence[int] | None = None) -> np.ndarray:
+    """[1 + draws, trainings] means over the runs of each training.
+
+    Args:
+      values: [1 + draws, runs] of `resample`.
+      trainings: [runs] of which training each run is; None for one each.
+    """
+    if trainings is None:
+        return values
+    _, of_run = np.unique(trainings, return_inverse=True)
+    return np.stack([values[:, of_run == number].mean(axis=1) for number in range(of_run.max() + 1)], axis=1)
+
+
+def spread(values: np.ndarray) -> Spread:
+    """Variance of the mean over trainings, as it would be with new patients and new trainings.
+
+    Patients and trainings are crossed: each training is tested on each patient. Resamples of patients at these
+    trainings hold the variance of patients and a share of what is of both (a patient whom one training serves well, and
+    another badly); the variance between trainings holds that share, too, and it must not count twice. It is the
+    difference of what resamples of patients say of one training and of the mean of all.
+
+    Args:
+      values: [1 + draws, trainings].
+
+    Reference: Owen 2007, "The pigeonhole bootstrap", on why drawing both at once counts it three times.
+    """
+    draws, n = values[1:], values.shape[1]
+    draws = draws[np.isfinite(draws).all(axis=1)]
+    if len(draws) < 2:
+        return Spread(np.nan, np.nan)
+    of_mean = float(draws.mean(axis=1).var(ddof=1))
+    if n == 1:
+        return Spread(of_mean, 0.0)
+    of_both = max(float(draws.var(axis=0, ddof=1).mean()) - of_mean, 0.0) * n / (n - 1)
+    return Spread(of_mean, max(float(values[0].var(ddof=1)) - of_both, 0.0) / n)
 
 
 def multiplicities(generator: np.random.Generator, n: int, draws: int) -> np.ndarray:
@@ -115,7 +187,7 @@ def _blocks(start: int, stop: int, width: int) -> Iterator[slice]:
 def _resampled(
     labels: np.ndarray, arm: tuple[np.ndarray, np.ndarray], *, drawn: np.ndarray, where: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Each measure of an arm, mean over its runs, in each resample: [resamples].
+    """Each measure of each run of an arm in each resample: [resamples, runs].
 
     Args:
       labels: [samples].
@@ -127,19 +199,17 @@ def _resampled(
     for rows in _blocks(0, len(drawn), len(labels)):
         counts = drawn[rows][:, where].astype(np.float64)
         runs = [classification.weighted_measures(labels, p, counts, thresholds=t) for p, t in zip(*arm)]
-        parts.append({measure: np.mean([run[measure] for run in runs], axis=0) for measure in runs[0]})
+        parts.append({measure: np.stack([run[measure] for run in runs], axis=1) for measure in runs[0]})
     return {measure: np.concatenate([part[measure] for part in parts]) for measure in parts[0]}
 
 
-def _estimate(values: np.ndarray, spread: bool) -> Estimate:
-    """The first value with the interval of the others."""
-    low, high = _percentiles(values[1:]) if spread else (np.nan, np.nan)
-    return Estimate(float(values[0]), low, high)
-
-
-def _percentiles(values: np.ndarray) -> tuple[float, float]:
-    values = values[np.isfinite(values)]
-    if values.size == 0:
-        return np.nan, np.nan
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
+def _estimate(values: np.ndarray) -> Estimate:
+    """The mean over trainings, with percentiles over patients that are as far apart as the error over both demands."""
+    value, both = float(values[0].mean()), spread(values)
+    means = values[1:].mean(axis=1)
+    means = means[np.isfinite(means)]
+    if means.size == 0:
+        return Estimate(value, np.nan, np.nan)
+    wider = both.error / np.sqrt(both.patients) if both.patients > 0 else 1.0
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Estimate(value, float(value - wider * (value - low)), float(value + wider * (high - value)))

@@ -1,11 +1,17 @@
-"""How many patients a study would need to detect what a classifier knows."""
+"""What a number of patients can detect: that a classifier knows anything, or that two of them differ."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from scipy import stats
 
 from rembrandt_featgen.measures import bootstrap
 from rembrandt_featgen.measures.out_of_fold import OutOfFold
+
+AUROC = 0.8  # that is expected before anything is known
+CORRELATION = 0.8  # of two pipelines of a study, see evaluation/README.md
 
 
 def chance(num_classes: int) -> float:
@@ -55,3 +61,41 @@ def detection_power(
         cohorts = generator.choice(correct[labels == label], (simulations, sizes[label]))
         accuracy += cohorts @ bootstrap.multiplicities(generator, sizes[label], draws).T / (num_classes * sizes[label])
     return float(np.mean(np.percentile(accuracy, 2.5, axis=1) > chance(num_classes)))
+
+
+def expected_error(patients: Sequence[int], *, auroc: float = AUROC, correlation: float = CORRELATION) -> float:
+    """Standard error to expect of the difference of AUROC between two pipelines that are tested on the same patients.
+
+    Args:
+      patients: [classes] number of each class; of more than two, each is held against all others, and the largest error
+        counts.
+      auroc: of both.
+      correlation: of their two estimates over cohorts.
+
+    Returns:
+      NaN where a class has fewer than two patients.
+
+    Reference: Hanley and McNeil 1982, "The meaning and use of the area under a receiver operating characteristic (ROC)
+    curve", for the error of one; 1983 for the difference of two.
+    """
+    if min(patients) < 2 or len(patients) < 2:
+        return np.nan
+    errors = [_auroc_error(count, sum(patients) - count, auroc) for count in patients]
+    return max(errors) * np.sqrt(2.0 * (1.0 - correlation))
+
+
+def detectable(error: float, patients: Sequence[int]) -> float:
+    """The difference that is found with a power of 80% at that error; see `expected_error`."""
+    degrees = min(patients) - 1
+    return error * float(stats.t.ppf(0.975, degrees) + stats.t.ppf(0.8, degrees))
+
+
+def half_width(error: float, patients: Sequence[int]) -> float:
+    """Half of the 90% interval, which has to lie within the margin for two pipelines to be equivalent."""
+    return error * float(stats.t.ppf(0.95, min(patients) - 1))
+
+
+def _auroc_error(positives: int, negatives: int, auroc: float) -> float:
+    both, one = auroc / (2.0 - auroc), 2.0 * auroc**2 / (1.0 + auroc)
+    variance = auroc * (1 - auroc) + (positives - 1) * (both - auroc**2) + (negatives - 1) * (one - auroc**2)
+    return float(np.sqrt(variance / (positives * negatives)))

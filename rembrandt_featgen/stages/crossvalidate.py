@@ -73,7 +73,6 @@ def run(config) -> None:
             "slices_from": str(run_dir),
             "split_file": str(folder / f"{fold['name']}.json"),
             "seed": fold["seed"],
-            "cv_seeds": 1,  # another seed is another fold
             "generators": gans,
         }
         jobs.append(

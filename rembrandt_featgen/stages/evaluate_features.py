@@ -71,8 +71,8 @@ class Config:
     test_fraction: float = shared_flags.test_fraction()
     validation_fraction: float = shared_flags.validation_fraction()
     cv_folds: int = shared_flags.cv_folds()
-    cv_repeats: int = shared_flags.cv_repeats()
-    cv_seeds: int = shared_flags.cv_seeds()
+    trainings: int = shared_flags.trainings()
+    margin: float = shared_flags.margin()
     arms: tuple[str, ...] = cli.flag(
         tuple(ARMS),
         f"Arms that compete, of {', '.join(ARMS)}; those for which there is nothing (covariates, generators, augmented "
@@ -141,7 +141,7 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
     for one in studied:
         kept = stage.path / "checkpoints" / one.table.kind  # until the stage is done
         settings = settings_of(config, one)
-        done = engine.run(one.tasks, functools.partial(trials.run, one.table, settings=settings), kept)
+        done = engine.run(one.tasks, functools.partial(trials.run, one.table, settings=settings, tuned={}), kept)
         outcomes += done
         for choice, outcome in zip(choices, done):
             for name, entries in outcome.choices.items():
@@ -159,13 +159,21 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
             settings=stage.record["config"],
             draws=config.bootstrap_draws,
             seed=config.seed,
+            margin=config.margin,
         )
     )
     study_files.write(stage.path, report, config.report_title or Path(config.features or config.run_dir).stem)
     predictions.write(stage.path / predictions.FILE, gathered)
-    names = ("classifier", "arm", "balanced_accuracy", "auroc")
+    names = ("classifier", "arm", "auroc", "balanced_accuracy")
     shown = [{name: row[name] for name in names} for row in report["arms"] if row["unit"] == "patient"]
-    tensorboard.complete(stage, verdict=report["verdict"], arms=shown, generators=report["generators"], choices=choices)
+    tensorboard.complete(
+        stage,
+        verdict=report["verdict"],
+        verdict_word=report["verdict_word"],
+        arms=shown,
+        generators=report["generators"],
+        choices=choices,
+    )
 
 
 def settings_of(config, studied: Studied) -> Settings:
@@ -200,10 +208,15 @@ def wanted_of(config) -> run_features.Wanted:
         classifiers=config.classifiers,
         amounts=tuple(shared_flags.amounts(config.arm_amounts)),
         covariates=config.covariates,
-        seeds=tuple(range(config.seed, config.seed + config.cv_seeds)),
+        seeds=seeds_of(config),
         augmentation=config.augmentation,
         precision=config.precision,
     )
+
+
+def seeds_of(config) -> tuple[int, ...]:
+    """Seeds of the trainings of one division; those of other folds and runs differ where their --seed does."""
+    return tuple(config.seed * config.trainings + number for number in range(config.trainings))
 
 
 def _read(config) -> FeatureTable:
@@ -237,7 +250,7 @@ def _read(config) -> FeatureTable:
 def _of_file(config, table: FeatureTable) -> Studied:
     """Features made elsewhere, and the tasks of --plan."""
     drawn = {SYNTHETIC: SamplePool(*importing.read_synthetic(config.synthetic, table))} if config.synthetic else {}
-    seeds = range(config.seed, config.seed + config.cv_seeds)
+    seeds = seeds_of(config)
     share = {"validation": config.validation_fraction, "division": config.seed}
     if config.plan == "split":
         split = importing.read_split(config.features)
@@ -248,7 +261,7 @@ def _of_file(config, table: FeatureTable) -> Studied:
     elif config.plan == "hold-out":
         tasks = plans.hold_out(table, test=config.test_fraction, seeds=seeds, **share)
     else:
-        tasks = plans.k_fold(table, folds=config.cv_folds, repeats=config.cv_repeats, seeds=seeds, **share)
+        tasks = plans.k_fold(table, folds=config.cv_folds, repeats=config.trainings, seeds=seeds[:1], **share)
     return Studied(table, tasks, pools=drawn, notes={})
 
 

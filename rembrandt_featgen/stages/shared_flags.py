@@ -14,6 +14,7 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.pipelines import AUGMENTATIONS
 from rembrandt_featgen.generation import training_set
 from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.measures import differences
 from rembrandt_featgen.nn import mixed_precision
 
 PHANTOM = "phantom"  # of --cohort: the synthetic one
@@ -150,6 +151,26 @@ def test_fraction():
 def cv_folds():
     """--cv_folds."""
     return cli.flag(5, "Outer folds; each patient is tested in one of them.", minimum=2)
+
+
+def trainings():
+    """--trainings."""
+    return cli.flag(
+        differences.TRAININGS,
+        "How often everything that is cheap, such as classifiers, is trained: with another division of the patients "
+        "where the plan divides them (k-fold), else with another seed. With fewer than 5 the verdict is 'undecided'.",
+        minimum=1,
+    )
+
+
+def margin():
+    """--margin."""
+    return cli.flag(
+        differences.MARGIN,
+        "Difference of AUROC per patient that is too small to matter: pipelines that differ by less are equivalent.",
+        minimum=0.001,
+        maximum=0.5,
+    )
 
 
 def cv_repeats():

@@ -15,7 +15,7 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
-from rembrandt_featgen.evaluation import predictions, study_report
+from rembrandt_featgen.evaluation import contrasts, predictions, study_report, verdicts
 from rembrandt_featgen.evaluation.measure_rows import count_by_class
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features import scaling, streams
@@ -23,6 +23,7 @@ from rembrandt_featgen.features.reading import open_features
 from rembrandt_featgen.generation import adding
 from rembrandt_featgen.measures import decisions
 from rembrandt_featgen.measures.classification import patient_log_loss
+from rembrandt_featgen.measures.differences import MARGIN
 from rembrandt_featgen.nn import checkpointing, mixed_precision, resumable_fit, tensorboard
 from rembrandt_featgen.stages import shared_flags
 
@@ -113,8 +114,10 @@ def run(config: Config) -> None:
                 losses[f"{arm}_{kind}"] = _train(
                     config, stage, network, name=f"{arm}_{kind}", sources=sources[arm], features=features
                 )
-                for split, of_split in samples.items():
+                for split, of_split in samples.items():  # validation first
                     scores = _probabilities(network, features, split)
+                    if split == "validation":
+                        patient_losses[f"{arm}_{kind}"] = patient_log_loss(of_split.patients, of_split.labels, scores)
                     predicted[split].append(
                         predictions.rows(
                             of_split,
@@ -124,12 +127,10 @@ def run(config: Config) -> None:
                             kind=_KINDS_OF_ARM[arm],
                             classifier=kind,
                             thresholds=thresholds[arm],
+                            validation_loss=patient_losses.get(f"{arm}_{kind}", np.nan),
                             seed=config.seed,
                         )
                     )
-                    if split == "validation":
-                        loss = patient_log_loss(of_split.patients, of_split.labels, scores)
-                        patient_losses[f"{arm}_{kind}"] = loss
         tables = {split: predictions.join(parts) for split, parts in predicted.items()}
         rows = {
             split: study_report.arm_rows(table, draws=config.bootstrap_draws, seed=config.seed)[0]
@@ -139,20 +140,22 @@ def run(config: Config) -> None:
             row["synthetic"] = len(numbers) if row["arm"] == "augmented" else 0
         differences = {
             row["classifier"]: {
-                "measure": "balanced_accuracy",
                 "unit": "patient",
                 "patients": row["n"],
-                **row["difference_to_best_classical"],
+                **row["difference"],
             }
             for row in rows["test"]
-            if row.get("difference_to_best_classical")
+            if row.get("difference")
         }
+        compared = contrasts.contrasts(tables["test"], draws=config.bootstrap_draws, seed=config.seed)
         predictions.write(stage.path / predictions.FILE, tables["test"])
         tensorboard.complete(
             stage,
             classification=rows["test"],
             validation=rows["validation"],
             comparison=differences,
+            verdict=verdicts.sentence(compared, rows["test"][0]["n"], MARGIN),
+            verdict_word=verdicts.word(compared),
             validation_loss=losses,
             patient_log_loss=patient_losses,  # of validation patients
             shape=list(shape),

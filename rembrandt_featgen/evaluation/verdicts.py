@@ -1,0 +1,94 @@
+"""The verdict of a study in one of four words, and in one sentence that says how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rembrandt_featgen.evaluation.contrasts import BEST, Contrast
+from rembrandt_featgen.measures import differences, power
+
+RULE = (
+    "AUROC per patient (mean log-odds of its samples, each patient tested once in each training, by models that never "
+    "saw it). In each fold the validation patients choose, by log loss, one pipeline without generation and one with "
+    "it, of all arms, amounts and classifiers, whose regularisation was tuned alike; these two meet on the test "
+    "patients. The 95% interval of their difference is over new patients (bootstrap, stratified by class, groups kept "
+    "whole) and new trainings. 'Equivalent': the 90% interval lies within the margin (two one-sided tests); else "
+    "'helped' or 'harmed': the 95% interval lies on one side of 0; else, or with fewer than 5 trainings, 'undecided'. "
+    "The same is asked at each classifier, with bounds that hold for all of them at once."
+)
+_MEANINGS = {
+    "helped": "generation helped the best pipeline",
+    "harmed": "generation harmed the best pipeline",
+    "equivalent": "the best pipeline is as good with generation as without",
+    "undecided": "this study cannot tell whether generation helps the best pipeline",
+}
+_NONE = "No generative arm was tested."
+
+
+def word(contrasts: Sequence[Contrast]) -> str:
+    """The word of the best pipeline; "undecided" where nothing was generated."""
+    return next((one.word for one in contrasts if one.question == BEST), "undecided")
+
+
+def sentence(contrasts: Sequence[Contrast], patients: Mapping[str, int], margin: float) -> str:
+    """What a study says: of the best pipeline, then of each classifier.
+
+    Args:
+      contrasts: of `contrasts.contrasts`.
+      patients: class to number.
+      margin: of AUROC, of the words.
+    """
+    best = next((one for one in contrasts if one.question == BEST), None)
+    if best is None:
+        return _NONE
+    found = best.auroc
+    text = (
+        f"{best.word.capitalize()}: {_MEANINGS[best.word]}: AUROC per patient {best.sides['with'].auroc:.3f} with it "
+        f"({_most(best, 'with')}) and {best.sides['without'].auroc:.3f} without ({_most(best, 'without')}), difference "
+        f"{_interval(found.value, *found.interval())}, margin {margin:g}, {sum(patients.values())} patients, "
+        f"{found.trainings} training{'s' * (found.trainings != 1)}"
+    )
+    if np.isfinite(found.detectable):
+        text += f"; a difference of {found.detectable:.3f} could have been found"
+    if not np.isfinite(found.error):
+        text += "; a class has fewer than two patients, so there is no interval"
+    elif found.trainings < differences.TRAININGS:
+        text += f"; with fewer than {differences.TRAININGS} trainings another seed could overturn it"
+    others = [one for one in contrasts if one.question != BEST]
+    if others:
+        told = [f"{one.question} {one.word} ({_interval(one.auroc.value, *one.bounds[:2])})" for one in others]
+        text += f". At each classifier: {', '.join(told)}"
+    return f"{text}."
+
+
+def expectation(patients: Mapping[str, int], margin: float) -> str:
+    """What a study of that many test patients can find, to be said before anything is trained.
+
+    Args:
+      patients: class to number of those who are tested.
+      margin: of AUROC.
+    """
+    counts = list(patients.values())
+    error = power.expected_error(counts)
+    if not np.isfinite(error):
+        return "Too few patients are tested for an interval: only 'undecided' can come out."
+    size, half = power.detectable(error, counts), power.half_width(error, counts)
+    shown = " + ".join(f"{count} {name}" for name, count in patients.items())
+    text = f"With {shown} test patients, a difference of about {size:.2f} AUROC can be found (80% power)"
+    if half < margin:
+        return f"{text}, and pipelines that differ little can be shown to be equivalent within {margin:g}."
+    return f"{text}; smaller ones come out as 'undecided', since equivalence within {margin:g} cannot be shown."
+
+
+def _most(one: Contrast, side: str) -> str:
+    """The pipeline that was chosen most often."""
+    chosen = one.sides[side].chosen
+    name, times = next(iter(chosen.items()))
+    total = sum(chosen.values())
+    return name if times == total else f"{name} in {times} of {total} tasks"
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"

@@ -1,0 +1,159 @@
+"""The difference of two pipelines: its intervals over new patients and new trainings, and the word that they allow."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from scipy import stats
+
+from rembrandt_featgen.measures import bootstrap
+
+Key = TypeVar("Key", bound=Hashable)  # of a family of differences
+
+LEVEL = 0.05
+POWER = 0.8
+MARGIN = 0.05  # of AUROC, within which two pipelines count as equivalent
+TRAININGS = 5  # from which on the chance of a training can be told from its mean
+WORDS = ("helped", "harmed", "equivalent", "undecided")
+
+
+class Bounds(NamedTuple):
+    """Bounds of one of several differences, and its p-value, both adjusted for all of them."""
+
+    low: float
+    high: float
+    p_value: float
+
+
+class Difference(NamedTuple):
+    """A difference, with its standard error over new patients and new trainings.
+
+    Attributes:
+      value: after - before.
+      error: standard error.
+      degrees: of freedom of the error.
+      trainings: how many it is the mean of.
+    """
+
+    value: float
+    error: float
+    degrees: float
+    trainings: int
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """(low, high) that misses the truth at that level, half of it on either side."""
+        width = self.error * stats.t.ppf(1.0 - level / 2.0, self.degrees)
+        return self.value - width, self.value + width
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, against no difference; NaN without an error."""
+        if not np.isfinite(self.error):
+            return np.nan
+        if self.error == 0.0:
+            return 1.0 if self.value == 0.0 else 0.0
+        return float(2.0 * stats.t.sf(abs(self.value) / self.error, self.degrees))
+
+    @property
+    def detectable(self) -> float:
+        """The difference that a study of the same error would find with a power of 80%."""
+        return self.error * float(stats.t.ppf(1.0 - LEVEL / 2.0, self.degrees) + stats.t.ppf(POWER, self.degrees))
+
+
+def difference(values: np.ndarray, patients: Sequence[int]) -> Difference:
+    """The mean difference of a measure between two arms that were resampled together.
+
+    Degrees of freedom follow Satterthwaite: the part of the trainings has one less than there are, that of the patients
+    one less than the smallest class.
+
+    Args:
+      values: [1 + draws, trainings] after - before, see `bootstrap.resample`.
+      patients: [classes] of each class, or groups of them.
+    """
+    value, n = float(values[0].mean()), values.shape[1]
+    both = bootstrap.spread(values) if min(patients) > 1 else bootstrap.Spread(np.nan, np.nan)
+    parts = both.patients**2 / max(min(patients) - 1, 1) + both.trainings**2 / max(n - 1, 1)
+    degrees = (both.patients + both.trainings) ** 2 / parts if parts != 0 else np.inf
+    return Difference(value, both.error, degrees, n)
+
+
+def corrected(values: Sequence[float], tested: float) -> Difference:
+    """The mean difference over tasks of cross-validation, with Nadeau and Bengio's error.
+
+    The training sets of tasks overlap, so that their differences vary less than those of new cohorts would: the
+    variance of the mean is (1 / tasks + tested / trained) times that of the differences.
+
+    Args:
+      values: [tasks] difference in each division of the patients.
+      tested: patients whom a task tests, as a share of those whom it trains on.
+
+    Reference: Nadeau and Bengio 2003, "Inference for the generalization error".
+    """
+    known = np.asarray(values, float)
+    known = known[np.isfinite(known)]
+    n, mean = len(known), float(known.mean()) if len(known) else np.nan
+    if n < 2:
+        return Difference(mean, np.nan, np.nan, n)
+    return Difference(mean, float(np.sqrt((1.0 / n + tested) * known.var(ddof=1))), n - 1.0, n)
+
+
+def word(found: Difference, margin: float = MARGIN, bounds: Bounds | None = None) -> str:
+    """One of `WORDS`.
+
+    "equivalent" where both one-sided tests find it within the margin (the 90% interval lies in it), as a difference
+    that small is of no use, whether or not it is 0; else "helped" or "harmed" where the 95% interval lies on one side
+    of 0; else, and with fewer than `TRAININGS` trainings, "undecided".
+
+    Args:
+      found: difference of AUROC, or of another measure of which more is better.
+      margin: above 0.
+      bounds: of one among several differences, which then stand for its interval, of equivalence, too.
+
+    Reference: Schuirmann 1987, "A comparison of the two one-sided tests procedure and the power approach".
+    """
+    if not np.isfinite(found.error) or found.trainings < TRAININGS:
+        return "undecided"
+    low, high = found.interval(2.0 * LEVEL)
+    if bounds is not None:
+        inner = (high - low) / max(np.subtract(*found.interval()[::-1]), np.finfo(float).tiny)
+        middle, half = found.value, inner * (bounds.high - bounds.low) / 2.0
+        low, high = middle - half, middle + half
+    if -margin < low and high < margin:
+        return "equivalent"
+    low, high = found.interval() if bounds is None else bounds[:2]
+    return "helped" if low > 0 else "harmed" if high < 0 else "undecided"
+
+
+def simultaneous(found: Mapping[Key, Difference], draws: Mapping[Key, np.ndarray]) -> dict[Key, Bounds]:
+    """Bounds of several differences that hold all at once with 95%, by the maximum of their statistics.
+
+    Args:
+      found: name to difference.
+      draws: name to its [1 + draws, trainings], resampled together.
+
+    Returns:
+      Name to bounds; NaN without an error.
+
+    Reference: Westfall and Young 1993, "Resampling-based multiple testing".
+    """
+    means = {name: draws[name].mean(axis=1) for name in found}
+    varying = [name for name, one in found.items() if np.isfinite(one.error) and one.error > 0]
+    largest = np.zeros(1)
+    if varying:
+        gaps = np.stack([np.abs(means[name][1:] - means[name][0]) for name in varying])
+        deviations = np.sqrt(np.nanmean(np.square(gaps), axis=1, keepdims=True))
+        largest = np.nanmax(gaps / np.where(deviations > 0, deviations, np.inf), axis=0)
+    quantile = float(np.quantile(largest, 1.0 - LEVEL))
+    bounds = {}
+    for name, one in found.items():
+        if name not in varying:
+            bounds[name] = Bounds(*one.interval(), one.p_value)
+            continue
+        # What few patients and trainings add to a single interval, they add to these.
+        wider = float(stats.t.ppf(1 - LEVEL / 2, one.degrees) / stats.norm.ppf(1 - LEVEL / 2))
+        width = max(quantile, stats.norm.ppf(1 - LEVEL / 2)) * wider * one.error
+        beyond = (np.sum(largest * wider >= abs(one.value) / one.error) + 1) / (len(largest) + 1)
+        bounds[name] = Bounds(one.value - width, one.value + width, float(beyond))
+    return bounds
