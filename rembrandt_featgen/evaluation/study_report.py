@@ -57,6 +57,7 @@ def report(
     """
     checks = checks or {}
     rows, references = arm_rows(table, draws=draws, seed=seed)
+    tested = rows[0]["n"]
     compared = contrasts.contrasts(table, draws=draws, seed=seed, margin=margin)
     first = min(references, key=lambda name: _validation_loss(choices, name))
     of_first = table.select(classifier=first)
@@ -90,12 +91,12 @@ def report(
         "power": checks.get("power") or _power_curve(runs[references[first]]),
         "power_rule": _POWER_RULES["selfcheck" if checks.get("power") else "study"].format(references[first]),
         "tuning": _tuning(choices),
-        "verdict": verdicts.sentence(compared, cohort["patients"], margin),
+        "verdict": verdicts.sentence(compared, tested, margin),
         "verdict_word": verdicts.word(compared),
         "verdict_rule": verdicts.RULE,
         "contrasts": [one.record for one in compared],
         "margin": margin,
-        "expected": verdicts.expectation(cohort["patients"], margin),
+        "expected": verdicts.expectation(tested, margin),
         "warnings": [
             *cohort.get("warnings", ()),
             *(_warnings(cohort, rows) + generator_rows.warnings_of(generators, table, len(choices))),

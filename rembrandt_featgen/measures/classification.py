@@ -163,9 +163,13 @@ def by_patient(
     slices = np.bincount(where)
     if clipped.shape[1] == 2:
         log_odds = np.bincount(where, np.log(clipped[:, 1] / (1.0 - clipped[:, 1]))) / slices
-        return ids, np.asarray(labels)[first], decisions.two_columns(1.0 / (1.0 + np.exp(-log_odds)))
-    mean = np.exp(np.stack([np.bincount(where, np.log(column)) / slices for column in clipped.T], axis=1))
-    return ids, np.asarray(labels)[first], mean / mean.sum(axis=1, keepdims=True)
+        gathered = decisions.two_columns(1.0 / (1.0 + np.exp(-log_odds)))
+    else:
+        mean = np.exp(np.stack([np.bincount(where, np.log(column)) / slices for column in clipped.T], axis=1))
+        gathered = mean / mean.sum(axis=1, keepdims=True)
+    alone = slices == 1
+    gathered[alone] = clipped[first[alone]]  # rounding would break ties
+    return ids, np.asarray(labels)[first], gathered
 
 
 def patient_log_loss(patients: ArrayLike, labels: ArrayLike, probabilities: ArrayLike) -> float:

@@ -33,5 +33,6 @@ def runs_of(right, seeds=2):
     truth = np.array(LABELS) == 1
     positive = np.where(np.arange(40) < right, truth, ~truth)
     return [
-        out_of_fold_runs.gather(predictions("x", np.where(positive, 0.9, 0.1), LABELS, slices=3)) for _ in range(seeds)
+        out_of_fold_runs.gather(predictions("x", np.where(positive, 0.9, 0.1), LABELS, slices=3, seed=seed))
+        for seed in range(seeds)
     ]

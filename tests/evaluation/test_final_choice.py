@@ -39,7 +39,8 @@ def test_what_a_model_may_learn_from():
 
 def test_expected_performance_is_the_studys():
     x, y = cohort(60)
-    study = evaluate(x, y, arms=("none", "smote"), amounts=(0.0,), classifiers=("ridge",), folds=3, bootstrap_draws=100)
+    settings = {"arms": ("none", "smote"), "amounts": (0.0,), "classifiers": ("ridge",)}
+    study = evaluate(x, y, **settings, folds=3, trainings=1, bootstrap_draws=100)
     losses = [{"ridge/none": 0.1, "ridge/smote/0": 0.2}, {"ridge/none": 0.1, "ridge/smote/0": 0.2}]
     losses.append({"ridge/none": 0.3, "ridge/smote/0": 0.2})
     tasks = [{"pipelines": {name: {"loss": loss} for name, loss in one.items()}} for one in losses]

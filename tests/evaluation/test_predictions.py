@@ -56,13 +56,20 @@ def test_three_classes_survive_the_file_to_the_last_digit(tmp_path):
 def test_columns_and_digits(tmp_path):
     samples = Samples(np.array(["A"]), np.array([7]), np.array([1]))
     table = predictions.rows(
-        samples, two_columns([2 / 3]), classes=CLASSES, arm="baseline", kind="none", classifier="cnn", seed=4
+        samples,
+        two_columns([2 / 3]),
+        classes=CLASSES,
+        arm="baseline",
+        kind="none",
+        classifier="cnn",
+        validation_loss=0.1,
+        seed=4,
     )
     predictions.write(tmp_path / "p.csv", table)
     assert (tmp_path / "p.csv").read_text().splitlines() == [
-        "plan,draw,fold,seed,patient,group,site,sample,label,arm,kind,amount,classifier,chosen,threshold,p_benign,"
-        "p_malignant",
-        "hold-out,0,0,4,A,A,,7,malignant,baseline,none,,cnn,1,0.5,0.33333333333333337,0.6666666666666666",
+        "plan,draw,fold,seed,patient,group,site,sample,label,arm,kind,amount,classifier,chosen,validation_loss,"
+        "threshold,p_benign,p_malignant",
+        "hold-out,0,0,4,A,A,,7,malignant,baseline,none,,cnn,1,0.1,0.5,0.33333333333333337,0.6666666666666666",
     ]
     read = predictions.read(tmp_path / "p.csv")
     assert (read.label[0], read.probabilities[0, 1], read.thresholds.tolist()) == (1, 2 / 3, [[0.5, 0.5]])
@@ -97,6 +104,7 @@ def test_what_is_left_out_has_defaults():
     assert table.group.tolist() == ["A", "B"]
     assert table.site.tolist() == ["", ""]
     assert set(table.plan) == {"hold-out"}
+    assert np.isnan(table.validation_loss).all()
     np.testing.assert_array_equal(table.thresholds[1], even(3))
     with pytest.raises(ValueError, match=r"give \[2, 3\]"):
         predictions.rows(samples, np.ones((2, 2)), classes=THREE, arm="a", kind="none", classifier="cnn")

@@ -6,10 +6,13 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import rembrandt_featgen
+from rembrandt_featgen.classification import tuning
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.classification.map_fitting import LinearSettings
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import arms, competitors, engine, plans, study_report, trials
 from rembrandt_featgen.evaluation.arms import ARMS, TrainingSamples
+from rembrandt_featgen.evaluation.competitors import Pipeline
 from rembrandt_featgen.evaluation.studies import evaluate, table_of
 from rembrandt_featgen.evaluation.trial_samples import Trial
 from rembrandt_featgen.features.covariates import with_inputs
@@ -26,7 +29,13 @@ def cohort(classes=2, of_class=14, shift=3.0, seed=0):
     return x, np.array(list("abc"))[y], np.repeat(np.arange(len(y) // 2), 2)
 
 
-FEW = {"arms": ("none", "plain", "smote", "gaussian"), "classifiers": ("ridge",), "folds": 3, "bootstrap_draws": 100}
+FEW = {
+    "arms": ("none", "plain", "smote", "gaussian"),
+    "classifiers": ("ridge",),
+    "folds": 3,
+    "trainings": 1,
+    "bootstrap_draws": 100,
+}
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -36,10 +45,63 @@ def test_evaluate_finds_what_is_there(classes):
     assert list(study.arms["arm"]) == ["none", "plain", "smote", "gaussian"]
     assert (study.arms["auroc"] > 0.9).all()
     assert (study.arms["auroc_low"] <= study.arms["auroc"]).all()
-    assert "generated features" in study.verdict
+    assert study.verdict_word == "undecided" and "with fewer than 5 trainings another seed" in study.verdict
     assert len(study.predictions.select(arm="none")) == len(y)
     assert len(study.predictions.select(arm="smote")) == 2 * len(y)  # each at two amounts
     assert study.predictions.classes == Classes.of("abc"[:classes])
+
+
+def test_five_trainings_decide():
+    x, y, patients = cohort(of_class=20, shift=1.5)
+    few = {**FEW, "arms": ("none", "class_weights", "gaussian"), "trainings": 5, "margin": 0.15}
+    study = evaluate(x, y, groups=patients, **few)
+    assert study.verdict_word == "equivalent"
+    assert study.verdict.startswith("Equivalent: the best pipeline is as good with generation as without: AUROC per ")
+    assert [one["question"] for one in study.report["contrasts"]] == ["best pipeline", "ridge"]
+    assert study.predictions.select(arm="none").draw.max() == 4
+    none, weights, gaussian = study.arms.itertuples()
+    assert none.reference is None and weights.reference == gaussian.reference == "none"
+    assert gaussian.difference == pytest.approx(gaussian.auroc - none.auroc)
+    assert gaussian.difference_low < gaussian.difference < gaussian.difference_high
+
+
+def test_every_arm_has_the_same_number_of_tries():
+    x, y, patients = cohort()
+    table = table_of(x, y, groups=patients)
+    task = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)[0]
+    settings = competitors.Settings(("none", "plain", "smote"), (0.0, 1.0, 2.0), classifiers=("ridge",))
+    tuned = trials.tune(Trial.of(table, task, settings), "ridge")
+    tries = {}
+    for one, attempts in tuned.items():
+        tries[one.arm] = tries.get(one.arm, 0) + len(attempts)
+    assert tries == {"none": 3, "plain": 1, "smote": 3}  # plain is what nobody tuned
+    (first, second, third) = (attempt.strength for attempt in tuned[Pipeline("none", None)])
+    grid = CLASSIFIER_KINDS["ridge"].strengths
+    assert first in grid
+    assert second in tuning.between(grid, 1 / 3) and third in tuning.between(grid, 2 / 3)
+    chosen = trials.run(table, task, settings).choices["pipelines"]["ridge/none"]
+    assert chosen["strength"] in (first, second, third)
+
+
+def test_networks_of_maps_are_tuned_once_in_a_division(monkeypatch):
+    random = np.random.default_rng(0)
+    y = np.repeat(["a", "b"], 12)
+    maps = np.abs(random.normal(size=(24, 4, 4, 2))) + 2.0 * (y == "b")[:, None, None, None]
+    table = table_of(maps, y)
+    parts = {"train": table.take(np.arange(24) % 3 > 0), "test": table.take(np.arange(24) % 3 == 0)}
+    table, tasks = plans.given({**parts, "validation": table.take(np.zeros(0, int))}, [0, 1])
+    settings = competitors.Settings(
+        ("none",), (0.0,), classifiers=("linear",), inner_folds=2, networks={"linear": LinearSettings(epochs=2)}
+    )
+    alone = trials.run(table, tasks[1], settings)
+    calls, tune = [], trials.tune
+    monkeypatch.setattr(trials, "tune", lambda *args: calls.append(1) or tune(*args))
+    remembered = {}
+    found = [trials.run(table, task, settings, remembered) for task in tasks]
+    assert len(calls) == 1
+    assert found[1].choices == alone.choices  # remembered or not
+    np.testing.assert_array_equal(found[1].predictions.probabilities, alone.predictions.probabilities)
+    assert not np.array_equal(found[0].predictions.probabilities, alone.predictions.probabilities)
 
 
 def test_it_is_the_packages_own():
@@ -110,7 +172,7 @@ def test_what_knows_more_is_never_the_reference():
     tasks = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)
     gathered = engine.gather([trials.run(table, task, settings) for task in tasks])
     rows, references = study_report.arm_rows(gathered, draws=50, seed=0)
-    assert references["ridge"] in ("none", "smote")
+    assert references["ridge"] == "none"
     assert max(rows, key=lambda row: row["balanced_accuracy"])["arm"] == "covariates"
 
 

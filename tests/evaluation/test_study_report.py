@@ -75,7 +75,7 @@ def fold(number, dice, memorised):
         "extract_features": {"config": {}, "figures": {"tap": "conv5"}},
         "acgan": {"config": {}, "figures": {}},
         "evaluate_features": {
-            "config": {"classifiers": ["cnn"]},
+            "config": {"classifiers": ["cnn"], "margin": 0.05},
             "versions": {"numpy": "1"},
             "figures": {
                 "choices": [
@@ -118,6 +118,11 @@ def test_rows_of_arms(report):
     assert all(each["thresholds"] == [0.5, 0.5] for each in rows["none"]["by_fold"])
     assert report["tuning"] == {"cnn/none": {"1": 1, "2": 1}}
     assert report["reference"]["arm"] == "none"
+    assert report["margin"] == 0.05 and report["verdict_word"] == "undecided"  # trained once
+    assert rows["acgan"]["difference"]["against"] == rows["class_weights"]["difference"]["against"] == "none"
+    assert rows["acgan"]["difference"]["difference"] == rows["acgan"]["auroc"] - rows["none"]["auroc"]
+    assert "difference" not in rows["none"]
+    assert report["expected"].startswith("With 6 benign + 6 malignant test patients, a difference of about 0.")
 
 
 def test_measures_of_volumes_are_over_patients_not_over_runs(report):

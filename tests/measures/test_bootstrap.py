@@ -42,14 +42,12 @@ def test_values_of_arms_are_means_over_runs():
     labels, arm = cohort(np.random.default_rng(0))
     arm = with_thresholds(arm)
     other = of_positive(arm.probabilities[:2, :, 1] ** 2)
-    found = bootstrap.bootstrap_arms(labels, {"a": arm, "b": other}, "a", draws=10)
-    assert set(found.arms["a"]) == set(classification.MEASURES)
-    assert found.arms["a"]["balanced_accuracy"].value == pytest.approx(balanced_accuracy(labels, arm))
+    found = bootstrap.bootstrap_arms(labels, {"a": arm, "b": other}, draws=10)
+    assert set(found["a"]) == set(classification.MEASURES)
+    assert found["a"]["balanced_accuracy"].value == pytest.approx(balanced_accuracy(labels, arm))
     auroc = np.mean([metrics.roc_auc_score(labels, p) for p in arm.probabilities[..., 1]])
-    assert found.arms["a"]["auroc"].value == pytest.approx(auroc)
-    difference = balanced_accuracy(labels, other) - balanced_accuracy(labels, arm)
-    assert list(found.differences) == ["b"]
-    assert found.differences["b"]["balanced_accuracy"].value == pytest.approx(difference)
+    assert found["a"]["auroc"].value == pytest.approx(auroc)
+    assert found["b"]["balanced_accuracy"].value == pytest.approx(balanced_accuracy(labels, other))
 
 
 def test_intervals_of_arms_agree_with_the_bootstrap_one_by_one():
@@ -68,28 +66,60 @@ def test_intervals_of_arms_agree_with_the_bootstrap_one_by_one():
         return {"gain": accuracy[1] - accuracy[0], "balanced_accuracy": accuracy[1], "auroc": auroc}
 
     wanted = one_by_one(np.arange(40), labels, measure, draws=1500)
-    found = bootstrap.bootstrap_arms(labels, {"first": first, "second": second}, "first", draws=4000)
-    own = found.arms["second"]
-    for name, estimate in {**own, "gain": found.differences["second"]["balanced_accuracy"]}.items():
-        if name in wanted:
-            assert estimate[1:] == pytest.approx(wanted[name], abs=0.015), name
+    values = bootstrap.resample(labels, {"first": first, "second": second}, draws=4000)
+    values["second"]["gain"] = values["second"]["balanced_accuracy"] - values["first"]["balanced_accuracy"]
+    for name, interval in wanted.items():
+        found = np.percentile(values["second"][name][1:].mean(axis=1), [2.5, 97.5])
+        assert found == pytest.approx(interval, abs=0.015), name
 
 
 def test_the_same_predictions_differ_by_nothing_and_repeating_runs_tells_nothing():
     labels, arm = cohort(np.random.default_rng(2))
     again = OutOfFold(np.tile(arm.probabilities, (3, 1, 1)))
-    found = bootstrap.bootstrap_arms(labels, {"arm": arm, "again": again}, "arm", draws=200)
+    values = bootstrap.resample(labels, {"arm": arm, "again": again}, draws=200)
+    found = bootstrap.bootstrap_arms(labels, {"arm": arm}, draws=200)["arm"]
+    repeated = bootstrap.bootstrap_arms(
+        labels, {"again": again}, draws=200, trainings=np.tile(np.arange(len(arm.probabilities)), 3)
+    )["again"]
     for name in classification.MEASURES:
-        assert found.differences["again"][name] == pytest.approx((0, 0, 0), abs=1e-12)
-        assert found.arms["again"][name] == pytest.approx(found.arms["arm"][name])
+        gaps = values["again"][name].mean(axis=1) - values["arm"][name].mean(axis=1)
+        assert gaps == pytest.approx(0, abs=1e-12)
+        assert repeated[name] == pytest.approx(found[name])
+
+
+def test_the_spread_is_that_of_new_patients_and_new_trainings():
+    """Effects of patients, trainings and both, simulated: the estimated variance is that of means of new cohorts."""
+    generator = np.random.default_rng(8)
+    means, patients, trainings = [], [], []
+    for _ in range(400):
+        n, runs = 40, 5
+        effects = (
+            generator.normal(0, 0.5, (1, runs)) + generator.normal(0, 2, (n, 1)) + generator.normal(0, 3, (n, runs))
+        )
+        drawn = np.concatenate([np.ones((1, n)), bootstrap.multiplicities(generator, n, 300)])
+        spread = bootstrap.spread(drawn @ effects / n)
+        means.append(effects.mean())
+        patients.append(spread.patients)
+        trainings.append(spread.trainings)
+    assert np.mean(patients) + np.mean(trainings) == pytest.approx(np.var(means), rel=0.25)
+    assert np.mean(patients) == pytest.approx((4 + 9 / 5) / 40, rel=0.1)
+    assert np.mean(trainings) == pytest.approx(0.25 / 5, rel=0.5)  # that below 0 counts as 0
+    alone = bootstrap.spread(np.array([[0.0], [1.0], [3.0]]))
+    assert alone == (2.0, 0.0)
+
+
+def test_runs_of_one_training_count_as_one():
+    values = np.arange(12.0).reshape(3, 4)
+    found = bootstrap.of_trainings(values, [0, 1, 0, 1])
+    assert found.tolist() == [[1, 2], [5, 6], [9, 10]]
+    assert bootstrap.of_trainings(values) is values
 
 
 def test_a_class_of_one_patient_gives_values_without_intervals():
     found = bootstrap.bootstrap_arms(np.array([1, 0, 0]), {"a": of_positive([[0.9, 0.1, 0.6]])}, draws=9)
-    value, low, high = found.arms["a"]["balanced_accuracy"]
+    value, low, high = found["a"]["balanced_accuracy"]
     assert value == 0.75
     assert np.isnan([low, high]).all()
-    assert found.differences == {}
 
 
 def test_intervals_over_patients_cover_the_truth():
@@ -107,12 +137,14 @@ def test_intervals_over_patients_cover_the_truth():
             )
             for name, effect in zip("ab", effects)
         }
-        found = bootstrap.bootstrap_arms(labels, arms, "a", draws=300, seed=int(generator.integers(1 << 30)))
+        values = bootstrap.resample(labels, arms, draws=300, seed=int(generator.integers(1 << 30)))
+        values["a"]["gain"] = values["b"]["balanced_accuracy"] - values["a"]["balanced_accuracy"]
+        found = bootstrap.estimates(values["a"], [30, 30])
         for i, (estimate, wanted) in enumerate(
             [
-                (found.arms["a"]["balanced_accuracy"], truth[0]),
-                (found.arms["a"]["auroc"], auroc),
-                (found.differences["b"]["balanced_accuracy"], truth[1] - truth[0]),
+                (found["balanced_accuracy"], truth[0]),
+                (found["auroc"], auroc),
+                (found["gain"], truth[1] - truth[0]),
             ]
         ):
             covered[i] += estimate.low <= wanted <= estimate.high
@@ -135,7 +167,7 @@ def test_intervals_over_slices_draw_whole_patients():
         return classification.measures(labels[rows], probabilities[rows])
 
     wanted = one_by_one(patients, labels, measure, draws=1500)
-    found = bootstrap.bootstrap_arms(labels, {"a": arm}, draws=4000, patients=patients).arms["a"]
+    found = bootstrap.bootstrap_arms(labels, {"a": arm}, draws=4000, patients=patients)["a"]
     for name in ("balanced_accuracy", "auroc", "accuracy", "brier"):
         assert found[name][1:] == pytest.approx(wanted[name], abs=0.02), name
         assert found[name].value == pytest.approx(measure(np.arange(len(labels)))[name])
@@ -147,20 +179,14 @@ def test_intervals_over_slices_draw_whole_patients():
         {"a": of_positive(np.repeat(np.linspace(0, 1, 24), 9)[None])},
         patients=np.repeat(np.arange(24), 9),
     )
-    assert many.arms["a"]["auroc"] == pytest.approx(one.arms["a"]["auroc"])
+    assert many["a"]["auroc"] == pytest.approx(one["a"]["auroc"])
 
 
 def test_one_patient_of_a_class_gives_no_interval_over_slices():
     arm = of_positive([[0.2, 0.3, 0.9]])
     found = bootstrap.bootstrap_arms(np.array([0, 0, 1]), {"a": arm}, patients=np.array(["a", "a", "b"]))
-    assert np.isnan(found.arms["a"]["balanced_accuracy"][1:]).all()
-    assert found.arms["a"]["balanced_accuracy"].value == 1.0
-
-
-def test_a_reference_that_is_no_arm_is_refused():
-    labels, arm = cohort(np.random.default_rng(0), patients=8)
-    with pytest.raises(ValueError, match="reference 'b' is not among the arms a"):
-        bootstrap.bootstrap_arms(labels, {"a": arm}, "b")
+    assert np.isnan(found["a"]["balanced_accuracy"][1:]).all()
+    assert found["a"]["balanced_accuracy"].value == 1.0
 
 
 def test_three_classes_have_intervals_of_every_measure():
@@ -168,13 +194,11 @@ def test_three_classes_have_intervals_of_every_measure():
     labels = np.arange(60) % 3
     p = generator.dirichlet(np.ones(3), (2, 60)) + 0.3 * np.eye(3)[labels]
     arm = OutOfFold(p / p.sum(axis=-1, keepdims=True))
-    found = bootstrap.bootstrap_arms(
-        labels, {"a": arm, "b": arm._replace(probabilities=p[:, ::-1] / 1.3)}, "a", draws=200
-    )
-    assert set(found.arms["a"]) == set(found.differences["b"]) == set(classification.names(3))
+    found = bootstrap.bootstrap_arms(labels, {"a": arm, "b": arm._replace(probabilities=p[:, ::-1] / 1.3)}, draws=200)
+    assert set(found["a"]) == set(found["b"]) == set(classification.names(3))
     auroc = np.mean([metrics.roc_auc_score(labels, run, multi_class="ovr") for run in arm.probabilities])
-    assert found.arms["a"]["auroc"].value == pytest.approx(auroc)
-    assert all(one.low < one.value < one.high for one in found.arms["a"].values())
+    assert found["a"]["auroc"].value == pytest.approx(auroc)
+    assert all(one.low < one.value < one.high for one in found["a"].values())
 
 
 def test_blocks_change_nothing(monkeypatch):
@@ -182,8 +206,8 @@ def test_blocks_change_nothing(monkeypatch):
     wanted = bootstrap.bootstrap_arms(labels, {"a": arm}, draws=50, patients=np.arange(40) // 2 * 2 + labels)
     monkeypatch.setattr(bootstrap, "_BLOCK", 7 * 40)
     found = bootstrap.bootstrap_arms(labels, {"a": arm}, draws=50, patients=np.arange(40) // 2 * 2 + labels)
-    for name, estimate in found.arms["a"].items():
-        assert estimate == pytest.approx(wanted.arms["a"][name], rel=1e-12), name
+    for name, estimate in found["a"].items():
+        assert estimate == pytest.approx(wanted["a"][name], rel=1e-12), name
 
 
 def test_ten_thousand_slices_need_little_memory():

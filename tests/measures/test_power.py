@@ -28,8 +28,7 @@ def test_power_is_the_share_of_cohorts_whose_interval_is_above_chance():
         rows = np.concatenate([generator.choice(positive, 15), generator.choice(negative, 15)])
         drawn = {"arm": OutOfFold(arm.probabilities[:, rows])}
         detected += (
-            bootstrap.bootstrap_arms(labels[rows], drawn, draws=200, seed=seed).arms["arm"]["balanced_accuracy"][1]
-            > 0.5
+            bootstrap.bootstrap_arms(labels[rows], drawn, draws=200, seed=seed)["arm"]["balanced_accuracy"][1] > 0.5
         )
     assert 0.2 < detected / 300 < 0.9
     assert detection_power(labels, arm, 30) == pytest.approx(detected / 300, abs=3 * 0.03)

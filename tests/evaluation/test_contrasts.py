@@ -1,0 +1,158 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import special
+from sklearn import metrics
+
+from rembrandt_featgen.evaluation import contrasts, verdicts
+from rembrandt_featgen.evaluation.predictions import join
+from rembrandt_featgen.measures import differences
+from tests.evaluation.simulated import predictions
+
+LABELS = np.arange(80) % 2
+
+
+def scores(signal, seed):
+    random = np.random.default_rng(seed)
+    return special.expit(signal * (2 * LABELS - 1) + random.normal(size=len(LABELS)))
+
+
+def pipeline(arm, kind, signal, *, classifier="mlp", amount="", losses=(0.5,) * 5):
+    """Predictions of one pipeline in five divisions, each with a validation loss."""
+    tables = [
+        predictions(
+            arm, scores(signal, seed=draw), LABELS, kind=kind, amount=amount, draw=draw, validation_loss=loss
+        ).replace(classifier=classifier)
+        for draw, loss in enumerate(losses)
+    ]
+    return join(tables)
+
+
+def auroc(signal, draws=range(5)):
+    return np.mean([metrics.roc_auc_score(LABELS, scores(signal, seed=draw)) for draw in draws])
+
+
+def test_validation_patients_choose_in_each_task():
+    table = join(
+        [
+            pipeline("none", "none", 0.2, losses=(0.4, 0.6, 0.6, 0.6, 0.6)),
+            pipeline("smote", "classical", 0.3, amount="0"),
+            pipeline("covariates", "none", 2.0, losses=(0.1,) * 5),  # knows what the others do not
+            pipeline("gaussian", "generative", 0.4, amount="0"),
+            pipeline("gaussian", "generative", 0.5, amount="1", losses=(0.7, 0.4, 0.7, np.nan, 0.7)),
+        ]
+    )
+    without, with_ = contrasts.choose(table, False), contrasts.choose(table, True)
+    assert [without.select(draw=draw).arm[0] for draw in range(5)] == ["none", "smote", "smote", "smote", "smote"]
+    assert [with_.select(draw=draw).amount[0] for draw in range(5)] == ["0", "1", "0", "0", "0"]
+    best, of_classifier = contrasts.contrasts(table, draws=100, seed=0)
+    assert (best.question, of_classifier.question) == (contrasts.BEST, "mlp")
+    assert best.sides["without"].chosen == {"mlp/smote/0": 4, "mlp/none": 1}
+    assert best.sides["with"].chosen == {"mlp/gaussian/0": 4, "mlp/gaussian/1": 1}
+    wanted = (auroc(0.2, [0]) + 4 * auroc(0.3, [1, 2, 3, 4])) / 5
+    assert best.sides["without"].auroc == pytest.approx(wanted)
+    assert best.auroc.value == pytest.approx(best.sides["with"].auroc - wanted)
+    assert best.auroc.trainings == 5
+    assert best.log_loss.value == pytest.approx(best.sides["with"].log_loss - best.sides["without"].log_loss)
+
+
+@pytest.mark.parametrize(
+    ("signal", "word"), [(2.0, "helped"), (0.05, "harmed"), (0.601, "equivalent"), (0.75, "undecided")]
+)
+def test_words_follow_the_test_patients(signal, word):
+    table = join([pipeline("none", "none", 0.6), pipeline("gaussian", "generative", signal)])
+    (best, of_classifier) = contrasts.contrasts(table, draws=300, seed=0)
+    assert best.word == of_classifier.word == word
+    assert best.bounds[:2] == best.auroc.interval()
+
+
+def test_a_classifier_may_gain_what_the_best_pipeline_does_not():
+    """A network that nobody regularised gains, and stays behind the ridge that it should have been compared with."""
+    table = join(
+        [
+            pipeline("none", "none", 0.2),
+            pipeline("gaussian", "generative", 1.0),
+            pipeline("none", "none", 1.2, classifier="ridge", losses=(0.3,) * 5),
+            pipeline("gaussian", "generative", 1.201, classifier="ridge", losses=(0.3,) * 5),
+        ]
+    )
+    found = {one.question: one for one in contrasts.contrasts(table, draws=300, seed=0)}
+    assert {question: one.word for question, one in found.items()} == {
+        "best pipeline": "equivalent",
+        "mlp": "helped",
+        "ridge": "equivalent",
+    }
+    width = np.diff(found["mlp"].auroc.interval())
+    assert found["mlp"].bounds.high - found["mlp"].bounds.low > width  # of two at once
+    text = verdicts.sentence(list(found.values()), {"LGG": 40, "HGG": 40}, 0.05)
+    assert text.startswith("Equivalent: the best pipeline is as good with generation as without: AUROC per patient 0.")
+    assert "(ridge/gaussian)" in text and "(ridge/none)" in text
+    assert "80 patients, 5 trainings; a difference of 0." in text
+    assert "At each classifier: mlp helped (+0." in text and ", ridge equivalent (+0.000 [-0.0" in text
+
+
+def test_one_training_decides_nothing():
+    table = join([pipeline("none", "none", 0.1, losses=(0.5,)), pipeline("gaussian", "generative", 2.0, losses=(0.5,))])
+    compared = contrasts.contrasts(table, draws=100, seed=0)
+    assert compared[0].auroc.interval()[0] > 0.1
+    assert verdicts.word(compared) == "undecided"
+    assert "1 training; a" in verdicts.sentence(compared, {"LGG": 40, "HGG": 40}, 0.05)
+    assert "with fewer than 5 trainings another seed could" in verdicts.sentence(compared, {"L": 40, "H": 40}, 0.05)
+
+
+def test_seeds_of_one_division_are_trainings():
+    table = join([pipeline("none", "none", 0.6), pipeline("gaussian", "generative", 0.6)])
+    table = table.replace(seed=table.draw, draw=0)
+    assert contrasts.contrasts(table, draws=50, seed=0)[0].auroc.trainings == 5
+
+
+def test_nothing_is_asked_where_nothing_generates():
+    assert contrasts.contrasts(pipeline("none", "none", 0.6), draws=50, seed=0) == []
+    assert verdicts.word([]) == "undecided"
+    assert verdicts.sentence([], {"a": 3}, 0.05) == "No generative arm was tested."
+
+
+def test_a_class_of_one_patient_leaves_it_undecided():
+    table = join([pipeline("none", "none", 0.6), pipeline("gaussian", "generative", 2.0)])
+    few = table.take(np.isin(table.patient, [f"P{n}" for n in (0, 2, 4, 5)]))
+    compared = contrasts.contrasts(few, draws=50, seed=0)
+    assert verdicts.word(compared) == "undecided"
+    assert "a class has fewer than two patients" in verdicts.sentence(compared, {"a": 3, "b": 1}, 0.05)
+
+
+def test_the_corrected_error_takes_each_division_once():
+    """Two folds a division: by hand, the differences of AUROC within the folds, seeds averaged."""
+    table = join([pipeline("none", "none", 0.6), pipeline("gaussian", "generative", 1.0)])
+    fold = np.array([int(patient[1:]) // 40 for patient in table.patient])
+    table = table.replace(fold=fold.astype(str))
+    gaps = []
+    for draw in range(5):
+        for rows in (slice(0, 40), slice(40, 80)):
+            gaps.append(
+                metrics.roc_auc_score(LABELS[rows], scores(1.0, draw)[rows])
+                - metrics.roc_auc_score(LABELS[rows], scores(0.6, draw)[rows])
+            )
+    found = contrasts.by_division(table.select(arm="none"), table.select(arm="gaussian"))
+    wanted = differences.corrected(gaps, 40 / 40)
+    assert found == pytest.approx(tuple(wanted))
+
+
+def test_the_record_has_everything_of_a_contrast():
+    table = join([pipeline("none", "none", 0.6), pipeline("gaussian", "generative", 1.0)])
+    best = contrasts.contrasts(table, draws=100, seed=0)[0]
+    assert dataclasses.is_dataclass(best)
+    found = best.record
+    assert found["with"]["chosen"] == {"mlp/gaussian": 5}
+    assert found["difference"]["ci95"][0] < found["difference"]["ci90"][0] < found["difference"]["difference"]
+    assert found["nadeau_bengio"]["divisions"] == 5
+    assert found["difference"]["detectable"] > 2.5 * found["difference"]["error"]
+
+
+def test_what_can_be_found_is_said_before_training():
+    few = verdicts.expectation({"LGG": 12, "HGG": 9}, 0.05)
+    assert few.startswith("With 12 LGG + 9 HGG test patients, a difference of about 0.")
+    assert few.endswith("smaller ones come out as 'undecided', since equivalence within 0.05 cannot be shown.")
+    many = verdicts.expectation({"LGG": 250, "HGG": 250}, 0.05)
+    assert many.endswith("pipelines that differ little can be shown to be equivalent within 0.05.")
+    assert verdicts.expectation({"LGG": 12, "HGG": 1}, 0.05).startswith("Too few patients")
