@@ -159,10 +159,9 @@ def cohort_of(features: FeatureTable, source: str) -> dict:
       source: where they come from.
     """
     _, patient_rows = np.unique(features.patients, return_index=True)
-    labels = features.labels[patient_rows]
     sites = [] if features.sites is None else features.sites[patient_rows].tolist()
     return {
-        "patients": {name: int((labels == label).sum()) for label, name in enumerate(features.classes.names)},
+        "patients": features.patient_counts,
         "samples": len(features),
         "groups": len(np.unique(features.groups)),
         "numbers": list(features.shape),

@@ -114,6 +114,13 @@ class FeatureTable:
         """How many values are missing."""
         return 0 if self.is_map else int(np.isnan(self.values).sum())
 
+    @property
+    def patient_counts(self) -> dict[str, int]:
+        """Number of patients of each class."""
+        _, first = np.unique(self.patients, return_index=True)
+        counts = np.bincount(self.labels[first], minlength=self.classes.count)
+        return dict(zip(self.classes.names, counts.tolist()))
+
     def take(self, rows: np.ndarray) -> FeatureTable:
         """The samples of some rows: their numbers in any order, also repeated, or [n] bool."""
         return dataclasses.replace(

@@ -58,6 +58,7 @@ def run(config: Config) -> None:
         if stage.done:
             return
         records = []
+        tested: set[str] = set()
         for repeat in range(config.cv_repeats):
             parts = _divide(config, fresh_patients.without(cohort, fresh), repeat)
             if fresh:
@@ -65,13 +66,20 @@ def run(config: Config) -> None:
             names = _file_names(parts)
             for seed in range(config.cv_seeds):
                 for number, (part, assignment) in enumerate(parts.items()):
+                    tested |= {name for name, split in assignment.items() if split == "test"}
                     # with fresh patients each part left out is a repeat, as no patient is tested twice in one
                     repeated, fold = (repeat * len(parts) + number, FRESH) if fresh else (repeat, part)
                     name = f"repeat{repeated}_seed{seed}_{FRESH if fresh else names[part]}"
                     split_files.write_split(stage.path / f"{name}.json", assignment, cohort)
                     records.append({"name": name, "repeat": repeated, "seed": config.seed + seed, "fold": fold})
         sites = {patient.id: patient.site for patient in cohort.patients}
-        stage.complete(folds=records, sites=sites if any(sites.values()) else {}, fresh_patients=len(fresh))
+        labels = [patient.label for patient in cohort.patients if patient.id in tested]
+        stage.complete(
+            folds=records,
+            sites=sites if any(sites.values()) else {},
+            fresh_patients=len(fresh),
+            tested={name: labels.count(name) for name in cohort.classes.names},
+        )
         count = len({patient.group for patient in cohort.patients})
         logging.info("folds: %d, of %d %s", len(records), count, unit(cohort, count))
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
-from rembrandt_featgen.evaluation import run_features
+from rembrandt_featgen.evaluation import run_features, verdicts
 from rembrandt_featgen.stages import (
     assign_folds,
     evaluate_features,
@@ -64,6 +64,7 @@ def run(config) -> None:
     make_phantom.run(stages.share(make_phantom, config))
     assign_folds.run(stages.share(assign_folds, config))
     folder, record, _ = rundir.find(config.run_dir, "assign_folds")
+    logging.info("%s", verdicts.expectation(record["figures"]["tested"], config.margin))
     cohort = str(shared_flags.cohort_path(config.cohort, config.run_dir))
     jobs = []
     for fold in record["figures"]["folds"]:

@@ -11,6 +11,9 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from absl import logging
+
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.classification.map_fitting import CnnSettings, LinearSettings
@@ -27,6 +30,7 @@ from rembrandt_featgen.evaluation import (
     run_features,
     study_report,
     trials,
+    verdicts,
 )
 from rembrandt_featgen.evaluation.arms import ARMS, SYNTHETIC
 from rembrandt_featgen.evaluation.competitors import Settings
@@ -138,6 +142,8 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
     outcomes: list[engine.Outcome] = []
     choices: list[dict] = [{} for _ in studied[0].tasks]
     notes: dict[str, dict] = {}
+    tested = np.unique(np.concatenate([task.test for task in studied[0].tasks]))
+    logging.info("%s", verdicts.expectation(studied[0].table.take(tested).patient_counts, config.margin))
     for one in studied:
         kept = stage.path / "checkpoints" / one.table.kind  # until the stage is done
         settings = settings_of(config, one)

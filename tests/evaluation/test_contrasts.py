@@ -13,16 +13,16 @@ from tests.evaluation.simulated import predictions
 LABELS = np.arange(80) % 2
 
 
-def scores(signal, seed):
-    random = np.random.default_rng(seed)
+def scores(signal, seed, noise=0):
+    random = np.random.default_rng([seed, noise])
     return special.expit(signal * (2 * LABELS - 1) + random.normal(size=len(LABELS)))
 
 
-def pipeline(arm, kind, signal, *, classifier="mlp", amount="", losses=(0.5,) * 5):
+def pipeline(arm, kind, signal, *, classifier="mlp", amount="", losses=(0.5,) * 5, noise=0):
     """Predictions of one pipeline in five divisions, each with a validation loss."""
     tables = [
         predictions(
-            arm, scores(signal, seed=draw), LABELS, kind=kind, amount=amount, draw=draw, validation_loss=loss
+            arm, scores(signal, draw, noise), LABELS, kind=kind, amount=amount, draw=draw, validation_loss=loss
         ).replace(classifier=classifier)
         for draw, loss in enumerate(losses)
     ]
@@ -58,10 +58,11 @@ def test_validation_patients_choose_in_each_task():
 
 
 @pytest.mark.parametrize(
-    ("signal", "word"), [(2.0, "helped"), (0.05, "harmed"), (0.601, "equivalent"), (0.75, "undecided")]
+    ("signal", "noise", "word"),
+    [(2.0, 0, "helped"), (0.05, 0, "harmed"), (0.601, 0, "equivalent"), (0.6, 1, "undecided")],
 )
-def test_words_follow_the_test_patients(signal, word):
-    table = join([pipeline("none", "none", 0.6), pipeline("gaussian", "generative", signal)])
+def test_words_follow_the_test_patients(signal, noise, word):
+    table = join([pipeline("none", "none", 0.6), pipeline("gaussian", "generative", signal, noise=noise)])
     (best, of_classifier) = contrasts.contrasts(table, draws=300, seed=0)
     assert best.word == of_classifier.word == word
     assert best.bounds[:2] == best.auroc.interval()
