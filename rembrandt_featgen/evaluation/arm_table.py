@@ -39,6 +39,7 @@ def table(
     reference: str,
     draws: int,
     seed: int,
+    overlap: float | None = None,
 ) -> ArmTable:
     """The table of arms of a classifier.
 
@@ -48,10 +49,11 @@ def table(
       classes: of the study.
       reference: the arm that others are compared with, see `reference_of`.
       draws, seed: of the bootstrap over patients (groups of them, where there are), and of the permutations.
+      overlap: of the folds' training patients, see `bootstrap.spread`.
 
     Returns:
-      `ArmTable`. Of one run of independent patients the accuracies are proportions, and have exact (Clopper-Pearson)
-      intervals; all else has those of the bootstrap, over new patients and new trainings.
+      `ArmTable`. Of one run of a hold-out of independent patients the accuracies are proportions, and have exact
+      (Clopper-Pearson) intervals; all else has those of the bootstrap, over new patients and new trainings.
     """
     patient_runs = {arm: [out_of_fold_runs.by_patient(run) for run in each] for arm, each in runs.items()}
     first = patient_runs[reference][0]
@@ -67,8 +69,8 @@ def table(
     counts = contrasts.group_counts(first)
     rows = []
     for arm in arms:
-        estimates = bootstrap.estimates(values[arm], counts, trainings)
-        if len(patient_runs[arm]) == 1 and len(np.unique(groups)) == len(groups):
+        estimates = bootstrap.estimates(values[arm], counts, trainings, overlap=overlap)
+        if overlap is None and len(patient_runs[arm]) == 1 and len(np.unique(groups)) == len(groups):
             estimates = _exact(estimates, patient_runs[arm][0], classes)
         row = measure_row(
             {"arm": arm, "kind": kinds[arm]}, "patient", labels=labels, estimates=estimates, classes=classes
@@ -80,13 +82,19 @@ def table(
     if len(first.labels) > len(labels):  # else each patient has one sample
         stacked = {arm: out_of_fold_runs.stack(each) for arm, each in runs.items()}
         of_slices = bootstrap.bootstrap_arms(
-            first.labels, stacked, draws=draws, seed=seed, patients=first.groups, trainings=trainings
+            first.labels,
+            stacked,
+            draws=draws,
+            seed=seed,
+            patients=first.groups,
+            trainings=trainings,
+            overlap=overlap,
         )
     else:
         of_slices = {}
     for arm in runs:
         head = {"arm": arm, "kind": kinds[arm]}
-        estimates = of_slices.get(arm) or bootstrap.estimates(values[arm], counts, trainings)
+        estimates = of_slices.get(arm) or bootstrap.estimates(values[arm], counts, trainings, overlap=overlap)
         rows.append(measure_row(head, "slice", labels=first.labels, estimates=estimates, classes=classes))
     return ArmTable(rows, gaps, {arm: differences.difference(gap, counts) for arm, gap in gaps.items()})
 
@@ -107,12 +115,22 @@ def reference_of(kinds: Mapping[str, str]) -> str:
     return next(iter(kinds))
 
 
-def balanced_accuracy(runs: Sequence[Run], *, draws: int, seed: int) -> tuple[float, tuple[float, float]]:
-    """Balanced accuracy per patient, mean over runs, and its 95% bootstrap interval."""
+def balanced_accuracy(
+    runs: Sequence[Run], *, draws: int, seed: int, overlap: float | None = None
+) -> tuple[float, tuple[float, float]]:
+    """Balanced accuracy per patient, mean over runs, and its 95% interval; args as for `table`."""
     patient_runs = [out_of_fold_runs.by_patient(run) for run in runs]
     arms = {"": out_of_fold_runs.stack(patient_runs)}
     first = patient_runs[0]
-    estimates = bootstrap.bootstrap_arms(first.labels, arms, draws=draws, seed=seed, patients=first.groups)[""]
+    estimates = bootstrap.bootstrap_arms(
+        first.labels,
+        arms,
+        draws=draws,
+        seed=seed,
+        patients=first.groups,
+        trainings=out_of_fold_runs.trainings(patient_runs),
+        overlap=overlap,
+    )[""]
     return estimates["balanced_accuracy"].value, estimates["balanced_accuracy"].interval
 
 

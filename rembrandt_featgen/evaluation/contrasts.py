@@ -168,6 +168,13 @@ def by_division(without: PredictionsTable, with_: PredictionsTable) -> Differenc
     return differences.corrected(gaps, tested / max(everyone - tested, 1.0))
 
 
+def overlap(table: PredictionsTable) -> float | None:
+    """Patients whom a fold tests, as a share of those whom it does not; None where a run is one fold."""
+    first = table.take((table.draw == table.draw[0]) & (table.seed == table.seed[0]))
+    sizes = [len(set(rows.patient.tolist())) for _, rows in first.split("fold")]
+    return None if len(sizes) == 1 else float(np.mean(sizes) / (sum(sizes) - np.mean(sizes)))
+
+
 def runs_of(table: PredictionsTable) -> list[Run]:
     """The runs of a side, by patient, whatever pipeline each task chose."""
     (runs,) = out_of_fold_runs.runs_by_arm(table.replace(arm="chosen")).values()

@@ -69,7 +69,8 @@ class Said:
 
 def say(study: PredictionsTable, *, draws: int, seed: int, margin: float = differences.MARGIN) -> Said:
     """The contrasts of a study; args as for `contrasts.contrasts`."""
-    runs = contrasts.runs_of(contrasts.choose(study, False))
+    without = contrasts.choose(study, False)
+    runs = contrasts.runs_of(without)
     estimates = bootstrap.bootstrap_arms(
         runs[0].labels,
         {"": out_of_fold_runs.stack(runs)},
@@ -77,6 +78,7 @@ def say(study: PredictionsTable, *, draws: int, seed: int, margin: float = diffe
         seed=seed,
         patients=runs[0].groups,
         trainings=out_of_fold_runs.trainings(runs),
+        overlap=contrasts.overlap(without),
     )
     return Said(tuple(contrasts.contrasts(study, draws=draws, seed=seed, margin=margin)), estimates[""]["auroc"])
 

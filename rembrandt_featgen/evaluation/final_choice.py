@@ -9,7 +9,7 @@ import numpy as np
 
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import out_of_fold_runs, predictions
+from rembrandt_featgen.evaluation import contrasts, out_of_fold_runs, predictions
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.competitors import Pipeline
 from rembrandt_featgen.evaluation.measure_rows import measure_row
@@ -151,6 +151,7 @@ def measured(table: PredictionsTable, head: Mapping, *, draws: int, seed: int, u
         seed=seed,
         patients=runs[0].groups,
         trainings=out_of_fold_runs.trainings(runs),
+        overlap=contrasts.overlap(table),
     )[""]
     head = {**head, "kind": kind_of(head["arm"])}
     return measure_row(head, unit, labels=runs[0].labels, estimates=estimates, classes=table.classes)

@@ -125,7 +125,13 @@ def arm_rows(table: PredictionsTable, *, draws: int, seed: int) -> tuple[list[di
         kinds = _kinds(part)
         references[classifier] = arm_table.reference_of(kinds)
         made = arm_table.table(
-            runs, kinds, classes=table.classes, reference=references[classifier], draws=draws, seed=seed
+            runs,
+            kinds,
+            classes=table.classes,
+            reference=references[classifier],
+            draws=draws,
+            seed=seed,
+            overlap=contrasts.overlap(part),
         )
         gaps |= {(classifier, arm): gap for arm, gap in made.gaps.items()}
         found |= {(classifier, arm): one for arm, one in made.differences.items()}
@@ -220,7 +226,7 @@ def _amount_curve(table, *, draws: int, seed: int) -> list[dict]:
         if not amount:
             continue
         for arm, runs in out_of_fold_runs.runs_by_arm(part).items():
-            value, interval = arm_table.balanced_accuracy(runs, draws=draws, seed=seed)
+            value, interval = arm_table.balanced_accuracy(runs, draws=draws, seed=seed, overlap=contrasts.overlap(part))
             points.append(
                 {"arm": arm, "kind": kinds[arm], "amount": amount, "balanced_accuracy": value, "ci95": interval}
             )

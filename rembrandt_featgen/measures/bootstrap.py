@@ -12,6 +12,7 @@ from scipy import stats
 from rembrandt_featgen.measures import classification
 from rembrandt_featgen.measures.out_of_fold import OutOfFold
 
+_RANGES = {"mcc": (-1.0, 1.0), "brier": (0.0, 2.0), "log_loss": (0.0, np.inf)}  # of measures that leave 0 to 1
 _BLOCK = 2**18  # counts of resampled samples that are held at once; measures need some ten times as many numbers
 
 
@@ -59,14 +60,14 @@ def bootstrap_arms(
     seed: int = 0,
     patients: np.ndarray | None = None,
     trainings: Sequence[int] | None = None,
+    overlap: float | None = None,
 ) -> dict[str, dict[str, Estimate]]:
     """95% intervals of every measure of every arm: percentiles over patients, widened by what trainings add.
-
-    Percentile intervals are a little short for few patients: with 60, simulations covered the truth in 93% of cases.
 
     Args:
       labels, arms, draws, seed, patients: as for `resample`.
       trainings: [runs] of which training each run is; None for one each.
+      overlap: see `spread`.
 
     Returns:
       Arm to measure to `Estimate`; intervals are (NaN, NaN) where a class has fewer than two patients.
@@ -74,21 +75,28 @@ def bootstrap_arms(
     values = resample(labels, arms, draws=draws, seed=seed, patients=patients)
     first = np.unique(np.arange(len(labels)) if patients is None else patients, return_index=True)[1]
     counts = np.unique(np.asarray(labels)[first], return_counts=True)[1].tolist()
-    return {arm: estimates(each, counts, trainings) for arm, each in values.items()}
+    return {arm: estimates(each, counts, trainings, overlap=overlap) for arm, each in values.items()}
 
 
 def estimates(
-    values: Mapping[str, np.ndarray], patients: Sequence[int], trainings: Sequence[int] | None = None
+    values: Mapping[str, np.ndarray],
+    patients: Sequence[int],
+    trainings: Sequence[int] | None = None,
+    *,
+    overlap: float | None = None,
 ) -> dict[str, Estimate]:
     """95% intervals of the measures of an arm.
 
     Args:
       values: measure to [1 + draws, runs] of `resample`.
       patients: [classes] of each class, or groups of them; where one is below 2 there are no intervals.
-      trainings: as for `bootstrap_arms`.
+      trainings, overlap: as for `bootstrap_arms`.
     """
     rows = slice(None) if min(patients) > 1 else slice(1)
-    return {name: _estimate(of_trainings(x[rows], trainings)) for name, x in values.items()}
+    return {
+        name: _estimate(of_trainings(x[rows], trainings), overlap, _RANGES.get(name, (0.0, 1.0)))
+        for name, x in values.items()
+    }
 
 
 def resample(
@@ -148,7 +156,7 @@ def of_trainings(values: np.ndarray, trainings: Sequence[int] | None = None) -> 
     return np.stack([values[:, of_run == number].mean(axis=1) for number in range(of_run.max() + 1)], axis=1)
 
 
-def spread(values: np.ndarray) -> Spread:
+def spread(values: np.ndarray, overlap: float | None = None) -> Spread:
     """Variance of the mean over trainings, as it would be with new patients and new trainings.
 
     Patients and trainings are crossed: each training is tested on each patient. Resamples of patients at these
@@ -156,16 +164,25 @@ def spread(values: np.ndarray) -> Spread:
     another badly); the variance between trainings holds that share, too, and it must not count twice. It is the
     difference of what resamples of patients say of one training and of the mean of all.
 
+    Of cross-validation that is not all: a new cohort would bring new training patients, too, and repeats of the
+    division show little of that. Nadeau and Bengio's variance of a mean over folds and repeats, (1 / folds / repeats +
+    tested / trained) times that of one fold, is here (1 / trainings + 1 + tested / trained) times that of one training.
+
     Args:
       values: [1 + draws, trainings].
+      overlap: patients whom a fold tests, as a share of those whom it does not; None where training patients are given,
+        as in a hold-out, or where two arms are compared, which have the same ones.
 
-    Reference: Owen 2007, "The pigeonhole bootstrap", on why drawing both at once counts it three times.
+    Reference: Owen 2007, "The pigeonhole bootstrap", on why drawing both at once counts it three times; Nadeau, Bengio
+      2003, "Inference for the generalization error".
     """
     draws, n = values[1:], values.shape[1]
     draws = draws[np.isfinite(draws).all(axis=1)]
     if len(draws) < 2:
         return Spread(np.nan, np.nan)
     of_mean = float(draws.mean(axis=1).var(ddof=1))
+    if overlap is not None:
+        return Spread(float(draws.var(axis=0, ddof=1).mean()) * (1.0 / n + 1.0 + overlap), 0.0)
     if n == 1:
         return Spread(of_mean, 0.0)
     of_both = max(float(draws.var(axis=0, ddof=1).mean()) - of_mean, 0.0) * n / (n - 1)
@@ -203,13 +220,15 @@ def _resampled(
     return {measure: np.concatenate([part[measure] for part in parts]) for measure in parts[0]}
 
 
-def _estimate(values: np.ndarray) -> Estimate:
+def _estimate(values: np.ndarray, overlap: float | None, limits: tuple[float, float]) -> Estimate:
     """The mean over trainings, with percentiles over patients that are as far apart as the error over both demands."""
-    value, both = float(values[0].mean()), spread(values)
+    value, both = float(values[0].mean()), spread(values, overlap)
     means = values[1:].mean(axis=1)
     means = means[np.isfinite(means)]
     if means.size == 0:
         return Estimate(value, np.nan, np.nan)
-    wider = both.error / np.sqrt(both.patients) if both.patients > 0 else 1.0
+    deviation = float(means.std(ddof=1)) if means.size > 1 else 0.0
+    wider = max(both.error / deviation, 1.0) if deviation > 0 else 1.0
     low, high = np.percentile(means, [2.5, 97.5])
-    return Estimate(value, float(value - wider * (value - low)), float(value + wider * (high - value)))
+    low, high = np.clip([value - wider * (value - low), value + wider * (high - value)], *limits)
+    return Estimate(value, float(low), float(high))

@@ -180,7 +180,9 @@ def cv_repeats():
 
 def cv_seeds():
     """--cv_seeds."""
-    return cli.flag(3, "Times that each fold is trained, each with another seed.", minimum=1)
+    return cli.flag(
+        1, "Times that each fold is trained, U-Net and all, each with another seed; prefer --cv_repeats.", minimum=1
+    )
 
 
 def arm_amounts():

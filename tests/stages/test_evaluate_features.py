@@ -29,7 +29,7 @@ def config(path, **changes):
         "run_dir": str(path.parent / "run"),
         "features": str(path),
         "cv_folds": 3,
-        "cv_seeds": 1,
+        "trainings": 1,
         "validation_fraction": 0.25,
         "arms": ("none", "smote", "gaussian"),
         "arm_amounts": ("0", "1"),
@@ -96,7 +96,7 @@ def test_vectors_of_a_run_are_studied_by_its_own_split(features, monkeypatch):
     (folder / "stage.json").write_text(json.dumps({"classes": whole.classes.record, "inputs": {}}))
     monkeypatch.setattr(rundir, "is_done", lambda *_: True)
     monkeypatch.setattr(rundir, "find", lambda *_: rundir.Found(folder, {"classes": whole.classes.record}, "0"))
-    evaluate_features.run(config(features, features="", cv_seeds=2, classifiers=("ridge",)))
+    evaluate_features.run(config(features, features="", trainings=2, classifiers=("ridge",)))
     table = pd.read_csv(features.parent / "run" / "study" / "predictions.csv")
     assert set(table["patient"]) == set(whole.patients[parts["test"]])
     assert set(zip(table["plan"], table["seed"])) == {("hold-out", 0), ("hold-out", 1)}

@@ -85,7 +85,7 @@ def study(tmp_path_factory):
             home,
             arms=("none",),
             classifiers=("ridge",),
-            cv_seeds=1,
+            trainings=1,
             inner_folds=2,
             components=3,
             bootstrap_draws=100,

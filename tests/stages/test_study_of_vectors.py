@@ -18,6 +18,7 @@ SETTINGS = {
     "unet_epochs": 1,
     "cv_folds": 2,
     "cv_seeds": 1,
+    "trainings": 1,
     "cv_workers": 2,
     "validation_fraction": 0.4,
     "vectors": "numbers",

@@ -58,7 +58,7 @@ def run_dir(tmp_path_factory):
         )
     )
     arms = ("none", "class_weights", "smote", "mixup", "cgan")
-    settings = {"classifiers": ("cnn",), "cv_seeds": 1, "bootstrap_draws": 100}
+    settings = {"classifiers": ("cnn",), "trainings": 1, "bootstrap_draws": 100}
     evaluate_features.run(evaluate_features.Config(str(path), arms=arms, arm_amounts=("0",), **settings, **tiny))
     return path
 
