@@ -10,7 +10,9 @@ import numpy as np
 from scipy.stats import norm
 
 from rembrandt_featgen.core import rundir
-from rembrandt_featgen.evaluation import table_warnings
+from rembrandt_featgen.evaluation import error_rates, table_warnings
+from rembrandt_featgen.evaluation.error_rates import Rates
+from rembrandt_featgen.evaluation.simulated_studies import PLANTED, World
 from rembrandt_featgen.features import run_tables, tables, vector_preparation
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.measures import memorisation, permutation
@@ -131,6 +133,35 @@ def vectors_of_run(run_dir: str | Path, split: str) -> FeatureTable:
     """Vectors of a split of a run: means of its maps over positions, or else those of its patients."""
     stage = "extract_features" if rundir.is_done(run_dir, "extract_features") else "extract_vectors"
     return run_tables.table_of_run(run_dir, stage, split, pooled=True)
+
+
+WORLDS = {
+    "same_arm": World(),
+    "no_information": World(shift=0.0, arm="gaussian"),
+    "planted_benefit": World(arm=PLANTED, planted=20),
+}
+COVERED = 0.93  # share of the 95% intervals that have to hold the truth
+
+
+def simulated(check: str, found: Rates) -> Finding:
+    """Passes where studies of a simulated world are wrong no more often than they say.
+
+    Args:
+      check: of `WORLDS`. "same_arm": an arm against itself under other seeds; "no_information": a generator where
+        numbers tell nothing of the class. Neither may be said to help or harm more often than `error_rates.allowed`.
+        "planted_benefit": new real patients, of which harm may not be said as often; the intervals of the difference
+        and of AUROC have to hold the truth as often as `COVERED`, there and where nothing is planted.
+      found: of that world.
+    """
+    wrong = found.words.get("harmed", 0) if check == "planted_benefit" else found.false_words
+    words = ", ".join(f"{word} {times}" for word, times in found.words.items())
+    return Finding(
+        check=check,
+        passed=wrong <= error_rates.allowed(found.studies) and min(found.covered, found.arm_covered) >= COVERED,
+        finding=f"{found.studies} simulated studies, true difference of AUROC {found.truth:+.3f}: {words}; false words "
+        f"{wrong}, {error_rates.allowed(found.studies)} are allowed; 95% intervals hold the truth in "
+        f"{found.covered:.1%} (difference) and {found.arm_covered:.1%} (AUROC {found.arm:.2f}) of studies",
+    )
 
 
 def planted_signal(rows: Sequence[Mapping], difficulty: float) -> Finding:

@@ -1,5 +1,7 @@
 """Checks that a study can be trusted: random labels give chance, a planted leak is caught, a planted signal is found.
 
+Three more checks try the words and intervals of verdicts on simulated cohorts whose truth is known.
+
 The findings are stored in run_dir/selfcheck/selfcheck.json, where the report of a study in the same run_dir reads them.
 """
 
@@ -17,7 +19,7 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, folders, json_files, registry
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import self_checks
+from rembrandt_featgen.evaluation import error_rates, self_checks
 from rembrandt_featgen.evaluation.self_checks import Finding
 from rembrandt_featgen.features import tables
 from rembrandt_featgen.stages import (
@@ -29,9 +31,23 @@ from rembrandt_featgen.stages import (
 )
 
 _USUAL_COLUMNS = {f"{name}_column": name for name in (manifest.LABEL, manifest.GROUP, manifest.SITE)}
-CHECKS = ("random_labels", "planted_leak", "planted_signal")
+ON_COHORT = ("random_labels", "planted_leak", "planted_signal")
+CHECKS = (*ON_COHORT, *self_checks.WORLDS)
 _OWN = [
-    ("checks", tuple[str, ...], cli.flag(CHECKS, f"Which, of {', '.join(CHECKS)}.")),
+    (
+        "checks",
+        tuple[str, ...],
+        cli.flag(
+            ON_COHORT,
+            f"Which, of {', '.join(ON_COHORT)} of the study that the other flags describe, and of "
+            f"{', '.join(self_checks.WORLDS)}, which try the verdict's words and intervals on simulated cohorts.",
+        ),
+    ),
+    (
+        "simulated_studies",
+        int,
+        cli.flag(1000, "Studies of each simulated world; some 15 minutes on one quiet core.", minimum=20),
+    ),
     (
         "signal_patients",
         tuple[str, ...],
@@ -62,6 +78,10 @@ def run(config) -> list[Finding]:
     if "planted_signal" in config.checks:
         finding, power = planted_signal(config, home)
         findings.append(finding)
+    for check, world in self_checks.WORLDS.items():
+        if check in config.checks:
+            kept = home / "simulated" / check
+            findings.append(self_checks.simulated(check, error_rates.measure(world, config.simulated_studies, kept)))
     path = Path(config.run_dir) / write_study_report.SELF_CHECKS
     before = json_files.read_json(path) if path.exists() else {"self_checks": [], "power": []}
     checks = {entry["check"]: entry for entry in before["self_checks"]}
