@@ -134,7 +134,7 @@ def of_design(report: Mapping) -> dict[str, Answer]:
     grouping = records.grouping(report)
     by_site = grouping == "site"
     verdict, rule = report.get("verdict"), report.get("verdict_rule")
-    aim = "Whether generated features improve classification over the best arm that generates nothing"
+    aim = "Whether generated features improve classification over the best pipeline that generates nothing"
     power = [f"{share:.2f} with {patients:.0f} patients" for patients, share in records.power(report)]
     arms = len({row.get("arm") for row in records.arms(report)})
     answers = {

@@ -69,7 +69,7 @@ def of_model(report: Mapping) -> dict[str, Answer]:
         "selection": Answer(
             REPORTED,
             f"Chosen on validation patients of each run: {', '.join(chosen)}. Test patients chose nothing"
-            + (f", except the reference: {why}." if why else "."),
+            + (f". The reference: {why}." if why else "."),
         ),
         "ensembles": not_done("each run's model predicts alone; only a patient's slices are pooled."),
         "predictors": Answer(REPORTED, "All channels of these features; none was selected by the outcome."),
@@ -123,7 +123,7 @@ def of_evaluation(report: Mapping) -> dict[str, Answer]:
     examined = [f"{seeds:.0f} seeds"] if seeds > 1 else []
     examined += ["amounts of features added"] if records.entries(report, "amount_curve") else []
     examined += [f"self-checks, of which {passed} of {len(checks)} passed"] if checks else []
-    tests = [records.finite(records.dig(row, "difference_to_best_classical", "p_adjusted")) for row in rows]
+    tests = [records.finite(records.dig(row, "difference", "p_adjusted")) for row in rows]
     answers = {
         "measures": not_done("the run recorded no measures."),
         "statistics": not_done("the run recorded no intervals."),
@@ -147,8 +147,8 @@ def of_evaluation(report: Mapping) -> dict[str, Answer]:
         answers["measures"] = Answer(REPORTED, text)
     if any(records.bounds(row, "balanced_accuracy") for row in rows):
         tested = any(p is not None for p in tests)
-        text = "95% intervals by a bootstrap over patients, paired for differences; "
-        text += "permutation tests with Holm's adjustment." if tested else "no tests were recorded."
+        text = "95% intervals by a bootstrap over patients and trainings, paired for differences; "
+        text += "tests adjusted for all arms (max-T)." if tested else "no tests were recorded."
         answers["statistics"] = Answer(REPORTED, text)
     if examined:
         text = f"Examined: {', '.join(examined)}. Not examined: other scanners, worse images."
@@ -176,15 +176,16 @@ def of_results(report: Mapping) -> dict[str, Answer]:
         "interpretation": for_authors("interpretation; the run reached no verdict"),
     }
     if top:
-        scores = "; ".join(f"{records.name(row, rows)} {_score(row, 'balanced_accuracy')}" for row in top)
-        keys = {**{name: f"accuracy_{name}" for name in records.class_names(report)}, "AUROC": "auroc"}
+        scores = "; ".join(f"{records.name(row, rows)} {_score(row, 'auroc')}" for row in top)
+        keys = {name: f"accuracy_{name}" for name in records.class_names(report)}
+        keys["balanced accuracy"] = "balanced_accuracy"
         by_class = "; ".join(
             f"{records.name(row, rows)} {', '.join(f'{name} {_score(row, key)}' for name, key in keys.items())}"
             for row in top
         )
         answers["performance"] = Answer(
             PARTLY,
-            f"Balanced accuracy per patient, the best arms without and with a generator: {scores}. All arms and "
+            f"AUROC per patient, the best arms without and with a generator: {scores}. All arms and "
             "classes are tabled. Subgroups of patients: not examined.",
         )
         answers["diagnostic"] = Answer(REPORTED, f"Per patient, share of each class that is right: {by_class}.")

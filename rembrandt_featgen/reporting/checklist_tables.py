@@ -139,7 +139,7 @@ def _model(report: Mapping, vectors: bool) -> Answer:
 def _selection(report: Mapping, vectors: bool) -> str:
     why = records.dig(report, "reference", "why")
     return f"Chosen on validation patients of each run: {_chosen(report, vectors)}. Test patients chose nothing" + (
-        f", except the reference: {why}." if why else "."
+        f". The reference: {why}." if why else "."
     )
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
-from rembrandt_featgen.reporting import measure_titles, records
+from rembrandt_featgen.reporting import measure_titles, records, verdict_records
 from rembrandt_featgen.reporting.drawing import DPI, Figure
 
 MISSING = "not recorded in this run"
@@ -46,8 +46,8 @@ def render(
       figures: name to figure, or to its PNG, which then gets the words of its place.
       places: start of a figure's name to its place; figures of no place come last.
       context: "title", by default "Report"; "date", by default today; "links", label to path relative to the page.
-      values: what else the template needs; beside these it has `names` of the classes, the positive one first, and
-        `positive`, the name of that one.
+      values: what else the template needs; beside these it has `names` of the classes, the positive one first,
+        `positive`, the name of that one, and `word` and `sentence` of the verdict.
 
     Returns:
       HTML text.
@@ -63,6 +63,8 @@ def render(
             figures=by_section(figures, places),
             names=records.class_names(report),
             positive=records.positive_class(report),
+            word=verdict_records.word(report),
+            sentence=verdict_records.sentence(report),
             seeds={key: value for key, value in (report.get("settings") or {}).items() if "seed" in key},
             **values,
         )

@@ -10,7 +10,7 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.data.augmentation_parameters import Ranges
 from rembrandt_featgen.data.intensity_augmentation import STANDARD
 from rembrandt_featgen.data.pipelines import AUGMENTATIONS
-from rembrandt_featgen.reporting.study_tables import csv_text
+from rembrandt_featgen.reporting.table_text import csv_text
 
 # Technique, parameter, the paper's value, and the field of `Ranges` that holds the run's.
 _TABLE_1 = (

@@ -12,9 +12,9 @@ KINDS = {
     "none": "No augmentation",
     "classical": "Classical",
     "generative": "Generative",
+    "control": "Controls",
     "other": "Of unknown kind",
 }
-SIGNIFICANT = 0.05  # of the Holm-adjusted p-value, in the rule of the verdict
 
 
 def class_names(report: Mapping) -> tuple[str, ...]:
@@ -127,7 +127,27 @@ def is_reference(report: Mapping, row: Mapping) -> bool:
     """Whether the other arms of its classifier are compared with this one."""
     of_classifier = dig(report, "reference", "by_classifier", row.get("classifier"))
     arm = of_classifier or dig(report, "reference", "arm")
-    return row.get("arm") == arm and not dig(row, "difference_to_best_classical")
+    return arm is not None and row.get("arm") == arm
+
+
+def by_classifier(report: Mapping, rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
+    """Rows of each classifier ("" where it is not recorded), that of the reference first; their order is kept."""
+    grouped: dict[str, list[Mapping]] = {str(dig(report, "reference", "classifier") or ""): []}
+    for row in rows:
+        grouped.setdefault(str(row.get("classifier") or ""), []).append(row)
+    return {classifier: members for classifier, members in grouped.items() if members}
+
+
+def headed(report: Mapping, rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
+    """Rows below headings: of their kind, and of their classifier where there are several."""
+    parts_of = by_classifier(report, rows)
+    grouped: dict[str, list[Mapping]] = {}
+    for classifier, members in parts_of.items():
+        for row in members:
+            title = KINDS[kind(row)]
+            heading = f"{classifier or 'classifier not recorded'}: {title.lower()}" if len(parts_of) > 1 else title
+            grouped.setdefault(heading, []).append(row)
+    return grouped
 
 
 def made_elsewhere(report: Mapping) -> bool:
@@ -158,32 +178,9 @@ def one_sample_each(report: Mapping) -> bool:
     return samples is not None and samples == total(patients)
 
 
-def helped(row: Mapping) -> bool:
-    """Whether a generative arm meets the rule: interval wholly above 0 and Holm-adjusted p below 0.05."""
-    return _beyond(row, 1)
-
-
-def tone(report: Mapping) -> str:
-    """ "helped" if a generative arm met the rule, "harmed" if all of them meet it on the other side, else "open"."""
-    rows = [row for row in arms(report) if kind(row) == "generative"]
-    if any(map(helped, rows)):
-        return "helped"
-    others = sum(kind(row) != "generative" for row in arms(report))  # of which the reference was chosen
-    return "harmed" if rows and all(_beyond(row, -1, max(others, 1)) for row in rows) else "open"
-
-
-def _beyond(row: Mapping, side: int, times: int = 1) -> bool:
-    """Whether a generative arm differs from the reference on one side by the rule, p being multiplied by `times`."""
-    difference = row.get("difference_to_best_classical")
-    interval, p = pair(dig(difference, "ci95")), finite(dig(difference, "p_adjusted"))
-    if kind(row) != "generative" or interval is None or p is None:
-        return False
-    return min(side * bound for bound in interval) > 0 and times * p < SIGNIFICANT
-
-
 def best(rows: Sequence[Mapping]) -> Mapping | None:
-    """The row of greatest balanced accuracy."""
-    known = [(one, row) for row in rows if (one := value(row, "balanced_accuracy")) is not None]
+    """The row of greatest AUROC."""
+    known = [(one, row) for row in rows if (one := value(row, "auroc")) is not None]
     return max(known, key=lambda pair: pair[0], default=(None, None))[1]
 
 

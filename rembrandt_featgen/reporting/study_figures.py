@@ -4,61 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rembrandt_featgen.reporting import records, study_plots
+from rembrandt_featgen.reporting import records, study_plots, verdict_records
 from rembrandt_featgen.reporting.drawing import Figure
 
 
 def draw(report: Mapping) -> dict[str, Figure]:
     """Figures by name, those of "forest", "folds", "amounts", "reliability" and "power" that there are numbers for.
 
+    The forest has the arms of the reference's classifier, and "forest_<name>" those of each other one, on the same
+    axes; folds, amounts and reliability are of the reference's classifier alone.
+
     Args:
       report: what a study's report.json holds; any key may be missing or None.
     """
-    rows = records.arms(report)
+    parts = records.by_classifier(report, records.arms(report))
+    first = next(iter(parts.values()), [])
     figures = {
-        "forest": _forest(report, rows),
-        "folds": _folds(report, rows),
-        "amounts": _amounts(report, rows),
-        "reliability": _reliability(report, rows),
+        **_forests(report, parts),
+        "folds": _folds(report, first),
+        "amounts": _amounts(report, first),
+        "reliability": _reliability(report, first),
         "power": _power(report),
     }
     return {name: figure for name, figure in figures.items() if figure}
 
 
-def _forest(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
-    if not rows:
-        return None
-    lines = []
-    for row in rows:
-        difference = row.get("difference_to_best_classical")
-        reference = records.is_reference(report, row)
-        p = records.p_text(records.dig(difference, "p_adjusted"))
-        lines.append(
-            study_plots.ForestRow(
-                name=records.name(row, rows),
-                kind=records.kind(row),
-                value=(records.value(row, "balanced_accuracy"), *_ends(records.bounds(row, "balanced_accuracy"))),
-                difference=(
-                    records.finite(records.dig(difference, "difference")),
-                    *_ends(records.pair(records.dig(difference, "ci95"))),
-                ),
-                note="the reference" if reference else "not compared" if not difference else f"p {p}" if p else "",
-                helped=records.helped(row),
-            )
+def _forests(report: Mapping, parts: Mapping[str, Sequence[Mapping]]) -> dict[str, Figure]:
+    lines = {classifier: [_forest_row(report, row) for row in rows] for classifier, rows in parts.items()}
+    limits = study_plots.forest_limits([line for of_one in lines.values() for line in of_one])
+    figures: dict[str, Figure] = {}
+    for classifier, rows in parts.items():
+        bests = []
+        for kind, title in records.KINDS.items():
+            top = records.best([row for row in rows if records.kind(row) == kind])
+            if top:
+                bests.append(f"{title.lower()}, best {records.name(top, [top])} {records.value(top, 'auroc'):.3f}")
+        of_one = f" of {classifier or 'a classifier that was not recorded'}" if len(parts) > 1 else ""
+        figures[f"forest_{classifier}" if figures else "forest"] = Figure(
+            study_plots.forest(lines[classifier], records.KINDS, limits),
+            f"Forest plot of {len(rows)} arms{of_one} by AUROC per patient: {'; '.join(bests) or 'none defined'}.",
+            f"{f'Arms{of_one}. ' if of_one else ''}Left: AUROC per patient of each arm with its 95% interval; the "
+            "dashed line is chance. Right: its difference to the reference, paired over patients and trainings: thick "
+            "the 95% interval, thin, and in brackets, the bounds that hold for all arms"
+            f"{' of all classifiers' if of_one else ''} at once, with the p adjusted likewise. The mark is filled "
+            "where these bounds exclude 0.",
         )
-    bests = []
-    for kind, title in records.KINDS.items():
-        top = records.best([row for row in rows if records.kind(row) == kind])
-        if top:
-            value = records.value(top, "balanced_accuracy")
-            bests.append(f"{title.lower()}, best {records.name(top, rows)} {value:.3f}")
-    return Figure(
-        study_plots.forest(lines, records.KINDS, records.chance(report)),
-        f"Forest plot of {len(rows)} arms by balanced accuracy per patient: {'; '.join(bests) or 'none defined'}.",
-        "Left: balanced accuracy per patient of each arm with its 95% interval; the dashed line is chance. Right: its "
-        "paired difference to the reference, the best arm that generates nothing, with 95% interval and Holm-adjusted "
-        "p. By the rule a generative arm helped only if that interval lies wholly above 0 and p is below 0.05; the "
-        "mark of one that did is filled.",
+    return figures
+
+
+def _forest_row(report: Mapping, row: Mapping) -> study_plots.ForestRow:
+    difference = row.get("difference")
+    p = records.p_text(records.dig(difference, "p_adjusted"))
+    reference = records.is_reference(report, row)
+    return study_plots.ForestRow(
+        name=records.name(row, [row]),
+        kind=records.kind(row),
+        value=(records.value(row, "auroc"), *_ends(records.bounds(row, "auroc"))),
+        difference=(
+            records.finite(records.dig(difference, "difference")),
+            *_ends(verdict_records.simultaneous(difference)),
+        ),
+        alone=_ends(records.pair(records.dig(difference, "ci95"))),
+        note="the reference" if reference else "not compared" if not difference else f"p {p}" if p else "",
+        apart=verdict_records.side_of_zero(difference) in ("higher", "lower"),
     )
 
 
@@ -73,7 +81,7 @@ def _folds(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
             if value is not None:
                 points.append((value, fold.get("seed", seeds.get(fold.get("name")))))
         if points:
-            runs[records.name(row, rows)] = points
+            runs[records.name(row, [row])] = points
     if not runs:
         return None
     ends = [value for points in runs.values() for value, _ in points]
@@ -81,9 +89,9 @@ def _folds(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
         study_plots.fold_strip(runs, records.chance(report)),
         f"A strip of dots for each of {len(runs)} arms: balanced accuracy in each test fold and seed, from "
         f"{min(ends):.2f} to {max(ends):.2f}.",
-        "Each dot is the balanced accuracy per patient in one test fold with one seed; the black bar is their mean. A "
-        "fold has few patients, so its dots scatter widely, but all arms see the same folds. A fold whose test "
-        "patients are all of one class has no dot.",
+        f"{_of_classifier(report, rows)}Each dot is the balanced accuracy per patient (not AUROC) in one test fold "
+        "with one seed; the black bar is their mean. A fold has few patients, so its dots scatter widely, but all arms "
+        "see the same folds. A fold whose test patients are all of one class has no dot.",
     )
 
 
@@ -105,15 +113,16 @@ def _amounts(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
         "Curves of balanced accuracy per patient against the amount of features added; highest: "
         + ", ".join(f"{arm} {top[1]:.3f} at {top[0]}" for arm, top in zip(curves, tops))
         + ".",
-        "Balanced accuracy per patient with its 95% interval (band) were the amount of added features fixed; grey: "
-        "the other arms" + (f"; dashed: the reference, {reference}" if level is not None else "") + ". The highest "
-        "point of a curve is picked after the fact and flatters; the table's arms chose their amount on validation "
-        "patients.",
+        f"{_of_classifier(report, rows)}Balanced accuracy per patient (not AUROC) with its 95% interval (band) were "
+        "the amount of added features fixed; grey: the other arms"
+        + (f"; dashed: the reference, {reference}" if level is not None else "")
+        + ". The highest point of a curve is picked after the fact and flatters; the table's arms chose their amount "
+        "on validation patients.",
     )
 
 
 def _reliability(report: Mapping, rows: Sequence[Mapping]) -> Figure | None:
-    row_of_arm = {row.get("arm"): row for row in reversed(rows)}  # the first of an arm's rows
+    row_of_arm = {row.get("arm"): row for row in rows}
     positive = records.positive_class(report)
     diagrams = {}
     for entry in records.entries(report, "reliability"):
@@ -160,6 +169,12 @@ def _power(report: Mapping) -> Figure | None:
         + (f"; dotted: this cohort, {cohort} patients" if cohort else "")
         + ". It takes this study's estimate for the truth and is as uncertain as that.",
     )
+
+
+def _of_classifier(report: Mapping, rows: Sequence[Mapping]) -> str:
+    """Which classifier `rows` are of, where a study has several; else nothing."""
+    several = len(records.by_classifier(report, records.arms(report))) > 1
+    return f"Classifier: {rows[0].get('classifier')}. " if several and rows else ""
 
 
 def _ends(interval: tuple[float, float] | None):

@@ -10,7 +10,7 @@ from rembrandt_featgen.reporting import study_figures, study_page, study_tables
 
 
 def write(folder: Path, report: Mapping, title: str) -> None:
-    """Writes report.json, index.html and the tables, those of generators where there are any.
+    """Writes report.json, index.html and the tables, those of generators and contrasts where there are any.
 
     Args:
       folder: that is there.
@@ -19,8 +19,8 @@ def write(folder: Path, report: Mapping, title: str) -> None:
     """
     json_files.write_json(folder / "report.json", report)
     tables = study_tables.files(report)
-    if not report["generators"]:
-        tables = {name: text for name, text in tables.items() if "generators" not in name}
+    empty = [key for key in ("generators", "contrasts") if not report.get(key)]
+    tables = {name: text for name, text in tables.items() if not any(key in name for key in empty)}
     context = {"title": title, "links": {name: name for name in ("report.json", *tables)}}
     page = study_page.render(report, study_figures.draw(report), context)
     (folder / "index.html").write_text(page, encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rembrandt_featgen.reporting import checklist, measure_titles, page, records, study_tables
+from rembrandt_featgen.reporting import checklist, measure_titles, page, records, study_tables, verdict_records
 from rembrandt_featgen.reporting.drawing import Figure
 from rembrandt_featgen.reporting.page import Place
 
@@ -27,7 +27,8 @@ KEY_SETTINGS = (
     "permutations",
 )
 _PLACES = {
-    "forest": Place("arms", "Forest plot of the arms.", "Balanced accuracy per patient with 95% intervals."),
+    "forest_": Place("forests", "Forest plot of the arms of another classifier.", "AUROC with 95% intervals."),
+    "forest": Place("arms", "Forest plot of the arms.", "AUROC per patient with 95% intervals."),
     "folds": Place("folds", "Balanced accuracy of each arm in each fold.", "Balanced accuracy by fold and seed."),
     "amounts": Place("amounts", "Balanced accuracy by amount of generated features.", "Balanced accuracy by amount."),
     "reliability": Place("calibration", "Reliability diagrams of the arms.", "Observed against predicted."),
@@ -47,8 +48,8 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
     Args:
       report: what the study's report.json holds; any key may be missing or None.
       figures: name to figure, as `study_figures.draw` makes them, or to its PNG, which then gets general words. The
-        start of the name ("forest", "folds", "amounts", "reliability", "feature_maps", "power", "overlays") says
-        its section; others come last.
+        start of the name ("forest", "forest_" of a further classifier, "folds", "amounts", "reliability",
+        "feature_maps", "power", "overlays") says its section; others come last.
       context: "title", name of the study; "date", by default today; "links", label to path relative to the page, by
         default report.json and the files of `tables.files`, all beside it.
 
@@ -56,17 +57,20 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
       HTML text.
     """
     rows = records.arms(report)
+    several = len(records.by_classifier(report, rows)) > 1
     return page.render(
         "study.html.j2",
         report,
         figures,
         places=_PLACES,
         context={"links": {name: name for name in ("report.json", *study_tables.NAMES)}, **(context or {})},
-        tone=records.tone(report),
-        patients=_by_kind(rows),
-        slices={} if records.one_sample_each(report) else _by_kind(records.arms(report, "slice")),
+        tone=verdict_records.tone(report),
+        patients=records.headed(report, rows),
+        slices={} if records.one_sample_each(report) else records.headed(report, records.arms(report, "slice")),
         sample="sample" if records.made_elsewhere(report) else "slice",
         tiles=_tiles(report, rows),
+        contrasts=verdict_records.compared(report),
+        several=several,
         folds=records.entries(report.get("cross_validation"), "fold_records"),
         generators=records.entries(report, "generators"),
         checks=records.entries(report, "self_checks"),
@@ -78,45 +82,49 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
             "TRIPOD+AI": (checklist.TRIPOD_SOURCE, checklist.tripod(report)),
         },
         records=records,
+        verdicts=verdict_records,
         arm_measures=measure_titles.arm_measures(records.class_names(report)),
         memorisation_measures=measure_titles.MEMORISATION_MEASURES,
         generator_measures=measure_titles.generator_measures(records.class_names(report)),
-        name=lambda row: records.name(row, rows),
+        name=lambda row: records.name(row, [row]),  # its heading names the classifier
         is_reference=lambda row: records.is_reference(report, row),
         UNDEFINED=UNDEFINED,
     )
 
 
-def _by_kind(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
-    """Rows below the title of their kind."""
-    grouped: dict[str, list[Mapping]] = {}
-    for row in rows:
-        grouped.setdefault(records.KINDS[records.kind(row)], []).append(row)
-    return grouped
-
-
 def _tiles(report: Mapping, rows: Sequence[Mapping]) -> list[dict]:
-    """The numbers to see first: the reference arm, the best generative arm, and their difference."""
-    of_verdict = records.dig(report, "reference", "classifier")
-    candidates = [row for row in rows if of_verdict is None or row.get("classifier") == of_verdict]
-    reference = next((row for row in candidates if records.is_reference(report, row)), None)
-    generative = records.best([row for row in rows if records.kind(row) == "generative"])
+    """The numbers to see first: the best pipelines without and with generation, and their difference.
+
+    Where these were not compared: the reference, and the arm of highest AUROC.
+    """
+    contrast = next(filter(verdict_records.is_of_best, verdict_records.compared(report)), None)
+    if contrast is None:
+        return _tiles_of_arms(report, rows)
+    tiles: list[dict] = []
+    for title, side in (("Best pipeline without generation", "without"), ("Best pipeline with generation", "with")):
+        value = page.number(records.finite(records.dig(contrast, side, "auroc")))
+        name = verdict_records.most_chosen(records.dig(contrast, side))
+        tiles.append({"title": title, "name": name, "form": ".3f", "value": value, "bounds": None})
+    difference = records.dig(contrast, "difference")
+    tiles.append(
+        {
+            "title": "Their difference",
+            "name": verdict_records.known_word(contrast.get("word")),
+            "form": "+.3f",
+            "value": page.signed(records.finite(records.dig(difference, "difference"))),
+            "bounds": verdict_records.shown_bounds(contrast),
+        }
+    )
+    return tiles
+
+
+def _tiles_of_arms(report: Mapping, rows: Sequence[Mapping]) -> list[dict]:
+    of_first = next(iter(records.by_classifier(report, rows).values()), [])
+    reference = next((row for row in of_first if records.is_reference(report, row)), None)
     tiles = []
-    for title, row in (("Reference, generates nothing", reference), ("Best generative arm", generative)):
+    for title, row in (("Reference, real samples alone", reference), ("Highest AUROC of all arms", records.best(rows))):
         if row is not None:
-            value, bounds = records.value(row, "balanced_accuracy"), records.bounds(row, "balanced_accuracy")
-            arm = records.name(row, rows)
-            tiles.append({"title": title, "arm": arm, "form": ".3f", "value": page.number(value), "bounds": bounds})
-    difference = records.dig(generative, "difference_to_best_classical")
-    if difference:
-        p = records.p_text(records.dig(difference, "p_adjusted"))
-        tiles.append(
-            {
-                "title": "Its difference to the reference",
-                "arm": f"Holm-adjusted p {p}" if p else "not tested",
-                "form": "+.3f",
-                "value": page.signed(records.finite(difference.get("difference"))),
-                "bounds": records.pair(difference.get("ci95")),
-            }
-        )
+            value, bounds = page.number(records.value(row, "auroc")), records.bounds(row, "auroc")
+            name = records.name(row, rows)
+            tiles.append({"title": title, "name": name, "form": ".3f", "value": value, "bounds": bounds})
     return tiles

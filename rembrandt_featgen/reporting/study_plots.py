@@ -23,9 +23,17 @@ from rembrandt_featgen.reporting.drawing import (
 )
 
 ENOUGH = 0.8  # power that is customary to ask for
+CHANCE = 0.5  # AUROC of an uninformative classifier, of any number of classes
 NOTHING = (None, None, None)
+Limits = tuple[tuple[float, float], tuple[float, float]]  # of the axes of values and of differences
 # Colour and marker of each kind of arm.
-MARKS = {"none": (GREY, "s"), "classical": (BLUE, "D"), "generative": (VERMILION, "o"), "other": (GREY, "^")}
+MARKS = {
+    "none": (GREY, "s"),
+    "classical": (BLUE, "D"),
+    "generative": (VERMILION, "o"),
+    "control": (GREY, "v"),
+    "other": (GREY, "^"),
+}
 _SEEDS = ("o", "D", "s", "^", "v", "P")  # markers
 
 
@@ -35,9 +43,10 @@ class ForestRow(NamedTuple):
     name: str
     kind: str  # a key of `MARKS`
     value: tuple[float | None, float | None, float | None] = NOTHING  # value, low and high
-    difference: tuple[float | None, float | None, float | None] = NOTHING
+    difference: tuple[float | None, float | None, float | None] = NOTHING  # low and high: of all rows at once
+    alone: tuple[float | None, float | None] = NOTHING[:2]  # low and high of this difference alone
     note: str = ""  # printed after the difference
-    helped: bool = False  # fills the mark of the difference
+    apart: bool = False  # fills the mark of the difference
 
 
 class Diagram(NamedTuple):
@@ -48,14 +57,28 @@ class Diagram(NamedTuple):
     ece: float | None = None  # expected calibration error
 
 
+def forest_limits(rows: Sequence[ForestRow]) -> Limits:
+    """Axes on which forests of the same study can be compared."""
+    ends = []
+    for line, numbers in (
+        (CHANCE, [row.value for row in rows]),
+        (0.0, [(*row.difference, *row.alone) for row in rows]),
+    ):
+        known = floats([line, *(number for of_row in numbers for number in of_row)])
+        low, high = np.nanmin(known), np.nanmax(known)
+        edge = max(0.04 * (high - low), 0.005)
+        ends.append((float(low - edge), float(high + edge)))
+    return ends[0], ends[1]
+
+
 @styled
-def forest(rows: Sequence[ForestRow], headings: Mapping[str, str], chance: float = 0.5) -> bytes:
-    """Arms grouped by kind: balanced accuracy per patient, and beside it the difference to a reference.
+def forest(rows: Sequence[ForestRow], headings: Mapping[str, str], limits: Limits | None = None) -> bytes:
+    """Arms grouped by kind: AUROC per patient, and beside it the difference to a reference.
 
     Args:
       rows: from the top down, those of a kind together.
       headings: kind to the heading of its rows.
-      chance: balanced accuracy of an uninformative classifier.
+      limits: of `forest_limits`, by default of these rows.
     """
     places, labels, y = [], {}, 0.0
     for i, row in enumerate(rows):
@@ -67,12 +90,14 @@ def forest(rows: Sequence[ForestRow], headings: Mapping[str, str], chance: float
         places.append(y)
         y += 1.0
     figure, ((left, right),) = canvas(11.2, 0.31 * y + 1.0, columns=2)
-    for ax, form in ((left, ".3f"), (right, "+.3f")):
+    for ax, form, ends in zip((left, right), (".3f", "+.3f"), limits or forest_limits(rows)):
         for place, row in zip(places, rows):
             colour, marker = MARKS[row.kind]
             middle, low, high = floats(row.value if ax is left else row.difference)
-            face = colour if ax is left or row.helped else "white"
-            ax.plot([low, high], [place, place], color=colour, lw=2, solid_capstyle="butt")
+            face = colour if ax is left or row.apart else "white"
+            ax.plot([low, high], [place, place], color=colour, lw=2 if ax is left else 1.1, solid_capstyle="butt")
+            if ax is right:
+                ax.plot(floats(row.alone), [place, place], color=colour, lw=3, solid_capstyle="butt")
             ax.plot(middle, place, marker, color=colour, ms=6.5, mfc=face, mew=1.6)
             text = "not defined" if ax is left else ""
             if np.isfinite(middle):
@@ -80,16 +105,16 @@ def forest(rows: Sequence[ForestRow], headings: Mapping[str, str], chance: float
             text = f"{text}  {row.note}".strip() if ax is right else text
             text = text.replace("-", "\N{MINUS SIGN}")
             ax.text(1.02, place, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9)
-        ax.axvline(chance if ax is left else 0.0, color=GREY, lw=1.2, ls="--")
-        ax.set_ylim(y - 0.4, -0.6)
+        ax.axvline(CHANCE if ax is left else 0.0, color=GREY, lw=1.2, ls="--")
+        ax.set(ylim=(y - 0.4, -0.6), xlim=ends)
         ax.grid(False, axis="y")
         ax.tick_params(axis="y", length=0)
     left.set_yticks(list(labels), list(labels.values()))
     for label, place in zip(left.get_yticklabels(), labels):
         label.set_fontweight("normal" if place in places else "bold")
     right.set_yticks([])
-    left.set_xlabel("Balanced accuracy per patient, 95% interval")
-    right.set_xlabel("Difference to the reference, 95% interval")
+    left.set_xlabel("AUROC per patient, 95% interval")
+    right.set_xlabel("Difference of AUROC to the reference")
     return figure
 
 

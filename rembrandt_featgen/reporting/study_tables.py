@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
-from rembrandt_featgen.reporting import checklist, measure_titles, records
-
-_SPECIALS = {
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "\N{MINUS SIGN}": "$-$",
-    "\N{EN DASH}": "--",
-}
-
-
-class Table(NamedTuple):
-    """A table for a paper."""
-
-    caption: str
-    label: str
-    header: Sequence[str]  # plain text, as all cells
-    groups: Sequence[tuple[str, Sequence[Sequence[str]]]]  # heading ("" for none) and rows of cells
+from rembrandt_featgen.reporting import checklist, contrast_tables, measure_titles, records, verdict_records
+from rembrandt_featgen.reporting.table_text import Table, cell, csv_text, latex
 
 
 def files(report: Mapping) -> dict[str, str]:
-    """Name to text of every table of a study: arms and generators as .csv and .tex, and both checklists as .csv.
+    """Name to text of every table of a study: contrasts, arms and generators as .csv and .tex, both checklists as .csv.
 
     Args:
       report: what a study's report.json holds; any key may be missing or None.
@@ -45,25 +23,17 @@ def arms_csv(report: Mapping) -> str:
     keys = [measure.key for measure in measure_titles.arm_measures(names)]
     header = ["unit", "kind", "arm", "classifier", *(f"n_{name}" for name in names)]
     header += [name for key in keys for name in (key, f"{key}_ci95_low", f"{key}_ci95_high")]
-    header += [
-        "difference_against",
-        "difference",
-        "difference_ci95_low",
-        "difference_ci95_high",
-        "p_value",
-        "p_adjusted",
-    ]
+    header += ["difference_against", "difference_measure", *contrast_tables.columns("difference")]
     rows = []
     for unit in records.UNITS:
         for row in records.arms(report, unit):
-            difference = row.get("difference_to_best_classical")
             cells = [unit, records.kind(row), row.get("arm"), row.get("classifier")]
             cells += [records.dig(row, "n", name) for name in names]
             for key in keys:
                 cells += [records.value(row, key), *(records.bounds(row, key) or (None, None))]
-            cells += [records.dig(difference, "against"), records.finite(records.dig(difference, "difference"))]
-            cells += records.pair(records.dig(difference, "ci95")) or (None, None)
-            cells += [records.finite(records.dig(difference, name)) for name in ("p_value", "p_adjusted")]
+            difference = row.get("difference")
+            cells += [records.dig(difference, name) for name in ("against", "measure")]
+            cells += contrast_tables.cells(difference)
             rows.append(cells)
     return csv_text(header, rows)
 
@@ -85,41 +55,41 @@ def generators_csv(report: Mapping) -> str:
 
 
 def arms_table(report: Mapping) -> Table:
-    """Arms by kind: measures per patient with their intervals, and the difference to the reference."""
+    """Arms by kind: measures per patient with their intervals, and the difference of AUROC to the reference."""
     rows, names = records.arms(report), records.class_names(report)
     titles = {measure.key: measure.title for measure in measure_titles.arm_measures(names)}
     # Whether the interval of each fits in; the CSV has all measures and intervals.
     printed = {
-        **{f"accuracy_{name}": False for name in names},
-        "balanced_accuracy": True,
         "auroc": True,
+        "log_loss": False,
+        "balanced_accuracy": True,
+        **{f"accuracy_{name}": False for name in names},
         "brier": False,
         "ece": False,
     }
-    groups: dict[str, list] = {}
-    for row in rows:
-        difference = row.get("difference_to_best_classical")
-        bounds = records.pair(records.dig(difference, "ci95"))
-        gap = _cell(records.finite(records.dig(difference, "difference")), bounds, "+.3f")
-        groups.setdefault(records.KINDS[records.kind(row)], []).append(
-            [
-                records.name(row, rows),
-                *(
-                    _cell(records.value(row, key), records.bounds(row, key) if wide else None)
-                    for key, wide in printed.items()
-                ),
-                "reference" if records.is_reference(report, row) else gap,
-                records.p_text(records.dig(difference, "p_adjusted")),
+    groups = []
+    for heading, members in records.headed(report, rows).items():
+        lines = []
+        for row in members:
+            difference = row.get("difference")
+            gap = records.finite(records.dig(difference, "difference"))
+            shown = [
+                cell(records.value(row, key), records.bounds(row, key) if wide else None)
+                for key, wide in printed.items()
             ]
-        )
+            apart = cell(gap, verdict_records.simultaneous(difference), "+.3f")
+            apart = "reference" if records.is_reference(report, row) else apart
+            p = records.p_text(records.dig(difference, "p_adjusted"))
+            lines.append([records.name(row, [row]), *shown, apart, p])
+        groups.append((heading, lines))
     total = records.total(records.dig(report, "cohort", "patients"))
     return Table(
         f"Arms of the study{f', {total} patients' if total else ''}. All measures are per patient, out of fold; in "
-        "brackets 95% bootstrap intervals over patients. The difference is that of balanced accuracy to the reference "
-        "arm, paired over patients, with Holm-adjusted p.",
+        "brackets 95% intervals over new patients and new trainings. The difference is that of AUROC to the reference "
+        "of the same classifier, with bounds and p that hold for all arms at once.",
         "tab:arms",
-        ["Arm", *(titles[key] for key in printed), "Difference", "p"],
-        groups=list(groups.items()),
+        ["Arm", *(titles[key] for key in printed), "Difference of AUROC", "p, adjusted"],
+        groups=groups,
     )
 
 
@@ -143,63 +113,16 @@ def _of_generators(report: Mapping) -> tuple[measure_titles.Measure, ...]:
     return measure_titles.generator_measures(records.class_names(report)) + measure_titles.MEMORISATION_MEASURES
 
 
-def latex(table: Table) -> str:
-    r"""The table as a `table*` float with booktabs rules; needs \usepackage{booktabs,graphicx}."""
-    columns = len(table.header)
-    lines = [
-        "% Needs \\usepackage{booktabs,graphicx}.",
-        "\\begin{table*}",
-        "\\centering",
-        f"\\caption{{{escape(table.caption)}}}",
-        f"\\label{{{table.label}}}",
-        "\\resizebox{\\ifdim\\width>\\textwidth\\textwidth\\else\\width\\fi}{!}{%",
-        f"\\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
-        "\\toprule",
-        _line(table.header),
-    ]
-    for heading, rows in table.groups:
-        lines.append("\\midrule")
-        if heading:
-            lines.append(f"\\multicolumn{{{columns}}}{{l}}{{\\textit{{{escape(heading)}}}}} \\\\")
-        lines += [_line(row) for row in rows]
-    lines += ["\\bottomrule", "\\end{tabular}}", "\\end{table*}", ""]
-    return "\n".join(lines)
-
-
-def escape(text: str) -> str:
-    """Text with LaTeX's special characters made harmless."""
-    return "".join(_SPECIALS.get(character, character) for character in str(text))
-
-
-def _line(cells: Sequence[str]) -> str:
-    return " & ".join(map(escape, cells)) + r" \\"
-
-
-def _cell(value: float | None, bounds: tuple[float, float] | None, form: str = ".3f") -> str:
-    """ "0.712 [0.640, 0.781]"; a dash where it is not defined."""
-    if value is None:
-        return "\N{EN DASH}"
-    text = f"{value:{form}}" + (f" [{bounds[0]:{form}}, {bounds[1]:{form}}]" if bounds else "")
-    return text.replace("-", "\N{MINUS SIGN}")
-
-
 def _spread(row: Mapping, measure: measure_titles.Measure) -> str:
     """ "0.712 (0.031)"; a dash where it is not defined."""
     value, deviation = records.value(row, measure.key), records.value(row, f"{measure.key}_sd")
     text = "" if value is None or deviation is None else f" ({deviation:{measure.form}})"
-    return _cell(value, None, measure.form) + text
-
-
-def csv_text(header: Iterable[str], rows: Iterable[Iterable]) -> str:
-    """Header and rows as CSV; None is empty, floats keep all digits."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return buffer.getvalue()
+    return cell(value, None, measure.form) + text
 
 
 _FILES = {
+    "contrasts.csv": contrast_tables.contrasts_csv,
+    "contrasts.tex": lambda report: latex(contrast_tables.contrasts_table(report)),
     "arms.csv": arms_csv,
     "arms.tex": lambda report: latex(arms_table(report)),
     "generators.csv": generators_csv,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.reporting import paper_tables, records
-from rembrandt_featgen.reporting.study_tables import csv_text
+from rembrandt_featgen.reporting.table_text import csv_text
 
 _UNITS = ("slice", "patient")
 _SPLITS = ("validation", "test")

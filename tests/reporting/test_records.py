@@ -5,51 +5,6 @@ import pytest
 from rembrandt_featgen.reporting import records
 from tests.reporting import fake_study
 
-HELPED = {"kind": "generative", "difference_to_best_classical": {"ci95": [0.01, 0.1], "p_adjusted": 0.049}}
-
-
-def changed(**changes):
-    return {**HELPED, "difference_to_best_classical": {**HELPED["difference_to_best_classical"], **changes}}
-
-
-@pytest.mark.parametrize(
-    ("row", "helped"),
-    [
-        (HELPED, True),
-        (changed(p_adjusted=0.05), False),
-        (changed(ci95=[0.0, 0.1]), False),
-        (changed(ci95=[-0.1, 0.1]), False),
-        (changed(p_adjusted=None), False),
-        (changed(ci95=[math.nan, 0.1]), False),
-        ({**HELPED, "kind": "classical"}, False),
-        ({"kind": "generative", "difference_to_best_classical": None}, False),
-    ],
-)
-def test_helped_needs_interval_and_p_of_a_generative_arm(row, helped):
-    assert records.helped(row) is helped
-
-
-@pytest.mark.parametrize(
-    ("rows", "tone"),
-    [
-        ([changed(ci95=[-0.2, -0.1]), HELPED], "helped"),
-        ([changed(ci95=[-0.2, -0.1])] * 2, "harmed"),
-        ([*[{"kind": "classical"}] * 4, changed(ci95=[-0.2, -0.1], p_adjusted=0.01)], "harmed"),
-        ([*[{"kind": "classical"}] * 5, changed(ci95=[-0.2, -0.1], p_adjusted=0.01)], "open"),
-        ([changed(ci95=[-0.2, -0.1], p_adjusted=0.05)], "open"),
-        ([changed(ci95=[-0.2, -0.1]), changed(ci95=[-0.1, 0.1])], "open"),
-        ([{**HELPED, "kind": "classical"}], "open"),
-        ([{"kind": "generative"}], "open"),
-        ([], "open"),
-    ],
-)
-def test_tone_of_the_verdict(rows, tone):
-    assert records.tone({"arms": rows}) == tone
-
-
-def test_slice_rows_do_not_set_the_tone():
-    assert records.tone({"arms": [{**HELPED, "unit": "slice"}]}) == "open"
-
 
 def test_arms_come_by_kind_and_else_in_their_order():
     rows = [{"arm": arm, "kind": kind} for arm, kind in (("a", "generative"), ("b", "?"), ("c", "none"), ("d", "none"))]
@@ -85,9 +40,8 @@ def test_half_an_interval_is_none(bounds):
 
 
 def test_best_total_and_deviation():
-    assert records.best([{"balanced_accuracy": None}, {"balanced_accuracy": 0.6}, {"balanced_accuracy": 0.7}]) == {
-        "balanced_accuracy": 0.7
-    }
+    rows = [{"auroc": None}, {"auroc": 0.7, "balanced_accuracy": 0.5}, {"auroc": 0.6, "balanced_accuracy": 0.9}]
+    assert records.best(rows) == rows[1]
     assert records.best([{}]) is None
     assert (records.total({"HGG": 3, "LGG": 4}), records.total({"HGG": 3, "LGG": None}), records.total(None)) == (
         7,
@@ -98,10 +52,28 @@ def test_best_total_and_deviation():
     assert records.deviation([1.0]) is records.deviation([1.0, None]) is records.deviation(None) is None
 
 
-def test_the_reference_is_the_arm_without_difference():
-    report = fake_study.make()
-    found = [row["arm"] for row in records.arms(report) if records.is_reference(report, row)]
-    assert found == [fake_study.REFERENCE]
+def test_each_classifier_has_its_reference():
+    reference = {"arm": "none", "by_classifier": {"cnn": "none", "mlp": "plain"}}
+    report = {"reference": reference, "arms": []}
+    rows = [{"arm": arm, "classifier": name} for name in ("cnn", "mlp", "ridge") for arm in ("none", "plain", None)]
+    found = [(row["classifier"], row["arm"]) for row in rows if records.is_reference(report, row)]
+    assert found == [("cnn", "none"), ("mlp", "plain"), ("ridge", "none")]
+    assert not any(records.is_reference({}, row) for row in rows)
+
+
+def test_headings_name_the_classifier_only_where_there_are_several():
+    report = fake_study.make(classifiers=("mlp", "cnn"), reference={"classifier": "cnn"})
+    rows = records.arms(report)
+    found = records.headed(report, rows)
+    assert list(found) == [
+        f"{classifier}: {kind}"
+        for classifier in ("cnn", "mlp")
+        for kind in ("no augmentation", "classical", "generative")
+    ]
+    assert {row["classifier"] for row in found["mlp: classical"]} == {"mlp"}
+    assert sum(map(len, found.values())) == len(rows) == 30
+    alone = [row for row in rows if row["classifier"] == "mlp"]
+    assert list(records.headed(report, alone)) == ["No augmentation", "Classical", "Generative"]
 
 
 def test_parts_of_splits():

@@ -10,10 +10,11 @@ from rembrandt_featgen.reporting.study_plots import Diagram, ForestRow
 
 NAN = float("nan")
 HEADINGS = {"none": "Nothing", "classical": "Classical", "generative": "Generative", "other": "Other"}
+MANY = [ForestRow(f"arm {i}", "classical", (0.7, 0.6, 0.8), (0.1, 0.0, 0.2), (0.05, 0.15)) for i in range(24)]
 ROWS = [
-    ForestRow("plain $a_b$", "none", (0.6, 0.5, 0.7), (-0.1, -0.2, 0.0), "p 1.000"),
+    ForestRow("plain $a_b$", "none", (0.6, 0.5, 0.7), (-0.1, -0.2, 0.0), (-0.15, -0.05), "p 1.000"),
     ForestRow("smote", "classical", (0.7, None, None), note="the reference"),
-    ForestRow("gan", "generative", (0.8, 0.7, 0.9), (0.1, 0.02, 0.2), "p 0.010", True),
+    ForestRow("gan", "generative", (0.8, 0.7, 0.9), (0.1, 0.02, 0.2), (0.04, 0.16), "p 0.010", True),
     ForestRow("vae", "generative", (None, NAN, None)),
 ]
 KINDS = {f"a{i}": "generative" for i in range(5)}
@@ -21,6 +22,7 @@ BINS = [(0.05, 0.0, 3), (0.5, NAN, 0), (0.95, 0.9, 7), (None, None, None)]
 
 DRAWN = {
     "forest": lambda: study_plots.forest(ROWS, HEADINGS),
+    "forest of many": lambda: study_plots.forest(MANY, HEADINGS),
     "forest of nothing known": lambda: study_plots.forest([ForestRow("a", "other")], HEADINGS),
     "no forest": lambda: study_plots.forest([], HEADINGS),
     "folds": lambda: study_plots.fold_strip({"a": [(0.5, 0), (0.5, 1), (0.9, None)], "b": [(0.1, 7)]}),
@@ -80,11 +82,27 @@ def test_forest_shows_values_left_and_differences_right(calls):
     ]
 
 
-def test_forest_fills_the_difference_of_the_arm_that_helped_alone(calls):
+def test_forest_fills_the_difference_that_its_bounds_hold_apart_from_0_alone(calls):
     DRAWN["forest"]()
     faces = [k["mfc"] for name, _, k in calls if name == "plot" and "mfc" in k]
     assert "white" not in faces[:4]
     assert [face == "white" for face in faces[4:]] == [True, True, False, True]
+
+
+def test_forest_draws_both_intervals_of_a_difference(calls):
+    DRAWN["forest"]()
+    lines = [(list(args[0]), k["lw"]) for name, args, k in calls if name == "plot" and "lw" in k]
+    assert ([0.02, 0.2], 1.1) in lines and ([0.04, 0.16], 3) in lines
+    assert ([0.7, 0.9], 2) in lines
+
+
+def test_forests_of_a_study_share_their_axes():
+    rows = [ROWS[0], ForestRow("far", "other", (0.2, 0.1, 0.3), (0.3, None, None), (0.25, 0.5))]
+    values, differences = study_plots.forest_limits(rows)
+    assert values == pytest.approx((0.1 - 0.024, 0.7 + 0.024))
+    assert differences == pytest.approx((-0.2 - 0.028, 0.5 + 0.028))
+    nothing = study_plots.forest_limits([ForestRow("a", "other")])
+    assert nothing == ((0.495, 0.505), (-0.005, 0.005))
 
 
 def test_strip_has_a_dot_for_each_run_and_a_bar_at_the_mean(calls):

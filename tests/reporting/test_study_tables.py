@@ -20,14 +20,19 @@ def test_csv_of_arms_is_exact_and_says_what_it_counts():
     rows = read(study_tables.arms_csv(REPORT))
     assert len(rows) == 30
     assert [row["unit"] for row in rows] == ["patient"] * 15 + ["slice"] * 15
-    smote = next(row for row in rows if (row["arm"], row["unit"]) == ("smote", "patient"))
-    own = next(row for row in REPORT["arms"] if (row["arm"], row["unit"]) == ("smote", "patient"))
-    assert float(smote["ece"]) == own["ece"] and float(smote["accuracy_total"]) == own["accuracy"]["total"]
-    assert [float(smote[f"auroc_ci95_{end}"]) for end in ("low", "high")] == own["ci95"]["auroc"]
-    assert (smote["n_HGG"], smote["kind"], smote["difference"], smote["p_adjusted"]) == ("108", "classical", "", "")
+    none = next(row for row in rows if (row["arm"], row["unit"]) == ("none", "patient"))
+    own = next(row for row in REPORT["arms"] if (row["arm"], row["unit"]) == ("none", "patient"))
+    assert float(none["ece"]) == own["ece"] and float(none["accuracy_total"]) == own["accuracy"]["total"]
+    assert [float(none[f"auroc_ci95_{end}"]) for end in ("low", "high")] == own["ci95"]["auroc"]
+    assert (none["n_HGG"], none["kind"], none["difference"], none["difference_p_adjusted"]) == ("108", "none", "", "")
     vae = next(row for row in rows if (row["arm"], row["unit"]) == ("vae", "patient"))
-    assert (vae["difference_against"], float(vae["difference"])) == ("smote", pytest.approx(-0.075))
-    assert [float(vae[f"difference_ci95_{end}"]) for end in ("low", "high")] == [-0.125, -0.025]
+    own = next(row for row in REPORT["arms"] if (row["arm"], row["unit"]) == ("vae", "patient"))["difference"]
+    assert (vae["difference_against"], vae["difference_measure"]) == ("none", "auroc")
+    assert float(vae["difference"]) == own["difference"] == pytest.approx(0.007)
+    for name in ("ci95", "ci90", "simultaneous95"):
+        assert [float(vae[f"difference_{name}_{end}"]) for end in ("low", "high")] == own[name]
+    for name in ("error", "p_value", "p_adjusted", "detectable", "trainings"):
+        assert float(vae[f"difference_{name}"]) == own[name]
 
 
 def test_csv_of_generators():
@@ -46,28 +51,16 @@ def test_csv_of_checklists():
     assert len(read(files["checklist_tripod_ai.csv"])) == 52
 
 
-@pytest.mark.parametrize(
-    ("text", "latex"),
-    [
-        ("a_b & 95% #1 $x$", r"a\_b \& 95\% \#1 \$x\$"),
-        (r"{\x}", r"\{\textbackslash{}x\}"),
-        ("~^<>", r"\textasciitilde{}\textasciicircum{}\textless{}\textgreater{}"),
-        ("\N{MINUS SIGN}0.1 \N{EN DASH}", "$-$0.1 --"),
-    ],
-)
-def test_escapes_what_is_special_to_latex(text, latex):
-    assert study_tables.escape(text) == latex
-
-
 def test_latex_of_arms():
     text = study_tables.files(REPORT)["arms.tex"]
     assert re.findall(r"\\(\w+rule)", text) == ["toprule", *["midrule"] * 3, "bottomrule"]
     assert re.findall(r"\\textit\{(.*?)\}", text) == ["No augmentation", "Classical", "Generative"]
     rows = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
     assert len(rows) == 16
-    assert {line.count(" & ") for line in rows} == {8}
-    assert r"acgan\_64 & 0.741 & 0.561 & 0.651 [0.581, 0.721] & 0.711 [0.641, 0.781] & 0.210" in text
-    assert "$-$0.075 [$-$0.125, $-$0.025]" in text
+    assert {line.count(" & ") for line in rows} == {9}
+    assert r"acgan\_64 & 0.711 [0.641, 0.781] & 0.549 & 0.651 [0.581, 0.721] & 0.741 & 0.561 & 0.210" in text
+    assert "+0.031 [$-$0.030, +0.092] & 1.000" in text  # simultaneous bounds, t(61) at 0.05 / 14
+    assert text.count(" & reference & ") == 1
     assert "170 patients" in text and r"95\%" in text
 
 
@@ -91,9 +84,9 @@ def test_latex_compiles(tmp_path):
     evil = fake_study.make(generators=[{"arm": r"a_b^c~d\e#{$%&"}])
     evil["arms"][0]["arm"] = evil["arms"][-1]["arm"] = r"\input{x} _ & % # $ { } ~ ^ < >"
     files = study_tables.files(evil)
-    for name in ("arms.tex", "generators.tex"):
+    for name in ("arms.tex", "contrasts.tex", "generators.tex"):
         (tmp_path / name).write_text(files[name])
-    body = r"\begin{document}\input{arms}\input{generators}\end{document}"
+    body = r"\begin{document}\input{arms}\input{contrasts}\input{generators}\end{document}"
     (tmp_path / "paper.tex").write_text(r"\documentclass{article}\usepackage{booktabs,graphicx}" + body)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
