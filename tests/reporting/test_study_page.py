@@ -71,7 +71,8 @@ def test_patients_come_before_slices_and_rows_say_what_they_count(page):
         "all slices of a patient",
         "69 + 39",
         "best pipeline 5 trainings helped 0.762 0.855 +0.093 [+0.033, +0.153] 0.003 +0.089",  # contrasts
-        "19 × cnn/infogan/balance 6 × cnn/vae/1.0",
+        "19 × cnn/smote 6 × cnn/class_weights 19 × cnn/infogan/balance 6 × cnn/vae/1.0 cnn 5 trainings",
+        "19 × smote 6 × class_weights 19 × infogan/balance 6 × vae/1.0",
         "Equivalent: within 0.05 of AUROC.",
         "none : real samples alone, with tuned regularisation",  # arms
         "0.580 [0.510, 0.650] 0.620 [0.550, 0.690] 0.008 the reference",
@@ -140,6 +141,13 @@ def test_each_classifier_is_asked_and_heads_its_arms():
     places = [words.index(f"{name}: generative") for name in ("cnn", "ridge", "mlp")]
     assert places == sorted(places)
     assert "The same of 2 other classifiers" in words and "all arms of all classifiers at once" in words
+
+
+def test_rarely_chosen_pipelines_are_counted_together():
+    report = fake_study.make()
+    report["contrasts"][0]["with"]["chosen"] = {f"cnn/vae/{amount}": 9 - amount for amount in range(6)}
+    words = Page(study_page.render(report, {})).text
+    assert "9 × cnn/vae/0 8 × cnn/vae/1 7 × cnn/vae/2 3 others: 15 ×" in words
 
 
 def test_a_study_without_generative_arms_has_no_word_and_no_question():
