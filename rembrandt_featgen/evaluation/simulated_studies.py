@@ -95,7 +95,8 @@ def simulate(world: World, cohorts: Sequence[int]) -> list[Simulated]:
         for task in tasks:
             prepared = vector_preparation.fit(table.values[task.train])
             for arm in ("none", world.arm):
-                jobs.append(_Trained(place, task, arm, _problem(world, table, task, arm, prepared), prepared))
+                problem = _problem(world, table, task, arm=arm, prepared=prepared)
+                jobs.append(_Trained(place, task, arm, problem=problem, prepared=prepared))
     parts: list[list[PredictionsTable]] = [[] for _ in tables]
     fresh: list[list[PredictionsTable]] = [[] for _ in tables]
     for classifier in world.classifiers:
@@ -107,10 +108,10 @@ def simulate(world: World, cohorts: Sequence[int]) -> list[Simulated]:
         for job, model in zip(jobs, models):
             table, tasks, new = tables[job.cohort]
             loss = _loss(table, job, model)
-            parts[job.cohort].append(_predict(table.take(job.task.test), job, model, classifier, loss=loss))
+            parts[job.cohort].append(_predict(table.take(job.task.test), job, model, classifier=classifier, loss=loss))
             if job.task.draw == tasks[0].draw:
                 # every fold predicts all new patients: to gather them, each fold counts as a training
-                rows = _predict(new, job, model, classifier, loss=loss)
+                rows = _predict(new, job, model, classifier=classifier, loss=loss)
                 fresh[job.cohort].append(rows.replace(draw=job.task.number, fold="fresh"))
     return [Simulated(predictions.join(one), predictions.join(other)) for one, other in zip(parts, fresh)]
 
@@ -139,13 +140,13 @@ def _cohort(world: World, random) -> tuple[FeatureTable, list[Task]]:
             table, folds=5, repeats=world.trainings, seeds=[division], validation=0.25, division=division
         )
         return table, tasks
-    known, new = _table(world, random, world.patients), _table(world, random, (world.tested,) * 2, "T")
+    known, new = _table(world, random, world.patients), _table(world, random, (world.tested,) * 2, prefix="T")
     held_out = random.permutation(len(known)) < len(known) // 4
     parts = {"train": known.take(~held_out), "validation": known.take(held_out), "test": new}
     return plans.given(parts, [division + number for number in range(world.trainings)])
 
 
-def _table(world: World, random, patients: Sequence[int], prefix: str = "P") -> FeatureTable:
+def _table(world: World, random, patients: Sequence[int], *, prefix: str = "P") -> FeatureTable:
     labels = np.repeat([0, 1], patients)
     values = random.normal(size=(len(labels), world.numbers))
     values[:, :3] += world.shift * labels[:, None]
@@ -156,7 +157,7 @@ def _table(world: World, random, patients: Sequence[int], prefix: str = "P") -> 
     )
 
 
-def _problem(world: World, table: FeatureTable, task: Task, arm: str, prepared) -> Problem:
+def _problem(world: World, table: FeatureTable, task: Task, *, arm: str, prepared) -> Problem:
     values, labels = prepared.apply(table.values[task.train]), table.labels[task.train]
     seed = task.training_seed
     if arm == AGAIN:
@@ -180,7 +181,7 @@ def _loss(table: FeatureTable, job: _Trained, model) -> float:
     return classification.patient_log_loss(held_out.patients, held_out.labels, _odds(job, held_out, model))
 
 
-def _predict(table: FeatureTable, job: _Trained, model, classifier: str, *, loss: float) -> PredictionsTable:
+def _predict(table: FeatureTable, job: _Trained, model, *, classifier: str, loss: float) -> PredictionsTable:
     task = job.task
     return predictions.rows(
         predictions.Samples(table.patients, table.samples, table.labels),

@@ -178,13 +178,13 @@ def tune(trial: Trial, classifier: str) -> dict[Pipeline, list[Tuned]]:
     for number in range(amounts):
         competing = [one for one in tuned if ARMS[one.arm].tuned and (number == 0 or one.amount is None)]
         grid = tuning.between(strengths, number / amounts)
-        for one, choice in zip(competing, _tune(trial, classifier, competing, grid)):
+        for one, choice in zip(competing, _tune(trial, classifier, competing, strengths=grid)):
             losses = choice.losses[choice.strengths.index(choice.strength)]
             tuned[one].append(Tuned(choice.strength, float(losses.mean()) if len(losses) else math.nan))
     return tuned
 
 
-def _tune(trial, classifier, competing, strengths) -> list[tuning.Choice]:
+def _tune(trial, classifier, competing, *, strengths) -> list[tuning.Choice]:
     """The choice of each of some pipelines among some strengths."""
     table, train = trial.table, trial.task.train
 

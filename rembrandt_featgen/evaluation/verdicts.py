@@ -75,8 +75,10 @@ def expectation(patients: Mapping[str, int], margin: float) -> str:
     if not np.isfinite(error):
         return "Too few patients are tested for an interval: only 'undecided' can come out."
     size, half = power.detectable(error, counts), power.half_width(error, counts)
-    shown = " + ".join(f"{count} {name}" for name, count in patients.items())
-    text = f"With {shown} test patients, a difference of about {size:.2f} AUROC can be found (80% power)"
+    shown = ", ".join(f"{name} {count}" for name, count in patients.items())
+    text = (
+        f"With {sum(counts)} test patients ({shown}), a difference of about {size:.2f} AUROC can be found (80% power)"
+    )
     if half < margin:
         return f"{text}, and pipelines that differ little can be shown to be equivalent within {margin:g}."
     return f"{text}; smaller ones come out as 'undecided', since equivalence within {margin:g} cannot be shown."

@@ -76,7 +76,7 @@ def difference(values: np.ndarray, patients: Sequence[int]) -> Difference:
     both = bootstrap.spread(values) if min(patients) > 1 else bootstrap.Spread(np.nan, np.nan)
     parts = both.patients**2 / max(min(patients) - 1, 1) + both.trainings**2 / max(n - 1, 1)
     degrees = (both.patients + both.trainings) ** 2 / parts if parts != 0 else np.inf
-    return Difference(value, both.error, degrees, n)
+    return Difference(value, both.error, degrees, trainings=n)
 
 
 def corrected(values: Sequence[float], tested: float) -> Difference:
@@ -95,8 +95,8 @@ def corrected(values: Sequence[float], tested: float) -> Difference:
     known = known[np.isfinite(known)]
     n, mean = len(known), float(known.mean()) if len(known) else np.nan
     if n < 2:
-        return Difference(mean, np.nan, np.nan, n)
-    return Difference(mean, float(np.sqrt((1.0 / n + tested) * known.var(ddof=1))), n - 1.0, n)
+        return Difference(mean, np.nan, np.nan, trainings=n)
+    return Difference(mean, float(np.sqrt((1.0 / n + tested) * known.var(ddof=1))), n - 1.0, trainings=n)
 
 
 def word(found: Difference, margin: float = MARGIN, bounds: Bounds | None = None) -> str:

@@ -52,14 +52,14 @@ def of_paper(comparison: Mapping) -> str:
     """The paper's comparison, of one training, in a sentence.
 
     Args:
-      comparison: of the CNN with generated features and the one without: "difference" of balanced accuracy per patient,
-        and "ci95".
+      comparison: of the CNN with generated features and the one without: "difference" of AUROC per patient, and
+        "ci95".
     """
     difference, bounds = records.finite(comparison.get("difference")), records.pair(comparison.get("ci95"))
     if difference is None or bounds is None:
         return "The paper's comparison, of the CNN with and without generated features, is not defined here."
     return (
-        f"The paper's comparison, balanced accuracy per patient of the CNN with generated features less that without: "
+        f"The paper's comparison, AUROC per patient of the CNN with generated features less that without: "
         f"{difference:+.3f} (95% interval over patients {bounds[0]:+.3f} to {bounds[1]:+.3f}). Each was trained once, "
         "which the interval does not allow for: no verdict rests on it."
     )

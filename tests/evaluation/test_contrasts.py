@@ -152,7 +152,7 @@ def test_the_record_has_everything_of_a_contrast():
 
 def test_what_can_be_found_is_said_before_training():
     few = verdicts.expectation({"LGG": 12, "HGG": 9}, 0.05)
-    assert few.startswith("With 12 LGG + 9 HGG test patients, a difference of about 0.")
+    assert few.startswith("With 21 test patients (LGG 12, HGG 9), a difference of about 0.")
     assert few.endswith("smaller ones come out as 'undecided', since equivalence within 0.05 cannot be shown.")
     many = verdicts.expectation({"LGG": 250, "HGG": 250}, 0.05)
     assert many.endswith("pipelines that differ little can be shown to be equivalent within 0.05.")

@@ -1,4 +1,4 @@
-"""The checks of words and intervals, and studies in which each of them fails; `stages.selfcheck` runs the large ones."""
+"""The checks of words and intervals, and studies in which each fails; `stages.selfcheck` runs the large ones."""
 
 import dataclasses
 
