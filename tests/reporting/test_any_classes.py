@@ -65,7 +65,7 @@ def test_page_of_a_run_has_the_names_of_its_classes_and_no_rows_of_the_paper():
     words = Page(text).text
     assert is_free_of_gliomas(text)
     assert "help to distinguish malignant from benign?" in words
-    assert "Arms: malignant or benign?" in words
+    assert "The paper's comparison" in words
     assert "Tested on malignant + benign malignant benign total Balanced accuracy" in words
     assert "acceptance rate, malignant 0.900 acceptance rate, benign 0.800" in words
     assert "Added to malignant alone" in words and "Added to benign alone" in words
