@@ -80,6 +80,27 @@ CLASSIFIER_KINDS = {
 }
 
 
+def kind_of(name: str) -> ClassifierKind:
+    """The kind of a classifier by its name, such as "mlp"; "mlp@10" is not tuned, its strength is 10 throughout.
+
+    Raises:
+      ValueError: there is no such kind, or no such strength.
+    """
+    base, fixed, strength = name.partition("@")
+    if base not in CLASSIFIER_KINDS:
+        raise ValueError(f"{name!r} is none of {', '.join(CLASSIFIER_KINDS)}")
+    kind = CLASSIFIER_KINDS[base]
+    if not fixed:
+        return kind
+    try:
+        value = type(kind.strengths[0])(strength)
+    except ValueError:
+        value = 0
+    if value <= 0:
+        raise ValueError(f"{name!r}: write a strength above 0 behind {base}@, such as {base}@{kind.strengths[1]:g}")
+    return dataclasses.replace(kind, strengths=(value,))
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Model:
     """A trained classifier.

@@ -85,7 +85,7 @@ def between(strengths: Sequence[float], share: float) -> tuple[float, ...]:
       strengths: from weak to strong, above 0; of whole numbers whole numbers come.
       share: from 0 (the strengths themselves) to below 1.
     """
-    if share == 0:
+    if share == 0 or len(strengths) == 1:
         return tuple(strengths)
     logs = np.log(strengths)
     steps = np.append(np.diff(logs), logs[-1] - logs[-2])

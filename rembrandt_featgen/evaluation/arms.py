@@ -17,6 +17,7 @@ from rembrandt_featgen.generation.training_set import Samples
 
 FOCUSING = 2.0  # gamma of Lin et al. 2017
 AUGMENTED = "image_augmentation"  # the arm of features of augmented slices
+ORACLE = "oracle"  # the arm of real patients more, what a perfect generator would add: a control, no competitor
 SYNTHETIC = "synthetic"  # the arm of samples that somebody else's generator made
 
 
@@ -37,6 +38,7 @@ class Arm:
       kind: "none", "classical" or "generative".
       method: whether samples are added by `METHODS[name]`.
       pool: whether samples are added that were made before, such as those of a GAN.
+      reserve: whether real samples are added that the plan keeps for this purpose alone.
       undersample: whether samples of each class are left out at random, down to as many as the minority class has.
       class_weights: whether a sample of class c weighs n / (classes n_c).
       focusing: gamma of the focal loss.
@@ -50,6 +52,7 @@ class Arm:
     kind: str = "classical"
     method: bool = False
     pool: bool = False
+    reserve: bool = False
     undersample: bool = False
     class_weights: bool = False
     focusing: float = 0.0
@@ -84,21 +87,29 @@ ARMS: dict[str, Arm] = {
         Arm(AUGMENTED, pool=True),
         *(Arm(kind, "generative", pool=True) for kind in KINDS),
         Arm(SYNTHETIC, "generative", pool=True),
+        Arm(ORACLE, "control", reserve=True),
     )
 }
 
 
-def available(names: Collection[str], *, covariates: bool, pools: Collection[str]) -> tuple[str, ...]:
+def available(
+    names: Collection[str], *, covariates: bool, pools: Collection[str], reserve: bool = False
+) -> tuple[str, ...]:
     """Those of some arms, in the order of the table, for which there is what they need.
 
     Args:
       names: of arms.
       covariates: whether there are clinical columns.
       pools: arms for which samples were made before.
+      reserve: whether the plan keeps real samples for an arm.
     """
     arms = [ARMS[name] for name in ARMS if name in names]
     return tuple(
-        arm.name for arm in arms if (covariates or arm.inputs == "features") and (not arm.pool or arm.name in pools)
+        arm.name
+        for arm in arms
+        if (covariates or arm.inputs == "features")
+        and (not arm.pool or arm.name in pools)
+        and (reserve or not arm.reserve)
     )
 
 
@@ -111,6 +122,7 @@ def problem(
     signed: bool,
     seed: int,
     draw: Callable[[int, int, int], np.ndarray] | None = None,
+    reserve: Samples | None = None,
 ) -> Problem:
     """What a classifier is to be trained on.
 
@@ -123,6 +135,7 @@ def problem(
       seed: of what is drawn.
       draw: for an arm with a pool: from (label, count, seed) to as many samples of it, prepared like `samples`; where
         it gives fewer, the problem has fewer.
+      reserve: for an arm that adds it: samples that the plan keeps, prepared like `samples`.
 
     Raises:
       ValueError: an amount is missing, or has no use; or there is no pool for an arm that draws from one.
@@ -135,6 +148,10 @@ def problem(
         wanted = {label: count for label, count in wanted.items() if label in labels}
         extra = extra_samples(arm, samples, wanted, num_classes=num_classes, signed=signed, seed=seed, draw=draw)
         features, labels = np.concatenate([features, extra.features]), np.concatenate([labels, extra.labels])
+    elif arm.reserve:
+        if reserve is None:
+            raise ValueError(f"arm {arm.name} adds samples that the plan keeps for it, and there are none")
+        features, labels = np.concatenate([features, reserve.features]), np.concatenate([labels, reserve.labels])
     elif arm.undersample:
         rows = _undersampled(labels, np.random.default_rng([seed, 2]))
         features, labels = features[rows], labels[rows]

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS, ClassifierSettings
+from rembrandt_featgen.classification import classifier_kinds
+from rembrandt_featgen.classification.classifier_kinds import ClassifierSettings
 from rembrandt_featgen.classification.map_fitting import NetworkSettings
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.generation.sample_pool import SamplePool
@@ -19,7 +20,7 @@ class Settings:
     Attributes:
       arms: names of `ARMS`.
       amounts: of extra samples, for arms that take one.
-      classifiers: names of `CLASSIFIER_KINDS`.
+      classifiers: names, see `classifier_kinds.kind_of`.
       components: principal components of the training vectors; 0 keeps the columns.
       inner_folds: by which training patients tune the regularisation.
       pools: samples that were made before, as those of the table are, by the arm that draws from them.
@@ -36,7 +37,7 @@ class Settings:
 
     def of_classifier(self, name: str) -> ClassifierSettings:
         """Settings of a classifier."""
-        return self.networks.get(name) or CLASSIFIER_KINDS[name].settings()
+        return self.networks.get(name.partition("@")[0]) or classifier_kinds.kind_of(name).settings()
 
 
 def check_arms(arms: Collection[str]) -> None:

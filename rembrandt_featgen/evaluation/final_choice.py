@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
+from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import contrasts, out_of_fold_runs, predictions
 from rembrandt_featgen.evaluation.arms import ARMS
@@ -128,7 +128,7 @@ def expected_performance(
 def _is_possible(name: str, of_volumes: bool) -> bool:
     """Whether a pipeline can be a final model, see `choose`."""
     classifier, arm = name.split("/")[:2]
-    return ARMS[arm].inputs == "features" if of_volumes else not CLASSIFIER_KINDS[classifier].of_maps
+    return ARMS[arm].inputs == "features" if of_volumes else not classifier_kinds.kind_of(classifier).of_maps
 
 
 def measured(table: PredictionsTable, head: Mapping, *, draws: int, seed: int, unit: str = "patient") -> dict:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
+from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 
 
@@ -56,7 +56,7 @@ def warnings_of(rows: Sequence[Mapping], table: PredictionsTable, tasks: int) ->
     measured = {(row["features"], row["arm"]): row["folds"] for row in rows}
     for (classifier, arm, kind), _ in table.split("classifier", "arm", "kind"):
         if kind == "generative":
-            measured.setdefault(("maps" if CLASSIFIER_KINDS[classifier].of_maps else "vectors", arm), 0)
+            measured.setdefault(("maps" if classifier_kinds.kind_of(classifier).of_maps else "vectors", arm), 0)
     return [
         f"{arm} has {features} of one class only, or none, in {tasks - count} of {tasks} folds: "
         + ("its measures are over the others." if count else "nothing is measured of them.")

@@ -30,6 +30,7 @@ class Task:
       fold: what predictions call it: its number, or the name of the site that is tested.
       seed: of everything that is trained, beside the draw, the number of the fold and `division`.
       train, validation, test: numbers of rows of the table. A few-shot task has no validation rows.
+      reserve: rows that are trained on by an arm that shows what more real samples would do, and else unused.
       division: what tells a division that was made elsewhere from others: draw and number are 0 in each of them.
     """
 
@@ -41,6 +42,7 @@ class Task:
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+    reserve: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
     division: tuple[int, ...] = ()
 
     @property
@@ -177,7 +179,9 @@ def sites(table: FeatureTable, *, seeds: Sequence[int], validation: float, divis
     return _checked(table, tasks)
 
 
-def few_shot(table: FeatureTable, *, draws: int, groups: int, label: int, test: float, division: int = 0) -> list[Task]:
+def few_shot(
+    table: FeatureTable, *, draws: int, groups: int, label: int, test: float, reserve: int = 0, division: int = 0
+) -> list[Task]:
     """A few groups of one class beside all training groups of the others, drawn again and again; no validation.
 
     Args:
@@ -186,6 +190,7 @@ def few_shot(table: FeatureTable, *, draws: int, groups: int, label: int, test: 
       groups: how many of the class are trained on.
       label: of that class.
       test: share of the groups that are tested, the same ones in each draw.
+      reserve: how many other groups of the class each draw keeps in reserve, fewer where there are fewer.
       division: seed of the division.
 
     Raises:
@@ -200,9 +205,11 @@ def few_shot(table: FeatureTable, *, draws: int, groups: int, label: int, test: 
         )
     tasks = []
     for draw in range(draws):
-        chosen = np.random.default_rng([division, draw]).choice(members, groups, replace=False)
+        order = np.random.default_rng([division, draw]).permutation(members)
+        chosen, more = order[:groups], order[groups : groups + reserve]
         kept = (table.labels[rest] != label) | np.isin(table.groups[rest], chosen)
         parts: dict[str, Any] = {"train": rest[kept], "validation": rest[:0], "test": tested}
+        parts["reserve"] = rest[~kept & np.isin(table.groups[rest], more)]
         tasks.append(Task("few-shot", draw, 0, fold="0", seed=draw, **parts))
     return _checked(table, tasks)
 
@@ -270,7 +277,12 @@ def _check_given(parts: Mapping[str, FeatureTable], source: str) -> None:
 def _checked(table, tasks):
     """The tasks; InputError where a class is not trained on or validated with, RuntimeError for a divided group."""
     for task in tasks:
-        parts: dict[str, Any] = {"train": task.train, "validation": task.validation, "test": task.test}
+        parts: dict[str, Any] = {
+            "train": task.train,
+            "validation": task.validation,
+            "test": task.test,
+            "reserve": task.reserve,
+        }
         check_disjoint({name: np.unique(table.groups[rows]) for name, rows in parts.items()}, "group")
         for name in ("train", "validation"):
             missing = set(range(table.classes.count)) - set(table.labels[parts[name]].tolist())

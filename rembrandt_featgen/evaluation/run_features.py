@@ -12,7 +12,7 @@ from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import arms, competitors, generator_measures, plans, pools
-from rembrandt_featgen.evaluation.arms import ARMS, AUGMENTED, SYNTHETIC
+from rembrandt_featgen.evaluation.arms import ARMS, AUGMENTED, ORACLE, SYNTHETIC
 from rembrandt_featgen.features import augmented_vectors, encoders, run_tables
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation import training_set
@@ -48,7 +48,7 @@ class Wanted:
     Attributes:
       run_dir: of a run, or of a fold of a study; its split is the plan.
       arms: names of `ARMS`; all of them stands for those for which there is what they need.
-      classifiers: names of `CLASSIFIER_KINDS`.
+      classifiers: names, see `classifier_kinds.kind_of`.
       amounts: of extra samples.
       covariates: clinical columns, for vectors.
       seeds: of the trainings.
@@ -68,7 +68,13 @@ class Wanted:
 
 def of_maps(classifiers: Collection[str], maps: bool) -> tuple[str, ...]:
     """Those of some classifiers that are of maps, or of vectors, in the order of the table."""
-    return tuple(name for name, kind in CLASSIFIER_KINDS.items() if kind.of_maps == maps and name in classifiers)
+    bases = {name: name.partition("@")[0] for name in classifiers}
+    return tuple(
+        name
+        for known, kind in CLASSIFIER_KINDS.items()
+        for name, base in bases.items()
+        if kind.of_maps == maps and base == known
+    )
 
 
 def check_arms(named: Collection[str], there: Mapping[str, Collection[str]], *, of_file: bool = False) -> None:
@@ -117,6 +123,8 @@ def _what_it_needs(arm: str, of_file: bool) -> str:
     """What a user can do for an arm that has nothing to learn from."""
     if ARMS[arm].inputs != "features":
         return "give --covariates, with classifiers of vectors"
+    if arm == ORACLE:
+        return "take --plan=few-shot with --features"
     if of_file:
         return "give --synthetic" if arm == SYNTHETIC else "study the features of a run, without --features"
     if arm == SYNTHETIC:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.classification.map_fitting import NetworkSettings
 from rembrandt_featgen.cohort.classes import Classes
@@ -70,7 +71,8 @@ def evaluate(
       classes: the values of y, the positive one last; by default sorted.
       arms: names of `ARMS`.
       amounts: of extra samples, see `training_set.counts`.
-      classifiers: names of `CLASSIFIER_KINDS`: ridge, mlp and neighbours of vectors, cnn and linear of maps.
+      classifiers: ridge, mlp and neighbours of vectors, cnn and linear of maps; "mlp@10" is not tuned, see
+        `classifier_kinds.kind_of`.
       folds: of the cross-validation.
       trainings: how often groups are divided anew and all is trained; with fewer than 5 the verdict is "undecided".
       margin: difference of AUROC that is too small to matter, see `differences.word`.
@@ -87,7 +89,7 @@ def evaluate(
     """
     arms, classifiers = study_arrays.names_of(arms), study_arrays.names_of(classifiers)
     for names, known in ((arms, ARMS), (classifiers, CLASSIFIER_KINDS)):
-        unknown = [name for name in names if name not in known]
+        unknown = [name for name in names if name.partition("@")[0] not in known]
         if unknown or not len(names):
             raise ValueError(f"give some of {', '.join(known)}, received {', '.join(unknown) or 'none'}")
     chosen = available(arms, covariates=False, pools=())
@@ -103,7 +105,7 @@ def evaluate(
         except ValueError as error:
             raise ValueError(f"amounts {', '.join(map(str, amounts))}: {error}") from error
     table = table_of(X, y, groups=groups, sites=sites, classes=classes)
-    if any(CLASSIFIER_KINDS[name].of_maps != table.is_map for name in classifiers):
+    if any(classifier_kinds.kind_of(name).of_maps != table.is_map for name in classifiers):
         raise ValueError(
             f"classifiers {', '.join(classifiers)} for X {list(np.shape(X))}: ridge, mlp and neighbours are of vectors "
             "[n, d], cnn and linear of maps [n, h, w, c]"

@@ -18,6 +18,7 @@ from rembrandt_featgen.features import scaling, vector_preparation
 from rembrandt_featgen.features.scaling import MapPreparation
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.features.vector_preparation import VectorPreparation
+from rembrandt_featgen.generation.training_set import Samples
 
 
 class Part(NamedTuple):
@@ -92,7 +93,13 @@ class Trial:
             signed=self.signed,
             seed=self.task.training_seed,
             draw=self.draw(one.arm, part),
+            reserve=self.reserve(part) if ARMS[one.arm].reserve else None,
         )
+
+    def reserve(self, part: Part) -> Samples:
+        """The samples that the plan keeps in reserve, prepared as those of a part."""
+        rows = self.task.reserve
+        return Samples(part.preparation.apply(self.table.values[rows]), self.table.labels[rows])
 
     def real_odds(self, probabilities: np.ndarray, problem: Problem) -> np.ndarray:
         """Probabilities as they would be of a training in which classes are as frequent as among the real samples.

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from rembrandt_featgen.classification import classifier_kinds, tuning
-from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.evaluation import predictions, trial_generators
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.competitors import Pipeline, Settings, pipelines
@@ -171,7 +170,7 @@ def tune(trial: Trial, classifier: str) -> dict[Pipeline, list[Tuned]]:
     An arm has as many tries as there are amounts. One that takes none is tuned as often, each time among strengths
     between those of the time before, and what validates chooses among them as it does among amounts.
     """
-    strengths, amounts = CLASSIFIER_KINDS[classifier].strengths, max(len(trial.settings.amounts), 1)
+    strengths, amounts = classifier_kinds.kind_of(classifier).strengths, max(len(trial.settings.amounts), 1)
     tuned: dict[Pipeline, list[Tuned]] = {
         one: [] if ARMS[one.arm].tuned else [Tuned(strengths[0], math.nan)] for one in pipelines(trial.settings)
     }

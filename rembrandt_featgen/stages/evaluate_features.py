@@ -15,6 +15,7 @@ import numpy as np
 from absl import logging
 
 from rembrandt_featgen import stages
+from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.classification.map_fitting import CnnSettings, LinearSettings
 from rembrandt_featgen.cohort import splits
@@ -68,9 +69,14 @@ class Config:
     seed: int = shared_flags.seed()
     plan: str = cli.flag(
         "k-fold",
-        "Who tests: a part of the groups at a time (k-fold), one part (hold-out), one site at a time (sites), or those "
-        "of whom the column split of --features says 'test', beside 'train' and 'validation' (split).",
-        choices=("k-fold", "hold-out", "sites", "split"),
+        "Who tests: a part of the groups at a time (k-fold), one part (hold-out), one site at a time (sites), those of "
+        "whom the column split of --features says 'test', beside 'train' and 'validation' (split), or one part after "
+        "trainings with another --shots groups of the minority class each (few-shot).",
+        choices=("k-fold", "hold-out", "sites", "split", "few-shot"),
+    )
+    shots: int = cli.flag(3, "With --plan=few-shot: groups of the minority class that are trained on.", minimum=2)
+    oracle_groups: int = cli.flag(
+        17, f"With --plan=few-shot: further groups of it that the arm {arms.ORACLE} adds.", minimum=0
     )
     test_fraction: float = shared_flags.test_fraction()
     validation_fraction: float = shared_flags.validation_fraction()
@@ -129,7 +135,13 @@ def run(config: Config) -> None:
 def check(config) -> None:
     """InputError for arms, classifiers or amounts that are none, or that nothing can be compared with."""
     cli.some_of("arms", config.arms, ARMS)
-    cli.some_of("classifiers", config.classifiers, CLASSIFIER_KINDS)
+    for name in config.classifiers:
+        try:
+            classifier_kinds.kind_of(name)
+        except ValueError as error:
+            raise InputError(f"--classifiers={','.join(config.classifiers)}: {error}") from error
+    if not config.classifiers:
+        cli.some_of("classifiers", config.classifiers, CLASSIFIER_KINDS)
     shared_flags.amounts(config.arm_amounts)
     try:
         competitors.check_arms(config.arms)
@@ -186,7 +198,8 @@ def settings_of(config, studied: Studied) -> Settings:
     """What competes on some features."""
     table, vectors = studied.table, not studied.table.is_map
     covariates = bool(table.covariates) and vectors
-    chosen = arms.available(config.arms, covariates=covariates, pools=studied.pools)
+    kept = any(len(task.reserve) for task in studied.tasks)
+    chosen = arms.available(config.arms, covariates=covariates, pools=studied.pools, reserve=kept)
     network = {
         "filters": config.classifier_filters,
         "units": config.classifier_units,
@@ -248,7 +261,12 @@ def _read(config) -> FeatureTable:
             f"{config.features} has; take some of {fitting}"
         )
     have = (SYNTHETIC,) if config.synthetic else ()
-    there = arms.available(config.arms, covariates=bool(config.covariates) and not table.is_map, pools=have)
+    there = arms.available(
+        config.arms,
+        covariates=bool(config.covariates) and not table.is_map,
+        pools=have,
+        reserve=config.plan == "few-shot",
+    )
     run_features.check_arms(config.arms, {table.kind: there}, of_file=True)
     return table
 
@@ -264,6 +282,16 @@ def _of_file(config, table: FeatureTable) -> Studied:
         table, tasks = plans.given(parts, seeds, f"--features={config.features}, column split")
     elif config.plan == "sites":
         tasks = plans.sites(table, seeds=seeds, **share)
+    elif config.plan == "few-shot":
+        tasks = plans.few_shot(
+            table,
+            draws=config.trainings,
+            groups=config.shots,
+            label=int(np.argmin(list(table.patient_counts.values()))),
+            test=config.test_fraction,
+            reserve=config.oracle_groups,
+            division=config.seed,
+        )
     elif config.plan == "hold-out":
         tasks = plans.hold_out(table, test=config.test_fraction, seeds=seeds, **share)
     else:

@@ -19,7 +19,7 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
+from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.cohort import fresh_patients, split_files, splits
 from rembrandt_featgen.core import cli, folders, registry, rundir
 from rembrandt_featgen.core.errors import InputError
@@ -161,7 +161,7 @@ def _of_file(config: Config, study: Study, choice: Choice, *, folder: Path) -> _
 
 def _of_volumes(config: Config, study: Study, choice: Choice, *, folder: Path) -> _Material:
     """Features of all patients by a U-Net of all, which goes to `folder`."""
-    home, maps = Path(config.run_dir) / "final_run", CLASSIFIER_KINDS[choice.classifier].of_maps
+    home, maps = Path(config.run_dir) / "final_run", classifier_kinds.kind_of(choice.classifier).of_maps
     _train_on_all(study, choice, home)
     flags, stage = _study_flags(study, choice, home), "extract_features" if maps else "extract_vectors"
     parts = [run_tables.table_of_run(home, stage, split) for split in ("train", "validation")]
@@ -210,7 +210,7 @@ def _train_on_all(study: Study, choice: Choice, home: Path) -> None:
         slices = dataclasses.replace(slices, slices_from="")
     prepare_slices.run(slices)
     later = [("train_unet", "train_unet"), ("extract_vectors", "extract_vectors")]
-    if CLASSIFIER_KINDS[choice.classifier].of_maps:
+    if classifier_kinds.kind_of(choice.classifier).of_maps:
         later[1] = ("extract_features", "extract_features")
         if choice.pipeline.arm in KINDS:
             later += [(name, f"{name}/{choice.pipeline.arm}") for name in ("train_generators", "generate_synthetic")]
