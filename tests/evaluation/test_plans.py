@@ -97,6 +97,11 @@ def test_few_shot_trains_few_groups_of_a_class_and_the_same_test():
     chosen = [frozenset(features.groups[task.train][features.labels[task.train] == 1]) for task in tasks]
     assert {len(groups) for groups in chosen} == {2} and len(set(chosen)) > 1
     assert len({tuple(task.test) for task in tasks}) == 1
+    assert all(len(task.reserve) == 0 for task in tasks)
+    for task in plans.few_shot(features, draws=4, groups=2, label=1, test=0.4, reserve=1):
+        (kept,) = set(features.groups[task.reserve])
+        assert set(features.labels[task.reserve]) == {1}
+        assert kept not in {*features.groups[task.train], *features.groups[task.test]}
 
 
 def test_what_cannot_be_divided_is_refused():

@@ -10,7 +10,7 @@ from rembrandt_featgen.classification import tuning
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.classification.map_fitting import LinearSettings
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.evaluation import arms, competitors, engine, plans, study_report, trials
+from rembrandt_featgen.evaluation import arms, competitors, contrasts, engine, plans, study_report, trials
 from rembrandt_featgen.evaluation.arms import ARMS, TrainingSamples
 from rembrandt_featgen.evaluation.competitors import Pipeline
 from rembrandt_featgen.evaluation.studies import evaluate, table_of
@@ -102,6 +102,42 @@ def test_networks_of_maps_are_tuned_once_in_a_division(monkeypatch):
     assert found[1].choices == alone.choices  # remembered or not
     np.testing.assert_array_equal(found[1].predictions.probabilities, alone.predictions.probabilities)
     assert not np.array_equal(found[0].predictions.probabilities, alone.predictions.probabilities)
+
+
+def test_a_strength_that_is_fixed_is_not_tuned():
+    x, y, patients = cohort(of_class=16, shift=0.7)
+    few = {**FEW, "arms": ("none", "smote"), "amounts": (0.0,), "classifiers": ("ridge@100", "ridge@1e-4", "ridge")}
+    study = evaluate(x, y, groups=patients, **few)
+    assert list(study.arms["classifier"]) == ["ridge@100", "ridge@100", "ridge@1e-4", "ridge@1e-4", "ridge", "ridge"]
+    tuning_of = study.report["tuning"]
+    assert tuning_of["ridge@100/none"] == {"100": 3} and tuning_of["ridge@1e-4/smote/0"] == {"0.0001": 3}
+    strong, weak = (study.predictions.select(classifier=name, arm="none") for name in ("ridge@100", "ridge@1e-4"))
+    assert np.ptp(strong.probabilities[:, 1]) < 0.5 * np.ptp(weak.probabilities[:, 1])
+    for wrong in ("ridge@", "ridge@0", "ridge@x", "neighbours@1.5", "tree@3"):
+        with pytest.raises(ValueError, match="write a strength above 0 behind|give some of|is none of"):
+            evaluate(x, y, **{**few, "classifiers": (wrong,)})
+
+
+def test_real_patients_in_reserve_are_a_control():
+    """A few of the minority class leave much to be gained; that is what 17 more are worth, and the plan keeps them."""
+    random = np.random.default_rng(0)
+    y = np.repeat([0, 1], [120, 60])
+    x = random.normal(size=(180, 4)) + 1.0 * y[:, None]
+    table = table_of(x, np.array(["a", "b"])[y])
+    tasks = plans.few_shot(table, draws=6, groups=2, label=1, test=0.5, reserve=17)
+    settings = competitors.Settings(("none", "oracle"), (), classifiers=("ridge@0.01",))
+    done = [trials.run(table, task, settings) for task in tasks]
+    choices = done[0].choices["pipelines"]
+    assert choices["ridge@0.01/none"]["samples"] == [60, 2] and choices["ridge@0.01/oracle"]["samples"] == [60, 19]
+    gathered = engine.gather(done)
+    assert set(gathered.select(arm="oracle").kind) == {"control"}
+    rows, _ = study_report.arm_rows(gathered, draws=100, seed=0)
+    none, oracle = (row for row in rows if row["unit"] == "patient")
+    assert none["arm"] == "none" and oracle["difference"]["difference"] > 0.02
+    assert oracle["difference"]["trainings"] == 6
+    assert contrasts.contrasts(gathered, draws=50, seed=0) == []  # a control is no generator
+    with pytest.raises(ValueError, match="arm oracle adds samples that the plan keeps for it, and there are none"):
+        arms.problem(ARMS["oracle"], TrainingSamples(x, y, y), amount=None, num_classes=2, signed=True, seed=0)
 
 
 def test_it_is_the_packages_own():
