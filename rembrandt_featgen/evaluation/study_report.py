@@ -16,14 +16,16 @@ from rembrandt_featgen.evaluation import (
     table_warnings,
     verdicts,
 )
+from rembrandt_featgen.evaluation.contrasts import BEST, Contrast
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.measures import calibration, differences
 from rembrandt_featgen.measures.differences import Difference
-from rembrandt_featgen.measures.power import chance
+from rembrandt_featgen.measures.power import chance, difference_power
 
 _POWER_PATIENTS = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300)
+_DIFFERENCES = (0.02, 0.05, 0.1)  # of AUROC
 _POWER_RULES = {
     "selfcheck": "The share of simulated cohorts, drawn with replacement from the patients of a phantom study of that "
     "size (arm none), in which the 95% interval of balanced accuracy per patient lies wholly above 0.5.",
@@ -90,6 +92,7 @@ def report(
         "self_checks": checks.get("self_checks", []),
         "power": checks.get("power") or _power_curve(runs[references[first]]),
         "power_rule": _POWER_RULES["selfcheck" if checks.get("power") else "study"].format(references[first]),
+        "power_of_differences": _difference_power(compared, sum(tested.values())),
         "tuning": _tuning(choices),
         "verdict": verdicts.sentence(compared, tested, margin),
         "verdict_word": verdicts.word(compared),
@@ -254,6 +257,25 @@ def _power_curve(runs: list) -> list[dict]:
     """Power by number of patients, from those on with which each class has two."""
     points = [{"patients": patients, "power": _power(runs, patients)} for patients in _POWER_PATIENTS]
     return [point for point in points if point["power"] is not None]
+
+
+def _difference_power(compared: Sequence[Contrast], patients: int) -> list[dict]:
+    """Power by number of test patients to find differences between the best pipelines, whose error is that found here.
+
+    The error shrinks with the root of the number; what better training with more patients would change is not in it.
+    """
+    best = next((one.auroc for one in compared if one.question == BEST), None)
+    if best is None or not np.isfinite(best.error) or best.error == 0:
+        return []
+    return [
+        {
+            "patients": number,
+            "difference": size,
+            "power": difference_power(size, best.error * np.sqrt(patients / number), best.degrees),
+        }
+        for number in sorted({*_POWER_PATIENTS, patients})
+        for size in _DIFFERENCES
+    ]
 
 
 def _tuning(choices) -> dict[str, dict]:

@@ -95,6 +95,20 @@ def half_width(error: float, patients: Sequence[int]) -> float:
     return error * float(stats.t.ppf(0.95, min(patients) - 1))
 
 
+def difference_power(size: float, error: float, degrees: float = np.inf) -> float:
+    """Probability that a difference of some size is found, i.e. that its 95% interval lies on its side of 0.
+
+    Args:
+      size: true difference, above 0.
+      error: standard error of its estimate.
+      degrees: of freedom of the error.
+    """
+    limit = stats.t.ppf(0.975, degrees)
+    if not np.isfinite(degrees):
+        return float(stats.norm.sf(limit - size / error))
+    return float(stats.nct.sf(limit, degrees, size / error))
+
+
 def _auroc_error(positives: int, negatives: int, auroc: float) -> float:
     both, one = auroc / (2.0 - auroc), 2.0 * auroc**2 / (1.0 + auroc)
     variance = auroc * (1 - auroc) + (positives - 1) * (both - auroc**2) + (negatives - 1) * (one - auroc**2)

@@ -17,6 +17,7 @@ from rembrandt_featgen.evaluation.studies import evaluate, table_of
 from rembrandt_featgen.evaluation.trial_samples import Trial
 from rembrandt_featgen.features.covariates import with_inputs
 from rembrandt_featgen.generation.sample_pool import SamplePool
+from rembrandt_featgen.generation.training_set import Samples
 
 
 def cohort(classes=2, of_class=14, shift=3.0, seed=0):
@@ -59,6 +60,10 @@ def test_five_trainings_decide():
     assert study.verdict.startswith("Equivalent: the best pipeline is as good with generation as without: AUROC per ")
     assert [one["question"] for one in study.report["contrasts"]] == ["best pipeline", "ridge"]
     assert study.predictions.select(arm="none").draw.max() == 4
+    powers = [one["power"] for one in study.report["power_of_differences"] if one["difference"] == 0.1]
+    assert powers == sorted(powers) and powers[0] < powers[3] < 1.0 + 1e-9
+    errors = [one["power"] for one in study.report["power_of_differences"] if one["patients"] == 40]
+    assert len(errors) == 3 and errors == sorted(errors)
     none, weights, gaussian = study.arms.itertuples()
     assert none.reference is None and weights.reference == gaussian.reference == "none"
     assert gaussian.difference == pytest.approx(gaussian.auroc - none.auroc)
@@ -288,9 +293,11 @@ def test_arms_do_what_they_say(name):
     amount = 0.0 if arm.takes_amount else None
     pool = SamplePool(np.full((20, 3), 7.0, np.float32), np.repeat([0, 1], 10))
     settings = {"num_classes": 2, "signed": True, "seed": 0, "draw": pool.draw}
+    settings["reserve"] = Samples(np.full((2, 3), 5.0, np.float32), np.array([1, 1]))
     made = arms.problem(arm, samples, amount=amount, **settings)
     counts = np.bincount(made.labels).tolist()
-    assert counts == ([12, 12] if arm.takes_amount else [4, 4] if arm.undersample else [12, 4])
+    assert counts == ([12, 12] if arm.takes_amount else [4, 4] if arm.undersample else [12, 6 if arm.reserve else 4])
+    assert arm.reserve == bool((made.features == 5.0).all(1).any())
     assert arm.pool == bool((made.features == 7.0).all(1).any())
     assert (made.weights is not None) == (name == "class_weights")
     if made.weights is not None:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy import stats
 
-from rembrandt_featgen.measures import bootstrap
+from rembrandt_featgen.measures import bootstrap, power
 from rembrandt_featgen.measures.out_of_fold import OutOfFold
 from rembrandt_featgen.measures.power import detection_power
 from tests.measures.cohorts import cohort, of_positive
@@ -48,3 +49,23 @@ def test_chance_of_three_classes_is_a_third():
     assert detection_power(labels, OutOfFold(half[None]), 60, simulations=300, draws=300) > 0.9
     with pytest.raises(ValueError, match="4 patients in the proportions given are 2, 1, 1 of the classes"):
         detection_power(labels, coin, 4)
+
+
+def test_power_of_a_difference_is_that_of_simulated_studies():
+    generator = np.random.default_rng(0)
+    errors = 0.03 * np.sqrt(generator.chisquare(12, 20000) / 12)
+    found = (generator.normal(0.08, 0.03, 20000) / errors > stats.t.ppf(0.975, 12)).mean()
+    assert power.difference_power(0.08, 0.03, 12) == pytest.approx(found, abs=0.01)
+    assert power.difference_power(0.08, 0.03) == pytest.approx(stats.norm.cdf(0.08 / 0.03 - 1.96), abs=0.001)
+    assert power.difference_power(power.detectable(0.03, [500, 500]), 0.03, 499) == pytest.approx(0.8, abs=0.005)
+
+
+def test_expected_error_is_hanley_and_mcneils():
+    """51 + 58 patients, AUROC 0.893: 0.032 by their table of 1982, of which the difference of two has a part."""
+    one = power.expected_error([51, 58], auroc=0.893, correlation=0.5)
+    assert one == pytest.approx(0.032, abs=0.001)
+    assert power.expected_error([51, 58], auroc=0.893, correlation=0.875) == pytest.approx(one / 2)
+    assert np.isnan(power.expected_error([51, 1]))
+    three = power.expected_error([30, 30, 10])
+    assert three == power.expected_error([10, 60])  # the class that is known least
+    assert power.half_width(0.03, [20, 50]) == pytest.approx(0.03 * stats.t.ppf(0.95, 19))

@@ -27,7 +27,11 @@ def page(text):
 def test_says_verdict_rule_and_first_numbers_before_all_else(page):
     words = page.text
     order = ["my_study", "2024-01-02", "Helped Generation helped the best pipeline: AUROC per patient 0.855 with it"]
-    order += ["Said before training: With 108 HGG + 62 LGG test patients", "The rule: AUROC per patient", "2 warnings"]
+    order += [
+        "Said before training: With 170 test patients (HGG 108, LGG 62)",
+        "The rule: AUROC per patient",
+        "2 warnings",
+    ]
     order += ["without generation 0.762 cnn/smote in 19 of 25 tasks", "with generation 0.855 cnn/infogan/balance in 19"]
     order += ["Their difference +0.093 [+0.033, +0.153] helped", "What was done"]
     places = [words.index(part) for part in order]
