@@ -12,6 +12,7 @@ from rembrandt_featgen.evaluation import out_of_fold_runs, predictions
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
+from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.measures import bootstrap, classification, differences
 from rembrandt_featgen.measures.differences import Difference
 from rembrandt_featgen.measures.out_of_fold import OutOfFold
@@ -48,6 +49,8 @@ class Contrast:
       auroc, log_loss: differences, with - without.
       bounds: of AUROC; of the classifiers' contrasts those that hold for all of them at once.
       by_division: the difference of AUROC within the tasks, with Nadeau and Bengio's error.
+      generator_once: whether trainings are seeds, and a generator was trained once for all of them, as a GAN of maps
+        is. Its chance shows between folds alone, so that the word rests on `by_division`.
     """
 
     question: str
@@ -57,6 +60,7 @@ class Contrast:
     log_loss: Difference
     bounds: differences.Bounds
     by_division: Difference
+    generator_once: bool = False
 
     @property
     def record(self) -> dict:
@@ -76,6 +80,7 @@ class Contrast:
                 "ci95": self.by_division.interval(),
                 "divisions": self.by_division.trainings,
             },
+            "generator_once": self.generator_once,
         }
 
 
@@ -115,16 +120,32 @@ def contrasts(table: PredictionsTable, *, draws: int, seed: int, margin: float =
         if question == BEST
     }
     return [
-        Contrast(
-            question,
-            word=differences.word(made[question]["auroc"], margin, bounds[question]),
-            sides={side: _side(of_side) for side, of_side in both.items()},
-            **made[question],
-            bounds=bounds[question],
-            by_division=by_division(both["without"], both["with"]),
-        )
+        _contrast(question, both, measured=made[question], bounds=bounds[question], margin=margin)
         for question, both in complete.items()
     ]
+
+
+def _contrast(
+    question: str,
+    both: Mapping[str, PredictionsTable],
+    *,
+    measured: Mapping[str, Difference],
+    bounds: differences.Bounds,
+    margin: float,
+) -> Contrast:
+    of_divisions = by_division(both["without"], both["with"])
+    by_seed = len(set(both["with"].draw.tolist())) < measured["auroc"].trainings
+    once = by_seed and bool(set(both["with"].arm.tolist()) & set(KINDS))
+    return Contrast(
+        question,
+        word=differences.word(of_divisions, margin) if once else differences.word(measured["auroc"], margin, bounds),
+        sides={side: _side(of_side) for side, of_side in both.items()},
+        auroc=measured["auroc"],
+        log_loss=measured["log_loss"],
+        bounds=bounds,
+        by_division=of_divisions,
+        generator_once=once,
+    )
 
 
 def choose(table: PredictionsTable, generative: bool) -> PredictionsTable:
@@ -152,7 +173,7 @@ def choose(table: PredictionsTable, generative: bool) -> PredictionsTable:
 def by_division(without: PredictionsTable, with_: PredictionsTable) -> Difference:
     """Nadeau and Bengio's estimate: AUROC within each division, mean over its seeds.
 
-    Patients who validate count as trained on.
+    Patients who validate count as trained on. Where all divisions test the same patients there is no error.
     """
     aurocs: dict[tuple, dict[str, list[float]]] = {}
     sizes = []
@@ -165,7 +186,9 @@ def by_division(without: PredictionsTable, with_: PredictionsTable) -> Differenc
             sizes.append(len(labels))
     tested, everyone = float(np.mean(sizes)), len(set(without.patient.tolist()))
     gaps = [float(np.mean(each["with"]) - np.mean(each["without"])) for each in aurocs.values()]
-    return differences.corrected(gaps, tested / max(everyone - tested, 1.0))
+    if tested == everyone:
+        return Difference(float(np.nanmean(gaps)), np.nan, np.nan, trainings=len(gaps))
+    return differences.corrected(gaps, tested / (everyone - tested))
 
 
 def overlap(table: PredictionsTable) -> float | None:

@@ -56,6 +56,10 @@ def sentence(contrasts: Sequence[Contrast], patients: Mapping[str, int], margin:
         text += "; a class has fewer than two patients, so there is no interval"
     elif found.trainings < differences.TRAININGS:
         text += f"; with fewer than {differences.TRAININGS} trainings another seed could overturn it"
+    if best.generator_once:
+        text += "; as the generator was trained once for all seeds, the word rests on the spread between folds"
+        if np.isfinite(best.by_division.error):
+            text += f" ({_interval(best.by_division.value, *best.by_division.interval())})"
     others = [one for one in contrasts if one.question != BEST]
     if others:
         told = [f"{one.question} {one.word} ({_interval(one.auroc.value, *one.bounds[:2])})" for one in others]

@@ -15,7 +15,7 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.classes import KNOWN_PAIRS, Classes
 from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import run_features
+from rembrandt_featgen.evaluation import run_features, verdicts
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.generation import adding
 from rembrandt_featgen.stages import (
@@ -87,6 +87,8 @@ def run(config) -> None:
             check_size(config, record["figures"]["image_size"])
             if "train_classifiers" in names:
                 check_receivers(config, Classes.of_record(record["classes"]))
+            tested = record["figures"]["split"]["test"]["patients"]
+            logging.info("%s", verdicts.expectation(tested, config.margin))
         tf.keras.backend.clear_session()
         logging.info("[%d/%d] %s: %.0f s", number, len(names), name, time.time() - start)
     # once all stages agreed to these settings: a re-runnable flagfile of the whole run
