@@ -96,7 +96,7 @@ def kind_of(name: str) -> ClassifierKind:
         value = type(kind.strengths[0])(strength)
     except ValueError:
         value = 0
-    if value <= 0:
+    if not 0 < value < np.inf:
         raise ValueError(f"{name!r}: write a strength above 0 behind {base}@, such as {base}@{kind.strengths[1]:g}")
     return dataclasses.replace(kind, strengths=(value,))
 

@@ -39,7 +39,7 @@ def table(
     reference: str,
     draws: int,
     seed: int,
-    overlap: float | None = None,
+    inflation: float | None = None,
 ) -> ArmTable:
     """The table of arms of a classifier.
 
@@ -49,7 +49,7 @@ def table(
       classes: of the study.
       reference: the arm that others are compared with, see `reference_of`.
       draws, seed: of the bootstrap over patients (groups of them, where there are), and of the permutations.
-      overlap: of the folds' training patients, see `bootstrap.spread`.
+      inflation: for new training patients, see `bootstrap.spread`.
 
     Returns:
       `ArmTable`. Of one run of a hold-out of independent patients the accuracies are proportions, and have exact
@@ -69,8 +69,8 @@ def table(
     counts = contrasts.group_counts(first)
     rows = []
     for arm in arms:
-        estimates = bootstrap.estimates(values[arm], counts, trainings, overlap=overlap)
-        if overlap is None and len(patient_runs[arm]) == 1 and len(np.unique(groups)) == len(groups):
+        estimates = bootstrap.estimates(values[arm], counts, trainings, inflation=inflation)
+        if inflation is None and len(patient_runs[arm]) == 1 and len(np.unique(groups)) == len(groups):
             estimates = _exact(estimates, patient_runs[arm][0], classes)
         row = measure_row(
             {"arm": arm, "kind": kinds[arm]}, "patient", labels=labels, estimates=estimates, classes=classes
@@ -88,13 +88,13 @@ def table(
             seed=seed,
             patients=first.groups,
             trainings=trainings,
-            overlap=overlap,
+            inflation=inflation,
         )
     else:
         of_slices = {}
     for arm in runs:
         head = {"arm": arm, "kind": kinds[arm]}
-        estimates = of_slices.get(arm) or bootstrap.estimates(values[arm], counts, trainings, overlap=overlap)
+        estimates = of_slices.get(arm) or bootstrap.estimates(values[arm], counts, trainings, inflation=inflation)
         rows.append(measure_row(head, "slice", labels=first.labels, estimates=estimates, classes=classes))
     return ArmTable(rows, gaps, {arm: differences.difference(gap, counts) for arm, gap in gaps.items()})
 
@@ -116,7 +116,7 @@ def reference_of(kinds: Mapping[str, str]) -> str:
 
 
 def balanced_accuracy(
-    runs: Sequence[Run], *, draws: int, seed: int, overlap: float | None = None
+    runs: Sequence[Run], *, draws: int, seed: int, inflation: float | None = None
 ) -> tuple[float, tuple[float, float]]:
     """Balanced accuracy per patient, mean over runs, and its 95% interval; args as for `table`."""
     patient_runs = [out_of_fold_runs.by_patient(run) for run in runs]
@@ -129,7 +129,7 @@ def balanced_accuracy(
         seed=seed,
         patients=first.groups,
         trainings=out_of_fold_runs.trainings(patient_runs),
-        overlap=overlap,
+        inflation=inflation,
     )[""]
     return estimates["balanced_accuracy"].value, estimates["balanced_accuracy"].interval
 

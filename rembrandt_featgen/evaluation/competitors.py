@@ -46,7 +46,7 @@ def check_arms(arms: Collection[str]) -> None:
     Args:
       arms: names of `ARMS`.
     """
-    if not any(ARMS[name].kind != "generative" and ARMS[name].inputs == "features" for name in arms):
+    if not any(ARMS[name].kind in ("none", "classical") and ARMS[name].inputs == "features" for name in arms):
         raise ValueError("none to compare generated features with; add 'none'")
 
 

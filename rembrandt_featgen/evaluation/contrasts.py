@@ -51,6 +51,7 @@ class Contrast:
       by_division: the difference of AUROC within the tasks, with Nadeau and Bengio's error.
       generator_once: whether trainings are seeds, and a generator was trained once for all of them, as a GAN of maps
         is. Its chance shows between folds alone, so that the word rests on `by_division`.
+      of_one_division: whether trainings are seeds of one division of the patients.
     """
 
     question: str
@@ -61,6 +62,7 @@ class Contrast:
     bounds: differences.Bounds
     by_division: Difference
     generator_once: bool = False
+    of_one_division: bool = False
 
     @property
     def record(self) -> dict:
@@ -145,6 +147,7 @@ def _contrast(
         bounds=bounds,
         by_division=of_divisions,
         generator_once=once,
+        of_one_division=by_seed,
     )
 
 
@@ -191,11 +194,17 @@ def by_division(without: PredictionsTable, with_: PredictionsTable) -> Differenc
     return differences.corrected(gaps, tested / (everyone - tested))
 
 
-def overlap(table: PredictionsTable) -> float | None:
-    """Patients whom a fold tests, as a share of those whom it does not; None where a run is one fold."""
+def inflation(table: PredictionsTable) -> float | None:
+    """Factor of the variance of a run, for new training patients, see `bootstrap.spread`; None where a run is one fold.
+
+    Patients who validate count as trained on.
+    """
     first = table.take((table.draw == table.draw[0]) & (table.seed == table.seed[0]))
     sizes = [len(set(rows.patient.tolist())) for _, rows in first.split("fold")]
-    return None if len(sizes) == 1 else float(np.mean(sizes) / (sum(sizes) - np.mean(sizes)))
+    if len(sizes) == 1:
+        return None
+    tested = float(np.mean(sizes))
+    return 1.0 / len(set(table.draw.tolist())) + 1.0 + tested / (sum(sizes) - tested)
 
 
 def runs_of(table: PredictionsTable) -> list[Run]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from scipy import stats
 from tqdm import tqdm
 
+from rembrandt_featgen import __version__
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.evaluation import contrasts, out_of_fold_runs, simulated_studies
 from rembrandt_featgen.evaluation.contrasts import BEST
@@ -108,8 +110,9 @@ def measure(world: World, studies: int, folder: Path | None = None) -> Rates:
       folder: keeps what was said, and gives it to a later run; None keeps nothing.
     """
     said: list[Said] = []
+    digest = hashlib.sha256(repr((world, _DRAWS, __version__)).encode()).hexdigest()[:12]
     for first in tqdm(range(0, studies, _AT_ONCE), f"{world.arm} of {sum(world.patients)} patients", unit="chunk"):
-        kept = folder / f"{first}_{min(studies, first + _AT_ONCE)}.json" if folder else None
+        kept = folder / digest / f"{first}_{min(studies, first + _AT_ONCE)}.json" if folder else None
         if kept and kept.is_file():
             said += [Said(**one) for one in json_files.read_json(kept)]
             continue
@@ -138,7 +141,7 @@ def say(study: Simulated, *, draws: int = _DRAWS, seed: int) -> Said:
         seed=seed,
         patients=runs[0].groups,
         trainings=out_of_fold_runs.trainings(runs),
-        overlap=contrasts.overlap(without),
+        inflation=contrasts.inflation(without),
     )[""]["auroc"]
     true_arm, true_difference = simulated_studies.truth(study)
     low, high = best.auroc.interval()

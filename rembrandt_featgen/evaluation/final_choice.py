@@ -151,7 +151,7 @@ def measured(table: PredictionsTable, head: Mapping, *, draws: int, seed: int, u
         seed=seed,
         patients=runs[0].groups,
         trainings=out_of_fold_runs.trainings(runs),
-        overlap=contrasts.overlap(table),
+        inflation=contrasts.inflation(table),
     )[""]
     head = {**head, "kind": kind_of(head["arm"])}
     return measure_row(head, unit, labels=runs[0].labels, estimates=estimates, classes=table.classes)

@@ -21,6 +21,7 @@ class Run:
       probabilities: [n, classes].
       thresholds: [n, classes], those of the patient's fold.
       groups: [n] of patients who are drawn together: families, say; a patient without any is a group.
+      folds: [n] of which fold's models predicted it.
       draw, seed: of the training.
     """
 
@@ -30,6 +31,7 @@ class Run:
     probabilities: np.ndarray
     thresholds: np.ndarray
     groups: np.ndarray
+    folds: np.ndarray
     draw: int = 0
     seed: int = 0
 
@@ -55,6 +57,7 @@ def gather(table: PredictionsTable) -> Run:
         probabilities=table.probabilities[order],
         thresholds=table.thresholds[order],
         groups=table.group[order].astype(str),
+        folds=table.fold[order].astype(str),
         draw=int(table.draw[0]),
         seed=int(table.seed[0]),
     )
@@ -69,12 +72,13 @@ def runs_by_arm(table: PredictionsTable) -> dict[str, list[Run]]:
 
 
 def trainings(runs: Sequence[Run]) -> list[int]:
-    """[runs] of which training each is: divisions of the patients, or where there are more of these, seeds.
+    """[runs] of which training each is: divisions of the patients where there are several, else seeds.
 
-    Runs of one division with several seeds have the same training patients, so that they are no new trainings in full.
+    Runs of one division with several seeds share the training patients, and U-Nets and generators of maps, so that they
+    are no new trainings where divisions are.
     """
-    draws, seeds = [run.draw for run in runs], [run.seed for run in runs]
-    return draws if len(set(draws)) >= len(set(seeds)) else seeds
+    draws = [run.draw for run in runs]
+    return draws if len(set(draws)) > 1 else [run.seed for run in runs]
 
 
 def by_patient(run: Run) -> Run:
@@ -88,6 +92,7 @@ def by_patient(run: Run) -> Run:
         probabilities=probabilities,
         thresholds=run.thresholds[first],
         groups=run.groups[first],
+        folds=run.folds[first],
         draw=run.draw,
         seed=run.seed,
     )
@@ -95,9 +100,9 @@ def by_patient(run: Run) -> Run:
 
 def stack(runs: Sequence[Run]) -> OutOfFold:
     """All runs of an arm, whose rows are the same slices or patients."""
-    return OutOfFold(np.stack([run.probabilities for run in runs]), np.stack([run.thresholds for run in runs]))
+    return OutOfFold(*(np.stack([getattr(run, name) for run in runs]) for name in OutOfFold._fields))
 
 
 def measures(run: Run) -> dict[str, float]:
     """`classification.measures` of a run."""
-    return classification.measures(run.labels, run.probabilities, run.thresholds)
+    return classification.measures(run.labels, run.probabilities, run.thresholds, folds=run.folds)

@@ -207,10 +207,10 @@ def few_shot(
     for draw in range(draws):
         order = np.random.default_rng([division, draw]).permutation(members)
         chosen, more = order[:groups], order[groups : groups + reserve]
-        kept = (table.labels[rest] != label) | np.isin(table.groups[rest], chosen)
+        kept = ~np.isin(table.groups[rest], members) | np.isin(table.groups[rest], chosen)
         parts: dict[str, Any] = {"train": rest[kept], "validation": rest[:0], "test": tested}
         parts["reserve"] = rest[~kept & np.isin(table.groups[rest], more)]
-        tasks.append(Task("few-shot", draw, 0, fold="0", seed=draw, **parts))
+        tasks.append(Task("few-shot", draw, 0, fold="0", seed=draw, division=(division,), **parts))
     return _checked(table, tasks)
 
 

@@ -78,6 +78,7 @@ class _Trained(NamedTuple):
     arm: str
     problem: Problem
     prepared: vector_preparation.VectorPreparation
+    shares: np.ndarray
 
 
 def simulate(world: World, cohorts: Sequence[int]) -> list[Simulated]:
@@ -96,7 +97,8 @@ def simulate(world: World, cohorts: Sequence[int]) -> list[Simulated]:
             prepared = vector_preparation.fit(table.values[task.train])
             for arm in ("none", world.arm):
                 problem = _problem(world, table, task, arm=arm, prepared=prepared)
-                jobs.append(_Trained(place, task, arm, problem=problem, prepared=prepared))
+                shares = np.bincount(table.labels[task.train], minlength=2) / len(task.train)
+                jobs.append(_Trained(place, task, arm, problem=problem, prepared=prepared, shares=shares))
     parts: list[list[PredictionsTable]] = [[] for _ in tables]
     fresh: list[list[PredictionsTable]] = [[] for _ in tables]
     for classifier in world.classifiers:
@@ -141,7 +143,7 @@ def _cohort(world: World, random) -> tuple[FeatureTable, list[Task]]:
         )
         return table, tasks
     known, new = _table(world, random, world.patients), _table(world, random, (world.tested,) * 2, prefix="T")
-    held_out = random.permutation(len(known)) < len(known) // 4
+    held_out = np.arange(len(known)) % 4 == 0  # patients are sorted by class
     parts = {"train": known.take(~held_out), "validation": known.take(held_out), "test": new}
     return plans.given(parts, [division + number for number in range(world.trainings)])
 
@@ -173,7 +175,9 @@ def _problem(world: World, table: FeatureTable, task: Task, *, arm: str, prepare
 
 
 def _odds(job: _Trained, table: FeatureTable, model) -> np.ndarray:
-    return tuning.balanced(model.probabilities(job.prepared.apply(table.values)), job.problem)
+    """Probabilities at the class frequencies of the real training samples, as in `Trial.real_odds`."""
+    odds = tuning.balanced(model.probabilities(job.prepared.apply(table.values)), job.problem) * job.shares
+    return odds / odds.sum(1, keepdims=True)
 
 
 def _loss(table: FeatureTable, job: _Trained, model) -> float:

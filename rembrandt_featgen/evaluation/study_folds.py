@@ -50,7 +50,12 @@ def read_folds(run_dir: str | Path, record: Mapping) -> list[Fold]:
     """
     plan = "fresh" if record["figures"].get("fresh_patients") else _PLANS[record["config"]["cv_grouping"]]
     homes = Path(run_dir) / registry.FOLD_RUNS
-    return [read_fold(homes / entry["name"], entry, plan) for entry in record["figures"]["folds"]]
+    folds = record["figures"]["folds"]
+    draws = sorted({(entry["repeat"], entry["seed"]) for entry in folds})
+    return [
+        read_fold(homes / entry["name"], entry, plan=plan, draw=draws.index((entry["repeat"], entry["seed"])))
+        for entry in folds
+    ]
 
 
 def records_of(home: Path) -> dict[tuple[str, str], dict]:
@@ -63,13 +68,14 @@ def records_of(home: Path) -> dict[tuple[str, str], dict]:
     }
 
 
-def read_fold(home: Path, entry: Mapping, plan: str) -> Fold:
+def read_fold(home: Path, entry: Mapping, *, plan: str, draw: int) -> Fold:
     """Reads what a fold's stages left.
 
     Args:
       home: the fold's run_dir.
       entry: name, repeat, seed and fold, as assign_folds recorded them.
       plan: of the study, for the predictions.
+      draw: the same; of folds that were trained again, U-Net and all, it differs as it does between divisions.
 
     Raises:
       RuntimeError: it tested a patient that it had learnt from, or another of that patient's group.
@@ -89,7 +95,7 @@ def read_fold(home: Path, entry: Mapping, plan: str) -> Fold:
         seed=entry["seed"],
         fold=entry["fold"],
         records=records,
-        predictions=predicted.replace(plan=plan, draw=entry["repeat"], fold=str(entry["fold"])),
+        predictions=predicted.replace(plan=plan, draw=draw, fold=str(entry["fold"])),
     )
 
 

@@ -134,7 +134,7 @@ def arm_rows(table: PredictionsTable, *, draws: int, seed: int) -> tuple[list[di
             reference=references[classifier],
             draws=draws,
             seed=seed,
-            overlap=contrasts.overlap(part),
+            inflation=contrasts.inflation(part),
         )
         gaps |= {(classifier, arm): gap for arm, gap in made.gaps.items()}
         found |= {(classifier, arm): one for arm, one in made.differences.items()}
@@ -229,7 +229,9 @@ def _amount_curve(table, *, draws: int, seed: int) -> list[dict]:
         if not amount:
             continue
         for arm, runs in out_of_fold_runs.runs_by_arm(part).items():
-            value, interval = arm_table.balanced_accuracy(runs, draws=draws, seed=seed, overlap=contrasts.overlap(part))
+            value, interval = arm_table.balanced_accuracy(
+                runs, draws=draws, seed=seed, inflation=contrasts.inflation(part)
+            )
             points.append(
                 {"arm": arm, "kind": kinds[arm], "amount": amount, "balanced_accuracy": value, "ci95": interval}
             )

@@ -175,7 +175,8 @@ def tune(trial: Trial, classifier: str) -> dict[Pipeline, list[Tuned]]:
         one: [] if ARMS[one.arm].tuned else [Tuned(strengths[0], math.nan)] for one in pipelines(trial.settings)
     }
     for number in range(amounts):
-        competing = [one for one in tuned if ARMS[one.arm].tuned and (number == 0 or one.amount is None)]
+        again = number > 0 and len(strengths) > 1  # a strength that is fixed leaves nothing to try
+        competing = [one for one in tuned if ARMS[one.arm].tuned and (number == 0 or again and one.amount is None)]
         grid = tuning.between(strengths, number / amounts)
         for one, choice in zip(competing, _tune(trial, classifier, competing, strengths=grid)):
             losses = choice.losses[choice.strengths.index(choice.strength)]

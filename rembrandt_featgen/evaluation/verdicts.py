@@ -11,12 +11,13 @@ from rembrandt_featgen.measures import differences, power
 
 RULE = (
     "AUROC per patient (mean log-odds of its samples, each patient tested once in each training, by models that never "
-    "saw it). In each fold the validation patients choose, by log loss, one pipeline without generation and one with "
-    "it, of all arms, amounts and classifiers, whose regularisation was tuned alike; these two meet on the test "
-    "patients. The 95% interval of their difference is over new patients (bootstrap, stratified by class, groups kept "
-    "whole) and new trainings. 'Equivalent': the 90% interval lies within the margin (two one-sided tests); else "
-    "'helped' or 'harmed': the 95% interval lies on one side of 0; else, or with fewer than 5 trainings, 'undecided'. "
-    "The same is asked at each classifier, with bounds that hold for all of them at once."
+    "saw it; pairs of patients of one fold). In each fold the validation patients (without any, the inner folds) "
+    "choose, by log loss, one pipeline without generation and one with it, of all arms, amounts and classifiers, whose "
+    "regularisation was tuned alike; these two meet on the test patients. The 95% interval of their difference is over "
+    "new patients (bootstrap, stratified by class, groups kept whole) and new trainings. 'Equivalent': the 90% "
+    "interval lies within the margin (two one-sided tests); else 'helped' or 'harmed': the 95% interval lies on one "
+    "side of 0; else, or with fewer than 5 trainings, 'undecided'. The same is asked at each classifier, with bounds "
+    "that hold for all of them at once."
 )
 _MEANINGS = {
     "helped": "generation helped the best pipeline",
@@ -48,7 +49,7 @@ def sentence(contrasts: Sequence[Contrast], patients: Mapping[str, int], margin:
         f"{best.word.capitalize()}: {_MEANINGS[best.word]}: AUROC per patient {best.sides['with'].auroc:.3f} with it "
         f"({_most(best, 'with')}) and {best.sides['without'].auroc:.3f} without ({_most(best, 'without')}), difference "
         f"{_interval(found.value, *found.interval())}, margin {margin:g}, {sum(patients.values())} patients, "
-        f"{found.trainings} training{'s' * (found.trainings != 1)}"
+        f"{found.trainings} training{'s' * (found.trainings != 1)}{' of one division' * best.of_one_division}"
     )
     if np.isfinite(found.detectable):
         text += f"; a difference of {found.detectable:.3f} could have been found"
@@ -67,13 +68,16 @@ def sentence(contrasts: Sequence[Contrast], patients: Mapping[str, int], margin:
     return f"{text}."
 
 
-def expectation(patients: Mapping[str, int], margin: float) -> str:
+def expectation(patients: Mapping[str, int], margin: float, trainings: int = differences.TRAININGS) -> str:
     """What a study of that many test patients can find, to be said before anything is trained.
 
     Args:
       patients: class to number of those who are tested.
       margin: of AUROC.
+      trainings: of everything that is cheap.
     """
+    if trainings < differences.TRAININGS:
+        return f"With fewer than {differences.TRAININGS} trainings only 'undecided' can come out."
     counts = list(patients.values())
     error = power.expected_error(counts)
     if not np.isfinite(error):

@@ -3,6 +3,7 @@ of proportions."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -60,14 +61,14 @@ def bootstrap_arms(
     seed: int = 0,
     patients: np.ndarray | None = None,
     trainings: Sequence[int] | None = None,
-    overlap: float | None = None,
+    inflation: float | None = None,
 ) -> dict[str, dict[str, Estimate]]:
     """95% intervals of every measure of every arm: percentiles over patients, widened by what trainings add.
 
     Args:
       labels, arms, draws, seed, patients: as for `resample`.
       trainings: [runs] of which training each run is; None for one each.
-      overlap: see `spread`.
+      inflation: see `spread`.
 
     Returns:
       Arm to measure to `Estimate`; intervals are (NaN, NaN) where a class has fewer than two patients.
@@ -75,7 +76,7 @@ def bootstrap_arms(
     values = resample(labels, arms, draws=draws, seed=seed, patients=patients)
     first = np.unique(np.arange(len(labels)) if patients is None else patients, return_index=True)[1]
     counts = np.unique(np.asarray(labels)[first], return_counts=True)[1].tolist()
-    return {arm: estimates(each, counts, trainings, overlap=overlap) for arm, each in values.items()}
+    return {arm: estimates(each, counts, trainings, inflation=inflation) for arm, each in values.items()}
 
 
 def estimates(
@@ -83,20 +84,24 @@ def estimates(
     patients: Sequence[int],
     trainings: Sequence[int] | None = None,
     *,
-    overlap: float | None = None,
+    inflation: float | None = None,
 ) -> dict[str, Estimate]:
     """95% intervals of the measures of an arm.
 
     Args:
       values: measure to [1 + draws, runs] of `resample`.
       patients: [classes] of each class, or groups of them; where one is below 2 there are no intervals.
-      trainings, overlap: as for `bootstrap_arms`.
+      trainings, inflation: as for `bootstrap_arms`.
     """
     rows = slice(None) if min(patients) > 1 else slice(1)
-    return {
-        name: _estimate(of_trainings(x[rows], trainings), overlap, _RANGES.get(name, (0.0, 1.0)))
-        for name, x in values.items()
-    }
+    return {name: _estimate(of_trainings(x[rows], trainings), inflation, _limits(name)) for name, x in values.items()}
+
+
+def _limits(name: str) -> tuple[float, float]:
+    """What a measure can be; what is none of `classification`, such as a difference, has no limits."""
+    base = name.rstrip("0123456789").rstrip("_")
+    known = (*classification.MEASURES, *classification.OF_CLASSES, *classification.OF_EACH)
+    return _RANGES.get(name, (0.0, 1.0)) if base in known else (-np.inf, np.inf)
 
 
 def resample(
@@ -139,7 +144,8 @@ def resample(
         for rows in _blocks(1, 1 + draws, len(members)):
             drawn[rows, members] = multiplicities(generator, len(members), rows.stop - rows.start)
     return {
-        name: _resampled(labels, arm.checked(len(labels), name), drawn=drawn, where=where) for name, arm in arms.items()
+        name: _resampled(labels, arm.checked(len(labels), name), folds=arm.folds, drawn=drawn, where=where)
+        for name, arm in arms.items()
     }
 
 
@@ -156,7 +162,7 @@ def of_trainings(values: np.ndarray, trainings: Sequence[int] | None = None) -> 
     return np.stack([values[:, of_run == number].mean(axis=1) for number in range(of_run.max() + 1)], axis=1)
 
 
-def spread(values: np.ndarray, overlap: float | None = None) -> Spread:
+def spread(values: np.ndarray, inflation: float | None = None) -> Spread:
     """Variance of the mean over trainings, as it would be with new patients and new trainings.
 
     Patients and trainings are crossed: each training is tested on each patient. Resamples of patients at these
@@ -165,13 +171,13 @@ def spread(values: np.ndarray, overlap: float | None = None) -> Spread:
     difference of what resamples of patients say of one training and of the mean of all.
 
     Of cross-validation that is not all: a new cohort would bring new training patients, too, and repeats of the
-    division show little of that. Nadeau and Bengio's variance of a mean over folds and repeats, (1 / folds / repeats +
-    tested / trained) times that of one fold, is here (1 / trainings + 1 + tested / trained) times that of one training.
+    division show little of that. Nadeau and Bengio's variance of a mean over folds and divisions, (1 / folds /
+    divisions + tested / trained) times that of one fold, is (1 / divisions + 1 + tested / trained) times that of a run.
 
     Args:
       values: [1 + draws, trainings].
-      overlap: patients whom a fold tests, as a share of those whom it does not; None where training patients are given,
-        as in a hold-out, or where two arms are compared, which have the same ones.
+      inflation: that factor; None where training patients are given, as in a hold-out, or where two arms are compared,
+        which have the same ones.
 
     Reference: Owen 2007, "The pigeonhole bootstrap", on why drawing both at once counts it three times; Nadeau, Bengio
       2003, "Inference for the generalization error".
@@ -181,8 +187,8 @@ def spread(values: np.ndarray, overlap: float | None = None) -> Spread:
     if len(draws) < 2:
         return Spread(np.nan, np.nan)
     of_mean = float(draws.mean(axis=1).var(ddof=1))
-    if overlap is not None:
-        return Spread(float(draws.var(axis=0, ddof=1).mean()) * (1.0 / n + 1.0 + overlap), 0.0)
+    if inflation is not None:
+        return Spread(float(draws.var(axis=0, ddof=1).mean()) * inflation, 0.0)
     if n == 1:
         return Spread(of_mean, 0.0)
     of_both = max(float(draws.var(axis=0, ddof=1).mean()) - of_mean, 0.0) * n / (n - 1)
@@ -202,27 +208,36 @@ def _blocks(start: int, stop: int, width: int) -> Iterator[slice]:
 
 
 def _resampled(
-    labels: np.ndarray, arm: tuple[np.ndarray, np.ndarray], *, drawn: np.ndarray, where: np.ndarray
+    labels: np.ndarray,
+    arm: tuple[np.ndarray, np.ndarray],
+    *,
+    folds: np.ndarray | None,
+    drawn: np.ndarray,
+    where: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Each measure of each run of an arm in each resample: [resamples, runs].
 
     Args:
       labels: [samples].
       arm: `OutOfFold.checked`.
+      folds: of `OutOfFold`.
       drawn: [resamples, patients] how often each patient is in it.
       where: [samples] index of its patient.
     """
     parts = []
     for rows in _blocks(0, len(drawn), len(labels)):
         counts = drawn[rows][:, where].astype(np.float64)
-        runs = [classification.weighted_measures(labels, p, counts, thresholds=t) for p, t in zip(*arm)]
+        runs = [
+            classification.weighted_measures(labels, p, counts, thresholds=t, folds=f)
+            for p, t, f in zip(*arm, itertools.repeat(None) if folds is None else folds)
+        ]
         parts.append({measure: np.stack([run[measure] for run in runs], axis=1) for measure in runs[0]})
     return {measure: np.concatenate([part[measure] for part in parts]) for measure in parts[0]}
 
 
-def _estimate(values: np.ndarray, overlap: float | None, limits: tuple[float, float]) -> Estimate:
+def _estimate(values: np.ndarray, inflation: float | None, limits: tuple[float, float]) -> Estimate:
     """The mean over trainings, with percentiles over patients that are as far apart as the error over both demands."""
-    value, both = float(values[0].mean()), spread(values, overlap)
+    value, both = float(values[0].mean()), spread(values, inflation)
     means = values[1:].mean(axis=1)
     means = means[np.isfinite(means)]
     if means.size == 0:

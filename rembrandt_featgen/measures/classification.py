@@ -42,6 +42,8 @@ def measures(
     probabilities: np.ndarray,
     thresholds: np.ndarray | None = None,
     specificity: float = SPECIFICITY,
+    *,
+    folds: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Every measure that the report shows.
 
@@ -51,6 +53,11 @@ def measures(
       thresholds: by which `decisions.decide` decides: [classes], or [n, classes]; None for the most probable class.
         Accuracies and mcc alone depend on them.
       specificity: in [0, 1], for sensitivity_at_specificity.
+      folds: [n] of which model each sample was predicted by; None where all were by one. AUROC alone compares pairs of
+        one fold only: the models of folds differ in their offsets, which go against the class that happens to be
+        frequent in a test fold, so that AUROC of all pairs is biased (of noise below 0.5), the more so the less
+        regularised a model is (Airola et al. 2011, "An experimental comparison of cross-validation techniques for
+        estimating the area under the ROC curve").
 
     Returns:
       `names` to values, NaN where a measure is not defined, as AUROC is where a class is missing. Of two classes:
@@ -71,7 +78,9 @@ def measures(
       ValueError: probabilities are none, or a label is none of the classes.
     """
     counts = np.ones((1, len(np.asarray(labels))))
-    values = weighted_measures(labels, probabilities, counts, thresholds=thresholds, specificity=specificity)
+    values = weighted_measures(
+        labels, probabilities, counts, thresholds=thresholds, specificity=specificity, folds=folds
+    )
     return {name: float(value[0]) for name, value in values.items()}
 
 
@@ -82,11 +91,12 @@ def weighted_measures(
     *,
     thresholds: np.ndarray | None = None,
     specificity: float = SPECIFICITY,
+    folds: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """`measures` of many resamples at once, each given by how often it holds every sample.
 
     Args:
-      labels, probabilities, thresholds, specificity: as for `measures`.
+      labels, probabilities, thresholds, specificity, folds: as for `measures`.
       counts: [resamples, n] whole numbers >= 0; some ten times as much memory is needed for a while.
 
     Returns:
@@ -119,6 +129,10 @@ def weighted_measures(
             label: _ranked(y == label, p[:, label], counts, specificity=specificity)
             for label in _ranked_classes(num_classes)
         }
+        if folds is not None and len(set(np.asarray(folds).tolist())) > 1:
+            for label, (_, auprc, sensitivity) in ranked.items():
+                auroc = _auroc_within(y == label, p[:, label], counts, folds=np.asarray(folds))
+                ranked[label] = auroc, auprc, sensitivity
         auroc, auprc = (np.mean([row[i] for row in ranked.values()], axis=0) for i in (0, 1))
         common = {
             "accuracy": right.sum(axis=1) / n,
@@ -208,6 +222,20 @@ def _checked(labels, probabilities) -> tuple[np.ndarray, np.ndarray]:
 def _ranked_classes(num_classes: int) -> tuple[int, ...]:
     """Classes that are held against all others: of two, one says it all."""
     return (1,) if num_classes == 2 else tuple(range(num_classes))
+
+
+def _auroc_within(positive: np.ndarray, p: np.ndarray, counts: np.ndarray, *, folds: np.ndarray) -> np.ndarray:
+    """[resamples] share of pairs of one fold, a positive and another sample, that are in order; ties count half."""
+    right, pairs = np.zeros(len(counts)), np.zeros(len(counts))
+    for fold in np.unique(folds):
+        rows = folds == fold
+        drawn, scores, of_class = counts[:, rows], p[rows], positive[rows]
+        of_fold = drawn[:, of_class].sum(axis=1) * drawn[:, ~of_class].sum(axis=1)
+        if of_class.any() and not of_class.all():
+            auroc = _ranked(of_class, scores, drawn, specificity=0.0)[0]
+            right += np.where(of_fold > 0, auroc, 0.0) * of_fold
+            pairs += of_fold
+    return right / np.where(pairs > 0, pairs, np.nan)
 
 
 def _ranked(

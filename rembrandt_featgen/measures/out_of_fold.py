@@ -22,10 +22,12 @@ class OutOfFold(NamedTuple):
       probabilities: [runs, patients, classes] in [0, 1].
       thresholds: by which `decisions.decide` decides, [classes], or [runs, patients, classes]: those of the patient's
         fold; None for the most probable class.
+      folds: [runs, patients] of which model predicted whom in a run; None where each run is of one model.
     """
 
     probabilities: np.ndarray
     thresholds: np.ndarray | None = None
+    folds: np.ndarray | None = None
 
     def checked(self, patients: int, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities and thresholds, both [runs, patients, classes].

@@ -64,7 +64,7 @@ def run(config) -> None:
     make_phantom.run(stages.share(make_phantom, config))
     assign_folds.run(stages.share(assign_folds, config))
     folder, record, _ = rundir.find(config.run_dir, "assign_folds")
-    logging.info("%s", verdicts.expectation(record["figures"]["tested"], config.margin))
+    logging.info("%s", verdicts.expectation(record["figures"]["tested"], config.margin, config.trainings))
     cohort = str(shared_flags.cohort_path(config.cohort, config.run_dir))
     jobs = []
     for fold in record["figures"]["folds"]:

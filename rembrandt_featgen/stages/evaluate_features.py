@@ -155,7 +155,9 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
     choices: list[dict] = [{} for _ in studied[0].tasks]
     notes: dict[str, dict] = {}
     tested = np.unique(np.concatenate([task.test for task in studied[0].tasks]))
-    logging.info("%s", verdicts.expectation(studied[0].table.take(tested).patient_counts, config.margin))
+    logging.info(
+        "%s", verdicts.expectation(studied[0].table.take(tested).patient_counts, config.margin, config.trainings)
+    )
     for one in studied:
         kept = stage.path / "checkpoints" / one.table.kind  # until the stage is done
         settings = settings_of(config, one)

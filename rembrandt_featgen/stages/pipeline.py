@@ -29,7 +29,7 @@ from rembrandt_featgen.stages import (
 
 _MODULES = stages.modules()
 # Flags of evaluate_features that are of files, or of plans that a run does not have.
-_NOT_OF_A_RUN = {"patient_column", "features", "synthetic", "plan", "cv_folds", "cv_repeats", "cv_seeds"}
+_NOT_OF_A_RUN = {"patient_column", "features", "synthetic", "plan", "shots", "oracle_groups", "cv_folds"}
 _CLASSIFIERS = next(field for field in dataclasses.fields(evaluate_features.Config) if field.name == "classifiers")
 _OWN = [
     # of vectors alone: they are cheap, and no maps are read into memory for them
@@ -88,7 +88,7 @@ def run(config) -> None:
             if "train_classifiers" in names:
                 check_receivers(config, Classes.of_record(record["classes"]))
             tested = record["figures"]["split"]["test"]["patients"]
-            logging.info("%s", verdicts.expectation(tested, config.margin))
+            logging.info("%s", verdicts.expectation(tested, config.margin, config.trainings))
         tf.keras.backend.clear_session()
         logging.info("[%d/%d] %s: %.0f s", number, len(names), name, time.time() - start)
     # once all stages agreed to these settings: a re-runnable flagfile of the whole run

@@ -121,7 +121,19 @@ def test_a_generator_that_was_trained_once_needs_divisions():
 def test_seeds_of_one_division_are_trainings():
     table = join([pipeline("none", "none", 0.6), pipeline("gaussian", "generative", 0.6)])
     table = table.replace(seed=table.draw, draw=0)
-    assert contrasts.contrasts(table, draws=50, seed=0)[0].auroc.trainings == 5
+    (one, _) = contrasts.contrasts(table, draws=50, seed=0)
+    assert one.auroc.trainings == 5 and one.of_one_division
+    assert "5 trainings of one division; a" in verdicts.sentence([one], {"LGG": 40, "HGG": 40}, 0.05)
+
+
+def test_seeds_within_divisions_are_no_trainings_more():
+    """Two divisions with three seeds each: what divisions and their U-Nets share would be counted three times."""
+    table = join(
+        [pipeline("none", "none", 0.6, losses=(0.5,) * 6), pipeline("gaussian", "generative", 2.0, losses=(0.5,) * 6)]
+    )
+    table = table.replace(seed=table.draw % 3, draw=table.draw // 3)
+    (one, _) = contrasts.contrasts(table, draws=50, seed=0)
+    assert one.auroc.trainings == 2 and one.word == "undecided"
 
 
 def test_nothing_is_asked_where_nothing_generates():
@@ -173,3 +185,13 @@ def test_what_can_be_found_is_said_before_training():
     many = verdicts.expectation({"LGG": 250, "HGG": 250}, 0.05)
     assert many.endswith("pipelines that differ little can be shown to be equivalent within 0.05.")
     assert verdicts.expectation({"LGG": 12, "HGG": 1}, 0.05).startswith("Too few patients")
+    assert verdicts.expectation({"LGG": 12, "HGG": 9}, 0.05, 4).endswith("only 'undecided' can come out.")
+
+
+def test_the_factor_of_new_training_patients_counts_divisions():
+    table = pipeline("none", "none", 0.6)
+    assert contrasts.inflation(table) is None  # each run is one fold
+    fold = np.array([str(int(patient[1:]) // 16) for patient in table.patient])
+    assert contrasts.inflation(table.replace(fold=fold)) == pytest.approx(1 / 5 + 1 + 16 / 64)
+    seeds = table.replace(fold=fold, seed=table.draw, draw=0)
+    assert contrasts.inflation(seeds) == pytest.approx(1 + 1 + 16 / 64)

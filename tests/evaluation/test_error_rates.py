@@ -76,6 +76,14 @@ def test_a_check_fails_where_words_are_false_or_intervals_short(check):
     assert not self_checks.simulated(check, error_rates.rates([said()] * 92 + [said(arm_low=0.71)] * 8)).passed
 
 
+def test_a_benefit_that_is_never_found_fails():
+    planted = said(word="undecided", difference=0.06, low=0.02, high=0.1, true_difference=0.06)
+    helped = dataclasses.replace(planted, word="helped")
+    found = self_checks.simulated("planted_benefit", error_rates.rates([planted] * 30 + [helped] * 70))
+    assert found.passed and "power 0.70, expected 0.85" in found.finding
+    assert not self_checks.simulated("planted_benefit", error_rates.rates([planted] * 70 + [helped] * 30)).passed
+
+
 def test_one_training_would_call_the_same_arm_better_or_worse(monkeypatch):
     """An arm against itself under other seeds: tested on the same patients, the chance of its training shows."""
     world = World(plan="hold-out", arm=AGAIN, trainings=1, tested=200, classifiers=("mlp",))
@@ -92,7 +100,7 @@ def test_intervals_without_the_shared_training_patients_are_too_short(monkeypatc
     honest = error_rates.measure(world, 40)
     assert honest.arm_covered > 0.88
     spread = bootstrap.spread
-    monkeypatch.setattr(bootstrap, "spread", lambda values, overlap=None: spread(values))
+    monkeypatch.setattr(bootstrap, "spread", lambda values, inflation=None: spread(values))
     assert error_rates.measure(world, 40).arm_covered < honest.arm_covered - 0.1
 
 
@@ -100,3 +108,5 @@ def test_what_was_said_is_kept(tmp_path, monkeypatch):
     found = error_rates.measure(SMALL, 3, tmp_path / "same")
     monkeypatch.setattr(simulated_studies, "simulate", None)
     assert error_rates.measure(SMALL, 3, tmp_path / "same") == found
+    with pytest.raises(TypeError):  # another world is simulated anew
+        error_rates.measure(dataclasses.replace(SMALL, shift=0.5), 3, tmp_path / "same")

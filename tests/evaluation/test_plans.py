@@ -1,3 +1,4 @@
+import dataclasses
 import numpy as np
 import pytest
 
@@ -102,6 +103,9 @@ def test_few_shot_trains_few_groups_of_a_class_and_the_same_test():
         (kept,) = set(features.groups[task.reserve])
         assert set(features.labels[task.reserve]) == {1}
         assert kept not in {*features.groups[task.train], *features.groups[task.test]}
+    mixed = dataclasses.replace(features, groups=np.where(features.groups == "0", "6", features.groups))
+    for task in plans.few_shot(mixed, draws=4, groups=2, label=1, test=0.4, reserve=1):  # one group has both classes
+        assert not set(mixed.groups[task.train]) & {*mixed.groups[task.reserve], *mixed.groups[task.test]}
 
 
 def test_what_cannot_be_divided_is_refused():

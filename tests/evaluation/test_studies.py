@@ -118,7 +118,7 @@ def test_a_strength_that_is_fixed_is_not_tuned():
     assert tuning_of["ridge@100/none"] == {"100": 3} and tuning_of["ridge@1e-4/smote/0"] == {"0.0001": 3}
     strong, weak = (study.predictions.select(classifier=name, arm="none") for name in ("ridge@100", "ridge@1e-4"))
     assert np.ptp(strong.probabilities[:, 1]) < 0.5 * np.ptp(weak.probabilities[:, 1])
-    for wrong in ("ridge@", "ridge@0", "ridge@x", "neighbours@1.5", "tree@3"):
+    for wrong in ("ridge@", "ridge@0", "ridge@nan", "ridge@x", "neighbours@1.5", "tree@3"):
         with pytest.raises(ValueError, match="write a strength above 0 behind|give some of|is none of"):
             evaluate(x, y, **{**few, "classifiers": (wrong,)})
 
@@ -141,6 +141,8 @@ def test_real_patients_in_reserve_are_a_control():
     assert none["arm"] == "none" and oracle["difference"]["difference"] > 0.02
     assert oracle["difference"]["trainings"] == 6
     assert contrasts.contrasts(gathered, draws=50, seed=0) == []  # a control is no generator
+    with pytest.raises(ValueError, match="none to compare generated features with"):
+        competitors.check_arms(("oracle", "gaussian"))
     with pytest.raises(ValueError, match="arm oracle adds samples that the plan keeps for it, and there are none"):
         arms.problem(ARMS["oracle"], TrainingSamples(x, y, y), amount=None, num_classes=2, signed=True, seed=0)
 

@@ -221,3 +221,31 @@ def test_ten_thousand_slices_need_little_memory():
     finally:
         tracemalloc.stop()
     assert peak < 60e6, peak  # at once, the counts alone of 200 draws would be 16 MB and the measures 10 times that
+
+
+def test_a_difference_may_be_below_0():
+    values = np.array([[-0.1], [-0.15], [-0.05], [-0.2], [0.0]])
+    found = bootstrap.estimates({"gap": values, "auroc": 0.05 + values}, [5, 5])
+    assert found["gap"].low < -0.1 < found["gap"].high
+    assert found["auroc"].low == 0.0  # a measure keeps to its range
+
+
+def test_new_training_patients_inflate_the_variance_of_a_run():
+    values = np.random.default_rng(0).normal(0, 1, (2001, 4))
+    found = bootstrap.spread(values, 1.5)
+    assert found.patients == pytest.approx(1.5, rel=0.1) and found.trainings == 0.0
+    assert bootstrap.spread(values).patients == pytest.approx(0.25, rel=0.1)
+
+
+def test_auroc_of_folds_is_over_pairs_of_a_fold():
+    generator = np.random.default_rng(0)
+    labels, folds = np.arange(40) % 2, np.repeat([0, 1, 2, 3], 10)
+    p = generator.random((1, 40))
+    arm = OutOfFold(decisions.two_columns(p), folds=folds[None])
+    found = bootstrap.resample(labels, {"a": arm}, draws=50)["a"]["auroc"]
+    wanted = np.mean([metrics.roc_auc_score(labels[folds == fold], p[0, folds == fold]) for fold in range(4)])
+    assert found[0, 0] == pytest.approx(wanted)  # five pairs of five in each
+    shifted = OutOfFold(decisions.two_columns((p + folds) / 5), folds=folds[None])  # offsets of models
+    np.testing.assert_allclose(bootstrap.resample(labels, {"a": shifted}, draws=50)["a"]["auroc"], found)
+    pooled = bootstrap.resample(labels, {"a": arm._replace(folds=None)}, draws=50)["a"]["auroc"]
+    assert pooled[0, 0] == pytest.approx(metrics.roc_auc_score(labels, p[0]))

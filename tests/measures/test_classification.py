@@ -295,3 +295,28 @@ def test_the_log_loss_of_patients_of_three_classes():
         ["a", "b", "c"], [0, 0, 2], [[0.5, 0.3, 0.2], [0.25, 0.5, 0.25], [0.1, 0.1, 0.8]]
     )
     assert found == pytest.approx(((math.log(2) + math.log(4)) / 2 - math.log(0.8)) / 2)
+
+
+def test_noise_has_no_auroc_below_chance_in_folds():
+    """Models whose offset is that of their training classes: AUROC of all pairs is biased, that of a fold is not."""
+    generator = np.random.default_rng(0)
+    pooled, within = [], []
+    for _ in range(200):
+        labels = generator.permutation(np.repeat([0, 1], [16, 8]))
+        folds = np.arange(24) % 4
+        share = np.array([labels[folds != fold].mean() for fold in range(4)])[folds]
+        p = decisions.two_columns(np.clip(share + 0.05 * generator.normal(size=24), 0, 1))
+        pooled.append(classification.measures(labels, p)["auroc"])
+        within.append(classification.measures(labels, p, folds=folds)["auroc"])
+    assert np.mean(pooled) < 0.4
+    assert np.nanmean(within) == pytest.approx(0.5, abs=0.03)
+    alone = classification.measures(np.array([0, 1]), p[:2], folds=np.array([0, 1]))
+    assert np.isnan(alone["auroc"])  # no pair of one fold
+
+
+def test_folds_of_three_classes_by_hand():
+    p = np.array([[0.6, 0.2, 0.2], [0.3, 0.5, 0.2], [0.2, 0.2, 0.6], [0.5, 0.3, 0.2], [0.4, 0.5, 0.1], [0.3, 0.3, 0.4]])
+    found = classification.measures(np.array([0, 1, 2, 0, 1, 2]), p, folds=np.array([0, 0, 0, 1, 1, 1]))
+    assert found["auroc_0"] == found["auroc_1"] == found["auroc_2"] == 1.0
+    swapped = classification.measures(np.array([1, 0, 2, 0, 1, 2]), p, folds=np.array([0, 0, 0, 1, 1, 1]))
+    assert swapped["auroc_0"] == (1 + 2) / 4  # of two pairs in each fold one, and two

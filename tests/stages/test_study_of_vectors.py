@@ -89,7 +89,7 @@ def test_a_group_on_two_sides_of_a_fold_stops_the_report(study):
     record = json_files.read_json(study / "folds" / "stage.json")
     entry = record["figures"]["folds"][0]
     folder = study / "fold_runs" / entry["name"]
-    assert study_folds.read_fold(folder, entry, "k-fold").fold == "fold0"
+    assert study_folds.read_fold(folder, entry, plan="k-fold", draw=0).fold == "fold0"
     for grouping, plan in (("patient", "k-fold"), ("site", "sites")):
         record["config"]["cv_grouping"] = grouping
         assert set(study_folds.read_folds(study, record)[0].predictions.plan) == {plan}
@@ -98,4 +98,4 @@ def test_a_group_on_two_sides_of_a_fold_stops_the_report(study):
     known = folder / "slices" / "patients.csv"
     known.write_text(re.sub("family [0-9]+", "family", known.read_text()))
     with pytest.raises(RuntimeError, match="group family is in two splits"):
-        study_folds.read_fold(folder, entry, "k-fold")
+        study_folds.read_fold(folder, entry, plan="k-fold", draw=0)
