@@ -152,7 +152,9 @@ def test_report_page_needs_no_network(run):
     Parser().feed(page)
     assert len(sources) >= 5
     assert all(source.startswith("data:image/png;base64,") for source in sources)
-    assert json.loads((run[0] / "report" / "report.json").read_text())["verdict"][:20] in page
+    report = json.loads((run[0] / "report" / "report.json").read_text())
+    word, _, sentence = report["verdict"].partition(": ")
+    assert word == report["verdict_word"].capitalize() and sentence[1:20] in page
 
 
 DRAWN = [f"figure_{number:02d}" for number in range(3, 12)]
