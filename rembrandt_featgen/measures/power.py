@@ -104,9 +104,9 @@ def difference_power(size: float, error: float, degrees: float = np.inf) -> floa
       degrees: of freedom of the error.
     """
     limit = stats.t.ppf(0.975, degrees)
-    if not np.isfinite(degrees):
-        return float(stats.norm.sf(limit - size / error))
-    return float(stats.nct.sf(limit, degrees, size / error))
+    with np.errstate(all="ignore"):  # far out the noncentral t is 0 / 0
+        exact = stats.nct.sf(limit, degrees, size / error) if np.isfinite(degrees) else np.nan
+    return float(exact if np.isfinite(exact) else stats.norm.sf(limit - size / error))
 
 
 def _auroc_error(positives: int, negatives: int, auroc: float) -> float:
