@@ -25,6 +25,7 @@ _MEANINGS = {
     "equivalent": "the best pipeline is as good with generation as without",
     "undecided": "this study cannot tell whether generation helps the best pipeline",
 }
+_MOST = 0.3  # of AUROC: more than generation is ever worth
 _NONE = "No generative arm was tested."
 
 
@@ -84,6 +85,8 @@ def expectation(patients: Mapping[str, int], margin: float, trainings: int = dif
         return "Too few patients are tested for an interval: only 'undecided' can come out."
     size, half = power.detectable(error, counts), power.half_width(error, counts)
     shown = ", ".join(f"{name} {count}" for name, count in patients.items())
+    if size >= _MOST:
+        return f"With {sum(counts)} test patients ({shown}) hardly any difference can be found: expect 'undecided'."
     text = (
         f"With {sum(counts)} test patients ({shown}), a difference of about {size:.2f} AUROC can be found (80% power)"
     )

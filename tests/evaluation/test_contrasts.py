@@ -185,6 +185,8 @@ def test_what_can_be_found_is_said_before_training():
     many = verdicts.expectation({"LGG": 250, "HGG": 250}, 0.05)
     assert many.endswith("pipelines that differ little can be shown to be equivalent within 0.05.")
     assert verdicts.expectation({"LGG": 12, "HGG": 1}, 0.05).startswith("Too few patients")
+    lone = verdicts.expectation({"LGG": 3, "HGG": 2}, 0.05)
+    assert lone == "With 5 test patients (LGG 3, HGG 2) hardly any difference can be found: expect 'undecided'."
     assert verdicts.expectation({"LGG": 12, "HGG": 9}, 0.05, 4).endswith("only 'undecided' can come out.")
 
 

@@ -57,6 +57,7 @@ def test_power_of_a_difference_is_that_of_simulated_studies():
     found = (generator.normal(0.08, 0.03, 20000) / errors > stats.t.ppf(0.975, 12)).mean()
     assert power.difference_power(0.08, 0.03, 12) == pytest.approx(found, abs=0.01)
     assert power.difference_power(0.08, 0.03) == pytest.approx(stats.norm.cdf(0.08 / 0.03 - 1.96), abs=0.001)
+    assert power.difference_power(0.5, 0.001, 1.0) == pytest.approx(1.0)  # where the noncentral t has no value
     assert power.difference_power(power.detectable(0.03, [500, 500]), 0.03, 499) == pytest.approx(0.8, abs=0.005)
 
 
