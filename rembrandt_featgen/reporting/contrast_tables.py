@@ -66,7 +66,8 @@ def contrasts_table(report: Mapping) -> Table:
         )
     margin = records.finite(report.get("margin"))
     return Table(
-        "Does generation help the best pipeline, and each classifier? In each task validation patients chose one "
+        "Does generation help the best pipeline, and each classifier? In each task validation patients (without "
+        "any, the inner folds) chose one "
         "pipeline without generation and one with it (classifier/arm/amount); these met on the test patients. AUROC "
         "per patient. A difference is that with generation less that without, in brackets its 95% interval over new "
         "patients and new trainings, those of classifiers for all of them at once. Could be found: with 80% power."
