@@ -150,7 +150,7 @@ def simulated(check: str, found: Rates) -> Finding:
     Args:
       check: of `WORLDS`. "same_arm": an arm against itself under other seeds; "no_information": a generator where
         numbers tell nothing of the class. Neither may be said to help or harm more often than `error_rates.allowed`.
-        "planted_benefit": new real patients, of which harm may not be said as often, and help at least half as often
+        "planted_benefit": new real patients, of which harm may not be said as often, and help at least a third as often
         as the power that studies of that error have. The intervals of the difference and of AUROC have to hold the
         truth as often as `COVERED`, there and where nothing is planted.
       found: of that world.
@@ -163,7 +163,7 @@ def simulated(check: str, found: Rates) -> Finding:
         check=check,
         passed=wrong <= error_rates.allowed(found.studies)
         and min(found.covered, found.arm_covered) >= COVERED
-        and found.power() >= expected / 2,
+        and found.power() >= expected / 3,
         finding=f"{found.studies} simulated studies, true difference of AUROC {found.truth:+.3f}: {words}; false words "
         f"{wrong}, {error_rates.allowed(found.studies)} are allowed; 95% intervals hold the truth in "
         f"{found.covered:.1%} (difference) and {found.arm_covered:.1%} (AUROC {found.arm:.2f}) of studies"

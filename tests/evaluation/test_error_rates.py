@@ -81,7 +81,7 @@ def test_a_benefit_that_is_never_found_fails():
     helped = dataclasses.replace(planted, word="helped")
     found = self_checks.simulated("planted_benefit", error_rates.rates([planted] * 30 + [helped] * 70))
     assert found.passed and "power 0.70, expected 0.85" in found.finding
-    assert not self_checks.simulated("planted_benefit", error_rates.rates([planted] * 70 + [helped] * 30)).passed
+    assert not self_checks.simulated("planted_benefit", error_rates.rates([planted] * 80 + [helped] * 20)).passed
     harmed = dataclasses.replace(planted, word="harmed")
     assert not self_checks.simulated("planted_benefit", error_rates.rates([harmed] * 10 + [helped] * 90)).passed
 
