@@ -88,13 +88,13 @@ def test_a_benefit_that_is_never_found_fails():
 
 def test_one_training_would_call_the_same_arm_better_or_worse(monkeypatch):
     """An arm against itself under other seeds: tested on the same patients, the chance of its training shows."""
-    world = World(plan="hold-out", arm=AGAIN, trainings=1, tested=200, classifiers=("mlp",))
+    world = World(plan="hold-out", arm=AGAIN, trainings=1, tested=200, numbers=4, classifiers=("mlp",))
     monkeypatch.setattr(differences, "TRAININGS", 1)
-    once = self_checks.simulated("same_arm", error_rates.measure(world, 40))
+    once = self_checks.simulated("same_arm", error_rates.measure(world, 30))
     assert not once.passed, once
     monkeypatch.setattr(differences, "TRAININGS", 5)
-    five = error_rates.measure(dataclasses.replace(world, trainings=5), 40)
-    assert five.false_words <= error_rates.allowed(40)
+    five = error_rates.measure(dataclasses.replace(world, trainings=5), 30)
+    assert five.false_words <= error_rates.allowed(30)
 
 
 def test_intervals_without_the_shared_training_patients_are_too_short(monkeypatch):
