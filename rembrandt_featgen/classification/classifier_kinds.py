@@ -80,6 +80,11 @@ CLASSIFIER_KINDS = {
 }
 
 
+def base_of(name: str) -> str:
+    """Name of the kind of a classifier: "mlp" of "mlp" and of "mlp@10"."""
+    return name.partition("@")[0]
+
+
 def kind_of(name: str) -> ClassifierKind:
     """The kind of a classifier by its name, such as "mlp"; "mlp@10" is not tuned, its strength is 10 throughout.
 

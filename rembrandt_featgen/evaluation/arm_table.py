@@ -67,9 +67,11 @@ def table(
         if arm != reference
     }
     counts = contrasts.group_counts(first)
+    of_patients = {
+        arm: bootstrap.estimates(each, counts, trainings, inflation=inflation) for arm, each in values.items()
+    }
     rows = []
-    for arm in arms:
-        estimates = bootstrap.estimates(values[arm], counts, trainings, inflation=inflation)
+    for arm, estimates in of_patients.items():
         if inflation is None and len(patient_runs[arm]) == 1 and len(np.unique(groups)) == len(groups):
             estimates = _exact(estimates, patient_runs[arm][0], classes)
         row = measure_row(
@@ -78,24 +80,20 @@ def table(
         row["p_against_chance"] = _chance(patient_runs[arm], seed)
         row["by_seed"] = [out_of_fold_runs.measures(run)["balanced_accuracy"] for run in patient_runs[arm]]
         rows.append(row)
-    first = runs[reference][0]
+    first, of_slices = runs[reference][0], of_patients
     if len(first.labels) > len(labels):  # else each patient has one sample
-        stacked = {arm: out_of_fold_runs.stack(each) for arm, each in runs.items()}
         of_slices = bootstrap.bootstrap_arms(
             first.labels,
-            stacked,
+            {arm: out_of_fold_runs.stack(each) for arm, each in runs.items()},
             draws=draws,
             seed=seed,
             patients=first.groups,
             trainings=trainings,
             inflation=inflation,
         )
-    else:
-        of_slices = {}
     for arm in runs:
         head = {"arm": arm, "kind": kinds[arm]}
-        estimates = of_slices.get(arm) or bootstrap.estimates(values[arm], counts, trainings, inflation=inflation)
-        rows.append(measure_row(head, "slice", labels=first.labels, estimates=estimates, classes=classes))
+        rows.append(measure_row(head, "slice", labels=first.labels, estimates=of_slices[arm], classes=classes))
     return ArmTable(rows, gaps, {arm: differences.difference(gap, counts) for arm, gap in gaps.items()})
 
 
@@ -120,17 +118,7 @@ def balanced_accuracy(
 ) -> tuple[float, tuple[float, float]]:
     """Balanced accuracy per patient, mean over runs, and its 95% interval; args as for `table`."""
     patient_runs = [out_of_fold_runs.by_patient(run) for run in runs]
-    arms = {"": out_of_fold_runs.stack(patient_runs)}
-    first = patient_runs[0]
-    estimates = bootstrap.bootstrap_arms(
-        first.labels,
-        arms,
-        draws=draws,
-        seed=seed,
-        patients=first.groups,
-        trainings=out_of_fold_runs.trainings(patient_runs),
-        inflation=inflation,
-    )[""]
+    estimates = out_of_fold_runs.estimates(patient_runs, draws=draws, seed=seed, inflation=inflation)
     return estimates["balanced_accuracy"].value, estimates["balanced_accuracy"].interval
 
 

@@ -37,7 +37,7 @@ class Settings:
 
     def of_classifier(self, name: str) -> ClassifierSettings:
         """Settings of a classifier."""
-        return self.networks.get(name.partition("@")[0]) or classifier_kinds.kind_of(name).settings()
+        return self.networks.get(classifier_kinds.base_of(name)) or classifier_kinds.kind_of(name).settings()
 
 
 def check_arms(arms: Collection[str]) -> None:

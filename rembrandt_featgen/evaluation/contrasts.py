@@ -71,11 +71,7 @@ class Contrast:
             "question": self.question,
             "word": self.word,
             **{side: dataclasses.asdict(self.sides[side]) for side in _SIDES.values()},
-            "difference": {
-                **difference_record(self.auroc),
-                "simultaneous95": [self.bounds.low, self.bounds.high],
-                "p_adjusted": self.bounds.p_value,
-            },
+            "difference": difference_record(self.auroc, self.bounds),
             "log_loss_difference": difference_record(self.log_loss),
             "nadeau_bengio": {
                 "difference": self.by_division.value,
@@ -86,9 +82,9 @@ class Contrast:
         }
 
 
-def difference_record(found: Difference) -> dict:
-    """A difference as report.json holds it."""
-    return {
+def difference_record(found: Difference, bounds: differences.Bounds | None = None) -> dict:
+    """A difference as report.json holds it, with the bounds of one among several."""
+    record = {
         "difference": found.value,
         "ci95": found.interval(),
         "ci90": found.interval(2 * differences.LEVEL),
@@ -97,6 +93,9 @@ def difference_record(found: Difference) -> dict:
         "detectable": found.detectable,
         "trainings": found.trainings,
     }
+    if bounds is not None:
+        record |= {"simultaneous95": [bounds.low, bounds.high], "p_adjusted": bounds.p_value}
+    return record
 
 
 def contrasts(table: PredictionsTable, *, draws: int, seed: int, margin: float = differences.MARGIN) -> list[Contrast]:
@@ -110,9 +109,10 @@ def contrasts(table: PredictionsTable, *, draws: int, seed: int, margin: float =
     parts = {BEST: table} | {name: part for (name,), part in table.split("classifier")}
     sides = {question: {_SIDES[kind]: choose(part, kind) for kind in _SIDES} for question, part in parts.items()}
     complete = {question: both for question, both in sides.items() if all(map(len, both.values()))}
-    gaps, made = {}, {}
+    gaps, made, runs = {}, {}, {}
     for question, both in complete.items():
-        made[question], gaps[question] = _measured(both, draws=draws, seed=seed)
+        runs[question] = {side: runs_of(of_side) for side, of_side in both.items()}
+        made[question], gaps[question] = _measured(runs[question], draws=draws, seed=seed)
     of_auroc = {question: one["auroc"] for question, one in made.items()}
     of_classifiers = {question: one for question, one in of_auroc.items() if question != BEST}
     bounds = differences.simultaneous(of_classifiers, gaps)
@@ -122,7 +122,7 @@ def contrasts(table: PredictionsTable, *, draws: int, seed: int, margin: float =
         if question == BEST
     }
     return [
-        _contrast(question, both, measured=made[question], bounds=bounds[question], margin=margin)
+        _contrast(question, both, runs=runs[question], measured=made[question], bounds=bounds[question], margin=margin)
         for question, both in complete.items()
     ]
 
@@ -131,6 +131,7 @@ def _contrast(
     question: str,
     both: Mapping[str, PredictionsTable],
     *,
+    runs: Mapping[str, list[Run]],
     measured: Mapping[str, Difference],
     bounds: differences.Bounds,
     margin: float,
@@ -141,7 +142,7 @@ def _contrast(
     return Contrast(
         question,
         word=differences.word(of_divisions, margin) if once else differences.word(measured["auroc"], margin, bounds),
-        sides={side: _side(of_side) for side, of_side in both.items()},
+        sides={side: _side(of_side, runs[side]) for side, of_side in both.items()},
         auroc=measured["auroc"],
         log_loss=measured["log_loss"],
         bounds=bounds,
@@ -219,11 +220,8 @@ def group_counts(run: Run) -> list[int]:
     return np.unique(run.labels[first], return_counts=True)[1].tolist()
 
 
-def _measured(
-    both: Mapping[str, PredictionsTable], *, draws: int, seed: int
-) -> tuple[dict[str, Difference], np.ndarray]:
+def _measured(runs: Mapping[str, list[Run]], *, draws: int, seed: int) -> tuple[dict[str, Difference], np.ndarray]:
     """Measure to difference; and [1 + draws, trainings] of AUROC."""
-    runs = {side: runs_of(of_side) for side, of_side in both.items()}
     first = runs["with"][0]
     arms: dict[str, OutOfFold] = {side: out_of_fold_runs.stack(each) for side, each in runs.items()}
     values = bootstrap.resample(first.labels, arms, draws=draws, seed=seed, patients=first.groups)
@@ -235,8 +233,7 @@ def _measured(
     return {name: differences.difference(gap, counts) for name, gap in gaps.items()}, gaps["auroc"]
 
 
-def _side(table: PredictionsTable) -> Side:
-    runs = runs_of(table)
+def _side(table: PredictionsTable, runs: list[Run]) -> Side:
     measured = [out_of_fold_runs.measures(run) for run in runs]
     chosen = Counter(
         "/".join(filter(None, (classifier, arm, amount)))

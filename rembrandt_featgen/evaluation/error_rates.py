@@ -17,7 +17,7 @@ from rembrandt_featgen.core import json_files
 from rembrandt_featgen.evaluation import contrasts, out_of_fold_runs, simulated_studies
 from rembrandt_featgen.evaluation.contrasts import BEST
 from rembrandt_featgen.evaluation.simulated_studies import Simulated, World
-from rembrandt_featgen.measures import bootstrap, differences
+from rembrandt_featgen.measures import differences
 
 _AT_ONCE = 25  # studies that are trained in one call, and kept in one file
 _DRAWS = 400  # of the bootstrap of each
@@ -133,16 +133,9 @@ def say(study: Simulated, *, draws: int = _DRAWS, seed: int) -> Said:
     found = contrasts.contrasts(table, draws=draws, seed=seed)
     best = next(one for one in found if one.question == BEST)
     without = contrasts.choose(table, False)
-    runs = contrasts.runs_of(without)
-    arm = bootstrap.bootstrap_arms(
-        runs[0].labels,
-        {"": out_of_fold_runs.stack(runs)},
-        draws=draws,
-        seed=seed,
-        patients=runs[0].groups,
-        trainings=out_of_fold_runs.trainings(runs),
-        inflation=contrasts.inflation(without),
-    )[""]["auroc"]
+    arm = out_of_fold_runs.estimates(
+        contrasts.runs_of(without), draws=draws, seed=seed, inflation=contrasts.inflation(without)
+    )["auroc"]
     true_arm, true_difference = simulated_studies.truth(study)
     low, high = best.auroc.interval()
     corrected_low, corrected_high = best.by_division.interval()

@@ -15,7 +15,6 @@ from rembrandt_featgen.evaluation.competitors import Pipeline
 from rembrandt_featgen.evaluation.measure_rows import measure_row
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features.table_files import listed
-from rembrandt_featgen.measures import bootstrap
 
 RULE = (
     "the classifier, arm and amount of the lowest log loss of validation patients, classes counting the same, mean "
@@ -143,16 +142,7 @@ def measured(table: PredictionsTable, head: Mapping, *, draws: int, seed: int, u
     (runs,) = out_of_fold_runs.runs_by_arm(table.replace(arm="")).values()
     if unit == "patient":
         runs = [out_of_fold_runs.by_patient(run) for run in runs]
-    arms = {"": out_of_fold_runs.stack(runs)}
-    estimates = bootstrap.bootstrap_arms(
-        runs[0].labels,
-        arms,
-        draws=draws,
-        seed=seed,
-        patients=runs[0].groups,
-        trainings=out_of_fold_runs.trainings(runs),
-        inflation=contrasts.inflation(table),
-    )[""]
+    estimates = out_of_fold_runs.estimates(runs, draws=draws, seed=seed, inflation=contrasts.inflation(table))
     head = {**head, "kind": kind_of(head["arm"])}
     return measure_row(head, unit, labels=runs[0].labels, estimates=estimates, classes=table.classes)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
-from rembrandt_featgen.measures import classification
+from rembrandt_featgen.measures import bootstrap, classification
 from rembrandt_featgen.measures.out_of_fold import OutOfFold
 
 
@@ -101,6 +101,27 @@ def by_patient(run: Run) -> Run:
 def stack(runs: Sequence[Run]) -> OutOfFold:
     """All runs of an arm, whose rows are the same slices or patients."""
     return OutOfFold(*(np.stack([getattr(run, name) for run in runs]) for name in OutOfFold._fields))
+
+
+def estimates(
+    runs: Sequence[Run], *, draws: int, seed: int, inflation: float | None = None
+) -> dict[str, bootstrap.Estimate]:
+    """Each measure of one arm, mean over its runs, with its 95% interval over patients (groups) and trainings.
+
+    Args:
+      runs: of one arm, of the same slices or patients.
+      draws, seed: of the bootstrap.
+      inflation: for new training patients, see `bootstrap.spread`.
+    """
+    return bootstrap.bootstrap_arms(
+        runs[0].labels,
+        {"": stack(runs)},
+        draws=draws,
+        seed=seed,
+        patients=runs[0].groups,
+        trainings=trainings(runs),
+        inflation=inflation,
+    )[""]
 
 
 def measures(run: Run) -> dict[str, float]:

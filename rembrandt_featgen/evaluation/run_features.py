@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.core import rundir
@@ -68,7 +69,7 @@ class Wanted:
 
 def of_maps(classifiers: Collection[str], maps: bool) -> tuple[str, ...]:
     """Those of some classifiers that are of maps, or of vectors, in the order of the table."""
-    bases = {name: name.partition("@")[0] for name in classifiers}
+    bases = {name: classifier_kinds.base_of(name) for name in classifiers}
     return tuple(
         name
         for known, kind in CLASSIFIER_KINDS.items()

@@ -89,7 +89,7 @@ def evaluate(
     """
     arms, classifiers = study_arrays.names_of(arms), study_arrays.names_of(classifiers)
     for names, known in ((arms, ARMS), (classifiers, CLASSIFIER_KINDS)):
-        unknown = [name for name in names if name.partition("@")[0] not in known]
+        unknown = [name for name in names if classifier_kinds.base_of(name) not in known]
         if unknown or not len(names):
             raise ValueError(f"give some of {', '.join(known)}, received {', '.join(unknown) or 'none'}")
     chosen = available(arms, covariates=False, pools=())

@@ -153,9 +153,7 @@ def arm_rows(table: PredictionsTable, *, draws: int, seed: int) -> tuple[list[di
             row["difference"] = {
                 "against": references[row["classifier"]],
                 "measure": "auroc",
-                **contrasts.difference_record(found[key]),
-                "simultaneous95": list(bounds[key][:2]),
-                "p_adjusted": bounds[key].p_value,
+                **contrasts.difference_record(found[key], bounds[key]),
             }
     return rows, references
 

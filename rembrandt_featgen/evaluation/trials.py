@@ -62,19 +62,21 @@ def run(table: FeatureTable, task: Task, settings: Settings, tuned: TunedOf | No
             "numbers": trial.outer.preparation.size,
         }
         for classifier in settings.classifiers:
-            key = (task.draw, task.number, *task.division, classifier)
-            strengths = tuned.get(key) if tuned is not None and table.is_map else None
-            if strengths is None:
-                strengths = tune(
-                    Trial.of(table, task.of_division, trial.settings) if table.is_map else trial, classifier
-                )
-            if tuned is not None:
-                tuned[key] = strengths
+            strengths = _strengths_of_maps(trial, classifier, tuned) if table.is_map else tune(trial, classifier)
             predicted, chosen = _predict(trial, classifier, strengths)
             tables += predicted
             choices |= chosen
         generators |= trial_generators.measure_generators(trial)
     return Outcome(predictions.join(tables), {"preparation": prepared, "pipelines": choices, "generators": generators})
+
+
+def _strengths_of_maps(trial, classifier, remembered) -> dict[Pipeline, list[Tuned]]:
+    """Tuned once in each division, whatever the seed."""
+    task, remembered = trial.task, {} if remembered is None else remembered
+    key = (task.draw, task.number, *task.division, classifier)
+    if key not in remembered:
+        remembered[key] = tune(Trial.of(trial.table, task.of_division, trial.settings), classifier)
+    return remembered[key]
 
 
 class _Predicted(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from rembrandt_featgen.measures import bootstrap
+from rembrandt_featgen.measures.differences import LEVEL, Difference
 from rembrandt_featgen.measures.out_of_fold import OutOfFold
 
 AUROC = 0.8  # that is expected before anything is known
@@ -86,13 +87,16 @@ def expected_error(patients: Sequence[int], *, auroc: float = AUROC, correlation
 
 def detectable(error: float, patients: Sequence[int]) -> float:
     """The difference that is found with a power of 80% at that error; see `expected_error`."""
-    degrees = min(patients) - 1
-    return error * float(stats.t.ppf(0.975, degrees) + stats.t.ppf(0.8, degrees))
+    return _of_error(error, patients).detectable
 
 
 def half_width(error: float, patients: Sequence[int]) -> float:
     """Half of the 90% interval, which has to lie within the margin for two pipelines to be equivalent."""
-    return error * float(stats.t.ppf(0.95, min(patients) - 1))
+    return _of_error(error, patients).interval(2.0 * LEVEL)[1]
+
+
+def _of_error(error: float, patients: Sequence[int]) -> Difference:
+    return Difference(0.0, error, degrees=min(patients) - 1.0, trainings=1)
 
 
 def difference_power(size: float, error: float, degrees: float = np.inf) -> float:
