@@ -39,7 +39,7 @@ ALONE = {
     "absl.flags": "core.cli",
     "tensorlayer": "segmentation.tensorlayer_layers",
     "tensorflow_addons": "generation.gan_networks",
-    "nibabel": "cohort.volumes",
+    "nibabel": "cohort.nifti_files",
     "tf_keras_vis": "interpretation.attribution",
 }
 

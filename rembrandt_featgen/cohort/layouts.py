@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rembrandt_featgen.cohort import brats_layouts, classes, manifest
+from rembrandt_featgen.cohort import brats_layouts, classes, image_paths, manifest
 from rembrandt_featgen.cohort.manifest import ManifestColumns
 from rembrandt_featgen.cohort.patients import MASK, NO_MASK, Cohort, Entry, Patient, Problem
 from rembrandt_featgen.cohort.who_grades import GLIOMAS, parse_grade
@@ -139,7 +139,7 @@ def _patients(
                 site=entry.site,
                 covariates=entry.covariates,
             )
-            for file in {*images.values(), *[patients[name].mask] * masks}:
+            for file in image_paths.files_of_all([*images.values(), *[patients[name].mask] * masks]):
                 owner = owners.setdefault(file.resolve(), name)
                 if owner != name:
                     raise Problem(

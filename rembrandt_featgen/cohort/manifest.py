@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from rembrandt_featgen.cohort import image_paths
 from rembrandt_featgen.cohort.patients import MASK, Entry, Patient, Problem, ways_out
 from rembrandt_featgen.core.errors import InputError
 
@@ -105,7 +106,7 @@ def _finder(where: str, base: Path, row: Mapping[str, str]) -> Callable[[str], P
         cell = row[name.lower()]
         if not cell:
             raise Problem(name, f"{where}: patient {row[PATIENT]} has no {name}; fill in its path, or {ways_out(name)}")
-        if not (base / cell).is_file():
+        if not image_paths.exists(base / cell):
             raise Problem(
                 name,
                 f"{where}: {name} {base / cell} of {row[PATIENT]} is no file; correct its path, or {ways_out(name)}",

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from rembrandt_featgen.cohort import image_paths
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import json_files, rundir
 from rembrandt_featgen.core.errors import InputError
@@ -115,7 +116,7 @@ def content_digest(cohort: Cohort) -> str:
     for patient in cohort.patients:
         digest.update(f"{patient.id} {patient.label}".encode())
         for path in [*patient.images.values(), patient.mask]:
-            digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
+            digest.update(image_paths.digest(path))
     return digest.hexdigest()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from rembrandt_featgen.cohort import layouts
+from rembrandt_featgen.cohort import image_paths, layouts
 from rembrandt_featgen.cohort.manifest import ManifestColumns
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.cohort.sites import with_sites
@@ -49,7 +49,7 @@ def digest(cohort: Cohort) -> str:
     for patient in cohort.patients:
         found.update(repr((patient.id, patient.label, patient.group, patient.site)).encode())
         for path in patient.images.values():
-            found.update(hashlib.sha256(Path(path).read_bytes()).digest())
+            found.update(image_paths.digest(path))
     return found.hexdigest()
 
 

@@ -75,10 +75,15 @@ def _signatures(unet):
     return {"prepare": unet.prepare, "segment_slices": unet.segment_slices, "restore": unet.restore}
 
 
-def _config(tmp_path, image, classifier, unet=None, **changes):
+def export(tmp_path, classifier, unet=None):
+    """Saves models in the folder export."""
     unet = unet or Unet()
     tf.saved_model.save(unet, str(tmp_path / "export/unet"), _signatures(unet))
     tf.saved_model.save(classifier, str(tmp_path / "export/classifier"), {"classify": classifier.classify})
+
+
+def _config(tmp_path, image, classifier, unet=None, **changes):
+    export(tmp_path, classifier, unet)
     settings = {"result": str(tmp_path / "result.json"), "predict_batch": 3, **changes}
     return predict.Config(str(tmp_path / "export"), (str(image),), str(tmp_path / "mask.nii.gz"), **settings)
 

@@ -1,0 +1,111 @@
+"""Paths of images, which may name a part of a file or folder after `#`: a volume of a series, a channel, the mask.
+
+BRATS_001.nii.gz               a volume
+BRATS_001.nii.gz#1             the second volume of a series, or the second channel
+TCGA_CS_4941_19960909          a folder with one DICOM series
+TCGA_CS_4941_19960909#1        a folder of numbered .tif slices: their second channel (#0 where they are grey)
+TCGA_CS_4941_19960909#mask     and the slices of its mask, `_<n>_mask.tif`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+PART = "#"
+MASK_PART = "mask"
+TIFS = (".tif", ".tiff")
+_NUMBERED = re.compile(r"_(\d+)(_mask)?\.tiff?$", re.IGNORECASE)
+# Files that have another beside them, by ending: what may stand beside instead of it.
+_BESIDE = {".hdr": (".img", ".img.gz", ".mat"), ".img": (".hdr", ".hdr.gz", ".mat")}
+_DATA_FILE = {".mhd": re.compile(r"^ElementDataFile\s*=\s*(.+?)\s*$"), ".nhdr": re.compile(r"^data ?file:\s*(.+?)\s*$")}
+
+
+def split(path: str | Path) -> tuple[Path, str]:
+    """The file or folder, and the part of it after `#`; "" where there is none, or `#` is of a file's own name."""
+    path = Path(path)
+    name, mark, part = path.name.rpartition(PART)
+    if not mark or not name or path.exists():
+        return path, ""
+    return path.with_name(name), part
+
+
+def ending(path: Path) -> str:
+    """The ending of an image's name in lower case, .gz with what stands before it."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return "".join(suffixes[-2:]) if suffixes[-1:] == [".gz"] else "".join(suffixes[-1:])
+
+
+def stem(path: Path) -> str:
+    """The name of an image without its ending."""
+    return path.name[: len(path.name) - len(ending(path))]
+
+
+def exists(path: str | Path) -> bool:
+    """Whether there is something behind the path: the file, or files in the folder."""
+    base, _ = split(path)
+    return base.is_file() or (base.is_dir() and bool(files_of(path)))
+
+
+def tif_slices(folder: Path, *, mask: bool) -> list[Path]:
+    """The numbered .tif files of a folder, of its image or its mask, in the order of their numbers."""
+    numbered = []
+    for file in sorted(folder.iterdir()):
+        found = _NUMBERED.search(file.name)
+        if found and bool(found[2]) == mask and not file.name.startswith("."):
+            numbered.append((int(found[1]), file))
+    return [file for _, file in sorted(numbered)]
+
+
+def slice_number(file: Path) -> int:
+    """The number of a file of `tif_slices`."""
+    found = _NUMBERED.search(file.name)
+    if not found:
+        raise ValueError(f"{file} is no numbered .tif file")
+    return int(found[1])
+
+
+def files_of(path: str | Path) -> list[Path]:
+    """All files that are read for an image, sorted; none where nothing is there.
+
+    A header brings the file of its voxels with it (.hdr and .img, .mhd and .raw), a folder the slices in it.
+    """
+    base, part = split(path)
+    if base.is_dir():
+        if part:
+            return sorted(tif_slices(base, mask=part == MASK_PART))
+        return sorted(file for file in base.iterdir() if file.is_file() and not file.name.startswith("."))
+    if not base.is_file():
+        return []
+    kind = ending(base).removesuffix(".gz")
+    beside = [base.with_name(stem(base) + other) for other in _BESIDE.get(kind, ())]
+    if kind in _DATA_FILE:
+        beside = _data_files(base, _DATA_FILE[kind])
+    return sorted({base, *(file for file in beside if file.is_file())})
+
+
+def files_of_all(paths: Iterable[str | Path]) -> list[Path]:
+    """All files that are read for some images, each once, sorted."""
+    return sorted({file for path in paths for file in files_of(path)})
+
+
+def _data_files(header: Path, pattern: re.Pattern) -> list[Path]:
+    """The files that a text header names: one, or those of a list or a numbered pattern, which are all files beside."""
+    with header.open(encoding="utf-8", errors="replace") as file:
+        named = [found[1] for found in (pattern.match(line) for line in file) if found]
+    if named and named[-1].upper().startswith("LIST") or any("%" in name for name in named):
+        return [file for file in header.parent.iterdir() if file.is_file()]
+    return [header.parent / name for name in named]
+
+
+def digest(path: str | Path) -> bytes:
+    """SHA-256 of the content of all files behind an image, and of the part of them that it is."""
+    files, (_, part) = files_of(path), split(path)
+    if len(files) == 1 and not part:
+        return hashlib.sha256(files[0].read_bytes()).digest()  # as for a file that has no parts
+    whole = hashlib.sha256(part.encode())
+    for file in files:
+        whole.update(hashlib.sha256(file.read_bytes()).digest())
+    return whole.digest()

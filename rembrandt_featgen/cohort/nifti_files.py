@@ -1,0 +1,174 @@
+"""NIfTI, Analyze and MGH files by nibabel, the only module that imports it: as they are stored, turned, and written."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nibabel as nib
+import numpy as np
+from nibabel import orientations
+
+from rembrandt_featgen.cohort import image_paths
+from rembrandt_featgen.core.errors import InputError
+
+nib.imageglobals.logger.setLevel("CRITICAL")  # what it says of damaged headers comes with its exceptions anyway
+Header = nib.Nifti1Header
+
+
+class Raw(NamedTuple):
+    """What a reader of files returns.
+
+    Attributes:
+      array: [x, y, slices, ...], an array or what becomes one when it is indexed.
+      affine: [4, 4] from indices to mm in RAS.
+      oriented: whether the file says how it lies.
+      header: of a NIfTI file of the same place; None to make one.
+    """
+
+    array: Any
+    affine: np.ndarray
+    oriented: bool
+    header: Header | None = None
+
+
+class Turned(NamedTuple):
+    """An array whose axes run as asked for, its affine, and [3, 2] nibabel's orientation of the axes before."""
+
+    array: np.ndarray
+    affine: np.ndarray
+    orientation: np.ndarray
+
+
+def read_nifti(path: Path) -> Raw:
+    """NIfTI-1 and -2, one file or a pair, and Analyze.
+
+    Raises:
+      InputError: a file of the pair is missing, or voxels would begin within the header.
+      Exception: any, of a damaged file.
+    """
+    if image_paths.ending(path).startswith((".hdr", ".img")):
+        header, voxels = beside(path, (".hdr", ".hdr.gz")), beside(path, (".img", ".img.gz"))
+        for needed in (header, voxels):
+            if not needed.is_file():
+                raise InputError(f"{needed}: no such file, which belongs to {path.name}; add it")
+        pair: Any = nib.load(voxels)
+        if isinstance(pair, nib.Nifti1Pair):
+            return Raw(pair.dataobj, pair.affine, _has_codes(pair.header), header=_of_one_file(pair.header))
+        return Raw(pair.dataobj, pair.affine, beside(path, (".mat",)).is_file())
+    data = _unpacked(path)
+    order = "<" if int.from_bytes(data[:4], "little") in (348, 540) else ">"
+    second = int(np.frombuffer(data, f"{order}i4", 1)[0]) == 540
+    _check_offset(data, path, order=order, second=second)
+    image = (nib.Nifti2Image if second else nib.Nifti1Image).from_bytes(data)
+    return Raw(image.dataobj, image.affine, _has_codes(image.header), header=image.header.copy())
+
+
+def read_mgh(path: Path) -> Raw:
+    """MGH of FreeSurfer, packed (.mgz) or not."""
+    data = _unpacked(path)
+    placed = data[28:30] != b"\x00\x00"  # goodRASFlag, which nibabel sets
+    image = nib.MGHImage.from_bytes(data)
+    return Raw(image.dataobj, image.affine, placed)
+
+
+def _unpacked(path: Path) -> bytes:
+    """Not by nibabel, which stops before the checksum at the end of a .gz file."""
+    data = path.read_bytes()
+    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+
+
+def beside(path: Path, endings: tuple[str, ...]) -> Path:
+    """The file of the same name with one of these endings; the first where there is none."""
+    files = [path.with_name(image_paths.stem(path) + ending) for ending in endings]
+    return next((file for file in files if file.is_file()), files[0])
+
+
+def _check_offset(data: bytes, path: Path, *, order: str, second: bool) -> None:
+    """InputError where the header says that voxels begin within the header itself, extensions included."""
+    size, where, kind = (540, 168, "i8") if second else (348, 108, "f4")
+    if len(data) < size + 4:
+        return  # reading it says that it is truncated
+    offset = int(np.frombuffer(data, order + kind, 1, where)[0])
+    end, extended = size + 4, data[size] != 0
+    while extended and end < min(offset, len(data) - 8):  # each extension says its size
+        length = int(np.frombuffer(data, f"{order}i4", 1, end)[0])
+        if length < 8:
+            break
+        end += length
+    if offset < end:
+        raise InputError(
+            f"{path}: its header says that voxels begin at byte {offset} (vox_offset), but the header itself has "
+            f"{end}; export the image again by another program"
+        )
+
+
+def _of_one_file(header: Any) -> Header:
+    """The header of a pair as that of a single file."""
+    kind = nib.Nifti2Header if isinstance(header, nib.nifti2.Nifti2PairHeader) else Header
+    single = kind(header.binaryblock, header.endianness, check=False)
+    single["magic"] = kind.single_magic
+    single["vox_offset"] = 0  # it is set when the file is written
+    return single
+
+
+def _has_codes(header: Header) -> bool:
+    return bool(header["qform_code"] > 0 or header["sform_code"] > 0)
+
+
+def has_orientation(affine: np.ndarray) -> bool:
+    """Whether an affine is finite and gives each axis a direction."""
+    return bool(np.isfinite(affine).all() and np.isfinite(nib.io_orientation(affine)).all())
+
+
+def header_of(shape: tuple[int, ...], affine: np.ndarray, *, oriented: bool) -> Header:
+    """A header of this place, without sform and qform where not `oriented` and the place is that of having neither."""
+    header = Header()
+    header.set_data_shape(shape)
+    header.set_zooms(np.linalg.norm(affine[:3, :3], axis=0)[: len(shape)])
+    header.set_xyzt_units("mm")
+    if oriented or not np.allclose(header.get_base_affine(), affine, atol=1e-3):
+        header.set_qform(affine, code=1, strip_shears=True)
+        header.set_sform(affine, code=1)
+    return header
+
+
+def turned(array: np.ndarray, affine: np.ndarray, codes: str = "RAS") -> Turned:
+    """Turns [x, y, slices] so that its axes run as `codes` say, as far as swapping and flipping axes can."""
+    before = nib.io_orientation(affine)
+    change = orientations.ornt_transform(before, orientations.axcodes2ornt(codes))
+    placed = affine @ orientations.inv_ornt_aff(change, array.shape)
+    return Turned(orientations.apply_orientation(array, change), placed, before)
+
+
+def turned_back(array: np.ndarray, orientation: np.ndarray, codes: str = "RAS") -> np.ndarray:
+    """Undoes `turned`, from axes that run as `codes` say to those of `Turned.orientation`."""
+    change = orientations.ornt_transform(orientations.axcodes2ornt(codes), orientation)
+    return orientations.apply_orientation(array, change)
+
+
+def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray, *, header: Header | None = None) -> None:
+    """Writes a .nii or .nii.gz file, atomically; the same array always gives the same bytes.
+
+    Args:
+      path: it is replaced if it is there.
+      voxels: in the order of the file, of the type to store.
+      affine: [4, 4] from indices to mm in RAS.
+      header: what else the file says; None for mm and nothing more.
+    """
+    voxels = voxels.astype(np.uint8) if voxels.dtype == bool else voxels
+    kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
+    image = kind(voxels, affine, header, dtype=voxels.dtype)
+    if header is None:
+        image.header.set_xyzt_units("mm")
+    data = image.to_bytes()
+    if path.name.endswith(".gz"):
+        data = gzip.compress(data, 6, mtime=0)  # no name and no time within: reproducible
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
