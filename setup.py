@@ -43,7 +43,9 @@ setup(
         "tqdm>=4.66",
         "jinja2>=3.1",
     ],
-    extras_require={"test": ["pytest>=8", "hypothesis>=6.100", "prdc==0.2", "ruff>=0.5", "mypy>=1.8"]},
+    extras_require={
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "prdc==0.2", "ruff>=0.5", "mypy>=1.8"]
+    },
     entry_points={
         "console_scripts": [f"featgen-{s.replace('_', '-')} = rembrandt_featgen.stages.{s}:main" for s in BINARIES]
     },

@@ -2,3 +2,15 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+_LONG_FIRST = ("test_pipeline.py", "stages", "evaluation")  # so that no worker waits for a long file at the end
+
+
+def pytest_collection_modifyitems(items):
+    """Sorts the files that take minutes to the front."""
+
+    def rank(item):
+        parts = item.path.parts
+        return next((number for number, name in enumerate(_LONG_FIRST) if name in parts), len(_LONG_FIRST))
+
+    items.sort(key=rank)

@@ -74,8 +74,8 @@ def bootstrap_arms(
       Arm to measure to `Estimate`; intervals are (NaN, NaN) where a class has fewer than two patients.
     """
     values = resample(labels, arms, draws=draws, seed=seed, patients=patients)
-    first = np.unique(np.arange(len(labels)) if patients is None else patients, return_index=True)[1]
-    counts = np.unique(np.asarray(labels)[first], return_counts=True)[1].tolist()
+    classes, _ = _drawn_together(np.asarray(labels), patients)
+    counts = np.unique(classes, return_counts=True)[1].tolist()
     return {arm: estimates(each, counts, trainings, inflation=inflation) for arm, each in values.items()}
 
 
@@ -95,6 +95,17 @@ def estimates(
     """
     rows = slice(None) if min(patients) > 1 else slice(1)
     return {name: _estimate(of_trainings(x[rows], trainings), inflation, _limits(name)) for name, x in values.items()}
+
+
+def _drawn_together(labels: np.ndarray, patients: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The class of each patient or group that is drawn, the rarest of its samples', and where each sample's is."""
+    ids, where = np.unique(np.arange(len(labels)) if patients is None else patients, return_inverse=True)
+    rarest_first = np.argsort(np.bincount(labels), kind="stable")
+    rank = np.empty(len(rarest_first), int)
+    rank[rarest_first] = np.arange(len(rarest_first))
+    best = np.full(len(ids), len(rank))
+    np.minimum.at(best, where, rank[labels])
+    return rarest_first[best], where
 
 
 def _limits(name: str) -> tuple[float, float]:
@@ -118,7 +129,8 @@ def resample(
     drawn patient come along, so that the dependence of slices within a patient widens the interval as it should.
 
     Args:
-      labels: [samples] in [0, classes), the same for all samples of a patient.
+      labels: [samples] in [0, classes). A group whose samples have several is drawn among those of the rarest, as plans
+        divide it.
       arms: name to predictions of these samples, in this order; arms may differ in runs.
       draws: number of resamples.
       seed: of the resampling; the same patients are drawn for the same seed.
@@ -133,12 +145,9 @@ def resample(
     """
     labels = np.asarray(labels)
     generator = np.random.default_rng(seed)
-    _, first, where = np.unique(
-        np.arange(len(labels)) if patients is None else patients, return_index=True, return_inverse=True
-    )
+    classes, where = _drawn_together(labels, patients)
     # The first row is the cohort itself.
-    drawn = np.ones((1 + draws, len(first)), np.min_scalar_type(len(first)))
-    classes = labels[first]
+    drawn = np.ones((1 + draws, len(classes)), np.min_scalar_type(len(classes)))
     for label in np.unique(classes):
         members = np.flatnonzero(classes == label)
         for rows in _blocks(1, 1 + draws, len(members)):

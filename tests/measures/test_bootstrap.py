@@ -251,3 +251,13 @@ def test_auroc_of_folds_is_over_pairs_of_a_fold():
     np.testing.assert_allclose(bootstrap.resample(labels, {"a": shifted}, draws=50)["a"]["auroc"], found)
     pooled = bootstrap.resample(labels, {"a": arm._replace(folds=None)}, draws=50)["a"]["auroc"]
     assert pooled[0, 0] == pytest.approx(metrics.roc_auc_score(labels, p[0]))
+
+
+def test_a_group_of_several_classes_is_drawn_among_those_of_the_rarest():
+    groups = np.array(["a", "a", "b", "c", "d", "e"])
+    labels = np.array([0, 1, 1, 0, 0, 0])  # class 1 has two groups, one of which begins with class 0
+    arm = of_positive(np.array([[0.2, 0.7, 0.6, 0.3, 0.1, 0.4]]))
+    found = bootstrap.bootstrap_arms(labels, {"": arm}, draws=50, patients=groups)[""]["auroc"]
+    assert (found.value, np.isfinite(found.interval).all()) == (1.0, True)
+    drawn = bootstrap.resample(labels, {"": arm}, draws=200, patients=groups)[""]["auroc"]
+    assert np.isfinite(drawn).all()  # never a resample without class 1
