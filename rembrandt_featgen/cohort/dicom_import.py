@@ -55,8 +55,8 @@ def visits_of(taken: Sequence[Taken], names: Mapping[str, str]) -> list[Visit]:
       names: patient's id in the download to that in the manifest.
     """
     by_patient: dict[str, dict[tuple[str, str], dict[str, DicomSeries]]] = {}
-    for patient, visit, modality, series in taken:
-        by_patient.setdefault(patient, {}).setdefault(visit, {})[modality] = series
+    for one in taken:
+        by_patient.setdefault(one.patient, {}).setdefault(one.visit, {})[one.modality] = one.series
     found = []
     for patient, visits in by_patient.items():
         for number, (visit, series) in enumerate(sorted(visits.items()), 1):
@@ -93,11 +93,11 @@ def pseudonyms(patients: Sequence[str], key: Path) -> dict[str, str]:
     names |= {patient: f"P{number + index:04d}" for index, patient in enumerate(fresh, 1)}
     if fresh:
         part = key.with_name(f".{key.name}.part")
+        part.touch(mode=0o600)  # it identifies patients
         with part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["patient", "pseudonym"])
-            writer.writerows(sorted(names.items(), key=lambda item: item[1]))
-        part.chmod(0o600)  # it identifies patients
+            writer.writerows((patient, name) for name, patient in sorted((name, one) for one, name in names.items()))
         part.replace(key)
     return {patient: names[patient] for patient in patients}
 

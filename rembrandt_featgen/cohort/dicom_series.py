@@ -65,10 +65,10 @@ class DicomSeries:
         """Size, spacing and times in words."""
         spacing = self.slices[0].numbers("spacing")
         inplane = " x ".join(f"{value:.2f}" for value in spacing[::-1]) if len(spacing) == 2 else "unknown"
-        thick = self.header["thickness"]
+        thick = self.slices[0].numbers("thickness")
         size = f"{len(self.slices)} slices of {self.header['columns']} x {self.header['rows']}"
         apart = f", {self.gaps:.2f} mm apart" if self.gaps else ""
-        return f"{size}, pixels of {inplane} mm{apart}{f', {thick} mm thick' if thick else ''}"
+        return f"{size}, pixels of {inplane} mm{apart}{f', {thick[0]:g} mm thick' if len(thick) else ''}"
 
 
 class Taken(NamedTuple):
@@ -156,7 +156,7 @@ def choose(series: Sequence[DicomSeries], modalities: Sequence[str], wanted: Seq
         the same modality of a visit.
     """
     why: dict[int, str] = {}
-    taken: dict[tuple, int] = {}
+    taken: dict[tuple[str, tuple[str, str], str], int] = {}
     for text in wanted:
         index, modality = _wanted(series, modalities, text)
         key = (series[index].patient, series[index].visit, modality)
@@ -185,7 +185,11 @@ def choose(series: Sequence[DicomSeries], modalities: Sequence[str], wanted: Seq
         else:
             taken[key] = index
             why[index] = f"taken for {one.kind.name}: {one.kind.why}"
-    return Choice([Taken(*key, series=series[index]) for key, index in sorted(taken.items())], why)
+    chosen = [
+        Taken(patient, visit, modality=modality, series=series[index])
+        for (patient, visit, modality), index in sorted(taken.items())
+    ]
+    return Choice(chosen, why)
 
 
 def _rank(one: DicomSeries) -> tuple:

@@ -159,7 +159,7 @@ def _read(path: Path, flag: str, dtype: type) -> Volume:
     stored = image_files.load(path, flag)
     with np.errstate(over="ignore"):
         turned = nifti_files.turned(stored.array, stored.affine)
-        voxels = turned.array.astype(dtype, order="C")
+        voxels: np.ndarray = turned.array.astype(dtype, order="C")
     finite = np.isfinite(voxels)
     if not finite.all():
         raise InputError(

@@ -5,7 +5,7 @@ import numpy as np
 import SimpleITK
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_SLOPE = b"\x28\x00\x53\x10DS\x02\x001 "  # (0028,1053) of 1
+_SLOPE = b"\x28\x00\x53\x10\x02\x00\x00\x001 "  # (0028,1053) of 1
 # Oblique, of unequal spacing: nothing that is turned, flipped or transposed looks the same.
 OBLIQUE = nib.affines.from_matvec(nib.eulerangles.euler2mat(0.3, -0.2, 0.4) @ np.diag([-1.1, -1.2, 5.0]), (30, -40, 12))
 
@@ -83,5 +83,5 @@ def write_series(folder, array, affine=OBLIQUE, *, seed=0, series="1.2.826.0.1.1
         if slope:  # which GDCM would write as an integer
             data, text = files[-1].read_bytes(), str(slope).encode().ljust(4)
             assert data.count(_SLOPE) == 1
-            files[-1].write_bytes(data.replace(_SLOPE, _SLOPE[:6] + bytes([4, 0]) + text))
+            files[-1].write_bytes(data.replace(_SLOPE, _SLOPE[:4] + bytes([4, 0, 0, 0]) + text))
     return files

@@ -43,7 +43,7 @@ def test_the_flair_with_most_slices_is_taken(tmp_path):
     assert why["1.3"].startswith("not taken: T1")
     assert "1 slices are missing" in why["1.4"]
     assert why["3.1"] == "not taken: a localizer, by its description"
-    assert series[3].described() == "8 slices of 6 x 5, pixels of 1.10 x 1.20 mm, 5.00 mm apart, 5.0 mm thick"
+    assert series[3].described() == "8 slices of 6 x 5, pixels of 1.10 x 1.20 mm, 5.00 mm apart, 5 mm thick"
 
 
 def test_series_that_the_user_names(tmp_path):
