@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from rembrandt_featgen.cohort import brats_layouts, classes, image_paths, manifest
+from absl import logging
+
+from rembrandt_featgen.cohort import (
+    case_files,
+    classes,
+    cohort_patients,
+    known_layouts,
+    labels_table,
+    manifest,
+    modality_names,
+)
+from rembrandt_featgen.cohort.known_layouts import Layout
 from rembrandt_featgen.cohort.manifest import ManifestColumns
-from rembrandt_featgen.cohort.patients import MASK, NO_MASK, Cohort, Entry, Patient, Problem
-from rembrandt_featgen.cohort.who_grades import GLIOMAS, parse_grade
+from rembrandt_featgen.cohort.patients import MASK, Cohort, Entry
 from rembrandt_featgen.core.errors import InputError
 
 
-class Layout(NamedTuple):
-    """A way in which files are laid out.
+@dataclasses.dataclass(frozen=True)
+class CohortOptions:
+    """What else says who the patients of a cohort are.
 
     Attributes:
-      read: from the cohort's path and the modalities to its entries.
-      expected: what such a cohort looks like, for messages.
+      labels_table: file of clinical data by patient, for the class, group, site, covariates; "" for the layout's.
+      group_pattern: regular expression whose first group finds, in an id, what no split may divide; "" for the ways to
+        name visits that are known (`visit_names`).
+      incomplete: one of `cohort_patients.INCOMPLETE`: what becomes of patients without a class, an image or a mask.
     """
 
-    read: Callable[[Path, Sequence[str]], Iterator[Entry]]
-    expected: str
+    labels_table: str = ""
+    group_pattern: str = ""
+    incomplete: str = cohort_patients.REFUSE
 
 
-_MANIFEST = "manifest"  # the layout that has columns
-
-
-_LAYOUTS = {
-    "brats2017": Layout(brats_layouts.read_brats2017, "a folder with HGG/<patient>/ and LGG/<patient>/"),
-    "brats2020": Layout(brats_layouts.read_brats2020, f"a folder with <patient>/ and {brats_layouts.MAPPING}"),
-    _MANIFEST: Layout(
-        manifest.read_manifest, f"a manifest: a .csv file, or a folder with {manifest.FILE}, a row for each patient"
-    ),
-}
-LAYOUTS = ("auto", *_LAYOUTS)
+_USUAL = CohortOptions()
+LAYOUTS = ("auto", *known_layouts.KNOWN)
 
 
 def find_cohort(
@@ -47,12 +51,24 @@ def find_cohort(
     names: Sequence[str] = (),
     columns: ManifestColumns = manifest.USUAL,
     masks: bool = True,
+    options: CohortOptions = _USUAL,
 ) -> Cohort:
     """Finds the patients of a cohort.
 
-    Layouts (f stands for each modality; files end in .nii.gz or .nii):
-      brats2017: `HGG/<id>/<id>_f.nii.gz`, mask `HGG/<id>/<id>_seg.nii.gz`; the same below `LGG/`. Also 2018 and 2019.
-      brats2020: `<id>/<id>_f.nii.gz` and `_seg`, grades in `name_mapping.csv` (Grade, BraTS_2020_subject_ID).
+    Layouts, in full in the docstrings of their readers (files end in .nii.gz or .nii, unless another ending is given):
+      brats2013: `HGG/<id>/VSD.Brain.XX.O.MR_Flair.<n>/<the same>.mha`; also 2015.
+      brats2017: `HGG/<id>/<id>_flair`, mask `HGG/<id>/<id>_seg`; the same below `LGG/`. Also 2018 and 2019.
+      brats2020: `<id>/<id>_flair` and `_seg`, grades in `name_mapping.csv` (Grade, BraTS_2020_subject_ID).
+      brats2021: `BraTS2021_00000/BraTS2021_00000_flair` and `_seg`.
+      brats2023: `BraTS-GLI-00005-000/BraTS-GLI-00005-000-t2f` and `-seg`; also 2024, 2025.
+      rembrandt: `<id>_<date>/<id>_<date>_flair_LPS_rSRI` and `_GlistrBoost_ManuallyCorrected`.
+      tcga_glioma: `TCGA-02-0006/TCGA-02-0006_1996.08.23_flair` and `_GlistrBoost_ManuallyCorrected`.
+      lgg_segmentation: `TCGA_CS_4941_19960909/TCGA_CS_4941_19960909_1.tif` and `_1_mask.tif`.
+      ucsf_pdgm: `UCSF-PDGM-0004_nifti/UCSF-PDGM-0004_FLAIR` and `_tumor_segmentation`.
+      upenn_gbm: `images_structural/UPENN-GBM-00001_11/UPENN-GBM-00001_11_FLAIR`, `images_segm/UPENN-GBM-00001_11_segm`.
+      bids: `sub-01/ses-1/anat/sub-01_ses-1_FLAIR`, masks below `derivatives/`, labels in participants.tsv.
+      nnunet: `imagesTr/<id>_0000` and `labelsTr/<id>`, channels named by dataset.json.
+      decathlon: 4-D `imagesTr/BRATS_001` and `labelsTr/BRATS_001`, volumes named by dataset.json.
       manifest: a CSV with the columns patient, label (or grade), mask and one for each modality; paths are absolute or
         start at the CSV's folder. Column names in any case.
       auto: a .csv file is a manifest; a folder is recognised by what is in it.
@@ -60,138 +76,126 @@ def find_cohort(
     Args:
       cohort: folder, or manifest CSV.
       layout: one of LAYOUTS.
-      modalities: what each patient must have, such as flair, t1, t1ce, t2.
+      modalities: what each patient must have, such as flair, t1, t1ce, t2; also by other names, such as t2f (see
+        `modality_names`).
       names: the classes of --classes, the positive one last; none to take a known pair.
-      columns: of a manifest that say the class, group, site and covariates of a patient.
+      columns: of a manifest, or of a table of labels, that say the class, group, site and covariates of a patient.
       masks: whether each patient must have one; else none is looked for.
+      options: a table of labels, groups by name, and what becomes of patients who lack something.
 
     Returns:
       The patients, sorted by id, and the classes. WHO grades become LGG and HGG where --classes names these, or where
-      there is no --classes and the layout or the manifest's column says grade; all other labels are taken as written,
-      in any case.
+      there is no --classes and the layout or the column says grade; all other labels are taken as written, in any case.
 
     Raises:
       InputError: nothing found, or a patient without class, image or mask, or given twice (the message is about the
-        first such patient, and counts the others); or the classes are no known pair, or not those of --classes.
+        first such patient, and counts the others); ids that differ in spelling alone; or the classes are no known pair,
+        or not those of --classes.
     """
     cohort = Path(cohort).expanduser()
     _check_modalities(modalities)
-    layout = _detect(cohort) if layout == "auto" else layout
-    if layout not in _LAYOUTS:
+    if layout == "auto":
+        cohort, layout = known_layouts.recognised(cohort)
+    if layout not in known_layouts.KNOWN:
         raise InputError(f"--layout={layout} is not known; take one of {', '.join(LAYOUTS)}")
-    if layout == _MANIFEST:
-        entries = list(manifest.read_manifest(cohort, modalities, columns, masks=masks))
-    else:
-        _refuse_columns(columns, f"--cohort={cohort} (--layout={layout})")
-        entries = list(_LAYOUTS[layout].read(cohort, modalities))
-    if not entries:
-        raise InputError(
-            f"--cohort={cohort}: no patients in it; expected {_LAYOUTS[layout].expected} (--layout={layout})"
-        )
-    patients = _patients(entries, modalities, names, masks=masks)
-    found = _classes(entries, patients=patients, names=names, cohort=cohort)
+    if not cohort.exists():
+        raise InputError(f"--cohort={cohort}: no such folder or file; give a folder or a manifest CSV that exists")
+    entries = _entries(cohort, layout, modalities, columns=columns, masks=masks, options=options)
+    patients = cohort_patients.patients_of(
+        entries,
+        modalities,
+        names,
+        masks=masks,
+        group_pattern=options.group_pattern,
+        incomplete=options.incomplete,
+    )
+    found = classes.infer(names, (patient.label for patient in patients.values()), f"--cohort={cohort}")
     # Labels as the classes spell them.
     spelt = [dataclasses.replace(patient, label=found.match(patient.label)) for patient in patients.values()]
     return Cohort(sorted(spelt, key=lambda patient: patient.id), found)
 
 
-def _classes(
-    entries: Sequence[Entry], *, patients: Mapping[str, Patient], names: Sequence[str], cohort: Path
-) -> classes.Classes:
-    """The classes; InputError where a label is none of --classes, naming the first patient that has it."""
-    if len(names) > 1:
-        known = {name.strip().casefold() for name in names}
-        for where, name, *_ in entries:
-            label = patients[name].label
-            if label.strip().casefold() not in known:
-                raise InputError(
-                    f"{where}: patient {name} is of class {label!r}, which is none of --classes={','.join(names)}; "
-                    "correct the label, or leave this patient out"
-                )
-    return classes.infer(names, (patient.label for patient in patients.values()), f"--cohort={cohort}")
+def _entries(
+    cohort: Path,
+    layout: str,
+    modalities: Sequence[str],
+    *,
+    columns: ManifestColumns,
+    masks: bool,
+    options: CohortOptions,
+) -> list[Entry]:
+    """What the layout and the table of labels, if any, say of the patients; InputError where there are none."""
+    known = known_layouts.KNOWN[layout]
+    table = _table(cohort, known, options.labels_table)
+    if layout == known_layouts.MANIFEST:
+        beside = _without(columns, table) if table else columns
+        entries = list(manifest.read_manifest(cohort, modalities, beside, masks=masks, labelled=table is None))
+    else:
+        if not table:
+            _refuse_columns(columns, f"--cohort={cohort} (--layout={layout})")
+        entries = list(known.read(cohort, modalities))
+    if not entries:
+        raise InputError(
+            f"--cohort={cohort}: no patients in it, found {case_files.shown(cohort, [])}; expected {known.expected} "
+            f"(--layout={layout})"
+        )
+    if not table:
+        return entries
+    if layout != known_layouts.MANIFEST:
+        for name in columns.covariates:
+            table.needed(name, "--covariates")
+        for name, flag in ((columns.group, "--group_column"), (columns.site, "--site_column")):
+            if name.lower() in columns.chosen:
+                table.needed(name, flag)
+    return labels_table.join(
+        entries,
+        table,
+        columns,
+        usual=known.label,
+        group_pattern=options.group_pattern,
+        has_groups=bool(options.labels_table),
+    )
 
 
-def _patients(
-    entries: Sequence[Entry], modalities: Sequence[str], names: Sequence[str], *, masks: bool
-) -> Mapping[str, Patient]:
-    """Id to patient, with labels as written; InputError for the first problem and the number of others like it."""
-    as_grades = {name.upper() for name in names} == set(GLIOMAS) if names else entries[0].is_grade
-    patients: dict[str, Patient] = {}
-    owners: dict[Path, str] = {}
-    problems: list[Problem] = []
-    texts = classes.without_decimals([entry.text for entry in entries])
-    for entry, text in zip(entries, texts):
-        where, name = entry.where, entry.id
-        try:
-            if name in patients:
-                raise Problem("twice", f"{where}: patient {name} is there twice; keep one of the two in --cohort")
-            images = {modality: entry.find(modality) for modality in modalities}
-            if as_grades:
-                label = parse_grade(text, f"{where}: patient {name}")
-            else:
-                label = _parse_label(text, f"{where}: patient {name}", entry.column)
-            patients[name] = Patient(
-                id=name,
-                label=label,
-                images=images,
-                mask=entry.find(MASK) if masks else NO_MASK,
-                group=entry.group,
-                site=entry.site,
-                covariates=entry.covariates,
-            )
-            for file in image_paths.files_of_all([*images.values(), *[patients[name].mask] * masks]):
-                owner = owners.setdefault(file.resolve(), name)
-                if owner != name:
-                    raise Problem(
-                        "shared",
-                        f"{where}: patients {owner} and {name} share the file {file}; give each patient separate files "
-                        "in --cohort",
-                    )
-        except Problem as problem:
-            problems.append(problem)
-    if problems:
-        alike = sum(problem.kind == problems[0].kind for problem in problems) - 1
-        raise InputError(f"{problems[0]}{f' (and {alike} more like it)' if alike else ''}")
-    return patients
+def _table(cohort: Path, known: Layout, given: str) -> labels_table.Table | None:
+    """The table of --labels_table, or the one that a download of the layout has."""
+    if given:
+        return labels_table.read(Path(given).expanduser())
+    path = labels_table.default_table(cohort, known.tables)
+    if path:
+        logging.info("--cohort=%s: labels are those of %s, as --labels_table names no other", cohort, path)
+    return labels_table.read(path) if path else None
+
+
+def _without(columns: ManifestColumns, table: labels_table.Table) -> ManifestColumns:
+    """Columns that a manifest must have beside a table of labels: the class is the table's, as is what it has."""
+
+    def left(name: str, usual: str) -> str:
+        return usual if table.position(name) is not None else name
+
+    return ManifestColumns(
+        group=left(columns.group, manifest.GROUP),
+        site=left(columns.site, manifest.SITE),
+        covariates=tuple(name for name in columns.covariates if table.position(name) is None),
+    )
 
 
 def _refuse_columns(columns: ManifestColumns, where: str) -> None:
     """InputError for columns that were asked for of a cohort that has none."""
     for name, flag in columns.chosen.items():
         raise InputError(
-            f"{where} has no columns, and {flag} names {name}; write a manifest with such a column, or leave {flag} out"
+            f"{where} has no columns, and {flag} names {name}; give a table that has it with --labels_table, or leave "
+            f"{flag} out"
         )
-
-
-def _parse_label(text: str, where: str, column: str) -> str:
-    if not text.strip():
-        raise Problem(
-            "label",
-            f"{where}: no {column or 'label'}; write the name of a class, or leave this patient out of --cohort",
-        )
-    return text.strip()
 
 
 def _check_modalities(modalities: Sequence[str]) -> None:
     given = f"--modalities={','.join(modalities)}"
     if not modalities or not all(modalities):
         raise InputError(f"{given} names none; give at least one, such as flair")
-    if len(set(modalities)) < len(modalities):
+    if len({modality_names.canonical(name) for name in modalities}) < len(modalities):
         raise InputError(f"{given} names one twice; give each once")
     columns = {"seg", MASK, manifest.PATIENT, manifest.LABEL, manifest.GRADE}
     reserved = columns & {modality.lower() for modality in modalities}
     if reserved:
         raise InputError(f"{given}: {reserved.pop()} is not an image; give modalities such as flair, t1, t1ce, t2")
-
-
-def _detect(cohort: Path) -> str:
-    if not cohort.exists():
-        raise InputError(f"--cohort={cohort}: no such folder or file; give a folder or a manifest CSV that exists")
-    if cohort.is_file() and cohort.suffix.lower() == ".csv" or (cohort / manifest.FILE).is_file():
-        return "manifest"
-    if any((cohort / grade).is_dir() for grade in GLIOMAS):
-        return "brats2017"
-    if (cohort / brats_layouts.MAPPING).is_file():
-        return "brats2020"
-    expected = "; ".join(f"{layout}: {entry.expected}" for layout, entry in _LAYOUTS.items())
-    raise InputError(f"--cohort={cohort}: no layout fits; looked for {expected}; rearrange it, or write a manifest")

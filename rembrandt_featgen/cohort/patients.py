@@ -82,5 +82,5 @@ class Problem(InputError):
 
 def ways_out(name: str) -> str:
     """How to do without the file of a modality, or without the mask."""
-    without = "leave this patient out of --cohort"
+    without = "leave this patient out of --cohort (as --incomplete=leave_out does)"
     return without if name == MASK else f"{without} or {name} out of --modalities"

@@ -11,6 +11,7 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen.cohort import image_paths, layouts
+from rembrandt_featgen.cohort.layouts import CohortOptions
 from rembrandt_featgen.cohort.manifest import ManifestColumns
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.cohort.sites import with_sites
@@ -24,7 +25,15 @@ from rembrandt_featgen.segmentation import exported_unet
 from rembrandt_featgen.segmentation.exported_unet import SegmentedVolume
 
 
-def find(path: str, model: FinalModel, *, layout: str, keys: Mapping[str, str], site_pattern: str = "") -> Cohort:
+def find(
+    path: str,
+    model: FinalModel,
+    *,
+    layout: str,
+    keys: Mapping[str, str],
+    site_pattern: str = "",
+    options: CohortOptions | None = None,
+) -> Cohort:
     """The patients of a cohort with the modalities and classes of a model; InputError as by `layouts.find_cohort`.
 
     Nobody need have drawn masks: the model predicts them.
@@ -33,12 +42,19 @@ def find(path: str, model: FinalModel, *, layout: str, keys: Mapping[str, str], 
       path: folder, or manifest CSV.
       model: final, of volumes.
       layout: as --layout.
-      keys: names of the manifest's columns "label", "group" and "site".
+      keys: names of the columns "label", "group" and "site", maybe "patient", of the manifest or the table of labels.
       site_pattern: as --site_pattern.
+      options: the table of labels, groups by name, and what becomes of patients who lack something.
     """
-    columns = ManifestColumns(label=keys["label"], group=keys["group"], site=keys["site"])
+    columns = ManifestColumns(**{name: keys[name] for name in ("label", "group", "site", "patient") if name in keys})
     cohort = layouts.find_cohort(
-        path, layout, model.modalities, names=model.classes.names, columns=columns, masks=False
+        path,
+        layout,
+        model.modalities,
+        names=model.classes.names,
+        columns=columns,
+        masks=False,
+        options=options or CohortOptions(),
     )
     return with_sites(cohort, site_pattern)
 

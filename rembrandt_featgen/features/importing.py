@@ -18,6 +18,7 @@ from absl import logging
 from rembrandt_featgen.cohort.classes import infer, without_decimals
 from rembrandt_featgen.cohort.manifest import GROUP, LABEL, PATIENT, SITE
 from rembrandt_featgen.cohort.splits import SPLITS
+from rembrandt_featgen.cohort.visit_names import check_alike, groups_by_name
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features.informative_columns import informative
 from rembrandt_featgen.features.table_files import listed, shown
@@ -52,6 +53,7 @@ def read_table(
     group_column: str = DEFAULTS["group"],
     site_column: str = DEFAULTS["site"],
     covariates: Sequence[str] = (),
+    group_pattern: str = "",
     flag: str = "--features",
 ) -> FeatureTable:
     """Reads features that were made elsewhere, and logs what was missing or left out; see `import_table`."""
@@ -60,6 +62,7 @@ def read_table(
         classes=classes,
         columns={"label": label_column, "patient": patient_column, "group": group_column, "site": site_column},
         covariates=covariates,
+        group_pattern=group_pattern,
         flag=flag,
     )
     for line in summary(read, f"{flag}={path}"):
@@ -73,6 +76,7 @@ def import_table(
     classes: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
     covariates: Sequence[str] = (),
+    group_pattern: str = "",
     flag: str = "--features",
 ) -> Imported:
     """Reads features that were made elsewhere.
@@ -81,8 +85,9 @@ def import_table(
       path: .csv, .parquet or .npz.
       classes: names of --classes, the positive one last; none to take a pair that is known.
       columns: names of the columns of "label", "patient", "group" and "site"; by default these. Of a name that was
-        chosen, the column must be there; without a group, a patient is a group.
+        chosen, the column must be there; without a group, visits of a patient by their names are one.
       covariates: columns that are no features.
+      group_pattern: of --group_pattern, which finds groups in names instead.
       flag: for messages.
 
     Returns:
@@ -102,6 +107,8 @@ def import_table(
         empty = np.flatnonzero(keys[name] == "")
         if len(empty):
             raise InputError(f"{where}: row {empty[0] + source.first_row} has no {name}; fill it in, or leave it out")
+    check_alike(np.unique(keys["patient"]).tolist(), where)
+    group = groups_of_visits(keys["patient"], group_pattern) if group is None else group
     texts = sorted(set(keys["label"].tolist()))
     if len(texts) > _MOST_CLASSES:
         raise InputError(
@@ -226,6 +233,17 @@ def summary(read: Imported, where: str) -> list[str]:
     for why, names in read.left_out.items():
         lines.append(f"{where}: {len(names)} columns are left out, {why}: {listed(names)}")
     return lines
+
+
+def groups_of_visits(patients: np.ndarray, pattern: str = "") -> np.ndarray:
+    """[n] groups of [n] patients whom no column puts into any: those whose visits they are by their names.
+
+    Args:
+      patients: [n] text.
+      pattern: of --group_pattern; "" for names as public data sets have them.
+    """
+    group_of = groups_by_name(np.unique(patients).tolist(), pattern)
+    return np.array([group_of[name] for name in patients.tolist()], str)
 
 
 def check_samples(table: FeatureTable, where: str) -> None:

@@ -95,6 +95,8 @@ def read_samples(
         empty = np.zeros(0, np.int64) if column is None else np.flatnonzero(column == "")
         if len(empty):
             raise InputError(f"{source.where}: row {empty[0] + source.first_row} has no {name}; fill it in")
+    if groups is None and patients is not None:
+        groups = importing.groups_of_visits(patients)
     values = np.concatenate(parts, axis=1)
     labels = _labels(source, chosen["label"], classes) if labelled else np.zeros(len(values), np.int64)
     try:

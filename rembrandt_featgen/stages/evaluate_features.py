@@ -57,8 +57,9 @@ class Config:
     )
     classes: tuple[str, ...] = shared_flags.classes()
     label_column: str = shared_flags.label_column()
-    patient_column: str = cli.flag(importing.DEFAULTS["patient"], "Column of the patient in --features.")
+    patient_column: str = shared_flags.patient_column()
     group_column: str = shared_flags.group_column()
+    group_pattern: str = shared_flags.group_pattern()
     site_column: str = shared_flags.site_column()
     covariates: tuple[str, ...] = shared_flags.covariates()
     synthetic: str = cli.flag(
@@ -255,6 +256,7 @@ def _read(config) -> FeatureTable:
         group_column=config.group_column,
         site_column=config.site_column,
         covariates=config.covariates,
+        group_pattern=config.group_pattern,
     )
     if not of_maps(config.classifiers, table.is_map):
         fitting = ", ".join(name for name, kind in CLASSIFIER_KINDS.items() if kind.of_maps == table.is_map)

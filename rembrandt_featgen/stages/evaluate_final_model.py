@@ -9,6 +9,7 @@ import dataclasses
 from pathlib import Path
 
 from rembrandt_featgen import stages
+from rembrandt_featgen.cohort.layouts import CohortOptions
 from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import (
@@ -38,11 +39,14 @@ class Config:
         "", "Folder or manifest CSV of the other cohort, as --cohort, for the final model of a study of volumes."
     )
     layout: str = shared_flags.layout()
+    labels_table: str = shared_flags.labels_table()
     label_column: str = cli.flag("", "Column of the class; by default as in the study, as for the others.")
-    patient_column: str = cli.flag("", "Column of the patient, in --test_features.")
+    patient_column: str = cli.flag("", "Column of the patient, in --test_features or --labels_table.")
     group_column: str = cli.flag("", "Column of groups of patients, which are drawn together for intervals.")
+    group_pattern: str = shared_flags.group_pattern()
     site_column: str = cli.flag("", "Column of the site.")
     site_pattern: str = shared_flags.site_pattern()
+    incomplete: str = shared_flags.incomplete()
     predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)
     seed: int = shared_flags.seed()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
@@ -91,6 +95,7 @@ def _of_volumes(config: Config, model: FinalModel):
         layout=config.layout,
         keys=_keys(config, model),
         site_pattern=config.site_pattern,
+        options=CohortOptions(config.labels_table, config.group_pattern, config.incomplete),
     )
     seen_patients.refuse_names(
         {patient.id: patient.group for patient in cohort.patients}, model.seen, f"--test_cohort={config.test_cohort}"

@@ -140,6 +140,7 @@ def _of_file(config: Config, study: Study, choice: Choice, *, folder: Path) -> _
         path,
         classes=flags["classes"],
         covariates=flags["covariates"],
+        group_pattern=flags.get("group_pattern", ""),
         flag="--study_features" if config.study_features else "--features",
         **{f"{name}_column": flags[f"{name}_column"] for name in importing.DEFAULTS},
     )

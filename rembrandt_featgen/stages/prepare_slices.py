@@ -1,7 +1,7 @@
-"""Reads a cohort of NIfTI files, splits it by patient, and writes its slices, or takes those that a study shares.
+"""Reads a cohort of volumes, splits it by patient, and writes its slices, or takes those that a study shares.
 
---cohort is a folder in BraTS 2017-2019 layout (HGG/ and LGG/), one in BraTS 2020 layout (name_mapping.csv), or a CSV
-manifest with the columns patient, label, mask and one for each modality (flair, ...), maybe group, site and others.
+--cohort is a public data set as it is downloaded (rembrandt_featgen/cohort/README.md lists them), or a CSV manifest with
+the columns patient, label, mask and one for each modality (flair, ...), maybe group, site and others.
 """
 
 from __future__ import annotations
@@ -46,10 +46,14 @@ class Config:
     layout: str = shared_flags.layout()
     classes: tuple[str, ...] = shared_flags.classes()
     modalities: tuple[str, ...] = shared_flags.modalities()
+    labels_table: str = shared_flags.labels_table()
     label_column: str = shared_flags.label_column()
+    patient_column: str = shared_flags.patient_column()
     group_column: str = shared_flags.group_column()
+    group_pattern: str = shared_flags.group_pattern()
     site_column: str = shared_flags.site_column()
     site_pattern: str = shared_flags.site_pattern()
+    incomplete: str = shared_flags.incomplete()
     covariates: tuple[str, ...] = shared_flags.covariates()
     image_size: int = slice_flags.image_size()
     normalise: str = slice_flags.normalise()
@@ -72,6 +76,11 @@ class Config:
     )
     slices_from: str = cli.flag(
         "", "Folder of a study of the same cohort, whose shared slices are taken instead of reading all volumes again."
+    )
+    look_alikes: str = cli.flag(
+        duplicates.REFUSE,
+        "Whether to stop where volumes of two groups look alike, as of a patient under two names, or to log it.",
+        choices=duplicates.CHOICES,
     )
     seed: int = shared_flags.seed()
 
@@ -105,7 +114,8 @@ def run(config: Config) -> None:
                 f"--cohort={config.cohort}: the masks of all training patients are empty, so that there is nothing to "
                 "learn to segment; check the masks, above 0 in the tumour, or put patients with tumour into training"
             )
-        _refuse_duplicates({patient: one.fingerprint for patient, one in measured.items()}, assignment)
+        fingerprints = {patient: one.fingerprint for patient, one in measured.items()}
+        duplicates.check(fingerprints, cohort.patients, assignment, allowed=config.look_alikes == duplicates.ALLOW)
         preparation = with_moments(preparation, [one.part for one in trained])
         for name in splits.SPLITS:
             slice_writing.write_split(stage.path, name, members[name], store=store, preparation=preparation)
@@ -245,19 +255,6 @@ def _report(
     for split, patients in members.items():
         slices = sum(measured[patient.id].slices for patient in patients)
         logging.info("%s: %d patients, %d slices", split, len(patients), slices)
-
-
-def _refuse_duplicates(fingerprints, assignment) -> None:
-    """InputError for patients who are there twice: they could stand on both sides of a split."""
-    pairs = duplicates.find_duplicates(fingerprints)
-    if pairs:
-        first, second, correlation = pairs[0]
-        others = f", and {len(pairs) - 1} more such pairs" if pairs[1:] else ""
-        raise InputError(
-            f"--cohort: {first} ({assignment[first]}) and {second} ({assignment[second]}) hold the same volume "
-            f"(correlation {correlation:.4f}{others}): a patient under two names leaks from training into the test; "
-            "keep one of the two"
-        )
 
 
 def main() -> None:

@@ -30,7 +30,11 @@ from rembrandt_featgen.stages import (
     write_study_report,
 )
 
-_USUAL_COLUMNS = {f"{name}_column": name for name in (manifest.LABEL, manifest.GROUP, manifest.SITE)}
+# Of a cohort that has a manifest of this program, which says all that is known.
+_USUAL_COLUMNS = {
+    **{f"{name}_column": name for name in (manifest.LABEL, manifest.PATIENT, manifest.GROUP, manifest.SITE)},
+    **{"labels_table": "", "group_pattern": ""},
+}
 ON_COHORT = ("random_labels", "planted_leak", "planted_signal")
 CHECKS = (*ON_COHORT, *self_checks.WORLDS)
 _OWN = [

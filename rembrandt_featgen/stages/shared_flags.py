@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from rembrandt_featgen.cohort import layouts, phantom, sites
-from rembrandt_featgen.cohort.manifest import GROUP, LABEL, SITE, ManifestColumns
+from rembrandt_featgen.cohort import cohort_patients, layouts, phantom, sites
+from rembrandt_featgen.cohort.manifest import GROUP, LABEL, PATIENT, SITE, ManifestColumns
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
@@ -59,7 +59,46 @@ def classes():
 def label_column():
     """--label_column."""
     return cli.flag(
-        LABEL, "Column of the class, in a manifest or in --features; of a manifest, 'label' stands for 'grade', too."
+        LABEL,
+        "Column of the class, in a manifest, --labels_table or --features; of a cohort, 'label' is 'grade', too.",
+    )
+
+
+def labels_table():
+    """--labels_table."""
+    return cli.flag(
+        "",
+        "Table of clinical data, .csv or .tsv with a row for each patient, for the class, group, site and covariates "
+        "of cohorts that have none or others; by default a layout's, such as participants.tsv of BIDS.",
+    )
+
+
+def patient_column():
+    """--patient_column."""
+    return cli.flag(
+        PATIENT,
+        "Column of the patient, in a manifest, --labels_table or --features; of --labels_table, 'patient' stands for "
+        "the column that has most of the cohort's ids.",
+    )
+
+
+def group_pattern():
+    """--group_pattern."""
+    return cli.flag(
+        "",
+        "Regular expression whose first group finds, in a patient's id, what no split may divide, such as ^(.+)_visit, "
+        "of patients whose group no column says; '(.*)' divides all. By default the visits of public data sets are "
+        "known, such as BraTS-GLI-00005-000 and -001.",
+    )
+
+
+def incomplete():
+    """--incomplete."""
+    return cli.flag(
+        cohort_patients.REFUSE,
+        "Whether to stop at patients without a class (of --classes, if these are named), a modality or a mask, or to "
+        "leave them out and say who they are.",
+        choices=cohort_patients.INCOMPLETE,
     )
 
 
@@ -67,13 +106,14 @@ def group_column():
     """--group_column."""
     return cli.flag(
         GROUP,
-        "Column, in a manifest or in --features, of what no split may divide, such as a family; else the patient.",
+        "Column, in a manifest, --labels_table or --features, of what no split may divide, such as a family; else the "
+        "patient.",
     )
 
 
 def site_column():
     """--site_column."""
-    return cli.flag(SITE, "Column of the site, in a manifest or in --features.")
+    return cli.flag(SITE, "Column of the site, in a manifest, --labels_table or --features.")
 
 
 def site_pattern():
@@ -89,8 +129,8 @@ def covariates():
     """--covariates."""
     return cli.flag(
         (),
-        "Clinical columns of the manifest or of --features, such as age,site: no features, but a baseline, alone and "
-        "beside them.",
+        "Clinical columns of the manifest, of --labels_table or of --features, such as age,site: no features, but a "
+        "baseline, alone and beside them.",
     )
 
 
@@ -109,9 +149,13 @@ def find_cohort(config) -> Cohort:
         group=config.group_column,
         site=config.site_column,
         covariates=tuple(name for name in asked if name.lower() != SITE),
+        patient=config.patient_column,
     )
+    options = layouts.CohortOptions(config.labels_table, config.group_pattern, config.incomplete)
     path = cohort_path(config.cohort, config.run_dir)
-    found = layouts.find_cohort(path, config.layout, config.modalities, names=config.classes, columns=columns)
+    found = layouts.find_cohort(
+        path, config.layout, config.modalities, names=config.classes, columns=columns, options=options
+    )
     found = sites.with_sites(found, config.site_pattern)
     if len(columns.covariates) < len(asked) and not any(patient.site for patient in found.patients):
         raise InputError(

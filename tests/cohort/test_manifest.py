@@ -167,7 +167,9 @@ def test_columns_that_do_not_fit(tmp_path, rows, columns, words):
 def test_a_folder_has_no_columns(tmp_path):
     for grade in ("HGG", "LGG"):
         (tmp_path / grade).mkdir()
-    refused(lambda: layouts.find_cohort(tmp_path, columns=chosen()), "--layout=brats2017", "no columns", "manifest")
+    refused(
+        lambda: layouts.find_cohort(tmp_path, columns=chosen()), "--layout=brats2017", "no columns", "--labels_table"
+    )
 
 
 @pytest.mark.skipif(not (REAL / "tcga_lgg").exists(), reason=f"the real cohort is not at {REAL / 'tcga_lgg'}")

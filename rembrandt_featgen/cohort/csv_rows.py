@@ -1,0 +1,96 @@
+"""CSV files with a header, as manifests and tables of labels are."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from rembrandt_featgen.core.errors import InputError
+
+
+def read_lines(path: Path, flag: str, delimiter: str = ",") -> list[tuple[int, list[str]]]:
+    """The lines of a CSV file in UTF-8: number, and cells without spaces around them.
+
+    Args:
+      path: of a file that exists.
+      flag: that names it, for messages.
+      delimiter: between cells.
+
+    Raises:
+      InputError: it is not readable as such.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            return [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{flag} {path}: not readable as CSV ({reason}); save it as comma-separated UTF-8") from error
+
+
+def read_rows(
+    path: Path,
+    columns: Sequence[str],
+    *,
+    one_of: Sequence[str] = (),
+    also: Sequence[str] = (),
+    chosen: Mapping[str, str] | None = None,
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Reads a CSV file with a header.
+
+    Args:
+      path: UTF-8, with commas.
+      columns: names of the columns that are needed, in any case.
+      one_of: names of columns of which exactly one is needed.
+      also: names of those that are read where they are there.
+      chosen: further columns that are needed, each with the flag that names it.
+
+    Yields:
+      File and line of a row, and its cells, stripped, by column name in lower case.
+
+    Raises:
+      InputError: the file is missing or not readable, or a column is missing or there twice.
+    """
+    if not path.is_file():
+        raise InputError(f"--cohort: {path}: no such file; add it, or choose another --layout")
+    lines = read_lines(path, "--cohort:")
+    header = [name.lower() for name in lines[0][1]] if lines else []
+    _check_chosen(path, header, chosen or {})
+    _check_header(path, header, columns, one_of=one_of, others=[*also, *(chosen or {})])
+    for number, cells in lines[1:]:
+        if any(cells):
+            if len(cells) != len(header):
+                raise InputError(
+                    f"--cohort: {path} line {number}: {len(cells)} cells, but {len(header)} columns; put a path that "
+                    "has commas in quotes, and fill in what is missing"
+                )
+            yield f"{path} line {number}", dict(zip(header, cells))
+
+
+def _check_chosen(path: Path, header: Sequence[str], chosen: Mapping[str, str]) -> None:
+    for name, flag in chosen.items():
+        if name not in header:
+            raise InputError(
+                f"--cohort: {path}: no column {name!r}, which {flag} names (found {', '.join(header) or 'nothing'}); "
+                "add it, or correct the flag"
+            )
+
+
+def _check_header(
+    path: Path, header: Sequence[str], columns: Sequence[str], *, one_of: Sequence[str], others: Sequence[str]
+) -> None:
+    present = [name for name in one_of if name in header]
+    missing = [name for name in [*columns, *one_of[: 0 if present else 1]] if name.lower() not in header]
+    if missing:
+        received = ", ".join(header) or "nothing"
+        raise InputError(
+            f"--cohort: {path}: missing columns {', '.join(missing)} (found {received}); add them, separated by commas"
+        )
+    if len(present) > 1:
+        raise InputError(
+            f"--cohort: {path}: columns {' and '.join(present)} both name the class; keep one of them, rename the "
+            f"other, or give --label_column={present[-1]}"
+        )
+    if any(header.count(name.lower()) > 1 for name in [*columns, *present, *others]):
+        raise InputError(f"--cohort: {path}: a column is there twice ({', '.join(header)}); keep one of each")
