@@ -177,10 +177,9 @@ def _match(
     entries: Sequence[Entry], table: Table, *, name: str, group_pattern: str
 ) -> tuple[str, list[list[tuple[int, list[str]]]]]:
     """Name of the column of the patients, and the rows of each entry."""
-    chosen = table.position(name)
-    if chosen is None and name.casefold() != PATIENT:
-        chosen = table.needed(name, "--patient_column")
-    candidates = range(len(table.header)) if name.casefold() == PATIENT else [chosen]
+    any_column = name.casefold() == PATIENT
+    chosen = table.position(name) if any_column else table.needed(name, "--patient_column")
+    candidates = [number for number in range(len(table.header)) if any_column or number == chosen]
     best: tuple = ()
     for number in candidates:
         ways, rows_of = _rows_of(entries, table, number, group_pattern=group_pattern)

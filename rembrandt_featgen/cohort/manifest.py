@@ -98,7 +98,8 @@ def read_manifest(
 
 def _image_columns(path: Path, modalities: Sequence[str]) -> dict[str, str]:
     """Modality to its column, in lower case: one of that name, else one of another name of the modality."""
-    header = [name.lower() for name in read_lines(path, "--cohort:")[0][1]] if path.is_file() else []
+    lines = read_lines(path, "--cohort:") if path.is_file() else []
+    header = [name.lower() for name in lines[0][1]] if lines else []
     found = {}
     for modality in modalities:
         others = [name for name in header if modality_names.same(name, modality)]

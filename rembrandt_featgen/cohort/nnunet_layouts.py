@@ -63,6 +63,10 @@ def read_decathlon(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
 def _channels(cohort: Path, modalities: Sequence[str]) -> dict[str, int]:
     """Names of the channels in dataset.json to their numbers; InputError where a modality is none of them."""
     path = cohort / DATASET
+    if not path.is_file():
+        raise InputError(
+            f"--cohort={cohort}: no {DATASET}, found {case_files.shown(cohort, [])}; add it, or choose another --layout"
+        )
     try:
         record = json.loads(path.read_text(encoding="utf-8-sig"))
         names = record.get("channel_names") or record.get("modality")

@@ -15,7 +15,7 @@ _VISITS = tuple(
     re.compile(pattern)
     for pattern in (
         r"(BraTS-[A-Za-z]+(?:-RT)?-\d+)-\d+",  # BraTS 2023 on: BraTS-GLI-00005-000 and -001, BraTS-MEN-RT-0002-1
-        r"(Bra[tT]S1[789]_[A-Z0-9]+_\w+)_\d+",  # 2017 to 2019: Brats18_TCIA01_390_1
+        r"(Bra[tT][sS]1[789]_[A-Z0-9]+_\w+)_\d+",  # 2017 to 2019: Brats18_TCIA01_390_1
         r"(brats_(?:2013|tcia)_pat\d+)_\d+",  # 2015: brats_tcia_pat153_0002 and _0181
         r"(TCGA[-_][A-Z0-9]{2}[-_][A-Z0-9]{4})[-_].+",  # TCGA-02-0006_1996.08.23, TCGA_CS_4941_19960909
         r"(UPENN-GBM-\d+)_\d\d",  # _11 before surgery, _21 after

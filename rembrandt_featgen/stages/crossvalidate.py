@@ -42,7 +42,7 @@ _OWN = [
 ]
 _GIVEN_BY_FOLD = {"split_file", "slices_from", "test_fraction", "test_counts"}
 # Flags of evaluate_features that are of files.
-_OF_FILES = {"patient_column", "features", "synthetic", "plan", "shots", "oracle_groups"}
+_OF_FILES = {"features", "synthetic", "plan", "shots", "oracle_groups"}
 Config = dataclasses.make_dataclass(
     "Config",
     [

@@ -57,7 +57,7 @@ def test_the_layout_that_is_named_is_taken(tmp_path, layout):
     assert known_layouts.recognised(made.cohort)[1] == layout
     assert found(made, place, layout=layout) == found(made)
     other = "upenn_gbm" if layout != "upenn_gbm" else "decathlon"
-    refused(lambda: found(made, place, layout=other), str(place), "found")
+    refused(lambda: layouts.find_cohort(place, other), place, "found")
 
 
 def test_a_folder_around_the_cohort_is_looked_through(tmp_path):

@@ -110,7 +110,7 @@ def test_beside_a_manifest(tmp_path):
 )
 def test_tables_that_are_refused(tmp_path, cohort, header, rows, columns, words):
     path = table(tmp_path / "t.csv", header, rows)
-    refused(lambda: found(cohort, path, **columns), path, *words)
+    refused(lambda: found(cohort, path, **columns), *words)
 
 
 def test_files_that_are_no_tables(tmp_path, cohort):
