@@ -1,7 +1,7 @@
 """Reads a cohort of volumes, splits it by patient, and writes its slices, or takes those that a study shares.
 
---cohort is a public data set as it is downloaded (rembrandt_featgen/cohort/README.md lists them), or a CSV manifest with
-the columns patient, label, mask and one for each modality (flair, ...), maybe group, site and others.
+--cohort is a public data set as it is downloaded (rembrandt_featgen/cohort/README.md lists them), or a CSV manifest
+with the columns patient, label, mask and one for each modality (flair, ...), maybe group, site and others.
 """
 
 from __future__ import annotations
