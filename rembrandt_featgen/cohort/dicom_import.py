@@ -183,6 +183,7 @@ def rows_of(
     images: Mapping[tuple[str, str], Path],
     masks: Mapping[str, Path],
     labels: Mapping[str, str],
+    column: str = manifest.LABEL,
 ) -> Iterator[dict[str, str]]:
     """Rows of the manifest: visits that have all modalities; label and mask are blank where they are not known.
 
@@ -192,13 +193,14 @@ def rows_of(
       images: of `write_volumes`.
       masks: of `write_masks`.
       labels: visit to class.
+      column: name of the column of the class.
     """
     for visit in visits:
         if all(modality in visit.series for modality in modalities):
             mask = masks.get(visit.id)
             yield {
                 manifest.PATIENT: visit.id,
-                manifest.LABEL: labels.get(visit.id, ""),
+                column: labels.get(visit.id, ""),
                 MASK: f"{visit.id}/{mask.name}" if mask else "",
                 **{name: f"{visit.id}/{images[visit.id, name].name}" for name in modalities},
                 manifest.GROUP: visit.group,

@@ -182,6 +182,7 @@ RUNNERS = {
     "crossvalidate": "a study: all stages of each fold, and its report",
     "selfcheck": "whether a study tells the truth: random labels, planted leaks, a planted signal",
     "export_features": "features or vectors of a run as a Parquet file, for other programs",
+    "import_dicom": "a cohort of a DICOM download: its series listed, NIfTI files and a manifest",
     "predict": "mask and class of a new patient, or classes of a table, from exported models alone",
 }
 FOLD_RUNS = "fold_runs"  # of a study: a run for each fold, in a folder of its name
