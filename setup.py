@@ -27,6 +27,7 @@ setup(
         "opencv-python-headless>=4.8,<4.12",  # imported by tensorlayer, which does not declare it
         "matplotlib>=3.8",  # also imported by tensorlayer
         "nibabel>=5.2,<6",
+        "pillow>=10",  # also imported by matplotlib
         "numpy>=1.24,<2",
         "scipy>=1.11,<2",
         "scikit-learn>=1.3",

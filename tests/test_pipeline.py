@@ -36,6 +36,7 @@ ROOT = Path(__file__).parent.parent
 TINY = ROOT / "flags" / "reproduce_tiny.flags"
 FOLDERS = (
     "phantom",
+    "cohort_report",
     "slices",
     "unet",
     "features",

@@ -46,6 +46,12 @@ STAGES = {
     for stage in (
         StageInfo("make_phantom", "phantom", "the synthetic cohort as NIfTI files (only with --cohort=phantom)"),
         StageInfo(
+            "report_cohort",
+            "cohort_report",
+            "the cohort before anything is trained: patients, sizes, intensities, pictures, and what to look at",
+            inputs=("make_phantom",),
+        ),
+        StageInfo(
             "prepare_slices",
             "slices",
             "split by patient; normalised slices of each split on disk",
@@ -154,6 +160,7 @@ STAGES = {
 # One run: one split, with and without synthetic features, and a study of its features.
 RUN = (
     "make_phantom",
+    "report_cohort",
     "prepare_slices",
     "train_unet",
     "extract_features",
@@ -171,9 +178,11 @@ RUN = (
 FOLD = (*_FEATURES, *_GENERATORS, "extract_vectors", "evaluate_features")
 # Those of them that are there for classifiers of maps, and of vectors, alone.
 OF_MAPS, OF_VECTORS = ("extract_features", *_GENERATORS), ("extract_vectors",)
-STUDY = ("make_phantom", "assign_folds", "share_slices", *FOLD, "write_study_report")
+STUDY = ("make_phantom", "report_cohort", "assign_folds", "share_slices", *FOLD, "write_study_report")
 # Stages of a run or a fold that --study_features=false leaves out of a run.
 OF_STUDY = ("extract_vectors", "evaluate_features")
+# The stage that --cohort_report=false leaves out.
+OF_COHORT = ("report_cohort",)
 # Stages that are run by themselves, on a study.
 ON_REQUEST = ("fit_final_model", "evaluate_final_model")
 # Binaries that run stages, or need none.

@@ -28,6 +28,7 @@ from rembrandt_featgen.stages import (
     evaluate_features,
     extract_features,
     make_phantom,
+    report_cohort,
     share_slices,
     shared_flags,
     train_unet,
@@ -38,6 +39,7 @@ _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS
 _FOLD = stages.modules(registry.FOLD)
 _OF_GENERATORS = ("train_generators", "generate_synthetic")  # not trained where no arm draws from a generator
 _OWN = [
+    ("cohort_report", bool, shared_flags.cohort_report()),
     ("cv_workers", int, cli.flag(1, "Folds that are trained at the same time, each in a process.", minimum=1)),
 ]
 _GIVEN_BY_FOLD = {"split_file", "slices_from", "test_fraction", "test_counts"}
@@ -47,7 +49,10 @@ Config = dataclasses.make_dataclass(
     "Config",
     [
         field
-        for field in [*stages.all_fields([make_phantom, assign_folds, *_FOLD.values(), write_study_report]), *_OWN]
+        for field in [
+            *stages.all_fields([make_phantom, report_cohort, assign_folds, *_FOLD.values(), write_study_report]),
+            *_OWN,
+        ]
         if field[0] not in _GIVEN_BY_FOLD | _OF_FILES
     ],
     frozen=True,
@@ -62,6 +67,8 @@ def run(config) -> None:
     run_dir = Path(config.run_dir)
     folders.make_folder(run_dir, "--run_dir")
     make_phantom.run(stages.share(make_phantom, config))
+    if config.cohort_report:
+        report_cohort.run(stages.share(report_cohort, config))
     assign_folds.run(stages.share(assign_folds, config))
     folder, record, _ = rundir.find(config.run_dir, "assign_folds")
     logging.info("%s", verdicts.expectation(record["figures"]["tested"], config.margin, config.trainings))

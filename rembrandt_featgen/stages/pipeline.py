@@ -32,6 +32,7 @@ _MODULES = stages.modules()
 _NOT_OF_A_RUN = {"features", "synthetic", "plan", "shots", "oracle_groups", "cv_folds"}
 _CLASSIFIERS = next(field for field in dataclasses.fields(evaluate_features.Config) if field.name == "classifiers")
 _OWN = [
+    ("cohort_report", bool, shared_flags.cohort_report()),
     # of vectors alone: they are cheap, and no maps are read into memory for them
     ("classifiers", tuple[str, ...], cli.flag(("ridge", "mlp"), **_CLASSIFIERS.metadata)),
     (
@@ -104,6 +105,7 @@ def stages_of(config) -> list[str]:
     """Names of the stages that a run has, in order, without those of a study or of vectors that nobody asks for."""
     names = registry.RUN[: registry.RUN.index(config.last_stage) + 1]
     left_out: tuple[str, ...] = () if config.study_features else registry.OF_STUDY
+    left_out += () if config.cohort_report else registry.OF_COHORT
     left_out += () if run_features.of_maps(config.classifiers, False) else registry.OF_VECTORS
     return [name for name in names if name not in left_out]
 

@@ -175,6 +175,13 @@ def fresh_patients(config) -> frozenset[str]:
     return phantom.fresh_patients(cohort_path(config.cohort, config.run_dir))
 
 
+def cohort_report():
+    """--cohort_report."""
+    return cli.flag(
+        True, "Whether a page about the cohort is written first, for you to look at; false leaves out report_cohort."
+    )
+
+
 def layout():
     """--layout."""
     return cli.flag("auto", "How the cohort is laid out.", choices=layouts.LAYOUTS)

@@ -1,0 +1,125 @@
+"""The survey of a cohort: each patient's files read once, and what the report of the cohort says of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from rembrandt_featgen.cohort import cohort_warnings, duplicates, spacing
+from rembrandt_featgen.cohort.patients import Cohort
+from rembrandt_featgen.core import json_files
+from rembrandt_featgen.data import survey_tables
+from rembrandt_featgen.data.patient_survey import PatientSurvey, survey
+
+
+def survey_cohort(cohort: Cohort, modalities: Sequence[str], *, journal: Path) -> list[PatientSurvey]:
+    """What each patient's files hold, in the order of the cohort.
+
+    Args:
+      cohort: of the patients.
+      modalities: that are read.
+      journal: file that keeps each patient who is done, for a later run.
+    """
+    done = {row["patient"]: row for row in json_files.resume_journal(journal)}
+    with journal.open("a") as file:
+        for patient in tqdm(cohort.patients, "patients", unit="patient"):
+            if patient.id not in done:
+                done[patient.id] = json_files.plain(survey(patient, modalities).row)
+                json_files.append_row(file, done[patient.id])
+    return [PatientSurvey.of_row(done[patient.id]) for patient in cohort.patients]
+
+
+def report(
+    found: Sequence[PatientSurvey], cohort: Cohort, modalities: Sequence[str], *, source: str, trust_spacing: str
+) -> dict:
+    """What report.json of the cohort holds.
+
+    Args:
+      found: of `survey_cohort`.
+      cohort: of the same patients.
+      modalities: that were read.
+      source: where the cohort is.
+      trust_spacing: as `spacing.judge` takes it.
+    """
+    read = [one for one in found if not one.problem]
+    problems = [{"patient": one.patient, "problem": one.problem} for one in found if one.problem]
+    judgement = spacing.judge(
+        [np.array(one.spacing) for one in read], [one.shape[1:] + one.shape[:1] for one in read], trust_spacing
+    )
+    findings = warnings(read, cohort, modalities)
+    groups = {patient.group for patient in cohort.patients}
+    return {
+        "classes": cohort.classes.record,
+        "cohort": {
+            "source": source,
+            "patients": survey_tables.by_class(cohort, Counter(one.label for one in found)),
+            "groups": len(groups) if len(groups) < len(found) else None,
+            "sites": survey_tables.sites(found, cohort),
+        },
+        "modalities": list(modalities),
+        "spacing": judgement._asdict(),
+        "sizes": survey_tables.sizes(read),
+        "intensities": {name: survey_tables.intensities(read, name) for name in modalities},
+        "tumours": survey_tables.tumours(read, cohort, in_ml=judgement.real),
+        "patients": [_listed(one, judgement.real) for one in found],
+        "problems": problems,
+        "findings": findings,
+        "verdict": _sentence(found, cohort, problems=len(problems), findings=len(findings)),
+    }
+
+
+def warnings(read: Sequence[PatientSurvey], cohort: Cohort, modalities: Sequence[str]) -> list[str]:
+    """A sentence for each thing that somebody should look at.
+
+    Args:
+      read: patients who could be read.
+      cohort: with all of them.
+      modalities: that were read.
+    """
+    everyone = {patient.id: patient for patient in cohort.patients}
+    labels = {name: patient.label for name, patient in everyone.items()}
+    sites = {name: patient.site for name, patient in everyone.items()}
+    voxels = {one.patient: one.tumour_voxels for one in read}
+    spacings = {one.patient: one.spacing for one in read}
+    # volumes whose spacing differs are compared in mm3
+    sizes = {one.patient: one.tumour_voxels * float(np.prod(one.spacing)) for one in read}
+    said = cohort_warnings.groups(cohort.patients, cohort.classes) + cohort_warnings.classes_by_site(labels, sites)
+    if read:
+        pairs = duplicates.find_duplicates({one.patient: one.fingerprint for one in read})
+        said += cohort_warnings.look_alikes(pairs, {name: patient.group for name, patient in everyone.items()})
+    said += cohort_warnings.few_slices({one.patient: one.shape[0] for one in read})
+    said += cohort_warnings.mixed_spacing(spacings) + cohort_warnings.thick_in_plane(spacings)
+    for name in modalities:
+        levels = {one.patient: _level(one, name) for one in read}
+        said += cohort_warnings.brightness(levels, sites, name)
+        said += cohort_warnings.mixed_kinds({one.patient: one.intensities[name]["lowest"] for one in read}, name)
+    said += cohort_warnings.same_images({one.patient: one.same for one in read if one.same})
+    said += cohort_warnings.masks(voxels) + cohort_warnings.volume_tells_class(sizes, labels, cohort.classes)
+    return said
+
+
+def _level(one: PatientSurvey, modality: str) -> float:
+    """How far the median of the foreground lies above the darkest voxels."""
+    values = one.intensities[modality]
+    return values["q50"] - values["lowest"]
+
+
+def _listed(one: PatientSurvey, in_ml: bool) -> dict:
+    """A patient's record; "tumour_ml" is None where spacing is unknown."""
+    ml = one.tumour_voxels * float(np.prod(one.spacing)) / 1000 if in_ml and one.spacing else None
+    return {**one.record, "tumour_ml": ml}
+
+
+def _sentence(found: Sequence[PatientSurvey], cohort: Cohort, *, problems: int, findings: int) -> str:
+    """The whole report in a line."""
+    counts = survey_tables.by_class(cohort, Counter(one.label for one in found))
+    sites = len({one.site for one in found} - {""})
+    who = f"{len(found)} patients ({', '.join(f'{name} {count}' for name, count in counts.items())})"
+    who += f" of {sites} sites" if sites > 1 else ""
+    can = f"{problems} of them cannot be read" if problems else "all of them can be read"
+    look = f"{findings} thing{'s' * (findings != 1)} to look at" if findings else "nothing looks wrong"
+    return f"{who}: {can}; {look}, and at the pictures."

@@ -1,0 +1,176 @@
+"""What one patient's files hold, as the report of a cohort shows it: sizes, intensities, tumour, and a picture."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from rembrandt_featgen.cohort import duplicates
+from rembrandt_featgen.cohort.patients import Patient
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import intensities
+from rembrandt_featgen.data.patient_volumes import PatientVolume, read_patient
+
+QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}  # of the foreground
+PICTURE = 160  # pixels of a picture's longer side, at most
+_DARKEST, _BRIGHTEST = 0.001, 0.995  # shares of voxels at which pictures are black and white
+_FINE = (24, 96, 96)  # what a fingerprint needs of slices, height and width; it is much coarser itself
+
+
+class Picture(NamedTuple):
+    """The slice of a patient with most tumour, or the middle one.
+
+    Attributes:
+      grey: [height, width] uint8.
+      mask: [height, width] bool.
+    """
+
+    grey: np.ndarray
+    mask: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PatientSurvey:
+    """What was read of a patient; of one who cannot be read, the problem alone.
+
+    Attributes:
+      patient, label, group, site: as `Patient` has them.
+      problem: why the files cannot be used; "" where they can.
+      shape: [3] slices, height, width.
+      spacing: [3] mm between slices, rows and columns.
+      tumour_voxels: of the mask.
+      tumour_slices: slices with tumour.
+      largest_slice: number, from 1, of the slice with most tumour, or of the middle one.
+      intensities: modality to "lowest" (all but the darkest 0.1% lie above it), `QUANTILES` of the foreground, and its
+        "share" of the voxels.
+      same: two modalities that hold the same image; () where there are none.
+      fingerprint: of `duplicates`, float32; empty where there is none.
+      picture: None where there is none.
+    """
+
+    patient: str
+    label: str
+    group: str
+    site: str
+    problem: str = ""
+    shape: tuple[int, ...] = ()
+    spacing: tuple[float, ...] = ()
+    tumour_voxels: int = 0
+    tumour_slices: int = 0
+    largest_slice: int = 0
+    intensities: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    same: tuple[str, ...] = ()
+    fingerprint: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.float32))
+    picture: Picture | None = None
+
+    @property
+    def record(self) -> dict:
+        """All but the arrays."""
+        names = [field.name for field in dataclasses.fields(self) if field.name not in ("fingerprint", "picture")]
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def row(self) -> dict:
+        """All of it, as JSON can hold it."""
+        row = {**self.record, "fingerprint": _packed(self.fingerprint.tobytes())}
+        if self.picture is not None:
+            shape, bits = self.picture.grey.shape, np.packbits(self.picture.mask)
+            row["picture"] = [list(shape), _packed(self.picture.grey.tobytes()), _packed(bits.tobytes())]
+        return row
+
+    @classmethod
+    def of_row(cls, row: Mapping) -> PatientSurvey:
+        """Undoes `row`."""
+        picture = None
+        if "picture" in row:
+            shape, grey, bits = row["picture"]
+            mask = np.unpackbits(_unpacked(bits, np.uint8), count=int(np.prod(shape))).astype(bool)
+            picture = Picture(_unpacked(grey, np.uint8).reshape(shape), mask.reshape(shape))
+        tuples = {name: tuple(row[name]) for name in ("shape", "spacing", "same")}
+        return cls(**{**row, **tuples, "fingerprint": _unpacked(row["fingerprint"], np.float32), "picture": picture})
+
+
+def survey(patient: Patient, modalities: Sequence[str]) -> PatientSurvey:
+    """Reads a patient's files; what cannot be used is named in `problem`, and nothing is raised."""
+    known = PatientSurvey(patient.id, patient.label, group=patient.group, site=patient.site)
+    try:
+        read = read_patient(patient, modalities)
+    except InputError as error:
+        return dataclasses.replace(known, problem=str(error))
+    return dataclasses.replace(known, **_measured(read, modalities))
+
+
+def _measured(read: PatientVolume, modalities: Sequence[str]) -> dict:
+    """What is measured of volumes that could be read."""
+    ordered = intensities.sampled(tf.constant(read.image))
+    thresholds = intensities.thresholds(ordered)
+    of_modality, first = {}, None
+    for channel, (name, values) in enumerate(zip(modalities, ordered)):
+        above = intensities.foreground(values, thresholds[channel])
+        lowest, highest = (float(intensities.quantile(values, share)) for share in (_DARKEST, 1 - _DARKEST))
+        first = first or (lowest, float(intensities.quantile(values, _BRIGHTEST)), highest)
+        of_modality[name] = {
+            "lowest": lowest,
+            **{key: float(intensities.quantile(above, share)) for key, share in QUANTILES.items()},
+            "share": int(tf.size(above)) / int(tf.size(values)),
+        }
+    areas = read.mask.sum((1, 2), dtype=np.int64)
+    largest = int(areas.argmax()) if areas.any() else len(areas) // 2
+    low, white, high = first or (0.0, 1.0, 1.0)
+    return {
+        "shape": tuple(read.mask.shape),
+        "spacing": tuple(float(step) for step in read.spacing),
+        "tumour_voxels": int(areas.sum()),
+        "tumour_slices": int((areas > 0).sum()),
+        "largest_slice": largest + 1,
+        "intensities": of_modality,
+        "same": _same(read.image, modalities),
+        "fingerprint": _fingerprint(read.image[..., 0], low, high),
+        "picture": _picture(read.image[largest, ..., 0], read.mask[largest], bounds=(low, white)),
+    }
+
+
+def _same(image: np.ndarray, modalities: Sequence[str]) -> tuple[str, ...]:
+    """The first two modalities that hold the same image."""
+    for second in range(1, len(modalities)):
+        for first in range(second):
+            if np.array_equal(image[..., first], image[..., second]):
+                return modalities[first], modalities[second]
+    return ()
+
+
+def _fingerprint(image: np.ndarray, low: float, high: float) -> np.ndarray:
+    """`duplicates.fingerprint` of [slices, height, width], thinned to means of blocks first: the same, but quicker."""
+    steps = [max(size // fine, 1) for size, fine in zip(image.shape, _FINE)]
+    kept = [size // step * step for size, step in zip(image.shape, steps)]
+    blocks = np.clip(image[tuple(map(slice, kept))], low, high)
+    blocks = blocks.reshape([part for size, step in zip(kept, steps) for part in (size // step, step)]).mean((1, 3, 5))
+    return duplicates.fingerprint(np.moveaxis(blocks, 0, 2)).astype(np.float32)
+
+
+def _picture(image: np.ndarray, mask: np.ndarray, *, bounds: tuple[float, float]) -> Picture:
+    """A slice, black at the first of `bounds` and white at the second, shrunk where it is larger than `PICTURE`."""
+    low, white = bounds
+    grey = (np.clip(image, low, white) - low) / max(white - low, 1e-12) * 255
+    share = mask.astype(np.float32)
+    scale = PICTURE / max(image.shape)
+    if scale < 1:
+        size = [max(round(side * scale), 1) for side in image.shape]
+        both = tf.image.resize(np.stack([grey, share], -1), size, antialias=True).numpy()
+        grey, share = both[..., 0], both[..., 1]
+    shown = share > 0.5
+    return Picture(np.rint(np.clip(grey, 0, 255)).astype(np.uint8), shown if shown.any() else share > 0.05)
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data, 6)).decode()
+
+
+def _unpacked(text: str, dtype: type) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype)

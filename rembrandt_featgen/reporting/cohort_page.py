@@ -1,0 +1,73 @@
+"""The report of a cohort as a self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Mapping
+
+from rembrandt_featgen.reporting import cohort_figures, page, records
+from rembrandt_featgen.reporting.page import Place
+
+UNKNOWN_SITE = "site not known"
+_PLACES = {
+    "intensities": Place("intensities", "Intensities of each patient.", "Intensities of each patient."),
+    "tumours": Place("tumours", "Volume of each tumour.", "Volume of each tumour."),
+}
+
+
+def render(report: Mapping, pictures: Mapping[str, bytes], context: Mapping | None = None) -> str:
+    """The page, without any reference to the network and without scripts.
+
+    Args:
+      report: what report.json holds, see `cohort_survey.report`; any key may be missing.
+      pictures: patient to the PNG of `cohort_figures.thumbnail`; patients may be missing.
+      context: as for `page.render`; "links" by default to report.json.
+
+    Returns:
+      HTML text.
+    """
+    return page.render(
+        "cohort.html.j2",
+        report,
+        cohort_figures.draw(report),
+        places=_PLACES,
+        context={"links": {"report.json": "report.json"}, **(context or {})},
+        tone="open",
+        tiles=_tiles(report, pictures),
+        UNKNOWN_SITE=UNKNOWN_SITE,
+    )
+
+
+def _tiles(report: Mapping, pictures: Mapping[str, bytes]) -> dict[str, list[dict]]:
+    """What the page needs of each patient's picture, by class; patients in order of their ids."""
+    unit = records.dig(report, "tumours", "unit")
+    tiles: dict[str, list[dict]] = {name: [] for name in records.class_names(report)}
+    for one in records.entries(report, "patients"):
+        name = one.get("patient")
+        if name not in pictures:
+            continue
+        width, height = struct.unpack(">II", pictures[name][16:24])  # PNG's IHDR chunk
+        tiles.setdefault(one.get("label") or "", []).append(
+            {
+                "patient": name,
+                "source": f"data:image/png;base64,{base64.b64encode(pictures[name]).decode()}",
+                "width": width,
+                "height": height,
+                "words": caption(one, unit),
+                "alt": f"Slice of {name} with the outline of the mask"
+                if one.get("tumour_voxels")
+                else f"Slice of {name}, whose mask is empty",
+            }
+        )
+    return {name: listed for name, listed in tiles.items() if listed}
+
+
+def caption(one: Mapping, unit: str | None) -> str:
+    """Site, volume of the tumour, and which slice it is, of a patient's record; without what is missing."""
+    volume = records.finite(one.get("tumour_ml")) if unit == "ml" else None
+    voxels = records.finite(one.get("tumour_voxels"))
+    tumour = f"{volume:.3g} ml" if volume else f"{voxels:,.0f} voxels" if voxels else "empty mask"
+    number, shape = records.finite(one.get("largest_slice")), one.get("shape")
+    of = f"slice {number:.0f} of {shape[0]}" if number and shape else ""
+    return " · ".join(part for part in (one.get("site"), tumour, of) if part)

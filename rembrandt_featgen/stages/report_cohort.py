@@ -1,0 +1,98 @@
+"""Reads each patient once and writes a page about the cohort: classes, sizes, intensities, tumours, pictures, warnings.
+
+It comes before anything is trained, for people to look at. A patient who cannot be read is listed there with the
+others; the stage then stops with one line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from absl import logging
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.core import cli, json_files, provenance, registry, rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.data import cohort_survey, shared_slices
+from rembrandt_featgen.data.patient_survey import PatientSurvey
+from rembrandt_featgen.reporting import cohort_figures, cohort_page, cohort_text
+from rembrandt_featgen.stages import shared_flags
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = shared_flags.run_dir()
+    cohort: str = shared_flags.cohort()
+    layout: str = shared_flags.layout()
+    classes: tuple[str, ...] = shared_flags.classes()
+    modalities: tuple[str, ...] = shared_flags.modalities()
+    label_column: str = shared_flags.label_column()
+    group_column: str = shared_flags.group_column()
+    site_column: str = shared_flags.site_column()
+    site_pattern: str = shared_flags.site_pattern()
+    report_title: str = shared_flags.report_title()
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/cohort_report: index.html, cohort.txt, patients.csv, report.json.
+
+    Raises:
+      InputError: a patient cannot be read; all is written nevertheless.
+    """
+    cohort = shared_flags.find_cohort(config)
+    known = repr([(one.id, one.label, one.group, one.site) for one in cohort.patients])
+    digests = {
+        "cohort": shared_slices.content_digest(cohort),
+        "patients": hashlib.sha256(known.encode()).hexdigest(),
+    }
+    page = Path(config.run_dir) / registry.folder("report_cohort") / "index.html"
+    with rundir.open_stage(config, "report_cohort", digests=digests, classes=cohort.classes.record) as stage:
+        if not stage.done:
+            journal = stage.path / "checkpoints" / "patients.jsonl"  # goes when the stage is done
+            journal.parent.mkdir(exist_ok=True)
+            found = cohort_survey.survey_cohort(cohort, config.modalities, journal=journal)
+            report = cohort_survey.report(
+                found, cohort, config.modalities, source=str(config.cohort), trust_spacing="auto"
+            )
+            report |= {"settings": stage.record["config"], "versions": provenance.versions()}
+            title = config.report_title or Path(config.run_dir).resolve().name
+            _write(stage.path, json_files.plain(report), found, title=title)
+            stage.complete(problems=report["problems"], findings=report["findings"], verdict=report["verdict"])
+            for line in report["findings"]:
+                logging.warning("cohort: %s", line)
+    logging.info("cohort report: %s: %s", page, stage.record["figures"]["verdict"])
+    _refuse(stage.record["figures"]["problems"], page)
+
+
+def _write(folder: Path, report: Mapping, found: Sequence[PatientSurvey], *, title: str) -> None:
+    """Writes report.json, the page, the text and the table."""
+    json_files.write_json(folder / "report.json", report)
+    pictures = {
+        one.patient: cohort_figures.thumbnail(one.picture.grey, one.picture.mask) for one in found if one.picture
+    }
+    links = {name: name for name in ("report.json", cohort_text.CSV, cohort_text.TEXT)}
+    html = cohort_page.render(report, pictures, {"title": title, "links": links})
+    (folder / "index.html").write_text(html, encoding="utf-8")
+    (folder / cohort_text.TEXT).write_text(cohort_text.text(report), encoding="utf-8")
+    (folder / cohort_text.CSV).write_text(cohort_text.patients_csv(report), encoding="utf-8")
+
+
+def _refuse(problems: Sequence[Mapping], page: Path) -> None:
+    """InputError for the first patient who cannot be read, which counts the others."""
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
+        raise InputError(f"{problems[0]['problem']}{more}; {page} lists all and shows the other patients")
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()
