@@ -243,5 +243,6 @@ def look_alikes(pairs: Sequence[tuple[str, str, float]], groups_of: Mapping[str,
     more = f", and {len(apart) - 1} more such pair{'s' * (len(apart) != 2)}" if apart[1:] else ""
     return [
         f"{first} and {second} hold the same volume (correlation {correlation:.4f}{more}): a patient under two names "
-        "leaks from training into the test; keep one of the two, or give both one group"
+        "leaks from training into the test, and stops the run; keep one of the two, give both one group, or, where you "
+        "know them to be two, give --look_alikes=allow"
     ]

@@ -25,7 +25,7 @@ class Span(NamedTuple):
 
     site: str
     label: str
-    values: tuple[float, float, float]
+    values: Sequence[float]
 
 
 def draw(report: Mapping) -> dict[str, Figure]:
@@ -33,7 +33,7 @@ def draw(report: Mapping) -> dict[str, Figure]:
     names, read = records.class_names(report), records.entries(report, "patients")
     figures = {}
     for modality in report.get("modalities") or []:
-        spans = [span for one in read if (span := _span(one, modality)).label in names and None not in span.values]
+        spans = [span for one in read if (span := _span(one, modality)) and span.label in names]
         if spans:
             figures[f"intensities_{modality}"] = Figure(
                 intensities(spans, names),
@@ -57,12 +57,11 @@ def draw(report: Mapping) -> dict[str, Figure]:
     return figures
 
 
-def _span(one: Mapping, modality: str) -> Span:
-    """Of a patient's record, in which anything may be missing."""
-    low, middle, high = (
-        records.finite(records.dig(one, "intensities", modality, key)) for key in ("q05", "q50", "q95")
-    )
-    return Span(one.get("site") or "", one.get("label") or "", (low, middle, high))
+def _span(one: Mapping, modality: str) -> Span | None:
+    """Of a patient's record; None where it is not known."""
+    known = [records.finite(records.dig(one, "intensities", modality, key)) for key in ("q05", "q50", "q95")]
+    values = [value for value in known if value is not None]
+    return Span(one.get("site") or "", one.get("label") or "", values) if len(values) == len(known) else None
 
 
 @styled

@@ -44,7 +44,7 @@ def _tiles(report: Mapping, pictures: Mapping[str, bytes]) -> dict[str, list[dic
     unit = records.dig(report, "tumours", "unit")
     tiles: dict[str, list[dict]] = {name: [] for name in records.class_names(report)}
     for one in records.entries(report, "patients"):
-        name = one.get("patient")
+        name = str(one.get("patient"))
         if name not in pictures:
             continue
         width, height = struct.unpack(">II", pictures[name][16:24])  # PNG's IHDR chunk

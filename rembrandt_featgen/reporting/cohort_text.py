@@ -19,7 +19,7 @@ def text(report: Mapping) -> str:
     lines += _listed(
         "cannot be read", [f"{one.get('patient')}: {one.get('problem')}" for one in _entries(report, "problems")]
     )
-    lines += _listed("to look at", list(report.get("findings") or []) or ["nothing"])
+    lines += _listed("to look at", [line for line in report.get("findings") or [] if line] or ["nothing"])
     rows = {**(records.dig(report, "cohort", "sites") or {}), "all": records.dig(report, "cohort", "patients")}
     counts = {site or "site not known": [_count(of_class, name) for name in names] for site, of_class in rows.items()}
     lines += _table("patients", names, counts)
@@ -32,8 +32,9 @@ def text(report: Mapping) -> str:
     for modality, sites in (report.get("intensities") or {}).items():
         nowhere = "all" if len(sites or {}) < 2 else "site not known"
         medians = {site or nowhere: [_count(one, "patients"), _three(one)] for site, one in (sites or {}).items()}
-        head = ("patients", "lowest, median, highest")
-        lines += _table(f"intensities of {modality}: medians of the foreground", head, medians)
+        lines += _table(
+            f"intensities of {modality}: medians of the foreground", ("patients", "lowest, median, highest"), medians
+        )
     tumours = records.dig(report, "tumours") or {}
     volumes = {
         name: [_count(one, "patients"), _count(one, "empty"), _three(one)]

@@ -31,10 +31,14 @@ class Config:
     layout: str = shared_flags.layout()
     classes: tuple[str, ...] = shared_flags.classes()
     modalities: tuple[str, ...] = shared_flags.modalities()
+    labels_table: str = shared_flags.labels_table()
     label_column: str = shared_flags.label_column()
+    patient_column: str = shared_flags.patient_column()
     group_column: str = shared_flags.group_column()
+    group_pattern: str = shared_flags.group_pattern()
     site_column: str = shared_flags.site_column()
     site_pattern: str = shared_flags.site_pattern()
+    incomplete: str = shared_flags.incomplete()
     report_title: str = shared_flags.report_title()
 
 
