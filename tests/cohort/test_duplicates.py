@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from rembrandt_featgen.cohort import duplicates, phantom
+from rembrandt_featgen.cohort.patients import Patient
 from rembrandt_featgen.cohort.phantom_rendering import render
+from tests.cohort.refusals import refused
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +48,31 @@ def test_fingerprint_is_standardised(volumes):
     assert found.mean() == pytest.approx(0, abs=1e-12)
     assert np.linalg.norm(found) == pytest.approx(1)
     assert not duplicates.fingerprint(np.full((40, 40, 3), 7.0)).any()
+
+
+def patients(groups):
+    return [Patient(name, "HGG", {}, mask=Path(), group=group) for name, group in groups.items()]
+
+
+def test_look_alikes_of_two_groups_are_refused_unless_allowed(volumes, caplog):
+    prints = {
+        k: duplicates.fingerprint(v) for k, v in {"A": volumes["P0"], "B": volumes["P0"], "C": volumes["P1"]}.items()
+    }
+    alone, split = patients({"A": "", "B": "", "C": ""}), {"A": "train", "B": "test", "C": "train"}
+    words = ["--cohort: A (train) and B (test) hold the same volume", "1.0000", "one group", "--look_alikes=allow"]
+    refused(lambda: duplicates.check(prints, alone, split), *words)
+    duplicates.check(prints, patients({"A": "g", "B": "g", "C": ""}), split)  # visits, which no split divides
+    caplog.clear()
+    duplicates.check(prints, alone, split, allowed=True)
+    assert "A (train) and B (test) hold the same volume" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda v: np.roll(v, 4, axis=0), lambda v: v[::-1], lambda v: v[:, :, 1:]],
+    ids=["shifted", "mirrored", "fewer"],
+)
+def test_what_is_not_found(volumes, change):
+    """As README says: a copy that was moved, mirrored, or lacks a slice of four."""
+    prints = {"A": duplicates.fingerprint(volumes["P2"]), "B": duplicates.fingerprint(change(volumes["P2"]))}
+    assert duplicates.find_duplicates(prints) == []

@@ -302,3 +302,20 @@ def test_synthetic_maps(tmp_path):
     np.savez(tmp_path / "s.npz", features=maps[:, :1], label=np.array([1, 0]))
     with pytest.raises(InputError, match=r"samples have shape \[1, 2, 3\], the real features \[2, 2, 3\]"):
         read_synthetic(tmp_path / "s.npz", table)
+
+
+def test_visits_of_a_patient_are_one_group(write, caplog):
+    """Where no column says it: by the names of public data sets, or by a pattern; and the log says so."""
+    rows = "BraTS-GLI-00001-000,LGG,1\nBraTS-GLI-00001-001,LGG,2\nBraTS-GLI-00002-000,HGG,3\n"
+    table = read_table(write("patient,label,x\n" + rows))
+    assert table.groups.tolist() == ["BraTS-GLI-00001", "BraTS-GLI-00001", "BraTS-GLI-00002"]
+    table = read_table(write("patient,label,x\n" + rows), group_pattern="(.*)")
+    assert table.groups.tolist() == table.patients.tolist()
+    column = "".join(f"{line},{group}\n" for line, group in zip(rows.splitlines(), "abb"))
+    assert read_table(write("patient,label,x,group\n" + column)).groups.tolist() == ["a", "b", "b"]
+
+
+def test_patients_whose_names_differ_in_spelling_alone(write):
+    with pytest.raises(InputError, match=r"patients 'P 1' and 'p1' differ in case, blanks") as caught:
+        read_table(write("patient,label,x\nP 1,LGG,1\np1,HGG,2\n"))
+    assert len(str(caught.value).splitlines()) == 1
