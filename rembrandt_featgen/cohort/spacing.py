@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-CHOICES = ("auto", "real", "unknown")  # of the flag --spacing
+CHOICES = ("auto", "yes", "no")  # of the flag --trust_spacing
 _FULL_HEIGHT = 100  # slices of 1 mm; a head or more. BraTS, resampled to 1 mm, has 155
 _TOLERANCE = 1e-3  # mm; rounding of the affine
 
@@ -35,13 +35,13 @@ def judge(spacings: Sequence[np.ndarray], shapes: Sequence[tuple[int, ...]], cho
     Args:
       spacings: [3] mm of each volume, as `of_affine` gives it.
       shapes: [3] of each volume, axial slices last.
-      choice: one of `CHOICES`; "real" and "unknown" overrule the files.
+      choice: one of `CHOICES`; "yes" and "no" overrule the files.
 
     Returns:
-      The judgement; "unknown" for no volumes at all.
+      The judgement; not real for no volumes at all.
     """
     if choice != "auto":
-        return Judgement(choice == "real", f"--spacing={choice} says so")
+        return Judgement(choice == "yes", f"--trust_spacing={choice} says so")
     if not len(spacings):
         return Judgement(False, "there are no volumes")
     if not np.allclose(np.array(spacings, float), 1.0, rtol=0, atol=_TOLERANCE):
@@ -52,5 +52,5 @@ def judge(spacings: Sequence[np.ndarray], shapes: Sequence[tuple[int, ...]], cho
     return Judgement(
         False,
         f"all files say 1 x 1 x 1 mm, but the median volume has only {slices:g} slices: so it is written where the "
-        "spacing is not known (--spacing=real overrules it)",
+        "spacing is not known (--trust_spacing=yes overrules it)",
     )

@@ -1,7 +1,8 @@
-"""Volumes and masks of any format in, predictions out as NIfTI.
+"""The volumes and the mask of a patient in, on one grid; predictions out, on that of the file.
 
-Whatever way a file stores its axes, arrays here run left to right, posterior to anterior, inferior to superior
-(closest canonical, RAS), so that `voxels[:, :, k]` is an axial slice. What is written goes back the way it came.
+Whatever way a file stores its axes, arrays here run left to right, posterior to anterior, inferior to superior (RAS),
+so that `voxels[:, :, k]` is an axial slice, or so that it is a coronal or sagittal one (`geometry.AXES`). What is written
+goes back the way it came.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from absl import logging
 
-from rembrandt_featgen.cohort import image_files, nifti_files
+from rembrandt_featgen.cohort import geometry, image_files, nifti_files
+from rembrandt_featgen.cohort.geometry import Grid
+from rembrandt_featgen.cohort.image_files import StoredImage
+from rembrandt_featgen.cohort.reading_choice import AS_STORED, Reading
 from rembrandt_featgen.core.errors import InputError
 
 _MOST_LABELS = 32  # of a mask: more are the grey values of an image
+_MOST_OF_A_VOLUME = 0.5  # for a mask; what covers more is one of the background, the head or the brain
 _INTEGER_TOLERANCE = 1e-3  # labels that were stored with a scale factor come back with rounding errors
+_LONGEST = 2048  # voxels along an axis that --spacing may ask for
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,28 +30,45 @@ class Volume:
     """An image, and what it takes to write another in the same file geometry.
 
     Attributes:
-      voxels: [x, y, slices] float32 in RAS orientation.
+      voxels: [x, y, slices] float32; their axes lead where `axes` says.
       path: the file that it was read from.
-      affine: [4, 4] from canonical voxel indices to mm.
+      affine: [4, 4] from their indices to mm.
+      axes: one of `geometry.AXES`, "RAS" for axial slices.
+      oriented: whether a header says where the axes lead.
+      file: where the file's own voxels lie, with the same axes; the same grid, but for another spacing.
       file_shape: shape in the file, in its own axis order and with trailing axes of length 1.
       orientation: [3, 2] nibabel's orientation of the file's own axes.
-      header: of a NIfTI file of the same place.
+      header: of a NIfTI file of the same place, with the affine of its axes.
     """
 
     voxels: np.ndarray
     path: Path
     affine: np.ndarray
+    axes: str
+    oriented: bool
+    file: Grid
     file_shape: tuple[int, ...]
     orientation: np.ndarray
     header: nifti_files.Header
 
+    @property
+    def grid(self) -> Grid:
+        """Where the voxels lie."""
+        return Grid(self.voxels.shape, self.affine)
 
-def read_volume(path: str | Path, flag: str = "--cohort") -> Volume:
-    """Reads a 3-D image, in canonical orientation.
+    @property
+    def file_axes(self) -> str:
+        """Where the axes of the file lead, or are taken to lead, such as "LPS"."""
+        return geometry.axes_of(self.orientation)
+
+
+def read_volume(path: str | Path, flag: str = "--cohort", reading: Reading = AS_STORED) -> Volume:
+    """Reads a 3-D image.
 
     Args:
-      path: as `image_files.load` takes it; trailing axes of length 1 are dropped.
+      path: of `image_files.load`.
       flag: the flag that led to the file, for messages.
+      reading: along which axes, at which spacing; by default axial slices as they are.
 
     Returns:
       The volume; its voxels are finite and not all equal.
@@ -54,94 +76,122 @@ def read_volume(path: str | Path, flag: str = "--cohort") -> Volume:
     Raises:
       InputError: the file is missing, truncated, corrupt, not 3-D, or its voxels are NaN, infinite or all equal.
     """
-    volume = _read(Path(path), flag, np.float32)
-    if np.ptp(volume.voxels) == 0:
-        raise InputError(
-            f"{path}: empty, all voxels are {volume.voxels.flat[0]:g}; export the image again, or leave this patient "
-            f"out of {flag}"
-        )
-    return volume
+    path = Path(path)
+    stored = image_files.load(path, flag)
+    plane = geometry.acquired_plane(stored.affine) if reading.slice_axis == "auto" else reading.slice_axis
+    array, affine, orientation = nifti_files.turned(stored.array, stored.affine, geometry.AXES[plane])
+    file = Grid(array.shape, affine)
+    voxels, grid = _image(array, path, flag), file
+    if reading.spacing:
+        asked = geometry.at_spacing(file, reading.spacing)
+        if max(asked.shape) > _LONGEST:
+            raise InputError(
+                f"{path}: --spacing={','.join(f'{side:g}' for side in reading.spacing)} makes {asked.shape} voxels of "
+                f"{file.shape}; take a coarser spacing, or leave --spacing out"
+            )
+        grid = file if geometry.alike(file, asked) else asked
+    return Volume(
+        _brought(voxels, file, grid),
+        path,
+        grid.affine,
+        axes=geometry.AXES[plane],
+        oriented=stored.oriented,
+        file=file,
+        file_shape=stored.file_shape,
+        orientation=orientation,
+        header=stored.header,
+    )
 
 
-def read_volumes(paths: Sequence[str | Path], flag: str = "--cohort") -> list[Volume]:
-    """A patient's volumes, one for each modality.
+def read_volumes(
+    paths: Sequence[str | Path], flag: str = "--cohort", reading: Reading = AS_STORED
+) -> list[Volume]:
+    """A patient's volumes, one for each modality, all on the grid of the first.
 
     Args:
-      paths: of `read_volume`.
+      paths: of `image_files.load`.
       flag: the flag that led to the files, for messages.
+      reading: what is done where they lie apart, along which axes, at which spacing; by default such are refused.
 
     Raises:
-      InputError: as `read_volume`, or the volumes differ in shape.
+      InputError: as `read_volume`, or the volumes lie in other places, as `reading.geometry` has it.
     """
-    read = [read_volume(path, flag) for path in paths]
-    shape = read[0].voxels.shape
-    for path, volume in zip(paths, read):
-        if volume.voxels.shape != shape:
-            raise InputError(
-                f"{flag}: {path} has shape {volume.voxels.shape}, but {paths[0]} of the same patient has {shape}; "
-                f"resample one of them, or leave it out of {'--modalities' if flag == '--cohort' else flag}"
-            )
-    return read
+    first = read_volume(paths[0], flag, reading)
+    return [first, *(_beside(Path(path), first, flag, reading=reading) for path in paths[1:])]
 
 
-def read_mask(
-    path: str | Path, shape: tuple[int, ...], image: Volume | None = None, flag: str = "--cohort"
-) -> np.ndarray:
-    """Reads the whole-tumour mask: where the label is above 0.
+def read_mask(path: str | Path, image: Volume, flag: str = "--cohort", *, reading: Reading = AS_STORED) -> np.ndarray:
+    """Reads the whole-tumour mask, on the grid of an image: where the label is above 0.
 
     Args:
-      path: of labels, integers from 0. All may be 0: no tumour.
-      shape: of the image's voxels, in canonical orientation.
-      image: the image, if its position in space is to be compared; a difference is logged as a warning.
+      path: of a file of labels, integers from 0, as `image_files.load` reads it. All may be 0: no tumour.
+      image: the patient's first volume.
       flag: the flag that led to the file, for messages.
+      reading: that of the image.
 
     Returns:
-      [x, y, slices] uint8 in {0, 1}, in canonical orientation.
+      [x, y, slices] uint8 in {0, 1}, of the image's axes and shape.
 
     Raises:
-      InputError: as `read_volume`, and labels that are negative, no integers, or too many for a mask, or another shape
-        than the image's.
+      InputError: as `read_volumes`, and labels that are negative, no integers, too many for a mask, or above 0 in more
+        than half of the volume; or resampling leaves nothing of a tumour.
     """
-    mask = _read(Path(path), flag, np.float64)
-    labels = mask.voxels
-    if labels.shape != tuple(shape):
-        raise InputError(
-            f"{path}: the mask's shape {labels.shape} is not the image's {tuple(shape)} (axes in RAS order); resample "
-            f"the mask to its image, or leave this patient out of {flag}"
-        )
+    path = Path(path)
+    stored = image_files.load(path, flag)
+    out = f"leave this patient out of {flag}"
+    array, grid = _placed(stored, path, image, flag=flag, reading=reading)
+    labels = _finite(array, np.float64, path=path, flag=flag)
     wrong = (np.abs(labels - np.rint(labels)) > _INTEGER_TOLERANCE) | (labels < -_INTEGER_TOLERANCE)
     if wrong.any():
         raise InputError(
             f"{path}: label {labels[wrong][0]:g} in the mask, but labels are integers from 0 (above 0 is tumour); "
-            f"save it with integer labels (resample by nearest neighbour), or leave this patient out of {flag}"
+            f"save it with integer labels (resample by nearest neighbour), or {out}"
         )
     if labels.max(initial=0) > _MOST_LABELS and (count := len(np.unique(np.rint(labels)))) > _MOST_LABELS:
         raise InputError(
             f"{path}: the mask has {count} labels, as an image has grey values (a mask of BraTS has 4 at most); "
-            f"give the mask as the mask and the image as the image, or leave this patient out of {flag}"
+            f"give the mask as the mask and the image as the image, or {out}"
         )
-    if image is not None and not np.allclose(mask.affine, image.affine, rtol=0, atol=0.1):  # mm
-        logging.warning("%s lies elsewhere in space than %s: is it its mask? (their affines differ)", path, image.path)
-    return (np.rint(labels) > 0).astype(np.uint8)
+    mask = (np.rint(labels) > 0).astype(np.uint8)
+    if (share := float(mask.mean())) > _MOST_OF_A_VOLUME:
+        raise InputError(
+            f"{path}: the mask covers {share:.0%} of the volume, as one of the background, the head or the brain does; "
+            f"give that of the tumour, above 0 there and 0 elsewhere, or {out}"
+        )
+    found = _brought(mask, grid, image.grid, nearest=True)
+    if mask.any() and not found.any():
+        raise InputError(
+            f"{path}: nothing of its tumour ({int(mask.sum())} voxels) is left on the grid of {image.path}: it lies "
+            f"outside of that image, or is smaller than a voxel of --spacing; give the right pair or a finer spacing, or "
+            f"{out}"
+        )
+    return found
 
 
-def write_like(path: str | Path, voxels: np.ndarray, like: Volume) -> None:
+def write_like(path: str | Path, voxels: np.ndarray, like: Volume) -> np.ndarray:
     """Writes an array in the orientation, shape, affine and units of the file that `like` was read from, atomically.
 
     Args:
       path: a .nii or .nii.gz file; it is replaced if it is there.
-      voxels: [x, y, slices] in canonical orientation, of the type to store.
+      voxels: on the grid of `like.voxels`, of the type to store. Where that is not the file's grid, whole numbers are
+        brought there by the nearest neighbour, others by linear interpolation.
       like: the volume whose geometry the file takes.
+
+    Returns:
+      What was written, in the order of the file's axes.
 
     Raises:
       ValueError: the shapes differ.
     """
     if voxels.shape != like.voxels.shape:
         raise ValueError(f"voxels have shape {voxels.shape}, but {like.path} has {like.voxels.shape}")
+    voxels = voxels.astype(np.uint8) if voxels.dtype == bool else voxels
     header = like.header.copy()
     header["cal_min"] = header["cal_max"] = 0  # the display range of the image is not that of what is written
-    stored = nifti_files.turned_back(voxels, like.orientation).reshape(like.file_shape)
+    on_file = _brought(voxels, like.grid, like.file, nearest=voxels.dtype.kind != "f")
+    stored = nifti_files.turned_back(on_file, like.orientation, like.axes).reshape(like.file_shape)
     nifti_files.write_nifti(Path(path), stored, header.get_best_affine(), header=header)
+    return stored
 
 
 def write_new(path: str | Path, voxels: np.ndarray, affine: np.ndarray | None = None) -> None:
@@ -155,22 +205,87 @@ def write_new(path: str | Path, voxels: np.ndarray, affine: np.ndarray | None = 
     nifti_files.write_nifti(Path(path), voxels, np.eye(4) if affine is None else affine)
 
 
-def _read(path: Path, flag: str, dtype: type) -> Volume:
+def _beside(path: Path, first: Volume, flag: str, *, reading: Reading) -> Volume:
+    """Another volume of the patient, on the grid of the first."""
     stored = image_files.load(path, flag)
+    array, grid = _placed(stored, path, first, flag=flag, reading=reading)
+    voxels = _brought(_image(array, path, flag), grid, first.grid)
+    if np.ptp(voxels) == 0:
+        raise InputError(
+            f"{path}: nothing of it lies where {first.path} of the same patient does; give the right pair, or leave this "
+            f"patient out of {flag}"
+        )
+    return dataclasses.replace(first, voxels=voxels, path=path, oriented=stored.oriented)
+
+
+def _placed(
+    stored: StoredImage, path: Path, first: Volume, *, flag: str, reading: Reading
+) -> tuple[np.ndarray, Grid]:
+    """The voxels of another file of a patient, with the axes of the first, and where they lie."""
+    same_shape = _plain(stored.file_shape) == _plain(first.file_shape)
+    if reading.geometry == "voxels":
+        if not same_shape:
+            raise InputError(
+                f"{flag}: {path} has {_plain(stored.file_shape)} voxels, {first.path} of the same patient "
+                f"{_plain(first.file_shape)}, but --geometry=voxels takes them for the same ones; take "
+                "--geometry=resample, or resample one of them"
+            )
+        return nifti_files.turned(stored.array, first.header.get_best_affine(), first.axes).array, first.file
+    array, affine, _ = nifti_files.turned(stored.array, stored.affine, first.axes)
+    grid = Grid(array.shape, affine)
+    if geometry.alike(first.file, grid):
+        return array, first.file
+    if reading.geometry == "resample":
+        return array, grid
+    parts = []
+    if grid.shape != first.file.shape:
+        parts.append(f"its shape is {grid.shape}, not {first.file.shape} (axes in {first.axes} order)")
+    if (apart := geometry.distance(grid, first.file)) > (least := geometry.tolerance(first.file)):
+        parts.append(f"its corners lie up to {apart:.3g} mm from those of the other ({least:.3g} mm pass)")
+    for name, oriented in ((path, stored.oriented), (first.path, first.oriented)):
+        if not oriented:
+            parts.append(f"the header of {name} does not say how it lies")
+    ignored = (
+        ", --geometry=voxels takes its voxels for those of the other, one by one, where only a header is wrong,"
+        if same_shape
+        else ""
+    )
+    raise InputError(
+        f"{flag}: {path} is not where {first.path} of the same patient is: {'; '.join(parts)}; --geometry=resample "
+        f"resamples it onto the other's grid,{ignored} or leave this patient out of {flag}"
+    )
+
+
+def _brought(voxels: np.ndarray, grid: Grid, onto: Grid, *, nearest: bool = False) -> np.ndarray:
+    """The voxels of one grid on another; the very same where it is the same grid."""
+    if tuple(grid.shape) == tuple(onto.shape) and np.array_equal(grid.affine, onto.affine):
+        return voxels
+    return geometry.resampled(voxels, grid.affine, onto, nearest=nearest)
+
+
+def _image(array: np.ndarray, path: Path, flag: str) -> np.ndarray:
+    """The voxels of an image as float32; InputError where it is empty."""
+    voxels = _finite(array, np.float32, path=path, flag=flag)
+    if np.ptp(voxels) == 0:
+        raise InputError(
+            f"{path}: empty, all voxels are {voxels.flat[0]:g}; export the image again, or leave this patient out of {flag}"
+        )
+    return voxels
+
+
+def _finite(array: np.ndarray, dtype: type, *, path: Path, flag: str) -> np.ndarray:
+    """An array of another type, in C order; InputError where a voxel is not finite."""
     with np.errstate(over="ignore"):
-        turned = nifti_files.turned(stored.array, stored.affine)
-        voxels: np.ndarray = turned.array.astype(dtype, order="C")
+        voxels = array.astype(dtype, order="C")
     finite = np.isfinite(voxels)
     if not finite.all():
         raise InputError(
             f"{path}: {voxels.size - int(finite.sum())} voxels are NaN or infinite; replace them (by 0, say), or "
             f"leave this patient out of {flag}"
         )
-    return Volume(
-        voxels,
-        path,
-        turned.affine,
-        file_shape=stored.file_shape,
-        orientation=turned.orientation,
-        header=stored.header,
-    )
+    return voxels
+
+
+def _plain(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without trailing axes of length 1."""
+    return tuple(shape[:3])

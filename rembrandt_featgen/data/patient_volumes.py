@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from rembrandt_featgen.cohort import spacing
 from rembrandt_featgen.cohort.patients import Patient
+from rembrandt_featgen.cohort.reading_choice import AS_STORED, Reading
 from rembrandt_featgen.cohort.volumes import Volume, read_mask, read_volumes
 from rembrandt_featgen.data import slicing
 
@@ -24,28 +26,42 @@ class PatientVolume:
       image: [slices, height, width, channels] float32, raw.
       mask: [slices, height, width] uint8 in {0, 1}.
       spacing: [3] mm, of slices, rows and columns.
+      file_spacing: [3] mm, of the file's voxels to the right, the front and up: before they were brought to another.
+      file_shape: [3] number of these.
+      unoriented: the first file whose header does not say how it lies, and how it was read; "" where all do.
     """
 
     image: np.ndarray
     mask: np.ndarray
     spacing: np.ndarray
+    file_spacing: np.ndarray
+    file_shape: tuple[int, ...]
+    unoriented: str
 
 
-def read_patient(patient: Patient, modalities: Sequence[str], *, compare: bool = False) -> PatientVolume:
+def read_patient(patient: Patient, modalities: Sequence[str], *, reading: Reading = AS_STORED) -> PatientVolume:
     """Reads a patient's volumes, a channel for each modality.
 
     Args:
       patient: whose files are read.
       modalities: in the order of the channels.
-      compare: warns of a mask that lies elsewhere in space than its image.
+      reading: what is done where they lie apart, along which axes, at which spacing.
 
     Raises:
       InputError: as `cohort.volumes` has it.
     """
-    read = read_volumes([patient.images[modality] for modality in modalities])
-    mask = read_mask(patient.mask, read[0].voxels.shape, read[0] if compare else None)
+    read = read_volumes([patient.images[modality] for modality in modalities], reading=reading)
+    mask = read_mask(patient.mask, read[0], reading=reading)
     shown = np.moveaxis(slicing.as_displayed(mask), 2, 0)
-    return PatientVolume(stacked(read), np.ascontiguousarray(shown), spacing_of(read[0]))
+    sides, sizes = file_geometry(read[0])
+    return PatientVolume(
+        stacked(read),
+        np.ascontiguousarray(shown),
+        spacing_of(read[0]),
+        file_spacing=sides,
+        file_shape=sizes,
+        unoriented=next((how_read(volume) for volume in read if not volume.oriented), ""),
+    )
 
 
 def stacked(volumes: Sequence[Volume]) -> np.ndarray:
@@ -57,6 +73,17 @@ def stacked(volumes: Sequence[Volume]) -> np.ndarray:
 def spacing_of(volume: Volume) -> np.ndarray:
     """[3] mm between slices, rows and columns as displayed."""
     return spacing.of_affine(volume.affine)[[2, 1, 0]]
+
+
+def file_geometry(volume: Volume) -> tuple[np.ndarray, tuple[int, ...]]:
+    """[3] mm between the file's voxels, and number of them, to the right, the front and up."""
+    order = [volume.axes.index(letter) for letter in "RAS"]
+    return spacing.of_affine(volume.file.affine)[order], tuple(volume.file.shape[axis] for axis in order)
+
+
+def how_read(volume: Volume) -> str:
+    """A file whose header does not say how it lies, and what its axes were taken for."""
+    return f"{Path(volume.path).name}, its axes read as {volume.file_axes}"
 
 
 def is_ct(modalities: Sequence[str], lowest: Sequence[float]) -> bool:

@@ -14,6 +14,7 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen.cohort.patients import Patient
+from rembrandt_featgen.cohort.reading_choice import AS_STORED, Reading
 from rembrandt_featgen.data.patient_volumes import is_ct, read_patient
 from rembrandt_featgen.data.preparation import Preparation, content_box, size_for
 from rembrandt_featgen.data.slicing import Moments, Part
@@ -32,6 +33,7 @@ class Request:
       fit: one of `preparation.FITS`.
       size: of the slices with "crop"; with "resize" the largest one: less, where most training volumes fit into less.
       slices_in: 1 or 3.
+      reading: how volumes are read.
     """
 
     modalities: tuple[str, ...]
@@ -40,6 +42,7 @@ class Request:
     fit: str
     size: int
     slices_in: int
+    reading: Reading = AS_STORED
 
     @property
     def needs_contents(self) -> bool:
@@ -70,7 +73,7 @@ def contents(patients: Sequence[Patient], request: Request) -> dict[str, Content
     found: dict[str, Content] = {}
     for patient in tqdm(patients, "patients' content", unit="patient", disable=not request.needs_contents):
         if request.needs_contents:
-            image = read_patient(patient, request.modalities).image
+            image = read_patient(patient, request.modalities, reading=request.reading).image
             box = content_box(tf.constant(image)).numpy()[2:].tolist()
             found[patient.id] = Content(float(image.min()), (image.shape[1], image.shape[2]), (box[0], box[1]))
     return found

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rembrandt_featgen.cohort import image_paths
 from rembrandt_featgen.cohort.patients import Cohort
+from rembrandt_featgen.cohort.reading_choice import Reading
 from rembrandt_featgen.core import json_files, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.preparation import Preparation
@@ -78,7 +79,14 @@ def write_shared(
     stores = {_name(preparation, digest): preparation for preparation in chosen}
     for name, preparation in stores.items():
         if not is_measured(folder, name):
-            write_volumes(folder, name, cohort, modalities=request.modalities, preparation=preparation)
+            write_volumes(
+                folder,
+                name,
+                cohort,
+                modalities=request.modalities,
+                preparation=preparation,
+                reading=request.reading,
+            )
     return stores
 
 
@@ -100,9 +108,12 @@ def find_shared(study: str, cohort: Cohort, request: Request) -> SharedSlices:
             f"--slices_from={study} has slices of other patients or classes than --cohort; give both of one cohort, or "
             "leave --slices_from out"
         )
-    for name, value in json_files.plain(dataclasses.asdict(request)).items():
-        flag = "image_size" if name == "size" else name
-        if (before := found.record["config"][flag]) != value:
+    asked = dataclasses.asdict(request)
+    asked = {**asked.pop("reading"), "image_size": asked.pop("size"), **asked}
+    config = found.record["config"]
+    made = json_files.plain({**config, **dataclasses.asdict(Reading.of_flags(config))})
+    for flag, value in json_files.plain(asked).items():
+        if (before := made[flag]) != value:
             raise InputError(
                 f"--slices_from={study} was made with --{flag}={before}, not {value}; give the same, or leave "
                 "--slices_from out"

@@ -12,8 +12,16 @@ from tqdm import tqdm
 
 from rembrandt_featgen.cohort import duplicates
 from rembrandt_featgen.cohort.patients import Cohort, Patient
+from rembrandt_featgen.cohort.reading_choice import AS_STORED, Reading
 from rembrandt_featgen.data.patient_volumes import PatientVolume, read_patient
-from rembrandt_featgen.data.preparation import Preparation, describe, prepare_mask, prepare_volume, restore_volume
+from rembrandt_featgen.data.preparation import (
+    Preparation,
+    describe,
+    kept_share,
+    prepare_mask,
+    prepare_volume,
+    restore_volume,
+)
 from rembrandt_featgen.data.slicing import Part, part_of
 from rembrandt_featgen.data.store_index import Normalisation, write_reference
 from rembrandt_featgen.data.store_writer import Writer
@@ -28,6 +36,7 @@ def write_volumes(
     *,
     modalities: Sequence[str],
     preparation: Preparation,
+    reading: Reading = AS_STORED,
 ) -> None:
     """Writes the slices of all patients as one store, which splits then refer to, with its truth and measures.
 
@@ -37,6 +46,7 @@ def write_volumes(
       cohort: patients, in the order in which they are written, and the classes that give the labels.
       modalities: in the order of the channels.
       preparation: what is done to each volume; the mean and deviation of training slices are left to the splits.
+      reading: how volumes are read.
 
     Raises:
       InputError: as `patient_volumes.read_patient`.
@@ -47,7 +57,7 @@ def write_volumes(
     truths, measured = TruthWriter(), {}
     with Writer(folder, name, tensors) as writer:
         for patient in tqdm(cohort.patients, "slices", unit="patient"):
-            read = read_patient(patient, modalities, compare=True)
+            read = read_patient(patient, modalities, reading=reading)
             images, masks, measured[patient.id], truth = _prepared(read, patient.id, preparation)
             truths.add(truth)
             for index, (image, mask) in enumerate(zip(images, masks)):
@@ -125,7 +135,8 @@ def _by_class(cohort: Cohort, counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _prepared(read: PatientVolume, patient: str, preparation: Preparation):
-    images, geometry = prepare_volume(tf.constant(read.image), preparation)
+    volume = tf.constant(read.image)
+    images, geometry = prepare_volume(volume, preparation)
     masks = prepare_mask(tf.constant(read.mask[..., np.newaxis]), geometry, preparation).numpy()
     kept = restore_volume(tf.ones([1, preparation.size, preparation.size, 1]), geometry).numpy()[..., 0] > 0.5
     images, areas = images.numpy(), masks.sum((1, 2, 3), dtype=np.int64)
@@ -144,10 +155,15 @@ def _prepared(read: PatientVolume, patient: str, preparation: Preparation):
         tumour=int(areas.sum()),
         pixels=masks.size,
         cut=int((read.mask.astype(bool) & ~kept).sum()),
+        mask_voxels=int(read.mask.sum(dtype=np.int64)),
+        content_cut=1.0 - float(kept_share(volume, geometry, preparation)),
         fingerprint=duplicates.fingerprint(np.moveaxis(images[..., 0], 0, 2)),
-        description=describe(tf.constant(read.image), preparation).numpy(),
+        description=describe(volume, preparation).numpy(),
         shape=read.mask.shape,
         spacing=read.spacing,
+        file_spacing=read.file_spacing,
+        file_shape=read.file_shape,
+        unoriented=read.unoriented,
         **_part(images, geometry, preparation)._asdict(),
     )
     return images, masks, measured, truth

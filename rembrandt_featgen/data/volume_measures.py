@@ -21,11 +21,14 @@ class Measured:
       slices, empty_slices: how many were written, and how many of them have no tumour.
       has_tumour: whether the mask of the volume has any, on its own grid.
       tumour, pixels: of the prepared slices.
-      cut: voxels of tumour outside the prepared slices.
+      cut, mask_voxels: voxels of tumour outside the prepared slices, and of the whole mask.
+      content_cut: share of the head or body (`preparation.kept_share`) outside of them; NaN where not measured.
       fingerprint: of `duplicates`.
       description: of `preparation.describe`, float32, without the mean and deviation of a cohort.
       shape: [3] slices, height and width of the volume.
-      spacing: [3] mm.
+      spacing: [3] mm between slices, rows and columns.
+      file_spacing, file_shape: as `patient_volumes.PatientVolume` has them, [3] each.
+      unoriented: as there.
       number, mean, squares: of `slicing.Part`, for the mean and deviation of a cohort; 0 where there are none.
     """
 
@@ -35,13 +38,23 @@ class Measured:
     tumour: int
     pixels: int
     cut: int
+    mask_voxels: int
+    content_cut: float
     fingerprint: np.ndarray
     description: np.ndarray
     shape: tuple[int, ...]
     spacing: np.ndarray
+    file_spacing: np.ndarray
+    file_shape: tuple[int, ...]
+    unoriented: str
     number: int
     mean: np.ndarray
     squares: np.ndarray
+
+    @property
+    def tumour_cut(self) -> float:
+        """Share of the tumour outside the prepared slices; NaN where the whole was not measured."""
+        return self.cut / self.mask_voxels if self.mask_voxels else 0.0 if not self.cut else float("nan")
 
     @property
     def part(self) -> Part:
@@ -67,7 +80,8 @@ def read_measured(folder: Path, name: str) -> dict[str, Measured]:
     path = _path(folder, name)
     try:
         with np.load(path, allow_pickle=False) as file:
-            patients, columns = file["patients"], {key: file[key] for key in _NAMES}
+            patients, columns = file["patients"], {key: file[key] for key in _NAMES if key in file}
+            columns = {**_of_before(columns), **columns}
     except Exception as error:  # numpy, zipfile and zlib have exceptions of their own for damaged files
         raise InputError(f"{path} is missing or damaged; delete {folder} so that its stage is done again") from error
     return {
@@ -88,9 +102,21 @@ def normalised_description(one: Measured, preparation: Preparation) -> np.ndarra
     return np.concatenate([share, (quantiles - shift) / scale], 1)
 
 
+def _of_before(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What stores of earlier versions lack, which had axial slices at the spacing of the files."""
+    count = len(columns["slices"])
+    return {
+        "mask_voxels": np.zeros(count, np.int64),
+        "content_cut": np.full(count, np.nan),
+        "file_spacing": columns["spacing"][:, ::-1],
+        "file_shape": columns["shape"][:, ::-1],
+        "unoriented": np.full(count, ""),
+    }
+
+
 def _value(key: str, entry: np.ndarray):
     """An entry of a column as it was: a number, a tuple, or an array."""
-    return tuple(entry.tolist()) if key == "shape" else entry.item() if entry.ndim == 0 else entry
+    return tuple(entry.tolist()) if key in ("shape", "file_shape") else entry.item() if entry.ndim == 0 else entry
 
 
 def _path(folder: Path, name: str) -> Path:

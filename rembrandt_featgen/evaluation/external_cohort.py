@@ -69,7 +69,9 @@ def digest(cohort: Cohort) -> str:
     return found.hexdigest()
 
 
-def predict(cohort: Cohort, model: FinalModel, folder: str | Path, *, journal: Path, batch: int) -> PredictionsTable:
+def predict(
+    cohort: Cohort, model: FinalModel, folder: str | Path, *, journal: Path, batch: int, geometry: str = "auto"
+) -> PredictionsTable:
     """A row for each patient of a model of vectors, for each slice of one of maps.
 
     Args:
@@ -78,17 +80,20 @@ def predict(cohort: Cohort, model: FinalModel, folder: str | Path, *, journal: P
       folder: of the model.
       journal: file that keeps each patient who is done, for a later run.
       batch: slices that are computed at a time.
+      geometry: of `Reading.for_new`.
 
     Raises:
       InputError: a volume cannot be read, or is in the study that made the model.
     """
     unet, seen = exported_unet.load(folder), final_unet.read_fingerprints(folder)
+    reading = unet.reading.for_new(geometry)
     done = {row["patient"]: row for row in json_files.resume_journal(journal)}
     with journal.open("a") as file:
         for patient in tqdm(cohort.patients, "patients", unit="patient"):
             if patient.id in done:
                 continue
-            volumes = read_volumes([patient.images[name] for name in model.modalities], "--test_cohort")
+            paths = [patient.images[name] for name in model.modalities]
+            volumes = read_volumes(paths, "--test_cohort", reading)
             segmented, probabilities = _predicted(model, unet, volumes, batch=batch)
             fingerprint = volume_vectors.fingerprint(unet, segmented.prepared)
             final_unet.refuse_copies({patient.id: fingerprint}, seen, "--test_cohort")

@@ -50,6 +50,7 @@ def write(folder: Path, home: Path, modalities: Sequence[str], *, maps: bool) ->
             "largest_component": trained["largest_component"],
             "spacing": figures["spacing"],
             "familiarity": figures["familiarity"],
+            "reading": figures.get("reading"),
         },
         taps=[] if maps or extracted["config"]["vectors"] == "numbers" else taps,
     )

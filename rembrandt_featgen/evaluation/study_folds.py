@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -209,6 +210,8 @@ def _warnings(folds: Sequence[Fold]) -> list[str]:
     if folds[0].records.get("extract_features", {}).get("figures", {}).get("tap") == crops.TAP:
         lines.append(crop_cnn.WARNING)
     lines += _different_volumes(folds)
+    of_volumes = [fold.records["prepare_slices"]["figures"].get("warnings", ()) for fold in folds]
+    lines += [f"{line[0].upper()}{line[1:]}." for line in dict.fromkeys(itertools.chain(*of_volumes))]
     unets = [fold.records["train_unet"] for fold in folds]
     collapsed = sum(bool(unet["figures"].get("collapses")) for unet in unets)
     if collapsed:
@@ -239,6 +242,6 @@ def _different_volumes(folds: Sequence[Fold]) -> list[str]:
     if 0 < real < len(folds):
         lines.append(
             f"The spacing of volumes was taken for real in {real} of {len(folds)} folds only, to which distances in mm "
-            "are limited: say by --spacing which it is."
+            "are limited: say by --trust_spacing which it is."
         )
     return lines

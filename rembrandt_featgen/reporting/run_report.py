@@ -102,8 +102,11 @@ def warnings(records: Mapping[str, Mapping]) -> list[str]:
     for name, kept in figures["generate_synthetic"]["kept"].items():
         if kept < wanted:
             lines.append(f"Only {kept} of {wanted} wanted synthetic {name} features were accepted.")
-    if figures["prepare_slices"]["tumour_cut_off"]:
-        lines.append(f"--image_size cuts off tumour of {', '.join(figures['prepare_slices']['tumour_cut_off'])}.")
+    prepared = figures["prepare_slices"]
+    if "warnings" in prepared:
+        return lines + [f"{sentence[0].upper()}{sentence[1:]}." for sentence in prepared["warnings"]]
+    if prepared["tumour_cut_off"]:  # as earlier versions recorded it
+        lines.append(f"--image_size cuts off tumour of {', '.join(prepared['tumour_cut_off'])}.")
     return lines
 
 

@@ -12,8 +12,10 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from rembrandt_featgen.cohort.reading_choice import Reading
 from rembrandt_featgen.cohort.volumes import Volume
 from rembrandt_featgen.data import familiarity, patient_volumes
+from rembrandt_featgen.data.preparation import MULTIPLE
 from rembrandt_featgen.nn import saved_models
 from rembrandt_featgen.segmentation import postprocessing
 
@@ -31,6 +33,12 @@ class ExportedUnet(NamedTuple):
     def channels(self) -> int:
         """How many volumes of a patient it takes."""
         return self.prepare.structured_input_signature[1]["image"].shape[-1]  # type: ignore[attr-defined]
+
+    @property
+    def reading(self) -> Reading:
+        """How the volumes that it was trained on were read."""
+        nothing = tf.zeros([1, MULTIPLE, MULTIPLE, self.channels])  # settings come with a volume, of any kind
+        return Reading.of_record(json.loads(self.prepare(image=nothing)["settings"].numpy()).get("reading"))
 
 
 def load(folder: str | Path) -> ExportedUnet:
@@ -83,7 +91,10 @@ def segment(
         gathered.append(each(outputs))
     whole = tf.concat(probabilities, 0)
     on_volume = restored(unet, prepared, whole)
-    warnings = []
+    warnings = [
+        f"the header of {patient_volumes.how_read(volume)}, does not say how it lies: its slices may be mirrored or cut "
+        "across another axis than those of the training" for volume in volumes if not volume.oriented
+    ]
     kept, real = settings.get("familiarity"), settings.get("spacing", {}).get("real", False)
     if kept:
         mm, shape = patient_volumes.spacing_of(volumes[0]), tuple(image.shape[:3])

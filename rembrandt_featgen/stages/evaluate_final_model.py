@@ -23,7 +23,7 @@ from rembrandt_featgen.evaluation.model_folder import FinalModel
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features import model_columns
 from rembrandt_featgen.reporting import external_page
-from rembrandt_featgen.stages import shared_flags
+from rembrandt_featgen.stages import shared_flags, slice_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Config:
     site_column: str = cli.flag("", "Column of the site.")
     site_pattern: str = shared_flags.site_pattern()
     incomplete: str = shared_flags.incomplete()
+    geometry: str = slice_flags.new_geometry()
     predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)
     seed: int = shared_flags.seed()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
@@ -104,7 +105,14 @@ def _of_volumes(config: Config, model: FinalModel):
     def make(folder: Path):
         journal = folder / "checkpoints" / "patients.jsonl"  # goes when the stage is done
         journal.parent.mkdir(exist_ok=True)
-        return external_cohort.predict(cohort, model, config.model_dir, journal=journal, batch=config.predict_batch)
+        return external_cohort.predict(
+            cohort,
+            model,
+            config.model_dir,
+            journal=journal,
+            batch=config.predict_batch,
+            geometry=config.geometry,
+        )
 
     return make, external_cohort.digest(cohort)
 

@@ -82,6 +82,7 @@ def run(config: Config) -> None:
                     "largest_component": records["train_unet"]["config"]["largest_component"],
                     "spacing": slices["spacing"],
                     "familiarity": slices["familiarity"],
+                    "reading": slices.get("reading"),
                 },
             ),
             "generator": gan_export.generator(generator, Classes.of_record(records["train_generators"]["classes"])),

@@ -15,7 +15,7 @@ from rembrandt_featgen.cohort import spacing
 from rembrandt_featgen.cohort.volumes import Volume, read_volumes, write_like
 from rembrandt_featgen.core import cli, folders, json_files
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import slicing
+from rembrandt_featgen.data import patient_volumes, slicing
 from rembrandt_featgen.evaluation import model_folder, new_patients, predictions
 from rembrandt_featgen.evaluation.model_folder import FinalModel
 from rembrandt_featgen.features import model_columns, volume_vectors
@@ -23,6 +23,7 @@ from rembrandt_featgen.measures import classification, decisions
 from rembrandt_featgen.nn import saved_models
 from rembrandt_featgen.segmentation import exported_unet
 from rembrandt_featgen.segmentation.exported_unet import ExportedUnet, SegmentedVolume
+from rembrandt_featgen.stages import slice_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Config:
     )
     result: str = cli.flag("", "Where the prediction is also written, as JSON; of --features, as CSV.")
     overwrite: bool = cli.flag(False, "Whether --mask and --result may replace a file; never one of --image.")
+    geometry: str = slice_flags.new_geometry()
     predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)
 
 
@@ -59,7 +61,7 @@ def run(config: Config) -> dict:
     final = model_folder.read(config.model_dir) if model_folder.is_there(config.model_dir) else None
     settings = final.vectors(config.predict_batch) if final and final.modalities and not final.of_maps else None
     unet = exported_unet.load(config.model_dir)
-    volumes = _volumes(config, unet.channels)
+    volumes = _volumes(config, unet)
     if final and settings:
         found = _by_vector(final, unet, volumes, settings=settings)
     else:
@@ -72,9 +74,9 @@ def run(config: Config) -> dict:
     for warning in warnings:
         logging.warning("%s: %s", config.image[0], warning)
     stored = slicing.as_stored(np.moveaxis(segmented.mask, 0, 2)).astype(np.uint8)
-    write_like(config.mask, stored, volumes[0])
+    on_file = write_like(config.mask, stored, volumes[0])
     label = found.classes[int(decisions.decide(of_patient, found.thresholds))]
-    voxels, by_class = int(stored.sum()), dict(zip(found.classes, of_patient.tolist()))
+    voxels, by_class = int(on_file.sum()), dict(zip(found.classes, of_patient.tolist()))
     result: dict = {
         "image": list(config.image),
         "mask": config.mask,
@@ -88,8 +90,8 @@ def run(config: Config) -> dict:
     if found.per_slice is not None:
         result["probability_by_slice"] = dict(zip(found.classes, found.per_slice.T.tolist()))
     size = f"{voxels} voxels"
-    mm = spacing.of_affine(volumes[0].affine)
-    if segmented.spacing_is_real or spacing.judge([mm], [volumes[0].voxels.shape]).real:
+    mm, shape = patient_volumes.file_geometry(volumes[0])
+    if segmented.spacing_is_real or spacing.judge([mm], [shape]).real:
         result["tumour_ml"] = voxels * float(np.prod(mm)) / 1000.0
         size += f", {result['tumour_ml']:.1f} ml"
     if config.result:
@@ -186,14 +188,14 @@ def _by_vector(model: FinalModel, unet: ExportedUnet, volumes: Sequence[Volume],
     )
 
 
-def _volumes(config: Config, channels: int) -> list[Volume]:
-    """Reads --image; InputError where these are not `channels` volumes on one grid."""
-    if len(config.image) != channels:
+def _volumes(config: Config, unet: ExportedUnet) -> list[Volume]:
+    """Reads --image as training volumes were read; InputError where there are not as many as the model takes."""
+    if len(config.image) != unet.channels:
         raise InputError(
-            f"--image={','.join(config.image)}: {len(config.image)} volumes given, the model takes {channels} "
+            f"--image={','.join(config.image)}: {len(config.image)} volumes given, the model takes {unet.channels} "
             "(one for each modality of its training, separated by commas)"
         )
-    return read_volumes(config.image, "--image")
+    return read_volumes(config.image, "--image", unet.reading.for_new(config.geometry))
 
 
 def _check_outputs(config: Config) -> None:

@@ -14,15 +14,23 @@ from pathlib import Path
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import duplicates, fresh_patients, patient_files, spacing, split_files, splits
+from rembrandt_featgen.cohort import (
+    cohort_warnings,
+    duplicates,
+    fresh_patients,
+    patient_files,
+    spacing,
+    split_files,
+    splits,
+)
 from rembrandt_featgen.cohort.classes import parse_counts
 from rembrandt_featgen.cohort.patients import Cohort, Patient
+from rembrandt_featgen.cohort.spacing import Judgement
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import familiarity, shared_slices, slice_writing
+from rembrandt_featgen.data import cut_off, familiarity, shared_slices, slice_writing
 from rembrandt_featgen.data.preparation import Preparation
 from rembrandt_featgen.data.preparation_choice import (
-    AUTO,
     Request,
     choose_preparation,
     contents,
@@ -60,12 +68,10 @@ class Config:
     crop: str = slice_flags.crop()
     fit: str = slice_flags.fit()
     slices_in: int = slice_flags.slices_in()
-    spacing: str = cli.flag(
-        AUTO,
-        "Whether the files' voxel spacing is real, so that mm and ml mean something; 'auto' doubts 1 x 1 x 1 mm in all "
-        "files, unless volumes are as high as a head.",
-        choices=spacing.CHOICES,
-    )
+    geometry: str = slice_flags.geometry()
+    slice_axis: str = slice_flags.slice_axis()
+    spacing: tuple[str, ...] = slice_flags.spacing()
+    trust_spacing: str = slice_flags.trust_spacing()
     test_fraction: float = shared_flags.test_fraction()
     test_counts: tuple[str, ...] = cli.flag(
         (), "Test patients of each class instead of a share, such as HGG:7,LGG:4 (the paper's).", source="paper 3.4"
@@ -87,12 +93,11 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/slices: slices and true masks of each split, split.json, and the preparation in stage.json."""
-    slice_flags.check(config.image_size, config.slices_in)
+    request = slice_flags.request(config)
     cohort = shared_flags.find_cohort(config)
     fresh = shared_flags.fresh_patients(config)
     assignment = _assignment(config, cohort, fresh)
     split = hashlib.sha256(repr(sorted(assignment.items())).encode()).hexdigest()
-    request = _request(config)
     shared = shared_slices.find_shared(config.slices_from, cohort, request) if config.slices_from else None
     known = repr([(one.group, one.site, sorted(one.covariates.items())) for one in cohort.patients])
     digests = {
@@ -121,11 +126,9 @@ def run(config: Config) -> None:
             slice_writing.write_split(stage.path, name, members[name], store=store, preparation=preparation)
         split_files.write_split(stage.path / "split.json", assignment, cohort)
         patient_files.write_patients(stage.path, cohort.patients, config.covariates)
-        judgement = spacing.judge(
-            [one.spacing for one in trained], [one.shape[1:] + one.shape[:1] for one in trained], config.spacing
-        )
-        logging.info("spacing is %s: %s", "real" if judgement.real else "unknown", judgement.why)
+        judgement = _judged(config, trained)
         counts = slice_writing.counts(cohort, members, measured)
+        warnings = _warnings(config, measured)
         tensorboard.complete(
             stage,
             source=str(config.cohort),
@@ -138,6 +141,8 @@ def run(config: Config) -> None:
             tumour_prior=sum(one.tumour for one in trained) / sum(one.pixels for one in trained),
             modalities=config.modalities,
             spacing=judgement._asdict(),
+            reading=dataclasses.asdict(request.reading),
+            warnings=warnings,
             familiarity=familiarity.familiarity(
                 [normalised_description(one, preparation) for one in trained],
                 shapes=[one.shape for one in trained],
@@ -145,7 +150,7 @@ def run(config: Config) -> None:
             ),
             **counts,
         )
-        _report(config, members, measured, counts=counts)
+        _report(members, measured, empty=counts["empty_mask_patients"], warnings=warnings)
 
 
 def are_shared(config: Config) -> bool:
@@ -156,7 +161,7 @@ def are_shared(config: Config) -> bool:
     """
     if not config.slices_from or not rundir.is_done(config.slices_from, "share_slices"):
         return False
-    cohort, request = shared_flags.find_cohort(config), _request(config)
+    cohort, request = shared_flags.find_cohort(config), slice_flags.request(config)
     assignment = _assignment(config, cohort, shared_flags.fresh_patients(config))
     training = [patient for patient, split in assignment.items() if split == "train"]
     shared = shared_slices.find_shared(config.slices_from, cohort, request)
@@ -169,17 +174,6 @@ def channel_names(modalities: Sequence[str], slices_in: int) -> list[str]:
     return [f"{modality}{where}" for where in neighbours for modality in modalities]
 
 
-def _request(config: Config) -> Request:
-    return Request(
-        modalities=config.modalities,
-        normalise=config.normalise,
-        crop=config.crop,
-        fit=config.fit,
-        size=config.image_size,
-        slices_in=config.slices_in,
-    )
-
-
 def _stored(
     cohort: Cohort, request: Request, training: Sequence[Patient], *, shared: SharedSlices | None, folder: Path
 ) -> tuple[tuple[Path, str], Preparation]:
@@ -190,7 +184,14 @@ def _stored(
     log_choice(preparation, request=request, found=found, training=names)
     if shared:
         return (shared.folder, shared.store_of(preparation)), preparation
-    slice_writing.write_volumes(folder, _STORE, cohort, modalities=request.modalities, preparation=preparation)
+    slice_writing.write_volumes(
+        folder,
+        _STORE,
+        cohort,
+        modalities=request.modalities,
+        preparation=preparation,
+        reading=request.reading,
+    )
     return (folder, _STORE), preparation
 
 
@@ -238,20 +239,49 @@ def _checked(
     return assignment
 
 
+def _judged(config: Config, trained: Sequence[Measured]) -> Judgement:
+    """Whether the spacing of the training volumes is real; InputError where they are resampled and it is not."""
+    judgement = spacing.judge(
+        [one.file_spacing for one in trained], [one.file_shape for one in trained], config.trust_spacing
+    )
+    logging.info("spacing is %s: %s", "real" if judgement.real else "unknown", judgement.why)
+    if config.spacing and not judgement.real:
+        raise InputError(
+            f"--spacing={','.join(config.spacing)} resamples by the files' spacing, which is not known ({judgement.why}); "
+            "leave --spacing out, or give --trust_spacing=yes where it is"
+        )
+    return judgement
+
+
+def _warnings(config: Config, measured: Mapping[str, Measured]) -> list[str]:
+    """What may be wrong with where the volumes lie, and with what slices show of them."""
+    flags = f"--image_size={config.image_size} --crop={config.crop} --fit={config.fit}"
+    spacings = {patient: one.spacing for patient, one in measured.items()}
+    return [
+        *cohort_warnings.mixed_spacing(spacings),
+        *cohort_warnings.thick_in_plane(spacings),
+        *cohort_warnings.without_orientation(
+            {patient: one.unoriented for patient, one in measured.items() if one.unoriented}
+        ),
+        *cut_off.sentences(measured, flags),
+    ]
+
+
 def _report(
-    config: Config, members: Mapping[str, Sequence[Patient]], measured: Mapping[str, Measured], *, counts: Mapping
+    members: Mapping[str, Sequence[Patient]],
+    measured: Mapping[str, Measured],
+    *,
+    empty: Sequence[str],
+    warnings: Sequence[str],
 ) -> None:
     """Says what was written, and what may be wrong with it."""
-    empty, cut = counts["empty_mask_patients"], counts["tumour_cut_off"]
     if empty:
         logging.warning("%d patients have an empty mask, which is legal: %s", len(empty), ", ".join(empty))
     lost = [patient for patient, one in measured.items() if one.has_tumour and not one.tumour]
     if lost:
         logging.warning("no slice of %s shows their tumour any more: it is cut off or too small", ", ".join(lost))
-    if cut:
-        logging.warning(
-            "--image_size=%d or --crop=%s cuts off tumour of %s", config.image_size, config.crop, ", ".join(cut)
-        )
+    for sentence in warnings:
+        logging.warning("%s", sentence)
     for split, patients in members.items():
         slices = sum(measured[patient.id].slices for patient in patients)
         logging.info("%s: %d patients, %d slices", split, len(patients), slices)

@@ -139,7 +139,7 @@ def _two_names(config, folder: Path) -> str:
     for modality, path in patients[0].images.items():
         volume = volumes.read_volume(path)
         images[modality] = folder / f"alias_{modality}.nii.gz"
-        volumes.write_new(images[modality], (1.5 * volume.voxels + 10).astype(np.float32), volume.affine)
+        volumes.write_like(images[modality], (1.5 * volume.voxels + 10).astype(np.float32), volume)
     name = f"{victim.id}_ALIAS"
     alias = dataclasses.replace(victim, id=name, group=name, images=images)
     path = manifest.write_manifest(folder / "cohort.csv", [*patients, alias])

@@ -12,7 +12,6 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import split_files
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.data import shared_slices
-from rembrandt_featgen.data.preparation_choice import Request
 from rembrandt_featgen.stages import shared_flags, slice_flags
 
 
@@ -38,11 +37,14 @@ class Config:
     crop: str = slice_flags.crop()
     fit: str = slice_flags.fit()
     slices_in: int = slice_flags.slices_in()
+    geometry: str = slice_flags.geometry()
+    slice_axis: str = slice_flags.slice_axis()
+    spacing: tuple[str, ...] = slice_flags.spacing()
 
 
 def run(config: Config) -> None:
     """Writes run_dir/shared_slices: for each preparation that a fold chooses, a store of all patients."""
-    slice_flags.check(config.image_size, config.slices_in)
+    request = slice_flags.request(config)
     cohort = shared_flags.find_cohort(config)
     trainings = _trainings(config.run_dir)
     digest = shared_slices.content_digest(cohort)
@@ -50,14 +52,6 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, "share_slices", digests=digests, classes=cohort.classes.record) as stage:
         if stage.done:
             return
-        request = Request(
-            modalities=config.modalities,
-            normalise=config.normalise,
-            crop=config.crop,
-            fit=config.fit,
-            size=config.image_size,
-            slices_in=config.slices_in,
-        )
         stores = shared_slices.write_shared(stage.path, cohort, request, digest=digest, trainings=trainings)
         stage.complete(
             stores={name: dataclasses.asdict(preparation) for name, preparation in stores.items()},

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+from rembrandt_featgen.cohort.reading_choice import AS_STORED, GEOMETRIES, SLICE_AXES, Reading
+from rembrandt_featgen.cohort.spacing import CHOICES
 from rembrandt_featgen.core import cli
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.preparation import CROPS, FITS, NORMALISATIONS
-from rembrandt_featgen.data.preparation_choice import AUTO
+from rembrandt_featgen.data.preparation_choice import AUTO, Request
 
 
 def image_size():
@@ -57,7 +61,75 @@ def slices_in():
     )
 
 
-def check(image_size: int, slices_in: int) -> None:
+def geometry():
+    """--geometry."""
+    return cli.flag(
+        AS_STORED.geometry,
+        "What is done with an image or a mask that lies elsewhere in space than the patient's first image, by the corners "
+        "in mm: 'refuse'; 'resample' it onto the grid of the first; 'voxels' takes its voxels for those of the first, one "
+        "by one, where its header is wrong.",
+        choices=GEOMETRIES,
+    )
+
+
+def slice_axis():
+    """--slice_axis."""
+    return cli.flag(
+        AS_STORED.slice_axis,
+        "The plane of the slices; 'auto' is that in which each volume was acquired: across the axis of the thickest voxels "
+        "where these are 1.5 times the next, else axial.",
+        choices=SLICE_AXES,
+    )
+
+
+def new_geometry():
+    """--geometry of new patients."""
+    return cli.flag(
+        AUTO,
+        "What is done with an image that lies elsewhere in space than the patient's first: 'refuse', 'resample' or "
+        "'voxels', as in prepare_slices; 'auto' resamples where the training patients' were, else refuses.",
+        choices=(AUTO, *GEOMETRIES),
+    )
+
+
+def spacing():
+    """--spacing."""
+    return cli.flag(
+        (),
+        "Spacing that all volumes are resampled to as they are read: mm along the rows and columns of a slice and between "
+        "slices, such as 1,1,5; by default each stays as it is.",
+    )
+
+
+def trust_spacing():
+    """--trust_spacing."""
+    return cli.flag(
+        AUTO,
+        "Whether the files' voxel spacing is real, so that mm and ml mean something; 'auto' doubts 1 x 1 x 1 mm in all "
+        "files, unless volumes are as high as a head.",
+        choices=CHOICES,
+    )
+
+
+def request(config) -> Request:
+    """What a stage's flags ask for; InputError for values that cannot be met.
+
+    Args:
+      config: of share_slices or prepare_slices.
+    """
+    _check(config.image_size, config.slices_in)
+    return Request(
+        modalities=config.modalities,
+        normalise=config.normalise,
+        crop=config.crop,
+        fit=config.fit,
+        size=config.image_size,
+        slices_in=config.slices_in,
+        reading=Reading.of_flags(dataclasses.asdict(config)),
+    )
+
+
+def _check(image_size: int, slices_in: int) -> None:
     """InputError for values that cannot be met."""
     if image_size % 16:
         raise InputError(

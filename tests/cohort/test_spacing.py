@@ -26,14 +26,14 @@ def test_auto(steps, slices, real):
     assert found.why
 
 
-@pytest.mark.parametrize(("choice", "real"), [("real", True), ("unknown", False)])
+@pytest.mark.parametrize(("choice", "real"), [("yes", True), ("no", False)])
 def test_the_flag_overrules_the_files(choice, real):
-    assert judged([(1, 1, 1)], [20], choice) == (real, f"--spacing={choice} says so")
+    assert judged([(1, 1, 1)], [20], choice) == (real, f"--trust_spacing={choice} says so")
     assert judged([(0.7, 0.7, 2)], [20], choice).real == real
 
 
 def test_says_how_to_overrule_it():
-    assert "--spacing=real" in judged([(1, 1, 1)], [20]).why
+    assert "--trust_spacing=yes" in judged([(1, 1, 1)], [20]).why
 
 
 def test_spacing_of_a_turned_affine():
