@@ -46,13 +46,23 @@ def distance(one: Grid, other: Grid) -> float:
 
 
 def tolerance(grid: Grid) -> float:
-    """How far, in mm, the corners of another grid may lie from those of `grid`: half of the smallest side of a voxel."""
+    """How far, in mm, the corners of another grid may lie from those of a grid: half of its voxels' smallest side."""
     return float(spacing.of_affine(grid.affine).min()) / 2.0
 
 
 def alike(one: Grid, other: Grid) -> bool:
     """Whether each voxel of `other` lies where that of `one` does, to half a voxel."""
     return tuple(one.shape) == tuple(other.shape) and distance(one, other) <= tolerance(one)
+
+
+def differences(grid: Grid, other: Grid) -> list[str]:
+    """In which ways a grid is another than `other`, a clause each; none where they are `alike`."""
+    found = []
+    if tuple(grid.shape) != tuple(other.shape):
+        found.append(f"its shape is {tuple(grid.shape)}, not {tuple(other.shape)}")
+    if (apart := distance(grid, other)) > (least := tolerance(other)):
+        found.append(f"its corners lie up to {apart:.3g} mm from those of the other ({least:.2g} mm pass)")
+    return found
 
 
 def axes_of(orientation: np.ndarray) -> str:
@@ -86,7 +96,7 @@ def at_spacing(grid: Grid, sides: tuple[float, ...]) -> Grid:
 
 
 def resampled(voxels: np.ndarray, affine: np.ndarray, onto: Grid, *, nearest: bool = False) -> np.ndarray:
-    """Brings voxels onto another grid.
+    """Brings voxels onto another grid; those of the same grid are returned as they are.
 
     By linear interpolation, after a Gaussian along axes that become coarser (a standard deviation of half of what a
     step grows by, as scikit-image has it), or by the nearest neighbour.
@@ -100,6 +110,8 @@ def resampled(voxels: np.ndarray, affine: np.ndarray, onto: Grid, *, nearest: bo
     Returns:
       The same of `onto.shape`; what lies outside of `voxels` is their least value, 0 for labels.
     """
+    if tuple(voxels.shape) == tuple(onto.shape) and np.array_equal(affine, onto.affine):
+        return voxels
     matrix = np.linalg.inv(affine) @ onto.affine  # from indices of `onto` to those of `voxels`
     if not nearest:
         for axis, step in enumerate(np.abs(matrix[:3, :3]).max(1)):

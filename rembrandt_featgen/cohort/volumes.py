@@ -1,8 +1,8 @@
 """The volumes and the mask of a patient in, on one grid; predictions out, on that of the file.
 
 Whatever way a file stores its axes, arrays here run left to right, posterior to anterior, inferior to superior (RAS),
-so that `voxels[:, :, k]` is an axial slice, or so that it is a coronal or sagittal one (`geometry.AXES`). What is written
-goes back the way it came.
+so that `voxels[:, :, k]` is an axial slice, or so that it is a coronal or sagittal one (`geometry.AXES`). What is
+written goes back the way it came.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def read_volume(path: str | Path, flag: str = "--cohort", reading: Reading = AS_
             )
         grid = file if geometry.alike(file, asked) else asked
     return Volume(
-        _brought(voxels, file, grid),
+        geometry.resampled(voxels, file.affine, grid),
         path,
         grid.affine,
         axes=geometry.AXES[plane],
@@ -103,9 +103,7 @@ def read_volume(path: str | Path, flag: str = "--cohort", reading: Reading = AS_
     )
 
 
-def read_volumes(
-    paths: Sequence[str | Path], flag: str = "--cohort", reading: Reading = AS_STORED
-) -> list[Volume]:
+def read_volumes(paths: Sequence[str | Path], flag: str = "--cohort", reading: Reading = AS_STORED) -> list[Volume]:
     """A patient's volumes, one for each modality, all on the grid of the first.
 
     Args:
@@ -158,12 +156,12 @@ def read_mask(path: str | Path, image: Volume, flag: str = "--cohort", *, readin
             f"{path}: the mask covers {share:.0%} of the volume, as one of the background, the head or the brain does; "
             f"give that of the tumour, above 0 there and 0 elsewhere, or {out}"
         )
-    found = _brought(mask, grid, image.grid, nearest=True)
+    found = geometry.resampled(mask, grid.affine, image.grid, nearest=True)
     if mask.any() and not found.any():
         raise InputError(
             f"{path}: nothing of its tumour ({int(mask.sum())} voxels) is left on the grid of {image.path}: it lies "
-            f"outside of that image, or is smaller than a voxel of --spacing; give the right pair or a finer spacing, or "
-            f"{out}"
+            f"outside of that image, or is smaller than a voxel of --spacing; give the right pair or a finer spacing, "
+            f"or {out}"
         )
     return found
 
@@ -188,7 +186,7 @@ def write_like(path: str | Path, voxels: np.ndarray, like: Volume) -> np.ndarray
     voxels = voxels.astype(np.uint8) if voxels.dtype == bool else voxels
     header = like.header.copy()
     header["cal_min"] = header["cal_max"] = 0  # the display range of the image is not that of what is written
-    on_file = _brought(voxels, like.grid, like.file, nearest=voxels.dtype.kind != "f")
+    on_file = geometry.resampled(voxels, like.affine, like.file, nearest=voxels.dtype.kind != "f")
     stored = nifti_files.turned_back(on_file, like.orientation, like.axes).reshape(like.file_shape)
     nifti_files.write_nifti(Path(path), stored, header.get_best_affine(), header=header)
     return stored
@@ -209,18 +207,16 @@ def _beside(path: Path, first: Volume, flag: str, *, reading: Reading) -> Volume
     """Another volume of the patient, on the grid of the first."""
     stored = image_files.load(path, flag)
     array, grid = _placed(stored, path, first, flag=flag, reading=reading)
-    voxels = _brought(_image(array, path, flag), grid, first.grid)
+    voxels = geometry.resampled(_image(array, path, flag), grid.affine, first.grid)
     if np.ptp(voxels) == 0:
         raise InputError(
-            f"{path}: nothing of it lies where {first.path} of the same patient does; give the right pair, or leave this "
-            f"patient out of {flag}"
+            f"{path}: nothing of it lies where {first.path} of the same patient does; give the right pair, or leave "
+            f"this patient out of {flag}"
         )
     return dataclasses.replace(first, voxels=voxels, path=path, oriented=stored.oriented)
 
 
-def _placed(
-    stored: StoredImage, path: Path, first: Volume, *, flag: str, reading: Reading
-) -> tuple[np.ndarray, Grid]:
+def _placed(stored: StoredImage, path: Path, first: Volume, *, flag: str, reading: Reading) -> tuple[np.ndarray, Grid]:
     """The voxels of another file of a patient, with the axes of the first, and where they lie."""
     same_shape = _plain(stored.file_shape) == _plain(first.file_shape)
     if reading.geometry == "voxels":
@@ -237,30 +233,15 @@ def _placed(
         return array, first.file
     if reading.geometry == "resample":
         return array, grid
-    parts = []
-    if grid.shape != first.file.shape:
-        parts.append(f"its shape is {grid.shape}, not {first.file.shape} (axes in {first.axes} order)")
-    if (apart := geometry.distance(grid, first.file)) > (least := geometry.tolerance(first.file)):
-        parts.append(f"its corners lie up to {apart:.3g} mm from those of the other ({least:.3g} mm pass)")
+    parts = geometry.differences(grid, first.file)
     for name, oriented in ((path, stored.oriented), (first.path, first.oriented)):
-        if not oriented:
-            parts.append(f"the header of {name} does not say how it lies")
-    ignored = (
-        ", --geometry=voxels takes its voxels for those of the other, one by one, where only a header is wrong,"
-        if same_shape
-        else ""
-    )
+        parts += [f"the header of {name} does not say how it lies"] * (not oriented)
+    by_voxels = ", --geometry=voxels takes its voxels for those of the other, where only a header is wrong"
     raise InputError(
-        f"{flag}: {path} is not where {first.path} of the same patient is: {'; '.join(parts)}; --geometry=resample "
-        f"resamples it onto the other's grid,{ignored} or leave this patient out of {flag}"
+        f"{flag}: {path} is not where {first.path} of the same patient is (axes in {first.axes} order): "
+        f"{'; '.join(parts)}; --geometry=resample resamples it onto the other's grid{by_voxels * same_shape}; or leave "
+        f"this patient out of {flag}"
     )
-
-
-def _brought(voxels: np.ndarray, grid: Grid, onto: Grid, *, nearest: bool = False) -> np.ndarray:
-    """The voxels of one grid on another; the very same where it is the same grid."""
-    if tuple(grid.shape) == tuple(onto.shape) and np.array_equal(grid.affine, onto.affine):
-        return voxels
-    return geometry.resampled(voxels, grid.affine, onto, nearest=nearest)
 
 
 def _image(array: np.ndarray, path: Path, flag: str) -> np.ndarray:
@@ -268,7 +249,8 @@ def _image(array: np.ndarray, path: Path, flag: str) -> np.ndarray:
     voxels = _finite(array, np.float32, path=path, flag=flag)
     if np.ptp(voxels) == 0:
         raise InputError(
-            f"{path}: empty, all voxels are {voxels.flat[0]:g}; export the image again, or leave this patient out of {flag}"
+            f"{path}: empty, all voxels are {voxels.flat[0]:g}; export the image again, or leave this patient out of "
+            f"{flag}"
         )
     return voxels
 

@@ -92,8 +92,10 @@ def segment(
     whole = tf.concat(probabilities, 0)
     on_volume = restored(unet, prepared, whole)
     warnings = [
-        f"the header of {patient_volumes.how_read(volume)}, does not say how it lies: its slices may be mirrored or cut "
-        "across another axis than those of the training" for volume in volumes if not volume.oriented
+        f"the header of {patient_volumes.how_read(volume)}, does not say how it lies: slices may be mirrored, or cut "
+        "across another axis than those of the training"
+        for volume in volumes
+        if not volume.oriented
     ]
     kept, real = settings.get("familiarity"), settings.get("spacing", {}).get("real", False)
     if kept:

@@ -14,21 +14,13 @@ from pathlib import Path
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import (
-    cohort_warnings,
-    duplicates,
-    fresh_patients,
-    patient_files,
-    spacing,
-    split_files,
-    splits,
-)
+from rembrandt_featgen.cohort import duplicates, fresh_patients, patient_files, spacing, split_files, splits
 from rembrandt_featgen.cohort.classes import parse_counts
 from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.cohort.spacing import Judgement
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import cut_off, familiarity, shared_slices, slice_writing
+from rembrandt_featgen.data import familiarity, shared_slices, slice_writing, volume_warnings
 from rembrandt_featgen.data.preparation import Preparation
 from rembrandt_featgen.data.preparation_choice import (
     Request,
@@ -128,7 +120,8 @@ def run(config: Config) -> None:
         patient_files.write_patients(stage.path, cohort.patients, config.covariates)
         judgement = _judged(config, trained)
         counts = slice_writing.counts(cohort, members, measured)
-        warnings = _warnings(config, measured)
+        flags = f"--image_size={config.image_size} --crop={config.crop} --fit={config.fit}"
+        warnings = volume_warnings.sentences(measured, flags)
         tensorboard.complete(
             stage,
             source=str(config.cohort),
@@ -247,24 +240,10 @@ def _judged(config: Config, trained: Sequence[Measured]) -> Judgement:
     logging.info("spacing is %s: %s", "real" if judgement.real else "unknown", judgement.why)
     if config.spacing and not judgement.real:
         raise InputError(
-            f"--spacing={','.join(config.spacing)} resamples by the files' spacing, which is not known ({judgement.why}); "
-            "leave --spacing out, or give --trust_spacing=yes where it is"
+            f"--spacing={','.join(config.spacing)} resamples by the files' spacing, which is not known: "
+            f"{judgement.why}; leave --spacing out, or give --trust_spacing=yes where it is"
         )
     return judgement
-
-
-def _warnings(config: Config, measured: Mapping[str, Measured]) -> list[str]:
-    """What may be wrong with where the volumes lie, and with what slices show of them."""
-    flags = f"--image_size={config.image_size} --crop={config.crop} --fit={config.fit}"
-    spacings = {patient: one.spacing for patient, one in measured.items()}
-    return [
-        *cohort_warnings.mixed_spacing(spacings),
-        *cohort_warnings.thick_in_plane(spacings),
-        *cohort_warnings.without_orientation(
-            {patient: one.unoriented for patient, one in measured.items() if one.unoriented}
-        ),
-        *cut_off.sentences(measured, flags),
-    ]
 
 
 def _report(

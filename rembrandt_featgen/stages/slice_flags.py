@@ -65,9 +65,9 @@ def geometry():
     """--geometry."""
     return cli.flag(
         AS_STORED.geometry,
-        "What is done with an image or a mask that lies elsewhere in space than the patient's first image, by the corners "
-        "in mm: 'refuse'; 'resample' it onto the grid of the first; 'voxels' takes its voxels for those of the first, one "
-        "by one, where its header is wrong.",
+        "What is done with an image or a mask that lies elsewhere in space than the patient's first image, by the "
+        "corners in mm: 'refuse'; 'resample' it onto the grid of the first; 'voxels' takes its voxels for those of the "
+        "first, one by one, where its header is wrong.",
         choices=GEOMETRIES,
     )
 
@@ -76,8 +76,8 @@ def slice_axis():
     """--slice_axis."""
     return cli.flag(
         AS_STORED.slice_axis,
-        "The plane of the slices; 'auto' is that in which each volume was acquired: across the axis of the thickest voxels "
-        "where these are 1.5 times the next, else axial.",
+        "The plane of the slices; 'auto' is that in which each volume was acquired: across the axis of the thickest "
+        "voxels, where these are 1.5 times the next, else axial.",
         choices=SLICE_AXES,
     )
 
@@ -96,8 +96,8 @@ def spacing():
     """--spacing."""
     return cli.flag(
         (),
-        "Spacing that all volumes are resampled to as they are read: mm along the rows and columns of a slice and between "
-        "slices, such as 1,1,5; by default each stays as it is.",
+        "Spacing that all volumes are resampled to as they are read: mm along the rows and columns of a slice and "
+        "between slices, such as 1,1,5; by default each stays as it is.",
     )
 
 

@@ -5,7 +5,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from rembrandt_featgen.cohort import volumes
+from rembrandt_featgen.cohort import geometry, volumes
+from rembrandt_featgen.cohort.geometry import Grid
+from rembrandt_featgen.cohort.reading_choice import Reading
 from tests.cohort.refusals import refused
 
 SHAPE = (4, 5, 3)
@@ -26,6 +28,10 @@ def _world(code, zooms=(1.0, 2.0, 3.0), kind=nib.Nifti1Image):
 def _save(path, array, affine=None, dtype=None):
     nib.save(nib.Nifti1Image(np.asarray(array), np.eye(4) if affine is None else affine, dtype=dtype), path)
     return path
+
+
+def _image(folder):
+    return volumes.read_volume(_save(folder / "image.nii", np.arange(60.0).reshape(SHAPE)))
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
@@ -84,7 +90,7 @@ def test_nifti2_and_bool(tmp_path):
     volume = volumes.read_volume(tmp_path / "a.nii.gz")
     np.testing.assert_array_equal(volume.voxels, canonical)
     volumes.write_like(tmp_path / "b.nii.gz", canonical > 30, volume)
-    np.testing.assert_array_equal(volumes.read_mask(tmp_path / "b.nii.gz", SHAPE), canonical > 30)
+    np.testing.assert_array_equal(volumes.read_mask(tmp_path / "b.nii.gz", volume), canonical > 30)
 
 
 def test_scaled_voxels_are_read_with_their_scale(tmp_path):
@@ -181,15 +187,16 @@ def test_read_volume_refuses(tmp_path, name, make, words):
 @pytest.mark.parametrize("code", ["RAS", "PIR"])
 def test_read_mask_is_the_whole_tumour(tmp_path, code, dtype):
     canonical, image = _world(code)
-    labels = (np.asarray(image.dataobj) % 5).astype(dtype)
+    labels = (np.maximum(np.asarray(image.dataobj), 40) % 5).astype(dtype)
     _save(tmp_path / "m.nii.gz", labels, image.affine)
-    mask = volumes.read_mask(tmp_path / "m.nii.gz", SHAPE)
+    nib.save(image, tmp_path / "a.nii")
+    mask = volumes.read_mask(tmp_path / "m.nii.gz", volumes.read_volume(tmp_path / "a.nii"))
     assert mask.dtype == np.uint8
-    np.testing.assert_array_equal(mask, canonical % 5 > 0)
+    np.testing.assert_array_equal(mask, np.maximum(canonical, 40) % 5 > 0)
 
 
 def test_an_empty_mask_is_legal(tmp_path):
-    assert volumes.read_mask(_save(tmp_path / "m.nii", np.zeros(SHAPE, np.uint8)), SHAPE).sum() == 0
+    assert volumes.read_mask(_save(tmp_path / "m.nii", np.zeros(SHAPE, np.uint8)), _image(tmp_path)).sum() == 0
 
 
 @pytest.mark.parametrize(
@@ -203,17 +210,24 @@ def test_an_empty_mask_is_legal(tmp_path):
 )
 def test_read_mask_refuses_labels(tmp_path, value, words):
     _holed(value)(tmp_path / "m.nii.gz")
-    refused(lambda: volumes.read_mask(tmp_path / "m.nii.gz", SHAPE), tmp_path / "m.nii.gz", "--cohort", *words)
+    refused(
+        lambda: volumes.read_mask(tmp_path / "m.nii.gz", _image(tmp_path)), tmp_path / "m.nii.gz", "--cohort", *words
+    )
 
 
 def test_read_mask_refuses_labels_that_are_not_numbers(tmp_path):
     _rgb(tmp_path / "m.nii")
-    refused(lambda: volumes.read_mask(tmp_path / "m.nii", SHAPE), tmp_path / "m.nii", "--cohort", "not plain numbers")
+    read = _image(tmp_path)
+    refused(lambda: volumes.read_mask(tmp_path / "m.nii", read), tmp_path / "m.nii", "--cohort", "not plain numbers")
 
 
 def test_read_mask_refuses_another_shape(tmp_path):
     path = _save(tmp_path / "m.nii", np.zeros((5, 4, 3), np.uint8))
-    refused(lambda: volumes.read_mask(path, SHAPE), path, "--cohort", "(5, 4, 3)", "(4, 5, 3)", "resample")
+    image = _image(tmp_path)
+    refused(lambda: volumes.read_mask(path, image), path, "--cohort", "(5, 4, 3)", "(4, 5, 3)", "--geometry=resample")
+    by_voxels = Reading("voxels")
+    words = (path, image.path, "(5, 4, 3)", "(4, 5, 3)")
+    refused(lambda: volumes.read_mask(path, image, reading=by_voxels), *words)
 
 
 def test_volumes_of_a_patient_have_one_shape(tmp_path):
@@ -223,22 +237,235 @@ def test_volumes_of_a_patient_have_one_shape(tmp_path):
     refused(lambda: volumes.read_volumes([one, two, other], "--image"), "--image", other, one, "(5, 4, 3)", "resample")
 
 
-@pytest.mark.parametrize(("shift", "warned"), [(0.0, False), (0.01, False), (3.0, True)])
-def test_read_mask_warns_of_another_affine(tmp_path, monkeypatch, shift, warned):
-    said = []
-    monkeypatch.setattr(volumes.logging, "warning", lambda text, *values: said.append(text % values))
-    image = volumes.read_volume(_save(tmp_path / "a.nii", np.arange(60.0).reshape(SHAPE)))
-    path = _save(tmp_path / "m.nii", np.ones(SHAPE, np.uint8), nib.affines.from_matvec(np.eye(3), [shift, 0, 0]))
-    volumes.read_mask(path, SHAPE, image)
-    assert bool(said) == warned
-    for text in said:
-        assert str(path) in text
-        assert str(image.path) in text
+@pytest.mark.parametrize(("voxels", "refuses"), [(30, False), (31, True)])
+def test_a_mask_covers_at_most_half_of_the_volume(tmp_path, voxels, refuses):
+    """The mask of the background, of a head or a brain is no tumour."""
+    labels = (np.arange(60) < voxels).reshape(SHAPE).astype(np.uint8)
+    path, image = _save(tmp_path / "m.nii", labels), _image(tmp_path)
+    if refuses:
+        refused(lambda: volumes.read_mask(path, image), path, "covers 52% of the volume", "0 elsewhere", "--cohort")
+    else:
+        assert volumes.read_mask(path, image).sum() == voxels
 
 
-def test_read_mask_is_silent_where_only_the_axis_order_differs(tmp_path, monkeypatch):
-    monkeypatch.setattr(volumes.logging, "warning", lambda *values: pytest.fail(str(values)))
+# A head of 32 x 32 x 16 mm, lying left, posterior, superior in its file, and what befell other files of the patient.
+SIZE = (32, 32, 16)
+PLACE = nib.affines.from_matvec(np.diag([-1.0, -1.0, 1.0]), (20, 12, -5))
+SLOPE = np.array([1.0, -2.0, 3.0])
+
+
+def _about_centre(matrix):
+    """The place after a linear map of space that leaves its centre where it is."""
+    centre = nib.affines.apply_affine(PLACE, (np.array(SIZE) - 1) / 2)
+    return nib.affines.from_matvec(matrix, centre - matrix @ centre) @ PLACE
+
+
+MOVED = {
+    "flipped": (np.eye(4), 22.5),  # an affine that was lost: left is right, and front is back
+    "shifted": (nib.affines.from_matvec(np.eye(3), (30, 0, 0)) @ PLACE, 30),
+    "shifted a little": (nib.affines.from_matvec(np.eye(3), (0, 0, 0.6)) @ PLACE, 0.6),
+    "rotated": (_about_centre(nib.eulerangles.euler2mat(np.deg2rad(2), 0, 0)), 0.79),
+    "scaled": (_about_centre(np.diag([1.05, 1.05, 1.05])), 1.2),
+}
+
+
+def _mm(shape, affine):
+    return nib.affines.apply_affine(affine, np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1))
+
+
+def _ball(shape, affine):
+    """A tumour of 6 mm, some mm from the centre of the head."""
+    return np.linalg.norm(_mm(shape, affine) - (8, 0, 2), axis=-1) < 6
+
+
+@pytest.fixture
+def head(tmp_path):
+    """The first image, intensities linear in space, as it is stored and as it is read."""
+    stored = _mm(SIZE, PLACE) @ SLOPE
+    path = _save(tmp_path / "first.nii.gz", stored.astype(np.float32), PLACE)
+    return stored, volumes.read_volume(path)
+
+
+@pytest.mark.parametrize("how", MOVED)
+def test_files_that_lie_apart_are_refused(how, head, tmp_path):
+    affine, apart = MOVED[how]
+    image = _save(tmp_path / "second.nii.gz", head[0].astype(np.float32), affine)
+    mask = _save(tmp_path / "mask.nii.gz", _ball(SIZE, PLACE).astype(np.uint8), affine)
+    first = head[1].path
+    for call in (
+        lambda: volumes.read_volumes([first, image], "--image"),
+        lambda: volumes.read_mask(mask, head[1], "--image"),
+    ):
+        refused(call, first, "--image", "(0.5 mm pass)", "--geometry=resample", "--geometry=voxels")
+        with pytest.raises(RuntimeError) as caught:
+            call()
+        said = float(str(caught.value).partition("up to ")[2].partition(" mm")[0])
+        assert said == pytest.approx(apart, rel=0.02)
+
+
+@pytest.mark.parametrize("how", MOVED)
+def test_files_that_lie_apart_are_resampled(how, head, tmp_path):
+    """What was true of places in mm still is, on the grid of the first image."""
+    affine, _ = MOVED[how]
+    reading = Reading("resample")
+    image = _save(tmp_path / "second.nii.gz", (_mm(SIZE, affine) @ SLOPE).astype(np.float32), affine)
+    mask = _save(tmp_path / "mask.nii.gz", _ball(SIZE, affine).astype(np.uint8), affine)
+    first, second = volumes.read_volumes([head[1].path, image], reading=reading)
+    np.testing.assert_array_equal(first.voxels, head[1].voxels)
+    wanted = _mm(SIZE, first.affine) @ SLOPE
+    np.testing.assert_allclose(first.voxels, wanted, atol=1e-4)
+    places = nib.affines.apply_affine(np.linalg.inv(affine), _mm(SIZE, first.affine))
+    inside = ((places >= 0) & (places <= np.array(SIZE) - 1)).all(-1)
+    assert inside.any()
+    np.testing.assert_allclose(second.voxels[inside], wanted[inside], atol=1e-3)
+    if _ball(SIZE, affine).any():
+        found, ball = volumes.read_mask(mask, first, reading=reading).astype(bool), _ball(SIZE, first.affine) & inside
+        assert found.dtype == bool
+        assert (found[inside] != ball[inside]).sum() < 0.15 * ball.sum()
+        assert not found[~inside].any()
+    else:  # shifted away from the ball
+        assert how in ("shifted", "flipped")
+
+
+@pytest.mark.parametrize("how", MOVED)
+def test_files_whose_headers_are_wrong_are_taken_by_their_voxels(how, head, tmp_path):
+    affine, _ = MOVED[how]
+    reading = Reading("voxels")
+    image = _save(tmp_path / "second.nii.gz", (head[0] * 2).astype(np.float32), affine)
+    mask = _save(tmp_path / "mask.nii.gz", _ball(SIZE, PLACE).astype(np.uint8), affine)
+    first, second = volumes.read_volumes([head[1].path, image], reading=reading)
+    np.testing.assert_array_equal(second.voxels, 2 * first.voxels)
+    np.testing.assert_array_equal(volumes.read_mask(mask, first, reading=reading), _ball(SIZE, first.affine))
+
+
+def test_files_that_lie_half_a_voxel_apart_are_the_same(head, tmp_path):
+    """And are not blurred by resampling, either."""
+    affine = nib.affines.from_matvec(np.eye(3), (0.3, 0.2, 0.1)) @ PLACE
+    image = _save(tmp_path / "second.nii.gz", head[0].astype(np.float32), affine)
+    for name in ("refuse", "resample", "voxels"):
+        second = volumes.read_volumes([head[1].path, image], reading=Reading(name))[1]
+        np.testing.assert_array_equal(second.voxels, head[1].voxels)
+        np.testing.assert_array_equal(second.affine, head[1].affine)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_order_of_axes_in_a_file_is_no_difference(code, tmp_path):
+    canonical, image = _world(code)
     nib.save(_world("RAS")[1], tmp_path / "a.nii")
-    whole = _world("PIR")[1]
-    nib.save(nib.Nifti1Image(np.asarray(whole.dataobj) % 3, whole.affine), tmp_path / "m.nii")
-    volumes.read_mask(tmp_path / "m.nii", SHAPE, volumes.read_volume(tmp_path / "a.nii"))
+    nib.save(image, tmp_path / "b.nii")
+    np.testing.assert_array_equal(volumes.read_volumes([tmp_path / "a.nii", tmp_path / "b.nii"])[1].voxels, canonical)
+
+
+def test_another_grid_of_the_same_place_is_resampled(head, tmp_path):
+    """A mask and an image of half the spacing, and of other axes."""
+    fine = Grid((64, 64, 32), PLACE @ np.diag([0.5, 0.5, 0.5, 1]))
+    mask = _save(tmp_path / "mask.nii.gz", _ball(fine.shape, fine.affine).astype(np.uint8), fine.affine)
+    image = _save(tmp_path / "second.nii", (_mm(fine.shape, fine.affine) @ SLOPE).astype(np.float32), fine.affine)
+    refused(lambda: volumes.read_mask(mask, head[1]), "(64, 64, 32)", "(32, 32, 16)", "--geometry=resample")
+    reading = Reading("resample")
+    found = volumes.read_mask(mask, head[1], reading=reading)
+    assert (found != _ball(SIZE, head[1].affine)).mean() < 0.01
+    second = volumes.read_volumes([head[1].path, image], reading=reading)[1]
+    np.testing.assert_allclose(second.voxels[2:-2, 2:-2, 2:-2], head[1].voxels[2:-2, 2:-2, 2:-2], atol=0.1)
+
+
+def test_what_lies_wholly_elsewhere_is_refused_where_it_is_resampled(head, tmp_path):
+    affine = nib.affines.from_matvec(np.eye(3), (500, 0, 0)) @ PLACE
+    image = _save(tmp_path / "second.nii.gz", head[0].astype(np.float32), affine)
+    mask = _save(tmp_path / "mask.nii.gz", _ball(SIZE, PLACE).astype(np.uint8), affine)
+    reading = Reading("resample")
+    refused(lambda: volumes.read_volumes([head[1].path, image], reading=reading), image, "nothing of it lies where")
+    refused(lambda: volumes.read_mask(mask, head[1], reading=reading), mask, "nothing of its tumour", "outside")
+
+
+def _without_orientation(path, array, affine):
+    image = nib.Nifti1Image(array, affine)
+    image.set_sform(None, 0)
+    image.set_qform(None, 0)
+    nib.save(image, path)
+    return path
+
+
+def test_a_header_without_orientation_is_named(head, tmp_path):
+    mask = _without_orientation(tmp_path / "mask.nii", _ball(SIZE, PLACE).astype(np.uint8), PLACE)
+    refused(
+        lambda: volumes.read_mask(mask, head[1]), f"the header of {mask} does not say how it lies", "--geometry=voxels"
+    )
+    found = volumes.read_mask(mask, head[1], reading=Reading("voxels"))
+    np.testing.assert_array_equal(found, _ball(SIZE, head[1].affine))
+    image = volumes.read_volume(_without_orientation(tmp_path / "a.nii", head[0].astype(np.float32), PLACE))
+    assert (head[1].oriented, image.oriented) == (True, False)
+    assert (head[1].file_axes, image.file_axes) == ("LPS", "LAS")  # nibabel's guess
+
+
+PLANES = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}  # of RAS axes
+
+
+@pytest.mark.parametrize("plane", PLANES)
+@pytest.mark.parametrize("code", ["RAS", "LPS", "PIR"])
+def test_slices_of_any_plane(code, plane, tmp_path):
+    """And what is written of them lies in the file as the file does."""
+    canonical, stored = _world(code)
+    nib.save(stored, tmp_path / "a.nii")
+    volume = volumes.read_volume(tmp_path / "a.nii", reading=Reading(slice_axis=plane))
+    np.testing.assert_array_equal(volume.voxels, canonical.transpose(PLANES[plane]))
+    ras = nib.as_closest_canonical(stored).affine
+    np.testing.assert_allclose(volume.affine, ras[:, [*PLANES[plane], 3]])
+    written = volumes.write_like(tmp_path / "b.nii", volume.voxels > 30, volume)
+    np.testing.assert_array_equal(written, np.asarray(stored.dataobj) > 30)
+    np.testing.assert_array_equal(nib.load(tmp_path / "b.nii").dataobj, written)
+    np.testing.assert_allclose(nib.load(tmp_path / "b.nii").affine, stored.affine)
+
+
+@pytest.mark.parametrize(
+    ("zooms", "plane"), [((5, 1, 1), "sagittal"), ((1, 5, 1), "coronal"), ((1, 1, 5), "axial"), ((1, 1, 1), "axial")]
+)
+def test_slices_of_the_plane_that_was_acquired(zooms, plane, tmp_path):
+    canonical, stored = _world("LPS", zooms)
+    nib.save(stored, tmp_path / "a.nii")
+    mask = nib.Nifti1Image((np.asarray(stored.dataobj) > 30).astype(np.uint8), stored.affine)
+    nib.save(mask, tmp_path / "m.nii")
+    reading = Reading(slice_axis="auto")
+    volume = volumes.read_volume(tmp_path / "a.nii", reading=reading)
+    assert volume.axes == geometry.AXES[plane]
+    np.testing.assert_array_equal(volume.voxels, canonical.transpose(PLANES[plane]))
+    found = volumes.read_mask(tmp_path / "m.nii", volume, reading=reading)
+    np.testing.assert_array_equal(found, canonical.transpose(PLANES[plane]) > 30)
+
+
+def test_another_spacing_and_back(tmp_path):
+    """An image and a mask at another spacing are where they were, and so is what is predicted there."""
+    place = PLACE @ np.diag([0.5, 0.5, 2.0, 1.0])
+    shape = (64, 64, 8)
+    image = _save(tmp_path / "a.nii.gz", (_mm(shape, place) @ SLOPE).astype(np.float32), place)
+    path = _save(tmp_path / "m.nii.gz", _ball(shape, place).astype(np.uint8), place)
+    reading = Reading(spacing=(0.8, 0.8, 1.0))
+    volume = volumes.read_volume(image, reading=reading)
+    assert volume.voxels.shape == (40, 40, 16)
+    assert volume.file.shape == shape
+    wanted = _mm(volume.voxels.shape, volume.affine) @ SLOPE
+    np.testing.assert_allclose(volume.voxels[1:-1, 1:-1, 1:-1], wanted[1:-1, 1:-1, 1:-1], atol=0.3)
+    mask = volumes.read_mask(path, volume, reading=reading)
+    ball = _ball(volume.voxels.shape, volume.affine)
+    assert mask.shape == ball.shape
+    assert 2 * (mask & ball).sum() / (mask.sum() + ball.sum()) > 0.9
+    volumes.write_like(tmp_path / "p.nii.gz", ball, volume)
+    predicted, stored = nib.load(tmp_path / "p.nii.gz"), nib.load(path)
+    assert predicted.shape == stored.shape
+    np.testing.assert_allclose(predicted.affine, stored.affine)
+    one, other = np.asarray(predicted.dataobj), np.asarray(stored.dataobj)
+    assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.95
+    straight = volumes.read_volume(image, reading=Reading(spacing=(0.5, 0.5, 2.0)))  # which it has: nothing is done
+    np.testing.assert_array_equal(straight.voxels, volumes.read_volume(image).voxels)
+
+
+def test_a_spacing_that_is_too_fine_or_too_coarse(head, tmp_path):
+    fine = Reading(spacing=(0.05, 0.05, 0.005))
+    words = ("--spacing=0.05,0.05,0.005", "coarser")
+    refused(lambda: volumes.read_volume(head[1].path, reading=fine), head[1].path, *words)
+    coarse = Reading(spacing=(8.0, 8.0, 8.0))
+    small = np.zeros(SIZE, np.uint8)
+    small[0, 0, 0] = 1
+    path = _save(tmp_path / "m.nii", small, PLACE)
+    volume = volumes.read_volume(head[1].path, reading=coarse)
+    refused(lambda: volumes.read_mask(path, volume, reading=coarse), path, "(1 voxels)", "finer spacing")

@@ -25,11 +25,16 @@ def _measured(seed):
         has_tumour=seed > 0,
         tumour=50 * seed,
         pixels=3000,
-        cut=0,
+        cut=seed,
+        mask_voxels=10 * seed,
+        content_cut=0.25,
         fingerprint=random.normal(size=8),
         description=random.normal(size=(2, 6)).astype(np.float32),
         shape=(3 + seed, 40, 50),
         spacing=np.array([2.5, 1.0, 1.0]),
+        file_spacing=np.array([0.5, 0.7, 5.0]),
+        file_shape=(100, 80, 20),
+        unoriented="a.nii, its axes read as LAS" if seed else "",
         number=100,
         mean=random.normal(size=2),
         squares=random.uniform(size=2),
@@ -49,6 +54,27 @@ def test_measures_come_back(tmp_path):
             assert type(value) is type(before)
             np.testing.assert_array_equal(value, before)
     assert found["b"].part.number == 100
+
+
+def test_stores_of_before(tmp_path):
+    """They lack what was not measured then: axial slices at the spacing of the files."""
+    write_measured(tmp_path, "all", {"b": _measured(1)})
+    with np.load(tmp_path / "measured-all.npz") as file:
+        kept = {name: file[name] for name in file.files}
+    for name in ("mask_voxels", "content_cut", "file_spacing", "file_shape", "unoriented"):
+        kept.pop(name)
+    np.savez(tmp_path / "measured-all.npz", **kept)
+    found = read_measured(tmp_path, "all")["b"]
+    assert found.file_spacing.tolist() == [1.0, 1.0, 2.5]
+    assert found.file_shape == (50, 40, 4)
+    assert found.unoriented == ""
+    assert np.isnan(found.content_cut)
+    assert np.isnan(found.tumour_cut)
+
+
+def test_share_of_the_tumour():
+    assert _measured(0).tumour_cut == 0
+    assert _measured(1).tumour_cut == 0.1
 
 
 def test_missing_and_damaged(tmp_path):

@@ -1,4 +1,4 @@
-"""What of the volumes lies outside of the slices that networks see, in sentences."""
+"""What may be wrong with how volumes lie, and with what the slices that networks see show of them, in sentences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMED = 3  # patients in a sentence
 
 
 def sentences(measured: Mapping[str, Measured], flags: str) -> list[str]:
-    """That some of the head or body, or of the tumour, is cut off; none where hardly anything is.
+    """That some of the head or body, or of the tumour, is cut off; none where there is nothing to say.
 
     Args:
       measured: of each patient.
@@ -23,16 +23,16 @@ def sentences(measured: Mapping[str, Measured], flags: str) -> list[str]:
     if lost := {patient: one.content_cut for patient, one in measured.items() if one.content_cut > _LEAST}:
         most = max(lost, key=lambda patient: lost[patient])
         said.append(
-            f"{np.median(list(lost.values())):.0%} of the head or body of {len(lost)} of {len(measured)} patients is cut "
-            f"off by {flags} (median; most of {most}, {lost[most]:.0%}); --fit=resize shrinks what is larger, and cuts "
-            "nothing off"
+            f"{np.median(list(lost.values())):.0%} of the head or body of {len(lost)} of {len(measured)} patients is "
+            f"cut off by {flags} (median; most of {most}, {lost[most]:.0%}); --fit=resize shrinks what is larger, and "
+            "cuts nothing off"
         )
     if tumours := {patient: one.tumour_cut for patient, one in measured.items() if one.cut}:
         shares = ", ".join(f"{patient} ({_share(share)})" for patient, share in list(tumours.items())[:_NAMED])
         more = f" and {len(tumours) - _NAMED} more" if len(tumours) > _NAMED else ""
         said.append(
-            f"tumour of {len(tumours)} of {len(measured)} patients is cut off by {flags}: {shares}{more}; take a larger "
-            "--image_size, or --fit=resize"
+            f"tumour of {len(tumours)} of {len(measured)} patients is cut off by {flags}: {shares}{more}; take a "
+            "larger --image_size, or --fit=resize"
         )
     return said
 
