@@ -59,10 +59,11 @@ AS_STORED = Reading()
 
 def parse_spacing(texts: Sequence[str]) -> tuple[float, ...]:
     """The numbers of --spacing; InputError where they are none."""
+    texts = [texts] if isinstance(texts, str) else list(texts)  # an earlier version recorded a text
     if not any(texts):
         return ()
     given = f"--spacing={','.join(texts)}"
-    if list(texts) in (["auto"], ["real"], ["unknown"]):
+    if texts in (["auto"], ["real"], ["unknown"]):
         now = {"auto": "auto", "real": "yes", "unknown": "no"}[texts[0]]
         raise InputError(f"{given}: whether the files' spacing is real is said by --trust_spacing={now} now")
     try:

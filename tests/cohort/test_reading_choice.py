@@ -29,7 +29,9 @@ def test_spacings_that_are_none(texts):
 
 @pytest.mark.parametrize(("before", "now"), [("auto", "auto"), ("real", "yes"), ("unknown", "no")])
 def test_what_the_flag_said_before(before, now):
-    refused(lambda: reading_choice.parse_spacing((before,)), f"--spacing={before}:", f"--trust_spacing={now}")
+    words = (f"--spacing={before}:", f"--trust_spacing={now}")
+    refused(lambda: reading_choice.parse_spacing((before,)), *words)
+    refused(lambda: reading_choice.parse_spacing(before), *words)  # as it was recorded
 
 
 def test_no_spacing():

@@ -167,6 +167,7 @@ def test_warnings_of_a_sound_run():
         (changed("train_unet", "figures", best_epoch=4), "The U-Net's last epoch was its best"),
         (changed("generate_synthetic", "figures", kept={"benign": 3}), "Only 3 of 10 wanted synthetic benign features"),
         (changed("prepare_slices", "figures", tumour_cut_off=["P1", "P2"]), "cuts off tumour of P1, P2."),
+        (changed("prepare_slices", "figures", warnings=["42% of the head is cut off"]), "42% of the head is cut off."),
     ],
 )
 def test_each_warning_has_its_reason(records, warning):

@@ -1,5 +1,6 @@
 """What `predict` makes of exported models, here of small ones that stand for them."""
 
+import dataclasses
 import json
 
 import nibabel as nib
@@ -200,3 +201,77 @@ def test_only_the_largest_part_is_kept(tmp_path):
         unet = Unet({"largest_component": largest})
         config = _config(tmp_path, tmp_path / "image.nii", Classifier(["a", "b"], [0.0, 1.0]), unet, overwrite=True)
         assert predict.run(config)["tumour_voxels"] == count
+
+
+class OfTwo(Unet):
+    """Finds where both of two modalities are above 100."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 2], tf.float32, name="image")])
+    def prepare(self, image):
+        both = tf.reduce_min(image, -1, keepdims=True)
+        full = tf.shape(image)[1:3]
+        geometry = {"full": full, "box": tf.concat([[0, 0], full], 0), "scaled": full}
+        return {"slices": both, "description": both[0, 0], "kept": self.kept, "settings": self.settings, **geometry}
+
+
+def _reading(**changes):
+    return {"reading": {"geometry": "refuse", "slice_axis": "axial", "spacing": [], **changes}}
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal", "auto"])
+def test_slices_are_those_of_the_training_and_the_mask_is_that_of_the_file(plane, image, tmp_path):
+    path, voxels = image
+    nib.save(nib.Nifti1Image(voxels, np.diag([-5.0, 1, 1, 1])), path)  # sagittal
+    unet = Unet(_reading(slice_axis=plane))
+    result = predict.run(_config(tmp_path, path, Classifier(["a", "b"], [0.0, 0.01]), unet))
+    np.testing.assert_array_equal(nib.load(tmp_path / "mask.nii.gz").dataobj, voxels > 100)
+    axis = {"axial": 2, "coronal": 1, "sagittal": 0, "auto": 0}[plane]
+    means = np.moveaxis(voxels, axis, 0).reshape(SHAPE[axis], -1).mean(1)
+    means = means[::-1] if axis == 0 else means  # left first; the file begins at the right
+    np.testing.assert_allclose(result["probability_by_slice"]["b"], 1 / (1 + np.exp(-0.01 * means)), rtol=1e-4)
+
+
+def test_a_new_volume_is_brought_to_the_spacing_of_the_training(tmp_path):
+    """The mask and its volume are those of the file: a half of 12 x 10 x 8 voxels of 0.5 x 0.5 x 2 mm."""
+    voxels = np.zeros((12, 10, 8), np.float32)
+    voxels[:6] = 200
+    nib.save(nib.Nifti1Image(voxels, np.diag([0.5, 0.5, 2, 1])), tmp_path / "image.nii")
+    unet = Unet(_reading(spacing=[1.0, 1.0, 1.0]))
+    result = predict.run(_config(tmp_path, tmp_path / "image.nii", Classifier(["a", "b"], [0.0, 1.0]), unet))
+    assert len(result["probability_by_slice"]["a"]) == 16
+    mask = nib.load(tmp_path / "mask.nii.gz")
+    np.testing.assert_allclose(mask.affine, np.diag([0.5, 0.5, 2, 1]))
+    np.testing.assert_array_equal(mask.dataobj, voxels > 100)
+    assert result["tumour_voxels"] == 480
+    assert result["tumour_ml"] == pytest.approx(480 * 0.5 / 1000)
+
+
+def test_modalities_must_lie_in_the_same_place(image, tmp_path):
+    path, voxels = image
+    affine = np.eye(4)
+    affine[0, 3] = 2.0
+    other = tmp_path / "other.nii"
+    nib.save(nib.Nifti1Image(voxels, affine), other)
+    classifier, unet = Classifier(["a", "b"], [0.0, 1.0]), OfTwo(_reading())
+    config = dataclasses.replace(_config(tmp_path, path, classifier, unet), image=(str(path), str(other)))
+    words = r"--image: .*other.nii is not where .*up to 2 mm .*--geometry=resample"
+    with pytest.raises(InputError, match=words) as caught:
+        predict.run(config)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / "mask.nii.gz").exists()
+    predict.run(dataclasses.replace(config, geometry="voxels"))
+    np.testing.assert_array_equal(nib.load(config.mask).dataobj, voxels > 100)
+    shifted = np.full_like(voxels, voxels.min())
+    shifted[2:] = voxels[:-2]  # what the other file has 2 mm to the left
+    for model, geometry in ((unet, "resample"), (OfTwo(_reading(geometry="resample")), "auto")):
+        again = _config(tmp_path, path, classifier, model, overwrite=True, geometry=geometry)
+        predict.run(dataclasses.replace(again, image=config.image))
+        np.testing.assert_array_equal(nib.load(config.mask).dataobj, np.minimum(voxels, shifted) > 100)
+
+
+def test_a_volume_of_unknown_orientation_is_warned_of(image, tmp_path):
+    path, voxels = image
+    nib.save(nib.Nifti1Image(voxels, None), path)
+    result = predict.run(_config(tmp_path, path, Classifier(["a", "b"], [0.0, 1.0])))
+    (warning,) = result["warnings"]
+    assert "the header of image.nii, its axes read as LAS, does not say how it lies" in warning

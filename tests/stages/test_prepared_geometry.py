@@ -141,19 +141,17 @@ def test_slices_of_the_plane_that_was_acquired(tmp_path):
     figures, found = _prepared(tmp_path / "run", cohort, slice_axis="auto")
     assert figures["familiarity"]["spacings"][0] == [5.0, 1.0, 1.0]
     # Left first; the top row is the highest, the left column the foremost. The file runs left, back, up.
-    places = _mm(shape, place)[::1].transpose(0, 2, 1, 3)[:, ::-1]
+    places = _mm(shape, place)[::-1].transpose(0, 2, 1, 3)[:, ::-1]
     for patient, (images, masks) in found.items():
-        np.testing.assert_allclose(images[..., 0], _flair(patient, places[::-1]), atol=0.01)
-        np.testing.assert_array_equal(masks, _tumour(places[::-1]))
+        np.testing.assert_allclose(images[..., 0], _flair(patient, places), atol=0.01)
+        np.testing.assert_array_equal(masks, _tumour(places))
 
 
 def test_all_are_brought_to_one_spacing(tmp_path):
     cohort = _cohort(tmp_path)
     fine = PLACE @ np.diag([0.5, 0.5, 2.0, 1.0])
-    for name, array in (
-        ("flair", _flair("P0", _mm((64, 64, 8), fine))),
-        ("mask", _tumour(_mm((64, 64, 8), fine)) * 1.0),
-    ):
+    places = _mm((64, 64, 8), fine)
+    for name, array in {"flair": _flair("P0", places), "mask": _tumour(places)}.items():
         nib.save(nib.Nifti1Image(array.astype(np.float32), fine), tmp_path / f"P0_{name}.nii.gz")
     figures, found = _prepared(tmp_path / "run", cohort, spacing=("1", "1", "2"), trust_spacing="yes")
     low, high = figures["familiarity"]["spacings"]
@@ -202,10 +200,8 @@ def _fold(study, cohort, **settings):
     """Prepares the first fold of a study from its shared slices."""
     name = json.loads((study / "folds" / "stage.json").read_text())["figures"]["folds"][0]["name"]
     split = str(study / "folds" / f"{name}.json")
-    config = prepare_slices.Config(
-        str(study / "run"), str(cohort), split_file=split, slices_from=str(study), **settings
-    )
-    prepare_slices.run(config)
+    where = {"split_file": split, "slices_from": str(study)}
+    prepare_slices.run(prepare_slices.Config(str(study / "run"), str(cohort), **where, **settings))
     return json.loads((study / "run" / "slices" / "stage.json").read_text())["figures"]
 
 
