@@ -170,4 +170,4 @@ def test_real_cohort():
     assert sum(patient.label == "HGG" for patient in patients) == 20
     volume = volumes.read_volume(patients[0].images["flair"])
     assert volume.voxels.shape[:2] == (256, 256)
-    assert 0 < volumes.read_mask(patients[0].mask, volume.voxels.shape, volume).mean() < 0.2
+    assert 0 < volumes.read_mask(patients[0].mask, volume).mean() < 0.2

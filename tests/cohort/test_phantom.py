@@ -20,7 +20,7 @@ def _files(folder):
 
 def _read(patient):
     image = volumes.read_volume(patient.images["flair"])
-    return image.voxels, volumes.read_mask(patient.mask, image.voxels.shape, image)
+    return image.voxels, volumes.read_mask(patient.mask, image)
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +142,9 @@ def test_modalities_of_brats(tmp_path):
     del alone["phantom.json"]
     assert alone.items() <= _files(folder).items()
     for patient in layouts.find_cohort(folder, modalities=names).patients:
-        images = {name: volumes.read_volume(patient.images[name]).voxels for name in names}
-        lesion, flair = volumes.read_mask(patient.mask, (64, 64, 6)) > 0, images["flair"]
+        read = volumes.read_volumes([patient.images[name] for name in names])
+        images = {name: volume.voxels for name, volume in zip(names, read)}
+        lesion, flair = volumes.read_mask(patient.mask, read[0]) > 0, images["flair"]
         brain = flair > 0
         white, fluid = (
             brain & ~lesion & (flair > np.median(flair[brain])),
