@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
-from rembrandt_featgen.cohort.reading_choice import AS_STORED, GEOMETRIES, SLICE_AXES, Reading
+from rembrandt_featgen.cohort.reading_choice import AS_STORED, GEOMETRIES, SLICE_AXES
 from rembrandt_featgen.cohort.spacing import CHOICES
 from rembrandt_featgen.core import cli
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.preparation import CROPS, FITS, NORMALISATIONS
-from rembrandt_featgen.data.preparation_choice import AUTO, Request
+from rembrandt_featgen.data.preparation_choice import AUTO
 
 
 def image_size():
@@ -111,25 +109,7 @@ def trust_spacing():
     )
 
 
-def request(config) -> Request:
-    """What a stage's flags ask for; InputError for values that cannot be met.
-
-    Args:
-      config: of share_slices or prepare_slices.
-    """
-    _check(config.image_size, config.slices_in)
-    return Request(
-        modalities=config.modalities,
-        normalise=config.normalise,
-        crop=config.crop,
-        fit=config.fit,
-        size=config.image_size,
-        slices_in=config.slices_in,
-        reading=Reading.of_flags(dataclasses.asdict(config)),
-    )
-
-
-def _check(image_size: int, slices_in: int) -> None:
+def check(image_size: int, slices_in: int) -> None:
     """InputError for values that cannot be met."""
     if image_size % 16:
         raise InputError(
