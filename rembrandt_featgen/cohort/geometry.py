@@ -121,11 +121,10 @@ def resampled(voxels: np.ndarray, affine: np.ndarray, onto: Grid, *, nearest: bo
     transform.SetMatrix(matrix[:3, :3].ravel().tolist())
     transform.SetTranslation(matrix[:3, 3].tolist())
     # In indices, not in mm: SimpleITK's directions must be at right angles, those of an affine need not be.
-    found = sitk.Resample(
-        sitk.GetImageFromArray(np.ascontiguousarray(voxels.T)),
-        size=[int(size) for size in onto.shape],
-        transform=transform,
-        interpolator=sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear,
-        defaultPixelValue=0.0 if nearest else float(voxels.min()),
-    )
+    sampler = sitk.ResampleImageFilter()
+    sampler.SetSize([int(size) for size in onto.shape])
+    sampler.SetTransform(transform)
+    sampler.SetInterpolator(sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear)
+    sampler.SetDefaultPixelValue(0.0 if nearest else float(voxels.min()))
+    found = sampler.Execute(sitk.GetImageFromArray(np.ascontiguousarray(voxels.T)))
     return np.ascontiguousarray(sitk.GetArrayFromImage(found).T)

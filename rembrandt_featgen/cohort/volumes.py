@@ -258,7 +258,7 @@ def _image(array: np.ndarray, path: Path, flag: str) -> np.ndarray:
 def _finite(array: np.ndarray, dtype: type, *, path: Path, flag: str) -> np.ndarray:
     """An array of another type, in C order; InputError where a voxel is not finite."""
     with np.errstate(over="ignore"):
-        voxels = array.astype(dtype, order="C")
+        voxels: np.ndarray = array.astype(dtype, order="C")
     finite = np.isfinite(voxels)
     if not finite.all():
         raise InputError(

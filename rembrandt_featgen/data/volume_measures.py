@@ -57,6 +57,12 @@ class Measured:
         return self.cut / self.mask_voxels if self.mask_voxels else 0.0 if not self.cut else float("nan")
 
     @property
+    def record(self) -> dict:
+        """What stage.json says of it."""
+        names = ("shape", "spacing", "file_shape", "file_spacing", "content_cut", "tumour_cut")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def part(self) -> Part:
         """Its part of the moments of the slices of many."""
         return Part(self.number, self.mean, self.squares)

@@ -146,6 +146,7 @@ def run(config: Config) -> None:
             spacing=judgement._asdict(),
             reading=dataclasses.asdict(request.reading),
             warnings=warnings,
+            volumes={patient: one.record for patient, one in measured.items()},
             familiarity=familiarity.familiarity(
                 [normalised_description(one, preparation) for one in trained],
                 shapes=[one.shape for one in trained],
