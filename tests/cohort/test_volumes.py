@@ -8,6 +8,7 @@ import pytest
 from rembrandt_featgen.cohort import geometry, volumes
 from rembrandt_featgen.cohort.geometry import Grid
 from rembrandt_featgen.cohort.reading_choice import Reading
+from rembrandt_featgen.core.errors import InputError
 from tests.cohort.refusals import refused
 
 SHAPE = (4, 5, 3)
@@ -297,7 +298,7 @@ def test_files_that_lie_apart_are_refused(how, head, tmp_path):
         lambda: volumes.read_mask(mask, head[1], "--image"),
     ):
         refused(call, first, "--image", "(0.5 mm pass)", "--geometry=resample", "--geometry=voxels")
-        with pytest.raises(RuntimeError) as caught:
+        with pytest.raises(InputError) as caught:
             call()
         said = float(str(caught.value).partition("up to ")[2].partition(" mm")[0])
         assert said == pytest.approx(apart, rel=0.02)
@@ -454,7 +455,7 @@ def test_another_spacing_and_back(tmp_path):
     assert predicted.shape == stored.shape
     np.testing.assert_allclose(predicted.affine, stored.affine)
     one, other = np.asarray(predicted.dataobj), np.asarray(stored.dataobj)
-    assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.95
+    assert 2 * (one & other).sum() / (one.sum() + other.sum()) > 0.9
     straight = volumes.read_volume(image, reading=Reading(spacing=(0.5, 0.5, 2.0)))  # which it has: nothing is done
     np.testing.assert_array_equal(straight.voxels, volumes.read_volume(image).voxels)
 
