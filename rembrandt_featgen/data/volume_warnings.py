@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from rembrandt_featgen.cohort import cohort_warnings
 from rembrandt_featgen.data.volume_measures import Measured
 
 _LEAST = 0.03  # of the head or body; its sparse margins are no loss
@@ -13,13 +14,20 @@ _NAMED = 3  # patients in a sentence
 
 
 def sentences(measured: Mapping[str, Measured], flags: str) -> list[str]:
-    """That some of the head or body, or of the tumour, is cut off; none where there is nothing to say.
+    """Sentences on spacing, planes and orientation, and on what is cut off; none where there is nothing to say.
 
     Args:
       measured: of each patient.
       flags: that say how slices are cut.
     """
-    said = []
+    spacings = {patient: one.spacing.tolist() for patient, one in measured.items()}
+    said = [
+        *cohort_warnings.mixed_spacing(spacings),
+        *cohort_warnings.thick_in_plane(spacings),
+        *cohort_warnings.without_orientation(
+            {patient: one.unoriented for patient, one in measured.items() if one.unoriented}
+        ),
+    ]
     if lost := {patient: one.content_cut for patient, one in measured.items() if one.content_cut > _LEAST}:
         most = max(lost, key=lambda patient: lost[patient])
         said.append(

@@ -60,7 +60,7 @@ def test_a_header_that_does_not_say_how_it_lies(patient):
     path = Path(patient[0].images["flair"])
     for file in (path, patient[0].mask):
         image = nib.load(file)
-        plain = nib.Nifti1Image(np.asarray(image.dataobj), None)
+        plain = nib.Nifti1Image(np.array(image.dataobj), None)
         plain.header.set_zooms(image.header.get_zooms())
         nib.save(plain, file)
     assert read_patient(patient[0], ["flair"]).unoriented == "flair.nii, its axes read as LAS"

