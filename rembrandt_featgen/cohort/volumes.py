@@ -137,7 +137,7 @@ def read_mask(path: str | Path, image: Volume, flag: str = "--cohort", *, readin
     path = Path(path)
     stored = image_files.load(path, flag)
     out = f"leave this patient out of {flag}"
-    array, grid = _placed(stored, path, image, flag=flag, reading=reading)
+    array, grid = _placed(stored, path, image, flag=flag, reading=reading, out=out)
     labels = _finite(array, np.float64, path=path, flag=flag)
     wrong = (np.abs(labels - np.rint(labels)) > _INTEGER_TOLERANCE) | (labels < -_INTEGER_TOLERANCE)
     if wrong.any():
@@ -206,7 +206,8 @@ def write_new(path: str | Path, voxels: np.ndarray, affine: np.ndarray | None = 
 def _beside(path: Path, first: Volume, flag: str, *, reading: Reading) -> Volume:
     """Another volume of the patient, on the grid of the first."""
     stored = image_files.load(path, flag)
-    array, grid = _placed(stored, path, first, flag=flag, reading=reading)
+    out = f"leave it out of {'--modalities' if flag == '--cohort' else flag}"
+    array, grid = _placed(stored, path, first, flag=flag, reading=reading, out=out)
     voxels = geometry.resampled(_image(array, path, flag), grid.affine, first.grid)
     if np.ptp(voxels) == 0:
         raise InputError(
@@ -216,7 +217,9 @@ def _beside(path: Path, first: Volume, flag: str, *, reading: Reading) -> Volume
     return dataclasses.replace(first, voxels=voxels, path=path, oriented=stored.oriented)
 
 
-def _placed(stored: StoredImage, path: Path, first: Volume, *, flag: str, reading: Reading) -> tuple[np.ndarray, Grid]:
+def _placed(
+    stored: StoredImage, path: Path, first: Volume, *, flag: str, reading: Reading, out: str
+) -> tuple[np.ndarray, Grid]:
     """The voxels of another file of a patient, with the axes of the first, and where they lie."""
     same_shape = _plain(stored.file_shape) == _plain(first.file_shape)
     if reading.geometry == "voxels":
@@ -239,8 +242,7 @@ def _placed(stored: StoredImage, path: Path, first: Volume, *, flag: str, readin
     by_voxels = ", --geometry=voxels takes its voxels for those of the other, where only a header is wrong"
     raise InputError(
         f"{flag}: {path} is not where {first.path} of the same patient is (axes in {first.axes} order): "
-        f"{'; '.join(parts)}; --geometry=resample resamples it onto the other's grid{by_voxels * same_shape}; or leave "
-        f"this patient out of {flag}"
+        f"{'; '.join(parts)}; --geometry=resample resamples it onto the other's grid{by_voxels * same_shape}; or {out}"
     )
 
 
