@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,6 +42,8 @@ TAGS = {
     "frames": "0028|0008",
     "instance": "0008|0018",
 }
+_STORAGE = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(\d+)")  # what a file holds
+_NO_IMAGES = ("9", "11", "66", "67", "88", "104", "481")  # curves, presentations, segmentations, reports, plans
 _COSINE = 1e-3  # two orientations are the same if their cosines differ by less
 _EVEN = 0.1  # of the median gap: by how much gaps between slices may differ from it
 
@@ -61,10 +64,14 @@ class DicomSlice:
 
 
 def read_header(path: Path) -> DicomSlice | None:
-    """The header of a file; None where it is no DICOM file, or one without an image (a report, a plan)."""
+    """The header of a file; None where it is no DICOM file, or one without an image (a report, a plan).
+
+    Raises:
+      InputError: it is a DICOM image, and damaged.
+    """
     with path.open("rb") as file:
-        head = file.read(132)
-    if head[128:] != b"DICM" and head[:2] not in (b"\x08\x00", b"\x02\x00"):
+        head = file.read(2048)
+    if head[128:132] != b"DICM" and head[:2] not in (b"\x08\x00", b"\x02\x00"):
         return None
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
@@ -73,8 +80,11 @@ def read_header(path: Path) -> DicomSlice | None:
         reader.ReadImageInformation()
         known = set(reader.GetMetaDataKeys())
         header = {name: _text(reader.GetMetaData(tag)) if tag in known else "" for name, tag in TAGS.items()}
-    except RuntimeError:
-        return None
+    except RuntimeError as error:
+        stored = _STORAGE.search(head)
+        if stored and stored[1].decode() in _NO_IMAGES:
+            return None
+        raise InputError(f"{path}: a damaged DICOM file; download it again, or take it out of its folder") from error
     return DicomSlice(path, header)
 
 
@@ -91,7 +101,7 @@ def read_folder(folder: Path) -> tuple[np.ndarray, np.ndarray]:
       [x, y, slices] and [4, 4], as `read_slices`.
 
     Raises:
-      InputError: the folder holds no series or several, or as `read_slices`.
+      InputError: the folder holds no series or several, or a file is damaged, or as `read_slices`.
     """
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     slices = [one for one in map(read_header, files) if one is not None]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen.cohort import dicom_files, dicom_kinds
@@ -100,13 +101,23 @@ def scan(folder: Path) -> list[DicomSeries]:
     )
     stacks: dict[tuple, dict[str, DicomSlice]] = {}
     copies: dict[tuple, int] = {}
+    damaged: dict[Path, str] = {}  # folder to what is said of a file in it
     for file in tqdm(files, "headers", unit="file"):
-        one = dicom_files.read_header(file) if file.stat().st_size else None
+        try:
+            one = dicom_files.read_header(file)
+        except InputError as error:
+            damaged[file.parent] = str(error)
+            continue
         if one is not None:
             key = (one.header["patient"], one.header["series"], *(one.header[name] for name in _VOLUMES))
             known = stacks.setdefault(key, {})
             copies[key] = copies.get(key, 0) + (one.header["instance"] in known)
             known.setdefault(one.header["instance"] or str(file), one)
+    if damaged:
+        first = next(iter(damaged.values()))
+        logging.warning("%d folders have damaged files, such as %s", len(damaged), first)
+        if not stacks:
+            raise InputError(f"--dicom={folder}: no other DICOM images than damaged ones, such as {first}")
     if not stacks:
         raise InputError(
             f"--dicom={folder}: no DICOM images among its {len(files)} files; give the folder of the download (a ZIP "
@@ -119,7 +130,9 @@ def scan(folder: Path) -> list[DicomSeries]:
     for keys in parts.values():
         for number, key in enumerate(keys):
             part = f"volume {number + 1} of {len(keys)}" if len(keys) > 1 else ""
-            found.append(_series(stacks[key].values(), part, copies[key]))
+            slices = tuple(stacks[key].values())
+            problem = next((damaged[one.path.parent] for one in slices if one.path.parent in damaged), "")
+            found.append(_series(slices, part, copies=copies[key], problem=problem))
     return sorted(found, key=lambda one: (one.patient, one.visit, _as_number(one.header["number"]), one.uid, one.part))
 
 
@@ -130,14 +143,14 @@ def _as_number(text: str) -> float:
         return 0.0
 
 
-def _series(slices: Iterable[DicomSlice], part: str, copies: int) -> DicomSeries:
-    """What the slices of one volume are."""
-    listed, problem, gaps = tuple(slices), "", 0.0
+def _series(listed: tuple[DicomSlice, ...], part: str, *, copies: int, problem: str) -> DicomSeries:
+    """What the slices of one volume are; `problem` is of their folder, which may be lacking one of them."""
+    gaps = 0.0
     try:
         ordered, affine = dicom_files.arrange(listed, "")
         listed, gaps = tuple(ordered), float(np.linalg.norm(affine[:3, 2]))
     except InputError as error:
-        problem = str(error).removeprefix(": ")
+        problem = problem or str(error).removeprefix(": ")
     if not problem and len(listed) < _LEAST_SLICES:
         problem = f"{len(listed)} slices are no volume (a localizer, perhaps)"
     return DicomSeries(listed, dicom_kinds.kind_of(listed[0].header), problem, gaps=gaps, part=part, copies=copies)

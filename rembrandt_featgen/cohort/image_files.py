@@ -106,13 +106,12 @@ def _format_of(base: Path, part: str, out: str) -> _Format:
         if image_paths.tif_slices(base, mask=False):
             raise InputError(f"{base}: a folder of .tif slices; name a channel of them, such as {base}#0, {out}")
         return _Format("dicom", "DICOM series", itk_files.read_dicom)
-    ending = image_paths.ending(base)
-    chosen = _FORMATS.get(ending)
-    signature = None
-    if not ending.startswith(".img"):  # which is bare voxels
-        signature = file_signatures.recognise(base)
+    chosen, looked_at = _FORMATS.get(image_paths.ending(base)), base
+    if image_paths.ending(base).startswith(".img"):  # which is bare voxels
+        looked_at = nifti_files.beside(base, (".hdr", ".hdr.gz"))
+    signature = file_signatures.recognise(looked_at) if looked_at.is_file() else None
     if signature and (chosen is None or signature.format != chosen.name):
-        raise InputError(f"{base}: {signature.what}; {signature.fix}, {out}")
+        raise InputError(f"{looked_at}: {signature.what}; {signature.fix}, {out}")
     if chosen is None:
         raise InputError(
             f"{base}: by its name it is no image that is read here ({', '.join(ENDINGS)}, or a folder); convert it to "

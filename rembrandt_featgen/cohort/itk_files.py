@@ -28,7 +28,7 @@ def read_meta(path: Path) -> Raw:
 def read_nrrd(path: Path) -> Raw:
     """NRRD: .nrrd, or .nhdr with its file of voxels; any exception of a damaged file."""
     fields = dict(line.partition(":")[::2] for line in _header_lines(path))
-    return _read(path, oriented=fields.get("space", "").strip() in _NRRD_SPACES)
+    return _read(path, oriented=fields.get("space", "").strip().removesuffix("-time") in _NRRD_SPACES)
 
 
 def _header_lines(path: Path) -> list[str]:

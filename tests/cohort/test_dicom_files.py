@@ -50,8 +50,11 @@ def test_headers_hold_only_what_is_asked_for(tmp_path):
     assert "DOE" not in str(one.header)
     (tmp_path / "text").write_text("no DICOM")
     assert dicom_files.read_header(tmp_path / "text") is None
-    (tmp_path / "broken").write_bytes(b"\x00" * 128 + b"DICM" + b"\x08" * 50)
-    assert dicom_files.read_header(tmp_path / "broken") is None
+    report = b"\x00" * 128 + b"DICM" + b"1.2.840.10008.5.1.4.1.1.88.11"
+    (tmp_path / "report").write_bytes(report)
+    assert dicom_files.read_header(tmp_path / "report") is None
+    files[4].write_bytes(files[4].read_bytes()[:-20])  # the last slice, whose loss leaves no gap
+    refused(lambda: dicom_files.read_folder(tmp_path), files[4], "a damaged DICOM file", "download it again")
 
 
 def _sheared(folder):

@@ -77,6 +77,20 @@ def test_echoes_of_one_series_are_volumes_of_their_own(tmp_path):
     assert [one.series.part for one in dicom_series.choose(series, ["t2"]).taken] == ["volume 2 of 2"]
 
 
+def test_a_damaged_file_is_no_slice_that_nobody_misses(tmp_path):
+    files = write_series(tmp_path / "a", voxels((6, 5, 6)), **FLAIR)
+    files[5].write_bytes(files[5].read_bytes()[:-20])
+    (series,) = dicom_series.scan(tmp_path)
+    assert len(series.slices) == 5
+    assert f"{files[5]}: a damaged DICOM file" in series.problem
+    choice = dicom_series.choose([series], ["flair"])
+    assert not choice.taken
+    assert "a damaged DICOM file" in choice.why[0]
+    for file in files[:5]:
+        file.unlink()
+    refused(lambda: dicom_series.scan(tmp_path), f"--dicom={tmp_path}", f"{files[5]}: a damaged DICOM file")
+
+
 def test_too_few_slices_are_no_volume(tmp_path):
     write_series(tmp_path, voxels((6, 5, 3)), **FLAIR)
     (series,) = dicom_series.scan(tmp_path)

@@ -242,6 +242,7 @@ def _truncated(name):
         ("a.mgh", _truncated("a.mgh"), ["not a readable MGH file, perhaps truncated", "again"]),
         ("a.mgz", _truncated("a.mgz"), ["not a readable MGH file, perhaps truncated", "again"]),
         ("a.hdr", _lone, ["a.img: no such file", "belongs to a.hdr"]),
+        ("a.img", lambda path: _text("ENVI")(path.with_suffix(".hdr")) and path.touch(), ["a.hdr: a text that begins"]),
         ("a.img", _lone, ["a.hdr: no such file", "belongs to a.img"]),
         ("a", lambda path: path.mkdir(), ["no DICOM images in this folder (0 files)"]),
         ("a.nii#1", lambda path: None, ["a.nii", "no such file"]),
