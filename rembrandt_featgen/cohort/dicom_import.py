@@ -150,7 +150,10 @@ def write_masks(visits: Sequence[Visit], folder: Path, out: Path) -> tuple[dict[
     """
     files = [file for file in sorted(folder.rglob("*")) if image_paths.ending(file) in _ENDINGS]
     if not files:
-        raise InputError(f"--masks={folder}: no images in it, or no such folder; they end in {', '.join(_ENDINGS)}")
+        raise InputError(
+            f"--masks={folder}: no images in it, or no such folder; they end in {', '.join(_ENDINGS)} (convert "
+            "DICOM-SEG by dcmqi, RTSTRUCT by plastimatch)"
+        )
     several = {visit.patient for visit in visits if visit.id != visit.group}
     masks: dict[str, Path] = {}
     left = set(files)

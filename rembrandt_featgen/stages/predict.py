@@ -32,7 +32,9 @@ class Config:
 
     model_dir: str = cli.flag("", "Folder with the SavedModels: a run's export/, or final/ of a study.", required=True)
     image: tuple[str, ...] = cli.flag(
-        (), "NIfTI volume; with several modalities one each, in the order of training. Or give --features."
+        (),
+        "Volume in any format that is read, such as NIfTI, or a folder with one DICOM series; with several modalities "
+        "one each, in the order of training. Or give --features.",
     )
     mask: str = cli.flag(
         "",

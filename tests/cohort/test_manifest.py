@@ -1,10 +1,12 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from rembrandt_featgen.cohort import layouts, manifest, splits
+from rembrandt_featgen.cohort import layouts, manifest, splits, volumes
 from rembrandt_featgen.cohort.groups import groups_of
 from rembrandt_featgen.cohort.patients import Patient
+from tests.cohort import image_examples
 from tests.cohort.refusals import refused, summary
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data"
@@ -189,3 +191,37 @@ def test_groups_of_the_real_cohort():
     assert {name: len(groups) for name, groups in groups_of(cohort).items()} == dict(zip(names, (9, 5, 6)))
     for assignment in splits.fold_patients(cohort, 5, validation_fraction=0.25, seed=0):
         assert len({(patient.group, assignment[patient.id]) for patient in cohort.patients}) == 20
+
+
+def test_cells_name_series_channels_and_parts(tmp_path):
+    array = image_examples.voxels((4, 5, 3))
+    image_examples.write_series(tmp_path / "dicom", array)
+    image_examples.write_itk(tmp_path / "both.nrrd", np.stack([array, array + 1], -1), components=True)
+    image_examples.write_itk(tmp_path / "m.mha", (array > 200).astype(np.uint8))
+    for name in "nbc":
+        (tmp_path / f"{name}.nii").touch()
+    rows = ["patient,label,mask,flair,t1", "A,LGG,m.mha,dicom,both.nrrd#1", "B,HGG,n.nii,b.nii,c.nii"]
+    (tmp_path / "cohort.csv").write_text("\n".join(rows) + "\n")
+    patient, _ = layouts.find_cohort(tmp_path / "cohort.csv", modalities=("flair", "t1")).patients
+    flair, t1 = volumes.read_volumes(list(patient.images.values()))
+    np.testing.assert_array_equal(t1.voxels, flair.voxels + 1)
+    assert volumes.read_mask(patient.mask, flair.voxels.shape, flair).sum() == (array > 200).sum()
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("A,HGG,n.mha,none.nrrd#1", ["flair", "none.nrrd#1 of A is no file"]),
+        ("A,HGG,n.mha,folder", ["flair", "folder of A is no file"]),  # empty
+        ("A,HGG,m.mha,a.nii\nB,LGG,n.mha,m.mha", ["A and B share the file", "m.mha"]),
+        ("A,HGG,m.mha,both.nrrd#0\nB,LGG,n.mha,both.nrrd#1", ["A and B share the file", "both.nrrd"]),
+        ("A,HGG,m.mha,dicom\nB,LGG,n.mha,dicom", ["A and B share the file", "IM1"]),
+    ],
+)
+def test_cells_that_name_nothing_or_the_same(tmp_path, row, words):
+    for folder in ("folder", "dicom"):
+        (tmp_path / folder).mkdir()
+    for name in ("m.mha", "n.mha", "a.nii", "both.nrrd", "dicom/IM1"):
+        (tmp_path / name).touch()
+    (tmp_path / "cohort.csv").write_text(f"patient,label,mask,flair\n{row}\n")
+    refused(lambda: layouts.find_cohort(tmp_path / "cohort.csv"), *words)
