@@ -83,8 +83,8 @@ def recognised(cohort: Path) -> tuple[Path, str]:
         place = below[0]
     expected = "; ".join(f"{layout}: {entry.expected}" for layout, entry in KNOWN.items())
     raise InputError(
-        f"--cohort={cohort}: no layout fits, found {case_files.shown(cohort, [])}; looked for {expected}; rearrange "
-        "it, or write a manifest"
+        f"--cohort={cohort}: no layout fits, found {case_files.shown(cohort, [])}; name the folder "
+        f"that holds the patients, rearrange it, or write a manifest; looked for {expected}"
     )
 
 

@@ -264,7 +264,7 @@ def _has_bare_ids(header: str, cells: Sequence[str], ids: Sequence[str]) -> bool
 
 
 def default_table(cohort: Path, patterns: Sequence[str]) -> Path | None:
-    """The newest, by name, of the files in the cohort's folder, or in that above, that a layout's table is called."""
+    """The last, by name, of files that are called as a layout's table, in the cohort's folder, the one above, or below."""
     return next((files[-1] for files in _files(cohort, patterns) if files), None)
 
 
@@ -272,3 +272,5 @@ def _files(cohort: Path, patterns: Sequence[str]) -> Iterator[list[Path]]:
     for folder in (cohort, cohort.parent):
         for pattern in patterns:
             yield sorted(folder.glob(pattern))
+    for pattern in patterns:
+        yield sorted(cohort.glob(f"*/{pattern}"))

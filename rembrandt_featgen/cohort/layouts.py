@@ -140,6 +140,12 @@ def _entries(
             f"(--layout={layout})"
         )
     if not table:
+        if layout != known_layouts.MANIFEST and not any(entry.text for entry in entries):
+            usual = f", of {' or '.join(known.tables)}, which is not there" if known.tables else ""
+            raise InputError(
+                f"--cohort={cohort} (--layout={layout}): files and folders say no patient's class{usual}; name a table "
+                "that does with --labels_table, and its column with --label_column"
+            )
         return entries
     if layout != known_layouts.MANIFEST:
         for name in columns.covariates:

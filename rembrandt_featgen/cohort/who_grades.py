@@ -30,6 +30,6 @@ def parse_grade(text: str, where: str) -> str:
         raise Problem(
             "label",
             f"{where}: {problem}; write LGG (WHO 2) or HGG (WHO 3, 4), name other classes with --classes, or leave "
-            "this patient out of --cohort",
+            "this patient out of --cohort (as --incomplete=leave_out does)",
         )
     return _WHO[match[1]]

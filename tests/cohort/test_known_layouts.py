@@ -164,3 +164,18 @@ def test_ids_of_2013_begin_anew_in_each_grade(tmp_path):
             public_layouts.touch(tmp_path / grade / "0001" / series / f"{series}.684.mha", "", "")
     cohort = layouts.find_cohort(tmp_path)
     assert [(patient.id, patient.label) for patient in cohort.patients] == [("HG_0001", "HGG"), ("LG_0001", "LGG")]
+
+
+@pytest.mark.parametrize("layout", ["brats2021", "decathlon", "upenn_gbm"])
+def test_classes_that_nothing_says(tmp_path, layout):
+    made = public_layouts.make(layout, tmp_path / "in" / "cohort")
+    for path in tmp_path.rglob("*.csv"):
+        path.unlink()
+    words = [f"--layout={layout}", "no patient's class", "--labels_table", "--label_column"]
+    refused(lambda: layouts.find_cohort(made.cohort), *words)
+
+
+def test_a_table_beside_the_patients_is_found_from_above(tmp_path):
+    """As Kaggle's archive of the LGG segmentation set is unpacked."""
+    made = public_layouts.make("lgg_segmentation", tmp_path / "archive" / "kaggle_3m")
+    assert len(found(made, tmp_path / "archive").patients) == 16
