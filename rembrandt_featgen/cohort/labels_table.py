@@ -264,7 +264,7 @@ def _has_bare_ids(header: str, cells: Sequence[str], ids: Sequence[str]) -> bool
 
 
 def default_table(cohort: Path, patterns: Sequence[str]) -> Path | None:
-    """The last, by name, of files that are called as a layout's table, in the cohort's folder, the one above, or below."""
+    """The last, by name, of the files called as a layout's table, in the cohort's folder, the one above, or below."""
     return next((files[-1] for files in _files(cohort, patterns) if files), None)
 
 
