@@ -118,8 +118,8 @@ def _sentence(found: Sequence[PatientSurvey], cohort: Cohort, *, problems: int, 
     """The whole report in a line."""
     counts = survey_tables.by_class(cohort, Counter(one.label for one in found))
     sites = len({one.site for one in found} - {""})
-    who = f"{len(found)} patients ({', '.join(f'{name} {count}' for name, count in counts.items())})"
+    who = f"{len(found)} patients ({', '.join(f'{name}: {count}' for name, count in counts.items())})"
     who += f" of {sites} sites" if sites > 1 else ""
     can = f"{problems} of them cannot be read" if problems else "all of them can be read"
-    look = f"{findings} thing{'s' * (findings != 1)} to look at" if findings else "nothing looks wrong"
-    return f"{who}: {can}; {look}, and at the pictures."
+    look = f"{findings} thing{'s' * (findings != 1)} to look at" if findings else "the numbers look right"
+    return f"{who}; {can}; {look}. Look at the pictures."

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 from PIL import Image
 from scipy import ndimage
 
@@ -39,7 +40,7 @@ def draw(report: Mapping) -> dict[str, Figure]:
                 intensities(spans, names),
                 f"{modality}: range and median of the foreground's intensities of each of {len(spans)} patients.",
                 f"{modality}: intensities of the foreground, of each patient the median (mark) and the range from the "
-                "5th to the 95th percentile (line), sites apart.",
+                f"5th to the 95th percentile (line){', sites apart' * (len({span.site for span in spans}) > 1)}.",
             )
     in_ml = records.dig(report, "tumours", "unit") == "ml"
     volumes = {name: [one for one in read if one.get("label") == name] for name in names}
@@ -84,7 +85,7 @@ def intensities(spans: Sequence[Span], names: Sequence[str]):
         x = np.array([number for number, span in enumerate(ordered) if span.label == name], int)
         ax.vlines(x, values[x, 0], values[x, 2], color=colour, lw=width, alpha=0.45)
         ax.plot(x, values[x, 1], marker, color=colour, ms=min(max(width, 2.5), 4.5))
-    _scale(ax.set_yscale, values)
+    _scale(ax, "y", values)
     for start in starts[1:]:
         ax.axvline(start - 0.5, color="#c8ccd1", lw=0.8)
     ax.set(xlim=(-0.7, len(ordered) - 0.3), ylabel="intensity")
@@ -123,20 +124,24 @@ def tumours(values: Mapping[str, Sequence[float]], unit: str):
             ax.plot([np.median(volumes)] * 2, [y - 0.38, y + 0.38], color="black", lw=2)
     ax.set_yticks(range(len(values)), [clipped(name, 30) for name in values])
     ax.set(ylim=(len(values) - 0.5, -0.5), xlabel=f"volume of the mask, {unit}")
-    _scale(ax.set_xscale, np.concatenate([np.asarray(volumes, float) for volumes in values.values()]))
+    _scale(ax, "x", np.concatenate([np.asarray(volumes, float) for volumes in values.values()]))
     ax.grid(False, axis="y")
     ax.tick_params(axis="y", length=0)
     ax.axhline(len(values) - 0.5, color=GREY, lw=0.8)
     return figure
 
 
-def _scale(set_scale, values: np.ndarray) -> None:
-    """A logarithmic axis where values range over orders of magnitude."""
-    if values.min() > 0:
-        if values.max() > _WIDE * values.min():
-            set_scale("log")
-    elif np.abs(values).max() > _WIDE * (middle := max(float(np.median(np.abs(values))), 1e-6)):
+def _scale(ax, name: str, values: np.ndarray) -> None:
+    """A logarithmic axis, "x" or "y", where values range over orders of magnitude; numbers as people write them."""
+    middle = max(float(np.median(np.abs(values))), 1e-6)
+    set_scale = getattr(ax, f"set_{name}scale")
+    if values.min() > 0 and values.max() > _WIDE * values.min():
+        set_scale("log")
+    elif values.min() <= 0 and np.abs(values).max() > _WIDE * middle:
         set_scale("symlog", linthresh=middle)
+    else:
+        return
+    getattr(ax, f"{name}axis").set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def thumbnail(grey: np.ndarray, mask: np.ndarray) -> bytes:

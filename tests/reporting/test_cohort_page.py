@@ -104,7 +104,7 @@ def test_problems_and_warnings_come_before_all_else(page):
         "Spacing is taken as real: not all voxels are 1 mm.",
         "30 x 256 x 240 5 x 1 x 0.9 4 And 2 other combinations.",
         "A 3 12.5 20 4321 site not known 3 12.5 20 4321",
-        "in ml. Class patients empty masks lowest median highest HGG 3 1 12.5 20 4321",
+        "in ml. Class patients empty masks lowest median highest HGG 3 1 12.500 20.000 4321.000",
         "P00 A · 55.6 ml · slice 14 of 30",
         "patients.csv",
     ],

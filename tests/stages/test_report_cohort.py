@@ -36,8 +36,8 @@ def test_page_text_and_table_are_written(tmp_path, cohort):
     assert figures["problems"] == []
     assert any("only 3 of LGG, 3 of HGG patients" in line for line in figures["findings"])
     words = Page((folder / "index.html").read_text()).text
-    assert "6 patients (HGG 3, LGG 3)" in words and "HGG (3)" in words
-    assert "6 patients (HGG 3, LGG 3)" in (folder / "cohort.txt").read_text()
+    assert "6 patients (HGG: 3, LGG: 3)" in words and "HGG (3)" in words
+    assert "6 patients (HGG: 3, LGG: 3)" in (folder / "cohort.txt").read_text()
     with (folder / "patients.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert (
