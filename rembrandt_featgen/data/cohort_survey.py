@@ -12,45 +12,46 @@ from tqdm import tqdm
 from rembrandt_featgen.cohort import cohort_warnings, duplicates, spacing
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import json_files
-from rembrandt_featgen.data import survey_tables
+from rembrandt_featgen.data import survey_tables, volume_warnings
 from rembrandt_featgen.data.patient_survey import PatientSurvey, survey
+from rembrandt_featgen.data.preparation_choice import Request
 
 
-def survey_cohort(cohort: Cohort, modalities: Sequence[str], *, journal: Path) -> list[PatientSurvey]:
+def survey_cohort(cohort: Cohort, request: Request, *, journal: Path) -> list[PatientSurvey]:
     """What each patient's files hold, in the order of the cohort.
 
     Args:
       cohort: of the patients.
-      modalities: that are read.
+      request: the modalities, how they are read, and how slices are cut.
       journal: file that keeps each patient who is done, for a later run.
     """
     done = {row["patient"]: row for row in json_files.resume_journal(journal)}
     with journal.open("a") as file:
         for patient in tqdm(cohort.patients, "patients", unit="patient"):
             if patient.id not in done:
-                done[patient.id] = json_files.plain(survey(patient, modalities).row)
+                done[patient.id] = json_files.plain(survey(patient, request).row)
                 json_files.append_row(file, done[patient.id])
     return [PatientSurvey.of_row(done[patient.id]) for patient in cohort.patients]
 
 
 def report(
-    found: Sequence[PatientSurvey], cohort: Cohort, modalities: Sequence[str], *, source: str, trust_spacing: str
+    found: Sequence[PatientSurvey], cohort: Cohort, request: Request, *, source: str, trust_spacing: str
 ) -> dict:
     """What report.json of the cohort holds.
 
     Args:
       found: of `survey_cohort`.
       cohort: of the same patients.
-      modalities: that were read.
+      request: as it had it.
       source: where the cohort is.
       trust_spacing: as `spacing.judge` takes it.
     """
     read = [one for one in found if not one.problem]
     problems = [{"patient": one.patient, "problem": one.problem} for one in found if one.problem]
     judgement = spacing.judge(
-        [np.array(one.spacing) for one in read], [one.shape[1:] + one.shape[:1] for one in read], trust_spacing
+        [np.array(one.file_spacing) for one in read], [one.file_shape for one in read], trust_spacing
     )
-    findings = warnings(read, cohort, modalities)
+    findings = warnings(read, cohort, request)
     groups = {patient.group for patient in cohort.patients}
     return {
         "classes": cohort.classes.record,
@@ -60,10 +61,10 @@ def report(
             "groups": len(groups) if len(groups) < len(found) else None,
             "sites": survey_tables.sites(found, cohort),
         },
-        "modalities": list(modalities),
+        "modalities": list(request.modalities),
         "spacing": judgement._asdict(),
         "sizes": survey_tables.sizes(read),
-        "intensities": {name: survey_tables.intensities(read, name) for name in modalities},
+        "intensities": {name: survey_tables.intensities(read, name) for name in request.modalities},
         "tumours": survey_tables.tumours(read, cohort, in_ml=judgement.real),
         "patients": [_listed(one, judgement.real) for one in found],
         "problems": problems,
@@ -72,13 +73,13 @@ def report(
     }
 
 
-def warnings(read: Sequence[PatientSurvey], cohort: Cohort, modalities: Sequence[str]) -> list[str]:
+def warnings(read: Sequence[PatientSurvey], cohort: Cohort, request: Request) -> list[str]:
     """A sentence for each thing that somebody should look at.
 
     Args:
       read: patients who could be read.
       cohort: with all of them.
-      modalities: that were read.
+      request: the modalities, how they were read, and how slices are cut.
     """
     everyone = {patient.id: patient for patient in cohort.patients}
     labels = {name: patient.label for name, patient in everyone.items()}
@@ -93,7 +94,13 @@ def warnings(read: Sequence[PatientSurvey], cohort: Cohort, modalities: Sequence
         said += cohort_warnings.look_alikes(pairs, {name: patient.group for name, patient in everyone.items()})
     said += cohort_warnings.few_slices({one.patient: one.shape[0] for one in read})
     said += cohort_warnings.mixed_spacing(spacings) + cohort_warnings.thick_in_plane(spacings)
-    for name in modalities:
+    said += cohort_warnings.without_orientation({one.patient: one.unoriented for one in read if one.unoriented})
+    said += volume_warnings.cut_off(
+        {one.patient: one.content_cut for one in read},
+        {one.patient: one.tumour_cut for one in read if one.tumour_cut},
+        f"--image_size={request.size} --crop={request.crop} --fit={request.fit}",
+    )
+    for name in request.modalities:
         levels = {one.patient: _level(one, name) for one in read}
         said += cohort_warnings.brightness(levels, sites, name)
         said += cohort_warnings.mixed_kinds({one.patient: one.intensities[name]["lowest"] for one in read}, name)

@@ -15,7 +15,9 @@ from rembrandt_featgen.cohort import duplicates
 from rembrandt_featgen.cohort.patients import Patient
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import intensities
-from rembrandt_featgen.data.patient_volumes import PatientVolume, read_patient
+from rembrandt_featgen.data.patient_volumes import PatientVolume, is_ct, read_patient
+from rembrandt_featgen.data.preparation import Preparation, kept_share, place, restore_volume
+from rembrandt_featgen.data.preparation_choice import AUTO, Request
 
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}  # of the foreground
 PICTURE = 160  # pixels of a picture's longer side, at most
@@ -44,6 +46,8 @@ class PatientSurvey:
       problem: why the files cannot be used; "" where they can.
       shape: [3] slices, height, width.
       spacing: [3] mm between slices, rows and columns.
+      file_shape, file_spacing, unoriented: as `PatientVolume` has them.
+      content_cut, tumour_cut: shares of the head or body, and of the tumour, outside the slices that are asked for.
       tumour_voxels: of the mask.
       tumour_slices: slices with tumour.
       largest_slice: number, from 1, of the slice with most tumour, or of the middle one.
@@ -61,6 +65,11 @@ class PatientSurvey:
     problem: str = ""
     shape: tuple[int, ...] = ()
     spacing: tuple[float, ...] = ()
+    file_shape: tuple[int, ...] = ()
+    file_spacing: tuple[float, ...] = ()
+    unoriented: str = ""
+    content_cut: float = 0.0
+    tumour_cut: float = 0.0
     tumour_voxels: int = 0
     tumour_slices: int = 0
     largest_slice: int = 0
@@ -92,22 +101,28 @@ class PatientSurvey:
             shape, grey, bits = row["picture"]
             mask = np.unpackbits(_unpacked(bits, np.uint8), count=int(np.prod(shape))).astype(bool)
             picture = Picture(_unpacked(grey, np.uint8).reshape(shape), mask.reshape(shape))
-        tuples = {name: tuple(row[name]) for name in ("shape", "spacing", "same")}
+        tuples = {name: tuple(row[name]) for name in ("shape", "spacing", "file_shape", "file_spacing", "same")}
         return cls(**{**row, **tuples, "fingerprint": _unpacked(row["fingerprint"], np.float32), "picture": picture})
 
 
-def survey(patient: Patient, modalities: Sequence[str]) -> PatientSurvey:
-    """Reads a patient's files; what cannot be used is named in `problem`, and nothing is raised."""
+def survey(patient: Patient, request: Request) -> PatientSurvey:
+    """Reads a patient's files; what cannot be used is named in `problem`, and nothing is raised.
+
+    Args:
+      patient: whose files are read.
+      request: the modalities, how they are read, and how slices are cut.
+    """
     known = PatientSurvey(patient.id, patient.label, group=patient.group, site=patient.site)
     try:
-        read = read_patient(patient, modalities)
+        read = read_patient(patient, request.modalities, reading=request.reading)
     except InputError as error:
         return dataclasses.replace(known, problem=str(error))
-    return dataclasses.replace(known, **_measured(read, modalities))
+    return dataclasses.replace(known, **_measured(read, request))
 
 
-def _measured(read: PatientVolume, modalities: Sequence[str]) -> dict:
+def _measured(read: PatientVolume, request: Request) -> dict:
     """What is measured of volumes that could be read."""
+    modalities = request.modalities
     ordered = intensities.sampled(tf.constant(read.image))
     thresholds = intensities.thresholds(ordered)
     of_modality, first = {}, None
@@ -126,6 +141,10 @@ def _measured(read: PatientVolume, modalities: Sequence[str]) -> dict:
     return {
         "shape": tuple(read.mask.shape),
         "spacing": tuple(float(step) for step in read.spacing),
+        "file_shape": tuple(read.file_shape),
+        "file_spacing": tuple(float(step) for step in read.file_spacing),
+        "unoriented": read.unoriented,
+        **_cut(read, request),
         "tumour_voxels": int(areas.sum()),
         "tumour_slices": int((areas > 0).sum()),
         "largest_slice": largest + 1,
@@ -133,6 +152,33 @@ def _measured(read: PatientVolume, modalities: Sequence[str]) -> dict:
         "same": _same(read.image, modalities),
         "fingerprint": _fingerprint(read.image[..., 0], low, high),
         "picture": _picture(read.image[largest, ..., 0], read.mask[largest], bounds=(low, white)),
+    }
+
+
+def _cut(read: PatientVolume, request: Request) -> dict[str, float]:
+    """Shares outside the slices that are asked for; none where slices are shrunk to their size, or fit."""
+    if request.fit != "crop" or max(read.mask.shape[1:]) <= request.size:
+        return {}
+    channels = read.image.shape[-1]
+    crop = request.crop
+    if crop == AUTO:  # the cohort's choice, but for its volumes' majority
+        crop = "none" if is_ct(request.modalities, [float(read.image.min())]) else "foreground"
+    preparation = Preparation(
+        "volume",
+        crop,
+        request.fit,
+        size=request.size,
+        slices_in=1,
+        mean=(0.0,) * channels,
+        deviation=(1.0,) * channels,
+    )
+    volume = tf.constant(read.image)
+    where = place(volume, preparation)
+    kept = restore_volume(tf.ones([1, request.size, request.size, 1]), where).numpy()[0, ..., 0] > 0.5
+    tumour, inside = int(read.mask.sum(dtype=np.int64)), int(read.mask[:, kept].sum(dtype=np.int64))
+    return {
+        "content_cut": 1.0 - float(kept_share(volume, where, preparation)),
+        "tumour_cut": 1.0 - inside / tumour if tumour else 0.0,
     }
 
 

@@ -157,6 +157,11 @@ def describe(volume: tf.Tensor, preparation: Preparation) -> tf.Tensor:
     return tf.stack(rows)
 
 
+def place(volume: tf.Tensor, preparation: Preparation) -> Geometry:
+    """Where the slices lie that `prepare_volume` would make of a volume, without making them."""
+    return _geometry(volume, intensities.thresholds(intensities.sampled(volume)), preparation)
+
+
 def kept_share(volume: tf.Tensor, geometry: Geometry, preparation: Preparation) -> tf.Tensor:
     """Share of the foreground's voxels that lie in the prepared slices, float32 scalar; 1 where there are none.
 

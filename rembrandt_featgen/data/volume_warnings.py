@@ -21,25 +21,41 @@ def sentences(measured: Mapping[str, Measured], flags: str) -> list[str]:
       flags: that say how slices are cut.
     """
     spacings = {patient: one.spacing.tolist() for patient, one in measured.items()}
-    said = [
+    return [
         *cohort_warnings.mixed_spacing(spacings),
         *cohort_warnings.thick_in_plane(spacings),
         *cohort_warnings.without_orientation(
             {patient: one.unoriented for patient, one in measured.items() if one.unoriented}
         ),
+        *cut_off(
+            {patient: one.content_cut for patient, one in measured.items()},
+            {patient: one.tumour_cut for patient, one in measured.items() if one.cut},
+            flags,
+        ),
     ]
-    if lost := {patient: one.content_cut for patient, one in measured.items() if one.content_cut > _LEAST}:
+
+
+def cut_off(content: Mapping[str, float], tumours: Mapping[str, float], flags: str) -> list[str]:
+    """Sentences on what lies outside of the slices.
+
+    Args:
+      content: share of the head or body of each patient.
+      tumours: share of the tumour, of those of whom some is outside.
+      flags: that say how slices are cut.
+    """
+    said = []
+    if lost := {patient: share for patient, share in content.items() if share > _LEAST}:
         most = max(lost, key=lambda patient: lost[patient])
         said.append(
-            f"{np.median(list(lost.values())):.0%} of the head or body of {len(lost)} of {len(measured)} patients is "
+            f"{np.median(list(lost.values())):.0%} of the head or body of {len(lost)} of {len(content)} patients is "
             f"cut off by {flags} (median; most of {most}, {lost[most]:.0%}); --fit=resize shrinks what is larger, and "
             "cuts nothing off"
         )
-    if tumours := {patient: one.tumour_cut for patient, one in measured.items() if one.cut}:
+    if tumours:
         shares = ", ".join(f"{patient} ({_share(share)})" for patient, share in list(tumours.items())[:_NAMED])
         more = f" and {len(tumours) - _NAMED} more" if len(tumours) > _NAMED else ""
         said.append(
-            f"tumour of {len(tumours)} of {len(measured)} patients is cut off by {flags}: {shares}{more}; take a "
+            f"tumour of {len(tumours)} of {len(content)} patients is cut off by {flags}: {shares}{more}; take a "
             "larger --image_size, or --fit=resize"
         )
     return said

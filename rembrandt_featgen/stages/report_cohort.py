@@ -14,12 +14,15 @@ from pathlib import Path
 from absl import logging
 
 from rembrandt_featgen import stages
+from rembrandt_featgen.cohort import reading_choice
+from rembrandt_featgen.cohort.reading_choice import Reading
 from rembrandt_featgen.core import cli, json_files, provenance, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import cohort_survey, shared_slices
 from rembrandt_featgen.data.patient_survey import PatientSurvey
+from rembrandt_featgen.data.preparation_choice import AUTO, Request
 from rembrandt_featgen.reporting import cohort_figures, cohort_page, cohort_text
-from rembrandt_featgen.stages import shared_flags
+from rembrandt_featgen.stages import shared_flags, slice_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,13 @@ class Config:
     site_column: str = shared_flags.site_column()
     site_pattern: str = shared_flags.site_pattern()
     incomplete: str = shared_flags.incomplete()
+    image_size: int = slice_flags.image_size()
+    crop: str = slice_flags.crop()
+    fit: str = slice_flags.fit()
+    geometry: str = slice_flags.geometry()
+    slice_axis: str = slice_flags.slice_axis()
+    spacing: tuple[str, ...] = slice_flags.spacing()
+    trust_spacing: str = slice_flags.trust_spacing()
     report_title: str = shared_flags.report_title()
 
 
@@ -48,6 +58,15 @@ def run(config: Config) -> None:
     Raises:
       InputError: a patient cannot be read; all is written nevertheless.
     """
+    request = Request(
+        modalities=config.modalities,
+        normalise=AUTO,
+        crop=config.crop,
+        fit=config.fit,
+        size=config.image_size,
+        slices_in=1,
+        reading=Reading(config.geometry, config.slice_axis, reading_choice.parse_spacing(config.spacing)),
+    )
     cohort = shared_flags.find_cohort(config)
     known = repr([(one.id, one.label, one.group, one.site) for one in cohort.patients])
     digests = {
@@ -59,9 +78,9 @@ def run(config: Config) -> None:
         if not stage.done:
             journal = stage.path / "checkpoints" / "patients.jsonl"  # goes when the stage is done
             journal.parent.mkdir(exist_ok=True)
-            found = cohort_survey.survey_cohort(cohort, config.modalities, journal=journal)
+            found = cohort_survey.survey_cohort(cohort, request, journal=journal)
             report = cohort_survey.report(
-                found, cohort, config.modalities, source=str(config.cohort), trust_spacing="auto"
+                found, cohort, request, source=str(config.cohort), trust_spacing=config.trust_spacing
             )
             report |= {"settings": stage.record["config"], "versions": provenance.versions()}
             title = config.report_title or Path(config.run_dir).resolve().name

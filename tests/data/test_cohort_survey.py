@@ -8,9 +8,11 @@ import pytest
 from scipy import ndimage
 
 from rembrandt_featgen.cohort import duplicates, layouts, volumes
+from rembrandt_featgen.cohort.reading_choice import Reading
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.data import cohort_survey, patient_survey
 from rembrandt_featgen.data.patient_survey import PatientSurvey
+from rembrandt_featgen.data.preparation_choice import Request
 
 SHAPE = (20, 24, 6)  # x, y, slices
 HEADER = "patient,label,site,mask,flair\n"
@@ -21,7 +23,7 @@ def write(folder, name, *, scale=1.0, side=4, spacing=(1.0, 2.0, 5.0), seed=None
     random = np.random.default_rng(zlib.crc32(name.encode()) if seed is None else seed)
     image = random.uniform(0, 4, SHAPE)
     x, y = np.meshgrid(np.arange(SHAPE[0]), np.arange(SHAPE[1]), indexing="ij")
-    centre, radii = random.uniform(9, 12, 2), random.uniform(6, 9, 2)
+    centre, radii = random.uniform(9, 12, 2), random.uniform(8, 10, 2)
     inside = ((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2 < 1
     texture = ndimage.zoom(random.uniform(50, 150, (5, 6, 3)), 4)[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
     image[inside] += texture[inside]
@@ -41,8 +43,13 @@ def manifest(folder, rows):
     return layouts.find_cohort(folder / "manifest.csv")
 
 
-def surveyed(cohort, folder):
-    return cohort_survey.survey_cohort(cohort, ("flair",), journal=folder / "journal.jsonl")
+def request(**changes):
+    given = {"normalise": "auto", "crop": "none", "fit": "crop", "size": 32, "slices_in": 1}
+    return Request(("flair",), **{**given, **changes})
+
+
+def surveyed(cohort, folder, **changes):
+    return cohort_survey.survey_cohort(cohort, request(**changes), journal=folder / "journal.jsonl")
 
 
 @pytest.fixture
@@ -72,6 +79,33 @@ def test_what_was_written_is_what_is_read(three, tmp_path):
     assert third.problem == "" and third.same == ()
 
 
+def test_what_slices_cut_off_is_measured_where_they_are_cut(three, tmp_path):
+    cohort, written = three
+    assert [one.content_cut for one in surveyed(cohort, tmp_path)] == [0, 0, 0]  # 24 x 20 pixels fit into 32 x 32
+    (tmp_path / "journal.jsonl").unlink()
+    first, second, third = surveyed(cohort, tmp_path, size=16)
+    image, mask = written["P1"]
+    rows = np.arange(24)[::-1]  # as displayed: y upside down; 4 above and 4 below, 2 at either side are cut
+    inside = np.zeros(SHAPE[:2], bool)
+    inside[2:18, rows[4:20]] = True
+    above = image > image.mean()
+    assert first.content_cut == pytest.approx(above[~inside].sum() / above.sum(), abs=1e-4) and first.content_cut > 0.01
+    assert first.tumour_cut == pytest.approx(mask[~inside].sum() / mask.sum())
+    said = cohort_survey.warnings([first, third], cohort, request(size=16))
+    assert (
+        sum("of the head or body of 2 of 2 patients is cut off by --image_size=16 --crop=none" in s for s in said) == 1
+    )
+    (tmp_path / "journal.jsonl").unlink()
+    assert [one.content_cut for one in surveyed(cohort, tmp_path, size=16, fit="resize")] == [0, 0, 0]
+
+
+def test_volumes_are_read_as_the_request_says(three, tmp_path):
+    cohort, _ = three
+    found = surveyed(cohort, tmp_path, reading=Reading(slice_axis="sagittal"))[0]
+    assert (found.shape, found.spacing) == ((20, 6, 24), (1.0, 5.0, 2.0))
+    assert (found.file_shape, found.file_spacing) == (SHAPE, (1.0, 2.0, 5.0))
+
+
 def test_a_row_gives_the_survey_back(three, tmp_path):
     for found in surveyed(three[0], tmp_path):
         again = PatientSurvey.of_row(json.loads(json.dumps(json_files.plain(found.row))))
@@ -90,14 +124,14 @@ def test_patients_who_are_done_are_not_read_again(three, tmp_path, monkeypatch):
     journal.write_text("".join(lines[:2]) + lines[2][:50])  # killed while it wrote of the third
     read = []
     survey = patient_survey.survey
-    monkeypatch.setattr(cohort_survey, "survey", lambda one, names: read.append(one.id) or survey(one, names))
+    monkeypatch.setattr(cohort_survey, "survey", lambda one, asked: read.append(one.id) or survey(one, asked))
     assert [one.record for one in surveyed(cohort, tmp_path)] == [one.record for one in before]
     assert read == ["P3"]
 
 
 def report(cohort, folder, trust="auto"):
     found = surveyed(cohort, folder)
-    return cohort_survey.report(found, cohort, ("flair",), source="here", trust_spacing=trust)
+    return cohort_survey.report(found, cohort, request(), source="here", trust_spacing=trust)
 
 
 def test_report(three, tmp_path):
@@ -122,7 +156,7 @@ def test_report(three, tmp_path):
     )
     assert found["patients"][0]["tumour_ml"] == pytest.approx(ml)
     assert found["verdict"].startswith("3 patients (HGG: 2, LGG: 1) of 2 sites; 1 of them cannot be read; ")
-    unknown = report(cohort, tmp_path, trust="unknown")
+    unknown = report(cohort, tmp_path, trust="no")
     assert unknown["tumours"]["unit"] == "voxels" and unknown["patients"][0]["tumour_ml"] is None
 
 
@@ -136,7 +170,7 @@ def cohort_of(folder, count=10, **changes):
 
 def test_a_plain_cohort_gives_no_warning_and_each_oddity_one(tmp_path):
     plain = cohort_of(tmp_path)
-    assert cohort_survey.warnings(surveyed(plain, tmp_path), plain, ("flair",)) == []
+    assert cohort_survey.warnings(surveyed(plain, tmp_path), plain, request()) == []
     odd = {name: {"scale": 1000.0} for name in (one.id for one in plain.patients if one.site == "B")}
     odd["P00"] = {"side": 0}
     odd["P01"] = {"spacing": (1.0, 9.0, 5.0)}
@@ -144,7 +178,7 @@ def test_a_plain_cohort_gives_no_warning_and_each_oddity_one(tmp_path):
     odd["P08"] = {"seed": 7}
     (tmp_path / "journal.jsonl").unlink()
     changed = cohort_of(tmp_path, **odd)
-    said = cohort_survey.warnings(surveyed(changed, tmp_path), changed, ("flair",))
+    said = cohort_survey.warnings(surveyed(changed, tmp_path), changed, request())
     assert [
         [word in line for line in said].count(True) for word in ("P04 and P08 hold", "rows 2 mm apart", "thick axis")
     ] == [

@@ -77,17 +77,17 @@ def test_what_is_done_is_taken_again_until_a_label_changes(tmp_path, cohort, mon
 def test_a_killed_survey_resumes(tmp_path, cohort, monkeypatch):
     survey, read = cohort_survey.survey, []
 
-    def killed(one, names):
+    def killed(one, request):
         if len(read) == 4:
             raise KeyboardInterrupt
         read.append(one.id)
-        return survey(one, names)
+        return survey(one, request)
 
     monkeypatch.setattr(cohort_survey, "survey", killed)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, cohort)
     again = []
-    monkeypatch.setattr(cohort_survey, "survey", lambda one, names: again.append(one.id) or survey(one, names))
+    monkeypatch.setattr(cohort_survey, "survey", lambda one, request: again.append(one.id) or survey(one, request))
     run(tmp_path, cohort)
     assert len(again) == 2 and not set(again) & set(read)
 
