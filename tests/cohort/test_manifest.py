@@ -197,7 +197,7 @@ def test_cells_name_series_channels_and_parts(tmp_path):
     array = image_examples.voxels((4, 5, 3))
     image_examples.write_series(tmp_path / "dicom", array)
     image_examples.write_itk(tmp_path / "both.nrrd", np.stack([array, array + 1], -1), components=True)
-    image_examples.write_itk(tmp_path / "m.mha", (array > 200).astype(np.uint8))
+    image_examples.write_itk(tmp_path / "m.mha", (array > 300).astype(np.uint8))
     for name in "nbc":
         (tmp_path / f"{name}.nii").touch()
     rows = ["patient,label,mask,flair,t1", "A,LGG,m.mha,dicom,both.nrrd#1", "B,HGG,n.nii,b.nii,c.nii"]
@@ -205,7 +205,7 @@ def test_cells_name_series_channels_and_parts(tmp_path):
     patient, _ = layouts.find_cohort(tmp_path / "cohort.csv", modalities=("flair", "t1")).patients
     flair, t1 = volumes.read_volumes(list(patient.images.values()))
     np.testing.assert_array_equal(t1.voxels, flair.voxels + 1)
-    assert volumes.read_mask(patient.mask, flair).sum() == (array > 200).sum()
+    assert volumes.read_mask(patient.mask, flair).sum() == (array > 300).sum()
 
 
 @pytest.mark.parametrize(
