@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data.preparation import Preparation
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.stages import assign_folds, prepare_slices, share_slices
 
-SPLITS = ("train", "validation", "test")
 SIZE = (32, 32, 16)
 PLACE = nib.affines.from_matvec(np.diag([-1.0, -1.0, 1.0]), (20, 12, -5))  # left, posterior, superior
 LABELS = {f"P{number}": "HGG" if number % 2 else "LGG" for number in range(6)}
@@ -65,25 +63,27 @@ def _cohort(folder, *, place=PLACE, second=PLACE, shape=SIZE, labels=LABELS):
     return folder / "cohort.csv"
 
 
-def _prepared(folder, cohort, **settings):
-    """Figures, and of each patient raw images [slices, size, size, channels], masks and label, of what was written."""
+def _figures(folder, cohort, **settings):
+    """Prepares slices; what stage.json says."""
     fixed = {"image_size": 32, "normalise": "cohort", "validation_fraction": 0.3, "test_fraction": 0.3}
     prepare_slices.run(prepare_slices.Config(str(folder), str(cohort), **{**fixed, **settings}))
-    figures = json.loads((folder / "slices" / "stage.json").read_text())["figures"]
-    shift, scale = map(np.array, Preparation.of_record(figures["preparation"]).shift_and_scale)
-    found = {}
-    for split in SPLITS:
-        store = Store(folder / "slices", split)
-        for record in store.dataset().as_numpy_iterator():
-            patient = record["patient"].decode()
-            found.setdefault(patient, ([], [], set()))
-            found[patient][0].append(record["image"] * scale + shift)
-            found[patient][1].append(record["mask"][..., 0])
-            found[patient][2].add(int(record["label"]))
+    return json.loads((folder / "slices" / "stage.json").read_text())["figures"]
+
+
+def _prepared(folder, cohort, **settings):
+    """The same, and of each patient raw images [slices, size, size, channels] and masks as they were written."""
+    figures, found = _figures(folder, cohort, **settings), {}
+    for record in Store(folder / "slices", "volumes").dataset().as_numpy_iterator():
+        patient = record["patient"].decode()
+        assert record["label"] == (LABELS[patient] == "HGG")
+        images, masks = found.setdefault(patient, ([], []))
+        images.append(record["image"])
+        masks.append(record["mask"][..., 0])
+    split = json.loads((folder / "slices" / "split.json").read_text())
+    assigned = {patient: label for part in split.values() for label, ids in part.items() for patient in ids}
+    assert assigned == LABELS
     assert set(found) == set(LABELS)
-    for patient, (_, _, labels) in found.items():
-        assert labels == {int(LABELS[patient] == "HGG")}
-    return figures, {patient: (np.array(images), np.array(masks)) for patient, (images, masks, _) in found.items()}
+    return figures, {patient: (np.array(images), np.array(masks)) for patient, (images, masks) in found.items()}
 
 
 def _shown(shape, affine):
@@ -184,7 +184,7 @@ def test_what_is_cut_off_is_measured(tmp_path):
     for name, array in files.items():
         nib.save(nib.Nifti1Image(array.astype(np.int16), place), tmp_path / f"P1_{name}.nii")
         cohort.write_text(cohort.read_text().replace(f"P1_{name}.nii.gz", f"P1_{name}.nii"))
-    figures, _ = _prepared(tmp_path / "cut", cohort, image_size=240)
+    figures = _figures(tmp_path / "cut", cohort, image_size=240)
     middle = slice(136, 376)
     lost_head = 1 - head[middle, middle].sum() / head.sum()
     lost_tumour = 1 - tumour[middle, middle].sum() / tumour.sum()
