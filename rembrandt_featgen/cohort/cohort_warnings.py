@@ -168,14 +168,18 @@ def masks(voxels: Mapping[str, int]) -> list[str]:
     """Empty masks, and tumours of hardly any voxels; `voxels` of tumour by patient."""
     empty = {name for name, count in voxels.items() if not count}
     tiny = {name for name, count in voxels.items() if 0 < count < FEW_VOXELS}
-    said = [f"{patients(empty)}: the mask is empty, which is legal; is there no tumour?"] * bool(empty)
-    return said + [f"{patients(tiny)}: the mask has fewer than {FEW_VOXELS} voxels; is it whole?"] * bool(tiny)
+    said = [f"{patients(empty)}: the mask is empty, which is right where there is no tumour"] * bool(empty)
+    return said + [f"{patients(tiny)}: the mask has fewer than {FEW_VOXELS} voxels; see whether it is whole"] * bool(
+        tiny
+    )
 
 
 def few_slices(slices: Mapping[str, int]) -> list[str]:
     """Volumes that are hardly volumes."""
     few = {name for name, count in slices.items() if count < FEW_SLICES}
-    return [f"{patients(few)}: fewer than {FEW_SLICES} slices; is the third axis that of the slices?"] * bool(few)
+    return [
+        f"{patients(few)}: fewer than {FEW_SLICES} slices; see whether the third axis is that of the slices"
+    ] * bool(few)
 
 
 def volume_tells_class(voxels: Mapping[str, float], labels: Mapping[str, str], classes: Classes) -> list[str]:
@@ -224,8 +228,8 @@ def groups(listed: Sequence[Patient], classes: Classes) -> list[str]:
         of_class[patient.label].add(patient.group)
     alone = len({patient.group for patient in listed}) == len(listed)
     noun = "patients" if alone else "groups of patients"
-    few = [f"{len(found)} of {name}" for name, found in of_class.items() if len(found) < FEW_GROUPS]
-    said = [f"only {', '.join(few)} {noun}: splits that small are a matter of luck"] * bool(few)
+    few = [f"{len(found)} of class {name}" for name, found in of_class.items() if len(found) < FEW_GROUPS]
+    said = [f"few {noun}, {', '.join(few)}: what they say is a matter of luck"] * bool(few)
     counts = Counter(group for found in of_class.values() for group in found)
     several = {group for group, count in counts.items() if count > 1}
     return said + [

@@ -127,6 +127,6 @@ def _sentence(found: Sequence[PatientSurvey], cohort: Cohort, *, problems: int, 
     sites = len({one.site for one in found} - {""})
     who = f"{len(found)} patients ({', '.join(f'{name}: {count}' for name, count in counts.items())})"
     who += f" of {sites} sites" if sites > 1 else ""
-    can = f"{problems} of them cannot be read" if problems else "all of them can be read"
+    can = f"{problems} of them cannot be used" if problems else "all of them can be used"
     look = f"{findings} thing{'s' * (findings != 1)} to look at" if findings else "the numbers look right"
     return f"{who}; {can}; {look}. Look at the pictures."

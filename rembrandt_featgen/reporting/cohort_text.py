@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from rembrandt_featgen.reporting import records
+from rembrandt_featgen.reporting import page, records
 from rembrandt_featgen.reporting.table_text import csv_text
 
 TEXT, CSV = "cohort.txt", "patients.csv"
@@ -17,7 +17,7 @@ def text(report: Mapping) -> str:
     names = records.class_names(report)
     lines = [str(report.get("verdict") or ""), "", f"source: {records.dig(report, 'cohort', 'source')}"]
     lines += _listed(
-        "cannot be read", [f"{one.get('patient')}: {one.get('problem')}" for one in _entries(report, "problems")]
+        "cannot be used", [f"{one.get('patient')}: {one.get('problem')}" for one in _entries(report, "problems")]
     )
     lines += _listed("to look at", [line for line in report.get("findings") or [] if line] or ["nothing"])
     rows = {**(records.dig(report, "cohort", "sites") or {}), "all": records.dig(report, "cohort", "patients")}
@@ -83,7 +83,7 @@ def _count(entry: Mapping | None, key: str) -> str:
 def _three(entry: Mapping | None, *key: str) -> str:
     """Lowest, median and highest of a range, which may be below a key."""
     values = [records.finite(records.dig(entry, *key, end)) for end in ("low", "middle", "high")]
-    return " ".join("-" if value is None else f"{value:.4g}" for value in values)
+    return " ".join("-" if value is None else page.short(value) for value in values)
 
 
 def _listed(heading: str, lines: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ import base64
 import datetime
 import functools
 import math
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -81,7 +82,14 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=number, signed=signed, interval=interval, count=count, total=records.total, setting=setting
+        number=number,
+        signed=signed,
+        short=short,
+        sentence_of=sentence_of,
+        interval=interval,
+        count=count,
+        total=records.total,
+        setting=setting,
     )
     environment.filters.update(
         whole_volumes=lambda splits: records.parts(splits, "volumes"),
@@ -114,6 +122,12 @@ def interval(bounds, form: str = ".3f") -> str:
     return f"[{number(bounds[0], form=form)}, {number(bounds[1], form=form)}]"
 
 
+def short(value, why: str = MISSING) -> str:
+    """Four digits, or a whole number with its thousands apart."""
+    shown = _finite(value)
+    return number(value, why, ".4g" if shown is None or abs(shown) < 1000 else ",.0f")
+
+
 def count(value) -> str:
     """A whole number with its thousands apart."""
     return number(value, MISSING, ",.0f")
@@ -130,6 +144,13 @@ def setting(value) -> str:
     if value == "":
         return _dash("empty")
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def sentence_of(text) -> Markup:
+    """A line as a sentence, in which no flag is broken at its hyphens."""
+    line = str(text or "")
+    line = line[:1].upper() + line[1:] + ("" if line.endswith((".", "?")) else ".")
+    return Markup(re.sub(r"--\w+", r'<span class="flag">\g<0></span>', str(escape(line))))
 
 
 def _finite(value) -> float | None:

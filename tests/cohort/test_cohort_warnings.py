@@ -125,7 +125,7 @@ def patients(count, groups=lambda name: name):
 
 def test_few_groups_and_groups_of_several_classes():
     assert warnings.groups(patients(10, lambda n: ""), PAIR) == []
-    one(warnings.groups(patients(9, lambda n: ""), PAIR), "only 9 of LGG, 9 of HGG patients")
+    one(warnings.groups(patients(9, lambda n: ""), PAIR), "few patients, 9 of class LGG, 9 of class HGG")
     said = warnings.groups(patients(12, lambda n: f"family {n}"), PAIR)
     one(said, "12 groups (family 0, family 1, family 10 and 9 more)", "several classes")
 

@@ -155,7 +155,7 @@ def test_report(three, tmp_path):
         {"patients": 1, "empty": 0, "low": ml, "middle": ml, "high": ml}
     )
     assert found["patients"][0]["tumour_ml"] == pytest.approx(ml)
-    assert found["verdict"].startswith("3 patients (HGG: 2, LGG: 1) of 2 sites; 1 of them cannot be read; ")
+    assert found["verdict"].startswith("3 patients (HGG: 2, LGG: 1) of 2 sites; 1 of them cannot be used; ")
     unknown = report(cohort, tmp_path, trust="no")
     assert unknown["tumours"]["unit"] == "voxels" and unknown["patients"][0]["tumour_ml"] is None
 

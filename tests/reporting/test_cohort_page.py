@@ -62,8 +62,11 @@ def make(count=6):
         "tumours": {"unit": "ml", "classes": {"HGG": {"patients": 3, "empty": 1, **RANGE}}},
         "patients": [*patients, unreadable("P99", "LGG", "B")],
         "problems": [{"patient": "P99", "problem": "P99.nii.gz: truncated"}],
-        "findings": ["flair of site B is 1,000 times as bright", "2 patients (P1, P2): the mask is empty"],
-        "verdict": "7 patients: 1 of them cannot be read; 2 things to look at.",
+        "findings": [
+            "flair of site B is 1,000 times as bright; --normalise=volume",
+            "2 patients (P1, P2): the mask is empty",
+        ],
+        "verdict": "7 patients: 1 of them cannot be used; 2 things to look at.",
         "settings": {"cohort": "/data/my.csv"},
         "versions": {"numpy": "1.26"},
     }
@@ -88,8 +91,11 @@ def page(text):
 
 def test_problems_and_warnings_come_before_all_else(page):
     words = page.text[page.text.index("} my_run") :]
-    order = ["my_run", "7 patients: 1 of them cannot be read", "Cannot be read: 1 patient P99 : P99.nii.gz: truncated"]
-    order += ["To look at Flair of site B is 1,000 times as bright. 2 patients (P1, P2)", "Patients by class and site."]
+    order = ["my_run", "7 patients: 1 of them cannot be used", "Cannot be used: 1 patient P99 : P99.nii.gz: truncated."]
+    order += [
+        "To look at Flair of site B is 1,000 times as bright; --normalise =volume. 2 patients (P1, P2)",
+        "Patients by class and site.",
+    ]
     order += ["Sizes and spacing", "Intensities by site", "Tumours Volume", "Pictures Of", "HGG (3)", "LGG (3)"]
     places = [words.index(part) for part in order]
     assert places == sorted(places)
@@ -100,11 +106,11 @@ def test_problems_and_warnings_come_before_all_else(page):
     [
         "They are of 5 groups",
         "A 2 1 3 site not known 1 2 3 all 3 1,234 1,237",
-        "slices 12.5 20 4321 1 5 6.5",
+        "slices 12.5 20 4,321 1 5 6.5",
         "Spacing is taken as real: not all voxels are 1 mm.",
         "30 x 256 x 240 5 x 1 x 0.9 4 And 2 other combinations.",
-        "A 3 12.5 20 4321 site not known 3 12.5 20 4321",
-        "in ml. Class patients empty masks lowest median highest HGG 3 1 12.500 20.000 4321.000",
+        "A 3 12.5 20 4,321 site not known 3 12.5 20 4,321",
+        "in ml. Class patients empty masks lowest median highest HGG 3 1 12.5 20 4,321",
         "P00 A · 55.6 ml · slice 14 of 30",
         "patients.csv",
     ],
@@ -156,11 +162,11 @@ def test_text_says_what_the_page_says():
         "  - flair of site B is 1,000 times as bright",
         "site not known    1     2",
         "spacing is real: not all voxels are 1 mm",
-        "12.5 20 4321",
+        "12.5 20 4,321",
     ):
         assert wanted in said
     nothing = cohort_text.text({})
-    assert "  - nothing" in nothing and "cannot be read" not in nothing
+    assert "  - nothing" in nothing and "cannot be used" not in nothing
 
 
 def test_csv_has_a_row_for_each_patient_with_all_that_was_measured():

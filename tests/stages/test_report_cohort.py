@@ -34,7 +34,7 @@ def test_page_text_and_table_are_written(tmp_path, cohort):
         "stage.json",
     ]
     assert figures["problems"] == []
-    assert any("only 3 of LGG, 3 of HGG patients" in line for line in figures["findings"])
+    assert any("few patients, 3 of class LGG, 3 of class HGG" in line for line in figures["findings"])
     words = Page((folder / "index.html").read_text()).text
     assert "6 patients (HGG: 3, LGG: 3)" in words and "HGG (3)" in words
     assert "6 patients (HGG: 3, LGG: 3)" in (folder / "cohort.txt").read_text()
@@ -54,7 +54,7 @@ def test_one_bad_file_is_listed_and_the_stage_stops_after_the_page(tmp_path, coh
         run(tmp_path, cohort)
     assert len(str(caught.value).splitlines()) == 1
     words = Page(page.read_text()).text
-    assert "Cannot be read: 1 patient" in words and bad.name in words
+    assert "Cannot be used: 1 patient" in words and bad.name in words
     assert words.count("slice ") >= 5  # the pictures of the others
     with monkeypatch.context() as patch:  # the same files again: refused without reading them
         patch.delattr(cohort_survey, "survey_cohort")
