@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from rembrandt_featgen.cohort import dicom_files, image_files, image_paths, manifest, nifti_files
+from rembrandt_featgen.cohort import dicom_files, geometry, image_files, image_paths, manifest, nifti_files
 from rembrandt_featgen.cohort.dicom_series import DicomSeries, Taken
+from rembrandt_featgen.cohort.geometry import Grid
 from rembrandt_featgen.cohort.patients import MASK
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
@@ -125,6 +126,16 @@ def write_volumes(visits: Sequence[Visit], out: Path) -> dict[tuple[str, str], P
                 json_files.append_row(journal, {"file": name, "digest": digest})
             written[visit.id, modality] = path
     return written
+
+
+def on_different_grids(visit: Visit) -> bool:
+    """Whether the series of a visit lie apart, or have other voxels."""
+    grids = []
+    for series in visit.series.values():
+        _, affine = dicom_files.arrange(series.slices, visit.id)
+        shape = (int(series.header["columns"]), int(series.header["rows"]), len(series.slices))
+        grids.append(Grid(shape, affine))
+    return not all(geometry.alike(grids[0], grid) for grid in grids)
 
 
 def _digest(series: DicomSeries) -> str:

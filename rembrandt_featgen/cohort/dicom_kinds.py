@@ -26,7 +26,7 @@ _BLOOD = "of blood or vessels"
 # What a series is that is none of KINDS, by its description.
 _OTHERS = (
     ("a localizer", re.compile(r"local|scout|survey|topo|surview|(3|three).?pl|(?<![a-z])loc(?![a-z])|smart ?brain")),
-    ("diffusion", re.compile(r"dwi|diff|tensor|(?<![a-z])(adc|e?dti|fa|trace|ivim|isotropic)(?![a-z])")),
+    ("diffusion", re.compile(r"dwi|diff|tensor|(?<![a-z])(adc|e?dti|fa|trace|ivim|isotropic)(?![a-z0-9])")),
     ("perfusion", re.compile(r"perf|(?<![a-z])(dsc|dce|pwi|asl|r?cb[fv]|mtt|ttp|k2|leakage)(?![a-z])")),
     (_BLOOD, re.compile(r"swi|suscep|t2\*|t2.?star|hemo|angio|venog|(?<![a-z])(mra|mrv|tof|swan|gre|ffe)(?![a-z])")),
     ("spectroscopy", re.compile(r"spectro|(?<![a-z])(csi|svs|mrs|press)(?![a-z])")),
@@ -34,7 +34,7 @@ _OTHERS = (
     ("STIR", re.compile(r"(?<![a-z])stir")),
     ("a difference of images", re.compile(r"subtr|(?<![a-z])sub(?![a-z])")),
 )
-_DERIVED = frozenset(("ADC", "LOCALIZER", "MIP", "MINIP", "PROJECTION", "SUBTRACTION", "SUBTRACT", "T2 MAP"))
+_DERIVED = re.compile(r"\b(adc|localizer|m(in)?ip|projection|subtract(ion)?|t[12] map)\b")  # types of images
 _LONG_ECHO = 50.0  # of T2 and FLAIR; T1 and PD have shorter ones
 _FLUID = (1500.0, 3500.0)  # time of inversion at which fluid is dark
 _LONG_REPETITION = 1800.0  # of T2, PD and FLAIR
@@ -54,9 +54,9 @@ def kind_of(header: Mapping[str, str]) -> Kind:
       header: by the names of `dicom_files.TAGS`; "" where a tag is not there.
     """
     modality, text = header["modality"].upper(), header["description"].lower()
-    derived = _DERIVED & set(header["type"].upper().split("\\"))
+    derived = _DERIVED.search(header["type"].lower().replace("\\", " \\ "))
     if derived:
-        return Kind("", f"not an image as it was acquired ({min(derived).lower()}, its header says)")
+        return Kind("", f"not an image as it was acquired ({derived[0]}, its header says)")
     for what, pattern in _OTHERS:
         if pattern.search(text) and not (what == _BLOOD and _T1.search(text)):
             return Kind("", f"{what}, by its description")

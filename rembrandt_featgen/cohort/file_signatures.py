@@ -30,11 +30,11 @@ class Signature(NamedTuple):
 
 
 _MAGIC = (
+    (128, b"DICM", Signature("dicom", "a DICOM file", _IMPORT)),  # what stands before may be anything
     (0, b"NRRD0", Signature("nrrd", "a NRRD file", "give its name the ending .nrrd")),
     (0, b"ObjectType", Signature("meta", "a MetaImage file", "give its name the ending .mha")),
     (0, b"NDims", Signature("meta", "a MetaImage file", "give its name the ending .mha")),
     (0, b"\x00\x00\x00\x01\x00", Signature("mgh", "an MGH file", "give its name the ending .mgz or .mgh")),
-    (128, b"DICM", Signature("dicom", "a DICOM file", _IMPORT)),
     (0, b"\x08\x00\x05\x00", Signature("dicom", "a DICOM file", _IMPORT)),
     (0, b"\x08\x00\x00\x00", Signature("dicom", "a DICOM file", _IMPORT)),
     (0, b"\xff\xd8\xff", Signature("", "a JPEG picture", _PICTURE)),
@@ -76,11 +76,9 @@ def of_bytes(head: bytes) -> Signature | None:
         return Signature("", "an empty file", "copy or download it again")
     if head[:2] == b"\x1f\x8b":
         return _packed(head)
-    for order in ("little", "big"):
-        if int.from_bytes(head[:4], order) in (348, 540):
-            return Signature(
-                "nifti", "a NIfTI or Analyze file", "give its name the ending .nii, or .hdr beside an .img"
-            )
+    sizes = (int.from_bytes(head[:4], order) for order in ("little", "big"))
+    if head[128:132] != b"DICM" and any(size in (348, 540) for size in sizes):  # DICOM begins with anything
+        return Signature("nifti", "a NIfTI or Analyze file", "give its name the ending .nii, or .hdr beside an .img")
     for offset, magic, signature in _MAGIC:
         if head[offset : offset + len(magic)] == magic:
             return signature

@@ -94,6 +94,14 @@ def _write(config: Config, choice: Choice, modalities: Sequence[str], *, out: Pa
             lacking[0].id,
             ", ".join(missing),
         )
+    apart = [visit.id for visit in visits if dicom_import.on_different_grids(visit)]
+    if apart:
+        logging.warning(
+            "the modalities of %d visits have different voxels, such as those of %s: give --geometry=resample with "
+            "this cohort",
+            len(apart),
+            apart[0],
+        )
     if not rows:
         raise InputError(
             f"--dicom={config.dicom}: no visit has all of --modalities={','.join(modalities)}; leave some out, or name "

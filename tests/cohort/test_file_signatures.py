@@ -54,6 +54,7 @@ def _npy():
         (b'{"error": "not found"}', "JSON", "download the file again"),
         (b"patient,label\n1,LGG\n", "a text that begins with 'patient,label'", "give the volume"),
         (b"  \n", "a text that begins with ''", "give the volume"),
+        (b"\x5c\x01\x00\x00" + b"\x00" * 124 + b"DICM", "a DICOM file", "import_dicom"),  # as Siemens writes it
         (b"\x00" * 128 + b"DICM", "a DICOM file", "rembrandt_featgen.stages.import_dicom"),
     ],
 )

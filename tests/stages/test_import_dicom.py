@@ -139,6 +139,18 @@ def test_names_and_dates_are_nowhere(download, tmp_path):
     assert all(set(json.loads(line)) == {"file", "digest"} for line in lines)
 
 
+@pytest.mark.parametrize(("modalities", "said"), [(("flair",), []), (("flair", "t1"), ["6 visits", "1 visits lack"])])
+def test_what_does_not_fit_together_is_said(modalities, said, download, tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr(import_dicom.logging, "warning", lambda text, *values: lines.append(text % values))
+    _imported(download, tmp_path / "out", modalities=modalities, masks="")
+    assert len(lines) == len(said)
+    for words in said:
+        assert any(words in line for line in lines), lines
+    assert all("such as" in line and "P0" in line for line in lines)
+    assert any("--geometry=resample" in line for line in lines) == bool(said)
+
+
 def test_what_is_not_known_is_blank(download, tmp_path):
     with _imported(download, tmp_path / "out", labels_table="", masks="").open(newline="") as file:
         rows = list(csv.DictReader(file))
