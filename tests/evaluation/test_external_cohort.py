@@ -1,13 +1,17 @@
 """Volumes of another cohort are read as those of the training were, and lie in one place."""
 
+from types import SimpleNamespace
+
 import nibabel as nib
 import numpy as np
 import pytest
 
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.cohort.layouts import CohortOptions
 from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.cohort.reading_choice import Reading
 from rembrandt_featgen.evaluation import external_cohort
+from tests.cohort import public_layouts
 from tests.cohort.refusals import refused
 
 
@@ -63,3 +67,26 @@ def test_slices_are_those_of_the_training(predicted):
         predict(Reading("resample", "coronal", (1.0, 2.0, 1.0)))
     assert [volume.voxels.shape for volume in seen] == [(6, 2, 5)] * 2
     assert {volume.axes for volume in seen} == {"RSA"}
+
+
+KEYS = {"label": "label", "group": "group", "site": "site"}
+
+
+def test_a_public_data_set_as_another_cohort(tmp_path):
+    """Of BraTS 2023 without masks, for a model of flair: classes of a table, and visits of one patient in one group."""
+
+    def write(path, name, what):
+        if what != "mask":
+            public_layouts.touch(path, name, what)
+
+    made = public_layouts.make("brats2023", tmp_path / "cohort", write)
+    model = SimpleNamespace(modalities=("flair",), classes=Classes.of(("LGG", "HGG")))
+    found = external_cohort.find(
+        str(made.cohort), model, layout="auto", keys=KEYS, site_pattern="GLI-(....)", options=made.options
+    )
+    assert {patient.id: patient.label for patient in found.patients} == made.labels
+    assert {patient.id: patient.group for patient in found.patients} == made.patients
+    assert {patient.site for patient in found.patients} == {"0000"}
+    options = CohortOptions(made.options.labels_table, group_pattern="-(...)$")
+    found = external_cohort.find(str(made.cohort), model, layout="brats2023", keys=KEYS, options=options)
+    assert {patient.group for patient in found.patients} == {"000", "001"}

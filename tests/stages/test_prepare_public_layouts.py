@@ -16,7 +16,8 @@ from rembrandt_featgen.stages import assign_folds, prepare_slices
 from tests.cohort import public_layouts
 
 SHAPE = (32, 32, 3)
-LPS = np.diag([-1.0, -1, 1, 1])
+LPS = np.diag([-1.0, -1, 1, 1])  # what BraTS stores, here with the voxels where np.eye(4) has them
+LPS[:2, 3] = 31
 
 
 def image(name, what):
@@ -51,10 +52,10 @@ def write(path, name, what):
         array = mask(name) if what == "mask" else image(name, what)
         if path.suffix == ".mha":
             stored = SimpleITK.GetImageFromArray(array.transpose(2, 1, 0))
-            stored.SetDirection(LPS[:3, :3].ravel().tolist())  # its world is LPS
+            stored.SetDirection(np.diag([-1.0, -1, 1]).ravel().tolist())  # its world is LPS
             SimpleITK.WriteImage(stored, str(path))
         else:
-            nibabel.save(nibabel.Nifti1Image(array[::-1, ::-1], LPS), path)  # as BraTS stores them
+            nibabel.save(nibabel.Nifti1Image(array[::-1, ::-1], LPS), path)
 
 
 @pytest.fixture(params=sorted(public_layouts.MAKERS))
@@ -70,7 +71,7 @@ def test_voxels_of_each_layout(made):
         read = volumes.read_volume(patient.images["flair"])
         np.testing.assert_array_equal(read.voxels, image(patient.id, "flair"))
         np.testing.assert_array_equal(volumes.read_volume(patient.images["t1ce"]).voxels, image(patient.id, "t1ce"))
-        np.testing.assert_array_equal(volumes.read_mask(patient.mask, read.voxels.shape, read), mask(patient.id))
+        np.testing.assert_array_equal(volumes.read_mask(patient.mask, read), mask(patient.id))
 
 
 @pytest.mark.parametrize("layout", ["brats2013", "lgg_segmentation", "decathlon"])

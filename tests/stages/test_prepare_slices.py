@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 
@@ -185,3 +186,32 @@ def test_folds_leave_sites_out_by_their_column(cohort, tmp_path):
     _with_columns(cohort, path, {**columns, "group": lambda n: n // 2})
     with pytest.raises(InputError, match="group 0 has patients of"):
         assign_folds.run(assign_folds.Config(str(tmp_path / "other"), str(path), **settings))
+
+
+def test_a_patient_under_two_names(cohort, tmp_path):
+    """Refused where a split could divide them: not in one group, nor where the user knows them to be two."""
+    with (cohort / "manifest.csv").open(newline="") as file:
+        (header, first, *rows) = csv.reader(file)
+    copies = [str(shutil.copy(cohort / path, tmp_path / path.rpartition("/")[2])) for path in first[2:]]
+    lines = [
+        [*header, "group"],
+        [*first, first[0]],
+        ["ALIAS", first[1], *copies, "ALIAS"],
+        *([*row, row[0]] for row in rows),
+    ]
+
+    def written(group):
+        lines[2][-1] = group
+        absolute = [[*row[:2], *(str(cohort / path) for path in row[2:-1]), row[-1]] for row in lines[1:]]
+        path = tmp_path / f"{group}.csv"
+        path.write_text("\n".join(",".join(row) for row in [lines[0], *absolute]) + "\n")
+        return path
+
+    with pytest.raises(InputError, match=r"ALIAS .* hold the same volume .*--look_alikes=allow") as caught:
+        _prepared(tmp_path / "refused", written("ALIAS"))
+    assert len(str(caught.value).splitlines()) == 1
+    assert (
+        _prepared(tmp_path / "allowed", written("ALIAS"), look_alikes="allow")["figures"]["patients"][first[1]]
+        == COUNTS[first[1]] + 1
+    )
+    assert _prepared(tmp_path / "one", written(first[0]))["figures"]["patients"][first[1]] == COUNTS[first[1]] + 1
