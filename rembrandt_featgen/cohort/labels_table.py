@@ -239,7 +239,8 @@ def _ways(group_pattern: str) -> list[Callable[[str], str]]:
         return re.sub(r"(?<!\d)0+(?=\d)", "", spelt(name))
 
     def patient(name: str) -> str:
-        return (group_of(name, group_pattern) if group_pattern else "") or patient_of(name)
+        known = patient_of(name)
+        return known if known != name or not group_pattern else group_of(name, group_pattern) or name
 
     def of_patient(name: str) -> str:
         return spelt(patient(name))
