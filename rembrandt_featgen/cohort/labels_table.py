@@ -222,7 +222,7 @@ def _rows_of(
                 by_key[way].setdefault(key(cell), []).append(row)
     ways, found = [], []
     for entry in entries:
-        hits = ((way, by_key[way].get(key(entry.id), [])) for way, key in enumerate(keys))
+        hits = ((way, by_key[way].get(key(entry.id), [])) for way, key in enumerate(keys) if by_key[way])
         way, rows = next(((way, rows) for way, rows in hits if rows), (len(keys), []))
         ways.append(way)
         found.append(rows)

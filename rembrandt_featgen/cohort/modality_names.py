@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -14,11 +15,13 @@ _ALIASES = (
 )
 
 
+@functools.lru_cache(maxsize=1024)
 def normal(name: str) -> str:
     """A name in lower case, without what separates its words: T2-FLAIR is t2flair."""
     return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
+@functools.lru_cache(maxsize=1024)
 def canonical(name: str) -> str:
     """The first of a modality's names: t1ce for T1Gd; of one that has no other, the name itself, in lower case."""
     return next((names[0] for names in _ALIASES if normal(name) in names), normal(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -26,6 +27,7 @@ _VISITS = tuple(
 )
 
 
+@functools.lru_cache(maxsize=1 << 16)  # a table of labels asks for each id in each way
 def patient_of(name: str) -> str:
     """The patient whose visit an id names, such as BraTS-GLI-00005 for BraTS-GLI-00005-001; else the id itself."""
     for pattern in _VISITS:
@@ -110,6 +112,7 @@ def check_alike(names: Iterable[str], where: str) -> None:
                 )
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def spelling(name: str) -> str:
     """An id without what people spell differently: in lower case, each run of blanks, - and _ as one _."""
     return re.sub(r"[\s_-]+", "_", name.strip()).casefold()

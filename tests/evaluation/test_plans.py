@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.cohort.layouts import find_cohort
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import plans
 from rembrandt_featgen.features.tables import table_of_arrays
+from tests.cohort import public_layouts
 
 
 def table(classes=2, of_class=12, samples=2):
@@ -171,3 +173,21 @@ def test_sites_that_no_split_may_divide_are_refused():
     features.sites[:2] = "west"  # the other patient of the group is of the east
     with pytest.raises(InputError, match="group 0 has patients of east and of west"):
         plans.sites(features, seeds=[0], validation=0.25)
+
+
+@pytest.mark.parametrize("layout", sorted(public_layouts.MAKERS))
+def test_visits_in_public_data_sets_are_never_divided(tmp_path, layout):
+    """Nor by folds, nor by draws of training patients."""
+    known = public_layouts.make(layout, tmp_path / "in" / "cohort")
+    cohort = find_cohort(known.cohort, names=known.names, columns=known.columns, options=known.options)
+    features = table_of_arrays(
+        np.random.default_rng(0).normal(size=(len(cohort.patients), 2)),
+        np.array([cohort.classes.label(patient.label) for patient in cohort.patients]),
+        classes=cohort.classes,
+        patients=np.array([patient.id for patient in cohort.patients]),
+        groups=np.array([patient.group for patient in cohort.patients]),
+    )
+    whose = np.array([known.patients[name] for name in features.patients])
+    for task in [task for name in ("k-fold", "hold-out", "few-shot") for task in made(name, features)]:
+        parts = [set(whose[rows]) for rows in (task.train, task.validation, task.test)]
+        assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
