@@ -124,20 +124,19 @@ def _measured(read: PatientVolume, request: Request) -> dict:
     """What is measured of volumes that could be read."""
     modalities = request.modalities
     ordered = intensities.sampled(tf.constant(read.image))
-    thresholds = intensities.thresholds(ordered)
-    of_modality, first = {}, None
-    for channel, (name, values) in enumerate(zip(modalities, ordered)):
-        above = intensities.foreground(values, thresholds[channel])
-        lowest, highest = (float(intensities.quantile(values, share)) for share in (_DARKEST, 1 - _DARKEST))
-        first = first or (lowest, float(intensities.quantile(values, _BRIGHTEST)), highest)
+    thresholds = intensities.thresholds(ordered).numpy()
+    of_modality, bounds = {}, []
+    for name, values, threshold in zip(modalities, (one.numpy() for one in ordered), thresholds):
+        above = values[np.searchsorted(values, threshold, "right") :]
+        bounds.append([_at(values, share) for share in (_DARKEST, _BRIGHTEST, 1 - _DARKEST)])
         of_modality[name] = {
-            "lowest": lowest,
-            **{key: float(intensities.quantile(above, share)) for key, share in QUANTILES.items()},
-            "share": int(tf.size(above)) / int(tf.size(values)),
+            "lowest": bounds[-1][0],
+            **{key: _at(above, share) for key, share in QUANTILES.items()},
+            "share": len(above) / len(values),
         }
     areas = read.mask.sum((1, 2), dtype=np.int64)
     largest = int(areas.argmax()) if areas.any() else len(areas) // 2
-    low, white, high = first or (0.0, 1.0, 1.0)
+    low, white, high = bounds[0]
     return {
         "shape": tuple(read.mask.shape),
         "spacing": tuple(float(step) for step in read.spacing),
@@ -153,6 +152,11 @@ def _measured(read: PatientVolume, request: Request) -> dict:
         "fingerprint": _fingerprint(read.image[..., 0], low, high),
         "picture": _picture(read.image[largest, ..., 0], read.mask[largest], bounds=(low, white)),
     }
+
+
+def _at(ordered: np.ndarray, share: float) -> float:
+    """Nearest of some ordered values; 0 of none."""
+    return float(ordered[round(share * (len(ordered) - 1))]) if len(ordered) else 0.0
 
 
 def _cut(read: PatientVolume, request: Request) -> dict[str, float]:

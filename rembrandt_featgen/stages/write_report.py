@@ -53,7 +53,10 @@ def run(config: Config) -> None:
             report["sweep"] = {**swept, "points": [{**point, "history": None} for point in swept["points"]]}
         json_files.write_json(stage.path / "report.json", report)
         title = config.report_title or Path(config.run_dir).resolve().name
-        context = {"title": title, "links": _copy(folders["draw_figures"], stage.path)}
+        links = _copy(folders["draw_figures"], stage.path)
+        if rundir.is_done(config.run_dir, "report_cohort"):
+            links["the cohort"] = f"../{registry.folder('report_cohort')}/index.html"
+        context = {"title": title, "links": links}
         figures = run_report.figures_of_page(folders, records, report=report, classes=classes)
         (stage.path / "index.html").write_text(run_page.render(report, figures, context), encoding="utf-8")
         stage.complete(verdict=report["verdict"], verdict_word=report["verdict_word"])

@@ -43,7 +43,10 @@ def run(config: Config) -> None:
         report = json_files.plain(
             study_folds.report(record, folds, self_checks, draws=config.bootstrap_draws, seed=config.seed)
         )
-        study_files.write(stage.path, report, config.report_title or Path(config.run_dir).resolve().name)
+        done = rundir.is_done(config.run_dir, "report_cohort")
+        links = {"the cohort": f"../{registry.folder('report_cohort')}/index.html"} if done else {}
+        title = config.report_title or Path(config.run_dir).resolve().name
+        study_files.write(stage.path, report, title, links=links)
         predictions.write(
             stage.path / predictions.FILE,
             predictions.join([fold.predictions.select(chosen=True) for fold in folds]),
