@@ -1,4 +1,4 @@
-"""From chosen DICOM series to NIfTI files and a manifest, with nothing in them that identifies a patient.
+"""From chosen DICOM series to NIfTI files with nothing in them that identifies a patient.
 
 Of a header only the place of the voxels is written. Names of files and patients are pseudonyms, or the ids of the
 download (`keep`); dates of visits become numbers.
@@ -10,13 +10,14 @@ import csv
 import dataclasses
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from rembrandt_featgen.cohort import dicom_files, geometry, image_files, image_paths, manifest, nifti_files
+from rembrandt_featgen.cohort import dicom_files, geometry, image_files, image_paths, nifti_files
 from rembrandt_featgen.cohort.dicom_series import DicomSeries, Taken
 from rembrandt_featgen.cohort.geometry import Grid
 from rembrandt_featgen.cohort.patients import MASK
@@ -103,28 +104,34 @@ def pseudonyms(patients: Sequence[str], key: Path) -> dict[str, str]:
     return {patient: names[patient] for patient in patients}
 
 
-def write_volumes(visits: Sequence[Visit], out: Path) -> dict[tuple[str, str], Path]:
-    """Writes `<out>/<visit>/<visit>_<modality>.nii.gz`; what was written before of the same slices is left.
+class Written(NamedTuple):
+    """The volumes, by visit and modality; and the visits that are of other slices than those of that id before."""
 
-    Returns:
-      (visit, modality) to file.
+    files: dict[tuple[str, str], Path]
+    changed: set[str]
+
+
+def write_volumes(visits: Sequence[Visit], out: Path) -> Written:
+    """Writes `<out>/<visit>/<visit>_<modality>.nii.gz`; what was written before of the same slices is left.
 
     Raises:
       InputError: the voxels of a series cannot be read.
     """
     done = {row["file"]: row["digest"] for row in json_files.resume_journal(out / JOURNAL)}
     wanted = [(visit, modality, series) for visit in visits for modality, series in visit.series.items()]
-    written = {}
+    written = Written({}, set())
     with (out / JOURNAL).open("a") as journal:
         for visit, modality, series in tqdm(wanted, "volumes", unit="volume"):
             path = out / visit.id / f"{visit.id}_{modality}.nii.gz"
             digest, name = _digest(series), path.relative_to(out).as_posix()
+            if done.get(name, digest) != digest:
+                written.changed.add(visit.id)
             if done.get(name) != digest or not path.is_file():
                 array, affine = dicom_files.read_slices(series.slices, f"--dicom: {series.slices[0].path.parent}")
                 path.parent.mkdir(exist_ok=True)
                 nifti_files.write_nifti(path, array, _LPS @ affine)
                 json_files.append_row(journal, {"file": name, "digest": digest})
-            written[visit.id, modality] = path
+            written.files[visit.id, modality] = path
     return written
 
 
@@ -188,44 +195,3 @@ def _is_of(file: Path, visit: Visit, *, dated: bool) -> bool:
     date = [visit.date, f"{visit.date[:4]}.{visit.date[4:6]}.{visit.date[6:]}"]
     date.append(date[1].replace(".", "-"))
     return bool(named) and (not dated or (len(visit.date) == 8 and any(one in file.name for one in date)))
-
-
-def rows_of(
-    visits: Sequence[Visit],
-    modalities: Sequence[str],
-    *,
-    images: Mapping[tuple[str, str], Path],
-    masks: Mapping[str, Path],
-    labels: Mapping[str, str],
-    column: str = manifest.LABEL,
-) -> Iterator[dict[str, str]]:
-    """Rows of the manifest: visits that have all modalities; label and mask are blank where they are not known.
-
-    Args:
-      visits: all.
-      modalities: columns of images.
-      images: of `write_volumes`.
-      masks: of `write_masks`.
-      labels: visit to class.
-      column: name of the column of the class.
-    """
-    for visit in visits:
-        if all(modality in visit.series for modality in modalities):
-            mask = masks.get(visit.id)
-            yield {
-                manifest.PATIENT: visit.id,
-                column: labels.get(visit.id, ""),
-                MASK: f"{visit.id}/{mask.name}" if mask else "",
-                **{name: f"{visit.id}/{images[visit.id, name].name}" for name in modalities},
-                manifest.GROUP: visit.group,
-            }
-
-
-def write_manifest(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Writes the rows as a manifest, whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    part.replace(path)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import logging
 
-from rembrandt_featgen.cohort import dicom_import, dicom_kinds, dicom_series, labels_table, manifest
+from rembrandt_featgen.cohort import dicom_import, dicom_kinds, dicom_manifest, dicom_series, labels_table, manifest
 from rembrandt_featgen.cohort.dicom_import import Visit
 from rembrandt_featgen.cohort.dicom_series import Choice, DicomSeries
 from rembrandt_featgen.cohort.patients import Entry
@@ -80,11 +80,15 @@ def _write(config: Config, choice: Choice, modalities: Sequence[str], *, out: Pa
         logging.info("%s says which patient is which: keep it apart from %s, and give it to nobody", key, out)
     visits = dicom_import.visits_of(choice.taken, names)
     column, labels = _labels(config, visits)
-    images = dicom_import.write_volumes(visits, out)
+    path = out / manifest.FILE
+    dicom_manifest.check_is_of_import(path)
+    written = dicom_import.write_volumes(visits, out)
     masks, left = dicom_import.write_masks(visits, Path(config.masks), out) if config.masks else ({}, [])
     if left:
         logging.warning("--masks: %d files are of no visit that was taken, such as %s", len(left), left[0].name)
-    rows = list(dicom_import.rows_of(visits, modalities, images=images, masks=masks, labels=labels, column=column))
+    rows = list(
+        dicom_manifest.rows_of(visits, modalities, images=written.files, masks=masks, labels=labels, column=column)
+    )
     lacking = [visit for visit in visits if any(name not in visit.series for name in modalities)]
     if lacking:
         missing = [name for name in modalities if name not in lacking[0].series]
@@ -107,9 +111,10 @@ def _write(config: Config, choice: Choice, modalities: Sequence[str], *, out: Pa
             f"--dicom={config.dicom}: no visit has all of --modalities={','.join(modalities)}; leave some out, or name "
             "series by --series=modality:UID"
         )
-    path = out / manifest.FILE
-    dicom_import.write_manifest(path, rows)
-    blank = {name: sum(not row[name] for row in rows) for name in (column, "mask")}
+    rows = dicom_manifest.with_what_was_filled_in(path, rows, written.changed)
+    dicom_manifest.write_manifest(path, rows)
+    classes = next(name for name in (manifest.LABEL, manifest.GRADE) if name in rows[0])
+    blank = {name: sum(not row[name] for row in rows) for name in (classes, "mask")}
     logging.info(
         "%s: %d visits of %d patients%s",
         path,

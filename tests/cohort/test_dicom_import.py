@@ -24,7 +24,7 @@ def test_files_hold_the_voxels_their_place_and_nothing_else(tmp_path):
     visits = dicom_import.visits_of(_taken(tmp_path / "in"), {"TCGA-02-0006": "P0001"})
     out = tmp_path / "out"
     out.mkdir()
-    (path,) = dicom_import.write_volumes(visits, out).values()
+    (path,) = dicom_import.write_volumes(visits, out).files.values()
     assert path == out / "P0001/P0001_flair.nii.gz"
     image = nib.load(path)
     np.testing.assert_array_equal(image.dataobj, ARRAY + 1)
@@ -48,14 +48,14 @@ def test_what_is_written_is_not_written_again(tmp_path, monkeypatch):
     monkeypatch.setattr(
         dicom_import.dicom_files, "read_slices", lambda slices, where: read.append(where) or reads(slices, where)
     )
-    first = dicom_import.write_volumes(visits, out)
+    first = dicom_import.write_volumes(visits, out).files
     assert len(read) == 2
     first["P0001_visit2", "flair"].unlink()  # as if killed before
-    assert dicom_import.write_volumes(visits, out) == first
+    assert dicom_import.write_volumes(visits, out) == (first, set())
     assert len(read) == 3
     assert all(path.is_file() for path in first.values())
     other = [visits[0], visits[1].__class__(**{**vars(visits[1]), "series": visits[0].series})]
-    dicom_import.write_volumes(other, out)  # another series for the same visit
+    assert dicom_import.write_volumes(other, out).changed == {"P0001_visit2"}  # another series for the same visit
     assert len(read) == 4
     np.testing.assert_array_equal(nib.load(first["P0001_visit2", "flair"]).dataobj, ARRAY + 1)
 

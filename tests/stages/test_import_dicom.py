@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -137,6 +138,43 @@ def test_names_and_dates_are_nowhere(download, tmp_path):
         assert not any(word in text for word in ("HF13", "1999", "DOE")), path
     lines = (tmp_path / "out" / "imported.jsonl").read_text().splitlines()
     assert all(set(json.loads(line)) == {"file", "digest"} for line in lines)
+
+
+def test_what_the_user_fills_in_stays(download, tmp_path, monkeypatch):
+    """Labels, masks and columns of a manifest that was edited, in a later import of one patient fewer."""
+    path = _imported(download, tmp_path / "out", labels_table="", masks="", patient_ids="keep")
+    text = path.read_text().replace("patient,label,mask", "Patient,Grade,mask").replace("group\n", "group,age\n")
+    lines = [line.replace(",,,", ",III,elsewhere.nii,") + f",{40 + number}" for number, line in enumerate(text.split())]
+    lines[0] = text.split()[0]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8-sig")  # as Excel does
+    said = []
+    monkeypatch.setattr(
+        import_dicom.dicom_manifest.logging, "warning", lambda words, *values: said.append(words % values)
+    )
+    folder = tmp_path / "fewer"
+    shutil.copytree(download / "dicom", folder, ignore=shutil.ignore_patterns("HF1305"))
+    again = import_dicom.run(import_dicom.Config(str(folder), str(tmp_path / "out"), patient_ids="keep"))
+    with again.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["patient", "grade", "mask", "flair", "group", "age"]
+    assert [row["patient"] for row in rows] == ["HF1300_visit1", "HF1300_visit2", *(f"HF130{n}" for n in range(1, 5))]
+    assert {(row["grade"], row["mask"]) for row in rows} == {("III", "elsewhere.nii")}
+    assert [row["age"] for row in rows] == [str(41 + number) for number in range(6)]
+    assert ["1 rows" in line and "HF1305" in line for line in said] == [True]
+    anew = _imported(download, tmp_path / "out", patient_ids="keep", label_column="Sample")
+    with anew.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["patient", "label", "mask", "flair", "group", "age"]
+    assert rows[0]["label"] == "HF1300"  # what the table says now
+    assert rows[0]["mask"] == "HF1300_visit1/HF1300_visit1_mask.nii.gz"
+
+
+def test_a_manifest_of_someone_else_stays(download, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.csv").write_text("patient,label\n")
+    with pytest.raises(InputError, match="was not made by import_dicom; name another folder"):
+        _imported(download, tmp_path / "out")
+    assert (tmp_path / "out" / "manifest.csv").read_text() == "patient,label\n"
 
 
 @pytest.mark.parametrize(("modalities", "said"), [(("flair",), []), (("flair", "t1"), ["6 visits", "1 visits lack"])])
