@@ -13,7 +13,8 @@ PARTICIPANTS = "participants.tsv"
 SUBJECT = r"sub-[A-Za-z0-9]+"
 _SESSION = r"ses-[A-Za-z0-9]+"
 _MASKS = ("mask", "dseg", "seg", "segmentation", "roi", "label")  # the last part of a mask's name
-_TUMOUR = ("tumor", "tumour", "lesion", "glioma", "gtv", "wholetumor", "metastasis", "metastases")
+_TUMOUR = re.compile(r"tumou?r|lesion|glioma|metasta[st]|gtv")
+_OF_PEOPLE = re.compile(r"mask|seg|lesion|tumou?r|manual|label|truth|annot|expert|roi")  # folders of derivatives
 _NOT_TUMOUR = ("brain", "gm", "wm", "csf", "aseg", "aparc", "aparcaseg", "tissue", "ventricles", "head", "skull")
 _TEMPLATE = re.compile(r"MNI|fsaverage|fsLR|OASIS|SRI24", re.IGNORECASE)  # spaces of templates: not the images' place
 
@@ -22,8 +23,9 @@ def read_bids(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
     """BIDS: a patient is `sub-01`, or `sub-01_ses-1` where there are sessions.
 
     Images are raw ones, `anat/sub-01[_ses-1][_...]_FLAIR.nii.gz` (T1w, T2w; t1ce is T1w with a contrast agent,
-    `_ce-gadolinium_T1w`). Masks are below `derivatives/<any>/sub-01/`, or with the images: names with tumor or lesion,
-    or that end in `_mask` or `_dseg`, in no template's space. One without a session is of the only session.
+    `_ce-gadolinium_T1w`). Masks are below `derivatives/<any>/sub-01/`, or with the images: names with tumor or lesion;
+    else that end in `_mask` or `_dseg` and name nothing, in a folder of derivatives that says mask, seg, manual or so;
+    in no template's space. One without a session is of the only session.
     """
     derivatives: dict[str, list[Path]] = {}
     for place in case_files.folders_named(cohort / "derivatives", SUBJECT):
@@ -67,20 +69,19 @@ def _is_image(file: Path, wanted: str) -> bool:
 
 
 def _mask_rank(file: Path) -> int:
-    """0 for a name that says tumour or lesion, 1 for another mask, 2 for none."""
+    """0 for a name that says tumour or lesion, 1 for a mask of nothing that is named, 2 for anything else."""
     entities, last = _parts(file)
-    if _TEMPLATE.search(file.name):
+    is_mask = re.match("|".join(_MASKS), last.lower()) or "label" in entities or _TUMOUR.search(last.lower())
+    if not is_mask or _TEMPLATE.search(file.name):
         return 2
-    texts = [value for key, value in entities.items() if key not in ("sub", "ses")]
-    words = {word for text in (*texts, last) for word in re.split(r"[^a-z]+", text.lower())}
-    of_tumour = any(word.startswith(_TUMOUR) for word in words)
-    if (
-        not re.match("|".join(_MASKS), last.lower())
-        and "label" not in entities
-        and not last.lower().startswith(_TUMOUR)
-    ):
-        return 2
-    return 0 if of_tumour else 2 if words & set(_NOT_TUMOUR) else 1
+    texts = [last, *(value for key, value in entities.items() if key not in ("sub", "ses"))]
+    if any(_TUMOUR.search(text.lower()) for text in texts):
+        return 0
+    words = {word for text in texts for word in re.split(r"[^a-z]+", text.lower())}
+    named = {"label", "atlas", "seg"} & set(entities) or words & set(_NOT_TUMOUR)
+    # What a program made, such as fmriprep's tissues, is no mask of a tumour; nor would anything else say so.
+    pipelines = re.findall(r"/derivatives/([^/]+)/", file.as_posix())
+    return 2 if named or not all(_OF_PEOPLE.search(pipeline.lower()) for pipeline in pipelines) else 1
 
 
 def _finder(folder: Path, name: str, *, raw: Sequence[Path], derived: Sequence[Path]) -> Callable[[str], Path]:

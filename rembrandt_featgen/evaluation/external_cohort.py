@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from rembrandt_featgen.cohort import image_paths, layouts
 from rembrandt_featgen.cohort.layouts import CohortOptions
-from rembrandt_featgen.cohort.manifest import ManifestColumns
+from rembrandt_featgen.cohort.manifest import PATIENT, ManifestColumns
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.cohort.sites import with_sites
 from rembrandt_featgen.cohort.volumes import read_volumes
@@ -46,7 +46,9 @@ def find(
       site_pattern: as --site_pattern.
       options: the table of labels, groups by name, and what becomes of patients who lack something.
     """
-    columns = ManifestColumns(**{name: keys[name] for name in ("label", "group", "site", "patient") if name in keys})
+    columns = ManifestColumns(
+        label=keys["label"], group=keys["group"], site=keys["site"], patient=keys.get("patient", PATIENT)
+    )
     cohort = layouts.find_cohort(
         path,
         layout,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import fresh_patients, manifest, split_files, splits, volumes
+from rembrandt_featgen.cohort import duplicates, fresh_patients, manifest, split_files, splits, volumes
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, folders, json_files, registry
@@ -144,7 +144,7 @@ def _two_names(config, folder: Path) -> str:
     alias = dataclasses.replace(victim, id=name, group=name, images=images)
     path = manifest.write_manifest(folder / "cohort.csv", [*patients, alias])
     changes = {"run_dir": str(folder / "run"), **_of_manifest(path, classes)}
-    settings = stages.share(prepare_slices, config, **changes, test_fraction=0.2)
+    settings = stages.share(prepare_slices, config, **changes, test_fraction=0.2, look_alikes=duplicates.REFUSE)
     try:
         prepare_slices.run(settings)
     except InputError as error:
