@@ -70,6 +70,17 @@ def axes_of(orientation: np.ndarray) -> str:
     return "".join(("LPI", "RAS")[int(flip > 0)][int(axis)] for axis, flip in orientation)
 
 
+def is_default(affine: np.ndarray) -> bool:
+    """Whether an affine is one that is written where none was given: no origin, and axes to the right, front and up.
+
+    Or those of ITK, to the left, back and up; of any spacing.
+    """
+    matrix = affine[:3, :3]
+    signs = np.sign(np.diag(matrix)).tolist()
+    plain = np.array_equal(matrix, np.diag(np.diag(matrix))) and signs in ([1, 1, 1], [-1, -1, 1])
+    return plain and not affine[:3, 3].any()
+
+
 def acquired_plane(affine: np.ndarray) -> str:
     """The plane of `AXES` across whose normal voxels are thickest; "axial" where none is `THICK` times the next."""
     sides = spacing.of_affine(nifti_files.turned(np.zeros((1, 1, 1)), affine).affine)

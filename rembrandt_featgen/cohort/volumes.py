@@ -229,20 +229,28 @@ def _placed(
                 f"{_plain(first.file_shape)}, but --geometry=voxels takes them for the same ones; take "
                 "--geometry=resample, or resample one of them"
             )
-        return nifti_files.turned(stored.array, first.header.get_best_affine(), first.axes).array, first.file
-    array, affine, _ = nifti_files.turned(stored.array, stored.affine, first.axes)
-    grid = Grid(array.shape, affine)
-    if geometry.alike(first.file, grid):
-        return array, first.file
-    if reading.geometry == "resample":
-        return array, grid
-    parts = geometry.differences(grid, first.file)
+        return nifti_files.turned(stored.array, _affine(first), first.axes).array, first.file
+    array, affine, orientation = nifti_files.turned(stored.array, stored.affine, first.axes)
+    grid, axes = Grid(array.shape, affine), geometry.axes_of(orientation)
+    alike = geometry.alike(first.file, grid)
+    # A file that lost its affine may lie in the very same box as the other, turned.
+    plain = [name for name, one in ((path, stored.affine), (first.path, _affine(first))) if geometry.is_default(one)]
+    turned = alike and same_shape and axes != first.file_axes and bool(plain)
+    if reading.geometry == "resample" or (alike and not turned):
+        return array, first.file if alike else grid
+    if turned:
+        how, resampling = "may be turned against", "takes both headers for right"
+        said = f"its axes run {axes}, those of the other {first.file_axes}"
+        parts = [f"{said}, but the header of {plain[0]} has no origin, as where the true one was lost"]
+    else:
+        how, resampling = "is not in the place of", "resamples it onto the other's grid"
+        parts = geometry.differences(grid, first.file)
     for name, oriented in ((path, stored.oriented), (first.path, first.oriented)):
         parts += [f"the header of {name} does not say how it lies"] * (not oriented)
     by_voxels = ", --geometry=voxels takes its voxels for those of the other, where only a header is wrong"
     raise InputError(
-        f"{flag}: {path} is not where {first.path} of the same patient is (axes in {first.axes} order): "
-        f"{'; '.join(parts)}; --geometry=resample resamples it onto the other's grid{by_voxels * same_shape}; or {out}"
+        f"{flag}: {path} {how} {first.path} of the same patient (axes in {first.axes} order): {'; '.join(parts)}; "
+        f"--geometry=resample {resampling}{by_voxels * same_shape}; or {out}"
     )
 
 
@@ -268,6 +276,11 @@ def _finite(array: np.ndarray, dtype: type, *, path: Path, flag: str) -> np.ndar
             f"leave this patient out of {flag}"
         )
     return voxels
+
+
+def _affine(volume: Volume) -> np.ndarray:
+    """[4, 4] from indices of the file's own axes to mm."""
+    return volume.header.get_best_affine()
 
 
 def _plain(shape: tuple[int, ...]) -> tuple[int, ...]:

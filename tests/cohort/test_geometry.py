@@ -128,6 +128,21 @@ def test_another_spacing_keeps_centre_and_directions():
 
 
 @pytest.mark.parametrize(
+    ("matrix", "default"),
+    [
+        (np.eye(4), True),
+        (np.diag([0.5, 0.5, 3.0, 1.0]), True),
+        (np.diag([-1.0, -1.0, 1.0, 1.0]), True),  # of ITK
+        (np.diag([-1.0, 1.0, 1.0, 1.0]), False),
+        (affine(origin=(0, 0, 1)), False),
+        (affine(turn=Rotation.from_euler("z", 1, degrees=True).as_matrix()), False),
+    ],
+)
+def test_affines_that_are_written_where_none_was_given(matrix, default):
+    assert geometry.is_default(matrix) == default
+
+
+@pytest.mark.parametrize(
     ("sides", "plane"),
     [
         ((1, 1, 5), "axial"),

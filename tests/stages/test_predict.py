@@ -254,7 +254,7 @@ def test_modalities_must_lie_in_the_same_place(image, tmp_path):
     nib.save(nib.Nifti1Image(voxels, affine), other)
     classifier, unet = Classifier(["a", "b"], [0.0, 1.0]), OfTwo(_reading())
     config = dataclasses.replace(_config(tmp_path, path, classifier, unet), image=(str(path), str(other)))
-    words = r"--image: .*other.nii is not where .*up to 2 mm .*--geometry=resample"
+    words = r"--image: .*other.nii is not in the place of .*up to 2 mm .*--geometry=resample"
     with pytest.raises(InputError, match=words) as caught:
         predict.run(config)
     assert len(str(caught.value).splitlines()) == 1
