@@ -67,10 +67,13 @@ def read_header(path: Path) -> DicomSlice | None:
     """The header of a file; None where it is no DICOM file, or one without an image (a report, a plan).
 
     Raises:
-      InputError: it is a DICOM image, and damaged.
+      InputError: it is a DICOM image, and damaged; or no file can be read there.
     """
-    with path.open("rb") as file:
-        head = file.read(2048)
+    try:
+        with path.open("rb") as file:
+            head = file.read(2048)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); correct its permissions or its link") from error
     if head[128:132] != b"DICM" and head[:2] not in (b"\x08\x00", b"\x02\x00"):
         return None
     reader = SimpleITK.ImageFileReader()

@@ -18,7 +18,8 @@ import numpy as np
 from tqdm import tqdm
 
 from rembrandt_featgen.cohort import dicom_files, geometry, image_files, image_paths, nifti_files
-from rembrandt_featgen.cohort.dicom_series import DicomSeries, Taken
+from rembrandt_featgen.cohort.dicom_choice import Taken
+from rembrandt_featgen.cohort.dicom_series import DicomSeries
 from rembrandt_featgen.cohort.geometry import Grid
 from rembrandt_featgen.cohort.patients import MASK
 from rembrandt_featgen.core import json_files
@@ -53,7 +54,7 @@ def visits_of(taken: Sequence[Taken], names: Mapping[str, str]) -> list[Visit]:
     """The visits of which something is taken, in the order of their dates, which become numbers.
 
     Args:
-      taken: of `dicom_series.choose`.
+      taken: of `dicom_choice.choose`.
       names: patient's id in the download to that in the manifest.
     """
     by_patient: dict[str, dict[tuple[str, str], dict[str, DicomSeries]]] = {}

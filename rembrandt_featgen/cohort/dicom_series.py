@@ -1,22 +1,24 @@
-"""Which series a DICOM download holds, what each shows, and which of them are taken for a modality."""
+"""Which series a DICOM download holds, of whom, and what each shows."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from rembrandt_featgen.cohort import dicom_files, dicom_kinds
+from rembrandt_featgen.cohort import dicom_files, dicom_kinds, visit_names
 from rembrandt_featgen.cohort.dicom_files import DicomSlice
 from rembrandt_featgen.cohort.dicom_kinds import Kind
 from rembrandt_featgen.core.errors import InputError
 
+# Ids of patients that anonymisers give to all.
+_NO_ID = re.compile(r"(anon\w*|unknown|none|no.?name|patient|pat|test|id|x+|0*)[\s^_-]*", re.IGNORECASE)
 _LEAST_SLICES = 4  # of a volume; localizers have three
 # Tags that tell volumes apart that one series holds: echoes, diffusion weights, phases.
 _VOLUMES = ("echo", "diffusion", "phase")
@@ -27,6 +29,7 @@ class DicomSeries:
     """A volume of a series, which most series hold one of.
 
     Attributes:
+      patient: the id of the patient.
       slices: each file once.
       kind: what it shows, and why.
       problem: why its slices are no volume; "" where they are.
@@ -35,6 +38,7 @@ class DicomSeries:
       copies: how many files were there twice.
     """
 
+    patient: str
     slices: tuple[DicomSlice, ...]
     kind: Kind
     problem: str
@@ -53,11 +57,6 @@ class DicomSeries:
         return self.header["series"]
 
     @property
-    def patient(self) -> str:
-        """The patient's id; where there is none the study's, so that each study is of a patient of its own."""
-        return self.header["patient"] or f"study-{self.header['study']}"
-
-    @property
     def visit(self) -> tuple[str, str]:
         """Date of the study; where there is none, its UID."""
         return (self.header["date"], "" if self.header["date"] else self.header["study"])
@@ -72,27 +71,14 @@ class DicomSeries:
         return f"{size}, pixels of {inplane} mm{apart}{f', {thick[0]:g} mm thick' if len(thick) else ''}"
 
 
-class Taken(NamedTuple):
-    """The series that is taken for a modality of a visit."""
-
-    patient: str
-    visit: tuple[str, str]
-    modality: str
-    series: DicomSeries
-
-
-class Choice(NamedTuple):
-    """What is taken, and of each series in words whether it is and why."""
-
-    taken: list[Taken]
-    why: dict[int, str]  # by position in the list of series
-
-
 def scan(folder: Path) -> list[DicomSeries]:
     """All series below a folder, at any depth, whatever the names of the files; sorted by patient, visit and number.
 
+    A patient is who has an id; visits that have ids of their own are of one (`visit_names.patient_of`).
+    Ids that say nothing, as ANONYMOUS, do not make one patient of all: then each folder in `folder` is one.
+
     Raises:
-      InputError: there is no such folder, or no DICOM image in it.
+      InputError: there is no such folder, or no DICOM image in it, or ids that differ in case, blanks, - or _ alone.
     """
     if not folder.is_dir():
         raise InputError(f"--dicom={folder}: no such folder; give the one that holds the download")
@@ -101,6 +87,7 @@ def scan(folder: Path) -> list[DicomSeries]:
     )
     stacks: dict[tuple, dict[str, DicomSlice]] = {}
     copies: dict[tuple, int] = {}
+    nameless = 0
     damaged: dict[Path, str] = {}  # folder to what is said of a file in it
     for file in tqdm(files, "headers", unit="file"):
         try:
@@ -109,10 +96,14 @@ def scan(folder: Path) -> list[DicomSeries]:
             damaged[file.parent] = str(error)
             continue
         if one is not None:
-            key = (one.header["patient"], one.header["series"], *(one.header[name] for name in _VOLUMES))
+            patient = visit_names.patient_of(one.header["patient"])
+            if _NO_ID.fullmatch(patient):
+                patient, nameless = _by_folder(one, folder), nameless + 1
+            key = (patient, one.header["series"], *(one.header[name] for name in _VOLUMES))
             known = stacks.setdefault(key, {})
-            copies[key] = copies.get(key, 0) + (one.header["instance"] in known)
-            known.setdefault(one.header["instance"] or str(file), one)
+            same = f"{one.header['instance'] or file} {one.header['position']}"
+            copies[key] = copies.get(key, 0) + (same in known)
+            known.setdefault(same, one)
     if damaged:
         first = next(iter(damaged.values()))
         logging.warning("%d folders have damaged files, such as %s", len(damaged), first)
@@ -123,8 +114,15 @@ def scan(folder: Path) -> list[DicomSeries]:
             f"--dicom={folder}: no DICOM images among its {len(files)} files; give the folder of the download (a ZIP "
             "file or a manifest of TCIA has to be unpacked or downloaded first)"
         )
+    if nameless:
+        logging.warning(
+            "the patient's id in %d files says nothing; each folder in %s is taken to be of one patient",
+            nameless,
+            folder,
+        )
+    visit_names.check_alike({patient for patient, *_ in stacks}, f"--dicom={folder}")
     parts: dict[tuple, list[tuple]] = {}
-    for key in sorted(stacks, key=lambda key: (key[:2], [_as_number(value) for value in key[2:]])):
+    for key in sorted(stacks, key=lambda key: (key[:2], [as_number(value) for value in key[2:]])):
         parts.setdefault(key[:2], []).append(key)
     found = []
     for keys in parts.values():
@@ -132,18 +130,25 @@ def scan(folder: Path) -> list[DicomSeries]:
             part = f"volume {number + 1} of {len(keys)}" if len(keys) > 1 else ""
             slices = tuple(stacks[key].values())
             problem = next((damaged[one.path.parent] for one in slices if one.path.parent in damaged), "")
-            found.append(_series(slices, part, copies=copies[key], problem=problem))
-    return sorted(found, key=lambda one: (one.patient, one.visit, _as_number(one.header["number"]), one.uid, one.part))
+            found.append(_series(key[0], slices, part=part, copies=copies[key], problem=problem))
+    return sorted(found, key=lambda one: (one.patient, one.visit, as_number(one.header["number"]), one.uid, one.part))
 
 
-def _as_number(text: str) -> float:
+def _by_folder(one: DicomSlice, folder: Path) -> str:
+    """The folder in `folder` that holds a file; of one that lies there itself, the study."""
+    first, *deeper = one.path.relative_to(folder).parts
+    return first if deeper else f"study-{one.header['study']}"
+
+
+def as_number(text: str) -> float:
+    """The number that a text is; 0 where it is none."""
     try:
         return float(text)
     except ValueError:
         return 0.0
 
 
-def _series(listed: tuple[DicomSlice, ...], part: str, *, copies: int, problem: str) -> DicomSeries:
+def _series(patient: str, listed: tuple[DicomSlice, ...], *, part: str, copies: int, problem: str) -> DicomSeries:
     """What the slices of one volume are; `problem` is of their folder, which may be lacking one of them."""
     gaps = 0.0
     try:
@@ -153,86 +158,5 @@ def _series(listed: tuple[DicomSlice, ...], part: str, *, copies: int, problem: 
         problem = problem or str(error).removeprefix(": ")
     if not problem and len(listed) < _LEAST_SLICES:
         problem = f"{len(listed)} slices are no volume (a localizer, perhaps)"
-    return DicomSeries(listed, dicom_kinds.kind_of(listed[0].header), problem, gaps=gaps, part=part, copies=copies)
-
-
-def choose(series: Sequence[DicomSeries], modalities: Sequence[str], wanted: Sequence[str] = ()) -> Choice:
-    """Which series is taken for each modality of each visit: of several of a kind the one with most slices.
-
-    Args:
-      series: of `scan`.
-      modalities: kinds that are needed.
-      wanted: UIDs of --series, which are taken for their kind, or as `modality:UID` for that one.
-
-    Raises:
-      InputError: one of `wanted` is not there, is no volume, shows no modality that is needed, or is one of two for
-        the same modality of a visit.
-    """
-    why: dict[int, str] = {}
-    taken: dict[tuple[str, tuple[str, str], str], int] = {}
-    for text in wanted:
-        index, modality = _wanted(series, modalities, text)
-        key = (series[index].patient, series[index].visit, modality)
-        if key in taken:
-            raise InputError(
-                f"--series={text}: {series[taken[key]].uid} is another {modality} of the same visit; name one of them"
-            )
-        taken[key] = index
-        why[index] = f"taken for {modality}: --series names it"
-    order = sorted(range(len(series)), key=lambda index: _rank(series[index]))
-    for index in order:
-        one = series[index]
-        key = (one.patient, one.visit, one.kind.name)
-        if index in why:
-            continue
-        if one.kind.name not in modalities:
-            why[index] = f"not taken: {one.kind.why}"
-        elif one.problem:
-            why[index] = f"not taken: {one.kind.why}, but {one.problem}"
-        elif key in taken:
-            first = series[taken[key]]
-            why[index] = (
-                f"not taken: {one.kind.why}, but {first.header['description'] or first.uid!r} of {len(first.slices)} "
-                f"slices is taken (--series={one.kind.name}:{one.uid} takes this one)"
-            )
-        else:
-            taken[key] = index
-            why[index] = f"taken for {one.kind.name}: {one.kind.why}"
-    chosen = [
-        Taken(patient, visit, modality=modality, series=series[index])
-        for (patient, visit, modality), index in sorted(taken.items())
-    ]
-    return Choice(chosen, why)
-
-
-def _rank(one: DicomSeries) -> tuple:
-    """What comes first is taken: most slices, as acquired, the finest pixels, the first."""
-    spacing = one.slices[0].numbers("spacing")
-    original = one.header["type"].upper().startswith("ORIGINAL")
-    fine = float(spacing.max()) if len(spacing) else np.inf
-    return (-len(one.slices), not original, round(fine, 3), _as_number(one.header["number"]), one.uid, one.part)
-
-
-def _wanted(series: Sequence[DicomSeries], modalities: Sequence[str], text: str) -> tuple[int, str]:
-    """Position and modality of a series that --series names."""
-    named, _, uid = text.rpartition(":")
-    indices = [index for index, one in enumerate(series) if one.uid == uid]
-    if not indices:
-        raise InputError(f"--series={text}: no such series in --dicom; --list lists them")
-
-    def fitting(index: int) -> tuple:
-        one = series[index]
-        return (bool(one.problem), one.kind.name not in modalities, _rank(one))
-
-    index = min(indices, key=fitting)
-    one = series[index]
-    modality = named or (one.kind.name if one.kind.name in modalities else "")
-    modality = modality or (modalities[0] if len(modalities) == 1 else "")
-    if modality not in modalities:
-        raise InputError(
-            f"--series={text}: it shows none of --modalities={','.join(modalities)} ({one.kind.why}); write "
-            f"{modalities[0]}:{uid} to take it for {modalities[0]}"
-        )
-    if one.problem:
-        raise InputError(f"--series={text}: {one.problem}")
-    return index, modality
+    kind = dicom_kinds.kind_of(listed[0].header)
+    return DicomSeries(patient, listed, kind, problem=problem, gaps=gaps, part=part, copies=copies)

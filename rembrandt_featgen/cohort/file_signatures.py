@@ -66,8 +66,11 @@ _ANNEX = re.compile(rb"^[./]*/annex/objects/|^\S*\.git/annex/objects/")
 
 def recognise(path: Path) -> Signature | None:
     """What a file is by its first bytes; None where they tell nothing."""
-    with path.open("rb") as file:
-        return of_bytes(file.read(_BYTES))
+    try:
+        with path.open("rb") as file:
+            return of_bytes(file.read(_BYTES))
+    except OSError as error:
+        return Signature("", f"cannot be read ({error.strerror})", "correct its permissions, or copy it again")
 
 
 def of_bytes(head: bytes) -> Signature | None:

@@ -13,9 +13,18 @@ from pathlib import Path
 
 from absl import logging
 
-from rembrandt_featgen.cohort import dicom_import, dicom_kinds, dicom_manifest, dicom_series, labels_table, manifest
+from rembrandt_featgen.cohort import (
+    dicom_choice,
+    dicom_import,
+    dicom_kinds,
+    dicom_manifest,
+    dicom_series,
+    labels_table,
+    manifest,
+)
+from rembrandt_featgen.cohort.dicom_choice import Choice
 from rembrandt_featgen.cohort.dicom_import import Visit
-from rembrandt_featgen.cohort.dicom_series import Choice, DicomSeries
+from rembrandt_featgen.cohort.dicom_series import DicomSeries
 from rembrandt_featgen.cohort.patients import Entry
 from rembrandt_featgen.core import cli, folders
 from rembrandt_featgen.core.errors import InputError
@@ -54,7 +63,7 @@ def run(config: Config) -> Path | None:
     if not config.list and not config.out:
         raise InputError("give --out=FOLDER for what is written, or --list to see what there is")
     series = dicom_series.scan(Path(config.dicom).expanduser())
-    choice = dicom_series.choose(series, modalities, config.series)
+    choice = dicom_choice.choose(series, modalities, config.series)
     for line in lines_of(series, choice):
         print(line)
     if config.list:

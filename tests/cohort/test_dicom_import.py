@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from rembrandt_featgen.cohort import dicom_import, dicom_series, image_files
+from rembrandt_featgen.cohort import dicom_choice, dicom_import, dicom_series, image_files
 from tests.cohort.image_examples import OBLIQUE, voxels, write_itk, write_series
 from tests.cohort.refusals import refused
 
@@ -17,7 +17,7 @@ def _taken(folder, dates=("19960823",), patient="TCGA-02-0006"):
     for number, date in enumerate(dates, 1):
         tags = {"g0008_103e": "FLAIR", "g0010_0020": patient, "g0008_0020": date}
         write_series(folder / date, (ARRAY + number).astype(np.int16), series=f"1.{number}", **tags)
-    return dicom_series.choose(dicom_series.scan(folder), ["flair"]).taken
+    return dicom_choice.choose(dicom_series.scan(folder), ["flair"]).taken
 
 
 def test_files_hold_the_voxels_their_place_and_nothing_else(tmp_path):

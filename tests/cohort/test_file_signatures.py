@@ -73,3 +73,8 @@ def test_nifti(pack):
 @pytest.mark.parametrize("data", [b"\x01\x02\x03\x04" * 99, b"\x1f\x8bdamaged", np.random.default_rng(0).bytes(4096)])
 def test_bytes_that_tell_nothing(data):
     assert file_signatures.of_bytes(data) is None
+
+
+def test_a_file_that_cannot_be_opened(tmp_path):
+    (tmp_path / "a.nii").symlink_to(tmp_path / "gone.nii")
+    assert "cannot be read (No such file" in file_signatures.recognise(tmp_path / "a.nii").what
