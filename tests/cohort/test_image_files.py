@@ -95,6 +95,46 @@ def test_itk_files_that_say_no_orientation(ending, tmp_path):
     assert not stored.oriented
 
 
+@pytest.mark.parametrize(
+    ("space", "signs"),
+    [
+        ("right-anterior-superior", (1, 1, 1)),
+        ("RAS", (1, 1, 1)),
+        ("left-anterior-superior", (-1, 1, 1)),
+        ("left-posterior-superior", (-1, -1, 1)),
+    ],
+)
+def test_spaces_of_nrrd(space, signs, tmp_path):
+    """As other programs write them: directions and origin in the space that the header names."""
+    placed = np.diag([*signs, 1]) @ OBLIQUE
+    vectors = " ".join("({:.9g},{:.9g},{:.9g})".format(*placed[:3, axis]) for axis in range(3))
+    lines = [
+        *("NRRD0004", "type: short", "dimension: 3", f"space: {space}", "sizes: 6 5 4", f"space directions: {vectors}"),
+        *("kinds: domain domain domain", "endian: little", "encoding: raw"),
+        "space origin: ({:.9g},{:.9g},{:.9g})".format(*placed[:3, 3]),
+    ]
+    (tmp_path / "a.nrrd").write_bytes("\n".join(lines).encode() + b"\n\n" + ARRAY.astype("<i2").tobytes(order="F"))
+    stored = image_files.load(tmp_path / "a.nrrd")
+    np.testing.assert_array_equal(stored.array, ARRAY)
+    np.testing.assert_allclose(stored.affine, OBLIQUE, atol=1e-4)
+    assert stored.oriented
+
+
+def test_segments_of_slicer_are_parts(tmp_path):
+    """A .seg.nrrd of overlapping segments: a list of them is the first axis."""
+    segments = voxels((2, 6, 5, 4), np.uint8) % 2
+    lines = [
+        *("NRRD0004", "type: uchar", "dimension: 4", "space: left-posterior-superior", "sizes: 2 6 5 4"),
+        *("space directions: none (1,0,0) (0,1,0) (0,0,5)", "kinds: list domain domain domain", "encoding: raw"),
+        "space origin: (0,0,0)",
+    ]
+    path = tmp_path / "a.seg.nrrd"
+    path.write_bytes("\n".join(lines).encode() + b"\n\n" + segments.tobytes(order="F"))
+    for number in (0, 1):
+        np.testing.assert_array_equal(image_files.load(f"{path}#{number}").array, segments[number])
+    refused(lambda: image_files.load(path), path, "2 volumes or channels", f"{path}#0")
+
+
 def test_parts_of_a_series(tmp_path):
     series = voxels((4, 5, 3, 2))
     nib.save(nib.Nifti1Image(series, OBLIQUE), tmp_path / "a.nii.gz")
