@@ -21,6 +21,7 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import stages
+from rembrandt_featgen.cohort import reading_choice
 from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
 from rembrandt_featgen.evaluation import run_features, verdicts
 from rembrandt_featgen.stages import (
@@ -103,6 +104,7 @@ def _check(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
       The generators that arms draw from, and the stages of a fold.
     """
     evaluate_features.check(config)
+    reading_choice.parse_spacing(config.spacing)
     maps, vectors = (bool(run_features.of_maps(config.classifiers, maps)) for maps in (True, False))
     gans: tuple[str, ...] = ()
     if maps:

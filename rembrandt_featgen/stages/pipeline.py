@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import stages
+from rembrandt_featgen.cohort import reading_choice
 from rembrandt_featgen.cohort.classes import KNOWN_PAIRS, Classes
 from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
@@ -112,6 +113,7 @@ def stages_of(config) -> list[str]:
 
 def _check(config) -> None:
     """InputError for what a late stage would refuse: now rather than after hours of training."""
+    reading_choice.parse_spacing(config.spacing)
     shared_flags.check_generators(config)
     extract_features.check_tap(config)
     extract_features.check_cross_fit(config.features_from, config.cross_fit)

@@ -362,6 +362,7 @@ def test_predict_never_replaces_a_file_unasked(cohort, tmp_path, monkeypatch, ca
         (["--unet_weights=/nowhere.npz"], ["--unet_weights=/nowhere.npz", "No such file"]),
         (["--unet_weights_modalities=t1"], ["--unet_weights_modalities=t1", "give both or neither"]),
         (["--unet_class_weight=0.3"], ["--unet_class_weight=0.3 without --cross_fit", "--cross_fit=3"]),
+        (["--spacing=real"], ["--spacing=real", "--trust_spacing=yes"]),  # as it was once
         (["--cv_folds=3"], ["--cv_folds is a flag of another binary", "leave it out"]),
     ],
 )
@@ -380,6 +381,7 @@ def test_bad_flags_of_a_run_are_said_before_anything_is_learnt(arguments, words,
         (["--arms=acgan"], ["none to compare", "'none'"]),
         (["--arm_amounts=1,1.0"], ["--arm_amounts=1,1.0", "twice"]),
         (["--unet_weights=/nowhere.npz"], ["--unet_weights=/nowhere.npz", "No such file"]),
+        (["--spacing=1,1"], ["--spacing=1,1:", "1,1,5"]),
         (["--arm_amounts=much"], ["--arm_amounts=much", "0,1,4"]),
         (["--arm_amounts=-1"], ["--arm_amounts=-1", "from 0 on"]),
     ],
