@@ -70,6 +70,7 @@ def open_stage(
     digests: Mapping[str, str] | None = None,
     kind: str = "",
     classes: Mapping | None = None,
+    replaced: bool = False,
 ) -> Iterator[Stage]:
     """Opens the folder of a stage in `config.run_dir` for writing, or finds it finished.
 
@@ -83,6 +84,7 @@ def open_stage(
       digests: digest of each other thing that it reads, by name.
       kind: of generator, for the stages that have a folder for each.
       classes: the record of the classes of this run, which stage.json keeps; None takes it from the inputs.
+      replaced: whether what was made with other settings is done again, and not refused: nothing rests on it.
 
     Raises:
       InputError: what is found was made with other settings or by version 0.1, or another process is at work on it.
@@ -104,19 +106,17 @@ def open_stage(
         if final.exists():
             found = read_json(final / RECORD)
             _refuse_before(final, found)
-            _check_settings(final, found, settings)
-            if found["inputs"] == record["inputs"]:
+            if _agree(final, found, settings, refused=not replaced) and found["inputs"] == record["inputs"]:
                 _drop_scaffolding(final)
                 logging.info("%s: done before, skipped (delete %s to redo it)", folder, final)
                 yield Stage(folder, final, logs, done=True, record=found)
                 return
-            logging.info("%s: its inputs have changed, so it is done again", folder)
+            logging.info("%s: its inputs%s have changed, so it is done again", folder, " or flags" * replaced)
             shutil.rmtree(final)
         resumed = (work / SETTINGS).exists()
         if resumed:
             found = read_json(work / SETTINGS)
-            _check_settings(work, found, settings)
-            resumed = found["inputs"] == record["inputs"]
+            resumed = _agree(work, found, settings, refused=not replaced) and found["inputs"] == record["inputs"]
         if not resumed:
             for stale in (work, logs):
                 shutil.rmtree(stale, ignore_errors=True)
@@ -226,15 +226,17 @@ def _drop_scaffolding(folder: Path) -> None:
     (folder / SETTINGS).unlink(missing_ok=True)
 
 
-def _check_settings(folder: Path, found: Mapping, settings: Mapping) -> None:
+def _agree(folder: Path, found: Mapping, settings: Mapping, *, refused: bool) -> bool:
+    """Whether what is found was made by these settings; SettingsError where it was not and that is refused."""
     before = found["config"]
     names = sorted(k for k in {*before, *settings} if before.get(k) != settings.get(k))
-    if names:
+    if names and refused:
         changes = ", ".join(_change(k, before, settings) for k in names)
         raise SettingsError(
             f"{folder} was made by other settings: {changes}; "
             f"give those again, delete {folder} to redo it and what follows, or choose another --run_dir"
         )
+    return not names
 
 
 def _change(name: str, before: Mapping, now: Mapping) -> str:

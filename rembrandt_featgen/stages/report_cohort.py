@@ -74,7 +74,9 @@ def run(config: Config) -> None:
         "patients": hashlib.sha256(known.encode()).hexdigest(),
     }
     page = Path(config.run_dir) / registry.folder("report_cohort") / "index.html"
-    with rundir.open_stage(config, "report_cohort", digests=digests, classes=cohort.classes.record) as stage:
+    with rundir.open_stage(
+        config, "report_cohort", digests=digests, classes=cohort.classes.record, replaced=True
+    ) as stage:
         if not stage.done:
             journal = stage.path / "checkpoints" / "patients.jsonl"  # goes when the stage is done
             journal.parent.mkdir(exist_ok=True)

@@ -34,9 +34,10 @@ def work(monkeypatch):
     monkeypatch.setitem(registry.STAGES, "work", registry.StageInfo("work", "work", "works"))
 
 
-def do(run, inputs=None, body=lambda stage: None, **settings):
+def do(run, inputs=None, body=lambda stage: None, replaced=False, **settings):
     """Opens the stage `work`; returns whether its body had to work, and the stage."""
-    with rundir.open_stage(Config(str(run), **settings), "work", digests=inputs or {"before": "d1"}) as stage:
+    digests = inputs or {"before": "d1"}
+    with rundir.open_stage(Config(str(run), **settings), "work", digests=digests, replaced=replaced) as stage:
         if stage.done:
             return False, stage
         body(stage)
@@ -113,6 +114,21 @@ def test_changed_settings_are_refused_with_the_flags_named(run, killed):
         f"delete {folder} to redo it and what follows, or choose another --run_dir"
     )
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_changed_settings_of_a_stage_on_which_nothing_rests_redo_it(run, killed):
+    if killed:
+        with pytest.raises(Killed):
+            do(run, body=kill)
+    else:
+        do(run)
+    worked, stage = do(run, replaced=True, width=8)
+    assert worked
+    assert stage.record["config"]["width"] == 8
+    assert not stage.record["resumed"]
+    assert sorted(path.name for path in (run / "work").iterdir()) == ["flags.txt", "result.txt", "stage.json"]
+    assert do(run, replaced=True, width=8)[0] is False
 
 
 def test_a_setting_that_older_versions_lacked_is_refused_too(run):

@@ -95,3 +95,10 @@ def test_a_killed_survey_resumes(tmp_path, cohort, monkeypatch):
 def test_the_flag_leaves_it_out_of_a_run():
     assert pipeline.stages_of(pipeline.Config(run_dir="x"))[:3] == ["make_phantom", "report_cohort", "prepare_slices"]
     assert "report_cohort" not in pipeline.stages_of(pipeline.Config(run_dir="x", cohort_report=False))
+
+
+def test_other_flags_are_looked_at_anew(tmp_path, cohort):
+    """Whoever sees what is wrong gives another flag; nothing rests on the report, so it is made again."""
+    run(tmp_path, cohort)
+    folder, _ = run(tmp_path, cohort, slice_axis="coronal")
+    assert json.loads((folder / "stage.json").read_text())["config"]["slice_axis"] == "coronal"
