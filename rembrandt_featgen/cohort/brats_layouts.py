@@ -36,9 +36,11 @@ _OF_2013 = {"HG": "HGG", "LG": "LGG"}
 
 
 def grade_folders(cohort: Path) -> dict[Path, str]:
-    """Folders of patients of one grade: HGG and LGG, in BraTS 2013 HG and LG; each with its grade."""
-    both = {cohort / name: name for name in GLIOMAS} | {cohort / name: grade for name, grade in _OF_2013.items()}
-    return {folder: grade for folder, grade in both.items() if folder.is_dir()}
+    """Folders of patients of one grade, HGG and LGG, in BraTS 2013 HG and LG, in any case; each with its grade."""
+    grades = {**_OF_2013, **{name: name for name in GLIOMAS}}
+    return {
+        folder: grades[folder.name.upper()] for folder in case_files.subfolders(cohort) if folder.name.upper() in grades
+    }
 
 
 def has_series_of_2015(cohort: Path) -> bool:
@@ -59,8 +61,8 @@ def read_brats2013(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
 def read_brats2017(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
     """BraTS 2017 to 2019: `HGG/<id>/<id>_<modality>.nii.gz`, the mask `<id>_seg.nii.gz`; the same below `LGG/`."""
     _check_folder(cohort, "brats2017", "HGG/<patient>/ and LGG/<patient>/")
-    for grade in GLIOMAS:
-        for folder in case_files.subfolders(cohort / grade):
+    for parent, grade in grade_folders(cohort).items():
+        for folder in case_files.subfolders(parent):
             yield Entry(str(folder), folder.name, grade, is_grade=True, find=_finder(folder, _NAMING))
 
 

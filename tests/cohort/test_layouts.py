@@ -171,3 +171,15 @@ def test_real_cohort():
     volume = volumes.read_volume(patients[0].images["flair"])
     assert volume.voxels.shape[:2] == (256, 256)
     assert 0 < volumes.read_mask(patients[0].mask, volume).mean() < 0.2
+
+
+def test_folders_of_grades_in_any_case(tmp_path):
+    _patient(tmp_path / "hgg", "P1")
+    _patient(tmp_path / "Lgg", "P2")
+    assert summary(layouts.find_cohort(tmp_path)) == [("P1", "HGG"), ("P2", "LGG")]
+
+
+def test_a_dicom_download_is_to_be_imported(tmp_path):
+    (tmp_path / "REMBRANDT/900-00-1961/2005/3.0-AX FLAIR").mkdir(parents=True)
+    (tmp_path / "REMBRANDT/900-00-1961/2005/3.0-AX FLAIR/1-01.dcm").touch()
+    refused(lambda: layouts.find_cohort(tmp_path), tmp_path, "found REMBRANDT", "stages.import_dicom")
