@@ -38,9 +38,8 @@ _OF_2013 = {"HG": "HGG", "LG": "LGG"}
 def grade_folders(cohort: Path) -> dict[Path, str]:
     """Folders of patients of one grade, HGG and LGG, in BraTS 2013 HG and LG, in any case; each with its grade."""
     grades = {**_OF_2013, **{name: name for name in GLIOMAS}}
-    return {
-        folder: grades[folder.name.upper()] for folder in case_files.subfolders(cohort) if folder.name.upper() in grades
-    }
+    found = {folder: grades.get(folder.name.upper(), "") for folder in case_files.subfolders(cohort)}
+    return {folder: grade for name in GLIOMAS for folder, grade in found.items() if grade == name}
 
 
 def has_series_of_2015(cohort: Path) -> bool:

@@ -84,7 +84,8 @@ def recognised(cohort: Path) -> tuple[Path, str]:
     expected = "; ".join(f"{layout}: {entry.expected}" for layout, entry in KNOWN.items())
     raise InputError(
         f"--cohort={cohort}: no layout fits, found {case_files.shown(cohort, [])}; name the folder "
-        f"that holds the patients, rearrange it, or write a manifest (of DICOM stages.import_dicom does); looked for {expected}"
+        "that holds the patients, rearrange it, or write a manifest (of DICOM stages.import_dicom does); looked for "
+        f"{expected}"
     )
 
 

@@ -83,7 +83,7 @@ def groups_by_name(names: Iterable[str], pattern: str) -> dict[str, str]:
     if joined:
         group, visits = next(iter(joined.items()))
         logging.info(
-            "%d of %d ids are visits of %d patients or groups by their names, such as %s of %s: no split divides them (%s)",
+            "%d of %d ids are of %d patients or groups by their names, such as %s of %s: no split divides them (%s)",
             sum(map(len, joined.values())),
             len(ids),
             len(joined),
