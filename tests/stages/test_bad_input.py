@@ -71,7 +71,7 @@ def set_one(value):
 DAMAGES = {
     "truncated image": ("flair", lambda path: path.write_bytes(path.read_bytes()[:-400]), "truncated"),
     "truncated mask": ("seg", lambda path: path.write_bytes(path.read_bytes()[:60]), "truncated"),
-    "not NIfTI": ("flair", lambda path: path.write_bytes(b"hello" * 100), "not a readable NIfTI"),
+    "not NIfTI": ("flair", lambda path: path.write_bytes(b"hello" * 100), "a text that begins with 'hello"),
     "NaN voxel": ("flair", lambda path: rewrite(path, set_one(np.nan)), "NaN"),
     "infinite voxel": ("flair", lambda path: rewrite(path, set_one(np.inf)), "infinite"),
     "empty volume": ("flair", lambda path: rewrite(path, np.zeros_like), "empty"),
