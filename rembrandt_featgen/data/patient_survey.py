@@ -143,7 +143,7 @@ def _measured(read: PatientVolume, request: Request) -> dict:
         "file_shape": tuple(read.file_shape),
         "file_spacing": tuple(float(step) for step in read.file_spacing),
         "unoriented": read.unoriented,
-        **_cut(read, request),
+        **_cut(read, thresholds, request),
         "tumour_voxels": int(areas.sum()),
         "tumour_slices": int((areas > 0).sum()),
         "largest_slice": largest + 1,
@@ -159,7 +159,7 @@ def _at(ordered: np.ndarray, share: float) -> float:
     return float(ordered[round(share * (len(ordered) - 1))]) if len(ordered) else 0.0
 
 
-def _cut(read: PatientVolume, request: Request) -> dict[str, float]:
+def _cut(read: PatientVolume, thresholds: np.ndarray, request: Request) -> dict[str, float]:
     """Shares outside the slices that are asked for; none where slices are shrunk to their size, or fit."""
     if request.fit != "crop" or max(read.mask.shape[1:]) <= request.size:
         return {}
@@ -177,11 +177,11 @@ def _cut(read: PatientVolume, request: Request) -> dict[str, float]:
         deviation=(1.0,) * channels,
     )
     volume = tf.constant(read.image)
-    where = place(volume, preparation)
+    where = place(volume, tf.constant(thresholds), preparation)
     kept = restore_volume(tf.ones([1, request.size, request.size, 1]), where).numpy()[0, ..., 0] > 0.5
     tumour, inside = int(read.mask.sum(dtype=np.int64)), int(read.mask[:, kept].sum(dtype=np.int64))
     return {
-        "content_cut": 1.0 - float(kept_share(volume, where, preparation)),
+        "content_cut": 1.0 - float(kept_share(volume, where, preparation, threshold=thresholds)),
         "tumour_cut": 1.0 - inside / tumour if tumour else 0.0,
     }
 

@@ -157,20 +157,30 @@ def describe(volume: tf.Tensor, preparation: Preparation) -> tf.Tensor:
     return tf.stack(rows)
 
 
-def place(volume: tf.Tensor, preparation: Preparation) -> Geometry:
-    """Where the slices lie that `prepare_volume` would make of a volume, without making them."""
-    return _geometry(volume, intensities.thresholds(intensities.sampled(volume)), preparation)
+def place(volume: tf.Tensor, threshold: tf.Tensor, preparation: Preparation) -> Geometry:
+    """Where the slices lie that `prepare_volume` would make of a volume, without making them.
+
+    Args:
+      volume: as for `prepare_volume`.
+      threshold: of its foreground, `intensities.thresholds`.
+      preparation: what would be done.
+    """
+    return _geometry(volume, threshold, preparation)
 
 
-def kept_share(volume: tf.Tensor, geometry: Geometry, preparation: Preparation) -> tf.Tensor:
+def kept_share(
+    volume: tf.Tensor, geometry: Geometry, preparation: Preparation, *, threshold: tf.Tensor | None = None
+) -> tf.Tensor:
     """Share of the foreground's voxels that lie in the prepared slices, float32 scalar; 1 where there are none.
 
     Args:
       volume: as for `prepare_volume`.
       geometry: that `prepare_volume` returned.
       preparation: what was done.
+      threshold: of its foreground, where it is known.
     """
-    threshold = intensities.thresholds(intensities.sampled(volume))
+    if threshold is None:
+        threshold = intensities.thresholds(intensities.sampled(volume))
     foreground = tf.reduce_sum(tf.cast(tf.reduce_any(volume > threshold, -1), tf.float32), 0)  # [height, width]
     kept = restore_volume(tf.ones([1, preparation.size, preparation.size, 1]), geometry)[0, ..., 0] > 0.5
     total = tf.reduce_sum(foreground)

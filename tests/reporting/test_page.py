@@ -38,3 +38,20 @@ def test_figures_of_a_section_stand_in_the_order_of_places():
     assert [figure["alt"] for figure in sections["s"]] == ["alt b", "alt a"]
     assert [figure["alt"] for figure in sections["other"]] == ["other"]
     assert (sections["s"][0]["width"], sections["s"][0]["height"]) == (200, 100)
+
+
+def test_numbers_of_any_size_are_short():
+    assert [page.short(value) for value in (0.08938, 12.5, 999.96, 1234.6, 41234567.0)] == [
+        "0.08938",
+        "12.5",
+        "1000",
+        "1,235",
+        "41,234,567",
+    ]
+    assert "nobody" in page.short(None, "nobody") and "nobody" in page.short(float("nan"), "nobody")
+
+
+def test_a_line_becomes_a_sentence_whose_flags_stay_whole():
+    said = page.sentence_of("flair <b> is dark; --fit=resize helps")
+    assert said == 'Flair &lt;b&gt; is dark; <span class="flag">--fit</span>=resize helps.'
+    assert page.sentence_of("Is it whole?") == "Is it whole?" and page.sentence_of(None) == "."

@@ -3,7 +3,7 @@ import struct
 
 import pytest
 
-from rembrandt_featgen.reporting import drawing, run_figures, study_figures, study_page
+from rembrandt_featgen.reporting import drawing, run_figures, study_figures, study_files, study_page
 from tests.reporting import fake_study
 from tests.reporting.pages import EVIL, Page, browse, damaged, measure, needs_browser
 from tests.reporting.test_verdict_records import OF_WORDS
@@ -219,6 +219,12 @@ def test_bears_whatever_is_missing(change):
 def test_renders_nothing_at_all():
     words = Page(study_page.render({}, {})).text
     assert "No verdict" in words and "No arm was tested" in words and "ran no checks" in words
+
+
+def test_the_page_leads_to_what_else_belongs_to_the_study(tmp_path):
+    study_files.write(tmp_path, fake_study.thin(), "x", links={"the cohort": "../cohort_report/index.html"})
+    links = [value for tag, name, value in Page((tmp_path / "index.html").read_text()).attributes if name == "href"]
+    assert "../cohort_report/index.html" in links and "report.json" in links
 
 
 def test_png_alone_gets_words():
