@@ -57,6 +57,11 @@ class Volume:
         return Grid(self.voxels.shape, self.affine)
 
     @property
+    def plane(self) -> str:
+        """That of `voxels[:, :, k]`: a key of `geometry.AXES`."""
+        return next(plane for plane, axes in geometry.AXES.items() if axes == self.axes)
+
+    @property
     def file_axes(self) -> str:
         """Where the axes of the file lead, or are taken to lead, such as "LPS"."""
         return geometry.axes_of(self.orientation)

@@ -28,6 +28,7 @@ class PatientVolume:
       spacing: [3] mm, of slices, rows and columns.
       file_spacing: [3] mm, of the file's voxels to the right, the front and up: before they were brought to another.
       file_shape: [3] number of these.
+      plane: of the slices, a key of `geometry.AXES`.
       unoriented: the first file whose header does not say how it lies, and how it was read; "" where all do.
     """
 
@@ -36,6 +37,7 @@ class PatientVolume:
     spacing: np.ndarray
     file_spacing: np.ndarray
     file_shape: tuple[int, ...]
+    plane: str
     unoriented: str
 
 
@@ -60,6 +62,7 @@ def read_patient(patient: Patient, modalities: Sequence[str], *, reading: Readin
         spacing_of(read[0]),
         file_spacing=sides,
         file_shape=sizes,
+        plane=read[0].plane,
         unoriented=next((how_read(volume) for volume in read if not volume.oriented), ""),
     )
 

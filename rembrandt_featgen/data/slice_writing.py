@@ -163,6 +163,7 @@ def _prepared(read: PatientVolume, patient: str, preparation: Preparation):
         spacing=read.spacing,
         file_spacing=read.file_spacing,
         file_shape=read.file_shape,
+        plane=read.plane,
         unoriented=read.unoriented,
         **_part(images, geometry, preparation)._asdict(),
     )

@@ -28,7 +28,7 @@ class Measured:
       shape: [3] slices, height and width of the volume.
       spacing: [3] mm between slices, rows and columns.
       file_spacing, file_shape: as `patient_volumes.PatientVolume` has them, [3] each.
-      unoriented: as there.
+      plane, unoriented: as there.
       number, mean, squares: of `slicing.Part`, for the mean and deviation of a cohort; 0 where there are none.
     """
 
@@ -46,6 +46,7 @@ class Measured:
     spacing: np.ndarray
     file_spacing: np.ndarray
     file_shape: tuple[int, ...]
+    plane: str
     unoriented: str
     number: int
     mean: np.ndarray
@@ -59,7 +60,7 @@ class Measured:
     @property
     def record(self) -> dict:
         """What stage.json says of it."""
-        names = ("shape", "spacing", "file_shape", "file_spacing", "content_cut", "tumour_cut")
+        names = ("plane", "shape", "spacing", "file_shape", "file_spacing", "content_cut", "tumour_cut")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -116,6 +117,7 @@ def _of_before(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         "content_cut": np.full(count, np.nan),
         "file_spacing": columns["spacing"][:, ::-1],
         "file_shape": columns["shape"][:, ::-1],
+        "plane": np.full(count, "axial"),
         "unoriented": np.full(count, ""),
     }
 

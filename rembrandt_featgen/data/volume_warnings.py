@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -27,11 +28,24 @@ def sentences(measured: Mapping[str, Measured], flags: str) -> list[str]:
         *cohort_warnings.without_orientation(
             {patient: one.unoriented for patient, one in measured.items() if one.unoriented}
         ),
+        *planes({patient: one.plane for patient, one in measured.items()}),
         *cut_off(
             {patient: one.content_cut for patient, one in measured.items()},
             {patient: one.tumour_cut for patient, one in measured.items() if one.cut},
             flags,
         ),
+    ]
+
+
+def planes(of_patients: Mapping[str, str]) -> list[str]:
+    """A sentence where slices lie in several planes, by --slice_axis=auto; `of_patients` gives that of each."""
+    counts = Counter(of_patients.values())
+    if len(counts) < 2:
+        return []
+    listed = ", ".join(f"{count} {plane}" for plane, count in sorted(counts.items()))
+    return [
+        f"slices lie in different planes ({listed}), in which lesions look different: a network may tell patients by "
+        "them; --slice_axis=axial, coronal or sagittal takes one plane for all"
     ]
 
 

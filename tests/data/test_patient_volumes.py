@@ -45,7 +45,7 @@ def test_slices_as_displayed(plane, patient):
     assert read.spacing.tolist() == list(sides)
     assert read.file_spacing.tolist() == list(SIDES)
     assert read.file_shape == SHAPE
-    assert read.unoriented == ""
+    assert (read.plane, read.unoriented) == (plane, "")
 
 
 def test_another_spacing_is_told_from_that_of_the_files(patient):

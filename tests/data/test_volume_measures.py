@@ -34,6 +34,7 @@ def _measured(seed):
         spacing=np.array([2.5, 1.0, 1.0]),
         file_spacing=np.array([0.5, 0.7, 5.0]),
         file_shape=(100, 80, 20),
+        plane="coronal",
         unoriented="a.nii, its axes read as LAS" if seed else "",
         number=100,
         mean=random.normal(size=2),
@@ -61,13 +62,13 @@ def test_stores_of_before(tmp_path):
     write_measured(tmp_path, "all", {"b": _measured(1)})
     with np.load(tmp_path / "measured-all.npz") as file:
         kept = {name: file[name] for name in file.files}
-    for name in ("mask_voxels", "content_cut", "file_spacing", "file_shape", "unoriented"):
+    for name in ("mask_voxels", "content_cut", "file_spacing", "file_shape", "plane", "unoriented"):
         kept.pop(name)
     np.savez(tmp_path / "measured-all.npz", **kept)
     found = read_measured(tmp_path, "all")["b"]
     assert found.file_spacing.tolist() == [1.0, 1.0, 2.5]
     assert found.file_shape == (50, 40, 4)
-    assert found.unoriented == ""
+    assert (found.plane, found.unoriented) == ("axial", "")
     assert np.isnan(found.content_cut)
     assert np.isnan(found.tumour_cut)
 

@@ -36,6 +36,12 @@ def test_what_is_cut_off():
     assert "2 (10.0%) and 2 more" in volume_warnings.sentences(measured, FLAGS)[0]
 
 
+def test_planes_of_slices():
+    assert volume_warnings.sentences({"A": _one(), "B": _one()}, FLAGS) == []
+    (sentence,) = volume_warnings.sentences({"A": _one(), "B": _one(plane="sagittal"), "C": _one()}, FLAGS)
+    assert "(2 coronal, 1 sagittal)" in sentence
+
+
 def test_how_volumes_lie():
     measured = {"A": _one(), "B": _one(spacing=np.array([1.0, 5, 1])), "C": _one(unoriented="c.nii, axes LAS")}
     mixed, thick, unoriented = volume_warnings.sentences(measured, FLAGS)
