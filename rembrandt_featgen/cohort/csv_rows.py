@@ -5,8 +5,47 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rembrandt_featgen.core.errors import InputError
+
+_SHOWN = 30  # columns that a message names
+
+
+class Table(NamedTuple):
+    """A table.
+
+    Attributes:
+      path: of the file.
+      header: names of its columns.
+      rows: number of the line in the file, and its cells, "" where empty.
+      where: flag and file, for messages.
+    """
+
+    path: Path
+    header: tuple[str, ...]
+    rows: list[tuple[int, list[str]]]
+    where: str
+
+    def position(self, name: str) -> int | None:
+        """Number of the column of a name, in any case; None where there is none."""
+        wanted = name.casefold()
+        return next((number for number, one in enumerate(self.header) if one.casefold() == wanted), None)
+
+    def needed(self, name: str, flag: str) -> int:
+        """The same, but InputError where there is none."""
+        number = self.position(name)
+        if number is None:
+            raise InputError(
+                f"{self.where}: no column {name!r} (found {self.columns}); name one of these with {flag}, or add it"
+            )
+        return number
+
+    @property
+    def columns(self) -> str:
+        """Names of the columns, for messages."""
+        more = f" and {len(self.header) - _SHOWN} more" if len(self.header) > _SHOWN else ""
+        return ", ".join(self.header[:_SHOWN]) + more
 
 
 def read_lines(path: Path, flag: str, delimiter: str = ",") -> list[tuple[int, list[str]]]:

@@ -1,72 +1,18 @@
-"""A table of clinical data beside images, --labels_table: the class, group, site and covariates of each patient.
-
-The column of the patients is the one whose cells are their ids, exactly or as people vary them: in case and in what
-separates words, without the visit (TCGA_CS_4941 for TCGA_CS_4941_19960909), and without leading zeros (UCSF-PDGM-004
-for UCSF-PDGM-0004); in a column that is named as one of ids also by the bare number (00005 for BraTS2021_00005).
-"""
+"""A table of clinical data beside images, --labels_table: the class, group, site and covariates of each patient."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from absl import logging
-
-from rembrandt_featgen.cohort.csv_rows import read_lines
-from rembrandt_featgen.cohort.manifest import GRADE, GROUP, LABEL, PATIENT, SITE, ManifestColumns
+from rembrandt_featgen.cohort.csv_rows import Table, read_lines
+from rembrandt_featgen.cohort.id_matching import match
+from rembrandt_featgen.cohort.manifest import GRADE, GROUP, LABEL, SITE, ManifestColumns
 from rembrandt_featgen.cohort.patients import Entry
-from rembrandt_featgen.cohort.visit_names import group_of, patient_of, spelling
 from rembrandt_featgen.core.errors import InputError
 
 FLAG = "--labels_table"
 _MISSING = ("n/a", "nan", "#n/a")  # what stands for an empty cell; of BIDS n/a
-_SHOWN = 30  # columns that a message names
-_WAYS = (
-    "exactly",
-    "but for spelling",
-    "but for leading zeros",
-    "by the patient of a visit",
-    "by the patient but for zeros",
-    "by number",
-)
-
-
-class Table(NamedTuple):
-    """A table.
-
-    Attributes:
-      path: of the file.
-      header: names of its columns.
-      rows: number of the line in the file, and its cells, "" where empty.
-      where: flag and file, for messages.
-    """
-
-    path: Path
-    header: tuple[str, ...]
-    rows: list[tuple[int, list[str]]]
-    where: str
-
-    def position(self, name: str) -> int | None:
-        """Number of the column of a name, in any case; None where there is none."""
-        wanted = name.casefold()
-        return next((number for number, one in enumerate(self.header) if one.casefold() == wanted), None)
-
-    def needed(self, name: str, flag: str) -> int:
-        """The same, but InputError where there is none."""
-        number = self.position(name)
-        if number is None:
-            raise InputError(
-                f"{self.where}: no column {name!r} (found {self.columns}); name one of these with {flag}, or add it"
-            )
-        return number
-
-    @property
-    def columns(self) -> str:
-        """Names of the columns, for messages."""
-        more = f" and {len(self.header) - _SHOWN} more" if len(self.header) > _SHOWN else ""
-        return ", ".join(self.header[:_SHOWN]) + more
 
 
 def read(path: Path, flag: str = FLAG) -> Table:
@@ -136,7 +82,7 @@ def join(
     for name, number in covariates.items():
         if number == label:
             raise InputError(f"--covariates={','.join(columns.covariates)}: {name} is the class itself; leave it out")
-    key, rows_of = _match(entries, table, name=columns.patient, group_pattern=group_pattern)
+    key, rows_of = match([entry.id for entry in entries], table, name=columns.patient, group_pattern=group_pattern)
     joined = []
     for entry, rows in zip(entries, rows_of):
         where = f"{table.where} line {rows[0][0]}" if rows else f"{table.where} (column {key!r} lacks this patient)"
@@ -171,97 +117,6 @@ def _label_column(table: Table, name: str, usual: str) -> tuple[int, bool]:
         if number is not None:
             return number, one != LABEL
     return table.needed(name, "--label_column"), False
-
-
-def _match(
-    entries: Sequence[Entry], table: Table, *, name: str, group_pattern: str
-) -> tuple[str, list[list[tuple[int, list[str]]]]]:
-    """Name of the column of the patients, and the rows of each entry."""
-    any_column = name.casefold() == PATIENT
-    chosen = table.position(name) if any_column else table.needed(name, "--patient_column")
-    candidates = [number for number in range(len(table.header)) if any_column or number == chosen]
-    best: tuple = ()
-    for number in candidates:
-        ways, rows_of = _rows_of(entries, table, number, group_pattern=group_pattern)
-        # most patients; then the column that is named so, the more exact way, and the first
-        score = (sum(map(bool, rows_of)), number == chosen, -sum(ways), -number)
-        if not best or score > best[0]:
-            best = (score, number, ways, rows_of)
-    (matched, *_), number, ways, rows_of = best
-    if not matched:
-        raise InputError(
-            f"{table.where}: no column has the patients' ids, such as {entries[0].id} (found {table.columns}; "
-            f"{table.header[number]!r} has {table.rows[0][1][number]!r}); name that of the patients with "
-            "--patient_column, or spell ids as the cohort does"
-        )
-    used = sorted({way for way, rows in zip(ways, rows_of) if rows})
-    logging.info(
-        "%s: the column %r has %d of %d patients (%s)",
-        table.where,
-        table.header[number],
-        matched,
-        len(entries),
-        ", ".join(_WAYS[way] for way in used),
-    )
-    return table.header[number], rows_of
-
-
-def _rows_of(
-    entries: Sequence[Entry], table: Table, number: int, *, group_pattern: str
-) -> tuple[list[int], list[list[tuple[int, list[str]]]]]:
-    """Of each entry, by which of _WAYS a column's cells are its id, and the rows of these cells."""
-    keys = _ways(group_pattern)
-    cells = [(row[1][number], row) for row in table.rows if row[1][number]]
-    # a bare number may be anything, unless a column of ids has nothing else, and no two patients have the same
-    if not _has_bare_ids(table.header[number], [cell for cell, _ in cells], [entry.id for entry in entries]):
-        keys = keys[:-1]
-    by_key: list[dict[str, list]] = [{} for _ in keys]
-    for cell, row in cells:
-        for way, key in enumerate(keys):
-            if key(cell):
-                by_key[way].setdefault(key(cell), []).append(row)
-    ways, found = [], []
-    for entry in entries:
-        hits = ((way, by_key[way].get(key(entry.id), [])) for way, key in enumerate(keys) if by_key[way])
-        way, rows = next(((way, rows) for way, rows in hits if rows), (len(keys), []))
-        ways.append(way)
-        found.append(rows)
-    return ways, found
-
-
-def _ways(group_pattern: str) -> list[Callable[[str], str]]:
-    """Of each of _WAYS what two spellings of one patient have in common; "" where there is nothing."""
-
-    def spelt(name: str) -> str:
-        return spelling(name).removeprefix("sub_")
-
-    def without_zeros(name: str) -> str:
-        return re.sub(r"(?<!\d)0+(?=\d)", "", spelt(name))
-
-    def patient(name: str) -> str:
-        known = patient_of(name)
-        return known if known != name or not group_pattern else group_of(name, group_pattern) or name
-
-    def of_patient(name: str) -> str:
-        return spelt(patient(name))
-
-    def of_patient_without_zeros(name: str) -> str:
-        return without_zeros(patient(name))
-
-    return [str, spelt, without_zeros, of_patient, of_patient_without_zeros, _number]
-
-
-def _number(name: str) -> str:
-    """The number that an id ends in, where it has no other but that of a year: 5 of BraTS2021_00005."""
-    found = re.fullmatch(r"\D*(?:(?:19|20)\d\d_)?(\d+)", name)
-    return str(int(found[1])) if found else ""
-
-
-def _has_bare_ids(header: str, cells: Sequence[str], ids: Sequence[str]) -> bool:
-    if not re.search(r"\bid|id\b|patient|subject|participant|case", header.casefold()):
-        return False
-    patients = {patient_of(name): _number(patient_of(name)) for name in ids}
-    return all(cell.isdigit() for cell in cells) and len(set(patients.values())) == len(patients)
 
 
 def default_table(cohort: Path, patterns: Sequence[str]) -> Path | None:

@@ -17,6 +17,7 @@ from rembrandt_featgen.cohort import (
     manifest,
     modality_names,
 )
+from rembrandt_featgen.cohort.csv_rows import Table
 from rembrandt_featgen.cohort.known_layouts import Layout
 from rembrandt_featgen.cohort.manifest import ManifestColumns
 from rembrandt_featgen.cohort.patients import MASK, Cohort, Entry
@@ -163,7 +164,7 @@ def _entries(
     )
 
 
-def _table(cohort: Path, known: Layout, given: str) -> labels_table.Table | None:
+def _table(cohort: Path, known: Layout, given: str) -> Table | None:
     """The table of --labels_table, or the one that a download of the layout has."""
     if given:
         return labels_table.read(Path(given).expanduser())
@@ -173,7 +174,7 @@ def _table(cohort: Path, known: Layout, given: str) -> labels_table.Table | None
     return labels_table.read(path) if path else None
 
 
-def _without(columns: ManifestColumns, table: labels_table.Table) -> ManifestColumns:
+def _without(columns: ManifestColumns, table: Table) -> ManifestColumns:
     """Columns that a manifest must have beside a table of labels: the class is the table's, as is what it has."""
 
     def left(name: str, usual: str) -> str:

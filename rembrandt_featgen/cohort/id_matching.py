@@ -1,0 +1,131 @@
+"""Whose row is whose: the column of a table that has a cohort's ids, exactly or as people vary them.
+
+They vary them in case and in what separates words, without leading zeros (UCSF-PDGM-004 for UCSF-PDGM-0004), and
+without the visit (TCGA_CS_4941 for TCGA_CS_4941_19960909); in a column that is named as one of ids also by the bare
+number (00005 for BraTS2021_00005).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from absl import logging
+
+from rembrandt_featgen.cohort.csv_rows import Table
+from rembrandt_featgen.cohort.manifest import PATIENT
+from rembrandt_featgen.cohort.visit_names import group_of, patient_of, spelling
+from rembrandt_featgen.core.errors import InputError
+
+_WAYS = (
+    "exactly",
+    "but for spelling",
+    "but for leading zeros",
+    "by the patient of a visit",
+    "by the patient but for zeros",
+    "by number",
+)
+
+
+def match(
+    ids: Sequence[str], table: Table, *, name: str, group_pattern: str
+) -> tuple[str, list[list[tuple[int, list[str]]]]]:
+    """The column of the patients, and whose its rows are.
+
+    Args:
+      ids: of the cohort's patients.
+      table: of patients, these among them.
+      name: of the column; the usual one stands for that with the most ids.
+      group_pattern: of --group_pattern, by which visits are known, too.
+
+    Returns:
+      Name of the column, and the rows of each id, none where it is not there.
+
+    Raises:
+      InputError: there is no such column, or none has any of the ids.
+    """
+    any_column = name.casefold() == PATIENT
+    chosen = table.position(name) if any_column else table.needed(name, "--patient_column")
+    candidates = [number for number in range(len(table.header)) if any_column or number == chosen]
+    best: tuple = ()
+    for number in candidates:
+        ways, rows_of = _rows_of(ids, table, number, group_pattern=group_pattern)
+        # most patients; then the column that is named so, the more exact way, and the first
+        score = (sum(map(bool, rows_of)), number == chosen, -sum(ways), -number)
+        if not best or score > best[0]:
+            best = (score, number, ways, rows_of)
+    (matched, *_), number, ways, rows_of = best
+    if not matched:
+        raise InputError(
+            f"{table.where}: no column has the patients' ids, such as {ids[0]} (found {table.columns}; "
+            f"{table.header[number]!r} has {table.rows[0][1][number]!r}); name that of the patients with "
+            "--patient_column, or spell ids as the cohort does"
+        )
+    used = sorted({way for way, rows in zip(ways, rows_of) if rows})
+    logging.info(
+        "%s: the column %r has %d of %d patients (%s)",
+        table.where,
+        table.header[number],
+        matched,
+        len(ids),
+        ", ".join(_WAYS[way] for way in used),
+    )
+    return table.header[number], rows_of
+
+
+def _rows_of(
+    ids: Sequence[str], table: Table, number: int, *, group_pattern: str
+) -> tuple[list[int], list[list[tuple[int, list[str]]]]]:
+    """Of each id, by which of _WAYS a column's cells are its id, and the rows of these cells."""
+    keys = _ways(group_pattern)
+    cells = [(row[1][number], row) for row in table.rows if row[1][number]]
+    # a bare number may be anything, unless a column of ids has nothing else, and no two patients have the same
+    if not _has_bare_ids(table.header[number], [cell for cell, _ in cells], ids):
+        keys = keys[:-1]
+    by_key: list[dict[str, list]] = [{} for _ in keys]
+    for cell, row in cells:
+        for way, key in enumerate(keys):
+            if key(cell):
+                by_key[way].setdefault(key(cell), []).append(row)
+    ways, found = [], []
+    for one in ids:
+        hits = ((way, by_key[way].get(key(one), [])) for way, key in enumerate(keys) if by_key[way])
+        way, rows = next(((way, rows) for way, rows in hits if rows), (len(keys), []))
+        ways.append(way)
+        found.append(rows)
+    return ways, found
+
+
+def _ways(group_pattern: str) -> list[Callable[[str], str]]:
+    """Of each of _WAYS what two spellings of one patient have in common; "" where there is nothing."""
+
+    def spelt(name: str) -> str:
+        return spelling(name).removeprefix("sub_")
+
+    def without_zeros(name: str) -> str:
+        return re.sub(r"(?<!\d)0+(?=\d)", "", spelt(name))
+
+    def patient(name: str) -> str:
+        known = patient_of(name)
+        return known if known != name or not group_pattern else group_of(name, group_pattern) or name
+
+    def of_patient(name: str) -> str:
+        return spelt(patient(name))
+
+    def of_patient_without_zeros(name: str) -> str:
+        return without_zeros(patient(name))
+
+    return [str, spelt, without_zeros, of_patient, of_patient_without_zeros, _number]
+
+
+def _number(name: str) -> str:
+    """The number that an id ends in, where it has no other but that of a year: 5 of BraTS2021_00005."""
+    found = re.fullmatch(r"\D*(?:(?:19|20)\d\d_)?(\d+)", name)
+    return str(int(found[1])) if found else ""
+
+
+def _has_bare_ids(header: str, cells: Sequence[str], ids: Sequence[str]) -> bool:
+    if not re.search(r"\bid|id\b|patient|subject|participant|case", header.casefold()):
+        return False
+    patients = {patient_of(name): _number(patient_of(name)) for name in ids}
+    return all(cell.isdigit() for cell in cells) and len(set(patients.values())) == len(patients)
