@@ -28,6 +28,7 @@ HOUSE = {
     "segmentation/unet.py": "from rembrandt_featgen.segmentation import tensorlayer_layers\n",
     "features/streams.py": "from rembrandt_featgen.segmentation.unet import TAPS\n",
     "generation/gan_networks.py": "import tensorflow_addons as tfa\n",
+    "generation/flow.py": "import tensorflow_probability as tfp\n",
     "generation/gan.py": "from rembrandt_featgen.generation import gan_networks\n",
     "classification/fitting.py": "from rembrandt_featgen.features.streams import features\n",
     "evaluation/trials.py": "from rembrandt_featgen.classification import fitting as fitting\n",

@@ -40,6 +40,7 @@ ALONE = {
     "tensorlayer": "segmentation.tensorlayer_layers",
     "tensorflow_addons": "generation.gan_networks",
     "nibabel": "cohort.nifti_files",
+    "tensorflow_probability": "generation.flow",
     "tf_keras_vis": "interpretation.attribution",
 }
 

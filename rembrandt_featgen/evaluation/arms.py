@@ -10,14 +10,17 @@ import numpy as np
 from absl import logging
 
 from rembrandt_featgen.classification.training_problems import Problem
-from rembrandt_featgen.generation import training_set
+from rembrandt_featgen.generation import methods, sampling_method, training_set
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.generation.methods import METHODS
+from rembrandt_featgen.generation.sampling_method import Fitted, RealSamples
 from rembrandt_featgen.generation.training_set import Samples
 
 FOCUSING = 2.0  # gamma of Lin et al. 2017
 AUGMENTED = "image_augmentation"  # the arm of features of augmented slices
 ORACLE = "oracle"  # the arm of real patients more, what a perfect generator would add: a control, no competitor
+COPY = "copy"  # the control that adds nothing new: as many samples as generators, all of them copies
+SHUFFLED = "shuffled"  # the control whose generator knows nothing of the classes
 SYNTHETIC = "synthetic"  # the arm of samples that somebody else's generator made
 
 
@@ -35,8 +38,10 @@ class Arm:
 
     Attributes:
       name: as in the table; of an arm that adds samples the name of its method in `METHODS`.
-      kind: "none", "classical" or "generative".
-      method: whether samples are added by `METHODS[name]`.
+      kind: "none", "classical", "generative" or "control" (beside the contrasts, in which it is no candidate).
+      method: whether samples are added by `METHODS[adds]`.
+      other_method: the name in `METHODS` of what adds samples, where it is not that of the arm.
+      shuffled: whether that is fitted to labels that were shuffled over patients.
       pool: whether samples are added that were made before, such as those of a GAN.
       reserve: whether real samples are added that the plan keeps for this purpose alone.
       undersample: whether samples of each class are left out at random, down to as many as the minority class has.
@@ -51,6 +56,8 @@ class Arm:
     name: str
     kind: str = "classical"
     method: bool = False
+    other_method: str = ""
+    shuffled: bool = False
     pool: bool = False
     reserve: bool = False
     undersample: bool = False
@@ -65,6 +72,11 @@ class Arm:
     def takes_amount(self) -> bool:
         """Whether there are amounts to choose from."""
         return self.method or self.pool
+
+    @property
+    def adds(self) -> str:
+        """The key of `METHODS` by which samples are added; "" where none is."""
+        return (self.other_method or self.name) if self.method else ""
 
 
 # In the order of the table. The first four are real samples alone: "none" is what generation has to beat, "plain" what
@@ -88,6 +100,8 @@ ARMS: dict[str, Arm] = {
         *(Arm(kind, "generative", pool=True) for kind in KINDS),
         Arm(SYNTHETIC, "generative", pool=True),
         Arm(ORACLE, "control", reserve=True),
+        Arm(COPY, "control", method=True, other_method="random_oversampling"),
+        Arm(SHUFFLED, "control", method=True, other_method=methods.DEFAULT, shuffled=True),
     )
 }
 
@@ -123,6 +137,7 @@ def problem(
     seed: int,
     draw: Callable[[int, int, int], np.ndarray] | None = None,
     reserve: Samples | None = None,
+    fitted: Fitted | None = None,
 ) -> Problem:
     """What a classifier is to be trained on.
 
@@ -136,6 +151,7 @@ def problem(
       draw: for an arm with a pool: from (label, count, seed) to as many samples of it, prepared like `samples`; where
         it gives fewer, the problem has fewer.
       reserve: for an arm that adds it: samples that the plan keeps, prepared like `samples`.
+      fitted: of an arm with a method: it, fitted to `real_samples` of these arguments; None to fit it here.
 
     Raises:
       ValueError: an amount is missing, or has no use; or there is no pool for an arm that draws from one.
@@ -146,7 +162,9 @@ def problem(
     if amount is not None:
         wanted = training_set.counts(labels, amount, num_classes)
         wanted = {label: count for label, count in wanted.items() if label in labels}
-        extra = extra_samples(arm, samples, wanted, num_classes=num_classes, signed=signed, seed=seed, draw=draw)
+        extra = extra_samples(
+            arm, samples, wanted, num_classes=num_classes, signed=signed, seed=seed, draw=draw, fitted=fitted
+        )
         features, labels = np.concatenate([features, extra.features]), np.concatenate([labels, extra.labels])
     elif arm.reserve:
         if reserve is None:
@@ -171,15 +189,18 @@ def extra_samples(
     signed: bool,
     seed: int,
     draw: Callable[[int, int, int], np.ndarray] | None = None,
+    fitted: Fitted | None = None,
 ) -> Samples:
     """Samples that the method of an arm makes, or those of its pool.
 
     Args:
-      arm, samples, num_classes, signed, seed, draw: as for `problem`.
+      arm, samples, num_classes, signed, seed, draw, fitted: as for `problem`.
       wanted: label to count.
     """
     if not arm.pool:
-        fitted = METHODS[arm.name].fit(*samples, num_classes=num_classes, signed=signed, seed=seed)
+        if fitted is None:
+            real = real_samples(arm, samples, num_classes=num_classes, signed=signed, seed=seed)
+            (fitted,) = METHODS[arm.adds].fit_many([real])
         return fitted.draw_all(wanted, seed)
     if draw is None:
         raise ValueError(f"arm {arm.name} draws from samples that were made before, and there are none")
@@ -191,6 +212,22 @@ def extra_samples(
                 logging.WARNING, "%s: %d samples of label %d are wanted, of %d", 3, arm.name, count, label, have
             )
     return Samples(np.concatenate(list(parts.values())), np.repeat(list(parts), list(map(len, parts.values()))))
+
+
+def real_samples(arm: Arm, samples: TrainingSamples, *, num_classes: int, signed: bool, seed: int) -> RealSamples:
+    """What the method of an arm is fitted to; args as for `problem`."""
+    labels = _shuffled(samples, np.random.default_rng([seed, 4])) if arm.shuffled else samples.labels
+    return sampling_method.real_samples(
+        samples.features, labels, samples.groups, num_classes=num_classes, signed=signed, seed=seed
+    )
+
+
+def _shuffled(samples, random):
+    """Labels that change places with those of other patients; samples of one patient and label stay together."""
+    _, patients = np.unique(samples.groups, return_inverse=True)
+    pairs = patients * (samples.labels.max() + 1) + samples.labels
+    _, first, whose = np.unique(pairs, return_index=True, return_inverse=True)
+    return random.permutation(samples.labels[first])[whose]
 
 
 def _undersampled(labels, random):

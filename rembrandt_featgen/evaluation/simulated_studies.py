@@ -17,8 +17,9 @@ from rembrandt_featgen.evaluation.plans import Task
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features import vector_preparation
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
-from rembrandt_featgen.generation import training_set
+from rembrandt_featgen.generation import sampling_method, training_set
 from rembrandt_featgen.generation.methods import METHODS
+from rembrandt_featgen.generation.sampling_method import Fitted
 from rembrandt_featgen.measures import classification
 
 CLASSES = Classes.of(("common", "minority"))
@@ -93,10 +94,11 @@ def simulate(world: World, cohorts: Sequence[int]) -> list[Simulated]:
         random = np.random.default_rng([number, 1])
         table, tasks = _cohort(world, random)
         tables.append((table, tasks, _table(world, random, (_FRESH, _FRESH))))
-        for task in tasks:
-            prepared = vector_preparation.fit(table.values[task.train])
+        preparations = [vector_preparation.fit(table.values[task.train]) for task in tasks]
+        fits = _fits(world, table, tasks, preparations=preparations)
+        for task, prepared, fitted in zip(tasks, preparations, fits):
             for arm in ("none", world.arm):
-                problem = _problem(world, table, task, arm=arm, prepared=prepared)
+                problem = _problem(world, table, task, arm=arm, prepared=prepared, fitted=fitted)
                 shares = np.bincount(table.labels[task.train], minlength=2) / len(task.train)
                 jobs.append(_Trained(place, task, arm, problem=problem, prepared=prepared, shares=shares))
     parts: list[list[PredictionsTable]] = [[] for _ in tables]
@@ -159,7 +161,25 @@ def _table(world: World, random, patients: Sequence[int], *, prefix: str = "P") 
     )
 
 
-def _problem(world: World, table: FeatureTable, task: Task, *, arm: str, prepared) -> Problem:
+def _fits(world: World, table: FeatureTable, tasks: Sequence[Task], *, preparations) -> list[Fitted | None]:
+    """The method of a world's arm, fitted to the training samples of each task; None of an arm without one."""
+    if world.arm not in METHODS:
+        return [None] * len(tasks)
+    reals = [
+        sampling_method.real_samples(
+            prepared.apply(table.values[task.train]),
+            table.labels[task.train],
+            table.groups[task.train],
+            num_classes=2,
+            signed=True,
+            seed=task.training_seed,
+        )
+        for task, prepared in zip(tasks, preparations)
+    ]
+    return list(METHODS[world.arm].fit_many(reals))
+
+
+def _problem(world: World, table: FeatureTable, task: Task, *, arm: str, prepared, fitted: Fitted | None) -> Problem:
     values, labels = prepared.apply(table.values[task.train]), table.labels[task.train]
     seed = task.training_seed
     if arm == AGAIN:
@@ -167,8 +187,7 @@ def _problem(world: World, table: FeatureTable, task: Task, *, arm: str, prepare
     elif arm == PLANTED:
         new = _table(world, np.random.default_rng([seed, 2]), (0, world.planted)).values
         values, labels = np.concatenate([values, prepared.apply(new)]), np.append(labels, [1] * world.planted)
-    elif arm != "none":
-        fitted = METHODS[arm].fit(values, labels, table.groups[task.train], num_classes=2, signed=True, seed=seed)
+    elif arm != "none" and fitted is not None:
         drawn = fitted.draw_all(training_set.counts(labels, 0.0, 2), seed)
         values, labels = np.concatenate([values, drawn.features]), np.concatenate([labels, drawn.labels])
     return Problem(values, labels.astype(np.int64), 2, seed=seed)

@@ -18,6 +18,9 @@ from rembrandt_featgen.features import scaling, vector_preparation
 from rembrandt_featgen.features.scaling import MapPreparation
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.features.vector_preparation import VectorPreparation
+from rembrandt_featgen.generation.methods import METHODS
+from rembrandt_featgen.generation.network_method import NetworkMethod
+from rembrandt_featgen.generation.sampling_method import Fitted
 from rembrandt_featgen.generation.training_set import Samples
 
 
@@ -47,6 +50,7 @@ class Trial:
       table, task, settings: as of `trials.run`.
       outer: the training samples.
       inner: of each inner fold, by its training rows.
+      fits: methods that were fitted, by arm and part, see `fitted`.
     """
 
     table: FeatureTable
@@ -54,6 +58,7 @@ class Trial:
     settings: Settings
     outer: Part
     inner: dict[bytes, Part]
+    fits: dict[tuple[str, int], Fitted] = dataclasses.field(default_factory=dict)
 
     @property
     def shares(self) -> np.ndarray:
@@ -94,7 +99,32 @@ class Trial:
             seed=self.task.training_seed,
             draw=self.draw(one.arm, part),
             reserve=self.reserve(part) if ARMS[one.arm].reserve else None,
+            fitted=self.fitted(one.arm, part),
         )
+
+    def fitted(self, arm: str, part: Part) -> Fitted | None:
+        """The method of an arm, fitted to a part of the vectors once for all amounts and classifiers.
+
+        Networks are trained for all parts of the trial together. None of an arm without a method, and of maps: what is
+        fitted to some of them takes hundreds of MiB.
+        """
+        if not ARMS[arm].method or self.table.is_map:
+            return None
+        if (arm, id(part)) not in self.fits:
+            method = METHODS[ARMS[arm].adds]
+            parts = [self.outer, *self.inner.values()] if isinstance(method, NetworkMethod) else [part]
+            reals = [
+                arms.real_samples(
+                    ARMS[arm],
+                    one.samples,
+                    num_classes=self.table.classes.count,
+                    signed=self.signed,
+                    seed=self.task.training_seed,
+                )
+                for one in parts
+            ]
+            self.fits.update(zip(((arm, id(one)) for one in parts), method.fit_many(reals)))
+        return self.fits[arm, id(part)]
 
     def reserve(self, part: Part) -> Samples:
         """The samples that the plan keeps in reserve, prepared as those of a part."""

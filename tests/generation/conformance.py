@@ -5,6 +5,15 @@ import itertools
 
 import numpy as np
 
+from rembrandt_featgen.generation import sampling_method
+from rembrandt_featgen.generation.methods import METHODS
+from rembrandt_featgen.generation.network_method import NetworkMethod
+
+# Networks take few steps here: what they must do, they do from the first to the last.
+QUICK = {
+    name: dataclasses.replace(method, steps=5, units=8) if isinstance(method, NetworkMethod) else method
+    for name, method in METHODS.items()
+}
 APART = 1000.0  # between the means of classes, whose samples are about 1 apart
 SIZES = {2: (9, 1), 3: (8, 5, 1)}  # of the classes
 SHAPES = ((5,), (2, 2, 3))
@@ -42,6 +51,7 @@ def check(method):
         fitted = method.fit(features.astype(dtype), labels, patients, num_classes=2, signed=True, seed=0)
         assert fitted.draw(0, 2, 0).dtype == fitted.draw(0, 0, 0).dtype == expected
     _check_unusual(method)
+    _check_many(method)
 
 
 def _check_draws(method, num_classes, shape, *, signed):
@@ -85,3 +95,19 @@ def _check_unusual(method):
     wide = random.normal(size=(5, 300)).astype(np.float32)
     fitted = method.fit(wide, np.array([0, 0, 0, 1, 1]), None, num_classes=2, signed=True, seed=0)
     assert np.isfinite(fitted.draw(1, 9, 0)).all()
+
+
+def _check_many(method):
+    """What is fitted beside others, of other sizes and classes, draws as if it were alone."""
+    cohorts = [(2, (5,), 0), (3, (5,), 1), (2, (5,), 2), (2, (2, 2, 3), 0)]
+    settings = [{"num_classes": num_classes, "signed": True, "seed": seed} for num_classes, _, seed in cohorts]
+    reals = [
+        sampling_method.real_samples(*real_samples(num_classes, shape, True), **each)
+        for (num_classes, shape, _), each in zip(cohorts, settings)
+    ]
+    for (num_classes, shape, _), each, fitted in zip(cohorts, settings, method.fit_many(reals)):
+        alone = method.fit(*real_samples(num_classes, shape, True), **each)
+        for label in range(num_classes):
+            np.testing.assert_allclose(
+                fitted.draw(label, 9, 1), alone.draw(label, 9, 1), rtol=1e-5, atol=1e-5, err_msg="not as if alone"
+            )

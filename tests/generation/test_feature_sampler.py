@@ -15,9 +15,13 @@ from rembrandt_featgen.generation.feature_sampler import FeatureSampler
 from rembrandt_featgen.generation.gaussian import Gaussian
 from rembrandt_featgen.generation.methods import METHODS
 from rembrandt_featgen.generation.smote import Smote
+from tests.generation import conformance
 
 pandas = pytest.importorskip("pandas")
-SAMPLERS = [FeatureSampler(name, random_state=0) for name in METHODS]
+SAMPLERS = [
+    FeatureSampler(name if method is METHODS[name] else method, random_state=0)
+    for name, method in conformance.QUICK.items()
+]
 # With the reason, as in the room's README.
 NOT_APPLICABLE = {"check_samplers_pandas_sparse": "sparse data are refused: steps, means and noise fill the zeros"}
 
@@ -85,7 +89,7 @@ def test_amounts_are_those_of_arms(amount):
 def test_the_random_state_decides(name):
     features, labels, _ = data()
     first, again, other, object_of_1 = (
-        FeatureSampler(name, amount=1, random_state=state).fit_resample(features, labels)[0]
+        FeatureSampler(conformance.QUICK[name], amount=1, random_state=state).fit_resample(features, labels)[0]
         for state in (1, 1, 2, np.random.RandomState(1))
     )
     np.testing.assert_array_equal(first, again)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rembrandt_featgen.evaluation.arms import ARMS
+from rembrandt_featgen.generation import methods
 from rembrandt_featgen.generation.methods import METHODS
 from rembrandt_featgen.generation.resampling import GaussianNoise, RandomOversampling
 from rembrandt_featgen.generation.sampling_method import Method
@@ -12,7 +13,11 @@ from tests.generation import conformance
 
 @pytest.mark.parametrize("name", METHODS)
 def test_method_conforms(name):
-    conformance.check(METHODS[name])
+    conformance.check(conformance.QUICK[name])
+
+
+def test_shuffled_labels_go_to_a_generator():
+    assert METHODS[methods.DEFAULT].kind == "generative"
 
 
 def test_arms_of_the_same_name_are_of_the_same_kind():
@@ -85,6 +90,13 @@ class NotFrozen(RandomOversampling):
     __hash__ = None
 
 
+class DependsOnOthers(RandomOversampling):
+    """A method that gives each of several cohorts what it fitted to the first."""
+
+    def fit_each_flat(self, reals):
+        return [self.fit_flat(reals[0])] * len(reals)
+
+
 WRONG = {
     MixesClasses: "not of its class",
     IgnoresSeed: "another seed draws the same",
@@ -97,6 +109,7 @@ WRONG = {
     OfNoKind: "an unknown kind",
     SaysNested: "not nested",
     NotFrozen: "unhashable",
+    DependsOnOthers: "not as if alone|cannot reshape",
 }
 
 

@@ -1,0 +1,97 @@
+"""Kernel density estimates: a Gaussian about each sample, as wide as patients who were left out ask for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from scipy.special import logsumexp
+
+from rembrandt_featgen.generation.class_residuals import Residuals
+from rembrandt_featgen.generation.sampling_method import FlatDraw, Method, RealSamples, stream
+from rembrandt_featgen.generation.shrunk_covariance import Root
+
+_FLOOR = 1e-3  # of a column's standard deviation, below which what is independent of others is not taken to be
+
+
+@dataclasses.dataclass(frozen=True)
+class Kde(Method):
+    """Draws mean + a (sample - mean) + sqrt(1 - a^2) noise: samples of the class, moved towards its mean and blurred.
+
+    Noise has the covariance within classes, pooled over patients and shrunk (see `shrunk_covariance`), so that draws
+    have it, too, whatever a is (Silverman's smoothed bootstrap). a = 0 is one Gaussian, a = 1 would repeat samples. Of
+    all `closeness` that one is taken under which patients are most likely whose samples are left out, the mean of
+    their class being that of the others; each patient weighs the same.
+
+    Attributes:
+      closeness: values of a that are tried, from 0 to below 1.
+
+    Reference: Silverman, Density Estimation for Statistics and Data Analysis, 1986, sections 3.4 and 6.4.
+    """
+
+    kind = "generative"
+    nested = True  # but for the last bits
+
+    closeness: tuple[float, ...] = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+
+    def __post_init__(self):
+        """Checks the settings."""
+        if not self.closeness or not all(0 <= a < 1 for a in self.closeness):
+            raise ValueError(f"closeness must be values from 0 to below 1, received {self.closeness}")
+
+    def fit_flat(self, real: RealSamples) -> FlatDraw:
+        """Chooses how close to samples draws are."""
+        residuals = Residuals.of(real)
+        a = choose_closeness(residuals, self.closeness)
+
+        def draw(label: int, count: int, seed: int) -> np.ndarray:
+            of_class = np.flatnonzero(residuals.labels == label)
+            chosen = residuals.rows[residuals.choose(of_class, stream(seed, label).random(count))]
+            root = residuals.root
+            noise = root.draw(np.random.default_rng([seed, label, 1]).standard_normal((count, root.normals)))
+            return (residuals.means[label] + a * chosen + np.sqrt(1 - a**2) * noise).astype(real.flat.dtype)
+
+        return draw
+
+
+def choose_closeness(residuals: Residuals, values: tuple[float, ...]) -> float:
+    """The one of some values of a under which left-out patients are most likely; the first where none can be left out.
+
+    Args:
+      residuals: of the real samples.
+      values: see `Kde`.
+    """
+    size = int(np.sum(residuals.scale > 0))
+    if not size or len(values) == 1 or residuals.patients.max() < 2:
+        return values[0]
+    a = np.array(values)[:, None, None]
+    likelihoods = np.zeros(len(values))
+    for label in np.flatnonzero(residuals.patients > 1):
+        rows, patients = np.flatnonzero(residuals.labels == label), residuals.patients[label]
+        weights = residuals.weights[rows]
+        inflation = 1 / np.sqrt(1 - np.sum(weights**2))  # of `Residuals.rows`
+        products = _products(residuals.root, residuals.rows[rows] / inflation, residuals.scale)
+        groups = residuals.groups[rows]
+        for group in np.unique(groups):
+            left_out = groups == group
+            own, others = np.flatnonzero(left_out), np.flatnonzero(~left_out)
+            # the mean of the class moves away from the patient whom it loses
+            moved = products[own].mean(axis=0) / (patients - 1)
+            constant = moved[own].mean() / (patients - 1)
+            about_mean = products + moved[:, None] + moved + constant
+            squares = np.diag(about_mean)
+            between = about_mean[np.ix_(own, others)]
+            distances = squares[own][:, None] - 2 * a * inflation * between + (a * inflation) ** 2 * squares[others]
+            shares = np.log(weights[others] / weights[others].sum())
+            densities = logsumexp(shares - distances / (2 * (1 - a**2)), axis=2) - size / 2 * np.log(1 - a[..., 0] ** 2)
+            likelihoods += densities.mean(axis=1)
+    return float(values[int(np.argmax(likelihoods))])
+
+
+def _products(root: Root, rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """[n, n] products of rows by the inverse of a covariance, of which there is no matrix [size, size] (Woodbury)."""
+    varies = scale > 0
+    independent = np.maximum(root.independent, _FLOOR * scale)[varies]
+    standard, loadings = rows[:, varies] / independent, root.loadings[:, varies] / independent
+    across = standard @ loadings.T
+    return standard @ standard.T - across @ np.linalg.solve(np.eye(len(loadings)) + loadings @ loadings.T, across.T)
