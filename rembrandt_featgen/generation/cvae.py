@@ -55,7 +55,7 @@ class Cvae(NetworkMethod):
             divergence = tf.reduce_mean(tf.reduce_sum(divergences, -1), -1) / 2
             loss = reconstruction + tf.minimum(1.0, 2 * batch.progress) * divergence
         networks.descend(
-            tape, loss, list(self.layers), step=batch.step, rate=batch.rate, decay=self.decay, betas=_BETAS
+            tape, loss, list(self.layers), step=batch.step, rate=batch.rate, decay=batch.decay, betas=_BETAS
         )
         return tf.stack([reconstruction, divergence], -1)
 

@@ -55,7 +55,7 @@ class Diffusion(NetworkMethod):
             noisy = a * batch.values + b * batch.normals
             velocity = self._velocity(networks.weights, noisy, time, batch.classes)
             loss = tf.reduce_mean(tf.square(velocity - a * batch.normals + b * batch.values), [1, 2])
-        networks.descend(tape, loss, ["denoiser"], step=batch.step, rate=batch.rate, decay=self.decay, betas=_BETAS)
+        networks.descend(tape, loss, ["denoiser"], step=batch.step, rate=batch.rate, decay=batch.decay, betas=_BETAS)
         return loss[:, None]
 
     def generate(self, weights, classes, normals):

@@ -27,6 +27,8 @@ class Flow(NetworkMethod):
     losses = ("negative_log_likelihood",)
     constant_count = 1
 
+    steps: int = 300
+
     def initial(self, q, classes, random):
         """See `NetworkMethod`."""
         sizes = (q // 2 + classes, self.units, 2 * (q - q // 2))
@@ -34,7 +36,8 @@ class Flow(NetworkMethod):
 
     def constants(self, whitening, labels, classes):
         """Which numbers are of samples; the others are noise."""
-        return (np.arange(self.width(whitening.size), dtype=np.float32)[None] < whitening.size,)
+        width = self.width(whitening.size)
+        return (np.isin(np.arange(width), self.places(whitening.size)).astype(np.float32)[None],)
 
     def update(self, networks, batch: Batch):
         """See `NetworkMethod`."""
@@ -45,7 +48,7 @@ class Flow(NetworkMethod):
             likelihood = flow.inverse_log_det_jacobian(values, event_ndims=1)
             loss = tf.reduce_mean(tf.reduce_sum(tf.square(numbers), -1) / 2 - likelihood, -1)
         networks.descend(
-            tape, loss, list(self.layers), step=batch.step, rate=batch.rate, decay=self.decay, betas=_BETAS
+            tape, loss, list(self.layers), step=batch.step, rate=batch.rate, decay=batch.decay, betas=_BETAS
         )
         return loss[:, None]
 
@@ -55,7 +58,11 @@ class Flow(NetworkMethod):
 
     def width(self, q):
         """The next of a few powers of two, each of which is traced once."""
-        return max(4, 2 ** int(np.ceil(np.log2(q))))
+        return max(8, 2 ** int(np.ceil(np.log2(q))))
+
+    def places(self, q):
+        """Half of the numbers in each half of the couplings, that they may depend on each other."""
+        return np.arange(q) * self.width(q) // q
 
     def normals_of_step(self, q):
         """What fills the samples up."""

@@ -35,6 +35,7 @@ class Batch(NamedTuple):
       step: from 1, float32.
       progress: share of the training that is done, from 0 to below 1.
       rate: learning rate of the step.
+      decay: of kernels, in units of the rate.
     """
 
     values: tf.Tensor
@@ -45,6 +46,7 @@ class Batch(NamedTuple):
     step: tf.Tensor
     progress: tf.Tensor
     rate: tf.Tensor
+    decay: tf.Tensor
 
 
 class Schedule(NamedTuple):
@@ -81,6 +83,7 @@ class NetworkMethod(Method):
     layers: ClassVar[Mapping[str, int]]  # of each network
     losses: ClassVar[tuple[str, ...]]  # names of what `update` returns
     constant_count: ClassVar[int] = 0
+    centred: ClassVar[bool] = False  # whether draws are moved to the means of classes, which training left
 
     units: int = 64
     steps: int = 400
@@ -95,7 +98,7 @@ class NetworkMethod(Method):
         """Checks the settings."""
         if min(self.units, self.steps, self.batch, self.components) < 1 or not self.learning_rate > 0:
             raise ValueError(f"units, steps, batch and components must be from 1, the rate above 0, received {self}")
-        if not 0 <= self.blur < 1 or self.borrowed < 0 or not 0 <= self.decay * self.learning_rate < 1:
+        if not 0 <= self.blur < 1 or min(self.borrowed, self.decay) < 0:
             raise ValueError(f"blur must be in [0, 1), borrowed and decay from 0, received {self}")
 
     @abc.abstractmethod
@@ -126,6 +129,10 @@ class NetworkMethod(Method):
         """Width of the samples in the graph, from q on, where that must be known; else None, and it is q."""
         return None
 
+    def places(self, q: int) -> np.ndarray:
+        """[q] places of the numbers of a sample among those of the graph."""
+        return np.arange(q)
+
     def fit_flat(self, real: RealSamples) -> FlatDraw:
         """Trains one."""
         return self.fit_each_flat([real])[0]
@@ -149,7 +156,8 @@ class NetworkMethod(Method):
     @property
     def of_graph(self) -> NetworkMethod:
         """The method without what does not change the graph of a step, which is traced once."""
-        return dataclasses.replace(self, steps=1, batch=1, learning_rate=1e-3, blur=0.0, borrowed=0.0, components=1)
+        plain = {"steps": 1, "batch": 1, "learning_rate": 1e-3, "decay": 0.0, "blur": 0.0, "borrowed": 0.0}
+        return dataclasses.replace(self, **plain, components=1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -172,22 +180,39 @@ class NetworkDraw:
 
     def __call__(self, label: int, count: int, seed: int) -> np.ndarray:
         """Flat samples [count, size] float64."""
-        random, q, size = stream(seed, label), self.space.size, len(self.space.rest)
-        width = (self.method.width(q) or q) if self.weights else 0
-        numbers = self.method.normals_of_draw(width) if self.weights else 0
-        weights = {name: [tf.constant(value[None]) for value in values] for name, values in self.weights.items()}
-        generate = _trainer(self.method.of_graph, self.method.width(q)).generate if self.weights else None
+        random, size = stream(seed, label), len(self.space.rest)
         parts = []
         for start in range(0, count, _DRAWS):
-            part = min(_DRAWS, count - start)
-            normals = random.standard_normal((part, size + numbers))  # sample by sample, so that more begin with fewer
-            rows = np.zeros((part, q))
-            if generate:
-                classes = tf.one_hot(tf.fill([1, part], label), self.classes)
-                drawn = generate(weights, classes, tf.constant(normals[None, :, size:], tf.float32))
-                rows = drawn.numpy()[0, :, :q]
+            # sample by sample, so that more begin with fewer
+            normals = random.standard_normal((min(_DRAWS, count - start), size + self._normals))
+            rows = self._rows(label, normals[:, size:]) - self._means.get(label, 0.0)
             parts.append(self.space.decode(label, rows, normals[:, :size]))
         return np.concatenate(parts)
+
+    @functools.cached_property
+    def _normals(self) -> int:
+        """Normal numbers that the generator needs for each sample."""
+        q = self.space.size
+        return self.method.normals_of_draw(self.method.width(q) or q) if self.weights else 0
+
+    @functools.cached_property
+    def _means(self) -> dict[int, np.ndarray]:
+        """Label to mean [q] of what is drawn, which is moved to 0."""
+        if not self.method.centred or not self.weights:
+            return {}
+        normals = np.random.default_rng(0).standard_normal((_DRAWS, self._normals))
+        return {int(label): self._rows(label, normals).mean(axis=0) for label in np.unique(self.space.residuals.labels)}
+
+    def _rows(self, label, normals):
+        """Whitened samples [count, q]."""
+        if not self.weights:
+            return np.zeros((len(normals), 0))
+        method, q = self.method, self.space.size
+        weights = {name: [tf.constant(value[None]) for value in values] for name, values in self.weights.items()}
+        drawn = _trainer(method.of_graph, method.width(q)).generate(
+            weights, tf.one_hot(tf.fill([1, len(normals)], label), self.classes), tf.constant(normals[None], tf.float32)
+        )
+        return drawn.numpy()[0][:, method.places(q)]
 
 
 @functools.lru_cache(maxsize=32)
@@ -214,7 +239,7 @@ class Trainer:
             uniforms=floats([None, None, None, 1]),
         )
         constants = tuple(floats([None, None, None]) for _ in range(method.constant_count))
-        signature = [schedule, floats([None, None, width]), integers([2]), floats([None, 2]), floats([]), constants]
+        signature = [schedule, floats([None, None, width]), integers([2]), floats([None, 2]), floats([2]), constants]
         self.steps = tf.function(self._steps, signature)
         weights = {name: [floats([None, None, None])] * 2 * count for name, count in method.layers.items()}
         numbers = None if width is None else method.normals_of_draw(width)
@@ -242,11 +267,11 @@ class Trainer:
         width, count = self._width or q, len(spaces)
         pool = np.zeros((count, max(len(space.rows) for space in spaces), width), np.float32)
         for place, space in zip(pool, spaces):
-            place[: len(space.rows), :q] = space.rows
+            place[: len(space.rows), method.places(q)] = space.rows
         randoms = [np.random.default_rng([real.seed, 0]) for real in reals]
         self.networks.reset([method.initial(width, classes, random) for random in randoms])
         constants = zip(*(method.constants(space, real.labels, classes) for space, real in zip(spaces, reals)))
-        chosen = [_choices(method, space, random) for space, random in zip(spaces, randoms)]
+        chosen = [choices(method, space, random) for space, random in zip(spaces, randoms)]
         normals, losses = width + method.normals_of_step(width), []
         done = np.arange(method.steps) / method.steps
         pace = np.stack([done, method.learning_rate * (1 + np.cos(math.pi * done)) / 2], axis=1)
@@ -265,7 +290,7 @@ class Trainer:
                     tf.constant(pool),
                     tf.constant([start, classes]),
                     tf.constant(pace[start : start + block], tf.float32),
-                    tf.constant(method.blur, tf.float32),
+                    tf.constant([method.blur, method.decay], tf.float32),
                     tuple(stacked),
                 ).numpy()
             )
@@ -274,7 +299,7 @@ class Trainer:
             raise FloatingPointError(f"a loss of {type(method).__name__} is not finite: lower its learning rate")
         return list(zip(self.networks.arrays(), found))
 
-    def _steps(self, schedule, pool, start_and_classes, pace, blur, constants):
+    def _steps(self, schedule, pool, start_and_classes, pace, blur_and_decay, constants):
         """Takes some steps; returns losses [steps, p, losses].
 
         Args:
@@ -282,10 +307,10 @@ class Trainer:
           pool: [p, n, width] whitened real samples.
           start_and_classes: steps before these, and classes of the run.
           pace: [steps, 2] progress and learning rate.
-          blur: see `NetworkMethod`.
+          blur_and_decay: see `NetworkMethod`.
           constants: see `NetworkMethod.constants`.
         """
-        count, width = tf.shape(schedule.rows)[0], tf.shape(pool)[2]
+        count, width, blur = tf.shape(schedule.rows)[0], tf.shape(pool)[2], blur_and_decay[0]
         losses = tf.TensorArray(tf.float32, count, element_shape=[None, len(self._method.losses)])
         for step in tf.range(count):
             normals = schedule.normals[step]
@@ -299,13 +324,20 @@ class Trainer:
                 step=tf.cast(start_and_classes[0] + step + 1, tf.float32),
                 progress=pace[step, 0],
                 rate=pace[step, 1],
+                decay=blur_and_decay[1],
             )
             losses = losses.write(step, self._method.update(self.networks, batch))
         return losses.stack()
 
 
-def _choices(method, space, random):
-    """[steps, batch] int32 rows of the samples that are shown, and the labels that they stand for."""
+def choices(method: NetworkMethod, space: Whitening, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """[steps, batch] int32 rows of the samples that are shown, and the labels that they stand for.
+
+    Args:
+      method: its settings.
+      space: of the real samples.
+      random: what draws.
+    """
     residuals, shape = space.residuals, (method.steps, method.batch)
     labels = random.choice(np.unique(residuals.labels), shape)
     patients, known = residuals.patients[labels], np.flatnonzero(residuals.shares > 0)

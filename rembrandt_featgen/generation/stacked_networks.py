@@ -76,7 +76,7 @@ class Networks:
         *,
         step: tf.Tensor,
         rate: tf.Tensor,
-        decay: float,
+        decay: tf.Tensor,
         betas: tuple[float, float],
     ) -> None:
         """A step of Adam with decoupled weight decay of kernels.
@@ -94,7 +94,7 @@ class Networks:
         moments = [pair for name in names for pair in zip(self._means[name], self._squares[name])]
         gradients = tape.gradient(loss, variables)
         for number, (variable, (mean, square)) in enumerate(zip(variables, moments)):
-            if decay and number % 2 == 0:
+            if number % 2 == 0:  # kernels decay, biases do not
                 variable.assign(variable * (1 - decay * rate))
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.handle,

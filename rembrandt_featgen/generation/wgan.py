@@ -33,8 +33,10 @@ class Wgan(NetworkMethod):
     layers = {"generator": 3, "critic": 2}
     losses = ("critic", "penalty", "generator", "classification")
     constant_count = 3
+    centred = True
 
     steps: int = 500
+    learning_rate: float = 2e-2
     penalty: float = 10.0
     guidance: float = 0.01
     critic_steps: int = 5
@@ -99,7 +101,7 @@ class Wgan(NetworkMethod):
             penalty = tf.reduce_mean(tf.square(lengths - 1), -1)
             difference = tf.reduce_mean(scores[:, samples : 2 * samples] - scores[:, :samples], -1)
             loss = difference + self.penalty * penalty
-        networks.descend(tape, loss, ["critic"], step=batch.step, rate=batch.rate, decay=self.decay, betas=_BETAS)
+        networks.descend(tape, loss, ["critic"], step=batch.step, rate=batch.rate, decay=batch.decay, betas=_BETAS)
         return tf.stack([difference, penalty], -1)
 
     def _generator_step(self, networks, batch, step):
@@ -113,7 +115,7 @@ class Wgan(NetworkMethod):
             errors = tf.nn.softmax_cross_entropy_with_logits(batch.classes, logits)
             classification = tf.reduce_mean(errors, -1)
             loss = self.guidance * classification - score
-        networks.descend(tape, loss, ["generator"], step=step, rate=batch.rate, decay=self.decay, betas=_BETAS)
+        networks.descend(tape, loss, ["generator"], step=step, rate=batch.rate, decay=batch.decay, betas=_BETAS)
         return tf.stack([-score, classification], -1)
 
     def generate(self, weights, classes, normals):

@@ -11,7 +11,7 @@ from rembrandt_featgen.generation.network_method import NetworkMethod
 
 # Networks take few steps here: what they must do, they do from the first to the last.
 QUICK = {
-    name: dataclasses.replace(method, steps=5, units=8) if isinstance(method, NetworkMethod) else method
+    name: dataclasses.replace(method, steps=5) if isinstance(method, NetworkMethod) else method
     for name, method in METHODS.items()
 }
 APART = 1000.0  # between the means of classes, whose samples are about 1 apart

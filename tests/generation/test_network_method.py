@@ -7,7 +7,7 @@ import pytest
 
 from rembrandt_featgen.generation.class_residuals import Residuals
 from rembrandt_featgen.generation.methods import METHODS
-from rembrandt_featgen.generation.network_method import NetworkMethod, _choices
+from rembrandt_featgen.generation.network_method import NetworkMethod, choices
 from rembrandt_featgen.generation.sampling_method import real_samples
 from rembrandt_featgen.generation.whitening import whiten
 
@@ -26,20 +26,20 @@ def cohort(patients, seed, size=6, samples=1):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_together_as_alone_and_each_by_its_seed(name):
-    method = dataclasses.replace(NETWORKS[name], steps=60, units=16)
-    reals = [cohort(30, 0), cohort(44, 1, samples=2), cohort(30, 2), cohort(12, 3, size=40), cohort(30, 0)]
+    method = dataclasses.replace(NETWORKS[name], steps=30)
+    reals = [cohort(30, 0), cohort(44, 1, samples=2), cohort(12, 3, size=40), cohort(30, 0)]
     together = [fitted.draw(1, 50, 5) for fitted in method.fit_many(reals)]
-    for real, drawn in zip(reals[:4], together):
+    for real, drawn in zip(reals[1:3], together[1:3]):
         alone = method.fit_many([real])[0].draw(1, 50, 5)
         np.testing.assert_allclose(drawn, alone, atol=2e-3)
-    np.testing.assert_allclose(together[0], together[4], atol=2e-3)
+    np.testing.assert_allclose(together[0], together[3], atol=2e-3)
     other_seed = method.fit_many([dataclasses.replace(reals[0], seed=9)])[0]
     assert np.abs(together[0] - other_seed.draw(1, 50, 5)).max() > 0.02
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_steps_move_every_weight_and_every_loss_is_finite(name):
-    method, real = dataclasses.replace(NETWORKS[name], steps=20, units=8), cohort(30, 0)
+    method, real = dataclasses.replace(NETWORKS[name], steps=20), cohort(30, 0)
     draw = method.fit_many([real])[0].flat_draw
     assert draw.losses.shape == (20, len(method.losses))
     assert np.isfinite(draw.losses).all()
@@ -52,13 +52,12 @@ def test_steps_move_every_weight_and_every_loss_is_finite(name):
             assert before.shape == after.shape
             if network == "critic" and before.size == 1:
                 continue  # what is added to all scores has no part in their differences
-            moved = np.abs(after - before).max(axis=0 if after.shape[0] > 1 else None)
-            assert np.all(moved > 0) or np.mean(moved > 0) > 0.7, network  # rectifiers leak, so that no unit is dead
+            assert np.mean(after != before) > 0.95, network  # rectifiers leak, so that no unit is dead
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_losses_fall(name):
-    draw = NETWORKS[name].fit_many([cohort(60, 0)])[0].flat_draw
+    draw = dataclasses.replace(NETWORKS[name], steps=150).fit_many([cohort(60, 0)])[0].flat_draw
     if name == "wgan":
         assert np.abs(draw.losses[-50:, 0]).mean() < 3  # no critic runs away
         assert draw.losses[-50:, 1].mean() < 0.2
@@ -78,7 +77,8 @@ def test_a_class_of_one_patient_has_the_deviations_of_others(name):
     random = np.random.default_rng(0)
     features, labels = random.normal(size=(41, 3)) * [1, 5, 0.2], np.repeat([0, 1], [40, 1])
     features[40] = 20
-    drawn = NETWORKS[name].fit(features, labels, None, num_classes=2, signed=True, seed=0).draw(1, 500, 0)
+    method = dataclasses.replace(NETWORKS[name], steps=150)
+    drawn = method.fit(features, labels, None, num_classes=2, signed=True, seed=0).draw(1, 500, 0)
     np.testing.assert_allclose(drawn.mean(axis=0), 20, atol=1.5)
     np.testing.assert_allclose(drawn.std(axis=0), features[:40].std(axis=0), rtol=0.45)
 
@@ -91,7 +91,7 @@ def test_what_is_shown():
     space = whiten(Residuals.of(real_samples(features, labels, groups, num_classes=2, signed=True, seed=0)), 32)
     for borrowed in (0.0, 6.0):
         method = dataclasses.replace(NETWORKS["diffusion"], borrowed=borrowed, steps=200, batch=100)
-        rows, shown = _choices(method, space, np.random.default_rng(0))
+        rows, shown = choices(method, space, np.random.default_rng(0))
         assert abs(shown.mean() - 0.5) < 0.01
         for label, patients in ((0, 2), (1, 4)):
             of_class = rows[shown == label]
@@ -101,7 +101,7 @@ def test_what_is_shown():
 
 
 def test_settings_are_checked():
-    for settings in ({"steps": 0}, {"learning_rate": 0.0}, {"blur": 1.0}, {"borrowed": -1.0}, {"decay": 400.0}):
+    for settings in ({"steps": 0}, {"learning_rate": 0.0}, {"blur": 1.0}, {"borrowed": -1.0}, {"decay": -1.0}):
         with pytest.raises(ValueError, match="received"):
             dataclasses.replace(NETWORKS["cvae"], **settings)
     for name, setting in (("wgan", {"critic_steps": 0}), ("diffusion", {"times": 1})):
