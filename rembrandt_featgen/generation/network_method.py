@@ -75,7 +75,7 @@ class NetworkMethod(Method):
       decay: of kernels (decoupled weight decay).
       blur: standard deviation of the noise on real samples, whose deviations are 1.
       borrowed: patients' worth of deviations of all classes that each class is shown.
-      components: axes of the vectors that are learnt, at most; the others are drawn independently.
+      components: axes of the vectors that are learnt, at most; along others draws are those of one Gaussian.
     """
 
     kind = "generative"
@@ -92,7 +92,7 @@ class NetworkMethod(Method):
     decay: float = 0.01
     blur: float = 0.2
     borrowed: float = 5.0
-    components: int = 32
+    components: int = 16
 
     def __post_init__(self):
         """Checks the settings."""
@@ -180,7 +180,7 @@ class NetworkDraw:
 
     def __call__(self, label: int, count: int, seed: int) -> np.ndarray:
         """Flat samples [count, size] float64."""
-        random, size = stream(seed, label), len(self.space.rest)
+        random, size = stream(seed, label), self.space.normals
         parts = []
         for start in range(0, count, _DRAWS):
             # sample by sample, so that more begin with fewer

@@ -17,7 +17,7 @@ def test_rows_are_uncorrelated_with_variance_1_and_are_what_is_decoded():
     _, labels, space = space_of(400, 5)
     assert space.size == 5
     np.testing.assert_allclose(space.rows.T @ (space.rows * space.residuals.shares[:, None]), np.eye(5), atol=1e-5)
-    back = space.decode(1, space.rows[labels == 1] * space.deviations / space.shrunk, np.zeros((200, 5)))
+    back = space.decode(1, space.rows[labels == 1] * space.deviations / space.shrunk, np.zeros((200, space.normals)))
     deviations = space.residuals.rows[labels == 1]
     np.testing.assert_allclose(back - space.residuals.means[1], deviations, atol=1e-4)
 
@@ -27,8 +27,10 @@ def test_normal_numbers_become_the_variances_of_the_columns_also_where_few_axes_
     for n, d, size in ((400, 5, 5), (40, 60, 16), (400, 60, 32), (12, 60, 4)):
         features, labels, space = space_of(n, d)
         assert space.size == size
-        drawn = space.decode(0, random.normal(size=(20000, size)), random.normal(size=(20000, d)))
+        drawn = space.decode(0, random.normal(size=(20000, size)), random.normal(size=(20000, space.normals)))
         np.testing.assert_allclose(drawn.var(axis=0), space.residuals.scale**2, rtol=0.1)
+        correlations = np.corrcoef((space.residuals.rows * np.sqrt(space.residuals.shares)[:, None]).T)
+        assert np.linalg.norm(np.corrcoef(drawn.T) - np.eye(d)) < 1.1 * np.linalg.norm(correlations - np.eye(d))
         np.testing.assert_allclose(drawn.mean(axis=0), features[labels == 0].mean(axis=0), atol=0.25)
 
 
