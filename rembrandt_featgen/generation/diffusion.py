@@ -53,7 +53,7 @@ class Diffusion(NetworkMethod):
         a, b = (tf.gather(tf.constant(level, tf.float32), time)[..., None] for level in (signal, noise))
         with tf.GradientTape() as tape:
             noisy = a * batch.values + b * batch.normals
-            velocity = self._velocity(networks.weights, noisy, time, batch.classes)
+            velocity = self._velocity(networks.weights, noisy, time=time, classes=batch.classes)
             loss = tf.reduce_mean(tf.square(velocity - a * batch.normals + b * batch.values), [1, 2])
         networks.descend(tape, loss, ["denoiser"], step=batch.step, rate=batch.rate, decay=batch.decay, betas=_BETAS)
         return loss[:, None]
@@ -74,7 +74,7 @@ class Diffusion(NetworkMethod):
         for number in tf.range(self.times):
             time = self.times - 1 - number
             level, fresh = levels[time], normals[..., (number + 1) * q : (number + 2) * q]
-            real = level[0] * values - level[1] * self._velocity(weights, values, time, classes)
+            real = level[0] * values - level[1] * self._velocity(weights, values, time=time, classes=classes)
             values = level[2] * real + level[3] * values + level[4] * fresh
         return values
 
@@ -86,7 +86,7 @@ class Diffusion(NetworkMethod):
         """Noise to start from, and that of each level."""
         return (self.times + 1) * q
 
-    def _velocity(self, weights, noisy, time, classes):
+    def _velocity(self, weights, noisy, *, time, classes):
         time = tf.broadcast_to(time, tf.shape(noisy)[:2])
         phase = math.pi * (tf.cast(time, tf.float32)[..., None] + 1) / self.times
         phases = phase * 2.0 ** tf.range(_FREQUENCIES, dtype=tf.float32) / 2

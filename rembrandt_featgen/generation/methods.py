@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rembrandt_featgen.generation.calibration import Calibration
 from rembrandt_featgen.generation.cvae import Cvae
 from rembrandt_featgen.generation.diffusion import Diffusion
+from rembrandt_featgen.generation.distribution_calibration import Calibration
 from rembrandt_featgen.generation.flow import Flow
 from rembrandt_featgen.generation.gaussian import Gaussian
 from rembrandt_featgen.generation.kde import Kde

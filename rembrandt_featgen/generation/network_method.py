@@ -150,14 +150,15 @@ class NetworkMethod(Method):
                 chunk = numbers[start : start + _CHUNK]
                 trained = trainer.train(self, [spaces[k] for k in chunk], [reals[k] for k in chunk])
                 for number, (weights, losses) in zip(chunk, trained):
-                    fitted[number] = NetworkDraw(self, spaces[number], classes, weights, losses)
+                    fitted[number] = NetworkDraw(self, spaces[number], classes, weights=weights, losses=losses)
         return fitted
 
     @property
     def of_graph(self) -> NetworkMethod:
         """The method without what does not change the graph of a step, which is traced once."""
-        plain = {"steps": 1, "batch": 1, "learning_rate": 1e-3, "decay": 0.0, "blur": 0.0, "borrowed": 0.0}
-        return dataclasses.replace(self, **plain, components=1)
+        return dataclasses.replace(
+            self, steps=1, batch=1, learning_rate=1e-3, decay=0.0, blur=0.0, borrowed=0.0, components=1
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -279,19 +280,17 @@ class Trainer:
         for start in range(0, method.steps, _BLOCK):
             block = min(_BLOCK, method.steps - start)
             shape = (block, method.batch)
-            schedule = Schedule(
-                *(np.stack([each[k][start : start + block] for each in chosen], axis=1) for k in (0, 1)),
-                normals=np.stack([random.standard_normal((*shape, normals), np.float32) for random in randoms], axis=1),
-                uniforms=np.stack([random.random((*shape, 1), np.float32) for random in randoms], axis=1),
-            )
+            rows, labels = (np.stack([each[k][start : start + block] for each in chosen], axis=1) for k in (0, 1))
+            noise = np.stack([random.standard_normal((*shape, normals), np.float32) for random in randoms], axis=1)
+            uniforms = np.stack([random.random((*shape, 1), np.float32) for random in randoms], axis=1)
             losses.append(
                 self.steps(
-                    Schedule(*map(tf.constant, schedule)),
+                    Schedule(*map(tf.constant, (rows, labels, noise, uniforms))),
                     tf.constant(pool),
                     tf.constant([start, classes]),
-                    tf.constant(pace[start : start + block], tf.float32),
-                    tf.constant([method.blur, method.decay], tf.float32),
-                    tuple(stacked),
+                    pace=tf.constant(pace[start : start + block], tf.float32),
+                    blur_and_decay=tf.constant([method.blur, method.decay], tf.float32),
+                    constants=tuple(stacked),
                 ).numpy()
             )
         found = np.concatenate(losses).swapaxes(0, 1)

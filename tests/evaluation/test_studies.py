@@ -16,8 +16,11 @@ from rembrandt_featgen.evaluation.competitors import Pipeline
 from rembrandt_featgen.evaluation.studies import evaluate, table_of
 from rembrandt_featgen.evaluation.trial_samples import Trial
 from rembrandt_featgen.features.covariates import with_inputs
+from rembrandt_featgen.generation.methods import METHODS
+from rembrandt_featgen.generation.network_method import NetworkMethod
 from rembrandt_featgen.generation.sample_pool import SamplePool
 from rembrandt_featgen.generation.training_set import Samples
+from tests.generation import conformance
 
 
 def cohort(classes=2, of_class=14, shift=3.0, seed=0):
@@ -145,6 +148,55 @@ def test_real_patients_in_reserve_are_a_control():
         competitors.check_arms(("oracle", "gaussian"))
     with pytest.raises(ValueError, match="arm oracle adds samples that the plan keeps for it, and there are none"):
         arms.problem(ARMS["oracle"], TrainingSamples(x, y, y), amount=None, num_classes=2, signed=True, seed=0)
+
+
+def test_copies_and_shuffled_labels_are_controls_at_the_amounts_of_generators():
+    x, y, patients = cohort(of_class=20)
+    study = evaluate(x, y, groups=patients, **{**FEW, "arms": ("none", "copy", "shuffled", "gaussian")})
+    kinds = {(arm, kind): len(part) for (arm, kind), part in study.predictions.split("arm", "kind")}
+    assert kinds["copy", "control"] == kinds["shuffled", "control"] == kinds["gaussian", "generative"]
+    for contrast in study.report["contrasts"]:
+        assert not {"copy", "shuffled"} & set(str(contrast).replace("'", " ").split())
+
+
+def test_labels_are_shuffled_over_patients():
+    random = np.random.default_rng(0)
+    groups, labels = np.repeat(np.arange(30), 3), np.repeat(np.arange(30) % 3 == 0, 3).astype(int)
+    labels[0] = 0  # a patient with samples of both classes
+    samples = TrainingSamples(random.normal(size=(90, 2)) + 8 * labels[:, None], labels, groups)
+    settings = {"num_classes": 2, "signed": True, "seed": 0}
+    real = arms.real_samples(ARMS["shuffled"], samples, **settings)
+    pairs = {(group, label): set() for group, label in zip(groups, labels)}
+    for group, label, given in zip(groups, labels, real.labels):
+        pairs[group, label].add(int(given))
+    assert all(len(given) == 1 for given in pairs.values())  # samples of a patient stay together
+    assert sorted(given for one in pairs.values() for given in one) == sorted(label for _, label in pairs)
+    assert 0 < np.mean(real.labels != labels) < 1
+    np.testing.assert_array_equal(arms.real_samples(ARMS["gaussian"], samples, **settings).labels, labels)
+    drawn = arms.extra_samples(ARMS["shuffled"], samples, {0: 200, 1: 200}, **settings)
+    between = [drawn.features[drawn.labels == label].mean() for label in (0, 1)]
+    assert abs(between[1] - between[0]) < 4  # of 8 that the classes are apart
+
+
+@pytest.mark.parametrize("name", ["wgan", "smote"])
+def test_methods_are_fitted_once_to_each_part_and_networks_to_all_together(name, monkeypatch):
+    x, y, patients = cohort(of_class=20)
+    table = table_of(np.nan_to_num(x), y, groups=patients)
+    (task, *_) = plans.k_fold(table, folds=3, repeats=1, seeds=[0], validation=0.3)
+    method, calls = conformance.QUICK[name], []
+    monkeypatch.setitem(METHODS, name, method)
+    fit_many = type(method).fit_many
+    monkeypatch.setattr(type(method), "fit_many", lambda self, reals: calls.append(len(reals)) or fit_many(self, reals))
+    settings = competitors.Settings((name,), (0.0, 1.0), classifiers=("ridge", "neighbours"))
+    trial = Trial.of(table, task, settings)
+    of_study = trials.run(table, task, settings)
+    assert calls == ([4] if isinstance(method, NetworkMethod) else [1] * 4)  # the whole, and three inner folds
+    # what one fit for all gives is what each would give by itself
+    for part in (trial.outer, *trial.inner.values()):
+        one = trial.problem(Pipeline(name, 1.0), part)
+        alone = arms.problem(ARMS[name], part.samples, amount=1.0, num_classes=2, signed=True, seed=task.training_seed)
+        np.testing.assert_allclose(one.features, alone.features, atol=1e-3)
+    assert len(of_study.predictions) > 0
 
 
 def test_it_is_the_packages_own():
@@ -287,11 +339,13 @@ def test_a_task_that_is_done_is_not_done_again(tmp_path):
 
 
 @pytest.mark.parametrize("name", list(ARMS))
-def test_arms_do_what_they_say(name):
+def test_arms_do_what_they_say(name, monkeypatch):
     random = np.random.default_rng(0)
     labels = np.repeat([0, 1], [12, 4])
     samples = TrainingSamples(random.normal(size=(16, 3)).astype(np.float32), labels, np.arange(16))
     arm = ARMS[name]
+    if arm.method:
+        monkeypatch.setitem(METHODS, arm.adds, conformance.QUICK[arm.adds])
     amount = 0.0 if arm.takes_amount else None
     pool = SamplePool(np.full((20, 3), 7.0, np.float32), np.repeat([0, 1], 10))
     settings = {"num_classes": 2, "signed": True, "seed": 0, "draw": pool.draw}

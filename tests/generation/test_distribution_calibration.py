@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rembrandt_featgen.generation.calibration import Calibration
+from rembrandt_featgen.generation.distribution_calibration import Calibration
 
 
 def cohort(random, deviations, n=2000):
