@@ -11,6 +11,7 @@ from rembrandt_featgen.generation.class_residuals import Residuals
 from rembrandt_featgen.generation.sampling_method import FlatDraw, Method, RealSamples, stream
 from rembrandt_featgen.generation.shrunk_covariance import Root
 
+_LEFT_OUT = 200  # patients of each class whose likelihood decides; of more, evenly chosen ones
 _FLOOR = 1e-3  # of a column's standard deviation, below which what is independent of others is not taken to be
 
 
@@ -71,16 +72,15 @@ def choose_closeness(residuals: Residuals, values: tuple[float, ...]) -> float:
         weights = residuals.weights[rows]
         inflation = 1 / np.sqrt(1 - np.sum(weights**2))  # of `Residuals.rows`
         products = _products(residuals.root, residuals.rows[rows] / inflation, residuals.scale)
-        groups = residuals.groups[rows]
-        for group in np.unique(groups):
-            left_out = groups == group
-            own, others = np.flatnonzero(left_out), np.flatnonzero(~left_out)
+        groups, lengths = residuals.groups[rows], np.diag(products)
+        names = np.unique(groups)
+        for group in names[:: -(-len(names) // _LEFT_OUT)]:
+            own, others = np.flatnonzero(groups == group), np.flatnonzero(groups != group)
             # the mean of the class moves away from the patient whom it loses
             moved = products[own].mean(axis=0) / (patients - 1)
             constant = moved[own].mean() / (patients - 1)
-            about_mean = products + moved[:, None] + moved + constant
-            squares = np.diag(about_mean)
-            between = about_mean[np.ix_(own, others)]
+            squares = lengths + 2 * moved + constant
+            between = products[np.ix_(own, others)] + moved[own][:, None] + moved[others] + constant
             distances = squares[own][:, None] - 2 * a * inflation * between + (a * inflation) ** 2 * squares[others]
             shares = np.log(weights[others] / weights[others].sum())
             densities = logsumexp(shares - distances / (2 * (1 - a**2)), axis=2) - size / 2 * np.log(1 - a[..., 0] ** 2)
