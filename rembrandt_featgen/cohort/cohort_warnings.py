@@ -108,11 +108,11 @@ def brightness(levels: Mapping[str, float], sites: Mapping[str, str], modality: 
     bright = {site: ratio for site, ratio in ratios.items() if ratio > BRIGHT}
     dark = {site: 1 / ratio for site, ratio in ratios.items() if 0 < ratio < 1 / BRIGHT} if not bright else {}
     found = [
-        f"{modality} of site {site} is {_times(ratio)} times as bright as that of the others"
+        f"{modality} of site {site} is {float(f'{ratio:.2g}'):,.0f} times as bright as that of the others"
         for site, ratio in sorted(bright.items())
     ]
     found += [
-        f"{modality} of site {site} is {_times(ratio)} times as dark as that of the others"
+        f"{modality} of site {site} is {float(f'{ratio:.2g}'):,.0f} times as dark as that of the others"
         for site, ratio in sorted(dark.items())
     ]
     if found:
@@ -130,10 +130,6 @@ def _over_others(levels: Mapping[str, float], sites: Mapping[str, str], site: st
     here = [level for name, level in levels.items() if sites[name] == site]
     others = [level for name, level in levels.items() if sites[name] != site]
     return float(np.median(here) / np.median(others)) if others else 1.0
-
-
-def _times(ratio: float) -> str:
-    return f"{float(f'{ratio:.2g}'):,.0f}"
 
 
 def mixed_kinds(lowest: Mapping[str, float], modality: str) -> list[str]:

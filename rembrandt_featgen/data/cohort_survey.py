@@ -95,6 +95,7 @@ def warnings(read: Sequence[PatientSurvey], cohort: Cohort, request: Request) ->
     said += cohort_warnings.few_slices({one.patient: one.shape[0] for one in read})
     said += cohort_warnings.mixed_spacing(spacings) + cohort_warnings.thick_in_plane(spacings)
     said += cohort_warnings.without_orientation({one.patient: one.unoriented for one in read if one.unoriented})
+    said += volume_warnings.planes({one.patient: one.plane for one in read})
     said += volume_warnings.cut_off(
         {one.patient: one.content_cut for one in read},
         {one.patient: one.tumour_cut for one in read if one.tumour_cut},

@@ -46,7 +46,7 @@ class PatientSurvey:
       problem: why the files cannot be used; "" where they can.
       shape: [3] slices, height, width.
       spacing: [3] mm between slices, rows and columns.
-      file_shape, file_spacing, unoriented: as `PatientVolume` has them.
+      file_shape, file_spacing, plane, unoriented: as `PatientVolume` has them.
       content_cut, tumour_cut: shares of the head or body, and of the tumour, outside the slices that are asked for.
       tumour_voxels: of the mask.
       tumour_slices: slices with tumour.
@@ -67,6 +67,7 @@ class PatientSurvey:
     spacing: tuple[float, ...] = ()
     file_shape: tuple[int, ...] = ()
     file_spacing: tuple[float, ...] = ()
+    plane: str = "axial"
     unoriented: str = ""
     content_cut: float = 0.0
     tumour_cut: float = 0.0
@@ -142,6 +143,7 @@ def _measured(read: PatientVolume, request: Request) -> dict:
         "spacing": tuple(float(step) for step in read.spacing),
         "file_shape": tuple(read.file_shape),
         "file_spacing": tuple(float(step) for step in read.file_spacing),
+        "plane": read.plane,
         "unoriented": read.unoriented,
         **_cut(read, thresholds, request),
         "tumour_voxels": int(areas.sum()),

@@ -69,5 +69,6 @@ def caption(one: Mapping, unit: str | None) -> str:
     voxels = records.finite(one.get("tumour_voxels"))
     tumour = f"{volume:.3g} ml" if volume else f"{voxels:,.0f} voxels" if voxels else "empty mask"
     number, shape = records.finite(one.get("largest_slice")), one.get("shape")
-    of = f"slice {number:.0f} of {shape[0]}" if number and shape else ""
+    plane = f"{one['plane']} " if one.get("plane") not in (None, "axial") else ""
+    of = f"{plane}slice {number:.0f} of {shape[0]}" if number and shape else ""
     return " · ".join(part for part in (one.get("site"), tumour, of) if part)

@@ -103,6 +103,7 @@ def test_volumes_are_read_as_the_request_says(three, tmp_path):
     cohort, _ = three
     found = surveyed(cohort, tmp_path, reading=Reading(slice_axis="sagittal"))[0]
     assert (found.shape, found.spacing) == ((20, 6, 24), (1.0, 5.0, 2.0))
+    assert found.plane == "sagittal"
     assert (found.file_shape, found.file_spacing) == (SHAPE, (1.0, 2.0, 5.0))
 
 

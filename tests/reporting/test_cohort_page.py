@@ -147,6 +147,7 @@ def test_an_empty_mask_has_no_outline_and_large_pictures_keep_their_size():
 
 
 def test_captions():
+    assert cohort_page.caption(patient("x", "LGG", plane="coronal"), "ml") == "55.6 ml · coronal slice 14 of 30"
     assert cohort_page.caption(patient("x", "LGG", "S"), "voxels") == "S · 12,345 voxels · slice 14 of 30"
     assert (
         cohort_page.caption(patient("x", "LGG", tumour_voxels=0, tumour_ml=0.0), "ml") == "empty mask · slice 14 of 30"
