@@ -9,10 +9,9 @@ from scipy.special import logsumexp
 
 from rembrandt_featgen.generation.class_residuals import Residuals
 from rembrandt_featgen.generation.sampling_method import FlatDraw, Method, RealSamples, stream
-from rembrandt_featgen.generation.shrunk_covariance import Root
+from rembrandt_featgen.generation.whitening import Whitening, whiten
 
 _LEFT_OUT = 200  # patients of each class whose likelihood decides; of more, evenly chosen ones
-_FLOOR = 1e-3  # of a column's standard deviation, below which what is independent of others is not taken to be
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,9 +21,11 @@ class Kde(Method):
     Noise has the covariance within classes, pooled over patients and shrunk (see `shrunk_covariance`), so that draws
     have it, too, whatever a is (Silverman's smoothed bootstrap). a = 0 is one Gaussian, a = 1 would repeat samples. Of
     all `closeness` that one is taken under which patients are most likely whose samples are left out, the mean of
-    their class being that of the others; each patient weighs the same.
+    their class being that of the others; each patient weighs the same. Likelihoods are along the leading axes of that
+    covariance (`whitening`): over hundreds of columns it is too little known, and closer is likelier than it should be.
 
     Attributes:
+      components: axes of the likelihood, at most.
       closeness: values of a that are tried, from 0 to below 1.
 
     Reference: Silverman, Density Estimation for Statistics and Data Analysis, 1986, sections 3.4 and 6.4.
@@ -33,17 +34,18 @@ class Kde(Method):
     kind = "generative"
     nested = True  # but for the last bits
 
+    components: int = 16
     closeness: tuple[float, ...] = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 
     def __post_init__(self):
         """Checks the settings."""
-        if not self.closeness or not all(0 <= a < 1 for a in self.closeness):
-            raise ValueError(f"closeness must be values from 0 to below 1, received {self.closeness}")
+        if self.components < 1 or not self.closeness or not all(0 <= a < 1 for a in self.closeness):
+            raise ValueError(f"closeness must be from 0 to below 1, components from 1, received {self}")
 
     def fit_flat(self, real: RealSamples) -> FlatDraw:
         """Chooses how close to samples draws are."""
         residuals = Residuals.of(real)
-        a = choose_closeness(residuals, self.closeness)
+        a = choose_closeness(whiten(residuals, self.components), self.closeness)
 
         def draw(label: int, count: int, seed: int) -> np.ndarray:
             of_class = np.flatnonzero(residuals.labels == label)
@@ -55,14 +57,14 @@ class Kde(Method):
         return draw
 
 
-def choose_closeness(residuals: Residuals, values: tuple[float, ...]) -> float:
+def choose_closeness(space: Whitening, values: tuple[float, ...]) -> float:
     """The one of some values of a under which left-out patients are most likely; the first where none can be left out.
 
     Args:
-      residuals: of the real samples.
+      space: of the real samples.
       values: see `Kde`.
     """
-    size = int(np.sum(residuals.scale > 0))
+    residuals, size = space.residuals, space.size
     if not size or len(values) == 1 or residuals.patients.max() < 2:
         return values[0]
     a = np.array(values)[:, None, None]
@@ -71,7 +73,8 @@ def choose_closeness(residuals: Residuals, values: tuple[float, ...]) -> float:
         rows, patients = np.flatnonzero(residuals.labels == label), residuals.patients[label]
         weights = residuals.weights[rows]
         inflation = 1 / np.sqrt(1 - np.sum(weights**2))  # of `Residuals.rows`
-        products = _products(residuals.root, residuals.rows[rows] / inflation, residuals.scale)
+        whitened = space.rows[rows].astype(np.float64) / inflation
+        products = whitened @ whitened.T
         groups, lengths = residuals.groups[rows], np.diag(products)
         names = np.unique(groups)
         for group in names[:: -(-len(names) // _LEFT_OUT)]:
@@ -86,12 +89,3 @@ def choose_closeness(residuals: Residuals, values: tuple[float, ...]) -> float:
             densities = logsumexp(shares - distances / (2 * (1 - a**2)), axis=2) - size / 2 * np.log(1 - a[..., 0] ** 2)
             likelihoods += densities.mean(axis=1)
     return float(values[int(np.argmax(likelihoods))])
-
-
-def _products(root: Root, rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """[n, n] products of rows by the inverse of a covariance, of which there is no matrix [size, size] (Woodbury)."""
-    varies = scale > 0
-    independent = np.maximum(root.independent, _FLOOR * scale)[varies]
-    standard, loadings = rows[:, varies] / independent, root.loadings[:, varies] / independent
-    across = standard @ loadings.T
-    return standard @ standard.T - across @ np.linalg.solve(np.eye(len(loadings)) + loadings @ loadings.T, across.T)

@@ -5,6 +5,7 @@ from scipy.stats import multivariate_normal
 from rembrandt_featgen.generation.class_residuals import Residuals
 from rembrandt_featgen.generation.kde import Kde, choose_closeness
 from rembrandt_featgen.generation.sampling_method import real_samples
+from rembrandt_featgen.generation.whitening import whiten
 
 
 def of(features, labels, groups=None):
@@ -18,7 +19,7 @@ def test_closeness_is_that_of_the_largest_likelihood_of_left_out_patients():
     labels, groups = np.repeat([0, 1], [18, 6]), np.concatenate([np.arange(18) // 2, 20 + np.arange(6)])
     values = (0.0, 0.4, 0.7, 0.9)
     residuals = Residuals.of(of(features, labels, groups))
-    covariance = residuals.root.loadings.T @ residuals.root.loadings + np.diag(residuals.root.independent**2)
+    covariance = residuals.rows.T @ (residuals.rows * residuals.shares[:, None])
     totals = np.zeros(4)
     for number, a in enumerate(values):
         for label in (0, 1):
@@ -38,16 +39,16 @@ def test_closeness_is_that_of_the_largest_likelihood_of_left_out_patients():
                     for one in x[whose == patient]
                 ]
                 totals[number] += np.mean(np.log(densities))
-    assert choose_closeness(residuals, values) == values[np.argmax(totals)]
+    assert choose_closeness(whiten(residuals, 16), values) == values[np.argmax(totals)]
     best = np.argsort(totals)[::-1]
-    assert choose_closeness(residuals, tuple(values[k] for k in best[1:])) == values[best[1]]
+    assert choose_closeness(whiten(residuals, 16), tuple(values[k] for k in best[1:])) == values[best[1]]
 
 
 @pytest.mark.parametrize(("apart", "low", "high"), [(0.0, 0.0, 0.6), (8.0, 0.9, 1.0)])
 def test_one_gaussian_is_blurred_and_two_lumps_are_not(apart, low, high):
     random = np.random.default_rng(1)
     features = random.normal(size=(120, 3)) + apart * random.choice([-0.5, 0.5], size=(120, 1))
-    assert low <= choose_closeness(Residuals.of(of(features, np.arange(120) % 2)), Kde().closeness) <= high
+    assert low <= choose_closeness(whiten(Residuals.of(of(features, np.arange(120) % 2)), 16), Kde().closeness) <= high
 
 
 def test_draws_have_means_and_covariance_whatever_the_closeness():
