@@ -27,7 +27,7 @@ class FeatureSampler(BaseOverSampler):
       sampling_strategy: as imbalanced-learn's over-samplers have it; "auto" brings each class up to the largest.
       amount: adds amount * n / classes more to each class, rounded half up, as `training_set.counts` does.
       groups: the patient of each row: [n] array-like, a Series, or a function from X to [n]; None where each row is of
-        another. `gaussian` alone looks at them.
+        another. Generative methods look at them.
       signed: whether values below 0 are possible; False for features after a ReLU.
       random_state: an int for draws that can be repeated, a `RandomState`, or None.
 
