@@ -24,6 +24,7 @@ setup(
         "keras>=2.15,<2.16",
         "tensorlayer==2.2.5",
         "tensorflow-addons==0.23.0",
+        "tensorflow-probability==0.23.0",  # the line of TensorFlow 2.15
         "opencv-python-headless>=4.8,<4.12",  # imported by tensorlayer, which does not declare it
         "matplotlib>=3.8",  # also imported by tensorlayer
         "nibabel>=5.2,<6",
