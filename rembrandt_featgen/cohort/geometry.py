@@ -106,6 +106,16 @@ def at_spacing(grid: Grid, sides: tuple[float, ...]) -> Grid:
     return Grid(shape, affine)
 
 
+def share_outside(mask: np.ndarray, grid: Grid, other: Grid) -> float:
+    """Share of a mask's voxels, above 0 in an array on `grid`, whose centres lie outside of another grid; 0 of none."""
+    if tuple(grid.shape) == tuple(other.shape) and np.array_equal(grid.affine, other.affine):
+        return 0.0
+    to_other = np.linalg.inv(other.affine) @ grid.affine
+    places = np.argwhere(mask) @ to_other[:3, :3].T + to_other[:3, 3]
+    outside = ((places < -0.5) | (places > np.array(other.shape) - 0.5)).any(1)
+    return float(outside.mean()) if len(outside) else 0.0
+
+
 def resampled(voxels: np.ndarray, affine: np.ndarray, onto: Grid, *, nearest: bool = False) -> np.ndarray:
     """Brings voxels onto another grid; those of the same grid are returned as they are.
 

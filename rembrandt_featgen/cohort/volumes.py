@@ -21,6 +21,7 @@ from rembrandt_featgen.core.errors import InputError
 
 _MOST_LABELS = 32  # of a mask: more are the grey values of an image
 _MOST_OF_A_VOLUME = 0.5  # for a mask; what covers more is one of the background, the head or the brain
+_MOST_OUTSIDE = 0.1  # of a tumour, of the image that its mask is resampled onto
 _INTEGER_TOLERANCE = 1e-3  # labels that were stored with a scale factor come back with rounding errors
 _LONGEST = 2048  # voxels along an axis that --spacing may ask for
 
@@ -137,7 +138,7 @@ def read_mask(path: str | Path, image: Volume, flag: str = "--cohort", *, readin
 
     Raises:
       InputError: as `read_volumes`, and labels that are negative, no integers, too many for a mask, or above 0 in more
-        than half of the volume; or resampling leaves nothing of a tumour.
+        than half of the volume; or resampling cuts off more than a tenth of a tumour, or leaves nothing of it.
     """
     path = Path(path)
     stored = image_files.load(path, flag)
@@ -160,6 +161,11 @@ def read_mask(path: str | Path, image: Volume, flag: str = "--cohort", *, readin
         raise InputError(
             f"{path}: the mask covers {share:.0%} of the volume, as one of the background, the head or the brain does; "
             f"give that of the tumour, above 0 there and 0 elsewhere, or {out}"
+        )
+    if (share := geometry.share_outside(mask, grid, image.file)) > _MOST_OUTSIDE and share < 1:
+        raise InputError(
+            f"{path}: {share:.0%} of its tumour lies outside of {image.path}; give the right pair, a first modality "
+            f"that shows all of it, or {out}"
         )
     found = geometry.resampled(mask, grid.affine, image.grid, nearest=True)
     if mask.any() and not found.any():
@@ -240,22 +246,26 @@ def _placed(
     alike = geometry.alike(first.file, grid)
     # A file that lost its affine may lie in the very same box as the other, turned.
     plain = [name for name, one in ((path, stored.affine), (first.path, _affine(first))) if geometry.is_default(one)]
-    turned = alike and same_shape and axes != first.file_axes and bool(plain)
-    if reading.geometry == "resample" or (alike and not turned):
+    silent = [name for name, says in ((path, stored.oriented), (first.path, first.oriented)) if not says]
+    turned = alike and same_shape and axes != first.file_axes and bool(plain or silent)
+    # Of one header that says nothing and one that does, resampling would take a guess for the truth.
+    guessed = len(silent) == 1 and not (alike and not turned)
+    if (reading.geometry == "resample" and not guessed) or (alike and not turned):
         return array, first.file if alike else grid
     if turned:
         how, resampling = "may be turned against", "takes both headers for right"
-        said = f"its axes run {axes}, those of the other {first.file_axes}"
-        parts = [f"{said}, but the header of {plain[0]} has no origin, as where the true one was lost"]
+        parts = [f"its axes run {axes}, those of the other {first.file_axes}"]
+        parts += [f"the header of {name} has no origin, as where the true one was lost" for name in plain[:1]]
     else:
         how, resampling = "is not in the place of", "resamples it onto the other's grid"
         parts = geometry.differences(grid, first.file)
-    for name, oriented in ((path, stored.oriented), (first.path, first.oriented)):
-        parts += [f"the header of {name} does not say how it lies"] * (not oriented)
-    by_voxels = ", --geometry=voxels takes its voxels for those of the other, where only a header is wrong"
+    parts += [f"the header of {name} does not say how it lies" for name in silent]
+    ways = [f"--geometry=resample {resampling}"] if not guessed else [f"give {silent[0].name} a header that says so"]
+    if same_shape:
+        ways.append("--geometry=voxels takes its voxels for those of the other, where only a header is wrong")
     raise InputError(
         f"{flag}: {path} {how} {first.path} of the same patient (axes in {first.axes} order): {'; '.join(parts)}; "
-        f"--geometry=resample {resampling}{by_voxels * same_shape}; or {out}"
+        f"{', '.join(ways)}; or {out}"
     )
 
 

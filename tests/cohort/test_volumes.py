@@ -399,6 +399,48 @@ def test_a_header_without_orientation_is_named(head, tmp_path):
     assert (head[1].file_axes, image.file_axes) == ("LPS", "LAS")  # nibabel's guess
 
 
+@pytest.mark.parametrize("name", ["refuse", "resample"])
+@pytest.mark.parametrize("silent", ["mask", "image"])
+def test_a_header_without_orientation_in_the_box_of_the_other(silent, name, tmp_path):
+    """Where an image lies about the origin, nibabel's guess for a silent header is the very same box, mirrored."""
+    place = nib.affines.from_matvec(np.eye(3), -(np.array(SIZE) - 1) / 2)
+    stored, ball = (_mm(SIZE, place) @ SLOPE).astype(np.float32), _ball(SIZE, place).astype(np.uint8)
+    paths = [tmp_path / f"{what}.nii" for what in ("image", "mask", "second")]
+    for path, array in zip(paths, (stored, ball, 2 * stored)):
+        write = _without_orientation if (path.stem == "image") == (silent == "image") else _save
+        write(path, array, place)
+    reading, (image, mask, second) = Reading(name), paths
+    read = volumes.read_volume(image, reading=reading)
+    words = ["may be turned", "LAS", "RAS", "does not say how it lies", "a header that says so", "--geometry=voxels"]
+    refused(lambda: volumes.read_mask(mask, read, reading=reading), *words)
+    refused(lambda: volumes.read_volumes([image, second], reading=reading), *words)
+    by_voxels = Reading("voxels")
+    found = volumes.read_mask(mask, read, reading=by_voxels)
+    np.testing.assert_array_equal(found, ball[::-1] if silent == "image" else ball)
+
+
+def test_a_guessed_place_is_not_resampled(head, tmp_path):
+    mask = _without_orientation(tmp_path / "mask.nii", _ball(SIZE, PLACE).astype(np.uint8), PLACE)
+    reading = Reading("resample")
+    refused(lambda: volumes.read_mask(mask, head[1], reading=reading), "is not in the place of", "mask.nii a header")
+
+
+@pytest.mark.parametrize(("shift", "refuses"), [(2, False), (8, False), (12, True), (16, True)])
+def test_a_tumour_that_is_cut_off_by_resampling(head, tmp_path, shift, refuses):
+    """A ball of 12 mm, whose centre lies 12.5 mm from the right end of the image, which is at 20.5 mm."""
+    ball = _ball(SIZE, PLACE)
+    share = (_mm(SIZE, PLACE)[ball][:, 0] + shift > 20.5).mean()
+    affine = nib.affines.from_matvec(np.eye(3), (shift, 0, 0)) @ PLACE
+    mask = _save(tmp_path / "mask.nii.gz", ball.astype(np.uint8), affine)
+    reading = Reading("resample")
+    if refuses:
+        words = (mask, f"{share:.0%} of its tumour lies outside of {head[1].path}", "first modality")
+        refused(lambda: volumes.read_mask(mask, head[1], reading=reading), *words)
+    else:
+        left = volumes.read_mask(mask, head[1], reading=reading).sum()
+        assert left == round((1 - share) * ball.sum())
+
+
 PLANES = {"axial": (0, 1, 2), "coronal": (0, 2, 1), "sagittal": (1, 2, 0)}  # of RAS axes
 
 
