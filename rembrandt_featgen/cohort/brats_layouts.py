@@ -85,7 +85,7 @@ def read_brats2020(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
 def read_brats2021(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
     """BraTS 2021: `BraTS2021_00000/BraTS2021_00000_<modality>.nii.gz`, the mask `_seg`; no labels."""
     _check_folder(cohort, "brats2021", "BraTS2021_00000/ and so on")
-    for folder in case_files.folders_named(cohort, FOLDER_2021):
+    for folder in case_files.visit_folders(cohort, FOLDER_2021):
         yield Entry(str(folder), folder.name, "", is_grade=False, find=_finder(folder, _NAMING))
 
 
@@ -93,7 +93,7 @@ def read_brats2023(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
     """BraTS 2023 on: a folder for each visit, `BraTS-GLI-00005-000/BraTS-GLI-00005-000-t2f.nii.gz`, with -t1n, -t1c,
     -t2w, and the mask -seg (-gtv in MEN-RT); other tumours have MET, MEN, PED, SSA and so on; no labels."""
     _check_folder(cohort, "brats2023", "BraTS-GLI-00005-000/ and so on")
-    for folder in case_files.folders_named(cohort, FOLDER_2023):
+    for folder in case_files.visit_folders(cohort, FOLDER_2023):
         yield Entry(str(folder), folder.name, "", is_grade=False, find=_finder(folder, _NAMING_2023))
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from absl import logging
+
 from rembrandt_featgen.cohort import modality_names
 from rembrandt_featgen.cohort.patients import MASK, Problem, ways_out
 
@@ -69,6 +71,27 @@ def folders_named(root: Path, pattern: str, depth: int = 3) -> Iterator[Path]:
             yield folder
         elif depth > 1:
             yield from folders_named(folder, pattern, depth - 1)
+
+
+def visit_folders(cohort: Path, pattern: str) -> list[Path]:
+    """`folders_named`; warns of folders beside them with images that are named otherwise, and so of no visit."""
+    found = list(folders_named(cohort, pattern))
+    others = [
+        folder
+        for parent in sorted({folder.parent for folder in found})
+        for folder in subfolders(parent)
+        if not re.fullmatch(pattern, folder.name) and images_in(folder)
+    ]
+    if others:
+        logging.warning(
+            "--cohort=%s: %d folders with images are left out, as their names are not like those of the others, such "
+            "as %s beside %s; rename them if they are of patients, too",
+            cohort,
+            len(others),
+            others[0].name,
+            found[0].name,
+        )
+    return found
 
 
 def named_files(files: Sequence[Path], name: str, naming: Naming) -> list[Named]:

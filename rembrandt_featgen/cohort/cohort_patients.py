@@ -81,6 +81,7 @@ def patients_of(
         raise InputError(f"{problems[0]}{f' (and {alike} more like it)' if alike else ''}")
     _say_left_out(left_out, len(entries), patients)
     visit_names.check_alike(patients, "--cohort")
+    visit_names.check_alike(dict.fromkeys(patient.group for patient in patients.values()), "--cohort", "groups")
     _say_divided(patients)
     return patients
 

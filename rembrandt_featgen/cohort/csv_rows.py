@@ -28,9 +28,11 @@ class Table(NamedTuple):
     where: str
 
     def position(self, name: str) -> int | None:
-        """Number of the column of a name, in any case; None where there is none."""
-        wanted = name.casefold()
-        return next((number for number, one in enumerate(self.header) if one.casefold() == wanted), None)
+        """Number of the column of a name, in any case; None where there is none, InputError where there are two."""
+        found = [number for number, one in enumerate(self.header) if one.casefold() == name.casefold()]
+        if len(found) > 1:
+            raise InputError(f"{self.where}: the column {name!r} is there twice; keep or rename one of the two")
+        return found[0] if found else None
 
     def needed(self, name: str, flag: str) -> int:
         """The same, but InputError where there is none."""

@@ -17,13 +17,14 @@ from rembrandt_featgen.cohort.manifest import PATIENT
 from rembrandt_featgen.cohort.visit_names import group_of, patient_of, spelling
 from rembrandt_featgen.core.errors import InputError
 
+_BY_NUMBER = "by number"
 _WAYS = (
     "exactly",
     "but for spelling",
     "but for leading zeros",
     "by the patient of a visit",
     "by the patient but for zeros",
-    "by number",
+    _BY_NUMBER,
 )
 
 
@@ -50,11 +51,14 @@ def match(
     best: tuple = ()
     for number in candidates:
         ways, rows_of = _rows_of(ids, table, number, group_pattern=group_pattern)
-        # most patients; then the column that is named so, the more exact way, and the first
-        score = (sum(map(bool, rows_of)), number == chosen, -sum(ways), -number)
+        matched = sum(map(bool, rows_of))
+        by_name = sum(bool(rows) and _WAYS[way] != _BY_NUMBER for way, rows in zip(ways, rows_of))
+        # most patients, by more than bare numbers, which count rows, too; then the column that is named so, the more
+        # exact way, and the first
+        score = (by_name, matched, number == chosen, -sum(ways), -number)
         if not best or score > best[0]:
             best = (score, number, ways, rows_of)
-    (matched, *_), number, ways, rows_of = best
+    (_, matched, *_), number, ways, rows_of = best
     if not matched:
         raise InputError(
             f"{table.where}: no column has the patients' ids, such as {ids[0]} (found {table.columns}; "
@@ -70,7 +74,31 @@ def match(
         len(ids),
         ", ".join(_WAYS[way] for way in used),
     )
+    _say_other_visits(ids, table, number, rows_of=rows_of, group_pattern=group_pattern)
     return table.header[number], rows_of
+
+
+def _say_other_visits(
+    ids: Sequence[str], table: Table, number: int, *, rows_of: Sequence[list], group_pattern: str
+) -> None:
+    """Warns where a visit without a row of its own has that of another visit of the patient."""
+    _, spelt, without_zeros, of_patient, *_ = _ways(group_pattern)
+    others = [
+        (name, rows[0][1][number])
+        for name, rows in zip(ids, rows_of)
+        if rows
+        and without_zeros(name) != without_zeros(rows[0][1][number])
+        and all(of_patient(one) != spelt(one) for one in (name, rows[0][1][number]))
+    ]
+    if others:
+        logging.warning(
+            "%s: %d visits have no row, and that of another visit of the patient is taken for them, such as %s for %s; "
+            "add rows where things differ between visits",
+            table.where,
+            len(others),
+            others[0][1],
+            others[0][0],
+        )
 
 
 def _rows_of(

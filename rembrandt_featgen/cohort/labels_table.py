@@ -88,11 +88,12 @@ def join(
         where = f"{table.where} line {rows[0][0]}" if rows else f"{table.where} (column {key!r} lacks this patient)"
         cells = rows[0][1] if rows else [""] * len(table.header)
         for number, others in rows[1:]:
-            if others[label] != cells[label]:
-                raise InputError(
-                    f"{where}: patient {entry.id} has {table.header[label]} {cells[label]!r} here and "
-                    f"{others[label]!r} in line {number}; keep one of the rows"
-                )
+            for at in (label, named.get(GROUP)):
+                if at is not None and others[at] != cells[at]:
+                    raise InputError(
+                        f"{where}: patient {entry.id} has {table.header[at]} {cells[at]!r} here and {others[at]!r} in "
+                        f"line {number}; keep one of the rows"
+                    )
         changes: dict = {name: cells[at] for name, at in named.items() if at is not None and cells[at]}
         known = {name: cells[at] for name, at in covariates.items()}
         joined.append(

@@ -82,7 +82,7 @@ def read_tcga_glioma(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]
 def read_ucsf_pdgm(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
     """UCSF-PDGM: `UCSF-PDGM-0004_nifti/UCSF-PDGM-0004_FLAIR.nii.gz` (T1, T1c, T2 ...), the mask `_tumor_segmentation`;
     follow-ups are `UCSF-PDGM-0429_FU003d_nifti`. Labels are in UCSF-PDGM-metadata_v5.csv."""
-    for folder in case_files.folders_named(cohort, FOLDER_UCSF):
+    for folder in case_files.visit_folders(cohort, FOLDER_UCSF):
         name = folder.name.removesuffix("_nifti")
         find = case_files.finder(folder, case_files.images_in(folder), name=name, naming=_NAMING_UCSF)
         yield Entry(str(folder), name, "", is_grade=False, find=find)

@@ -94,12 +94,13 @@ def groups_by_name(names: Iterable[str], pattern: str) -> dict[str, str]:
     return groups
 
 
-def check_alike(names: Iterable[str], where: str) -> None:
+def check_alike(names: Iterable[str], where: str, what: str = "patients") -> None:
     """InputError for two ids that differ in their case, in blanks, or in - and _ alone: they may be one patient.
 
     Args:
       names: ids, each once.
       where: flag and file, for the message.
+      what: they are, "patients" or "groups".
     """
     first: dict[str, str] = {}
     for name in names:
@@ -107,8 +108,8 @@ def check_alike(names: Iterable[str], where: str) -> None:
             other = first.setdefault(key, name)
             if other != name:
                 raise InputError(
-                    f"{where}: patients {other!r} and {name!r} differ in case, blanks, - or _ alone; spell them alike "
-                    "if they are one patient (whom no split may divide), else rename one"
+                    f"{where}: {what} {other!r} and {name!r} differ in case, blanks, - or _ alone; spell them alike "
+                    f"if they are one {what.removesuffix('s')} (whom no split may divide), else rename one"
                 )
 
 

@@ -109,6 +109,7 @@ def import_table(
             raise InputError(f"{where}: row {empty[0] + source.first_row} has no {name}; fill it in, or leave it out")
     check_alike(np.unique(keys["patient"]).tolist(), where)
     group = groups_of_visits(keys["patient"], group_pattern) if group is None else group
+    check_alike(np.unique(group).tolist(), where, "groups")
     texts = sorted(set(keys["label"].tolist()))
     if len(texts) > _MOST_CLASSES:
         raise InputError(

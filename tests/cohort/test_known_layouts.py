@@ -179,3 +179,20 @@ def test_a_table_beside_the_patients_is_found_from_above(tmp_path):
     """As Kaggle's archive of the LGG segmentation set is unpacked."""
     made = public_layouts.make("lgg_segmentation", tmp_path / "archive" / "kaggle_3m")
     assert len(found(made, tmp_path / "archive").patients) == 16
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [("brats2021", "BraTS2021_00099b"), ("brats2023", "Brats-GLI-00001-000"), ("ucsf_pdgm", "UCSF-PDGM-0099")],
+)
+def test_folders_that_are_named_otherwise_are_said(tmp_path, layout, name, caplog):
+    """They are of no visit, and nobody would miss them."""
+    made = public_layouts.make(layout, tmp_path / "in" / "cohort")
+    visit = next(found(made).patients[0].mask.parents[0].parent.iterdir())
+    assert "left out" not in caplog.text
+    (visit.parent / "notes").mkdir()
+    public_layouts.touch(visit.parent / name / f"{name}_flair.nii.gz", "", "")
+    assert {patient.id: patient.label for patient in found(made).patients} == made.labels
+    assert f"1 folders with images are left out, as their names are not like those of the others, such as {name}" in (
+        caplog.text
+    )

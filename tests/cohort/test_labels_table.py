@@ -47,6 +47,27 @@ def test_bare_numbers_of_another_column_are_no_ids(tmp_path, cohort):
     refused(lambda: found(cohort, path), path, "no column has the patients' ids", "BraTS2021_00005", "--patient_column")
 
 
+def test_ids_come_before_numbers_of_rows(tmp_path, cohort):
+    """Numbers of rows have more of the cohort's ids than the column of ids, which lacks a patient."""
+    rows = [[1, "BraTS2021_00100", "HGG"], [2, "BraTS2021_00077", "LGG"], [3, "BraTS2021_00005", "LGG"]]
+    rows += [[row, f"BraTS2021_{900 + row:05d}", "HGG"] for row in range(4, 101)]
+    path = table(tmp_path / "t.csv", ["case", "name", "label"], rows)
+    refused(lambda: found(cohort, path), "column 'name' lacks this patient", "BraTS2021_00012")
+    labels = summary(found(cohort, path, ("LGG", "HGG"), incomplete="leave_out"))
+    assert labels == [("BraTS2021_00005", "LGG"), ("BraTS2021_00100", "HGG")]
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"), [("BraTS-GLI-00005-000", True), ("BraTS-GLI-00005", False), ("brats_gli_5_1", False)]
+)
+def test_the_row_of_another_visit_is_said(tmp_path, caplog, cell, says):
+    entry = layouts.Entry("", "BraTS-GLI-00005-001", "", is_grade=False, find=None)
+    read = labels_table.read(table(tmp_path / "t.csv", ["id", "label"], [[cell, "a"], ["x", "b"]]))
+    (joined,) = labels_table.join([entry], read, ManifestColumns())
+    assert joined.text == "a"
+    assert (f"{cell} for BraTS-GLI-00005-001" in caplog.text) == says
+
+
 def test_numbers_of_two_patients_say_nothing(tmp_path):
     """Of HG_0001 and LG_0001 a row 1 may be either."""
     entries = [layouts.Entry("", name, "", is_grade=False, find=None) for name in ("HG_0001", "LG_0001")]
@@ -104,6 +125,13 @@ def test_beside_a_manifest(tmp_path):
         (HEADER, ROWS, {"covariates": ("LABEL",)}, ["--covariates=LABEL", "the class itself"]),
         (HEADER, ROWS[:2], {}, ["lacks this patient", "BraTS2021_00100", "no Label", "--incomplete=leave_out"]),
         (HEADER, [*ROWS, ["1", "00005", "HGG"]], {}, ["line 2", "BraTS2021_00005", "'LGG' here", "'HGG' in line 5"]),
+        ([*HEADER, "label"], [[*row, "x"] for row in ROWS], {}, ["the column 'label' is there twice", "rename"]),
+        (
+            [*HEADER, "group"],
+            [["12", "00005", "LGG", "a"], ["12", "00005", "LGG", "b"]],
+            {},
+            ["line 2", "BraTS2021_00005 has group 'a' here and 'b' in line 3"],
+        ),
         (HEADER, [[*ROWS[0], "x"]], {}, ["line 2: 4 cells, but 3 columns", "quotes"]),
         (HEADER, [], {}, ["no rows", "header"]),
     ],

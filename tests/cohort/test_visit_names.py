@@ -90,6 +90,14 @@ def test_ids_of_a_cohort(tmp_path):
     refused(lambda: layouts.find_cohort(cohort), "--cohort", "'P1' and 'p1'")
 
 
+def test_groups_that_nobody_can_tell_apart(tmp_path):
+    rows = ["HF1318_1994.04.23,LGG,m.nii,a.nii", "hf1318_1995.04.23,HGG,n.nii,b.nii"]
+    cohort = manifest(tmp_path, rows)
+    refused(lambda: layouts.find_cohort(cohort), "--cohort", "groups 'HF1318' and 'hf1318'", "one group", "rename")
+    manifest(tmp_path, ["P,LGG,m.nii,a.nii,Smith", "Q,HGG,n.nii,b.nii,smith"], "patient,label,mask,flair,group")
+    refused(lambda: layouts.find_cohort(cohort), "--cohort", "groups 'Smith' and 'smith'")
+
+
 def test_a_column_comes_before_names(tmp_path, caplog):
     rows = ["BraTS-GLI-00005-000,LGG,m.nii,a.nii,g", "BraTS-GLI-00005-001,LGG,n.nii,b.nii,h", "Q,HGG,o.nii,c.nii,g"]
     cohort = manifest(tmp_path, rows, "patient,label,mask,flair,group")
