@@ -105,6 +105,10 @@ ARMS: dict[str, Arm] = {
     )
 }
 
+# Those that take no part unless they are named: every arm makes a study longer, and its bounds wider.
+_ON_REQUEST = ("kde", "transfer", "calibration", "wgan", "cvae", "flow", "diffusion", COPY, SHUFFLED)
+USUAL = tuple(name for name in ARMS if name not in _ON_REQUEST)
+
 
 def available(
     names: Collection[str], *, covariates: bool, pools: Collection[str], reserve: bool = False

@@ -13,7 +13,7 @@ from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import arms, competitors, generator_measures, plans, pools
-from rembrandt_featgen.evaluation.arms import ARMS, AUGMENTED, ORACLE, SYNTHETIC
+from rembrandt_featgen.evaluation.arms import ARMS, AUGMENTED, ORACLE, SYNTHETIC, USUAL
 from rembrandt_featgen.features import augmented_vectors, encoders, run_tables
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation import training_set
@@ -48,7 +48,7 @@ class Wanted:
 
     Attributes:
       run_dir: of a run, or of a fold of a study; its split is the plan.
-      arms: names of `ARMS`; all of them stands for those for which there is what they need.
+      arms: names of `ARMS`; the usual ones stand for those of them that have what they need.
       classifiers: names, see `classifier_kinds.kind_of`.
       amounts: of extra samples.
       covariates: clinical columns, for vectors.
@@ -82,7 +82,7 @@ def check_arms(named: Collection[str], there: Mapping[str, Collection[str]], *, 
     """InputError for arms that were named while there is nothing for them to learn from, or to be compared with.
 
     Args:
-      named: arms; nothing is missing where these are all.
+      named: arms; nothing is missing where these are the usual ones.
       there: of "maps" or "vectors", or of both, the arms for which there is something.
       of_file: whether features were made elsewhere; else they are a run's.
     """
@@ -90,7 +90,7 @@ def check_arms(named: Collection[str], there: Mapping[str, Collection[str]], *, 
     for name in named:
         if not any(name in arms_of_kind for arms_of_kind in there.values()):
             missing.setdefault(_what_it_needs(name, of_file), []).append(name)
-    if missing and set(named) != set(ARMS):
+    if missing and set(named) != set(USUAL):
         lines = [
             f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} nothing to learn from; {needed}, or leave "
             f"{'it' if len(names) == 1 else 'them'} out"
@@ -188,7 +188,7 @@ def _generators(wanted: Wanted) -> list[str]:
     named = [name for name in KINDS if name in wanted.arms]
     there = [name for name in named if rundir.is_done(wanted.run_dir, "generate_synthetic", name)]
     missing = [name for name in named if name not in there]
-    if missing and set(wanted.arms) != set(ARMS):
+    if missing and set(wanted.arms) != set(USUAL):
         raise InputError(
             f"--arms={','.join(wanted.arms)}: there are no features by {', '.join(missing)}; add it to --generators, "
             "and run train_generators and generate_synthetic, or leave it out of --arms"

@@ -14,7 +14,7 @@ from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.classification.map_fitting import NetworkSettings
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import competitors, engine, plans, study_arrays, study_report, trials
-from rembrandt_featgen.evaluation.arms import ARMS, available
+from rembrandt_featgen.evaluation.arms import ARMS, USUAL, available
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
 from rembrandt_featgen.generation import training_set
@@ -48,7 +48,7 @@ def evaluate(
     groups: ArrayLike | None = None,
     sites: ArrayLike | None = None,
     classes: Sequence[str] = (),
-    arms: Sequence[str] = tuple(ARMS),
+    arms: Sequence[str] = USUAL,
     amounts: Sequence[float] = (0.0, 1.0),
     classifiers: Sequence[str] = ("ridge", "mlp"),
     folds: int = 5,
@@ -69,7 +69,7 @@ def evaluate(
       groups: [n] patients, which no fold divides; None where each sample is a patient.
       sites: [n], only carried into the predictions.
       classes: the values of y, the positive one last; by default sorted.
-      arms: names of `ARMS`.
+      arms: names of `ARMS`; of the usual ones those for which there is nothing are left out.
       amounts: of extra samples, see `training_set.counts`.
       classifiers: ridge, mlp and neighbours of vectors, cnn and linear of maps; "mlp@10" is not tuned, see
         `classifier_kinds.kind_of`.
@@ -93,7 +93,7 @@ def evaluate(
         if unknown or not len(names):
             raise ValueError(f"give some of {', '.join(known)}, received {', '.join(unknown) or 'none'}")
     chosen = available(arms, covariates=False, pools=())
-    if len(chosen) < len(set(arms)) and set(arms) != set(ARMS):
+    if len(chosen) < len(set(arms)) and set(arms) != set(USUAL):
         raise ValueError(f"arms {', '.join(sorted(set(arms) - set(chosen)))} need a file: see stages.evaluate_features")
     try:
         competitors.check_arms(chosen)

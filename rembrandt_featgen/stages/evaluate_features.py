@@ -85,9 +85,9 @@ class Config:
     trainings: int = shared_flags.trainings()
     margin: float = shared_flags.margin()
     arms: tuple[str, ...] = cli.flag(
-        tuple(ARMS),
-        f"Arms that compete, of {', '.join(ARMS)}; those for which there is nothing (covariates, generators, augmented "
-        "slices, --synthetic) are left out unless some are named.",
+        arms.USUAL,
+        f"Arms that compete, of {', '.join(ARMS)}; of the default ones those for which there is nothing (covariates, "
+        "generators, augmented slices, --synthetic) are left out.",
     )
     arm_amounts: tuple[str, ...] = shared_flags.arm_amounts()
     classifiers: tuple[str, ...] = cli.flag(
