@@ -2,7 +2,7 @@
 
 They vary them in case and in what separates words, without leading zeros (UCSF-PDGM-004 for UCSF-PDGM-0004), and
 without the visit (TCGA_CS_4941 for TCGA_CS_4941_19960909); in a column that is named as one of ids also by the bare
-number (00005 for BraTS2021_00005).
+number (00005 for BraTS2021_00005, 1 for sub-01). Bare numbers in other columns, such as ages, are no ids.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from rembrandt_featgen.cohort.visit_names import group_of, patient_of, spelling
 from rembrandt_featgen.core.errors import InputError
 
 _BY_NUMBER = "by number"
+_OF_IDS = re.compile(r"\bid|id\b|patient|subject|participant|case")  # names of columns of ids
 _WAYS = (
     "exactly",
     "but for spelling",
@@ -50,7 +51,8 @@ def match(
     candidates = [number for number in range(len(table.header)) if any_column or number == chosen]
     best: tuple = ()
     for number in candidates:
-        ways, rows_of = _rows_of(ids, table, number, group_pattern=group_pattern)
+        of_ids = not any_column or bool(_OF_IDS.search(table.header[number].casefold()))
+        ways, rows_of = _rows_of(ids, table, number, group_pattern=group_pattern, of_ids=of_ids)
         matched = sum(map(bool, rows_of))
         by_name = sum(bool(rows) and _WAYS[way] != _BY_NUMBER for way, rows in zip(ways, rows_of))
         # most patients, by more than bare numbers, which count rows, too; then the column that is named so, the more
@@ -102,13 +104,18 @@ def _say_other_visits(
 
 
 def _rows_of(
-    ids: Sequence[str], table: Table, number: int, *, group_pattern: str
+    ids: Sequence[str], table: Table, number: int, *, group_pattern: str, of_ids: bool
 ) -> tuple[list[int], list[list[tuple[int, list[str]]]]]:
-    """Of each id, by which of _WAYS a column's cells are its id, and the rows of these cells."""
+    """Of each id, by which of _WAYS a column's cells are its id, and the rows of these cells.
+
+    A bare number may be anything, unless the column is one of ids (`of_ids`); to be an id's number it must be no other
+    patient's, too, and the column have nothing else.
+    """
     keys = _ways(group_pattern)
     cells = [(row[1][number], row) for row in table.rows if row[1][number]]
-    # a bare number may be anything, unless a column of ids has nothing else, and no two patients have the same
-    if not _has_bare_ids(table.header[number], [cell for cell, _ in cells], ids):
+    cells = [(cell, row) for cell, row in cells if of_ids or not cell.isdigit()]
+    numbers = {keys[3](name): keys[-1](name) for name in ids}
+    if len(set(numbers.values())) < len(numbers) or not all(cell.isdigit() for cell, _ in cells):
         keys = keys[:-1]
     by_key: list[dict[str, list]] = [{} for _ in keys]
     for cell, row in cells:
@@ -128,7 +135,8 @@ def _ways(group_pattern: str) -> list[Callable[[str], str]]:
     """Of each of _WAYS what two spellings of one patient have in common; "" where there is nothing."""
 
     def spelt(name: str) -> str:
-        return spelling(name).removeprefix("sub_")
+        plain = spelling(name).removeprefix("sub_")
+        return spelling(name) if plain.isdigit() else plain
 
     def without_zeros(name: str) -> str:
         return re.sub(r"(?<!\d)0+(?=\d)", "", spelt(name))
@@ -143,17 +151,13 @@ def _ways(group_pattern: str) -> list[Callable[[str], str]]:
     def of_patient_without_zeros(name: str) -> str:
         return without_zeros(patient(name))
 
-    return [str, spelt, without_zeros, of_patient, of_patient_without_zeros, _number]
+    def number_of_patient(name: str) -> str:
+        return _number(patient(name))
+
+    return [str, spelt, without_zeros, of_patient, of_patient_without_zeros, number_of_patient]
 
 
 def _number(name: str) -> str:
     """The number that an id ends in, where it has no other but that of a year: 5 of BraTS2021_00005."""
     found = re.fullmatch(r"\D*(?:(?:19|20)\d\d_)?(\d+)", name)
     return str(int(found[1])) if found else ""
-
-
-def _has_bare_ids(header: str, cells: Sequence[str], ids: Sequence[str]) -> bool:
-    if not re.search(r"\bid|id\b|patient|subject|participant|case", header.casefold()):
-        return False
-    patients = {patient_of(name): _number(patient_of(name)) for name in ids}
-    return all(cell.isdigit() for cell in cells) and len(set(patients.values())) == len(patients)

@@ -67,6 +67,15 @@ KNOWN = {
 }
 
 
+# Of layouts that are recognised by names of folders, which a download may have further folders around.
+_PATTERNS = (
+    ("brats2021", brats_layouts.FOLDER_2021),
+    ("brats2023", brats_layouts.FOLDER_2023),
+    ("ucsf_pdgm", tcia_layouts.FOLDER_UCSF),
+    ("lgg_segmentation", tcia_layouts.FOLDER_SLICES),
+)
+
+
 def recognised(cohort: Path) -> tuple[Path, str]:
     """The cohort's path and layout, through folders that hold one folder and nothing else that is known."""
     if not cohort.exists():
@@ -103,14 +112,13 @@ def _detect(cohort: Path) -> str:
         return "upenn_gbm"
     if next(case_files.folders_named(cohort, bids_layout.SUBJECT, depth=1), None):
         return "bids"
-    for layout, pattern in (
-        ("brats2021", brats_layouts.FOLDER_2021),
-        ("brats2023", brats_layouts.FOLDER_2023),
-        ("ucsf_pdgm", tcia_layouts.FOLDER_UCSF),
-        ("lgg_segmentation", tcia_layouts.FOLDER_SLICES),
-    ):
-        if next(case_files.folders_named(cohort, pattern), None):
-            return layout
-    if tcia_layouts.dated_files(cohort, of_tcga=True):
-        return "tcga_glioma"
-    return "rembrandt" if tcia_layouts.dated_files(cohort, of_tcga=False) else ""
+    by_name = [layout for layout, pattern in _PATTERNS if next(case_files.folders_named(cohort, pattern), None)]
+    if not by_name:
+        dated = {"tcga_glioma": True, "rembrandt": False}
+        by_name = [layout for layout, of_tcga in dated.items() if tcia_layouts.dated_files(cohort, of_tcga=of_tcga)]
+    if len(by_name) > 1:
+        raise InputError(
+            f"--cohort={cohort}: patients of several data sets in it, of --layout={' and '.join(by_name)}; give the "
+            "folder of one of them, name one with --layout, or write a manifest of both"
+        )
+    return by_name[0] if by_name else ""

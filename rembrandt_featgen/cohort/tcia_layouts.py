@@ -24,12 +24,13 @@ _NAMING_REMBRANDT = Naming(
     dropped="_LPS_rSRI",
 )
 FOLDER_UCSF = r"UCSF-PDGM-\d+(_FU\d+d)?_nifti"
-# Files of follow-ups keep the number that the visit had before it was known to be one.
 _NAMING_UCSF = Naming(
-    r"UCSF-PDGM-\d+(?:_FU\d+d)?_",
+    "{id}_",
     masks=("tumor_segmentation",),
     spelt={"flair": "FLAIR", "t1": "T1", "t1ce": "T1c", "t2": "T2"},
 )
+# Files of follow-ups keep the number that the visit had before it was known to be one.
+_NAMING_UCSF_LATER = _NAMING_UCSF._replace(start=r"UCSF-PDGM-\d+(?:_FU\d+d)?_")
 UPENN = "images_structural"
 _FOLDER_UPENN = r"UPENN-GBM-\d+_\d\d"
 _NAMING_UPENN = Naming(
@@ -68,15 +69,23 @@ def read_rembrandt(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
 
 def read_tcga_glioma(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
     """Labels of pre-operative TCGA-GBM and -LGG: `TCGA-02-0006/TCGA-02-0006_1996.08.23_flair.nii.gz` (t1, t1Gd, t2) and
-    `_GlistrBoost_ManuallyCorrected` (else `_GlistrBoost`), at any depth. The label is GBM or LGG where a folder above
-    says TCGA_GBM or TCGA_LGG, as the downloads do."""
+    `_GlistrBoost_ManuallyCorrected` (else `_GlistrBoost`), at any depth. The label is GBM or LGG where the cohort's
+    folder or one in it says TCGA_GBM or TCGA_LGG, as the downloads do."""
     visits = dated_files(cohort, of_tcga=True)
     _say_uncorrected(cohort, visits, _NAMING_TCGA)
     for name, files in sorted(visits.items()):
         folder = files[0].parent
-        collections = re.findall(r"TCGA[_-](GBM|LGG)", str(folder))
         find = case_files.finder(folder, files, name=name, naming=_NAMING_TCGA)
-        yield Entry(str(folder), name, collections[-1] if collections else "", is_grade=False, find=find)
+        yield Entry(str(folder), name, _collection(folder, cohort), is_grade=False, find=find)
+
+
+def _collection(folder: Path, cohort: Path) -> str:
+    """GBM or LGG, as the innermost folder says that says one, from that of the files up to the cohort's; else ""."""
+    for name in reversed([cohort.resolve().name, *folder.relative_to(cohort).parts]):
+        said = set(re.findall(r"TCGA[_-](GBM|LGG)", name))
+        if said:
+            return said.pop() if len(said) == 1 else ""
+    return ""
 
 
 def read_ucsf_pdgm(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
@@ -84,7 +93,8 @@ def read_ucsf_pdgm(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
     follow-ups are `UCSF-PDGM-0429_FU003d_nifti`. Labels are in UCSF-PDGM-metadata_v5.csv."""
     for folder in case_files.visit_folders(cohort, FOLDER_UCSF):
         name = folder.name.removesuffix("_nifti")
-        find = case_files.finder(folder, case_files.images_in(folder), name=name, naming=_NAMING_UCSF)
+        naming = _NAMING_UCSF_LATER if "_FU" in name else _NAMING_UCSF
+        find = case_files.finder(folder, case_files.images_in(folder), name=name, naming=naming)
         yield Entry(str(folder), name, "", is_grade=False, find=find)
 
 

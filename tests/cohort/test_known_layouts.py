@@ -196,3 +196,33 @@ def test_folders_that_are_named_otherwise_are_said(tmp_path, layout, name, caplo
     assert f"1 folders with images are left out, as their names are not like those of the others, such as {name}" in (
         caplog.text
     )
+
+
+@pytest.mark.parametrize("pair", [("brats2021", "brats2023"), ("tcga_glioma", "rembrandt")])
+def test_two_data_sets_in_one_folder(tmp_path, pair):
+    for layout in pair:
+        public_layouts.make(layout, tmp_path / "in" / layout)
+    refused(lambda: layouts.find_cohort(tmp_path / "in"), " and ".join(pair), "one of them", "--layout", "a manifest")
+
+
+def test_files_of_another_patient_in_a_folder(tmp_path):
+    """Files of follow-ups have other numbers in UCSF-PDGM, those of first visits have not."""
+    made = public_layouts.make("ucsf_pdgm", tmp_path / "in" / "cohort")
+    folder = next(found(made).patients[0].mask.parents[0].iterdir()).parent
+    for file in folder.iterdir():
+        file.rename(file.with_name(file.name.replace(folder.name.removesuffix("_nifti"), "UCSF-PDGM-0999")))
+    refused(lambda: found(made), folder, "no flair", "UCSF-PDGM-0999_")
+
+
+def test_only_the_innermost_folder_of_the_cohort_says_the_collection(tmp_path):
+    """Not one above it, of whatever name; and none that names both."""
+    home = tmp_path / "TCGA_GBM" / "TCGA_LGG_and_TCGA_GBM"
+    for place, name in (("x", "TCGA-02-0006"), ("TCGA_LGG/TCGA_GBM_x", "TCGA-02-0007"), ("TCGA_LGG", "TCGA-02-0008")):
+        for ending in ("flair", "GlistrBoost"):
+            public_layouts.touch(home / place / name / f"{name}_1996.08.23_{ending}.nii.gz", "", "")
+    options = layouts.CohortOptions(incomplete="leave_out")
+    cohort = layouts.find_cohort(home, names=("LGG", "GBM"), options=options)
+    assert [(patient.group, patient.label) for patient in cohort.patients] == [
+        ("TCGA-02-0007", "GBM"),
+        ("TCGA-02-0008", "LGG"),
+    ]

@@ -47,6 +47,29 @@ def test_bare_numbers_of_another_column_are_no_ids(tmp_path, cohort):
     refused(lambda: found(cohort, path), path, "no column has the patients' ids", "BraTS2021_00005", "--patient_column")
 
 
+@pytest.mark.parametrize("header", [["age", "participant_id", "label"], ["age", "label"]])
+def test_ages_are_no_subjects_of_bids(tmp_path, header):
+    """Of sub-1 the bare number is in a column of ages, too, which comes first."""
+    names = ("sub-1", "sub-2_ses-a", "sub-2_ses-b", "sub-10")
+    entries = [layouts.Entry("", name, "", is_grade=False, find=None) for name in names]
+    rows = [["10", "1", "a"], ["1", "2", "b"], ["2", "10", "c"]]
+    path = table(tmp_path / "t.csv", header, [[*row[: len(header) - 1], row[2]] for row in rows])
+    read = labels_table.read(path)
+    if "participant_id" in header:
+        joined = labels_table.join(entries, read, ManifestColumns())
+        assert [entry.text for entry in joined] == ["a", "b", "b", "c"]
+    else:
+        refused(lambda: labels_table.join(entries, read, ManifestColumns()), "no column has the patients' ids")
+
+
+def test_numbers_of_the_column_that_is_named(tmp_path, cohort):
+    rows = [["5", "12", "LGG"], ["12", "100", "HGG"], ["100", "5", "HGG"]]
+    path = table(tmp_path / "t.csv", ["Age", "Sample", "label"], rows)
+    refused(lambda: found(cohort, path), "no column has the patients' ids")
+    labels = summary(found(cohort, path, patient="Sample"))
+    assert labels == [("BraTS2021_00005", "HGG"), ("BraTS2021_00012", "LGG"), ("BraTS2021_00100", "HGG")]
+
+
 def test_ids_come_before_numbers_of_rows(tmp_path, cohort):
     """Numbers of rows have more of the cohort's ids than the column of ids, which lacks a patient."""
     rows = [[1, "BraTS2021_00100", "HGG"], [2, "BraTS2021_00077", "LGG"], [3, "BraTS2021_00005", "LGG"]]
