@@ -58,8 +58,14 @@ class DicomSeries:
 
     @property
     def visit(self) -> tuple[str, str]:
-        """Date of the study; where there is none, its UID."""
-        return (self.header["date"], "" if self.header["date"] else self.header["study"])
+        """Date of the study, and what tells it from others: its UID where there is no date, an id of the visit alone.
+
+        Such ids may be of other people after all, as P_19560402 is where the date is that of birth: series of two ids
+        are of one group, but never of one visit.
+        """
+        study = "" if self.header["date"] else self.header["study"]
+        name = self.header["patient"]
+        return (self.header["date"], f"{name if visit_names.patient_of(name) != name else ''}{study}")
 
     def described(self) -> str:
         """Size, spacing and times in words."""

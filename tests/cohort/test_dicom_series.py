@@ -2,7 +2,7 @@
 
 import pytest
 
-from rembrandt_featgen.cohort import dicom_choice, dicom_series
+from rembrandt_featgen.cohort import dicom_choice, dicom_import, dicom_series
 from tests.cohort.image_examples import voxels, write_series
 from tests.cohort.refusals import refused
 
@@ -94,6 +94,19 @@ def test_whose_a_series_is(tmp_path, monkeypatch):
     write_series(tmp_path / "c" / "1", voxels((6, 5, 4)), series="1.1", g0010_0020="ab 1")
     write_series(tmp_path / "c" / "2", voxels((6, 5, 4)), series="1.2", g0010_0020="AB_1")
     refused(lambda: dicom_series.scan(tmp_path / "c"), "'ab 1'", "'AB_1'", "--dicom")
+
+
+def test_ids_of_birthdays_are_never_of_one_visit(tmp_path):
+    """They look like two visits of HOSP, whose scans of one day would be taken for each other's."""
+    for number, (patient, tags) in enumerate((("HOSP_19561224", FLAIR), ("HOSP_19470303", T1))):
+        folder = tmp_path / str(number)
+        write_series(folder, voxels((6, 5, 6)), series=f"1.{number}", g0010_0020=patient, g0008_0020="20010102", **tags)
+    choice = dicom_choice.choose(dicom_series.scan(tmp_path), ["flair", "t1ce"])
+    visits = dicom_import.visits_of(choice.taken, {"HOSP": "P0001"})
+    assert [(visit.group, visit.date, list(visit.series)) for visit in visits] == [
+        ("P0001", "20010102", ["t1ce"]),
+        ("P0001", "20010102", ["flair"]),
+    ]
 
 
 def test_slices_that_an_anonymiser_gave_one_uid(tmp_path):
