@@ -47,7 +47,7 @@ def write(path, name, what):
             tifffile.imwrite(path / f"{name}_{index + 1}_mask.tif", 255 * mask(name)[::-1, ::-1, index].T)
     elif what == "four":
         array = np.stack([image(name, one) for one in ("flair", "t1", "t1ce", "t2")], axis=-1)
-        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), path)
+        nibabel.save(nibabel.Nifti1Image(array[::-1, ::-1], LPS), path)
     else:
         array = mask(name) if what == "mask" else image(name, what)
         if path.suffix == ".mha":
