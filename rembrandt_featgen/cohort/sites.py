@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from rembrandt_featgen.cohort.patients import Cohort, Patient
+from rembrandt_featgen.cohort.visit_names import check_alike
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -18,9 +19,10 @@ def with_sites(cohort: Cohort, pattern: str) -> Cohort:
       pattern: regular expression whose first group finds the site in an id, such as `TCGA_([A-Z]+)_`; "" finds none.
 
     Raises:
-      InputError: the pattern is none.
+      InputError: the pattern is none, or sites differ in case, blanks, - or _ alone.
     """
     found = [patient.site or site_of(patient.id, pattern) for patient in cohort.patients]
+    check_alike(dict.fromkeys(found), "--cohort", "sites")
     named = [dataclasses.replace(patient, site=site) for patient, site in zip(cohort.patients, found)]
     return cohort._replace(patients=named)
 

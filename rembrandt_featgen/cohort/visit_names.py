@@ -100,7 +100,7 @@ def check_alike(names: Iterable[str], where: str, what: str = "patients") -> Non
     Args:
       names: ids, each once.
       where: flag and file, for the message.
-      what: they are, "patients" or "groups".
+      what: they are, "patients", "groups" or "sites".
     """
     first: dict[str, str] = {}
     for name in names:
@@ -109,7 +109,7 @@ def check_alike(names: Iterable[str], where: str, what: str = "patients") -> Non
             if other != name:
                 raise InputError(
                     f"{where}: {what} {other!r} and {name!r} differ in case, blanks, - or _ alone; spell them alike "
-                    f"if they are one {what.removesuffix('s')} (whom no split may divide), else rename one"
+                    f"if they are one {what.removesuffix('s')}, which splits are not to divide, else rename one"
                 )
 
 

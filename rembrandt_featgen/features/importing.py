@@ -110,6 +110,8 @@ def import_table(
     check_alike(np.unique(keys["patient"]).tolist(), where)
     group = groups_of_visits(keys["patient"], group_pattern) if group is None else group
     check_alike(np.unique(group).tolist(), where, "groups")
+    sites = optional_column(source, "site", chosen["site"])
+    check_alike([] if sites is None else np.unique(sites).tolist(), where, "sites")
     texts = sorted(set(keys["label"].tolist()))
     if len(texts) > _MOST_CLASSES:
         raise InputError(
@@ -144,7 +146,7 @@ def import_table(
             classes=found,
             patients=keys["patient"],
             groups=group,
-            sites=optional_column(source, "site", chosen["site"]),
+            sites=sites,
             samples=samples,
             names=names,
             covariates=clinical,

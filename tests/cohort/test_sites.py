@@ -36,3 +36,10 @@ def test_sites_that_cannot_be_left_out(of, groups, words):
     patients = [dataclasses.replace(p, site=site, group=group) for p, site, group in zip(PATIENTS, of, groups)]
     with pytest.raises(InputError, match=words):
         sites.by_site(patients)
+
+
+def test_sites_that_nobody_can_tell_apart():
+    """To leave out Leeds would train on the patients of leeds."""
+    patients = [dataclasses.replace(one, site=site) for one, site in zip(PATIENTS, ("Leeds", "", "leeds"))]
+    with pytest.raises(InputError, match="--cohort: sites 'Leeds' and 'leeds' differ .* one site"):
+        sites.with_sites(Cohort(patients, Classes.of(("LGG", "HGG"))), "")

@@ -167,6 +167,8 @@ GOOD = "p,0,50,1,2\nq,1,60,2,1\n"
         (HEADER + "p,0,50,1,2\nq,1,60,two,1\n", r"column 'x', row 3: 'two' is neither a number .* --covariates"),
         (HEADER + 'p,0,50,"1,5",2\nq,1,60,2,1\n', r"column 'x', row 2: '1,5' is neither .* decimal point"),
         (HEADER + GOOD + "p,1,50,3,3\n", "patient p has label 0 in one sample and 1 in another; correct"),
+        ("patient,group,label,x,y\np,Lee,0,1,2\nq,lee,1,2,1\n", "groups 'Lee' and 'lee' differ in case"),
+        ("patient,site,label,x,y\np,Leeds,0,1,2\nq,LEEDS,1,2,1\n", "sites 'LEEDS' and 'Leeds' differ in case"),
         (HEADER + GOOD + ",1,50,3,3\n", "row 4 has no patient"),
         (HEADER + GOOD + "r,,50,3,3\n", "row 4 has no label"),
         (HEADER + GOOD + "r,2,50,3,3\n", "patients of class 0, 1, 2"),
