@@ -163,7 +163,7 @@ def _table(world: World, random, patients: Sequence[int], *, prefix: str = "P") 
 
 def _fits(world: World, table: FeatureTable, tasks: Sequence[Task], *, preparations) -> list[Fitted | None]:
     """The method of a world's arm, fitted to the training samples of each task; None of an arm without one."""
-    if world.arm not in METHODS:
+    if world.arm in (AGAIN, PLANTED):
         return [None] * len(tasks)
     reals = [
         sampling_method.real_samples(
