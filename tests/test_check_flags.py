@@ -182,9 +182,10 @@ def test_a_flag_that_no_longer_is_read_in_the_package_is_found(check_flags, tmp_
         assert f"--{name} does nothing" in fault
 
 
-def test_what_shared_flags_read_counts_where_they_are_called(check_flags, tmp_path):
-    stage(tmp_path, "def find(config): return config.seed + config.width\n", "shared_flags.py", head="")
-    stage(tmp_path, "def run(config: Config): print(config.run_dir, shared_flags.find(config))", "one.py")
+@pytest.mark.parametrize("module", ["shared_flags", "slice_flags"])
+def test_what_shared_flags_read_counts_where_they_are_called(check_flags, tmp_path, module):
+    stage(tmp_path, "def find(config): return config.seed + config.width\n", f"{module}.py", head="")
+    stage(tmp_path, f"def run(config: Config): print(config.run_dir, {module}.find(config))", "one.py")
     stage(tmp_path, "def run(config: Config): print(config.run_dir, config.seed, other.find(config))", "two.py")
     (fault,) = check_flags.faults(tmp_path)
     assert "two.py:9: --width does nothing" in fault

@@ -4,7 +4,8 @@ tools/check_flags.py [package folder]
 
 A field is read as `config.<field>`, where `config` is a parameter annotated `Config`, a name that it is assigned to, or
 the parameter of a function of the module that it is handed to. `rundir.open_stage(config, ...)` reads `run_dir`, too,
-and `shared_flags.find_cohort(config)` what that function reads of its parameter `config`; so do others of that module.
+and `shared_flags.find_cohort(config)` what that function reads of its parameter `config`; so do others of that module
+and of all that end in _flags.
 A Config that is built from those of other stages (dataclasses.make_dataclass) has no fields to check.
 """
 
@@ -90,8 +91,9 @@ def _is_one_of(node: ast.AST, names: set[str]) -> bool:
 
 def faults(root: Path):
     """One line for each flag of a stage in `root`/stages that nothing reads."""
-    shared_flags = root / "stages" / "shared_flags.py"
-    shared = shared_reads(shared_flags) if shared_flags.exists() else {}
+    shared: dict[str, set[str]] = {}
+    for path in sorted((root / "stages").glob("*_flags.py")):
+        shared |= shared_reads(path)
     for path in sorted((root / "stages").glob("*.py")):
         tree = ast.parse(path.read_text())
         read = reads(tree, shared)

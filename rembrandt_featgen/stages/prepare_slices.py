@@ -18,14 +18,12 @@ from rembrandt_featgen.cohort import (
     duplicates,
     fresh_patients,
     patient_files,
-    reading_choice,
     spacing,
     split_files,
     splits,
 )
 from rembrandt_featgen.cohort.classes import parse_counts
 from rembrandt_featgen.cohort.patients import Cohort, Patient
-from rembrandt_featgen.cohort.reading_choice import Reading
 from rembrandt_featgen.cohort.spacing import Judgement
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
@@ -95,7 +93,7 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/slices: slices and true masks of each split, split.json, and the preparation in stage.json."""
     slice_flags.check(config.image_size, config.slices_in)
-    request = _request(config)
+    request = slice_flags.request(config, normalise=config.normalise, slices_in=config.slices_in)
     cohort = shared_flags.find_cohort(config)
     fresh = shared_flags.fresh_patients(config)
     assignment = _assignment(config, cohort, fresh)
@@ -165,7 +163,10 @@ def are_shared(config: Config) -> bool:
     """
     if not config.slices_from or not rundir.is_done(config.slices_from, "share_slices"):
         return False
-    cohort, request = shared_flags.find_cohort(config), _request(config)
+    cohort, request = (
+        shared_flags.find_cohort(config),
+        slice_flags.request(config, normalise=config.normalise, slices_in=config.slices_in),
+    )
     assignment = _assignment(config, cohort, shared_flags.fresh_patients(config))
     training = [patient for patient, split in assignment.items() if split == "train"]
     shared = shared_slices.find_shared(config.slices_from, cohort, request)
@@ -176,18 +177,6 @@ def channel_names(modalities: Sequence[str], slices_in: int) -> list[str]:
     """Names of the network's input channels: the modalities, then those of the slices below and above."""
     neighbours = ("", "@below", "@above")[:slices_in]
     return [f"{modality}{where}" for where in neighbours for modality in modalities]
-
-
-def _request(config: Config) -> Request:
-    return Request(
-        modalities=config.modalities,
-        normalise=config.normalise,
-        crop=config.crop,
-        fit=config.fit,
-        size=config.image_size,
-        slices_in=config.slices_in,
-        reading=Reading(config.geometry, config.slice_axis, reading_choice.parse_spacing(config.spacing)),
-    )
 
 
 def _stored(

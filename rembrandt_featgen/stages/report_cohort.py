@@ -14,13 +14,10 @@ from pathlib import Path
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import reading_choice
-from rembrandt_featgen.cohort.reading_choice import Reading
 from rembrandt_featgen.core import cli, json_files, provenance, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import cohort_survey, shared_slices
 from rembrandt_featgen.data.patient_survey import PatientSurvey
-from rembrandt_featgen.data.preparation_choice import AUTO, Request
 from rembrandt_featgen.reporting import cohort_figures, cohort_page, cohort_text
 from rembrandt_featgen.stages import shared_flags, slice_flags
 
@@ -58,15 +55,7 @@ def run(config: Config) -> None:
     Raises:
       InputError: a patient cannot be read; all is written nevertheless.
     """
-    request = Request(
-        modalities=config.modalities,
-        normalise=AUTO,
-        crop=config.crop,
-        fit=config.fit,
-        size=config.image_size,
-        slices_in=1,
-        reading=Reading(config.geometry, config.slice_axis, reading_choice.parse_spacing(config.spacing)),
-    )
+    request = slice_flags.request(config)
     cohort = shared_flags.find_cohort(config)
     known = repr([(one.id, one.label, one.group, one.site) for one in cohort.patients])
     digests = {

@@ -9,11 +9,9 @@ from pathlib import Path
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import reading_choice, split_files
-from rembrandt_featgen.cohort.reading_choice import Reading
+from rembrandt_featgen.cohort import split_files
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.data import shared_slices
-from rembrandt_featgen.data.preparation_choice import Request
 from rembrandt_featgen.stages import shared_flags, slice_flags
 
 
@@ -47,15 +45,7 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/shared_slices: for each preparation that a fold chooses, a store of all patients."""
     slice_flags.check(config.image_size, config.slices_in)
-    request = Request(
-        modalities=config.modalities,
-        normalise=config.normalise,
-        crop=config.crop,
-        fit=config.fit,
-        size=config.image_size,
-        slices_in=config.slices_in,
-        reading=Reading(config.geometry, config.slice_axis, reading_choice.parse_spacing(config.spacing)),
-    )
+    request = slice_flags.request(config, normalise=config.normalise, slices_in=config.slices_in)
     cohort = shared_flags.find_cohort(config)
     trainings = _trainings(config.run_dir)
     digest = shared_slices.content_digest(cohort)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from rembrandt_featgen.cohort.reading_choice import AS_STORED, GEOMETRIES, SLICE_AXES
+from rembrandt_featgen.cohort.reading_choice import AS_STORED, GEOMETRIES, SLICE_AXES, Reading, parse_spacing
 from rembrandt_featgen.cohort.spacing import CHOICES
 from rembrandt_featgen.core import cli
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.preparation import CROPS, FITS, NORMALISATIONS
-from rembrandt_featgen.data.preparation_choice import AUTO
+from rembrandt_featgen.data.preparation_choice import AUTO, Request
 
 
 def image_size():
@@ -106,6 +106,24 @@ def trust_spacing():
         "Whether the files' voxel spacing is real, so that mm and ml mean something; 'auto' doubts 1 x 1 x 1 mm in all "
         "files, unless volumes are as high as a head.",
         choices=CHOICES,
+    )
+
+
+def request(config, *, normalise: str = AUTO, slices_in: int = 1) -> Request:
+    """How the volumes of a stage that has these flags are read and prepared; InputError where flags are wrong.
+
+    Args:
+      config: of the stage.
+      normalise, slices_in: of its flags, if it has them; nothing that others say rests on them.
+    """
+    return Request(
+        modalities=config.modalities,
+        normalise=normalise,
+        crop=config.crop,
+        fit=config.fit,
+        size=config.image_size,
+        slices_in=slices_in,
+        reading=Reading(config.geometry, config.slice_axis, parse_spacing(config.spacing)),
     )
 
 
