@@ -90,6 +90,12 @@ def infer(given: Sequence[str], written: Iterable[str], where: str) -> Classes:
     listed = ", ".join(texts) or "none"
     if given:
         return _given(tuple(name.strip() for name in given), texts, where)
+    for text in texts:
+        if "," in text:
+            raise InputError(
+                f"{where} has patients of class {text!r}, and no name of a class may have a comma; write it without "
+                "one, such as 1 for 1,0"
+            )
     for pair in KNOWN_PAIRS:
         classes = Classes.of(pair)
         if texts and all(classes.match(text) for text in texts):
@@ -103,8 +109,8 @@ def infer(given: Sequence[str], written: Iterable[str], where: str) -> Classes:
 
 
 def without_decimals(texts: Sequence[str]) -> list[str]:
-    """Labels such as 1.0, as some programs write a column of 1 with blanks, as 1, where all are so."""
-    return [text[:-2] for text in texts] if all(text.endswith(".0") for text in texts if text) else list(texts)
+    """Labels such as 1.0 (or 1,0), as some programs write a column of 1 with blanks, as 1, where all are so."""
+    return [text[:-2] for text in texts] if all(text[-2:] in (".0", ",0") for text in texts if text) else list(texts)
 
 
 def parse_counts(items: Sequence[str], flag: str) -> dict[str, int]:

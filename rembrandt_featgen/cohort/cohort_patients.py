@@ -15,7 +15,13 @@ from rembrandt_featgen.core.errors import InputError
 REFUSE, LEAVE_OUT = "refuse", "leave_out"
 INCOMPLETE = (REFUSE, LEAVE_OUT)
 _LABEL = "label"  # kind of a problem
-_SHOWN = 3  # patients that a message names
+_SHOWN = 5  # patients that a message names
+_KINDS = {
+    "twice": "given twice",
+    "both": "with two files for one",
+    "shared": "who share a file",
+    "masked": "whose mask is an image",
+}
 
 
 def patients_of(
@@ -38,14 +44,14 @@ def patients_of(
       incomplete: what becomes of patients without a class (one of `names`, if any), a modality or a mask.
 
     Raises:
-      InputError: for the first problem, with the number of others like it.
+      InputError: for the first problem, with the patients who have one like it or another.
     """
     as_grades = {name.upper() for name in names} == set(GLIOMAS) if names else entries[0].is_grade
     open_ids = [entry.id for entry in entries if not entry.group]
     groups = visit_names.groups_by_name(dict.fromkeys(open_ids), group_pattern)
     patients: dict[str, Patient] = {}
     owners: dict[Path, str] = {}
-    problems: list[Problem] = []
+    problems: list[tuple[str, Problem]] = []  # with the patient's id
     left_out: dict[str, list[str]] = {}
     texts = classes.without_decimals([entry.text for entry in entries])
     for entry, text in zip(entries, texts):
@@ -63,6 +69,8 @@ def patients_of(
                 site=entry.site,
                 covariates=entry.covariates,
             )
+            if masks:
+                _check_mask(patients[name], where)
             for file in image_paths.files_of_all([*images.values(), *[patients[name].mask] * masks]):
                 owner = owners.setdefault(file.resolve(), name)
                 if owner != name:
@@ -75,10 +83,9 @@ def patients_of(
             if incomplete == LEAVE_OUT and problem.kind in (_LABEL, MASK, *modalities):
                 left_out.setdefault(problem.kind, []).append(name)
             else:
-                problems.append(problem)
+                problems.append((name, problem))
     if problems:
-        alike = sum(problem.kind == problems[0].kind for problem in problems) - 1
-        raise InputError(f"{problems[0]}{f' (and {alike} more like it)' if alike else ''}")
+        raise InputError(_refusal(problems))
     _say_left_out(left_out, len(entries), patients)
     visit_names.check_alike(patients, "--cohort")
     visit_names.check_alike(dict.fromkeys(patient.group for patient in patients.values()), "--cohort", "groups")
@@ -104,6 +111,37 @@ def _label(entry: Entry, text: str, names: Sequence[str], *, as_grades: bool) ->
             f"--classes={','.join(names)}; correct the label, leave this patient out, or give --incomplete={LEAVE_OUT}",
         )
     return text.strip()
+
+
+def _check_mask(patient: Patient, where: str) -> None:
+    """Problem where a patient's mask is the very file of an image."""
+    mask = _place(patient.mask)
+    for modality, image in patient.images.items():
+        if _place(image) == mask:
+            raise Problem(
+                "masked",
+                f"{where}: mask and {modality} of patient {patient.id} are the same file, {patient.mask}; correct the "
+                "path of one of them, or leave this patient out of --cohort",
+            )
+
+
+def _place(path: Path) -> tuple[Path, str]:
+    """The file, and what part of it a path names: the same for two paths of one image."""
+    base, part = image_paths.split(path)
+    return base.resolve(), "" if part == "0" else part
+
+
+def _refusal(problems: Sequence[tuple[str, Problem]]) -> str:
+    """The first patient's problem, and which others have one like it, or another."""
+    (_, first), *others = problems
+    by_kind: dict[str, list[str]] = {first.kind: []}
+    for name, problem in others:
+        by_kind.setdefault(problem.kind, []).append(name)
+    more = []
+    for kind, names in by_kind.items():
+        what = "more like it" if kind == first.kind else _KINDS.get(kind, f"without {kind}")
+        more += [f"{len(names)} {what}: {_some(names)}"] * bool(names)
+    return f"{first} (and {'; '.join(more)})" if more else str(first)
 
 
 def _say_left_out(left_out: Mapping[str, Sequence[str]], count: int, patients: Mapping[str, Patient]) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from scipy import stats
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.cohort.patients import Patient
+from rembrandt_featgen.cohort.groups import counted_elsewhere, groups_of
+from rembrandt_featgen.cohort.patients import Cohort, Patient
 
 MIXED = 1.2  # largest distance of voxels over the smallest, between patients
 THICK = 1.5  # distance in the slices' plane over the one between slices
@@ -228,6 +229,12 @@ def groups(listed: Sequence[Patient], classes: Classes) -> list[str]:
     said = [f"few {noun}, {', '.join(few)}: what they say is a matter of luck"] * bool(few)
     counts = Counter(group for found in of_class.values() for group in found)
     several = {group for group, count in counts.items() if count > 1}
+    cohort = Cohort(list(listed), classes)
+    said += [
+        f"no group counts as class {name}, so that no split can be made{counted_elsewhere(cohort, name)}"
+        for name, found in groups_of(cohort).items()
+        if of_class[name] and not found
+    ]
     return said + [
         f"{len(several)} group{'s' * (len(several) != 1)} ({some(several)}) with patients of several classes, such as "
         "visits before and after a change; a split takes such a group for the class of most of them"

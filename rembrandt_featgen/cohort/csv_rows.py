@@ -1,8 +1,9 @@
-"""CSV files with a header, as manifests and tables of labels are."""
+"""CSV files with a header, as manifests and tables of labels are, with commas, semicolons or tabs between cells."""
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,8 @@ from typing import NamedTuple
 from rembrandt_featgen.core.errors import InputError
 
 _SHOWN = 30  # columns that a message names
+_SEPARATORS = (",", ";", "\t")  # the preferred first
+_Lines = list[tuple[int, list[str]]]
 
 
 class Table(NamedTuple):
@@ -50,24 +53,51 @@ class Table(NamedTuple):
         return ", ".join(self.header[:_SHOWN]) + more
 
 
-def read_lines(path: Path, flag: str, delimiter: str = ",") -> list[tuple[int, list[str]]]:
+def read_lines(path: Path, flag: str) -> _Lines:
     """The lines of a CSV file in UTF-8: number, and cells without spaces around them.
+
+    What separates cells is whichever of comma, semicolon and tab gives all rows as many cells as the header, and most.
 
     Args:
       path: of a file that exists.
       flag: that names it, for messages.
-      delimiter: between cells.
 
     Raises:
       InputError: it is not readable as such.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            return [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+            text = file.read()
+        return _separated(text)
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{flag} {path}: not readable as CSV ({reason}); save it as comma-separated UTF-8") from error
+
+
+def _separated(text: str) -> _Lines:
+    """The lines of a text by the separator that fits it best; csv.Error where it is readable by none."""
+    readings: list[_Lines] = []
+    problem = None
+    for separator in _SEPARATORS:
+        try:
+            readings.append(_lines(text, separator))
+        except csv.Error as error:
+            problem = error if separator == _SEPARATORS[0] else problem
+    best: _Lines = max(readings, key=_fit, default=[])
+    if problem and _fit(best)[1] < 2:  # a single column may be anything
+        raise problem
+    return best
+
+
+def _lines(text: str, separator: str) -> _Lines:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    return [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+
+
+def _fit(lines: _Lines) -> tuple[bool, int]:
+    """Whether all rows have as many cells as the header, of two or more, and how many it has."""
+    width = len(lines[0][1]) if lines else 0
+    return width > 1 and all(len(cells) == width for _, cells in lines if any(cells)), width
 
 
 def read_rows(
@@ -81,7 +111,7 @@ def read_rows(
     """Reads a CSV file with a header.
 
     Args:
-      path: UTF-8, with commas.
+      path: of the file, as `read_lines` has it.
       columns: names of the columns that are needed, in any case.
       one_of: names of columns of which exactly one is needed.
       also: names of those that are read where they are there.
@@ -126,7 +156,7 @@ def _check_header(
     if missing:
         received = ", ".join(header) or "nothing"
         raise InputError(
-            f"--cohort: {path}: missing columns {', '.join(missing)} (found {received}); add them, separated by commas"
+            f"--cohort: {path}: missing columns {', '.join(missing)} (found {received}); add them to its first line"
         )
     if len(present) > 1:
         raise InputError(

@@ -45,6 +45,7 @@ TAGS = {
 _STORAGE = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(\d+)")  # what a file holds
 _NO_IMAGES = ("9", "11", "66", "67", "88", "104", "481")  # curves, presentations, segmentations, reports, plans
 _COSINE = 1e-3  # two orientations are the same if their cosines differ by less
+_NAMED = 4  # folders that a message names
 _EVEN = 0.1  # of the median gap: by how much gaps between slices may differ from it
 
 
@@ -109,6 +110,14 @@ def read_folder(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     slices = [one for one in map(read_header, files) if one is not None]
     if not slices:
+        below = _with_images(folder)
+        if below:
+            shown = ", ".join(str(one.relative_to(folder)) for one in below[:_NAMED])
+            more = f" and {len(below) - _NAMED} more" if below[_NAMED:] else ""
+            raise InputError(
+                f"{folder}: no DICOM images in this folder itself, but in folders below it ({shown}{more}); give the "
+                "one that holds the series"
+            )
         raise InputError(
             f"{folder}: no DICOM images in this folder ({len(files)} files); name a file, or another folder"
         )
@@ -120,6 +129,16 @@ def read_folder(folder: Path) -> tuple[np.ndarray, np.ndarray]:
             "rembrandt_featgen.stages.import_dicom"
         )
     return read_slices(slices, str(folder))
+
+
+def _with_images(folder: Path) -> list[Path]:
+    """Folders below a folder that hold DICOM images, sorted, by the first file of each."""
+    found = []
+    for below in sorted(one for one in folder.rglob("*") if one.is_dir()):
+        first = next((file for file in sorted(below.iterdir()) if file.is_file() and file.name[0] != "."), None)
+        if first and read_header(first):
+            found.append(below)
+    return found
 
 
 def read_slices(slices: Sequence[DicomSlice], where: str) -> tuple[np.ndarray, np.ndarray]:

@@ -47,6 +47,31 @@ def unit(cohort: Cohort, count: int) -> str:
     return noun + "s" * (count != 1) + " of patients" * (not alone)
 
 
+def counted_elsewhere(cohort: Cohort, name: str) -> str:
+    """Which groups with patients of a class count as another, in a clause for messages; "" where none does."""
+    of_patient = {patient.id: patient for patient in cohort.patients}
+    apart = []
+    for label, groups in groups_of(cohort).items():
+        for group in groups:
+            counts = Counter(of_patient[one].label for one in group.patients)
+            if label != name and counts[name]:
+                apart.append((of_patient[group.key].group, label, counts))
+    if not apart:
+        return ""
+    group, label, counts = apart[0]
+    shown = ", ".join(f"{counts[one]} of class {one}" for one in cohort.classes.names if counts[one])
+    more = f", as {len(apart) - 1} more do" if apart[1:] else ""
+    how = (
+        "a tie goes to the rarer class, else the first"
+        if counts[name] == counts[label]
+        else "most of its patients are of it"
+    )
+    return (
+        f"; the group {group} ({shown}) counts as {label}{more}, as {how}: give its patients one label, leave some "
+        "out, or make them groups of their own (--group_column, --group_pattern)"
+    )
+
+
 def by_class(groups: np.ndarray, labels: np.ndarray, num_classes: int) -> list[np.ndarray]:
     """The groups of samples, of each class; one with samples of several counts once, as the rarest of these.
 

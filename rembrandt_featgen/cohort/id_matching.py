@@ -2,7 +2,8 @@
 
 They vary them in case and in what separates words, without leading zeros (UCSF-PDGM-004 for UCSF-PDGM-0004), and
 without the visit (TCGA_CS_4941 for TCGA_CS_4941_19960909); in a column that is named as one of ids also by the bare
-number (00005 for BraTS2021_00005, 1 for sub-01). Bare numbers in other columns, such as ages, are no ids.
+number (00005 for BraTS2021_00005, 1 for sub-01), also as 5.0 where all are so. Bare numbers in other columns, such as
+ages, are no ids.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from absl import logging
 
+from rembrandt_featgen.cohort import classes
 from rembrandt_featgen.cohort.csv_rows import Table
 from rembrandt_featgen.cohort.manifest import PATIENT
 from rembrandt_featgen.cohort.visit_names import group_of, patient_of, spelling
@@ -112,7 +114,10 @@ def _rows_of(
     patient's, too, and the column have nothing else.
     """
     keys = _ways(group_pattern)
-    cells = [(row[1][number], row) for row in table.rows if row[1][number]]
+    column = [row[1][number] for row in table.rows]
+    whole = classes.without_decimals(column)
+    written = whole if all(cell.isdigit() for cell in whole if cell) else column
+    cells = [(cell, row) for cell, row in zip(written, table.rows) if cell]
     cells = [(cell, row) for cell, row in cells if of_ids or not cell.isdigit()]
     numbers = {keys[3](name): keys[-1](name) for name in ids}
     if len(set(numbers.values())) < len(numbers) or not all(cell.isdigit() for cell, _ in cells):

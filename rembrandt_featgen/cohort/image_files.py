@@ -64,14 +64,14 @@ def load(path: str | Path, flag: str = "--cohort") -> StoredImage:
     """
     path = Path(path)
     base, part = image_paths.split(path)
-    out = f"or leave this patient out of {flag}"
+    out = f"or give another {flag}" if flag == "--image" else f"or leave this patient out of {flag}"
     if not base.exists():
         raise InputError(f"{base}: no such file; add it, {out}")
     chosen = _format_of(base, part, out)
     try:
         raw = chosen.read(base)
         part = "" if base.is_dir() and part == image_paths.MASK_PART else part
-        stored = np.asanyarray(_part_of(raw.array, part, path))
+        stored = np.asanyarray(_part_of(raw.array, part, path, flag=flag))
     except InputError as error:
         raise InputError(f"{error}, {out}") from error
     except Exception as error:  # nibabel, zlib, struct, ITK ... have exceptions of their own for damaged files
@@ -120,13 +120,14 @@ def _format_of(base: Path, part: str, out: str) -> _Format:
     return chosen
 
 
-def _part_of(array: Any, part: str, path: Path) -> Any:
+def _part_of(array: Any, part: str, path: Path, *, flag: str) -> Any:
     """The volume of a series, or the channel, that `part` names; where there is one alone, that.
 
     Args:
       array: [x, y, slices, ...].
       part: its number; "" where none is named.
       path: with the part, for messages.
+      flag: that led to it, for messages.
     """
     shape = tuple(array.shape)
     several = [axis for axis in range(3, len(shape)) if shape[axis] != 1]
@@ -139,8 +140,9 @@ def _part_of(array: Any, part: str, path: Path) -> Any:
     count = shape[several[0]]
     if not part.isdecimal() or int(part) >= count:
         base = str(path).removesuffix(f"{image_paths.PART}{part}") if part else str(path)
+        where = "" if flag == "--image" else " in a manifest"  # no other cohort names files
         raise InputError(
-            f"{path}: shape {shape} is not 3-D, but {count} volumes or channels; name one of them, {base}#0 to "
+            f"{path}: shape {shape} is not 3-D, but {count} volumes or channels; name one of them{where}, {base}#0 to "
             f"{base}#{count - 1}, or give one volume a file"
         )
     picked = [slice(None)] * 3 + [int(part) if axis in several else 0 for axis in range(3, len(shape))]

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from absl import logging
 
-from rembrandt_featgen.cohort import bids_layout, brats_layouts, case_files, manifest, nnunet_layouts, tcia_layouts
+from rembrandt_featgen.cohort import (
+    bids_layout,
+    brats_layouts,
+    case_files,
+    file_signatures,
+    manifest,
+    nnunet_layouts,
+    tcia_layouts,
+)
 from rembrandt_featgen.cohort.patients import Entry
 from rembrandt_featgen.core.errors import InputError
 
@@ -30,7 +40,9 @@ class Layout(NamedTuple):
 
 
 MANIFEST = "manifest"  # the layout that has columns
+_TABLES = (".csv", ".tsv", ".txt")  # endings of files that are manifests
 _DEPTH = 2  # folders with nothing else beside that a download may have around the cohort
+_LOOKED_AT = 100  # files of a cohort of no layout: whether they are DICOM
 
 KNOWN = {
     "brats2013": Layout(
@@ -90,23 +102,50 @@ def recognised(cohort: Path) -> tuple[Path, str]:
         if len(below) != 1:
             break
         place = below[0]
-    expected = "; ".join(f"{layout}: {entry.expected}" for layout, entry in KNOWN.items())
+    if cohort.is_file():
+        raise InputError(
+            f"--cohort={cohort}: no folder, and by its name no manifest ({', '.join(_TABLES)}); save a sheet as .csv, "
+            "or give the folder of the patients"
+        )
+    dicom = _dicom_in(cohort)
+    if dicom:
+        raise InputError(
+            f"--cohort={cohort} holds DICOM files, such as {dicom.relative_to(cohort)}: run python -m "
+            f"rembrandt_featgen.stages.import_dicom --dicom={cohort} --out=FOLDER first, which writes NIfTI files and "
+            "a manifest, and give --cohort=FOLDER"
+        )
     raise InputError(
-        f"--cohort={cohort}: no layout fits, found {case_files.shown(cohort, [])}; name the folder "
-        "that holds the patients, rearrange it, or write a manifest (of DICOM stages.import_dicom does); looked for "
-        f"{expected}"
+        f"--cohort={cohort}: no layout fits, found {case_files.shown(cohort, [])}; name the folder that holds the "
+        "patients, lay them out as a data set of rembrandt_featgen/cohort/README.md, or write a manifest (a .csv file "
+        "with the columns patient, label, mask and one for each modality)"
     )
+
+
+def _dicom_in(folder: Path) -> Path | None:
+    """A DICOM file among the first in a folder, at any depth; None where there is none."""
+    for file in itertools.islice(_files_below(folder), _LOOKED_AT):
+        found = file_signatures.recognise(file)
+        if file.suffix.lower() == ".dcm" or found and found.format == "dicom":
+            return file
+    return None
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """All files in a folder, at any depth, in the order of their names; read no further than they are taken."""
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (Path(root, name) for name in sorted(names))
 
 
 def _detect(cohort: Path) -> str:
     """The layout of a folder or file, by what is in it; "" where none is recognised."""
-    if cohort.is_file() and cohort.suffix.lower() == ".csv" or (cohort / manifest.FILE).is_file():
+    if cohort.is_file() and cohort.suffix.lower() in _TABLES or (cohort / manifest.FILE).is_file():
         return MANIFEST
     if brats_layouts.grade_folders(cohort):
         return "brats2013" if brats_layouts.has_series_of_2015(cohort) else "brats2017"
     if (cohort / brats_layouts.MAPPING).is_file():
         return "brats2020"
-    if (cohort / nnunet_layouts.DATASET).is_file() and (cohort / nnunet_layouts.IMAGES).is_dir():
+    if (cohort / nnunet_layouts.IMAGES).is_dir():
         return "nnunet" if nnunet_layouts.has_channel_files(cohort) else "decathlon"
     if (cohort / tcia_layouts.UPENN).is_dir():
         return "upenn_gbm"

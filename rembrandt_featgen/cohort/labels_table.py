@@ -16,7 +16,7 @@ _MISSING = ("n/a", "nan", "#n/a")  # what stands for an empty cell; of BIDS n/a
 
 
 def read(path: Path, flag: str = FLAG) -> Table:
-    """Reads a table: .csv with commas or semicolons, .tsv or .txt with tabs, in UTF-8, a header first.
+    """Reads a table: .csv, .tsv or .txt in UTF-8, with commas, semicolons or tabs, a header first.
 
     Args:
       path: of the file.
@@ -30,10 +30,7 @@ def read(path: Path, flag: str = FLAG) -> Table:
         raise InputError(f"{where}: no such file; give a .csv or .tsv file with a row for each patient")
     if path.suffix.lower() in (".xlsx", ".xls", ".ods", ".parquet"):
         raise InputError(f"{where}: not a .csv or .tsv file; save the sheet with the patients as one")
-    tabs = path.suffix.lower() in (".tsv", ".txt")
-    lines = read_lines(path, f"{flag}:", "\t" if tabs else ",")
-    if not tabs and lines and len(lines[0][1]) == 1 and ";" in lines[0][1][0]:
-        lines = read_lines(path, f"{flag}:", ";")
+    lines = read_lines(path, f"{flag}:")
     if not lines or len([number for number, cells in lines if any(cells)]) < 2:
         raise InputError(f"{where}: no rows; it needs a header and a row for each patient")
     header = lines[0][1]

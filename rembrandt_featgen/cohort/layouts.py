@@ -70,9 +70,9 @@ def find_cohort(
       bids: `sub-01/ses-1/anat/sub-01_ses-1_FLAIR`, masks below `derivatives/`, labels in participants.tsv.
       nnunet: `imagesTr/<id>_0000` and `labelsTr/<id>`, channels named by dataset.json.
       decathlon: 4-D `imagesTr/BRATS_001` and `labelsTr/BRATS_001`, volumes named by dataset.json.
-      manifest: a CSV with the columns patient, label (or grade), mask and one for each modality; paths are absolute or
-        start at the CSV's folder. Column names in any case.
-      auto: a .csv file is a manifest; a folder is recognised by what is in it.
+      manifest: a CSV (commas, semicolons or tabs) with the columns patient, label (or grade), mask and one for each
+        modality; paths are absolute or start at the CSV's folder. Column names in any case.
+      auto: a .csv, .tsv or .txt file is a manifest; a folder is recognised by what is in it.
 
     Args:
       cohort: folder, or manifest CSV.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from rembrandt_featgen.core.errors import InputError
 
 FILE = "manifest.csv"  # in a folder that is given as the cohort
 PATIENT, LABEL, GRADE, GROUP, SITE = "patient", "label", "grade", "group", "site"
+# What else the column of the patients may be called, letters alone: Patient ID, participant_id ...
+_OF_PATIENTS = re.compile("patients?(id)?|participant(id)?|subject(id)?|caseid|id")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +25,8 @@ class ManifestColumns:
 
     Attributes:
       label: of the class; where it is "label", a column "grade" does as well.
-      patient: of the patient's id; in a table of labels, where it has the usual name, the column that has the ids.
+      patient: of the patient's id; where it is "patient", a column "Patient ID" or such does as well, and in a table of
+        labels the one that has the ids.
       group, site: as `Patient` has them; those of the usual names may be missing.
       covariates: clinical columns that are read.
     """
@@ -69,10 +73,11 @@ def read_manifest(
     path = manifest_of(cohort)
     _check_covariates(columns, modalities)
     label, group, site = (name.lower() for name in (columns.label, columns.group, columns.site))
-    patient = columns.patient.lower()
+    header = _header(path)
+    patient = _patient_column(header, columns.patient.lower())
     one_of = (LABEL, GRADE) if label == LABEL else (label,)
     chosen = columns.chosen if labelled else {k: v for k, v in columns.chosen.items() if v != "--label_column"}
-    images = _image_columns(path, modalities)
+    images = _image_columns(header, modalities)
     needed = (patient, *[MASK] * masks, *images.values())
     for where, row in read_rows(path, needed, one_of=one_of if labelled else (), also=(group, site), chosen=chosen):
         if not row[patient]:
@@ -96,10 +101,20 @@ def read_manifest(
         )
 
 
-def _image_columns(path: Path, modalities: Sequence[str]) -> dict[str, str]:
-    """Modality to its column, in lower case: one of that name, else one of another name of the modality."""
+def _header(path: Path) -> list[str]:
+    """Names of the columns, in lower case; none where there is no file, which `read_rows` says."""
     lines = read_lines(path, "--cohort:") if path.is_file() else []
-    header = [name.lower() for name in lines[0][1]] if lines else []
+    return [name.lower() for name in lines[0][1]] if lines else []
+
+
+def _patient_column(header: Sequence[str], name: str) -> str:
+    """The column of the patients: the one of that name, else the only one that is usually called otherwise."""
+    others = [one for one in header if _OF_PATIENTS.fullmatch(re.sub("[^a-z]", "", one))]
+    return others[0] if name == PATIENT and name not in header and len(others) == 1 else name
+
+
+def _image_columns(header: Sequence[str], modalities: Sequence[str]) -> dict[str, str]:
+    """Modality to its column, in lower case: one of that name, else one of another name of the modality."""
     found = {}
     for modality in modalities:
         others = [name for name in header if modality_names.same(name, modality)]

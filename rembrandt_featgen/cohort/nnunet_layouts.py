@@ -65,7 +65,9 @@ def _channels(cohort: Path, modalities: Sequence[str]) -> dict[str, int]:
     path = cohort / DATASET
     if not path.is_file():
         raise InputError(
-            f"--cohort={cohort}: no {DATASET}, found {case_files.shown(cohort, [])}; add it, or choose another --layout"
+            f"--cohort={cohort}: no {DATASET}, which names the channels of {IMAGES}, found "
+            f'{case_files.shown(cohort, [])}; add it, such as {{"channel_names": {{"0": "FLAIR"}}}}, or choose another '
+            "--layout"
         )
     try:
         record = json.loads(path.read_text(encoding="utf-8-sig"))

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 
-from rembrandt_featgen.cohort.groups import Group, deal, groups_of, unit
+from rembrandt_featgen.cohort.groups import Group, counted_elsewhere, deal, groups_of, unit
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.cohort.sites import by_site
 from rembrandt_featgen.core.errors import InputError
@@ -69,8 +69,9 @@ def split_patients(
             if name in counts:
                 flags += f" and --test_counts={_counts_text(counts)}"
             raise InputError(
-                f"{name}: {len(drawn)} {unit(cohort, len(drawn))} in --cohort, but {flags} take {validation} for "
+                f"class {name}: {len(drawn)} {unit(cohort, len(drawn))} in --cohort, but {flags} take {validation} for "
                 f"validation and {len(tested)} for test, which leaves none to train on; add patients or lower them"
+                f"{counted_elsewhere(cohort, name)}"
             )
         for split, part in (("test", tested), ("validation", rest[:validation]), ("train", rest[validation:])):
             assignment |= {patient: split for group in part for patient in group.patients}
@@ -106,6 +107,7 @@ def fold_patients(
             raise InputError(
                 f"--cv_folds={folds}, but --cohort has {len(groups)} {name} {unit(cohort, len(groups))}, so that some "
                 f"folds would test none; take at most {len(groups)} folds or add patients"
+                f"{counted_elsewhere(cohort, name)}"
             )
     fold_of = deal([[group.key for group in groups] for groups in by_class.values()], folds, [seed, repeat])
     everyone = [group for groups in by_class.values() for group in groups]
@@ -149,7 +151,7 @@ def _hold_out(
         validation = _count(validation_fraction, len(others))
         if len(others) - validation < 1:
             raise InputError(
-                f"{name}: a fold leaves {len(others)} {unit(cohort, len(others))}, of whom "
+                f"class {name}: a fold leaves {len(others)} {unit(cohort, len(others))}, of whom "
                 f"--validation_fraction={validation_fraction:g} takes {validation}, so none is left to train on; add "
                 "patients, or take more folds"
             )

@@ -124,7 +124,14 @@ def read_volumes(paths: Sequence[str | Path], flag: str = "--cohort", reading: R
     return [first, *(_beside(Path(path), first, flag, reading=reading) for path in paths[1:])]
 
 
-def read_mask(path: str | Path, image: Volume, flag: str = "--cohort", *, reading: Reading = AS_STORED) -> np.ndarray:
+def read_mask(
+    path: str | Path,
+    image: Volume,
+    flag: str = "--cohort",
+    *,
+    reading: Reading = AS_STORED,
+    others: Sequence[Volume] = (),
+) -> np.ndarray:
     """Reads the whole-tumour mask, on the grid of an image: where the label is above 0.
 
     Args:
@@ -132,13 +139,15 @@ def read_mask(path: str | Path, image: Volume, flag: str = "--cohort", *, readin
       image: the patient's first volume.
       flag: the flag that led to the file, for messages.
       reading: that of the image.
+      others: the patient's other volumes, on the grid of the first.
 
     Returns:
       [x, y, slices] uint8 in {0, 1}, of the image's axes and shape.
 
     Raises:
-      InputError: as `read_volumes`, and labels that are negative, no integers, too many for a mask, or above 0 in more
-        than half of the volume; or resampling cuts off more than a tenth of a tumour, or leaves nothing of it.
+      InputError: as `read_volumes`, and labels that are negative, no integers, too many for a mask, those of an image
+        voxel by voxel, or above 0 in more than half of the volume; or resampling cuts off more than a tenth of a
+        tumour, or leaves nothing of it.
     """
     path = Path(path)
     stored = image_files.load(path, flag)
@@ -157,6 +166,12 @@ def read_mask(path: str | Path, image: Volume, flag: str = "--cohort", *, readin
             f"give the mask as the mask and the image as the image, or {out}"
         )
     mask = (np.rint(labels) > 0).astype(np.uint8)
+    for volume in (image, *others):
+        if _is_copy(volume, labels, grid) or _is_copy(volume, mask, grid):
+            raise InputError(
+                f"{path}: its voxels are those of the image {volume.path}: one of them was copied, or both are the "
+                f"mask; give the image as the image, or {out}"
+            )
     if (share := float(mask.mean())) > _MOST_OF_A_VOLUME:
         raise InputError(
             f"{path}: the mask covers {share:.0%} of the volume, as one of the background, the head or the brain does; "
@@ -212,6 +227,13 @@ def write_new(path: str | Path, voxels: np.ndarray, affine: np.ndarray | None = 
       affine: [4, 4] from voxel indices to mm; None for RAS axes of 1 mm.
     """
     nifti_files.write_nifti(Path(path), voxels, np.eye(4) if affine is None else affine)
+
+
+def _is_copy(volume: Volume, labels: np.ndarray, grid: Grid) -> bool:
+    """Whether an image, as it was brought to its grid, holds what a mask does."""
+    if volume.voxels.max() > labels.max(initial=0):  # what lies between voxels is never above them
+        return False
+    return np.array_equal(volume.voxels, geometry.resampled(labels.astype(np.float32), grid.affine, volume.grid))
 
 
 def _beside(path: Path, first: Volume, flag: str, *, reading: Reading) -> Volume:

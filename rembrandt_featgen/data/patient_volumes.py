@@ -53,7 +53,7 @@ def read_patient(patient: Patient, modalities: Sequence[str], *, reading: Readin
       InputError: as `cohort.volumes` has it.
     """
     read = read_volumes([patient.images[modality] for modality in modalities], reading=reading)
-    mask = read_mask(patient.mask, read[0], reading=reading)
+    mask = read_mask(patient.mask, read[0], reading=reading, others=read[1:])
     shown = np.moveaxis(slicing.as_displayed(mask), 2, 0)
     sides, sizes = file_geometry(read[0])
     return PatientVolume(

@@ -57,6 +57,8 @@ def run(config: Config) -> dict:
         raise InputError("give --image and --mask for the volume of a patient, or else --features for a table")
     if config.features:
         return _predict_table(config)
+    if not config.mask:
+        raise InputError("--mask is missing: name the file to write the predicted mask to, such as --mask=mask.nii.gz")
     if not config.mask.endswith((".nii", ".nii.gz")):
         raise InputError(f"--mask={config.mask} must end in .nii or .nii.gz")
     _check_outputs(config)

@@ -267,7 +267,8 @@ def _report(
 ) -> None:
     """Says what was written, and what may be wrong with it."""
     if empty:
-        logging.warning("%d patients have an empty mask, which is legal: %s", len(empty), ", ".join(empty))
+        who = "1 patient has" if len(empty) == 1 else f"{len(empty)} patients have"
+        logging.warning("%s an empty mask, which is legal: %s", who, ", ".join(empty))
     lost = [patient for patient, one in measured.items() if one.has_tumour and not one.tumour]
     if lost:
         logging.warning("no slice of %s shows their tumour any more: it is cut off or too small", ", ".join(lost))

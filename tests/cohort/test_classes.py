@@ -72,6 +72,17 @@ def test_unknown_pairs_need_the_flag(written, example):
     _refused((), written, "cohort.csv", "positive one last", example)
 
 
+def test_a_class_has_no_comma():
+    with pytest.raises(InputError, match="cohort.csv has patients of class '0,5', .* no name .* a comma"):
+        classes.infer((), ["0,5", "1,5"], "cohort.csv")
+
+
+@pytest.mark.parametrize("point", ".,")
+def test_without_decimals(point):
+    assert classes.without_decimals([f"1{point}0", "", f"0{point}0"]) == ["1", "", "0"]
+    assert classes.without_decimals([f"1{point}0", f"0{point}5"]) == [f"1{point}0", f"0{point}5"]
+
+
 def test_given_names_set_order_and_spelling():
     assert classes.infer(("Wild", "mutant"), ["wild", "MUTANT"], "here") == Classes(("Wild", "mutant"), "mutant")
     assert classes.infer(("HGG", "LGG"), ["LGG", "HGG"], "here").positive == "LGG"

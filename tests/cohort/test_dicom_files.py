@@ -98,6 +98,14 @@ def _second(folder, files):
     write_series(folder / "b", ARRAY, series="1.2.3")[1].rename(folder / "second")
 
 
+def _below(folder, files):
+    for name in ("visit/flair", "visit/t1"):
+        (folder / name).mkdir(parents=True)
+    files[0].rename(folder / "visit/t1/1")
+    for file in files[1:]:
+        file.rename(folder / "visit/flair" / file.name)
+
+
 def _shifted(folder, files):
     moved = OBLIQUE.copy()
     moved[:3, 3] += 0.3 * OBLIQUE[:3, 2]
@@ -122,7 +130,8 @@ def _aside(folder, files):
         (_larger, ["several sizes", "larger"]),
         (_second, ["2 DICOM series in one folder", "import_dicom"]),
         (_aside, ["do not lie along a line"]),
-        (lambda folder, files: [file.unlink() for file in files], ["no DICOM images"]),
+        (lambda folder, files: [file.unlink() for file in files], ["no DICOM images in this folder (0 files)"]),
+        (_below, ["in folders below it (visit/flair, visit/t1); give the one"]),
     ],
 )
 def test_what_is_no_volume_says_why(change, words, tmp_path):

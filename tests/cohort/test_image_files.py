@@ -152,7 +152,7 @@ def test_parts_of_a_series(tmp_path):
         for part in ("", "#2", "#mask"):
             path = f"{tmp_path / name}{part}"
             load = functools.partial(image_files.load, path)
-            refused(load, path, "2 volumes or channels", f"{tmp_path / name}#0 to {tmp_path / name}#1", "--cohort")
+            refused(load, path, "2 volumes", f"in a manifest, {tmp_path / name}#0 to {tmp_path / name}#1", "--cohort")
     image = volumes.read_volume(tmp_path / "a.nii.gz#1")
     volumes.write_like(tmp_path / "mask.nii", image.voxels > 300, image)
     np.testing.assert_array_equal(nib.load(tmp_path / "mask.nii").dataobj, series[..., 1] > 300)

@@ -119,6 +119,13 @@ def test_a_channel_that_is_none(tmp_path):
     refused(lambda: found(made), "dataset.json", "no channel_names", "correct it")
 
 
+@pytest.mark.parametrize("layout", ["nnunet", "decathlon"])
+def test_channels_that_nothing_names(tmp_path, layout):
+    made = public_layouts.make(layout, tmp_path / "cohort")
+    next(tmp_path.rglob("dataset.json")).unlink()
+    refused(lambda: found(made), "no dataset.json", "imagesTr", '{"channel_names": {"0": "FLAIR"}}')
+
+
 def test_several_masks_of_bids(tmp_path):
     made = public_layouts.make("bids", tmp_path / "cohort")
     anat = tmp_path / "cohort/derivatives/other/sub-PAT00/ses-preop/anat"

@@ -33,6 +33,7 @@ HEADER = ["Age", "BraTS21ID", "Label"]
         ("BraTS2021_5", "BraTS2021_12", "BraTS2021_100"),
         ("00005", "00012", "00100"),
         ("5", "12", "100"),
+        ("5.0", "12.0", "100.0"),
     ],
 )
 def test_ids_as_people_write_them(tmp_path, cohort, ids):
@@ -109,10 +110,10 @@ def test_the_row_of_the_visit_comes_before_that_of_the_patient(tmp_path):
 ROWS = [["12", "00005", "LGG"], ["5", "00012", "HGG"], ["100", "00100", "HGG"]]
 
 
-@pytest.mark.parametrize("ending", ["csv", "tsv", "semicolons"])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "semicolons", "tabs"])
 def test_separators(tmp_path, cohort, ending):
-    path = tmp_path / f"t.{ending.replace('semicolons', 'csv')}"
-    table(path, HEADER, ROWS, {"csv": ",", "tsv": "\t", "semicolons": ";"}[ending])
+    path = tmp_path / ("t.tsv" if ending == "tsv" else "t.csv")
+    table(path, HEADER, ROWS, {"csv": ",", "tsv": "\t", "semicolons": ";", "tabs": "\t"}[ending])
     assert len(found(cohort, path).patients) == 3
 
 

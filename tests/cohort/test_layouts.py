@@ -91,10 +91,10 @@ def _both_endings(folder):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda folder: None, ["no layout fits", "HGG/<patient>/", "name_mapping.csv", ".csv", "manifest"]),
+        (lambda folder: None, ["no layout fits", "found nothing", "cohort/README.md", ".csv", "manifest"]),
         (lambda folder: (folder / "HGG").mkdir(), ["no patients", "expected", "LGG/<patient>/"]),
         (_no_mask, ["P0", "no mask", "found P0_flair.nii.gz", "expected P0_seg.nii.gz or P0_seg.nii", "add it"]),
-        (_two_without_mask, ["P0", "no mask", "(and 1 more like it)"]),
+        (_two_without_mask, ["P0", "no mask", "(and 1 more like it: P9)"]),
         (_no_image, ["P0", "no flair", "expected P0_flair.nii.gz or P0_flair.nii", "--modalities", "add it"]),
         (_twice, ["P1 is there twice", "keep one"]),
         (_both_endings, ["P2", "both P2_flair.nii and P2_flair.nii.gz", "keep one"]),
@@ -182,4 +182,17 @@ def test_folders_of_grades_in_any_case(tmp_path):
 def test_a_dicom_download_is_to_be_imported(tmp_path):
     (tmp_path / "REMBRANDT/900-00-1961/2005/3.0-AX FLAIR").mkdir(parents=True)
     (tmp_path / "REMBRANDT/900-00-1961/2005/3.0-AX FLAIR/1-01.dcm").touch()
-    refused(lambda: layouts.find_cohort(tmp_path), tmp_path, "found REMBRANDT", "stages.import_dicom")
+    words = (f"stages.import_dicom --dicom={tmp_path}", "such as REMBRANDT/900-00-1961/2005/3.0-AX FLAIR/1-01.dcm")
+    refused(lambda: layouts.find_cohort(tmp_path), tmp_path, *words)
+    place = tmp_path / "REMBRANDT/900-00-1961/2005/3.0-AX FLAIR"
+    (place / "1-01.dcm").rename(place / "1").write_bytes(bytes(128) + b"DICM")
+    refused(lambda: layouts.find_cohort(tmp_path), "such as REMBRANDT/900-00-1961/2005/3.0-AX FLAIR/1:", "--out=FOLDER")
+    (place / "1").write_bytes(b"notes")
+    refused(lambda: layouts.find_cohort(tmp_path), "no layout fits, found REMBRANDT", "cohort/README.md")
+
+
+def test_a_file_that_is_no_manifest(tmp_path):
+    (tmp_path / "t.xlsx").touch()
+    refused(
+        lambda: layouts.find_cohort(tmp_path / "t.xlsx"), tmp_path / "t.xlsx", "no manifest", "save a sheet as .csv"
+    )

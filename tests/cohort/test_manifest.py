@@ -84,7 +84,7 @@ GRADE = "patient,grade,mask,flair\n"
     ("text", "words"),
     [
         ("", ["missing columns patient, mask, flair, label", "add"]),
-        ("patient;label;mask;flair\n", ["missing columns", "commas"]),
+        ("patient;label;mask\n", ["missing columns flair (found patient, label, mask)", "first line"]),
         ("patient,mask\n", ["missing columns flair, label", "found patient, mask"]),
         ("patient,label,mask,flair,Flair\n", ["twice", "keep one"]),
         ("patient,label,LABEL,mask,flair\n", ["twice", "keep one"]),
@@ -104,7 +104,16 @@ GRADE = "patient,grade,mask,flair\n"
         (HEADER + "P1,LGG,m.nii.gz\n", ["line 2", "3 cells", "4 columns"]),
         (HEADER + "P1,LGG,m.nii.gz,a.nii.gz\nP1,LGG,n.nii.gz,b.nii.gz\n", ["line 3", "P1 is there twice", "keep one"]),
         (HEADER + "P1,LGG,m.nii.gz,a.nii.gz\nP2,HGG,n.nii.gz,a.nii.gz\n", ["line 3", "P1 and P2 share", "a.nii.gz"]),
-        (HEADER + "P1,,,\nP2,,,\nP3,LGG,,\n", ["line 2", "P1", "no flair", "(and 2 more like it)"]),
+        (HEADER + "P1,,,\nP2,,,\nP3,LGG,,\n", ["line 2", "P1", "no flair", "(and 2 more like it: P2, P3)"]),
+        (
+            HEADER + "P1,LGG,m.nii.gz,\nP2,LGG,,a.nii.gz\nP3,HGG,,\n",
+            ["no flair", "(and 1 more like it: P3; 1 without mask: P2)"],
+        ),
+        (
+            HEADER + "P1,LGG,a.nii.gz,a.nii.gz\n",
+            ["line 2", "mask and flair of patient P1 are the same file", "a.nii.gz"],
+        ),
+        (HEADER + "P1,LGG,./x/../a.nii.gz,a.nii.gz\n", ["of patient P1 are the same file"]),
         (HEADER + 'P1,"LGG\n', ["not readable as CSV", "save"]),
     ],
 )
@@ -116,6 +125,34 @@ def test_manifestsrefused(tmp_path, text, words):
 def test_manifest_in_another_encodingrefused(tmp_path):
     path = _manifest(tmp_path, HEADER + "zoë,LGG,m.nii.gz,a.nii.gz\n", "latin-1")
     refused(lambda: layouts.find_cohort(path), path, "--cohort", "not readable", "UTF-8")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("ids", ["patient", "Patient ID", "participant_id"])
+def test_separators_and_names_of_the_column_of_ids(tmp_path, separator, ids):
+    text = f"{ids},Label,mask,flair\nP1,LGG,m.nii.gz,a.nii.gz\nP2,HGG,n.nii.gz,b.nii.gz\n"
+    path = _manifest(tmp_path, text.replace(",", separator))
+    assert summary(layouts.find_cohort(path)) == [("P1", "LGG"), ("P2", "HGG")]
+    other = path.rename(tmp_path / "cohort.tsv")
+    assert summary(layouts.find_cohort(other)) == [("P1", "LGG"), ("P2", "HGG")]
+
+
+def test_the_name_patient_comes_first_and_of_two_others_none(tmp_path):
+    rows = "P1,1,LGG,m.nii.gz,a.nii.gz\nP2,2,HGG,n.nii.gz,b.nii.gz\n"
+    path = _manifest(tmp_path, "patient,Subject ID,label,mask,flair\n" + rows)
+    assert summary(layouts.find_cohort(path)) == [("P1", "LGG"), ("P2", "HGG")]
+    _manifest(tmp_path, "Patient ID,Subject ID,label,mask,flair\n" + rows)
+    refused(lambda: layouts.find_cohort(path), "missing columns patient")
+
+
+def test_numbers_with_a_decimal_comma(tmp_path):
+    path = _manifest(tmp_path, "patient;label;mask;flair\nP1;1,0;m.nii.gz;a.nii.gz\nP2;0,0;n.nii.gz;b.nii.gz\n")
+    assert summary(layouts.find_cohort(path)) == [("P1", "1"), ("P2", "0")]
+
+
+def test_parts_of_one_file_are_image_and_mask(tmp_path):
+    path = _manifest(tmp_path, HEADER + "P1,LGG,m.nii.gz#1,m.nii.gz#0\nP2,HGG,n.nii.gz,b.nii.gz\n")
+    assert len(layouts.find_cohort(path).patients) == 2
 
 
 COLUMNS = "Patient,label,coc2,Family,Hospital,age,Site,mask,flair\n"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rembrandt_featgen.cohort import splits
+from rembrandt_featgen.cohort import cohort_warnings, splits
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.groups import groups_of
 from rembrandt_featgen.cohort.patients import Cohort, Patient
@@ -212,6 +212,27 @@ def test_a_group_of_both_classes_counts_for_the_class_of_most():
     even = Cohort([_patient("1", "HGG"), _patient("2", "LGG"), _patient("3", "LGG")], cohort.classes)
     pair = [dataclasses.replace(patient, group="x") for patient in even.patients[:2]]
     assert groups_of(even._replace(patients=[*pair, even.patients[2]]))["HGG"] == [("1", "HGG", ("1", "2"))]
+
+
+def test_a_tie_that_leaves_a_class_without_groups_is_named():
+    """Each patient before and after a change: there are as many of each class, and all count as one."""
+    patients = [
+        dataclasses.replace(_patient(f"P{number}-{visit}", label), group=f"P{number}")
+        for number in range(3)
+        for visit, label in enumerate(("LGG", "HGG"))
+    ]
+    cohort = Cohort(patients, Classes.of(("LGG", "HGG")))
+    named = r"the group P0 \(1 of class LGG, 1 of class HGG\) counts as \w+, as 2 more do, as a tie .*--group_column"
+    with pytest.raises(InputError, match=f"^class [LH]GG: 0 groups of patients in --cohort, .*{named}"):
+        splits.split_patients(cohort)
+    with pytest.raises(InputError, match=f"--cv_folds=2, but --cohort has 0 .*{named}"):
+        splits.fold_patients(cohort, 2, validation_fraction=0.2, seed=0)
+    assert any("no group counts as class" in line for line in cohort_warnings.groups(patients, cohort.classes))
+    few = _families({"a": "HGG", "b": "HGG", "e": "LGG", "f": "LGG"}, size=9)
+    assert not any("no group counts" in line for line in cohort_warnings.groups(few.patients, few.classes))
+    with pytest.raises(InputError) as caught:
+        splits.split_patients(few)
+    assert "counts as" not in str(caught.value)
 
 
 def test_numbers_of_test_patients_are_of_patients():

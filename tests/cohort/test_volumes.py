@@ -1,3 +1,4 @@
+import functools
 import gzip
 import itertools
 
@@ -236,6 +237,27 @@ def test_volumes_of_a_patient_have_one_shape(tmp_path):
     other = _save(tmp_path / "c.nii", np.arange(60.0).reshape(5, 4, 3))
     assert [volume.path for volume in volumes.read_volumes([one, two])] == [one, two]
     refused(lambda: volumes.read_volumes([one, two, other], "--image"), "--image", other, one, "(5, 4, 3)", "resample")
+
+
+@pytest.mark.parametrize("spacing", [(), (2.0, 2.0, 2.0)])
+@pytest.mark.parametrize("labels", [(0, 1), (0, 4)])
+def test_a_mask_is_no_copy_of_an_image(tmp_path, labels, spacing):
+    """Neither of the first nor of another, of its labels nor of where they are; but an image may be dark elsewhere."""
+    tumour = np.arange(480).reshape(8, 10, 6) % 7 == 0
+    mask = _save(tmp_path / "m.nii", np.where(tumour, labels[1], labels[0]), dtype=np.uint8)
+    image = _save(tmp_path / "a.nii", np.arange(480.0).reshape(8, 10, 6))
+    reading = Reading(spacing=spacing)
+    for copied in (np.where(tumour, labels[1], labels[0]), tumour):
+        copy = _save(tmp_path / "b.nii", copied.astype(np.float32))
+        refused(functools.partial(_read_mask, mask, [copy, image], reading), mask, copy, "--cohort", "was copied")
+        refused(functools.partial(_read_mask, mask, [image, copy], reading), mask, copy, "--cohort", "was copied")
+    lit = _save(tmp_path / "c.nii", np.where(tumour, np.arange(480).reshape(8, 10, 6) % 3 + 1.0, 0.0))
+    assert _read_mask(mask, [image, lit], reading).any()
+
+
+def _read_mask(mask, images, reading):
+    read = volumes.read_volumes(images, reading=reading)
+    return volumes.read_mask(mask, read[0], reading=reading, others=read[1:])
 
 
 @pytest.mark.parametrize(("voxels", "refuses"), [(30, False), (31, True)])

@@ -304,7 +304,7 @@ def test_empty_masks_are_legal_and_counted(cohort, tmp_path, caplog):
     rewrite(mask, np.zeros_like, np.uint8)
     with caplog.at_level(logging.WARNING, logger="absl"):
         prepare_slices.run(prepare_slices.Config(str(tmp_path / "run"), str(cohort), image_size=32))
-    assert f"1 patients have an empty mask, which is legal: {folder.name}" in caplog.text
+    assert f"1 patient has an empty mask, which is legal: {folder.name}" in caplog.text
     figures = json.loads((tmp_path / "run" / "slices" / "stage.json").read_text())["figures"]
     assert figures["empty_mask_patients"] == [folder.name]
 
@@ -313,6 +313,7 @@ def test_empty_masks_are_legal_and_counted(cohort, tmp_path, caplog):
     ("arguments", "words"),
     [
         (["--mask=out.png"], ["--mask=out.png", ".nii.gz"]),
+        (["--mask="], ["--mask is missing", "--mask=mask.nii.gz"]),
         (["--model_dir=/nowhere"], ["--model_dir=/nowhere", "export/"]),
     ],
 )
