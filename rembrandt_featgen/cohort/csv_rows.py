@@ -71,7 +71,7 @@ def read_lines(path: Path, flag: str) -> _Lines:
         return _separated(text)
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{flag} {path}: not readable as CSV ({reason}); save it as comma-separated UTF-8") from error
+        raise InputError(f"{flag} {path}: not readable as CSV ({reason}); save it as CSV in UTF-8") from error
 
 
 def _separated(text: str) -> _Lines:

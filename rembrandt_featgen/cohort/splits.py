@@ -105,8 +105,8 @@ def fold_patients(
     for name, groups in by_class.items():
         if len(groups) < folds:
             raise InputError(
-                f"--cv_folds={folds}, but --cohort has {len(groups)} {name} {unit(cohort, len(groups))}, so that some "
-                f"folds would test none; take at most {len(groups)} folds or add patients"
+                f"--cv_folds={folds}, but --cohort has {len(groups)} {unit(cohort, len(groups))} of class {name}, so "
+                f"that some folds would test none; take at most {len(groups)} folds or add patients"
                 f"{counted_elsewhere(cohort, name)}"
             )
     fold_of = deal([[group.key for group in groups] for groups in by_class.values()], folds, [seed, repeat])

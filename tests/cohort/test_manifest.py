@@ -113,7 +113,7 @@ GRADE = "patient,grade,mask,flair\n"
             HEADER + "P1,LGG,a.nii.gz,a.nii.gz\n",
             ["line 2", "mask and flair of patient P1 are the same file", "a.nii.gz"],
         ),
-        (HEADER + "P1,LGG,./x/../a.nii.gz,a.nii.gz\n", ["of patient P1 are the same file"]),
+        (HEADER + "P1,LGG,a.nii.gz#0,./a.nii.gz\n", ["of patient P1 are the same file"]),
         (HEADER + 'P1,"LGG\n', ["not readable as CSV", "save"]),
     ],
 )

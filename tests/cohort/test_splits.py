@@ -245,7 +245,7 @@ def test_numbers_of_test_patients_are_of_patients():
 
 
 def test_too_few_groups():
-    with pytest.raises(InputError, match="--cv_folds=5, but --cohort has 4 LGG groups of patients"):
+    with pytest.raises(InputError, match="--cv_folds=5, but --cohort has 4 groups of patients of class LGG"):
         splits.fold_patients(_families(), 5, validation_fraction=0.2, seed=0)
     few = _families({"a": "HGG", "b": "HGG", "e": "LGG", "f": "LGG"}, size=9)
     with pytest.raises(InputError, match="LGG: 2 groups of patients in --cohort, but .* none to train on"):
