@@ -129,7 +129,7 @@ def test_repeats_differ_and_are_reproducible():
 
 
 def test_more_folds_than_patients_of_a_class():
-    with pytest.raises(InputError, match="--cv_folds=5, but --cohort has 4 LGG patients"):
+    with pytest.raises(InputError, match="--cv_folds=5, but --cohort has 4 patients of class LGG"):
         splits.fold_patients(_cohort(9, 4), 5, validation_fraction=0.2, seed=0)
 
 
