@@ -52,6 +52,8 @@ class Contrast:
       generator_once: whether trainings are seeds, and a generator was trained once for all of them, as a GAN of maps
         is. Its chance shows between folds alone, so that the word rests on `by_division`.
       of_one_division: whether trainings are seeds of one division of the patients.
+      alone: AUROC of the arm "none" at each classifier that competes, for comparison: test patients alone tell which is
+        the best of them.
     """
 
     question: str
@@ -63,6 +65,7 @@ class Contrast:
     by_division: Difference
     generator_once: bool = False
     of_one_division: bool = False
+    alone: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def record(self) -> dict:
@@ -79,6 +82,7 @@ class Contrast:
                 "divisions": self.by_division.trainings,
             },
             "generator_once": self.generator_once,
+            "alone": dict(self.alone),
         }
 
 
@@ -122,7 +126,12 @@ def contrasts(table: PredictionsTable, *, draws: int, seed: int, margin: float =
         if question == BEST
     }
     return [
-        _contrast(question, both, runs=runs[question], measured=made[question], bounds=bounds[question], margin=margin)
+        dataclasses.replace(
+            _contrast(
+                question, both, runs=runs[question], measured=made[question], bounds=bounds[question], margin=margin
+            ),
+            alone=_alone(parts[question]),
+        )
         for question, both in complete.items()
     ]
 
@@ -231,6 +240,15 @@ def _measured(runs: Mapping[str, list[Run]], *, draws: int, seed: int) -> tuple[
     }
     counts = group_counts(first)
     return {name: differences.difference(gap, counts) for name, gap in gaps.items()}, gaps["auroc"]
+
+
+def _alone(table: PredictionsTable) -> dict[str, float]:
+    """AUROC of real samples alone, at each classifier, mean over trainings."""
+    real = table.select(arm="none")
+    return {
+        classifier: float(np.mean([out_of_fold_runs.measures(run)["auroc"] for run in runs_of(rows)]))
+        for (classifier,), rows in (real.split("classifier") if len(real) else ())
+    }
 
 
 def _side(table: PredictionsTable, runs: list[Run]) -> Side:

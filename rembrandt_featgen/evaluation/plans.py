@@ -200,8 +200,8 @@ def few_shot(
     members = np.unique(table.groups[rest][table.labels[rest] == label])
     if len(members) < groups:
         raise InputError(
-            f"{groups} groups of class {table.classes.names[label]} are wanted for training, and {len(members)} are "
-            "left; take fewer, or test fewer"
+            f"--shots={groups}: that many groups of patients of class {table.classes.names[label]} are wanted for "
+            f"training, and {len(members)} are left beside those of --test_fraction={test:g}; lower one of the two"
         )
     tasks = []
     for draw in range(draws):

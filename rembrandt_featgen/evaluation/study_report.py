@@ -301,5 +301,8 @@ def _warnings(cohort: Mapping, rows: Sequence[Mapping]) -> list[str]:
         if row["unit"] == "patient" and not row["ci95"]["balanced_accuracy"][0] > level:
             unsure.setdefault(row["classifier"], []).append(row["arm"])
     for classifier, arms in unsure.items():
-        lines.append(f"Not shown to be above chance (interval reaches {level:.2g}), {classifier}: {', '.join(arms)}.")
+        lines.append(
+            f"Balanced accuracy is not shown to be above chance (interval reaches {level:.2g}), {classifier}: "
+            f"{', '.join(arms)}."
+        )
     return lines

@@ -12,20 +12,23 @@ from rembrandt_featgen.measures import differences, power
 RULE = (
     "AUROC per patient (mean log-odds of its samples, each patient tested once in each training, by models that never "
     "saw it; pairs of patients of one fold). In each fold the validation patients (without any, the inner folds) "
-    "choose, by log loss, one pipeline without generation and one with it, of all arms, amounts and classifiers, whose "
-    "regularisation was tuned alike; these two meet on the test patients. The 95% interval of their difference is over "
+    "choose, by log loss, one pipeline without generation (real samples alone and classical arms, SMOTE among them) and "
+    "one with it (arms whose generator models the distribution of features), of all arms, amounts and classifiers. "
+    "Regularisation is tuned alike for all but the arm 'plain' and strengths that are named, such as mlp@10; these two "
+    "meet on the test patients. The 95% interval of their difference is over "
     "new patients (bootstrap, stratified by class, groups kept whole) and new trainings. 'Equivalent': the 90% "
     "interval lies within the margin (two one-sided tests); else 'helped' or 'harmed': the 95% interval lies on one "
     "side of 0; else, or with fewer than 5 trainings, 'undecided'. The same is asked at each classifier, with bounds "
     "that hold for all of them at once."
 )
 _MEANINGS = {
-    "helped": "generation helped the best pipeline",
-    "harmed": "generation harmed the best pipeline",
-    "equivalent": "the best pipeline is as good with generation as without",
-    "undecided": "this study cannot tell whether generation helps the best pipeline",
+    "helped": "generation helped the pipeline that validation patients choose",
+    "harmed": "generation harmed the pipeline that validation patients choose",
+    "equivalent": "the pipelines that validation patients choose with and without generation differ by less than {margin:g}",
+    "undecided": "this study cannot tell whether generation helps the pipeline that validation patients choose",
 }
 _MOST = 0.3  # of AUROC: more than generation is ever worth
+_WORSE = 0.005  # of AUROC: a choice that is worse than real samples alone by this much is said
 _NONE = "No generative arm was tested."
 
 
@@ -47,13 +50,19 @@ def sentence(contrasts: Sequence[Contrast], patients: Mapping[str, int], margin:
         return _NONE
     found = best.auroc
     text = (
-        f"{best.word.capitalize()}: {_MEANINGS[best.word]}: AUROC per patient {best.sides['with'].auroc:.3f} with it "
-        f"({_most(best, 'with')}) and {best.sides['without'].auroc:.3f} without ({_most(best, 'without')}), difference "
+        f"{best.word.capitalize()}: {_MEANINGS[best.word].format(margin=margin)}: AUROC per patient "
+        f"{best.sides['with'].auroc:.3f} with it ({_most(best, 'with')}) and {best.sides['without'].auroc:.3f} without ({_most(best, 'without')}), difference "
         f"{_interval(found.value, *found.interval())}, margin {margin:g}, {sum(patients.values())} patients, "
         f"{found.trainings} training{'s' * (found.trainings != 1)}{' of one division' * best.of_one_division}"
     )
-    if np.isfinite(found.detectable):
-        text += f"; a difference of {found.detectable:.3f} could have been found"
+    if np.isfinite(found.detectable) and found.trainings >= differences.TRAININGS:
+        text += f"; a difference of {found.detectable:.3f} could have been found (80% power)"
+    at = max(best.alone, key=lambda name: best.alone[name], default="")
+    if at and best.alone[at] > best.sides["without"].auroc + _WORSE:
+        text += (
+            f"; few validation patients choose badly: real samples alone have {best.alone[at]:.3f} at {at} "
+            "(picked after the test)"
+        )
     if not np.isfinite(found.error):
         text += "; a class has fewer than two patients, so there is no interval"
     elif found.trainings < differences.TRAININGS:
@@ -83,16 +92,21 @@ def expectation(patients: Mapping[str, int], margin: float, trainings: int = dif
     error = power.expected_error(counts)
     if not np.isfinite(error):
         return "Too few patients are tested for an interval: only 'undecided' can come out."
+    alike = power.expected_error(counts, correlation=power.ALIKE)
     size, half = power.detectable(error, counts), power.half_width(error, counts)
+    least, narrow = power.detectable(alike, counts), power.half_width(alike, counts)
     shown = ", ".join(f"{name} {count}" for name, count in patients.items())
-    if size >= _MOST:
+    if least >= _MOST:
         return f"With {sum(counts)} test patients ({shown}) hardly any difference can be found: expect 'undecided'."
     text = (
-        f"With {sum(counts)} test patients ({shown}), a difference of about {size:.2f} AUROC can be found (80% power)"
+        f"With {sum(counts)} test patients ({shown}), a difference of some {least:.2f} to {size:.2f} AUROC can be found "
+        "(80% power; the more alike two pipelines rank patients, the smaller)"
     )
     if half < margin:
         return f"{text}, and pipelines that differ little can be shown to be equivalent within {margin:g}."
-    return f"{text}; smaller ones come out as 'undecided', since equivalence within {margin:g} cannot be shown."
+    if narrow < margin:
+        return f"{text}; pipelines that rank patients alike can be shown to be equivalent within {margin:g}."
+    return f"{text}; smaller ones come out as 'undecided', as equivalence within {margin:g} can hardly be shown."
 
 
 def _most(one: Contrast, side: str) -> str:

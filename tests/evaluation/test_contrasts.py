@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -87,10 +88,29 @@ def test_a_classifier_may_gain_what_the_best_pipeline_does_not():
     width = np.diff(found["mlp"].auroc.interval())
     assert found["mlp"].bounds.high - found["mlp"].bounds.low > width  # of two at once
     text = verdicts.sentence(list(found.values()), {"LGG": 40, "HGG": 40}, 0.05)
-    assert text.startswith("Equivalent: the best pipeline is as good with generation as without: AUROC per patient 0.")
+    assert text.startswith(
+        "Equivalent: the pipelines that validation patients choose with and without generation differ by less than 0.05: "
+        "AUROC per patient 0."
+    )
+    assert "real samples alone" not in text  # which are what was chosen
     assert "(ridge/gaussian)" in text and "(ridge/none)" in text
     assert "80 patients, 5 trainings; a difference of 0." in text
     assert "At each classifier: mlp helped (+0." in text and ", ridge equivalent (+0.000 [-0.0" in text
+
+
+def test_a_choice_that_is_worse_than_real_samples_alone_is_said():
+    """Where validation patients chose an arm that does harm, "helped" is over that arm."""
+    table = join(
+        [
+            pipeline("none", "none", 1.2),
+            pipeline("smote", "classical", 0.3, losses=(0.3,) * 5),
+            pipeline("gaussian", "generative", 1.0),
+        ]
+    )
+    best = contrasts.contrasts(table, draws=100, seed=0)[0]
+    assert best.word == "helped" and best.alone == best.record["alone"] == {"mlp": pytest.approx(auroc(1.2))}
+    text = verdicts.sentence([best], {"LGG": 40, "HGG": 40}, 0.05)
+    assert f"real samples alone have {auroc(1.2):.3f} at mlp (picked after the test)" in text
 
 
 def test_one_training_decides_nothing():
@@ -98,7 +118,8 @@ def test_one_training_decides_nothing():
     compared = contrasts.contrasts(table, draws=100, seed=0)
     assert compared[0].auroc.interval()[0] > 0.1
     assert verdicts.word(compared) == "undecided"
-    assert "1 training; a" in verdicts.sentence(compared, {"LGG": 40, "HGG": 40}, 0.05)
+    text = verdicts.sentence(compared, {"LGG": 40, "HGG": 40}, 0.05)
+    assert "1 training; with fewer" in text and "could have been found" not in text
     assert "with fewer than 5 trainings another seed could" in verdicts.sentence(compared, {"L": 40, "H": 40}, 0.05)
 
 
@@ -180,8 +201,13 @@ def test_the_record_has_everything_of_a_contrast():
 
 def test_what_can_be_found_is_said_before_training():
     few = verdicts.expectation({"LGG": 12, "HGG": 9}, 0.05)
-    assert few.startswith("With 21 test patients (LGG 12, HGG 9), a difference of about 0.")
-    assert few.endswith("smaller ones come out as 'undecided', since equivalence within 0.05 cannot be shown.")
+    assert few.startswith("With 21 test patients (LGG 12, HGG 9), a difference of some 0.")
+    least, most = map(float, re.search(r"some (.*) to (.*) AUROC", few).groups())
+    assert 0.3 < least / most < 0.45  # sqrt(0.02 / 0.15) is 0.37
+    fewer = verdicts.expectation({"LGG": 8, "HGG": 6}, 0.05)
+    assert fewer.endswith("smaller ones come out as 'undecided', as equivalence within 0.05 can hardly be shown.")
+    some = verdicts.expectation({"LGG": 40, "HGG": 40}, 0.05)
+    assert some.endswith("pipelines that rank patients alike can be shown to be equivalent within 0.05.")
     many = verdicts.expectation({"LGG": 250, "HGG": 250}, 0.05)
     assert many.endswith("pipelines that differ little can be shown to be equivalent within 0.05.")
     assert verdicts.expectation({"LGG": 12, "HGG": 1}, 0.05).startswith("Too few patients")

@@ -115,7 +115,7 @@ def test_what_cannot_be_divided_is_refused():
     features = table()
     with pytest.raises(InputError, match="--cv_folds=7: class a has 6 groups"):
         plans.k_fold(features, folds=7, repeats=1, seeds=[0], validation=0.25)
-    with pytest.raises(InputError, match="9 groups of class .* are wanted for training"):
+    with pytest.raises(InputError, match="--shots=9: that many groups .* are wanted for training, .* --test_fraction="):
         plans.few_shot(features, draws=1, groups=9, label=1, test=0.4)
     here = features.take(features.sites == "east")
     with pytest.raises(InputError, match="have 1 site;"):

@@ -203,7 +203,7 @@ def test_a_careful_reader_is_warned(report):
     assert "malignant" not in text
     assert "mean dice of test volumes 0.40" in text
     assert "In 2 of 2 folds the U-Net's last epoch was its best" in text
-    assert "Not shown to be above chance (interval reaches 0.5), cnn: " in text
+    assert "Balanced accuracy is not shown to be above chance (interval reaches 0.5), cnn: " in text
 
 
 def test_losses_that_json_does_not_hold_are_left_out():
