@@ -158,7 +158,9 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
     tested = np.unique(np.concatenate([task.test for task in studied[0].tasks]))
     expected = verdicts.expectation(studied[0].table.take(tested).patient_counts, config.margin, config.trainings)
     if not any(ARMS[name].kind == "generative" for one in studied for name in settings_of(config, one).arms):
-        expected = "no arm of --arms generates samples by a model: the report will have the table of arms, and no verdict"
+        expected = (
+            "no arm of --arms generates samples by a model: the report will have the table of arms, and no verdict"
+        )
     logging.info("%s", expected)
     for one in studied:
         kept = stage.path / "checkpoints" / one.table.kind  # until the stage is done

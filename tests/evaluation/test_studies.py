@@ -60,7 +60,9 @@ def test_five_trainings_decide():
     few = {**FEW, "arms": ("none", "class_weights", "gaussian"), "trainings": 5, "margin": 0.15}
     study = evaluate(x, y, groups=patients, **few)
     assert study.verdict_word == "equivalent"
-    assert study.verdict.startswith("Equivalent: the pipelines that validation patients choose with and without generation differ by less than ")
+    assert study.verdict.startswith(
+        "Equivalent: the pipelines that validation patients choose with and without generation differ by less than "
+    )
     assert [one["question"] for one in study.report["contrasts"]] == ["best pipeline", "ridge"]
     assert study.predictions.select(arm="none").draw.max() == 4
     powers = [one["power"] for one in study.report["power_of_differences"] if one["difference"] == 0.1]

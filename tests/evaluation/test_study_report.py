@@ -122,7 +122,7 @@ def test_rows_of_arms(report):
     assert rows["acgan"]["difference"]["against"] == rows["class_weights"]["difference"]["against"] == "none"
     assert rows["acgan"]["difference"]["difference"] == rows["acgan"]["auroc"] - rows["none"]["auroc"]
     assert "difference" not in rows["none"]
-    assert report["expected"].startswith("With 12 test patients (benign 6, malignant 6), a difference of about 0.")
+    assert report["expected"].startswith("With 12 test patients (benign 6, malignant 6), a difference of some 0.")
 
 
 def test_measures_of_volumes_are_over_patients_not_over_runs(report):

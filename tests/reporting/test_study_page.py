@@ -26,7 +26,11 @@ def page(text):
 
 def test_says_verdict_rule_and_first_numbers_before_all_else(page):
     words = page.text
-    order = ["my_study", "2024-01-02", "Helped Generation helped the pipeline that validation patients choose: AUROC per patient 0.855 with it"]
+    order = [
+        "my_study",
+        "2024-01-02",
+        "Helped Generation helped the pipeline that validation patients choose: AUROC per patient 0.855 with it",
+    ]
     order += [
         "Said before training: With 170 test patients (HGG 108, LGG 62)",
         "The rule: AUROC per patient",
