@@ -89,8 +89,8 @@ def test_a_classifier_may_gain_what_the_best_pipeline_does_not():
     assert found["mlp"].bounds.high - found["mlp"].bounds.low > width  # of two at once
     text = verdicts.sentence(list(found.values()), {"LGG": 40, "HGG": 40}, 0.05)
     assert text.startswith(
-        "Equivalent: the pipelines that validation patients choose with and without generation differ by less than 0.05: "
-        "AUROC per patient 0."
+        "Equivalent: the pipelines that validation patients choose with and without generation differ by less than "
+        "0.05: AUROC per patient 0."
     )
     assert "real samples alone" not in text  # which are what was chosen
     assert "(ridge/gaussian)" in text and "(ridge/none)" in text
