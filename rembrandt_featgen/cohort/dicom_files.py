@@ -123,9 +123,9 @@ def read_folder(folder: Path) -> tuple[np.ndarray, np.ndarray]:
         )
     series = sorted({one.header["series"] for one in slices})
     if len(series) > 1:
-        shown = sorted({one.header["description"] for one in slices})
+        titles = sorted({one.header["description"] for one in slices})
         raise InputError(
-            f"{folder}: {len(series)} DICOM series in one folder ({', '.join(shown)[:120]}); take one out of it by "
+            f"{folder}: {len(series)} DICOM series in one folder ({', '.join(titles)[:120]}); take one out of it by "
             "rembrandt_featgen.stages.import_dicom"
         )
     return read_slices(slices, str(folder))

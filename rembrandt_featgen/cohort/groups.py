@@ -58,8 +58,8 @@ def counted_elsewhere(cohort: Cohort, name: str) -> str:
                 apart.append((of_patient[group.key].group, label, counts))
     if not apart:
         return ""
-    group, label, counts = apart[0]
-    shown = ", ".join(f"{counts[one]} of class {one}" for one in cohort.classes.names if counts[one])
+    name_of_group, label, counts = apart[0]
+    shown = ", ".join(f"{counts[each]} of class {each}" for each in cohort.classes.names if counts[each])
     more = f", as {len(apart) - 1} more do" if apart[1:] else ""
     how = (
         "a tie goes to the rarer class, else the first"
@@ -67,7 +67,7 @@ def counted_elsewhere(cohort: Cohort, name: str) -> str:
         else "most of its patients are of it"
     )
     return (
-        f"; the group {group} ({shown}) counts as {label}{more}, as {how}: give its patients one label, leave some "
+        f"; the group {name_of_group} ({shown}) counts as {label}{more}, as {how}: give its patients one label, leave some "
         "out, or make them groups of their own (--group_column, --group_pattern)"
     )
 

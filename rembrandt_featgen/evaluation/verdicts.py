@@ -12,8 +12,8 @@ from rembrandt_featgen.measures import differences, power
 RULE = (
     "AUROC per patient (mean log-odds of its samples, each patient tested once in each training, by models that never "
     "saw it; pairs of patients of one fold). In each fold the validation patients (without any, the inner folds) "
-    "choose, by log loss, one pipeline without generation (real samples alone and classical arms, SMOTE among them) and "
-    "one with it (arms whose generator models the distribution of features), of all arms, amounts and classifiers. "
+    "choose, by log loss, one pipeline without generation (real samples alone and classical arms, SMOTE among them) "
+    "and one with it (arms whose generator models the distribution of features), of all arms, amounts and classifiers. "
     "Regularisation is tuned alike for all but the arm 'plain' and strengths that are named, such as mlp@10; these two "
     "meet on the test patients. The 95% interval of their difference is over "
     "new patients (bootstrap, stratified by class, groups kept whole) and new trainings. 'Equivalent': the 90% "
@@ -24,7 +24,8 @@ RULE = (
 _MEANINGS = {
     "helped": "generation helped the pipeline that validation patients choose",
     "harmed": "generation harmed the pipeline that validation patients choose",
-    "equivalent": "the pipelines that validation patients choose with and without generation differ by less than {margin:g}",
+    "equivalent": "the pipelines that validation patients choose with and without generation differ by less than "
+    "{margin:g}",
     "undecided": "this study cannot tell whether generation helps the pipeline that validation patients choose",
 }
 _MOST = 0.3  # of AUROC: more than generation is ever worth
@@ -51,7 +52,8 @@ def sentence(contrasts: Sequence[Contrast], patients: Mapping[str, int], margin:
     found = best.auroc
     text = (
         f"{best.word.capitalize()}: {_MEANINGS[best.word].format(margin=margin)}: AUROC per patient "
-        f"{best.sides['with'].auroc:.3f} with it ({_most(best, 'with')}) and {best.sides['without'].auroc:.3f} without ({_most(best, 'without')}), difference "
+        f"{best.sides['with'].auroc:.3f} with it ({_most(best, 'with')}) and {best.sides['without'].auroc:.3f} without "
+        f"({_most(best, 'without')}), difference "
         f"{_interval(found.value, *found.interval())}, margin {margin:g}, {sum(patients.values())} patients, "
         f"{found.trainings} training{'s' * (found.trainings != 1)}{' of one division' * best.of_one_division}"
     )
@@ -99,8 +101,8 @@ def expectation(patients: Mapping[str, int], margin: float, trainings: int = dif
     if least >= _MOST:
         return f"With {sum(counts)} test patients ({shown}) hardly any difference can be found: expect 'undecided'."
     text = (
-        f"With {sum(counts)} test patients ({shown}), a difference of some {least:.2f} to {size:.2f} AUROC can be found "
-        "(80% power; the more alike two pipelines rank patients, the smaller)"
+        f"With {sum(counts)} test patients ({shown}), a difference of some {least:.2f} to {size:.2f} AUROC can be "
+        "found (80% power; the more alike two pipelines rank patients, the smaller)"
     )
     if half < margin:
         return f"{text}, and pipelines that differ little can be shown to be equivalent within {margin:g}."
