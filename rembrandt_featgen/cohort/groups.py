@@ -67,8 +67,8 @@ def counted_elsewhere(cohort: Cohort, name: str) -> str:
         else "most of its patients are of it"
     )
     return (
-        f"; the group {name_of_group} ({shown}) counts as {label}{more}, as {how}: give its patients one label, leave some "
-        "out, or make them groups of their own (--group_column, --group_pattern)"
+        f"; the group {name_of_group} ({shown}) counts as {label}{more}, as {how}: give its patients one label, leave "
+        "some out, or make them groups of their own (--group_column, --group_pattern)"
     )
 
 
