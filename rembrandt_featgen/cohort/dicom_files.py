@@ -112,10 +112,10 @@ def read_folder(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     if not slices:
         below = _with_images(folder)
         if below:
-            shown = ", ".join(str(one.relative_to(folder)) for one in below[:_NAMED])
+            some = ", ".join(str(one.relative_to(folder)) for one in below[:_NAMED])
             more = f" and {len(below) - _NAMED} more" if below[_NAMED:] else ""
             raise InputError(
-                f"{folder}: no DICOM images in this folder itself, but in folders below it ({shown}{more}); give the "
+                f"{folder}: no DICOM images in this folder itself, but in folders below it ({some}{more}); give the "
                 "one that holds the series"
             )
         raise InputError(
