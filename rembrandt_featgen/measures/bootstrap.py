@@ -14,6 +14,8 @@ from rembrandt_featgen.measures import classification
 from rembrandt_featgen.measures.out_of_fold import OutOfFold
 
 _RANGES = {"mcc": (-1.0, 1.0), "brier": (0.0, 2.0), "log_loss": (0.0, np.inf)}  # of measures that leave 0 to 1
+# Whatever the model, resamples repeat patients, so that bins of them look less calibrated than those of the cohort.
+_RAISED = ("ece",)
 _BLOCK = 2**18  # counts of resampled samples that are held at once; measures need some ten times as many numbers
 
 
@@ -94,7 +96,7 @@ def estimates(
       trainings, inflation: as for `bootstrap_arms`.
     """
     rows = slice(None) if min(patients) > 1 else slice(1)
-    return {name: _estimate(of_trainings(x[rows], trainings), inflation, _limits(name)) for name, x in values.items()}
+    return {name: _estimate(of_trainings(x[rows], trainings), inflation, name) for name, x in values.items()}
 
 
 def _drawn_together(labels: np.ndarray, patients: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -244,15 +246,21 @@ def _resampled(
     return {measure: np.concatenate([part[measure] for part in parts]) for measure in parts[0]}
 
 
-def _estimate(values: np.ndarray, inflation: float | None, limits: tuple[float, float]) -> Estimate:
-    """The mean over trainings, with percentiles over patients that are as far apart as the error over both demands."""
+def _estimate(values: np.ndarray, inflation: float | None, name: str) -> Estimate:
+    """The mean over trainings, with percentiles over patients that are as far apart as the error over both demands.
+
+    What resampling adds to a measure of `_RAISED` is taken off: its percentiles are those of resamples less the
+    distance of their median from the value, which they then hold.
+    """
     value, both = float(values[0].mean()), spread(values, inflation)
     means = values[1:].mean(axis=1)
     means = means[np.isfinite(means)]
     if means.size == 0:
         return Estimate(value, np.nan, np.nan)
+    if name in _RAISED:
+        means = means - (np.median(means) - value)
     deviation = float(means.std(ddof=1)) if means.size > 1 else 0.0
     wider = max(both.error / deviation, 1.0) if deviation > 0 else 1.0
     low, high = np.percentile(means, [2.5, 97.5])
-    low, high = np.clip([value - wider * (value - low), value + wider * (high - value)], *limits)
+    low, high = np.clip([value - wider * (value - low), value + wider * (high - value)], *_limits(name))
     return Estimate(value, float(low), float(high))

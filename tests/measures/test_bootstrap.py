@@ -261,3 +261,16 @@ def test_a_group_of_several_classes_is_drawn_among_those_of_the_rarest():
     assert (found.value, np.isfinite(found.interval).all()) == (1.0, True)
     drawn = bootstrap.resample(labels, {"": arm}, draws=200, patients=groups)[""]["auroc"]
     assert np.isfinite(drawn).all()  # never a resample without class 1
+
+
+@pytest.mark.parametrize("off", [0.0, 0.02])
+def test_the_interval_of_ece_holds_its_value(off):
+    """In each of three bins as many of 30 are positive as their probability says, so that any resample is worse."""
+    labels = np.concatenate([np.arange(30) < 30 * share for share in (0.2, 0.5, 0.8)]).astype(int)
+    arm = of_positive(np.repeat([[0.2 + off, 0.5 + off, 0.8 + off]], 30, axis=1))
+    drawn = bootstrap.resample(labels, {"a": arm}, draws=300)["a"]["ece"]
+    low, middle, high = np.percentile(drawn[1:], [2.5, 50, 97.5])
+    found = bootstrap.bootstrap_arms(labels, {"a": arm}, draws=300)["a"]["ece"]
+    assert found.value == pytest.approx(off) and found.low <= found.value < found.high
+    assert low < middle and off < middle  # resampling adds to it
+    assert found.high == pytest.approx(off + high - middle) and found.low == pytest.approx(max(0, off + low - middle))
