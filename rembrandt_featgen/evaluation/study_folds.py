@@ -194,6 +194,7 @@ def report(record: Mapping, folds: Sequence[Fold], checks: Mapping, *, draws: in
             name: {"seconds": sum(fold.records[name]["seconds"] for fold in folds)} for name in folds[0].records
         },
         "versions": folds[0].records["evaluate_features"]["versions"],
+        "commit": folds[0].records["evaluate_features"].get("commit"),
     }
 
 

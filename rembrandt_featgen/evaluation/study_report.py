@@ -25,6 +25,7 @@ from rembrandt_featgen.measures.differences import Difference
 from rembrandt_featgen.measures.power import chance, difference_power
 
 _POWER_PATIENTS = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300)
+_FEW_SITES = 10  # below which a line says so
 _DIFFERENCES = (0.02, 0.05, 0.1)  # of AUROC
 _POWER_RULES = {
     "selfcheck": "The share of simulated cohorts, drawn with replacement from the patients of a phantom study of that "
@@ -102,7 +103,11 @@ def report(
         "expected": verdicts.expectation(tested, margin),
         "warnings": [
             *cohort.get("warnings", ()),
-            *(_warnings(cohort, rows) + generator_rows.warnings_of(generators, table, len(choices))),
+            *(
+                _warnings(cohort, rows)
+                + _site_warnings(table)
+                + generator_rows.warnings_of(generators, table, len(choices))
+            ),
         ],
         "settings": dict(settings),
     }
@@ -286,6 +291,17 @@ def _tuning(choices) -> dict[str, dict]:
             counts = found.setdefault(name, {})
             counts[f"{row['strength']:g}"] = counts.get(f"{row['strength']:g}", 0) + 1
     return found
+
+
+def _site_warnings(table: PredictionsTable) -> list[str]:
+    """A line where few sites were held out, one at a time."""
+    sites = len(set(table.fold.tolist()))
+    if table.plan[0] != "sites" or sites >= _FEW_SITES:
+        return []
+    return [
+        f"Only {sites} sites were held out, one at a time, and their patients are what intervals are over: of new "
+        "sites that says little."
+    ]
 
 
 def _warnings(cohort: Mapping, rows: Sequence[Mapping]) -> list[str]:

@@ -20,7 +20,7 @@ from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.classification.map_fitting import CnnSettings, LinearSettings
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import cli, json_files, registry, rundir
+from rembrandt_featgen.core import cli, json_files, provenance, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import (
     arms,
@@ -180,11 +180,12 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
             gathered,
             study_report.cohort_of(studied[0].table, config.features or f"features of {config.run_dir}"),
             choices=choices,
-            settings=stage.record["config"],
+            settings={**stage.record["config"], **_ran(config, gathered)},
             draws=config.bootstrap_draws,
             seed=config.seed,
             margin=config.margin,
         )
+        | {"versions": provenance.versions(), "commit": provenance.commit()}
     )
     study_files.write(stage.path, report, config.report_title or Path(config.features or config.run_dir).stem)
     predictions.write(stage.path / predictions.FILE, gathered)
@@ -198,6 +199,14 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
         generators=report["generators"],
         choices=choices,
     )
+
+
+def _ran(config, gathered: predictions.PredictionsTable) -> dict[str, list[str]]:
+    """Arms and classifiers of the flags, without those for which there was nothing: `cnn` is not of vectors."""
+    return {
+        "arms": [name for name in config.arms if name in gathered.arm],
+        "classifiers": [name for name in config.classifiers if name in gathered.classifier],
+    }
 
 
 def settings_of(config, studied: Studied) -> Settings:

@@ -40,7 +40,7 @@ def config(path, **changes):
 
 
 def test_a_table_becomes_a_report(features, capsys):
-    evaluate_features.run(config(features))
+    evaluate_features.run(config(features, classifiers=("cnn", "ridge", "neighbours")))
     folder = features.parent / "run" / "study"
     report = json.loads((folder / "report.json").read_text())
     assert capsys.readouterr().out.endswith(f"verdict: {report['verdict']}\n")
@@ -52,8 +52,11 @@ def test_a_table_becomes_a_report(features, capsys):
     assert all(row["auroc"] > 0.8 for row in by_patient)
     assert "none, ridge" in (folder / "index.html").read_text()
     assert len(pd.read_csv(folder / "predictions.csv")) == 48 * 2 * (1 + 2 + 2)
+    assert report["settings"]["classifiers"] == ["ridge", "neighbours"]  # of vectors there is no cnn
+    assert report["versions"] == json.loads((folder / "stage.json").read_text())["versions"]
+    assert not any("sites" in line for line in report["warnings"])
     written = (folder / "report.json").stat().st_mtime_ns
-    evaluate_features.run(config(features))
+    evaluate_features.run(config(features, classifiers=("cnn", "ridge", "neighbours")))
     assert (folder / "report.json").stat().st_mtime_ns == written
 
 
@@ -61,6 +64,8 @@ def test_one_site_is_left_out_at_a_time(features):
     evaluate_features.run(config(features, plan="sites", classifiers=("ridge",), arms=("none", "smote")))
     table = pd.read_csv(features.parent / "run" / "study" / "predictions.csv")
     assert set(zip(table["fold"], table["site"])) == {("east", "east"), ("west", "west")}
+    report = json.loads((features.parent / "run" / "study" / "report.json").read_text())
+    assert sum("Only 2 sites were held out" in line for line in report["warnings"]) == 1
 
 
 def test_a_split_of_the_file_and_samples_made_elsewhere(features):
