@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from rembrandt_featgen.reporting import records
+from rembrandt_featgen.reporting import contrast_words, records, study_design
 
 REPORTED, PARTLY, NOT_DONE, AUTHORS = "reported", "partly", "not done", "authors"
 STATUSES = (REPORTED, PARTLY, NOT_DONE, AUTHORS)
@@ -72,7 +72,7 @@ def of_data(report: Mapping) -> dict[str, Answer]:
     """Answers on images, patients and reference standard; any key of the report may be missing."""
     patients, sites = records.dig(report, "cohort", "patients"), records.dig(report, "cohort", "sites")
     source = records.dig(report, "cohort", "source")
-    counted, classes = _counts(patients), " or ".join(records.class_names(report))
+    counted, classes = study_design.counted(patients), " or ".join(records.class_names(report))
     places = f"; {len(sites)} sites" if isinstance(sites, Mapping) and sites else ""
     answers = {
         "source": for_authors("the source of the images; the run recorded none"),
@@ -133,9 +133,8 @@ def of_design(report: Mapping) -> dict[str, Answer]:
     validation = records.dig(report, "cross_validation")
     grouping = records.grouping(report)
     by_site = grouping == "site"
-    verdict, rule = report.get("verdict"), report.get("verdict_rule")
+    rule, conclusion = report.get("verdict_rule"), contrast_words.conclusion(report)
     aim = "Whether generated features improve classification over the best pipeline that generates nothing"
-    power = [f"{share:.2f} with {patients:.0f} patients" for patients, share in records.power(report)]
     arms = len({row.get("arm") for row in records.arms(report)})
     answers = {
         "abstract": for_authors("the structured abstract"),
@@ -155,19 +154,19 @@ def of_design(report: Mapping) -> dict[str, Answer]:
             "Test patients come from the same cohort, with the same definitions, as training patients"
             + (", but from other sites." if by_site else "; nothing is known of other settings."),
         ),
-        "numbers": _numbers(validation),
+        "numbers": _numbers(report, validation),
         "comparison_of_data": not_done("the run kept no record of its folds."),
         "characteristics": Answer(
             PARTLY, "Classes are tabled. Age, sex and clinical findings: not seen by the run; for the authors to say."
         ),
     }
-    if verdict:
-        answers["abstract"] = Answer(PARTLY, f"Conclusion of the run: {verdict} Authors: the structured abstract.")
+    if conclusion:
+        answers["abstract"] = Answer(PARTLY, f"Conclusion: {conclusion} Authors: the structured abstract.")
     if rule:
         answers["aims"] = Answer(REPORTED, f"{aim}. Rule, fixed in the program before the comparison: {rule}")
-    if records.finite(records.dig(validation, "folds")):
-        folded = _folded(report, validation)
-        every = "" if validation.get("plan") in ("hold-out", "fresh") else " Every patient is predicted out of fold."
+    if folded := study_design.division(report):
+        some = validation.get("plan") in ("hold-out", "fresh", "few-shot")
+        every = "" if some else " Every patient is predicted out of fold."
         answers["partitions"] = Answer(REPORTED, folded)
         answers["internal"] = Answer(REPORTED, f"{folded}{every}")
     if grouping in ("patient", "group", "site"):
@@ -175,45 +174,47 @@ def of_design(report: Mapping) -> dict[str, Answer]:
         unit = "sample" if records.made_elsewhere(report) else "slice"
         answers["level"] = Answer(REPORTED, f"By {grouping}: all {unit}s of a patient{whole} are in one part.")
     if by_site:
-        answers["external"] = Answer(PARTLY, "Whole sites were held out in turn; no other cohort was tested.")
-    if power:
-        text = f"All patients at hand; no size was set in advance. Power, estimated afterwards: {', '.join(power)}."
-        answers["sample_size"] = Answer(PARTLY, text)
+        number = study_design.sites(report)
+        few = f" {number} sites say little of new ones." if 0 < number < study_design.FEW_SITES else ""
+        answers["external"] = Answer(PARTLY, f"Whole sites were held out in turn; no other cohort was tested.{few}")
+    if power := _power(report):
+        answers["sample_size"] = Answer(PARTLY, f"All patients at hand; no size was set in advance. {power}")
+    if records.finite(records.dig(validation, "folds")):
+        alike = "Sites were tested as they are" if by_site else "Classes were divided alike"
+        if study_design.is_few_shot(report):
+            alike = "Those who are tested have the cohort's share of each class, and those who train few of one"
+        text = f"{alike}; predictions.csv names the patients whom each run tested. Nothing else was compared."
+        answers["comparison_of_data"] = Answer(PARTLY, text)
     if records.entries(validation, "fold_records"):
         text = "Classes of training and test patients of each run are tabled; no other characteristics are known."
         answers["comparison_of_data"] = Answer(PARTLY, text)
     return answers
 
 
-def _folded(report: Mapping, validation: Mapping) -> str:
-    """The cross-validation in a sentence."""
-    folds, repeats, seeds = (records.finite(validation.get(key)) for key in ("folds", "repeats", "seeds"))
-    share = records.finite(validation.get("validation_fraction"))
-    grouping, plan = records.grouping(report), validation.get("plan")
-    by_site = grouping == "site"
-    stratified = f"stratified by class{' as far as sites allow' if by_site else ''}"
-    if plan == "fresh":
-        return (
-            f"The same fresh patients, from whom nothing is ever learnt, are tested {repeats or 1:.0f} times, each "
-            "time by what was learnt without another part of the other patients"
-            + (f", with {seeds:.0f} seeds each" if (seeds or 1) > 1 else "")
-            + (f"; {share:.0%} of the patients that are learnt from choose settings (validation)" if share else "")
-            + "."
+def _power(report: Mapping) -> str:
+    """What could have been found, and of what; "" where it was not estimated."""
+    total = records.total(study_design.tested(report))
+    lines: list[str] = []
+    points = [
+        [records.finite(entry.get(key)) for key in ("patients", "difference", "power")]
+        for entry in records.entries(report, "power_of_differences")
+    ]
+    found = [f"{power:.2f} if it is {gap:.2f}" for n, gap, power in points if n == total and None not in (gap, power)]
+    if total and found:
+        lines.append(
+            f"Power, estimated afterwards, to find a difference of AUROC between the best pipelines with the {total} "
+            f"patients tested: {', '.join(found)}."
         )
-    return (
-        (f"{repeats:.0f} times " if (repeats or 1) > 1 else "")
-        + (
-            f"One part of the patients is tested, divided by {grouping or 'an unrecorded unit'}"
-            if plan == "hold-out"
-            else f"{folds:.0f}-fold cross-validation by {grouping or 'an unrecorded unit'}, {stratified}"
+    if chance := [f"{share:.2f} with {patients:.0f} patients" for patients, share in records.power(report)]:
+        arm = records.dig(report, "reference", "arm")
+        lines.append(
+            f"Power to find {f'the reference {arm}' if isinstance(arm, str) else 'the reference'} above chance at all, "
+            f"which is not that of the difference: {', '.join(chance)}."
         )
-        + (f", with {seeds:.0f} seeds each" if (seeds or 1) > 1 else "")
-        + (f"; {share:.0%} of the patients that are not tested choose settings (validation)" if share else "")
-        + "."
-    )
+    return " ".join(lines)
 
 
-def _numbers(validation) -> Answer:
+def _numbers(report: Mapping, validation) -> Answer:
     """Patients in each part of the runs."""
     folds = records.entries(validation, "fold_records")
     parts = []
@@ -221,12 +222,12 @@ def _numbers(validation) -> Answer:
         totals = [total for total in (records.total(fold.get(part)) for fold in folds) if total is not None]
         if totals:
             parts.append(f"{part} {min(totals)}" + (f" to {max(totals)}" if max(totals) > min(totals) else ""))
+    tested, runs = study_design.counted(study_design.tested(report)), records.finite(records.dig(validation, "runs"))
+    if not parts and tested and runs:
+        text = (
+            f"{tested} are tested, by {runs:.0f} runs in all, and by all arms alike; predictions.csv names those whom "
+        )
+        return Answer(PARTLY, f"{text}each run tested. The others of a run are not tabled.")
     if not parts:
         return for_authors("numbers in each analysis; the run kept no record of its folds")
     return Answer(REPORTED, f"Patients in each of {len(folds)} runs: {', '.join(parts)} (table of runs).")
-
-
-def _counts(patients) -> str:
-    """ "170 patients (108 malignant, 62 benign)"; empty if unknown."""
-    total = records.total(patients)
-    return "" if total is None else f"{total} patients ({', '.join(f'{n} {name}' for name, n in patients.items())})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rembrandt_featgen.reporting import measure_titles, records
+from rembrandt_featgen.reporting import contrast_words, measure_titles, records, study_design
 from rembrandt_featgen.reporting.checklist_answers import PARTLY, REPORTED, Answer, for_authors, not_done, setting
 from rembrandt_featgen.reporting.checklist_features import features, of_classes
 
@@ -63,7 +63,7 @@ def of_model(report: Mapping) -> dict[str, Answer]:
             "Source and settings reproduce every model, and a run's export writes models that work alone. Authors: "
             "where they are.",
         ),
-        "software": for_authors("packages and versions; the run recorded none"),
+        "software": for_authors("packages and versions; this report has none, but stage.json beside it may"),
         "initialisation": Answer(PARTLY, "At random, from the recorded seeds; the run recorded no initialiser."),
         "training": for_authors("how it was trained; the run recorded no settings"),
         "selection": Answer(
@@ -99,8 +99,9 @@ def of_model(report: Mapping) -> dict[str, Answer]:
         ),
     }
     if isinstance(versions, Mapping) and versions:
-        listed = ", ".join(f"{name} {version}" for name, version in versions.items())
-        answers["software"] = Answer(REPORTED, f"{listed}.")
+        listed, commit = ", ".join(f"{name} {version}" for name, version in versions.items()), report.get("commit")
+        source = f"; commit {commit} of the program" if isinstance(commit, str) else ""
+        answers["software"] = Answer(REPORTED, f"{listed}{source}.")
     if weights:
         answers["initialisation"] = Answer(REPORTED, f"{weights}; otherwise at random, from the recorded seeds.")
     if training:
@@ -117,21 +118,22 @@ def of_evaluation(report: Mapping) -> dict[str, Answer]:
     rows = records.arms(report)
     measures = measure_titles.arm_measures(records.class_names(report))
     shown = [m.title for m in measures if any(records.value(row, m.key) is not None for row in rows)]
-    seeds = records.finite(records.dig(report, "cross_validation", "seeds")) or 1
     checks = records.entries(report, "self_checks")
     passed = sum(check.get("passed") is True for check in checks)
-    examined = [f"{seeds:.0f} seeds"] if seeds > 1 else []
+    examined = study_design.repetitions(report)
     examined += ["amounts of features added"] if records.entries(report, "amount_curve") else []
     examined += [f"self-checks, of which {passed} of {len(checks)} passed"] if checks else []
     tests = [records.finite(records.dig(row, "difference", "p_adjusted")) for row in rows]
+    number = study_design.sites(report)
+    mixed = "patients of all sites were mixed in each fold." if number > 1 else "no sites of patients were given."
     answers = {
         "measures": not_done("the run recorded no measures."),
         "statistics": not_done("the run recorded no intervals."),
         "robustness": not_done("one seed, one setting."),
         "explainability": not_done("no method explains single predictions."),
         "fairness": not_done("the run does not know the sex, age or ethnicity of patients."),
-        "clusters": not_done("patients of all sites were mixed."),
-        "cluster_results": not_done("folds mix the sites."),
+        "clusters": not_done(mixed),
+        "cluster_results": not_done(mixed),
         "failures": not_done("patients who were misclassified were not examined one by one."),
     }
     segmented = records.dig(report, "segmentation", "test")
@@ -149,24 +151,24 @@ def of_evaluation(report: Mapping) -> dict[str, Answer]:
         tested = any(p is not None for p in tests)
         text = "95% intervals by a bootstrap over patients and trainings, paired for differences; "
         text += "tests adjusted for all arms (max-T)." if tested else "no tests were recorded."
+        if any(records.bounds(row, "ece") for row in rows):
+            text += " Of ECE less what resampling adds to it: bins of patients drawn twice look less calibrated."
         answers["statistics"] = Answer(REPORTED, text)
     if examined:
         text = f"Examined: {', '.join(examined)}. Not examined: other scanners, worse images."
         answers["robustness"] = Answer(PARTLY, text)
-    if records.dig(report, "cross_validation", "grouping") == "site":
-        answers["clusters"] = Answer(PARTLY, "Sites were held out in turn; the spread between them was not modelled.")
-        answers["cluster_results"] = Answer(PARTLY, "The figure of folds shows each group of held-out sites.")
+    if records.grouping(report) == "site":
+        few = f" Of {number} sites it would say little." if 0 < number < study_design.FEW_SITES else ""
+        text = f"Sites were held out in turn; the spread between them was not modelled.{few}"
+        answers["clusters"] = Answer(PARTLY, text)
+        answers["cluster_results"] = Answer(PARTLY, "The figure of folds shows the sites that were held out.")
     return answers
 
 
 def of_results(report: Mapping) -> dict[str, Answer]:
     """Answers on results; any key of the report may be missing."""
-    rows = records.arms(report)
-    without, with_generator = (
-        records.best([row for row in rows if (records.kind(row) == "generative") == generative])
-        for generative in (False, True)
-    )
-    top = [row for row in (without, with_generator) if row]
+    rows, compared = records.arms(report), contrast_words.compared(report)
+    top = contrast_words.rows_of_best(report)
     warnings = " ".join(str(warning) for warning in report.get("warnings") or () if warning)
     verdict = report.get("verdict")
     answers = {
@@ -176,19 +178,24 @@ def of_results(report: Mapping) -> dict[str, Answer]:
         "interpretation": for_authors("interpretation; the run reached no verdict"),
     }
     if top:
-        scores = "; ".join(f"{records.name(row, rows)} {_score(row, 'auroc')}" for row in top)
         keys = {name: f"accuracy_{name}" for name in records.class_names(report)}
         keys["balanced accuracy"] = "balanced_accuracy"
         by_class = "; ".join(
             f"{records.name(row, rows)} {', '.join(f'{name} {_score(row, key)}' for name, key in keys.items())}"
             for row in top
         )
-        answers["performance"] = Answer(
-            PARTLY,
-            f"AUROC per patient, the best arms without and with a generator: {scores}. All arms and "
-            "classes are tabled. Subgroups of patients: not examined.",
+        scores = "; ".join(f"{records.name(row, rows)} {_score(row, 'auroc')}" for row in top)
+        met = f"The two pipelines that {study_design.choosers(report)} chose met on the test patients"
+        shown = (
+            f"{met}: {compared}. Arms that they took most often" if compared else "AUROC per patient of the reference"
         )
-        answers["diagnostic"] = Answer(REPORTED, f"Per patient, share of each class that is right: {by_class}.")
+        of_arms = "the arms that were chosen most often" if compared else "the reference"
+        answers["performance"] = Answer(
+            PARTLY, f"{shown}: {scores}. All arms and classes are tabled. Subgroups of patients: not examined."
+        )
+        answers["diagnostic"] = Answer(
+            REPORTED, f"Per patient, share of each class that is right, of {of_arms}: {by_class}. Of all arms: tabled."
+        )
     if warnings:
         answers["limitations"] = Answer(PARTLY, f"The run's warnings: {warnings}")
     if verdict:

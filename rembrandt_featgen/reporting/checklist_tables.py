@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rembrandt_featgen.reporting import records
+from rembrandt_featgen.reporting import records, study_design, study_methods
 from rembrandt_featgen.reporting.checklist_answers import PARTLY, REPORTED, Answer, for_authors, not_done
 
 
@@ -17,7 +17,9 @@ def of_table(report: Mapping) -> dict[str, Answer]:
     size = " x ".join(f"{one:.0f}" for one in sizes if one is not None) or "an unrecorded number of"
     counted = f"{samples:.0f} samples of {size} numbers" if samples else f"samples of {size} numbers"
     prepared = _prepared(report) if vectors else "Channels are scaled by training patients."
-    return {
+    classes, column = " or ".join(records.class_names(report)), records.dig(report, "settings", "label_column")
+    given = f"as the column {column} gives it" if isinstance(column, str) and column else "as given with the features"
+    answers = {
         "preprocessing": Answer(
             PARTLY,
             f"Features were made elsewhere; the run read {counted}. {prepared} Not compared between groups of "
@@ -65,7 +67,17 @@ def of_table(report: Mapping) -> dict[str, Answer]:
         "data_sharing": for_authors("where others get the data; the run holds paths, not rights"),
         "dates": for_authors("when the data were collected"),
         "treatments": for_authors("treatments before the data were collected"),
+        "outcome": Answer(
+            PARTLY,
+            f"Class of the patient{f', {classes}' if classes else ''}, {given}; no time horizon. Authors: what the "
+            "classes mean, and how they were established.",
+        ),
     }
+    known = study_methods.classifiers(report)
+    if vectors and known:
+        listed = "; ".join(f"{name}{f': {words}' if words else ''}" for name, words in known.items())
+        answers["training"] = Answer(REPORTED, f"{listed}. Steps and stopping: the program's source.")
+    return answers
 
 
 def _prepared(report: Mapping) -> str:
@@ -131,23 +143,22 @@ def _model(report: Mapping, vectors: bool) -> Answer:
     return Answer(
         REPORTED if classifiers else PARTLY,
         f"Classifiers of {'vectors' if vectors else 'maps'} ({classifiers or 'not recorded'}), generators of samples "
-        f"({generative or 'none recorded'}). Details: the program's source.{tuned} Chosen on validation patients: "
-        f"{_chosen(report, vectors)}.",
+        f"({generative or 'none recorded'}). Details: the program's source.{tuned} Chosen on "
+        f"{study_design.choosers(report)}: {_chosen(report, vectors)}.",
     )
 
 
 def _selection(report: Mapping, vectors: bool) -> str:
     why = records.dig(report, "reference", "why")
-    return f"Chosen on validation patients of each run: {_chosen(report, vectors)}. Test patients chose nothing" + (
-        f". The reference: {why}." if why else "."
-    )
+    chosen = f"Chosen on {study_design.choosers(report)} of each run: {_chosen(report, vectors)}"
+    return f"{chosen}. Test patients chose nothing" + (f". The reference: {why}." if why else ".")
 
 
 def _output(report: Mapping) -> str:
     names = records.class_names(report)
     each = f"each of {', '.join(names)}" if len(names) > 2 else records.positive_class(report)
     decided = (
-        "chosen on validation patients of each run, but in arms that choose none"
+        f"chosen on {study_design.choosers(report)} of each run, but in arms that choose none"
         if _thresholds(report)
         else "the same for each class"
     )
@@ -156,8 +167,7 @@ def _output(report: Mapping) -> str:
 
 
 def _robustness(report: Mapping) -> Answer:
-    seeds = records.finite(records.dig(report, "cross_validation", "seeds")) or 1
-    examined = [f"{seeds:.0f} seeds"] * (seeds > 1)
+    examined = study_design.repetitions(report)
     examined += ["amounts of samples added"] * bool(records.entries(report, "amount_curve"))
     if not examined:
         return not_done("one seed, one setting.")

@@ -58,7 +58,7 @@ def contrasts_table(report: Mapping) -> Table:
                 *(cell(records.finite(records.dig(one, side, "auroc")), None) for side in _SIDES),
                 _gap(difference, verdict_records.shown_bounds(one)),
                 records.p_text(records.dig(difference, "p_adjusted")),
-                _gap(corrected, records.pair(records.dig(corrected, "ci95"))),
+                _corrected(corrected),
                 cell(records.finite(records.dig(difference, "detectable")), None),
                 _gap(loss, records.pair(records.dig(loss, "ci95"))),
                 *(verdict_records.most_chosen(one.get(side)) for side in _SIDES),
@@ -88,6 +88,12 @@ def contrasts_table(report: Mapping) -> Table:
         ],
         groups=[("", rows)] if rows else [],
     )
+
+
+def _corrected(difference: Mapping | None) -> str:
+    """A dash without its interval, as where the same patients are tested each time."""
+    bounds = records.pair(records.dig(difference, "ci95"))
+    return _gap(difference if bounds else None, bounds)
 
 
 def _gap(difference: Mapping | None, bounds: tuple[float, float] | None) -> str:

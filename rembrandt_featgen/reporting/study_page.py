@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rembrandt_featgen.reporting import checklist, measure_titles, page, records, study_tables, verdict_records
+from rembrandt_featgen.reporting import (
+    arm_words,
+    checklist,
+    contrast_words,
+    measure_titles,
+    page,
+    records,
+    study_design,
+    study_methods,
+    study_tables,
+    verdict_records,
+)
 from rembrandt_featgen.reporting.drawing import Figure
 from rembrandt_featgen.reporting.page import Place
 
@@ -76,7 +87,13 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         checks=records.entries(report, "self_checks"),
         groups=records.groups(report),
         sites=records.dig(report, "cohort", "sites"),
-        key_settings=records.main_settings(report, KEY_SETTINGS),
+        key_settings=_key_settings(report, rows),
+        few_shot=study_design.few_shot_facts(report),
+        choosers=study_design.choosers(report),
+        tested=study_design.tested_of_more(report),
+        asked=_asked(report),
+        methods=study_methods.paragraph(report),
+        glossary=arm_words.glossary(report),
         checklists={
             "CLAIM": (checklist.CLAIM_SOURCE, checklist.claim(report)),
             "TRIPOD+AI": (checklist.TRIPOD_SOURCE, checklist.tripod(report)),
@@ -97,7 +114,7 @@ def _tiles(report: Mapping, rows: Sequence[Mapping]) -> list[dict]:
 
     Where these were not compared: the reference, and the arm of highest AUROC.
     """
-    contrast = next(filter(verdict_records.is_of_best, verdict_records.compared(report)), None)
+    contrast = contrast_words.best(report)
     if contrast is None:
         return _tiles_of_arms(report, rows)
     tiles: list[dict] = []
@@ -118,11 +135,29 @@ def _tiles(report: Mapping, rows: Sequence[Mapping]) -> list[dict]:
     return tiles
 
 
+def _key_settings(report: Mapping, rows: Sequence[Mapping]) -> dict:
+    """Main settings, without those of networks that did not run."""
+    ran = {str(row.get("classifier")) for row in rows}
+    keys = [key for key in KEY_SETTINGS if key != "classifier_epochs" or not ran or ran & {"cnn", "linear"}]
+    return records.main_settings(report, keys)
+
+
+def _asked(report: Mapping) -> str:
+    """The classes as they were given, "glioma, meningioma and pituitary"; "" where they are not recorded."""
+    known, given = records.class_names(report), records.dig(report, "classes", "names")
+    names = [name for name in given if name in known] if known else []
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
 def _tiles_of_arms(report: Mapping, rows: Sequence[Mapping]) -> list[dict]:
     of_first = next(iter(records.by_classifier(report, rows).values()), [])
     reference = next((row for row in of_first if records.is_reference(report, row)), None)
+    competing = [row for row in rows if records.kind(row) != "control"]
     tiles = []
-    for title, row in (("Reference, real samples alone", reference), ("Highest AUROC of all arms", records.best(rows))):
+    for title, row in (
+        ("Reference, real samples alone", reference),
+        ("Highest AUROC of all arms", records.best(competing)),
+    ):
         if row is not None:
             value, bounds = page.number(records.value(row, "auroc")), records.bounds(row, "auroc")
             name = records.name(row, rows)

@@ -25,9 +25,10 @@ def arms_csv(report: Mapping) -> str:
     header += [name for key in keys for name in (key, f"{key}_ci95_low", f"{key}_ci95_high")]
     header += ["difference_against", "difference_measure", *contrast_tables.columns("difference")]
     rows = []
+    sample = "sample" if records.made_elsewhere(report) else "slice"
     for unit in records.UNITS:
         for row in records.arms(report, unit):
-            cells = [unit, records.kind(row), row.get("arm"), row.get("classifier")]
+            cells = [sample if unit == "slice" else unit, records.kind(row), row.get("arm"), row.get("classifier")]
             cells += [records.dig(row, "n", name) for name in names]
             for key in keys:
                 cells += [records.value(row, key), *(records.bounds(row, key) or (None, None))]

@@ -77,7 +77,7 @@ def test_page_of_a_study_has_the_names_of_its_classes():
     text = study_page.render(STUDY, {}, {"title": "nodules"})
     words = Page(text).text
     assert is_free_of_gliomas(text)
-    assert "Arms: which classifies malignant and benign best?" in words
+    assert "Arms: which classifies benign and malignant best?" in words
     assert "Accuracy malignant Accuracy benign Accuracy total" in words
     assert "Acceptance rate, malignant" in words
     assert "Counted malignant benign total patients 108 62 170" in words

@@ -73,7 +73,7 @@ def test_missing_values_are_imputed_by_training_medians():
     [
         ({}, 170, "5-fold cross-validation by patient", "all samples of a patient"),
         ({}, 150, "5-fold cross-validation by group", "all patients of a group"),
-        ({"plan": "sites"}, 170, "5-fold cross-validation by site", "all patients of a site"),
+        ({"plan": "sites"}, 170, "Each of 5 sites is tested once", "all patients of a site"),
         ({"plan": "hold-out", "folds": 1}, 170, "One part of the patients is tested", "all samples of a patient"),
     ],
 )
@@ -82,6 +82,81 @@ def test_what_no_split_divides(changes, groups, said, kept):
     report["cohort"]["groups"] = groups
     assert said in answers(report)["12a"].answer
     assert f"kept together {kept} share" in Page(study_page.render(report, {})).text
+
+
+def few_shot_study():
+    """A study of 4 patients of LGG in each of 40 draws, of whom 40 and 25 are tested."""
+    report = table_study(plan="few-shot", folds=1, repeats=40, seeds=40, runs=40)
+    report["settings"] |= {"shots": 4, "oracle_groups": 17, "label_column": "grade"}
+    for row in report["arms"]:
+        row["n"] = {"HGG": 40, "LGG": 25}
+    oracle = next(row for row in report["arms"] if row["arm"] == fake_study.REFERENCE)
+    report["arms"].append({**copy.deepcopy(oracle), "arm": "oracle", "kind": "control", "auroc": 0.99})
+    return report
+
+
+def test_few_shot_is_not_called_cross_validation():
+    said = answers(few_shot_study())
+    told = (
+        "Few-shot: 40 draws, in each of which 4 patients of LGG, drawn anew, are trained on once, beside all training "
+        "patients of the other classes; the same 65 patients (40 HGG, 25 LGG) are tested after each draw and never "
+        "trained on; nobody validates: inner folds of the training patients choose settings; the arm oracle adds up to "
+        "17 further real patients of LGG, whom no other arm sees."
+    )
+    assert said["12a"].answer == said["CLAIM 32"].answer == told
+    assert "40 draws of training patients" in said["CLAIM 30"].answer and "seeds" not in said["CLAIM 30"].answer
+    for number, item in said.items():
+        words = item.answer.replace(few_shot_study()["verdict_rule"], "")
+        assert "validation patients" not in words and "40 seeds" not in words, (number, words)
+    words = Page(study_page.render(few_shot_study(), {})).text
+    assert "draws of training patients 40 trained on, of LGG 4 patients in each draw" in words
+    assert "added by the arm oracle up to 17 further real patients of LGG" in words and "repeats" not in words
+    assert "patients tested 40 25 65" in words and "rests on the 65 patients who are tested" in words
+    assert "rests on the" not in Page(study_page.render(table_study(), {})).text
+    without_oracle = few_shot_study()
+    without_oracle["arms"].pop()
+    assert "oracle" not in answers(without_oracle)["12a"].answer
+
+
+def test_controls_are_no_competitors():
+    said = answers(few_shot_study())
+    for number in ("CLAIM 37", "CLAIM 38", "23a"):
+        assert "oracle" not in said[number].answer and "0.99" not in said[number].answer
+    report = few_shot_study()
+    report["contrasts"] = []
+    assert "oracle" not in answers(report)["CLAIM 37"].answer
+    text = Page(study_page.render(report, {})).text
+    assert "Highest AUROC of all arms" in text and "0.990 [" not in text[: text.index("What was done")]
+
+
+def test_sites_are_not_said_to_be_mixed_where_they_are_held_out():
+    report = table_study(plan="sites", folds=3)
+    report["cohort"]["sites"] = {"Leeds": 24, "Lund": 33, "Lyon": 31}
+    said = answers(report)
+    assert said["12d"].status == said["23b"].status == PARTLY
+    assert "3 sites" in said["12d"].answer and "3 sites say little of new ones" in said["CLAIM 33"].answer
+    report["cross_validation"]["plan"] = "k-fold"
+    assert "mixed" in answers(report)["12d"].answer and "mixed" in answers(report)["23b"].answer
+    report["cohort"]["sites"] = {}
+    assert answers(report)["12d"].answer == "not done: no sites of patients were given."
+
+
+def test_folds_are_recorded_in_the_predictions():
+    said = answers(table_study())
+    assert said["20c"].status == said["21"].status == PARTLY
+    assert "predictions.csv names the patients whom each run tested" in said["20c"].answer
+    assert said["21"].answer.startswith("170 patients (108 HGG, 62 LGG) are tested, by 5 runs in all, and by all arms")
+
+
+def test_what_classes_and_classifiers_are():
+    report = few_shot_study()
+    assert "as the column grade gives it" in answers(report)["8a"].answer
+    for row in report["arms"]:
+        row["classifier"] = "mlp@10"
+    assert answers(report)["CLAIM 25"].answer.startswith("mlp@10: a perceptron of one hidden layer")
+    report["settings"]["classifier_epochs"] = 50
+    assert "classifier_epochs" not in Page(study_page.render(report, {})).text.split("Methods, in a paragraph")[0]
+    assert "as given with the features" in answers(table_study())["8a"].answer
 
 
 def test_samples_are_tabled_only_where_a_patient_has_several():

@@ -1,8 +1,10 @@
+import copy
 import csv
 import io
 
-from rembrandt_featgen.reporting import contrast_tables, study_tables, table_text
+from rembrandt_featgen.reporting import contrast_tables, study_page, study_tables, table_text
 from tests.reporting import fake_study
+from tests.reporting.pages import Page
 
 REPORT = fake_study.make({"infogan": 0.12}, classifiers=("cnn", "ridge", "mlp"))
 
@@ -49,3 +51,14 @@ def test_without_generation_the_tables_are_empty():
 def test_cells_and_columns_fit():
     for difference in (None, REPORT["contrasts"][0]["difference"]):
         assert len(contrast_tables.cells(difference)) == len(contrast_tables.columns("x"))
+
+
+def test_where_all_divisions_test_the_same_patients_no_other_estimate_is_shown():
+    report = copy.deepcopy(REPORT)
+    for one in report["contrasts"]:
+        one["nadeau_bengio"] = {"difference": 0.017, "ci95": [None, None], "divisions": 40}
+    ((_, rows),) = contrast_tables.contrasts_table(report).groups
+    assert {row[6] for row in rows} == {"\N{EN DASH}"}
+    assert contrast_tables.contrasts_table(REPORT).groups[0][1][0][6] == "+0.089 [\N{MINUS SIGN}0.036, +0.214]"
+    text = study_page.render(report, {})
+    assert "+0.017" not in Page(text).text and "none: the same patients are tested each time" in text

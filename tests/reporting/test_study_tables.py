@@ -8,6 +8,7 @@ import pytest
 
 from rembrandt_featgen.reporting import study_tables
 from tests.reporting import fake_study
+from tests.reporting.test_checklist_tables import table_study
 
 REPORT = fake_study.make({"infogan": 0.12})
 
@@ -91,3 +92,8 @@ def test_latex_compiles(tmp_path):
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_rows_of_a_table_without_images_count_samples():
+    rows = read(study_tables.arms_csv(table_study()))
+    assert {row["unit"] for row in rows} == {"patient", "sample"}

@@ -1,0 +1,54 @@
+import copy
+
+import pytest
+
+from rembrandt_featgen.reporting import study_design
+from tests.reporting import fake_study
+from tests.reporting.pages import damaged
+from tests.reporting.test_checklist_tables import few_shot_study
+
+REPORT = fake_study.make()
+
+
+def divided(**changes):
+    report = copy.deepcopy(REPORT)
+    report["cross_validation"] |= changes
+    return study_design.division(report)
+
+
+def test_each_plan_has_its_sentence():
+    shares = "20% of the patients that are not tested choose settings (validation)."
+    assert divided() == f"5-fold cross-validation by patient, stratified by class, with 5 seeds each; {shares}"
+    assert divided(repeats=3).startswith("3 times 5-fold cross-validation")
+    assert divided(plan="hold-out") == (
+        f"One part of the patients is tested, divided by patient, with 5 seeds each; {shares}"
+    )
+    assert divided(plan="sites", grouping=None, folds=4, seeds=1).startswith(
+        "Each of 4 sites is tested once by what was learnt from the other sites; 20%"
+    )
+    assert divided(folds=None) == study_design.division({}) == ""
+
+
+def test_patients_tested_are_told_apart_from_the_cohort():
+    assert study_design.tested_of_more(REPORT) is None and study_design.tested(REPORT) == {"HGG": 108, "LGG": 62}
+    assert study_design.tested_of_more(few_shot_study()) == {"HGG": 40, "LGG": 25}
+
+
+def test_repetitions():
+    assert study_design.repetitions(REPORT) == ["5 seeds"]
+    assert study_design.repetitions(few_shot_study()) == ["40 draws of training patients"]
+    assert study_design.repetitions({"cross_validation": {"repeats": 5}}) == ["5 divisions of the patients"]
+
+
+def test_few_shot_facts_are_of_few_shot_alone():
+    assert study_design.few_shot_facts(REPORT) == {}
+    grouped = few_shot_study()
+    grouped["cohort"]["groups"] = 90
+    assert study_design.few_shot_facts(grouped)["trained on, of LGG"] == "4 groups of patients in each draw"
+
+
+@pytest.mark.parametrize("change", ["missing", None, float("nan")])
+def test_bears_whatever_is_missing(change):
+    for path, report in damaged(few_shot_study(), change):
+        for said in (study_design.division(report), *study_design.few_shot_facts(report).values()):
+            assert "None" not in said and "nan" not in said, path
