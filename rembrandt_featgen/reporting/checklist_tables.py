@@ -118,7 +118,7 @@ def _chosen(report: Mapping, vectors: bool) -> str:
     """What validation patients choose."""
     rows = records.arms(report)
     names = [] if vectors else ["epochs"]
-    names += ["thresholds"] * _thresholds(report)
+    names += ["thresholds"] * (_thresholds(report) and not study_design.is_few_shot(report))
     names += ["amounts of samples added"] * any(row.get("amounts") for row in rows)
     return ", ".join(names) or "nothing recorded"
 
@@ -158,10 +158,12 @@ def _output(report: Mapping) -> str:
     names = records.class_names(report)
     each = f"each of {', '.join(names)}" if len(names) > 2 else records.positive_class(report)
     decided = (
-        f"chosen on {study_design.choosers(report)} of each run, but in arms that choose none"
+        "chosen on validation patients of each run, but in arms that choose none"
         if _thresholds(report)
         else "the same for each class"
     )
+    if study_design.is_few_shot(report):
+        decided = "the shares of the classes in training, but in arms that choose none"
     mean = "geometric mean" if len(names) > 2 else "mean log-odds"
     return f"Probability of {each} for a sample, and for a patient by the {mean} of its samples. Thresholds: {decided}."
 

@@ -50,7 +50,7 @@ def test_a_table_becomes_a_report(features, capsys):
         (classifier, arm) for classifier in ("ridge", "neighbours") for arm in ("none", "smote", "gaussian")
     ]
     assert all(row["auroc"] > 0.8 for row in by_patient)
-    assert "none, ridge" in (folder / "index.html").read_text()
+    assert "ridge: no augmentation" in (folder / "index.html").read_text()
     assert len(pd.read_csv(folder / "predictions.csv")) == 48 * 2 * (1 + 2 + 2)
     assert report["settings"]["classifiers"] == ["ridge", "neighbours"]  # of vectors there is no cnn
     assert report["versions"] == json.loads((folder / "stage.json").read_text())["versions"]
