@@ -12,14 +12,17 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from scipy import stats
 
+from rembrandt_featgen.cohort import visit_names
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.groups import counted_elsewhere, groups_of
 from rembrandt_featgen.cohort.patients import Cohort, Patient
+from rembrandt_featgen.measures.auroc_error import auroc_interval
 
 MIXED = 1.2  # largest distance of voxels over the smallest, between patients
 THICK = 1.5  # distance in the slices' plane over the one between slices
 BRIGHT = 10.0  # brightness over that of the others
 FEW_GROUPS = 10  # of a class
+LEAST_GROUPS = 5  # of a class, below which nothing is said of what its tumours' volumes tell
 FEW_SLICES = 3
 FEW_VOXELS = 10  # of a tumour
 SEPARATED = 0.8  # AUROC of the tumours' volume alone
@@ -57,15 +60,18 @@ def mixed_spacing(spacings: Mapping[str, Sequence[float]]) -> list[str]:
         return []
     middle = np.median(values, 0)
     wanted = ",".join(f"{middle[i]:.3g}" for i in (2, 1, 0))
+    advice = f"--spacing={wanted} (the medians) resamples all volumes alike"
+    if 0 < sum(map(_is_thick, values)) < len(values):  # medians of several planes are those of none
+        advice = "they were acquired in different planes, and --slice_axis=auto cuts each volume in its own"
     return [
         f"voxels differ in size between patients: {'; '.join(said)}. Sizes in pixels then mean different things, and a "
-        f"network may tell scanners by them; --spacing={wanted} (the medians) resamples all volumes alike"
+        f"network may tell scanners by them; {advice}"
     ]
 
 
 def thick_in_plane(spacings: Mapping[str, Sequence[float]]) -> list[str]:
     """Where slices are cut across a thick axis: they were acquired in another plane."""
-    thick = {name: one for name, one in spacings.items() if max(one[1:]) > THICK * one[0]}
+    thick = {name: one for name, one in spacings.items() if _is_thick(one)}
     if not thick:
         return []
     first = min(thick)
@@ -74,6 +80,11 @@ def thick_in_plane(spacings: Mapping[str, Sequence[float]]) -> list[str]:
         f"{patients(thick)}: slices lie across the thick axis, of {first} {rows:.3g} x {columns:.3g} mm in their plane "
         f"and {slices:.3g} mm apart, so the volume was acquired in another plane; --slice_axis=auto takes that one"
     ]
+
+
+def _is_thick(spacing: Sequence[float]) -> bool:
+    """Whether slices lie across a thick axis."""
+    return max(spacing[1:]) > THICK * spacing[0]
 
 
 def without_orientation(files: Mapping[str, str]) -> list[str]:
@@ -179,27 +190,40 @@ def few_slices(slices: Mapping[str, int]) -> list[str]:
     ] * bool(few)
 
 
-def volume_tells_class(voxels: Mapping[str, float], labels: Mapping[str, str], classes: Classes) -> list[str]:
-    """Where the volume of the mask alone separates two classes; patients without tumour count as 0."""
+def volume_tells_class(
+    voxels: Mapping[str, float], labels: Mapping[str, str], classes: Classes, *, groups_of: Mapping[str, str]
+) -> list[str]:
+    """Where the volume of the mask alone separates two classes, of enough groups each, by more than chance.
+
+    Args:
+      voxels: of each patient's tumour, or its volume; 0 where there is none.
+      labels: of each patient.
+      classes: of the cohort.
+      groups_of: of each patient; visits of one count once for the interval.
+    """
     if len(classes.names) != 2:
         return []
-    negatives, positives = ([value for name, value in voxels.items() if labels[name] == one] for one in classes.names)
-    if not negatives or not positives:
+    members = [[name for name in voxels if labels[name] == one] for one in classes.names]
+    counts = [len({groups_of[name] for name in names}) for names in members]
+    if min(counts) < LEAST_GROUPS:
         return []
+    negatives, positives = ([voxels[name] for name in names] for names in members)
     auroc = float(stats.mannwhitneyu(positives, negatives).statistic) / (len(positives) * len(negatives))
-    if max(auroc, 1 - auroc) < SEPARATED:
+    apart = max(auroc, 1 - auroc)
+    low, high = auroc_interval(counts[1], counts[0], apart)
+    if apart < SEPARATED or low <= 0.5:
         return []
-    which = "larger" if auroc > 0.5 else "smaller"
     return [
-        f"the volume of the mask alone tells the classes apart (AUROC {max(auroc, 1 - auroc):.2f}; {which} in "
-        f"{classes.names[-1]}): good figures may be size alone"
+        f"the volume of the mask alone tells the classes apart (AUROC {apart:.2f}, 95% interval {low:.2f} to "
+        f"{high:.2f}; {'larger' if auroc > 0.5 else 'smaller'} in {classes.positive}): good figures may be size alone"
     ]
 
 
-def classes_by_site(labels: Mapping[str, str], sites: Mapping[str, str]) -> list[str]:
+def classes_by_site(labels: Mapping[str, str], sites: Mapping[str, str], classes: Classes) -> list[str]:
     """Where sites differ in their shares of the classes by more than chance (chi-squared test)."""
     known = [name for name in labels if sites[name]]
-    columns, rows = sorted({labels[name] for name in known}), sorted({sites[name] for name in known})
+    there, rows = {labels[name] for name in known}, sorted({sites[name] for name in known})
+    columns = [name for name in classes.positive_first if name in there]
     if len(columns) < 2 or len(rows) < 2:
         return []
     counts = Counter((sites[name], labels[name]) for name in known)
@@ -220,13 +244,12 @@ def classes_by_site(labels: Mapping[str, str], sites: Mapping[str, str]) -> list
 
 def groups(listed: Sequence[Patient], classes: Classes) -> list[str]:
     """Classes of few groups, and groups that have patients of several classes."""
-    of_class: dict[str, set[str]] = {name: set() for name in classes.names}
+    of_class: dict[str, set[str]] = {name: set() for name in classes.positive_first}
     for patient in listed:
         of_class[patient.label].add(patient.group)
-    alone = len({patient.group for patient in listed}) == len(listed)
-    noun = "patients" if alone else "groups of patients"
+    noun, whole = visit_names.nouns({patient.id: patient.group for patient in listed})
     few = [f"{len(found)} of class {name}" for name, found in of_class.items() if len(found) < FEW_GROUPS]
-    said = [f"few {noun}, {', '.join(few)}: what they say is a matter of luck"] * bool(few)
+    said = [f"few {whole or noun}, {', '.join(few)}: what they say is a matter of luck"] * bool(few)
     counts = Counter(group for found in of_class.values() for group in found)
     several = {group for group, count in counts.items() if count > 1}
     cohort = Cohort(list(listed), classes)

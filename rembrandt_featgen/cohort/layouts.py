@@ -101,7 +101,8 @@ def find_cohort(
         raise InputError(f"--layout={layout} is not known; take one of {', '.join(LAYOUTS)}")
     if not cohort.exists():
         raise InputError(f"--cohort={cohort}: no such folder or file; give a folder or a manifest CSV that exists")
-    entries = _entries(cohort, layout, modalities, columns=columns, masks=masks, options=options)
+    table = _table(cohort, known_layouts.KNOWN[layout], options.labels_table)
+    entries = _entries(cohort, layout, modalities, columns=columns, masks=masks, options=options, table=table)
     patients = cohort_patients.patients_of(
         entries,
         modalities,
@@ -113,7 +114,8 @@ def find_cohort(
     found = classes.infer(names, (patient.label for patient in patients.values()), f"--cohort={cohort}")
     # Labels as the classes spell them.
     spelt = [dataclasses.replace(patient, label=found.match(patient.label)) for patient in patients.values()]
-    return Cohort(sorted(spelt, key=lambda patient: patient.id), found)
+    ordered = sorted(spelt, key=lambda patient: patient.id)
+    return Cohort(ordered, found, layout=layout, table=str(table.path) if table else "")
 
 
 def _entries(
@@ -124,10 +126,10 @@ def _entries(
     columns: ManifestColumns,
     masks: bool,
     options: CohortOptions,
+    table: Table | None,
 ) -> list[Entry]:
     """What the layout and the table of labels, if any, say of the patients; InputError where there are none."""
     known = known_layouts.KNOWN[layout]
-    table = _table(cohort, known, options.labels_table)
     if layout == known_layouts.MANIFEST:
         beside = _without(columns, table) if table else columns
         entries = list(manifest.read_manifest(cohort, modalities, beside, masks=masks, labelled=table is None))

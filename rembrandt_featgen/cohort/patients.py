@@ -42,10 +42,18 @@ class Patient:
 
 
 class Cohort(NamedTuple):
-    """Patients, sorted by id, and the classes that they may have."""
+    """Patients, sorted by id, and the classes that they may have.
+
+    Attributes:
+      patients, classes: these.
+      layout: name of that of the files; "" where it is not known.
+      table: file that says the classes, besides the layout; "" where there is none.
+    """
 
     patients: list[Patient]
     classes: Classes
+    layout: str = ""
+    table: str = ""
 
 
 class Entry(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from absl import logging
 
@@ -92,6 +92,32 @@ def groups_by_name(names: Iterable[str], pattern: str) -> dict[str, str]:
             f"--group_pattern={pattern}" if pattern else "--group_pattern overrules this",
         )
     return groups
+
+
+def counted(ids: Mapping[str, str]) -> str:
+    """How many they are: "24 patients", or "33 visits of 24 patients".
+
+    Args:
+      ids: of patients or visits, to their groups.
+    """
+    noun, whole = nouns(ids)
+    number = len(set(ids.values()))
+    of = f" of {number} {whole if number != 1 else whole.removesuffix('s')}" if whole else ""
+    return f"{len(ids)} {noun if len(ids) != 1 else noun.removesuffix('s')}{of}"
+
+
+def nouns(ids: Mapping[str, str]) -> tuple[str, str]:
+    """What ids are, and what their groups are: visits and patients where names or groups say so; "" for the latter
+    where each group has one.
+
+    Args:
+      ids: of patients or visits, to their groups.
+    """
+    groups = set(ids.values())
+    if len(groups) == len(ids):
+        return "patients", ""
+    visits = all(patient_of(name) == group or name.startswith(group) for name, group in ids.items())
+    return ("visits", "patients") if visits else ("patients or visits", "groups")
 
 
 def check_alike(names: Iterable[str], where: str, what: str = "patients") -> None:

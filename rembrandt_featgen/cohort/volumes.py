@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,6 +41,8 @@ class Volume:
       file_shape: shape in the file, in its own axis order and with trailing axes of length 1.
       orientation: [3, 2] nibabel's orientation of the file's own axes.
       header: of a NIfTI file of the same place, with the affine of its axes.
+      moved: what --geometry did to bring it to the patient's first image, such as "t1.nii.gz resampled, corners 30 mm
+        away"; "" where it lay there.
     """
 
     voxels: np.ndarray
@@ -51,6 +54,7 @@ class Volume:
     file_shape: tuple[int, ...]
     orientation: np.ndarray
     header: nifti_files.Header
+    moved: str = ""
 
     @property
     def grid(self) -> Grid:
@@ -66,6 +70,18 @@ class Volume:
     def file_axes(self) -> str:
         """Where the axes of the file lead, or are taken to lead, such as "LPS"."""
         return geometry.axes_of(self.orientation)
+
+
+class PlacedMask(NamedTuple):
+    """A mask on the grid of an image.
+
+    Attributes:
+      voxels: [x, y, slices] uint8 in {0, 1}, of the image's axes and shape.
+      moved: as `Volume` has it.
+    """
+
+    voxels: np.ndarray
+    moved: str
 
 
 def read_volume(path: str | Path, flag: str = "--cohort", reading: Reading = AS_STORED) -> Volume:
@@ -132,6 +148,18 @@ def read_mask(
     reading: Reading = AS_STORED,
     others: Sequence[Volume] = (),
 ) -> np.ndarray:
+    """The voxels of `read_placed_mask`."""
+    return read_placed_mask(path, image, flag, reading=reading, others=others).voxels
+
+
+def read_placed_mask(
+    path: str | Path,
+    image: Volume,
+    flag: str = "--cohort",
+    *,
+    reading: Reading = AS_STORED,
+    others: Sequence[Volume] = (),
+) -> PlacedMask:
     """Reads the whole-tumour mask, on the grid of an image: where the label is above 0.
 
     Args:
@@ -142,7 +170,7 @@ def read_mask(
       others: the patient's other volumes, on the grid of the first.
 
     Returns:
-      [x, y, slices] uint8 in {0, 1}, of the image's axes and shape.
+      The mask, and what it took to bring it there.
 
     Raises:
       InputError: as `read_volumes`, and labels that are negative, no integers, too many for a mask, those of an image
@@ -152,7 +180,7 @@ def read_mask(
     path = Path(path)
     stored = image_files.load(path, flag)
     out = f"leave this patient out of {flag}"
-    array, grid = _placed(stored, path, image, flag=flag, reading=reading, out=out)
+    array, grid, moved = _placed(stored, path, image, flag=flag, reading=reading, out=out)
     labels = _finite(array, np.float64, path=path, flag=flag)
     wrong = (np.abs(labels - np.rint(labels)) > _INTEGER_TOLERANCE) | (labels < -_INTEGER_TOLERANCE)
     if wrong.any():
@@ -189,7 +217,7 @@ def read_mask(
             f"outside of that image, or is smaller than a voxel of --spacing; give the right pair or a finer spacing, "
             f"or {out}"
         )
-    return found
+    return PlacedMask(found, moved)
 
 
 def write_like(path: str | Path, voxels: np.ndarray, like: Volume) -> np.ndarray:
@@ -240,21 +268,24 @@ def _beside(path: Path, first: Volume, flag: str, *, reading: Reading) -> Volume
     """Another volume of the patient, on the grid of the first."""
     stored = image_files.load(path, flag)
     out = f"leave it out of {'--modalities' if flag == '--cohort' else flag}"
-    array, grid = _placed(stored, path, first, flag=flag, reading=reading, out=out)
+    array, grid, moved = _placed(stored, path, first, flag=flag, reading=reading, out=out)
     voxels = geometry.resampled(_image(array, path, flag), grid.affine, first.grid)
     if np.ptp(voxels) == 0:
         raise InputError(
             f"{path}: nothing of it lies where {first.path} of the same patient does; give the right pair, or leave "
             f"this patient out of {flag}"
         )
-    return dataclasses.replace(first, voxels=voxels, path=path, oriented=stored.oriented)
+    return dataclasses.replace(first, voxels=voxels, path=path, oriented=stored.oriented, moved=moved)
 
 
 def _placed(
     stored: StoredImage, path: Path, first: Volume, *, flag: str, reading: Reading, out: str
-) -> tuple[np.ndarray, Grid]:
-    """The voxels of another file of a patient, with the axes of the first, and where they lie."""
+) -> tuple[np.ndarray, Grid, str]:
+    """The voxels of another file of a patient, with the axes of the first, where they lie, and what --geometry did."""
     same_shape = _plain(stored.file_shape) == _plain(first.file_shape)
+    array, affine, orientation = nifti_files.turned(stored.array, stored.affine, first.axes)
+    grid, axes = Grid(array.shape, affine), geometry.axes_of(orientation)
+    alike = geometry.alike(first.file, grid)
     if reading.geometry == "voxels":
         if not same_shape:
             raise InputError(
@@ -262,10 +293,9 @@ def _placed(
                 f"{_plain(first.file_shape)}, but --geometry=voxels takes them for the same ones; take "
                 "--geometry=resample, or resample one of them"
             )
-        return nifti_files.turned(stored.array, _affine(first), first.axes).array, first.file
-    array, affine, orientation = nifti_files.turned(stored.array, stored.affine, first.axes)
-    grid, axes = Grid(array.shape, affine), geometry.axes_of(orientation)
-    alike = geometry.alike(first.file, grid)
+        apart = "" if alike and axes == first.file_axes else _apart(grid, axes, first)
+        moved = f"{path.name} taken by its voxels, by its header {apart}" if apart else ""
+        return nifti_files.turned(stored.array, _affine(first), first.axes).array, first.file, moved
     # A file that lost its affine may lie in the very same box as the other, turned.
     plain = [name for name, one in ((path, stored.affine), (first.path, _affine(first))) if geometry.is_default(one)]
     silent = [name for name, says in ((path, stored.oriented), (first.path, first.oriented)) if not says]
@@ -273,7 +303,8 @@ def _placed(
     # Of one header that says nothing and one that does, resampling would take a guess for the truth.
     guessed = len(silent) == 1 and not (alike and not turned)
     if (reading.geometry == "resample" and not guessed) or (alike and not turned):
-        return array, first.file if alike else grid
+        moved = "" if alike else f"{path.name} resampled, {_apart(grid, axes, first)}"
+        return array, first.file if alike else grid, f"{path.name} turned by its header" if turned else moved
     if turned:
         how, resampling = "may be turned against", "takes both headers for right"
         parts = [f"its axes run {axes}, those of the other {first.file_axes}"]
@@ -289,6 +320,13 @@ def _placed(
         f"{flag}: {path} {how} {first.path} of the same patient (axes in {first.axes} order): {'; '.join(parts)}; "
         f"{', '.join(ways)}; or {out}"
     )
+
+
+def _apart(grid: Grid, axes: str, first: Volume) -> str:
+    """How far another file of a patient lies from the first, by its header."""
+    if geometry.alike(first.file, grid):
+        return f"with axes {axes}, not {first.file_axes}"
+    return f"corners {geometry.distance(grid, first.file):.3g} mm away"
 
 
 def _image(array: np.ndarray, path: Path, flag: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from rembrandt_featgen.cohort import cohort_warnings, duplicates, spacing
+from rembrandt_featgen.cohort import cohort_warnings, duplicates, spacing, visit_names
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.data import survey_tables, volume_warnings
@@ -35,7 +35,14 @@ def survey_cohort(cohort: Cohort, request: Request, *, journal: Path) -> list[Pa
 
 
 def report(
-    found: Sequence[PatientSurvey], cohort: Cohort, request: Request, *, source: str, trust_spacing: str
+    found: Sequence[PatientSurvey],
+    cohort: Cohort,
+    request: Request,
+    *,
+    source: str,
+    trust_spacing: str,
+    remarks: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> dict:
     """What report.json of the cohort holds.
 
@@ -45,20 +52,28 @@ def report(
       request: as it had it.
       source: where the cohort is.
       trust_spacing: as `spacing.judge` takes it.
+      remarks: on what is wrong with the cohort, from when its files were found.
+      notes: on how they were found.
     """
     read = [one for one in found if not one.problem]
     problems = [{"patient": one.patient, "problem": one.problem} for one in found if one.problem]
     judgement = spacing.judge(
         [np.array(one.file_spacing) for one in read], [one.file_shape for one in read], trust_spacing
     )
-    findings = warnings(read, cohort, request)
-    groups = {patient.group for patient in cohort.patients}
+    findings = [*remarks, *warnings(read, cohort, request)]
+    groups = {patient.id: patient.group for patient in cohort.patients}
+    noun, whole = visit_names.nouns(groups)
     return {
         "classes": cohort.classes.record,
         "cohort": {
             "source": source,
+            "layout": cohort.layout,
+            "table": cohort.table,
+            "notes": list(notes),
+            "noun": noun,
             "patients": survey_tables.by_class(cohort, Counter(one.label for one in found)),
-            "groups": len(groups) if len(groups) < len(found) else None,
+            "groups": len(set(groups.values())) if whole else None,
+            "groups_noun": whole,
             "sites": survey_tables.sites(found, cohort),
         },
         "modalities": list(request.modalities),
@@ -88,14 +103,17 @@ def warnings(read: Sequence[PatientSurvey], cohort: Cohort, request: Request) ->
     spacings = {one.patient: one.spacing for one in read}
     # volumes whose spacing differs are compared in mm3
     sizes = {one.patient: one.tumour_voxels * float(np.prod(one.spacing)) for one in read}
-    said = cohort_warnings.groups(cohort.patients, cohort.classes) + cohort_warnings.classes_by_site(labels, sites)
+    groups = {name: patient.group for name, patient in everyone.items()}
+    said = cohort_warnings.groups(cohort.patients, cohort.classes)
+    said += cohort_warnings.classes_by_site(labels, sites, cohort.classes)
     if read:
         pairs = duplicates.find_duplicates({one.patient: one.fingerprint for one in read})
-        said += cohort_warnings.look_alikes(pairs, {name: patient.group for name, patient in everyone.items()})
+        said += cohort_warnings.look_alikes(pairs, groups)
     said += cohort_warnings.few_slices({one.patient: one.shape[0] for one in read})
     said += cohort_warnings.mixed_spacing(spacings) + cohort_warnings.thick_in_plane(spacings)
     said += cohort_warnings.without_orientation({one.patient: one.unoriented for one in read if one.unoriented})
     said += volume_warnings.planes({one.patient: one.plane for one in read})
+    said += volume_warnings.moved({one.patient: one.moved for one in read if one.moved})
     said += volume_warnings.cut_off(
         {one.patient: one.content_cut for one in read},
         {one.patient: one.tumour_cut for one in read if one.tumour_cut},
@@ -106,8 +124,8 @@ def warnings(read: Sequence[PatientSurvey], cohort: Cohort, request: Request) ->
         said += cohort_warnings.brightness(levels, sites, name)
         said += cohort_warnings.mixed_kinds({one.patient: one.intensities[name]["lowest"] for one in read}, name)
     said += cohort_warnings.same_images({one.patient: one.same for one in read if one.same})
-    said += cohort_warnings.masks(voxels) + cohort_warnings.volume_tells_class(sizes, labels, cohort.classes)
-    return said
+    said += cohort_warnings.masks(voxels)
+    return said + cohort_warnings.volume_tells_class(sizes, labels, cohort.classes, groups_of=groups)
 
 
 def _level(one: PatientSurvey, modality: str) -> float:
@@ -126,7 +144,8 @@ def _sentence(found: Sequence[PatientSurvey], cohort: Cohort, *, problems: int, 
     """The whole report in a line."""
     counts = survey_tables.by_class(cohort, Counter(one.label for one in found))
     sites = len({one.site for one in found} - {""})
-    who = f"{len(found)} patients ({', '.join(f'{name}: {count}' for name, count in counts.items())})"
+    who = visit_names.counted({one.patient: one.group for one in found})
+    who += f" ({', '.join(f'{name}: {count}' for name, count in counts.items())})"
     who += f" of {sites} sites" if sites > 1 else ""
     can = f"{problems} of them cannot be used" if problems else "all of them can be used"
     look = f"{findings} thing{'s' * (findings != 1)} to look at" if findings else "the numbers look right"

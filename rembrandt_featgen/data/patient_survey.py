@@ -26,14 +26,14 @@ _FINE = (24, 96, 96)  # what a fingerprint needs of slices, height and width; it
 
 
 class Picture(NamedTuple):
-    """The slice of a patient with most tumour, or the middle one.
+    """The slice of a patient with most tumour, or the middle one, with pixels as wide as high, in mm.
 
     Attributes:
-      grey: [height, width] uint8.
+      greys: [modalities, height, width] uint8.
       mask: [height, width] bool.
     """
 
-    grey: np.ndarray
+    greys: np.ndarray
     mask: np.ndarray
 
 
@@ -46,7 +46,7 @@ class PatientSurvey:
       problem: why the files cannot be used; "" where they can.
       shape: [3] slices, height, width.
       spacing: [3] mm between slices, rows and columns.
-      file_shape, file_spacing, plane, unoriented: as `PatientVolume` has them.
+      file_shape, file_spacing, plane, unoriented, moved: as `PatientVolume` has them.
       content_cut, tumour_cut: shares of the head or body, and of the tumour, outside the slices that are asked for.
       tumour_voxels: of the mask.
       tumour_slices: slices with tumour.
@@ -69,6 +69,7 @@ class PatientSurvey:
     file_spacing: tuple[float, ...] = ()
     plane: str = "axial"
     unoriented: str = ""
+    moved: str = ""
     content_cut: float = 0.0
     tumour_cut: float = 0.0
     tumour_voxels: int = 0
@@ -90,8 +91,8 @@ class PatientSurvey:
         """All of it, as JSON can hold it."""
         row = {**self.record, "fingerprint": _packed(self.fingerprint.tobytes())}
         if self.picture is not None:
-            shape, bits = self.picture.grey.shape, np.packbits(self.picture.mask)
-            row["picture"] = [list(shape), _packed(self.picture.grey.tobytes()), _packed(bits.tobytes())]
+            shape, bits = self.picture.greys.shape, np.packbits(self.picture.mask)
+            row["picture"] = [list(shape), _packed(self.picture.greys.tobytes()), _packed(bits.tobytes())]
         return row
 
     @classmethod
@@ -99,9 +100,10 @@ class PatientSurvey:
         """Undoes `row`."""
         picture = None
         if "picture" in row:
-            shape, grey, bits = row["picture"]
-            mask = np.unpackbits(_unpacked(bits, np.uint8), count=int(np.prod(shape))).astype(bool)
-            picture = Picture(_unpacked(grey, np.uint8).reshape(shape), mask.reshape(shape))
+            shape, greys, bits = row["picture"]
+            size = shape[-2:]
+            mask = np.unpackbits(_unpacked(bits, np.uint8), count=int(np.prod(size))).astype(bool)
+            picture = Picture(_unpacked(greys, np.uint8).reshape([-1, *size]), mask.reshape(size))
         tuples = {name: tuple(row[name]) for name in ("shape", "spacing", "file_shape", "file_spacing", "same")}
         return cls(**{**row, **tuples, "fingerprint": _unpacked(row["fingerprint"], np.float32), "picture": picture})
 
@@ -137,7 +139,7 @@ def _measured(read: PatientVolume, request: Request) -> dict:
         }
     areas = read.mask.sum((1, 2), dtype=np.int64)
     largest = int(areas.argmax()) if areas.any() else len(areas) // 2
-    low, white, high = bounds[0]
+    low, _, high = bounds[0]
     return {
         "shape": tuple(read.mask.shape),
         "spacing": tuple(float(step) for step in read.spacing),
@@ -145,6 +147,7 @@ def _measured(read: PatientVolume, request: Request) -> dict:
         "file_spacing": tuple(float(step) for step in read.file_spacing),
         "plane": read.plane,
         "unoriented": read.unoriented,
+        "moved": read.moved,
         **_cut(read, thresholds, request),
         "tumour_voxels": int(areas.sum()),
         "tumour_slices": int((areas > 0).sum()),
@@ -152,7 +155,9 @@ def _measured(read: PatientVolume, request: Request) -> dict:
         "intensities": of_modality,
         "same": _same(read.image, modalities),
         "fingerprint": _fingerprint(read.image[..., 0], low, high),
-        "picture": _picture(read.image[largest, ..., 0], read.mask[largest], bounds=(low, white)),
+        "picture": _picture(
+            read.image[largest], read.mask[largest], bounds=[one[:2] for one in bounds], steps=read.spacing[1:]
+        ),
     }
 
 
@@ -206,18 +211,29 @@ def _fingerprint(image: np.ndarray, low: float, high: float) -> np.ndarray:
     return duplicates.fingerprint(np.moveaxis(blocks, 0, 2)).astype(np.float32)
 
 
-def _picture(image: np.ndarray, mask: np.ndarray, *, bounds: tuple[float, float]) -> Picture:
-    """A slice, black at the first of `bounds` and white at the second, shrunk where it is larger than `PICTURE`."""
-    low, white = bounds
-    grey = (np.clip(image, low, white) - low) / max(white - low, 1e-12) * 255
+def _picture(
+    image: np.ndarray, mask: np.ndarray, *, bounds: Sequence[Sequence[float]], steps: Sequence[float]
+) -> Picture:
+    """A slice, shrunk where it is larger than `PICTURE`, and stretched where its pixels are not as wide as high.
+
+    Args:
+      image: [height, width, modalities].
+      mask: [height, width].
+      bounds: of each modality: what is black, and what is white.
+      steps: [2] mm between rows and columns.
+    """
+    low, white = np.array(bounds, np.float32).T
+    grey = (np.clip(image, low, white) - low) / np.maximum(white - low, 1e-12) * 255
     share = mask.astype(np.float32)
-    scale = PICTURE / max(image.shape)
-    if scale < 1:
-        size = [max(round(side * scale), 1) for side in image.shape]
-        both = tf.image.resize(np.stack([grey, share], -1), size, antialias=True).numpy()
-        grey, share = both[..., 0], both[..., 1]
+    wanted = np.array(mask.shape) * np.asarray(steps, float) / min(steps)
+    wanted *= min(PICTURE / wanted.max(), 1.0)
+    size = [max(round(side), 1) for side in wanted]
+    if size != list(mask.shape):
+        both = tf.image.resize(np.concatenate([grey, share[..., np.newaxis]], -1), size, antialias=True).numpy()
+        grey, share = both[..., :-1], both[..., -1]
     shown = share > 0.5
-    return Picture(np.rint(np.clip(grey, 0, 255)).astype(np.uint8), shown if shown.any() else share > 0.05)
+    greys = np.moveaxis(np.rint(np.clip(grey, 0, 255)).astype(np.uint8), -1, 0)
+    return Picture(np.ascontiguousarray(greys), shown if shown.any() else share > 0.05)
 
 
 def _packed(data: bytes) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from rembrandt_featgen.cohort import spacing
 from rembrandt_featgen.cohort.patients import Patient
 from rembrandt_featgen.cohort.reading_choice import AS_STORED, Reading
-from rembrandt_featgen.cohort.volumes import Volume, read_mask, read_volumes
+from rembrandt_featgen.cohort.volumes import Volume, read_placed_mask, read_volumes
 from rembrandt_featgen.data import slicing
 
 _CT_NAMES = ("ct", "cbct")
@@ -30,6 +30,7 @@ class PatientVolume:
       file_shape: [3] number of these.
       plane: of the slices, a key of `geometry.AXES`.
       unoriented: the first file whose header does not say how it lies, and how it was read; "" where all do.
+      moved: what --geometry did to files that lie elsewhere than the first image, with mm; "" where none does.
     """
 
     image: np.ndarray
@@ -39,6 +40,7 @@ class PatientVolume:
     file_shape: tuple[int, ...]
     plane: str
     unoriented: str
+    moved: str = ""
 
 
 def read_patient(patient: Patient, modalities: Sequence[str], *, reading: Reading = AS_STORED) -> PatientVolume:
@@ -53,8 +55,8 @@ def read_patient(patient: Patient, modalities: Sequence[str], *, reading: Readin
       InputError: as `cohort.volumes` has it.
     """
     read = read_volumes([patient.images[modality] for modality in modalities], reading=reading)
-    mask = read_mask(patient.mask, read[0], reading=reading, others=read[1:])
-    shown = np.moveaxis(slicing.as_displayed(mask), 2, 0)
+    mask = read_placed_mask(patient.mask, read[0], reading=reading, others=read[1:])
+    shown = np.moveaxis(slicing.as_displayed(mask.voxels), 2, 0)
     sides, sizes = file_geometry(read[0])
     return PatientVolume(
         stacked(read),
@@ -64,6 +66,7 @@ def read_patient(patient: Patient, modalities: Sequence[str], *, reading: Readin
         file_shape=sizes,
         plane=read[0].plane,
         unoriented=next((how_read(volume) for volume in read if not volume.oriented), ""),
+        moved="; ".join(one.moved for one in (*read, mask) if one.moved),
     )
 
 

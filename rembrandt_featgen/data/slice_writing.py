@@ -165,6 +165,7 @@ def _prepared(read: PatientVolume, patient: str, preparation: Preparation):
         file_shape=read.file_shape,
         plane=read.plane,
         unoriented=read.unoriented,
+        moved=read.moved,
         **_part(images, geometry, preparation)._asdict(),
     )
     return images, masks, measured, truth

@@ -11,6 +11,7 @@ from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.data.patient_survey import PatientSurvey
 
 _MANY = 8  # rows of the table of sizes
+_SAME = 0.005  # relative difference of spacings that are one, but for rounding
 
 
 def sites(found: Sequence[PatientSurvey], cohort: Cohort) -> dict[str, dict[str, int]]:
@@ -30,9 +31,18 @@ def sizes(read: Sequence[PatientSurvey]) -> dict:
         axis: {"size": _range(shapes[:, number]), "mm": _range(spacings[:, number])}
         for number, axis in enumerate(("slices", "rows", "columns"))
     }
-    forms = Counter((one.shape, tuple(float(f"{step:.3g}") for step in one.spacing)) for one in read)
+    forms = _forms(read)
     listed = [{"shape": shape, "spacing": steps, "patients": n} for (shape, steps), n in forms.most_common(_MANY)]
     return {"axes": axes, "forms": listed, "more_forms": len(forms) - len(listed)}
+
+
+def _forms(read: Sequence[PatientSurvey]) -> Counter[tuple[tuple[int, ...], tuple[float, ...]]]:
+    """Patients of each pair of shape and spacing; spacings that differ by rounding alone are one."""
+    forms: Counter[tuple[tuple[int, ...], tuple[float, ...]]] = Counter()
+    for one in read:
+        alike = (form for form in forms if form[0] == one.shape and np.allclose(form[1], one.spacing, _SAME, 0))
+        forms[next(alike, (one.shape, tuple(float(f"{step:.3g}") for step in one.spacing)))] += 1
+    return forms
 
 
 def intensities(read: Sequence[PatientSurvey], modality: str) -> dict[str, dict]:

@@ -28,7 +28,7 @@ class Measured:
       shape: [3] slices, height and width of the volume.
       spacing: [3] mm between slices, rows and columns.
       file_spacing, file_shape: as `patient_volumes.PatientVolume` has them, [3] each.
-      plane, unoriented: as there.
+      plane, unoriented, moved: as there.
       number, mean, squares: of `slicing.Part`, for the mean and deviation of a cohort; 0 where there are none.
     """
 
@@ -51,6 +51,7 @@ class Measured:
     number: int
     mean: np.ndarray
     squares: np.ndarray
+    moved: str = ""
 
     @property
     def tumour_cut(self) -> float:
@@ -60,7 +61,7 @@ class Measured:
     @property
     def record(self) -> dict:
         """What stage.json says of it."""
-        names = ("plane", "shape", "spacing", "file_shape", "file_spacing", "content_cut", "tumour_cut")
+        names = ("plane", "shape", "spacing", "file_shape", "file_spacing", "content_cut", "tumour_cut", "moved")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -119,6 +120,7 @@ def _of_before(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         "file_shape": columns["shape"][:, ::-1],
         "plane": np.full(count, "axial"),
         "unoriented": np.full(count, ""),
+        "moved": np.full(count, ""),
     }
 
 

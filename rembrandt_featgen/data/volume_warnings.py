@@ -29,6 +29,7 @@ def sentences(measured: Mapping[str, Measured], flags: str) -> list[str]:
             {patient: one.unoriented for patient, one in measured.items() if one.unoriented}
         ),
         *planes({patient: one.plane for patient, one in measured.items()}),
+        *moved({patient: one.moved for patient, one in measured.items() if one.moved}),
         *cut_off(
             {patient: one.content_cut for patient, one in measured.items()},
             {patient: one.tumour_cut for patient, one in measured.items() if one.cut},
@@ -49,6 +50,22 @@ def planes(of_patients: Mapping[str, str]) -> list[str]:
     ]
 
 
+def moved(files: Mapping[str, str]) -> list[str]:
+    """A sentence on files that --geometry brought to the patient's first image.
+
+    Args:
+      files: patient to what was done to which of them, as `PatientVolume.moved` says; of those of whom there are any.
+    """
+    if not files:
+        return []
+    listed = "; ".join(f"{patient}: {files[patient]}" for patient in sorted(files)[:_NAMED])
+    more = f"; and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+    return [
+        f"{len(files)} patient{'s' * (len(files) != 1)} with files that lie elsewhere than the first image, and that "
+        f"--geometry brought there ({listed}{more}); see in the pictures of the cohort report whether they fit"
+    ]
+
+
 def cut_off(content: Mapping[str, float], tumours: Mapping[str, float], flags: str) -> list[str]:
     """Sentences on what lies outside of the slices.
 
@@ -66,11 +83,14 @@ def cut_off(content: Mapping[str, float], tumours: Mapping[str, float], flags: s
             "cuts nothing off"
         )
     if tumours:
+        # what is shrunk to its size loses nothing but what the box of the head or body leaves out
+        advice = "take a larger --image_size, or --fit=resize"
+        if "--fit=resize" in flags.split():
+            advice = "it lies outside of the box of the head or body that --crop finds; --crop=none keeps all"
         shares = ", ".join(f"{patient} ({_share(share)})" for patient, share in list(tumours.items())[:_NAMED])
         more = f" and {len(tumours) - _NAMED} more" if len(tumours) > _NAMED else ""
         said.append(
-            f"tumour of {len(tumours)} of {len(content)} patients is cut off by {flags}: {shares}{more}; take a "
-            "larger --image_size, or --fit=resize"
+            f"tumour of {len(tumours)} of {len(content)} patients is cut off by {flags}: {shares}{more}; {advice}"
         )
     return said
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from rembrandt_featgen.measures import bootstrap
+from rembrandt_featgen.measures.auroc_error import auroc_error
 from rembrandt_featgen.measures.differences import LEVEL, Difference
 from rembrandt_featgen.measures.out_of_fold import OutOfFold
 
@@ -82,7 +83,7 @@ def expected_error(patients: Sequence[int], *, auroc: float = AUROC, correlation
     """
     if min(patients) < 2 or len(patients) < 2:
         return np.nan
-    errors = [_auroc_error(count, sum(patients) - count, auroc) for count in patients]
+    errors = [auroc_error(count, sum(patients) - count, auroc) for count in patients]
     return max(errors) * np.sqrt(2.0 * (1.0 - correlation))
 
 
@@ -112,9 +113,3 @@ def difference_power(size: float, error: float, degrees: float = np.inf) -> floa
     with np.errstate(all="ignore"):  # far out the noncentral t is 0 / 0
         exact = stats.nct.sf(limit, degrees, size / error) if np.isfinite(degrees) else np.nan
     return float(exact if np.isfinite(exact) else stats.norm.sf(limit - size / error))
-
-
-def _auroc_error(positives: int, negatives: int, auroc: float) -> float:
-    both, one = auroc / (2.0 - auroc), 2.0 * auroc**2 / (1.0 + auroc)
-    variance = auroc * (1 - auroc) + (positives - 1) * (both - auroc**2) + (negatives - 1) * (one - auroc**2)
-    return float(np.sqrt(variance / (positives * negatives)))

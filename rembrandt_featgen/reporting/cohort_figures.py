@@ -32,14 +32,15 @@ class Span(NamedTuple):
 def draw(report: Mapping) -> dict[str, Figure]:
     """The figures of a report of `cohort_survey.report`; those whose numbers are missing are left out."""
     names, read = records.class_names(report), records.entries(report, "patients")
+    noun = records.dig(report, "cohort", "noun") or "patients"
     figures = {}
     for modality in report.get("modalities") or []:
         spans = [span for one in read if (span := _span(one, modality)) and span.label in names]
         if spans:
             figures[f"intensities_{modality}"] = Figure(
                 intensities(spans, names),
-                f"{modality}: range and median of the foreground's intensities of each of {len(spans)} patients.",
-                f"{modality}: intensities of the foreground, of each patient the median (mark) and the range from the "
+                f"{modality}: range and median of the foreground's intensities of each of {len(spans)} {noun}.",
+                f"{modality}: intensities of the foreground, of each volume the median (mark) and the range from the "
                 f"5th to the 95th percentile (line){', sites apart' * (len({span.site for span in spans}) > 1)}.",
             )
     in_ml = records.dig(report, "tumours", "unit") == "ml"
@@ -97,7 +98,7 @@ def intensities(spans: Sequence[Span], names: Sequence[str]):
         ax.set_xticks(middles, shown, fontsize=9 if len(starts) < 40 else 6, **steep)
     else:
         ax.set_xticks([])
-        ax.set_xlabel(f"{len(ordered)} patients, by their median")
+        ax.set_xlabel(f"{len(ordered)} volumes, by their median")
     ax.tick_params(axis="x", length=0)
     handles = [Line2D([], [], color=marks[name][0], marker=marks[name][1], ls="", ms=5) for name in names]
     figure.legend(handles, names, loc="outside upper right", ncols=len(names), fontsize=9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rembrandt_featgen.reporting import cohort_figures, page, records
 from rembrandt_featgen.reporting.page import Place
@@ -16,12 +16,12 @@ _PLACES = {
 }
 
 
-def render(report: Mapping, pictures: Mapping[str, bytes], context: Mapping | None = None) -> str:
+def render(report: Mapping, pictures: Mapping[str, Sequence[bytes]], context: Mapping | None = None) -> str:
     """The page, without any reference to the network and without scripts.
 
     Args:
       report: what report.json holds, see `cohort_survey.report`; any key may be missing.
-      pictures: patient to the PNG of `cohort_figures.thumbnail`; patients may be missing.
+      pictures: patient to the PNGs of `cohort_figures.thumbnail`, of each modality; patients may be missing.
       context: as for `page.render`; "links" by default to report.json.
 
     Returns:
@@ -35,32 +35,43 @@ def render(report: Mapping, pictures: Mapping[str, bytes], context: Mapping | No
         context={"links": {"report.json": "report.json"}, **(context or {})},
         tone="open",
         tiles=_tiles(report, pictures),
+        across=max([len(pngs) for pngs in pictures.values()], default=1),
         UNKNOWN_SITE=UNKNOWN_SITE,
     )
 
 
-def _tiles(report: Mapping, pictures: Mapping[str, bytes]) -> dict[str, list[dict]]:
-    """What the page needs of each patient's picture, by class; patients in order of their ids."""
-    unit = records.dig(report, "tumours", "unit")
+def _tiles(report: Mapping, pictures: Mapping[str, Sequence[bytes]]) -> dict[str, list[dict]]:
+    """What the page needs of each patient's pictures, by class; patients in order of their ids."""
+    unit, modalities = records.dig(report, "tumours", "unit"), [str(name) for name in report.get("modalities") or []]
     tiles: dict[str, list[dict]] = {name: [] for name in records.class_names(report)}
     for one in records.entries(report, "patients"):
         name = str(one.get("patient"))
         if name not in pictures:
             continue
-        width, height = struct.unpack(">II", pictures[name][16:24])  # PNG's IHDR chunk
+        alt = (
+            f"Slice of {name} with the outline of the mask"
+            if one.get("tumour_voxels")
+            else f"Slice of {name}, whose mask is empty"
+        )
+        several = len(pictures[name]) > 1
+        named = modalities if several and len(modalities) == len(pictures[name]) else [""] * len(pictures[name])
+        views = [_view(png, modality, alt) for png, modality in zip(pictures[name], named)]
         tiles.setdefault(one.get("label") or "", []).append(
-            {
-                "patient": name,
-                "source": f"data:image/png;base64,{base64.b64encode(pictures[name]).decode()}",
-                "width": width,
-                "height": height,
-                "words": caption(one, unit),
-                "alt": f"Slice of {name} with the outline of the mask"
-                if one.get("tumour_voxels")
-                else f"Slice of {name}, whose mask is empty",
-            }
+            {"patient": name, "views": views, "words": caption(one, unit)}
         )
     return {name: listed for name, listed in tiles.items() if listed}
+
+
+def _view(png: bytes, modality: str, alt: str) -> dict:
+    """What the page needs of a picture; `modality` is "" where there is one only."""
+    width, height = struct.unpack(">II", png[16:24])  # PNG's IHDR chunk
+    return {
+        "source": f"data:image/png;base64,{base64.b64encode(png).decode()}",
+        "width": width,
+        "height": height,
+        "modality": modality,
+        "alt": f"{alt}, {modality}" if modality else alt,
+    }
 
 
 def caption(one: Mapping, unit: str | None) -> str:

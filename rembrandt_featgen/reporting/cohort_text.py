@@ -15,14 +15,18 @@ _WIDTH = 110
 def text(report: Mapping) -> str:
     """What the page says, but for its figures."""
     names = records.class_names(report)
+    noun = records.dig(report, "cohort", "noun") or "patients"
     lines = [str(report.get("verdict") or ""), "", f"source: {records.dig(report, 'cohort', 'source')}"]
+    found = {name: records.dig(report, "cohort", key) for name, key in (("layout", "layout"), ("labels of", "table"))}
+    lines += [f"{name}: {value}" for name, value in found.items() if value]
     lines += _listed(
         "cannot be used", [f"{one.get('patient')}: {one.get('problem')}" for one in _entries(report, "problems")]
     )
     lines += _listed("to look at", [line for line in report.get("findings") or [] if line] or ["nothing"])
+    lines += _listed("how it was read", [str(line) for line in records.dig(report, "cohort", "notes") or [] if line])
     rows = {**(records.dig(report, "cohort", "sites") or {}), "all": records.dig(report, "cohort", "patients")}
     counts = {site or "site not known": [_count(of_class, name) for name in names] for site, of_class in rows.items()}
-    lines += _table("patients", names, counts)
+    lines += _table(noun, names, counts)
     axes = records.dig(report, "sizes", "axes") or {}
     ranges = {axis: [_three(entry, "size"), _three(entry, "mm")] for axis, entry in axes.items()}
     lines += _table("sizes: lowest, median, highest", ("number", "mm apart"), ranges)
@@ -33,14 +37,14 @@ def text(report: Mapping) -> str:
         nowhere = "all" if len(sites or {}) < 2 else "site not known"
         medians = {site or nowhere: [_count(one, "patients"), _three(one)] for site, one in (sites or {}).items()}
         lines += _table(
-            f"intensities of {modality}: medians of the foreground", ("patients", "lowest, median, highest"), medians
+            f"intensities of {modality}: medians of the foreground", (noun, "lowest, median, highest"), medians
         )
     tumours = records.dig(report, "tumours") or {}
     volumes = {
         name: [_count(one, "patients"), _count(one, "empty"), _three(one)]
         for name, one in (tumours.get("classes") or {}).items()
     }
-    head = ("patients", "empty masks", f"{tumours.get('unit')}: lowest, median, highest")
+    head = (noun, "empty masks", f"{tumours.get('unit')}: lowest, median, highest")
     return "\n".join([*lines, *_table("tumours", head, volumes)]) + "\n"
 
 
@@ -53,13 +57,13 @@ def patients_csv(report: Mapping) -> str:
         for name in one.get("intensities") or {}
     }
     header = ["patient", "label", "group", "site", "slices", "rows", "columns", "mm_slices", "mm_rows", "mm_columns"]
-    header += ["tumour_voxels", "tumour_ml", "tumour_slices", "largest_slice"]
+    header += ["tumour_voxels", "tumour_ml", "tumour_slices", "largest_slice", "moved"]
     header += [f"{name}_{key}" for name in modalities for key in keys.get(name, [])] + ["problem"]
     rows = []
     for one in patients:
         row = [one.get(key) for key in ("patient", "label", "group", "site")]
         row += _three_of(one.get("shape")) + _three_of(one.get("spacing"))
-        measured = ("tumour_voxels", "tumour_ml", "tumour_slices", "largest_slice")
+        measured = ("tumour_voxels", "tumour_ml", "tumour_slices", "largest_slice", "moved")
         row += [None if one.get("problem") else one.get(key) for key in measured]
         row += [records.dig(one, "intensities", name, key) for name in modalities for key in keys.get(name, [])]
         rows.append([*row, one.get("problem")])

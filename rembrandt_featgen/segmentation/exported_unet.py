@@ -97,6 +97,11 @@ def segment(
         for volume in volumes
         if not volume.oriented
     ]
+    warnings += [
+        f"{volume.moved}: it lies elsewhere than the first image, and --geometry brought it there"
+        for volume in volumes
+        if volume.moved
+    ]
     kept, real = settings.get("familiarity"), settings.get("spacing", {}).get("real", False)
     if kept:
         mm, shape = patient_volumes.spacing_of(volumes[0]), tuple(image.shape[:3])

@@ -21,6 +21,7 @@ from rembrandt_featgen.cohort import (
     spacing,
     split_files,
     splits,
+    visit_names,
 )
 from rembrandt_featgen.cohort.classes import parse_counts
 from rembrandt_featgen.cohort.patients import Cohort, Patient
@@ -276,7 +277,8 @@ def _report(
         logging.warning("%s", sentence)
     for split, patients in members.items():
         slices = sum(measured[patient.id].slices for patient in patients)
-        logging.info("%s: %d patients, %d slices", split, len(patients), slices)
+        who = visit_names.counted({patient.id: patient.group for patient in patients})
+        logging.info("%s: %s, %d slices", split, who, slices)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import logging
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.core import cli, json_files, provenance, registry, rundir
+from rembrandt_featgen.core import cli, json_files, provenance, registry, remarks, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import cohort_survey, shared_slices
 from rembrandt_featgen.data.patient_survey import PatientSurvey
@@ -56,8 +56,9 @@ def run(config: Config) -> None:
       InputError: a patient cannot be read; all is written nevertheless.
     """
     request = slice_flags.request(config)
-    cohort = shared_flags.find_cohort(config)
-    known = repr([(one.id, one.label, one.group, one.site) for one in cohort.patients])
+    with remarks.kept() as said:
+        cohort = shared_flags.find_cohort(config)
+    known = repr([said.warnings, [(one.id, one.label, one.group, one.site) for one in cohort.patients]])
     digests = {
         "cohort": shared_slices.content_digest(cohort),
         "patients": hashlib.sha256(known.encode()).hexdigest(),
@@ -71,13 +72,20 @@ def run(config: Config) -> None:
             journal.parent.mkdir(exist_ok=True)
             found = cohort_survey.survey_cohort(cohort, request, journal=journal)
             report = cohort_survey.report(
-                found, cohort, request, source=str(config.cohort), trust_spacing=config.trust_spacing
+                found,
+                cohort,
+                request,
+                source=str(config.cohort),
+                trust_spacing=config.trust_spacing,
+                remarks=said.warnings,
+                notes=said.notes,
             )
-            report |= {"settings": stage.record["config"], "versions": provenance.versions()}
+            settings = {**stage.record["config"], "layout": cohort.layout, "labels_table": cohort.table}
+            report |= {"settings": settings, "versions": provenance.versions()}
             title = config.report_title or Path(config.run_dir).resolve().name
             _write(stage.path, json_files.plain(report), found, title=title)
             stage.complete(problems=report["problems"], findings=report["findings"], verdict=report["verdict"])
-            for line in report["findings"]:
+            for line in report["findings"][len(said.warnings) :]:  # these were logged
                 logging.warning("cohort: %s", line)
     logging.info("cohort report: %s: %s", page, stage.record["figures"]["verdict"])
     _refuse(stage.record["figures"]["problems"], page)
@@ -87,7 +95,9 @@ def _write(folder: Path, report: Mapping, found: Sequence[PatientSurvey], *, tit
     """Writes report.json, the page, the text and the table."""
     json_files.write_json(folder / "report.json", report)
     pictures = {
-        one.patient: cohort_figures.thumbnail(one.picture.grey, one.picture.mask) for one in found if one.picture
+        one.patient: [cohort_figures.thumbnail(grey, one.picture.mask) for grey in one.picture.greys]
+        for one in found
+        if one.picture
     }
     links = {name: name for name in ("report.json", cohort_text.CSV, cohort_text.TEXT)}
     html = cohort_page.render(report, pictures, {"title": title, "links": links})

@@ -106,7 +106,8 @@ def random_labels(config, home: Path) -> Finding:
 def _random_study(config, folder: Path) -> None:
     """A study of the cohort whose labels were shuffled among its patients."""
     make_phantom.run(stages.share(make_phantom, config))
-    patients, classes = _cohort(config)
+    cohort = _cohort(config)
+    patients, classes = cohort.patients, cohort.classes
     labels = np.random.default_rng(config.seed).permutation([patient.label for patient in patients])
     folder.mkdir(parents=True, exist_ok=True)
     changed = [dataclasses.replace(patient, label=str(label)) for patient, label in zip(patients, labels)]
@@ -134,7 +135,8 @@ def planted_leak(config, home: Path) -> Finding:
 
 def _two_names(config, folder: Path) -> str:
     """Adds a patient's volume again, brighter and under another name; returns how prepare_slices caught it."""
-    patients, classes = _cohort(config)
+    cohort = _cohort(config)
+    patients, classes = cohort.patients, cohort.classes
     victim, images = patients[0], {}
     for modality, path in patients[0].images.items():
         volume = volumes.read_volume(path)

@@ -33,6 +33,10 @@ def test_mixed_spacing():
     said = warnings.mixed_spacing({**ALIKE, "P00": (6.5, 1.0, 1.0), "P01": (5.0, 1.0, 0.45)})
     one(said, "slices 5 mm apart (P01) to 6.5 mm (P00)", "columns 0.45 mm apart (P01) to 1 mm", "--spacing=1,1,5")
     assert "rows" not in said[0]
+    said = warnings.mixed_spacing({**ALIKE, "P00": (1.0, 1.0, 5.0)})  # the medians of two planes are those of none
+    one(said, "columns 1 mm apart (P01) to 5 mm (P00)", "--slice_axis=auto")
+    assert "--spacing" not in said[0]
+    one(warnings.mixed_spacing({"P00": (1.0, 1.0, 5.0), "P01": (1.0, 1.0, 3.0)}), "--spacing=4,1,1")
 
 
 def test_slices_across_a_thick_axis():
@@ -97,26 +101,37 @@ def test_few_slices():
 def test_volume_that_tells_the_class():
     labels = {name: PAIR.names[number % 2] for number, name in enumerate(NAMES)}
     equal = {name: float(number // 2) for number, name in enumerate(NAMES)}
-    assert warnings.volume_tells_class(equal, labels, PAIR) == []  # AUROC 0.5
+    alone = {name: name for name in NAMES}
+    assert warnings.volume_tells_class(equal, labels, PAIR, groups_of=alone) == []  # AUROC 0.5
     larger = {name: equal[name] + 12 * (labels[name] == "HGG") for name in NAMES}
-    one(warnings.volume_tells_class(larger, labels, PAIR), "AUROC 1.00", "larger in HGG", "size alone")
+    said = warnings.volume_tells_class(larger, labels, PAIR, groups_of=alone)
+    one(said, "AUROC 1.00, 95% interval 0.83 to 1.00", "larger in HGG", "size alone")
     smaller = {name: -value for name, value in larger.items()}
-    one(warnings.volume_tells_class(smaller, labels, PAIR), "AUROC 1.00", "smaller in HGG")
-    # by hand: of 3 x 3 pairs 8 are in order
-    some = dict(zip("abcdef", (1, 2, 5, 4, 6, 7)))
-    of = dict(zip("abcdef", ("LGG",) * 3 + ("HGG",) * 3))
-    one(warnings.volume_tells_class(some, of, PAIR), "AUROC 0.89")
-    assert warnings.volume_tells_class(larger, labels, Classes.of(("LGG", "HGG", "other"))) == []
-    assert warnings.volume_tells_class({"a": 1.0}, of, PAIR) == []
+    one(warnings.volume_tells_class(smaller, labels, PAIR, groups_of=alone), "AUROC 1.00", "smaller in HGG")
+    # by hand: of 5 x 5 pairs 24 are in order
+    some = dict(zip("abcdefghij", (1, 2, 3, 4, 6, 5, 7, 8, 9, 10)))
+    of = dict(zip("abcdefghij", ("LGG",) * 5 + ("HGG",) * 5))
+    one(warnings.volume_tells_class(some, of, PAIR, groups_of=dict(zip(some, some))), "AUROC 0.96, 95% interval 0.")
+    # four groups of a class, whatever their visits, and four patients, are too few
+    visits = {**dict(zip(some, some)), "a": "x", "b": "x"}
+    assert warnings.volume_tells_class(some, of, PAIR, groups_of=visits) == []
+    three = Classes.of(("LGG", "HGG", "other"))
+    assert warnings.volume_tells_class(larger, labels, three, groups_of=alone) == []
+    assert warnings.volume_tells_class({"a": 1.0}, of, PAIR, groups_of={"a": "a"}) == []
+    # an AUROC of 0.8 of 5 and 5 is no more than chance
+    chance = dict(zip("abcdefghij", (1, 2, 3, 9, 9.5, 4, 5, 10, 11, 12)))
+    assert warnings.volume_tells_class(chance, of, PAIR, groups_of=dict(zip(some, some))) == []
 
 
 def test_sites_that_tell_the_class():
     sites = {name: "AB"[number % 2] for number, name in enumerate(NAMES)}
     mixed = {name: PAIR.names[number // 2 % 2] for number, name in enumerate(NAMES)}
-    assert warnings.classes_by_site(mixed, sites) == []
-    assert warnings.classes_by_site(mixed, dict.fromkeys(NAMES, "")) == []
+    assert warnings.classes_by_site(mixed, sites, PAIR) == []
+    assert warnings.classes_by_site(mixed, dict.fromkeys(NAMES, ""), PAIR) == []
     apart = {name: PAIR.names[number % 2] for number, name in enumerate(NAMES)}
-    one(warnings.classes_by_site(apart, sites), "A HGG 0, LGG 12; B HGG 12, LGG 0", "p < 0.001", "--cv_grouping=site")
+    said = warnings.classes_by_site(apart, sites, PAIR)
+    one(said, "A HGG 0, LGG 12; B HGG 12, LGG 0", "p < 0.001", "--cv_grouping=site")
+    assert "A LGG 12, HGG 0" in warnings.classes_by_site(apart, sites, Classes.of(("HGG", "LGG")))[0]
 
 
 def patients(count, groups=lambda name: name):
@@ -125,7 +140,7 @@ def patients(count, groups=lambda name: name):
 
 def test_few_groups_and_groups_of_several_classes():
     assert warnings.groups(patients(10, lambda n: ""), PAIR) == []
-    one(warnings.groups(patients(9, lambda n: ""), PAIR), "few patients, 9 of class LGG, 9 of class HGG")
+    one(warnings.groups(patients(9, lambda n: ""), PAIR), "few patients, 9 of class HGG, 9 of class LGG")
     said = warnings.groups(patients(12, lambda n: f"family {n}"), PAIR)
     assert "no group counts as class HGG" in said[0] and "12 groups" not in said[0]
     one(said[1:], "12 groups (family 0, family 1, family 10 and 9 more)", "several classes")

@@ -104,3 +104,11 @@ def test_a_column_comes_before_names(tmp_path, caplog):
     assert [patient.group for patient in layouts.find_cohort(cohort).patients] == ["g", "h", "g"]
     without = layouts.find_cohort(cohort, columns=ManifestColumns(label="label", group="group")).patients
     assert [patient.group for patient in without] == ["g", "h", "g"]
+
+
+def test_visits_are_counted_as_visits():
+    assert visit_names.counted({"a": "a", "b": "b"}) == "2 patients"
+    assert visit_names.counted({"a": "g"}) == "1 patient"
+    assert visit_names.counted({"sub-1_ses-1": "sub-1", "sub-1_ses-2": "sub-1"}) == "2 visits of 1 patient"
+    assert visit_names.counted({"P1-1": "P1", "P1-2": "P1", "P2": "P2"}) == "3 visits of 2 patients"
+    assert visit_names.counted({"a": "family", "b": "family"}) == "2 patients or visits of 1 group"

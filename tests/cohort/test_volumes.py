@@ -329,12 +329,15 @@ def test_files_that_lie_apart_are_refused(how, head, tmp_path):
 @pytest.mark.parametrize("how", MOVED)
 def test_files_that_lie_apart_are_resampled(how, head, tmp_path):
     """What was true of places in mm still is, on the grid of the first image."""
-    affine, _ = MOVED[how]
+    affine, apart = MOVED[how]
     reading = Reading("resample")
     image = _save(tmp_path / "second.nii.gz", (_mm(SIZE, affine) @ SLOPE).astype(np.float32), affine)
     mask = _save(tmp_path / "mask.nii.gz", _ball(SIZE, affine).astype(np.uint8), affine)
     first, second = volumes.read_volumes([head[1].path, image], reading=reading)
     np.testing.assert_array_equal(first.voxels, head[1].voxels)
+    assert first.moved == ""
+    assert second.moved.startswith("second.nii.gz resampled, corners ")
+    assert float(second.moved.split()[-3]) == pytest.approx(apart, rel=0.02)
     wanted = _mm(SIZE, first.affine) @ SLOPE
     np.testing.assert_allclose(first.voxels, wanted, atol=1e-4)
     places = nib.affines.apply_affine(np.linalg.inv(affine), _mm(SIZE, first.affine))
@@ -358,7 +361,9 @@ def test_files_whose_headers_are_wrong_are_taken_by_their_voxels(how, head, tmp_
     mask = _save(tmp_path / "mask.nii.gz", _ball(SIZE, PLACE).astype(np.uint8), affine)
     first, second = volumes.read_volumes([head[1].path, image], reading=reading)
     np.testing.assert_array_equal(second.voxels, 2 * first.voxels)
-    np.testing.assert_array_equal(volumes.read_mask(mask, first, reading=reading), _ball(SIZE, first.affine))
+    found = volumes.read_placed_mask(mask, first, reading=reading)
+    np.testing.assert_array_equal(found.voxels, _ball(SIZE, first.affine))
+    assert found.moved.startswith("mask.nii.gz taken by its voxels, by its header corners ")
 
 
 def test_files_that_lie_half_a_voxel_apart_are_the_same(head, tmp_path):

@@ -73,8 +73,9 @@ def test_what_was_written_is_what_is_read(three, tmp_path):
     np.testing.assert_allclose([values["q50"], values["q95"]], np.quantile(above, [0.5, 0.95]), atol=0.2)
     assert values["share"] == pytest.approx(len(above) / image.size, abs=1e-3)
     assert values["lowest"] == pytest.approx(image.min(), abs=0.5)
-    np.testing.assert_array_equal(first.picture.mask, mask[:, :, 2].T[::-1, ::-1])
-    assert first.picture.grey.shape == (24, 20) and first.picture.grey.max() > 200
+    # rows are 2 mm apart, columns 1 mm: pictures are as high as heads
+    np.testing.assert_array_equal(first.picture.mask, mask[:, :, 2].T[::-1, ::-1].repeat(2, 0))
+    assert first.picture.greys.shape == (1, 48, 20) and first.picture.greys.max() > 200
     assert "P2_flair.nii.gz" in second.problem and "--cohort" in second.problem and not second.shape
     assert third.problem == "" and third.same == ()
 
@@ -114,7 +115,7 @@ def test_a_row_gives_the_survey_back(three, tmp_path):
         np.testing.assert_array_equal(again.fingerprint, found.fingerprint)
         if found.picture is not None:
             np.testing.assert_array_equal(again.picture.mask, found.picture.mask)
-            np.testing.assert_array_equal(again.picture.grey, found.picture.grey)
+            np.testing.assert_array_equal(again.picture.greys, found.picture.greys)
 
 
 def test_patients_who_are_done_are_not_read_again(three, tmp_path, monkeypatch):
@@ -140,8 +141,13 @@ def test_report(three, tmp_path):
     found = json_files.plain(report(cohort, tmp_path))
     assert found["cohort"] == {
         "source": "here",
+        "layout": "manifest",
+        "table": "",
+        "notes": [],
+        "noun": "patients",
         "patients": {"HGG": 2, "LGG": 1},
         "groups": None,
+        "groups_noun": "",
         "sites": {"A": {"HGG": 1, "LGG": 1}, "B": {"HGG": 1, "LGG": 0}},
     }
     assert [one["patient"] for one in found["problems"]] == ["P2"]
@@ -210,8 +216,10 @@ def test_the_thinned_fingerprint_is_that_of_the_whole_volume():
 def test_a_tumour_that_is_small_in_a_large_slice_is_still_outlined():
     mask = np.zeros((640, 480), bool)
     mask[100:102, 50:52] = True
-    picture = patient_survey._picture(np.ones((640, 480), np.float32), mask, bounds=(0.0, 1.0))
-    assert picture.grey.shape == (160, 120)
+    image = np.ones((640, 480, 2), np.float32)
+    picture = patient_survey._picture(image, mask, bounds=[(0.0, 1.0), (0.0, 2.0)], steps=(1.0, 1.0))
+    assert picture.greys.shape == (2, 160, 120)
+    assert (picture.greys[0] == 255).all() and (np.abs(picture.greys[1] - 127.5) < 1).all()
     assert 1 <= picture.mask.sum() <= 9 and picture.mask[25, 12]
 
 
@@ -220,3 +228,45 @@ def test_modalities_that_are_copies_are_named():
     assert patient_survey._same(image, ("a", "b", "c")) == ()
     image[..., 2] = image[..., 0]
     assert patient_survey._same(image, ("a", "b", "c")) == ("a", "c")
+
+
+def test_visits_are_counted_as_visits(tmp_path):
+    rows = [("UPENN-GBM-00001_11", "LGG", ""), ("UPENN-GBM-00001_21", "LGG", ""), ("UPENN-GBM-00002_11", "HGG", "")]
+    for name, _, _ in rows:
+        write(tmp_path, name)
+    found = report(manifest(tmp_path, rows), tmp_path)
+    assert found["verdict"].startswith("3 visits of 2 patients (HGG: 1, LGG: 2); ")
+    assert (found["cohort"]["noun"], found["cohort"]["groups"], found["cohort"]["groups_noun"]) == (
+        "visits",
+        2,
+        "patients",
+    )
+
+
+def test_spacings_that_differ_by_rounding_are_one(tmp_path):
+    for name, step in (("P1", 0.9375), ("P2", 0.937499), ("P3", 0.95)):
+        write(tmp_path, name, spacing=(step, step, 5.0))
+    cohort = manifest(tmp_path, [("P1", "LGG", ""), ("P2", "HGG", ""), ("P3", "HGG", "")])
+    assert [form["patients"] for form in report(cohort, tmp_path)["sizes"]["forms"]] == [2, 1]
+
+
+def test_what_geometry_put_right_is_said(tmp_path):
+    for name in ("P1", "P2"):
+        write(tmp_path, name)
+    path = tmp_path / "P2_seg.nii.gz"
+    shifted = np.diag([1.0, 2.0, 5.0, 1.0])
+    shifted[0, 3] = 3.0
+    volumes.write_new(path, volumes.read_volume(path).voxels.astype(np.uint8), shifted)
+    cohort = manifest(tmp_path, [("P1", "LGG", ""), ("P2", "HGG", "")])
+    for geometry, how in (
+        ("resample", "resampled, corners 3 mm away"),
+        ("voxels", "taken by its voxels, by its header"),
+    ):
+        (tmp_path / "journal.jsonl").unlink(missing_ok=True)
+        found = surveyed(cohort, tmp_path, reading=Reading(geometry))
+        assert [one.problem for one in found] == ["", ""]
+        (said,) = [line for line in cohort_survey.warnings(found, cohort, request()) if "--geometry" in line]
+        assert "1 patient with files that lie elsewhere than the first image" in said
+        assert f"(P2: P2_seg.nii.gz {how}" in said and "3 mm" in said
+    (tmp_path / "journal.jsonl").unlink()
+    assert "--geometry=resample" in surveyed(cohort, tmp_path)[1].problem

@@ -39,6 +39,7 @@ def _measured(seed):
         number=100,
         mean=random.normal(size=2),
         squares=random.uniform(size=2),
+        moved="m.nii resampled, corners 3 mm away" if seed else "",
     )
 
 
@@ -62,13 +63,13 @@ def test_stores_of_before(tmp_path):
     write_measured(tmp_path, "all", {"b": _measured(1)})
     with np.load(tmp_path / "measured-all.npz") as file:
         kept = {name: file[name] for name in file.files}
-    for name in ("mask_voxels", "content_cut", "file_spacing", "file_shape", "plane", "unoriented"):
+    for name in ("mask_voxels", "content_cut", "file_spacing", "file_shape", "plane", "unoriented", "moved"):
         kept.pop(name)
     np.savez(tmp_path / "measured-all.npz", **kept)
     found = read_measured(tmp_path, "all")["b"]
     assert found.file_spacing.tolist() == [1.0, 1.0, 2.5]
     assert found.file_shape == (50, 40, 4)
-    assert (found.plane, found.unoriented) == ("axial", "")
+    assert (found.plane, found.unoriented, found.moved) == ("axial", "", "")
     assert np.isnan(found.content_cut)
     assert np.isnan(found.tumour_cut)
 

@@ -32,6 +32,9 @@ def test_what_is_cut_off():
     (sentence,) = volume_warnings.sentences(measured, FLAGS)
     assert "tumour of 2 of 3 patients is cut off" in sentence
     assert "A (10.0%), C (less than 0.1%);" in sentence
+    assert "larger --image_size" in sentence
+    (sentence,) = volume_warnings.sentences(measured, "--image_size=128 --crop=auto --fit=resize")
+    assert "--crop=none keeps all" in sentence and "take a larger" not in sentence
     measured = {str(number): _one(cut=20) for number in range(5)}
     assert "2 (10.0%) and 2 more" in volume_warnings.sentences(measured, FLAGS)[0]
 
@@ -45,7 +48,15 @@ def test_planes_of_slices():
 def test_how_volumes_lie():
     measured = {"A": _one(), "B": _one(spacing=np.array([1.0, 5, 1])), "C": _one(unoriented="c.nii, axes LAS")}
     mixed, thick, unoriented = volume_warnings.sentences(measured, FLAGS)
-    assert "--spacing=1,1,5 (the medians)" in mixed
+    assert "--slice_axis=auto cuts each volume in its own" in mixed
     assert "--slice_axis=auto" in thick
     assert "(B)" in thick
     assert "c.nii, axes LAS" in unoriented
+
+
+def test_what_geometry_brought_to_the_first_image():
+    measured = {str(number): _one(moved=f"m{number}.nii resampled, corners 30 mm away") for number in range(5)}
+    (sentence,) = volume_warnings.sentences({**measured, "9": _one()}, FLAGS)
+    assert sentence.startswith("5 patients with files that lie elsewhere than the first image, and that --geometry")
+    assert "(0: m0.nii resampled, corners 30 mm away; 1: " in sentence
+    assert "; and 2 more)" in sentence

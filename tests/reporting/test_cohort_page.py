@@ -27,6 +27,7 @@ def patient(name, label, site="", **changes):
         "spacing": [5.0, 1.0, 0.9],
         "tumour_voxels": 12345,
         "tumour_ml": 55.6,
+        "moved": "",
         "tumour_slices": 7,
         "largest_slice": 14,
         "intensities": {"flair": dict(VALUES)},
@@ -47,8 +48,13 @@ def make(count=6):
         "classes": {"names": ["LGG", "HGG"], "positive": "HGG"},
         "cohort": {
             "source": "/data/my.csv",
+            "layout": "manifest",
+            "table": "/data/labels.csv",
+            "notes": ["the column 'ID' has 6 of 7 patients (--patient_column)"],
+            "noun": "visits",
             "patients": {"HGG": 3, "LGG": 1234},
             "groups": 5,
+            "groups_noun": "patients",
             "sites": {"A": {"HGG": 2, "LGG": 1}, "": {"HGG": 1, "LGG": 2}},
         },
         "modalities": ["flair"],
@@ -78,9 +84,13 @@ def picture(side=32):
     return cohort_figures.thumbnail(np.full((side, side), 100, np.uint8), mask)
 
 
+def pictures_of(names, modalities=1):
+    return {name: [picture()] * modalities for name in names}
+
+
 @pytest.fixture(scope="module")
 def text():
-    pictures = {f"P{n:02}": picture() for n in range(6)}
+    pictures = pictures_of(f"P{n:02}" for n in range(6))
     return cohort_page.render(make(), pictures, {"title": "my_run", "date": "2024-01-02"})
 
 
@@ -94,9 +104,10 @@ def test_problems_and_warnings_come_before_all_else(page):
     order = ["my_run", "7 patients: 1 of them cannot be used", "Cannot be used: 1 patient P99 : P99.nii.gz: truncated."]
     order += [
         "To look at Flair of site B is 1,000 times as bright; --normalise =volume. 2 patients (P1, P2)",
-        "Patients by class and site.",
+        "Visits by class and site.",
     ]
-    order += ["Sizes and spacing", "Intensities by site", "Tumours Volume", "Pictures Of", "HGG (3)", "LGG (3)"]
+    order += ["Pictures Of each visit", "HGG (3)", "LGG (3)", "Sizes and spacing", "Intensities by site"]
+    order += ["Tumours Volume"]
     places = [words.index(part) for part in order]
     assert places == sorted(places)
 
@@ -104,13 +115,15 @@ def test_problems_and_warnings_come_before_all_else(page):
 @pytest.mark.parametrize(
     "wanted",
     [
-        "They are of 5 groups",
+        "They are of 5 patients, which no split divides",
+        "Source: /data/my.csv (layout manifest; labels of /data/labels.csv)",
+        "The column 'ID' has 6 of 7 patients ( --patient_column ).",
         "A 2 1 3 site not known 1 2 3 all 3 1,234 1,237",
         "slices 12.5 20 4,321 1 5 6.5",
         "Spacing is taken as real: not all voxels are 1 mm.",
         "30 x 256 x 240 5 x 1 x 0.9 4 And 2 other combinations.",
         "A 3 12.5 20 4,321 site not known 3 12.5 20 4,321",
-        "in ml. Class patients empty masks lowest median highest HGG 3 1 12.5 20 4,321",
+        "in ml. Class visits empty masks lowest median highest HGG 3 1 12.5 20 4,321",
         "P00 A · 55.6 ml · slice 14 of 30",
         "patients.csv",
     ],
@@ -124,6 +137,14 @@ def test_every_patient_has_a_picture_with_words(page):
     words = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
     assert len(words) == 2 + 6 and all(words)
     assert sum(word.startswith("Slice of P0") for word in words) == 6
+
+
+def test_every_modality_has_a_picture():
+    report = {**make(), "modalities": ["flair", "t1"]}
+    shown = Page(cohort_page.render(report, pictures_of(["P00", "P01"], 2), {}))
+    words = [value for tag, name, value in shown.attributes if (tag, name) == ("img", "alt")]
+    assert sum(word.startswith("Slice of P0") and word.endswith(", t1") for word in words) == 2
+    assert "flair t1 P00 A" in shown.text and "in each modality" in shown.text
 
 
 def test_the_outline_lies_around_the_mask_and_greys_stay():
@@ -159,6 +180,10 @@ def test_text_says_what_the_page_says():
     for wanted in (
         "7 patients: 1 of them",
         "source: /data/my.csv",
+        "layout: manifest",
+        "labels of: /data/labels.csv",
+        "how it was read\n  - the column 'ID' has 6 of 7 patients",
+        "\nvisits\n",
         "  - P99: P99.nii.gz: truncated",
         "  - flair of site B is 1,000 times as bright",
         "site not known    1     2",
@@ -191,7 +216,7 @@ def test_loads_nothing_and_runs_nothing(text, page):
 def test_escapes_what_it_is_given():
     report = poisoned(make(), EVIL)
     report["modalities"] = []  # keys of what is drawn
-    text = cohort_page.render(report, {EVIL: picture()}, {"title": EVIL, "links": {EVIL: EVIL}})
+    text = cohort_page.render(report, {EVIL: [picture()]}, {"title": EVIL, "links": {EVIL: EVIL}})
     assert EVIL not in text and "<script" not in text
     assert Page(text).text.count(EVIL) > 10
 
@@ -201,7 +226,7 @@ def test_bears_whatever_is_missing(change, monkeypatch):
     monkeypatch.setattr(cohort_figures, "draw", lambda report: {})  # drawn in the test below
     for path, report in damaged(make(2), change):
         try:
-            Page(cohort_page.render(report, {"P00": picture()}, {}))
+            Page(cohort_page.render(report, {"P00": [picture()]}, {}))
             cohort_text.text(report)
             cohort_text.patients_csv(report)
         except Exception as error:
@@ -234,10 +259,10 @@ def test_fits_phones_and_desks_and_asks_for_nothing(text, tmp_path):
     word = "w" * 90
     long = poisoned(make(), word)
     long["modalities"] = []
-    long_text = cohort_page.render(long, {word: picture()}, {"title": word})
-    for found in measure(
-        [(text, 360), (text, 1280), (long_text, 360), (long_text, 1280), (cohort_page.render({}, {}), 360)], tmp_path
-    ):
+    long_text = cohort_page.render(long, {word: [picture()]}, {"title": word})
+    several = cohort_page.render({**make(), "modalities": list("abcd")}, pictures_of(["P00", "P01"], 4))
+    pages = [(one, width) for one in (text, long_text, several) for width in (360, 1280)]
+    for found in measure([*pages, (cohort_page.render({}, {}), 360)], tmp_path):
         assert found["scroll"] <= found["width"] and found["out"] == []
         assert found["shown"] == found["images"]
         assert found["requests"] == []

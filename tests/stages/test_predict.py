@@ -259,7 +259,10 @@ def test_modalities_must_lie_in_the_same_place(image, tmp_path):
         predict.run(config)
     assert len(str(caught.value).splitlines()) == 1
     assert not (tmp_path / "mask.nii.gz").exists()
-    predict.run(dataclasses.replace(config, geometry="voxels"))
+    result = predict.run(dataclasses.replace(config, geometry="voxels"))
+    assert any(
+        line.startswith("other.nii taken by its voxels, by its header corners 2 mm") for line in result["warnings"]
+    )
     np.testing.assert_array_equal(nib.load(config.mask).dataobj, voxels > 100)
     shifted = np.full_like(voxels, voxels.min())
     shifted[2:] = voxels[:-2]  # what the other file has 2 mm to the left

@@ -34,7 +34,7 @@ def test_page_text_and_table_are_written(tmp_path, cohort):
         "stage.json",
     ]
     assert figures["problems"] == []
-    assert any("few patients, 3 of class LGG, 3 of class HGG" in line for line in figures["findings"])
+    assert any("few patients, 3 of class HGG, 3 of class LGG" in line for line in figures["findings"])
     words = Page((folder / "index.html").read_text()).text
     assert "6 patients (HGG: 3, LGG: 3)" in words and "HGG (3)" in words
     assert "6 patients (HGG: 3, LGG: 3)" in (folder / "cohort.txt").read_text()
@@ -102,3 +102,18 @@ def test_other_flags_are_looked_at_anew(tmp_path, cohort):
     run(tmp_path, cohort)
     folder, _ = run(tmp_path, cohort, slice_axis="coronal")
     assert json.loads((folder / "stage.json").read_text())["config"]["slice_axis"] == "coronal"
+
+
+def test_what_was_left_out_is_on_the_page(tmp_path, cohort, caplog):
+    """What the log says of the cohort's files is said by the page and the text, and once in the log."""
+    gone = sorted(cohort.rglob("*_seg.nii*"))[0]
+    gone.unlink()
+    folder, figures = run(tmp_path, cohort, incomplete="leave_out")
+    left_out = "--incomplete=leave_out leaves out 1 without mask"
+    assert left_out in figures["findings"][0]
+    words = Page((folder / "index.html").read_text()).text
+    assert "leave_out leaves out 1 without mask" in words and "layout brats2017" in words
+    assert left_out in (folder / "cohort.txt").read_text()
+    assert caplog.text.count("leaves out 1 without mask") <= 1
+    settings = json.loads((folder / "report.json").read_text())["settings"]
+    assert settings["layout"] == "brats2017"
