@@ -12,7 +12,14 @@ FLAGS = "--image_size=240 --crop=none --fit=crop"
 
 
 def _one(**changes):
-    sound = {"cut": 0, "mask_voxels": 200, "content_cut": 0.0, "unoriented": "", "spacing": np.array([5.0, 1, 1])}
+    sound = {
+        "cut": 0,
+        "mask_voxels": 200,
+        "content_cut": 0.0,
+        "unoriented": "",
+        "moved": "",
+        "spacing": np.array([5.0, 1, 1]),
+    }
     return dataclasses.replace(_measured(1), **{**sound, **changes})
 
 
