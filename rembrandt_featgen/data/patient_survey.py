@@ -156,7 +156,7 @@ def _measured(read: PatientVolume, request: Request) -> dict:
         "same": _same(read.image, modalities),
         "fingerprint": _fingerprint(read.image[..., 0], low, high),
         "picture": _picture(
-            read.image[largest], read.mask[largest], bounds=[one[:2] for one in bounds], steps=read.spacing[1:]
+            read.image[largest], read.mask[largest], bounds=[one[:2] for one in bounds], steps=read.spacing[1:].tolist()
         ),
     }
 
