@@ -66,7 +66,7 @@ def read_patient(patient: Patient, modalities: Sequence[str], *, reading: Readin
         file_shape=sizes,
         plane=read[0].plane,
         unoriented=next((how_read(volume) for volume in read if not volume.oriented), ""),
-        moved="; ".join(one.moved for one in (*read, mask) if one.moved),
+        moved="; ".join(filter(None, [*(volume.moved for volume in read), mask.moved])),
     )
 
 
