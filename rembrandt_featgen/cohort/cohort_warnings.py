@@ -14,12 +14,12 @@ from scipy import stats
 
 from rembrandt_featgen.cohort import visit_names
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.cohort.geometry import THICK
 from rembrandt_featgen.cohort.groups import counted_elsewhere, groups_of
 from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.measures.auroc_error import auroc_interval
 
 MIXED = 1.2  # largest distance of voxels over the smallest, between patients
-THICK = 1.5  # distance in the slices' plane over the one between slices
 BRIGHT = 10.0  # brightness over that of the others
 FEW_GROUPS = 10  # of a class
 LEAST_GROUPS = 5  # of a class, below which nothing is said of what its tumours' volumes tell
@@ -27,7 +27,7 @@ FEW_SLICES = 3
 FEW_VOXELS = 10  # of a tumour
 SEPARATED = 0.8  # AUROC of the tumours' volume alone
 UNLIKELY = 0.01  # p-value
-CT_BELOW = -200.0  # no MRI has such values; air has -1000
+CT_BELOW = -200.0  # no MRI has such values, z-scored or otherwise prepared; air has -1000, fat -100
 _AXES = ("slices", "rows", "columns")
 _NAMED = 3  # patients in a sentence
 

@@ -62,7 +62,7 @@ def counted_elsewhere(cohort: Cohort, name: str) -> str:
     shown = ", ".join(f"{counts[each]} of class {each}" for each in cohort.classes.names if counts[each])
     more = f", as {len(apart) - 1} more do" if apart[1:] else ""
     how = (
-        "a tie goes to the rarer class, else the first"
+        "a tie goes to the class that fewer patients have, else the first"
         if counts[name] == counts[label]
         else "most of its patients are of it"
     )

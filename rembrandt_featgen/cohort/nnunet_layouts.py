@@ -33,13 +33,7 @@ def read_nnunet(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
             cases.setdefault(found[1], {})[int(found[2])] = file
     masks = _masks(cohort)
     for name, files in sorted(cases.items()):
-        yield Entry(
-            str(cohort / IMAGES),
-            name,
-            "",
-            is_grade=False,
-            find=_finder(cohort, name, channels=channels, files=files, masks=masks),
-        )
+        yield _entry(cohort, name, channels=channels, files=files, masks=masks)
 
 
 def read_decathlon(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
@@ -51,13 +45,7 @@ def read_decathlon(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
         name = case_files.stem(file.name)
         several = len(channels) > 1
         files = {number: file.with_name(f"{file.name}#{number}") if several else file for number in channels.values()}
-        yield Entry(
-            str(cohort / IMAGES),
-            name,
-            "",
-            is_grade=False,
-            find=_finder(cohort, name, channels=channels, files=files, masks=masks),
-        )
+        yield _entry(cohort, name, channels=channels, files=files, masks=masks)
 
 
 def _channels(cohort: Path, modalities: Sequence[str]) -> dict[str, int]:
@@ -89,6 +77,13 @@ def _channels(cohort: Path, modalities: Sequence[str]) -> dict[str, int]:
 
 def _masks(cohort: Path) -> dict[str, Path]:
     return {case_files.stem(file.name): file for file in case_files.images_in(cohort / LABELS)}
+
+
+def _entry(
+    cohort: Path, name: str, *, channels: dict[str, int], files: dict[int, Path], masks: dict[str, Path]
+) -> Entry:
+    find = _finder(cohort, name, channels=channels, files=files, masks=masks)
+    return Entry(str(cohort / IMAGES), name, "", is_grade=False, find=find)
 
 
 def _finder(

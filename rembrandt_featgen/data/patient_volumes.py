@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from rembrandt_featgen.cohort import spacing
+from rembrandt_featgen.cohort.cohort_warnings import CT_BELOW
 from rembrandt_featgen.cohort.patients import Patient
 from rembrandt_featgen.cohort.reading_choice import AS_STORED, Reading
 from rembrandt_featgen.cohort.volumes import Volume, read_placed_mask, read_volumes
 from rembrandt_featgen.data import slicing
 
 _CT_NAMES = ("ct", "cbct")
-_CT_BELOW = -200.0  # no z-scored or otherwise prepared MRI has such values; air has -1000, fat -100
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -100,4 +100,4 @@ def is_ct(modalities: Sequence[str], lowest: Sequence[float]) -> bool:
       lowest: least value of each training volume.
     """
     named = all(name.lower() in _CT_NAMES for name in modalities)
-    return named or float(np.median(np.asarray(lowest))) < _CT_BELOW
+    return named or float(np.median(np.asarray(lowest))) < CT_BELOW
