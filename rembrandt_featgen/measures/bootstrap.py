@@ -44,10 +44,18 @@ def exact_interval(right: int, n: int) -> tuple[float, float]:
 
 
 class Spread(NamedTuple):
-    """Variance of a mean over trainings: that over new patients, and what new trainings add to it."""
+    """Variance of a mean over trainings.
+
+    Attributes:
+      patients: over new patients.
+      trainings: what new trainings add to it.
+      between: of the mean by what trainings differ, of which `patients` holds a part; that much rests on as few numbers
+        as there are trainings.
+    """
 
     patients: float
     trainings: float
+    between: float
 
     @property
     def error(self) -> float:
@@ -196,14 +204,15 @@ def spread(values: np.ndarray, inflation: float | None = None) -> Spread:
     draws, n = values[1:], values.shape[1]
     draws = draws[np.isfinite(draws).all(axis=1)]
     if len(draws) < 2:
-        return Spread(np.nan, np.nan)
+        return Spread(np.nan, np.nan, np.nan)
     of_mean = float(draws.mean(axis=1).var(ddof=1))
     if inflation is not None:
-        return Spread(float(draws.var(axis=0, ddof=1).mean()) * inflation, 0.0)
+        return Spread(float(draws.var(axis=0, ddof=1).mean()) * inflation, 0.0, between=0.0)
     if n == 1:
-        return Spread(of_mean, 0.0)
+        return Spread(of_mean, 0.0, between=0.0)
     of_both = max(float(draws.var(axis=0, ddof=1).mean()) - of_mean, 0.0) * n / (n - 1)
-    return Spread(of_mean, max(float(values[0].var(ddof=1)) - of_both, 0.0) / n)
+    between = float(values[0].var(ddof=1))
+    return Spread(of_mean, max(between - of_both, 0.0) / n, between=between / n)
 
 
 def multiplicities(generator: np.random.Generator, n: int, draws: int) -> np.ndarray:

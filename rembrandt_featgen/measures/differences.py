@@ -65,16 +65,17 @@ class Difference(NamedTuple):
 def difference(values: np.ndarray, patients: Sequence[int]) -> Difference:
     """The mean difference of a measure between two arms that were resampled together.
 
-    Degrees of freedom follow Satterthwaite: the part of the trainings has one less than there are, that of the patients
-    one less than the smallest class.
+    Degrees of freedom follow Satterthwaite: the variance between trainings has one less than there are, that of the
+    patients one less than the smallest class. What is of both counts in the error once (see `bootstrap.spread`), but it
+    is known no better for that: five seeds that differ a lot leave four degrees of freedom.
 
     Args:
       values: [1 + draws, trainings] after - before, see `bootstrap.resample`.
       patients: [classes] of each class, or groups of them.
     """
     value, n = float(values[0].mean()), values.shape[1]
-    both = bootstrap.spread(values) if min(patients) > 1 else bootstrap.Spread(np.nan, np.nan)
-    parts = both.patients**2 / max(min(patients) - 1, 1) + both.trainings**2 / max(n - 1, 1)
+    both = bootstrap.spread(values) if min(patients) > 1 else bootstrap.Spread(*[np.nan] * 3)
+    parts = both.patients**2 / max(min(patients) - 1, 1) + both.between**2 / max(n - 1, 1)
     degrees = (both.patients + both.trainings) ** 2 / parts if parts != 0 else np.inf
     return Difference(value, both.error, degrees, trainings=n)
 

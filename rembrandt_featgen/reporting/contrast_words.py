@@ -40,11 +40,12 @@ def conclusion(report: Mapping) -> str:
         return verdict if isinstance(verdict, str) else ""
     total = records.total(study_design.tested(report))
     patients = f"; {total} patients tested" if total else ""
+    choosers = study_design.choosers(report)
     answers = {
-        "helped": "Generated samples helped the best pipeline",
-        "harmed": "Generated samples harmed the best pipeline",
-        "equivalent": "The best pipeline was equivalent with and without generated samples",
-        "undecided": "Whether generated samples help the best pipeline remained undecided",
+        "helped": f"Generated samples helped the pipeline that {choosers} choose",
+        "harmed": f"Generated samples harmed the pipeline that {choosers} choose",
+        "equivalent": f"The pipelines that {choosers} choose with and without generated samples were equivalent",
+        "undecided": f"Whether generated samples help the pipeline that {choosers} choose remained undecided",
     }
     return f"{answers[word]}: {found}{patients}."
 

@@ -107,7 +107,7 @@ def test_the_spread_is_that_of_new_patients_and_new_trainings():
     assert np.mean(patients) == pytest.approx((4 + 9 / 5) / 40, rel=0.1)
     assert np.mean(trainings) == pytest.approx(0.25 / 5, rel=0.5)  # that below 0 counts as 0
     alone = bootstrap.spread(np.array([[0.0], [1.0], [3.0]]))
-    assert alone == (2.0, 0.0)
+    assert alone == (2.0, 0.0, 0.0)
 
 
 def test_runs_of_one_training_count_as_one():

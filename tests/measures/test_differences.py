@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rembrandt_featgen.measures import differences
+from rembrandt_featgen.measures import bootstrap, differences
 from rembrandt_featgen.measures.differences import Bounds, Difference
 
 
@@ -55,6 +55,26 @@ def test_difference_has_the_error_of_patients_and_trainings():
     assert found.error == pytest.approx(np.sqrt(0.02**2 + by_training.var(ddof=1) / 5), rel=0.03)
     assert 4 < found.degrees < 23  # Satterthwaite: between the parts' own and their sum
     assert np.isnan(differences.difference(resampled + by_training, [30, 1]).error)
+
+
+def test_few_seeds_that_differ_seldom_find_what_is_not_there(monkeypatch):
+    """Pipelines that differ by seeds alone: some serve one patient better, some another, and some everybody."""
+
+    def false_words(studies=800, n=100, seeds=5):
+        generator = np.random.default_rng(0)
+        wrong = 0
+        for _ in range(studies):
+            effects = generator.normal(0, 0.025, (1, seeds)) + generator.normal(0, 0.15, (n, seeds))
+            drawn = np.concatenate([np.ones((1, n)), bootstrap.multiplicities(generator, n, 200)])
+            wrong += differences.difference(drawn @ effects / n, [n // 2] * 2).p_value < 0.05
+        return wrong
+
+    allowed = stats.binom.ppf(0.95, 800, 0.05)
+    assert false_words() <= allowed
+    spread = bootstrap.spread
+    as_sure_as_the_rest = lambda values: (one := spread(values))._replace(between=one.trainings)
+    monkeypatch.setattr(bootstrap, "spread", as_sure_as_the_rest)
+    assert false_words() > allowed
 
 
 def test_corrected_error_is_nadeau_and_bengios():
