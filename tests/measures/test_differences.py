@@ -72,7 +72,10 @@ def test_few_seeds_that_differ_seldom_find_what_is_not_there(monkeypatch):
     allowed = stats.binom.ppf(0.95, 800, 0.05)
     assert false_words() <= allowed
     spread = bootstrap.spread
-    as_sure_as_the_rest = lambda values: (one := spread(values))._replace(between=one.trainings)
+
+    def as_sure_as_the_rest(values):
+        return spread(values)._replace(between=spread(values).trainings)
+
     monkeypatch.setattr(bootstrap, "spread", as_sure_as_the_rest)
     assert false_words() > allowed
 

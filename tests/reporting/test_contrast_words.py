@@ -35,5 +35,7 @@ def test_a_difference_without_an_interval_is_told_as_such():
 
 def test_conclusion():
     said = contrast_words.conclusion(REPORT)
-    assert said.startswith("Generated samples helped the pipeline that validation patients choose: AUROC per patient 0.762 without")
+    assert said.startswith(
+        "Generated samples helped the pipeline that validation patients choose: AUROC per patient 0.762 without"
+    )
     assert said.endswith("[+0.033, +0.153]; 170 patients tested.")
