@@ -24,8 +24,7 @@ RULE = (
 _MEANINGS = {
     "helped": "generation helped the pipeline that {choosers} choose",
     "harmed": "generation harmed the pipeline that {choosers} choose",
-    "equivalent": "the pipelines that {choosers} choose with and without generation differ by less than "
-    "{margin:g}",
+    "equivalent": "the pipelines that {choosers} choose with and without generation differ by less than {margin:g}",
     "undecided": "this study cannot tell whether generation helps the pipeline that {choosers} choose",
 }
 _MOST = 0.3  # of AUROC: more than generation is ever worth
