@@ -49,8 +49,8 @@ class Spread(NamedTuple):
     Attributes:
       patients: over new patients.
       trainings: what new trainings add to it.
-      between: of the mean by what trainings differ, of which `patients` holds a part; that much rests on as few numbers
-        as there are trainings.
+      between: the variance between trainings by their number, from which `trainings` was found (0 where that is 0), and
+        of which `patients` holds a part. It rests on as few numbers as there are trainings.
     """
 
     patients: float
@@ -212,7 +212,8 @@ def spread(values: np.ndarray, inflation: float | None = None) -> Spread:
         return Spread(of_mean, 0.0, between=0.0)
     of_both = max(float(draws.var(axis=0, ddof=1).mean()) - of_mean, 0.0) * n / (n - 1)
     between = float(values[0].var(ddof=1))
-    return Spread(of_mean, max(between - of_both, 0.0) / n, between=between / n)
+    more = max(between - of_both, 0.0) / n
+    return Spread(of_mean, more, between=between / n if more > 0 else 0.0)
 
 
 def multiplicities(generator: np.random.Generator, n: int, draws: int) -> np.ndarray:
