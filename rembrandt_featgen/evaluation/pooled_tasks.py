@@ -1,0 +1,114 @@
+"""The differences of AUROC that a study's report.json holds, each with its error, for pooling over studies."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from scipy import optimize, stats
+
+from rembrandt_featgen.core import registry
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.measures import differences
+from rembrandt_featgen.measures.differences import Difference
+
+REPORT = "report.json"
+ALL = "all"  # shots of a study that cuts no class
+_LAST = ("study", "report")  # of a run's folders with a report, those that are read if there is no other
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A difference of AUROC in one study.
+
+    Attributes:
+      data_set: name; studies of the same name are of the same patients.
+      contrast: whether of the best pipelines with and without generation, or of an arm and "none".
+      arm, kind: of the arm; "" of a contrast.
+      classifier: `contrasts.BEST` for all of them.
+      shots: number of patients of the class that was cut, or `ALL`.
+      found: the difference.
+    """
+
+    data_set: str
+    contrast: bool
+    arm: str
+    kind: str
+    classifier: str
+    shots: str
+    found: Difference
+
+
+def find(study: str) -> tuple[str, Path]:
+    """Name of the data set and report.json of one value of --studies.
+
+    Args:
+      study: "DIR" or "NAME=DIR": folder of a finished study, or the one in it that has report.json.
+
+    Raises:
+      InputError: there is no report.
+    """
+    name, equals, folder = study.partition("=")
+    path = Path(folder if equals else study).expanduser()
+    inside = sorted(
+        {stage.folder for stage in registry.STAGES.values()}, key=lambda each: (each in _LAST, each == "report")
+    )
+    for candidate in (path / REPORT, *(path / each / REPORT for each in inside)):
+        if candidate.is_file():
+            return name if equals else path.resolve().name, candidate
+    raise InputError(
+        f"--studies={study}: there is no {REPORT} of a study in {path}; give the --run_dir of a finished "
+        "evaluate_features or crossvalidate"
+    )
+
+
+def tasks_of(name: str, report: Mapping, path: Path) -> list[Task]:
+    """The differences of a report.json, of a study of arms or a few-shot study.
+
+    Raises:
+      InputError: it has none.
+    """
+    tasks = []
+    for one in report.get("contrasts") or ():
+        found = _difference(one.get("difference"))
+        if found is not None:
+            question = str(one.get("classifier") or one.get("question"))
+            tasks.append(Task(name, True, "", "", question, _shots(one), found))
+    rows = [row for row in report.get("arms") or () if row.get("unit", "patient") == "patient"]
+    for row in [*rows, *(report.get("rows") or ())]:
+        found = _difference(row.get("difference"))
+        if found is not None and row.get("kind") != "none":
+            tasks.append(Task(name, False, row["arm"], row["kind"], row["classifier"], _shots(row), found))
+    if not tasks:
+        raise InputError(
+            f"{path}: no difference of AUROC with an error is in it; pool reports of evaluate_features or "
+            "crossvalidate of this version, with 2 arms or more"
+        )
+    return tasks
+
+
+def _difference(record: Mapping | None) -> Difference | None:
+    """A difference as report.json holds it; None without a finite error."""
+    known = record and None not in (record.get("difference"), record.get("error"), *(record.get("ci95") or (None,)))
+    if not record or not known:
+        return None
+    value, error, (low, high) = record["difference"], record["error"], record["ci95"]
+    return Difference(value, error, _degrees((high - low) / 2, error), int(record.get("trainings") or 0))
+
+
+def _degrees(half: float, error: float) -> float:
+    """Degrees of freedom by which the 95% interval is `half` to either side of the value."""
+    ratio = half / error if error > 0 else 0.0
+    tail = 1 - differences.LEVEL / 2
+    if ratio <= stats.t.ppf(tail, 1e4):
+        return np.inf
+    if ratio >= stats.t.ppf(tail, 0.5):
+        return 0.5
+    return float(optimize.brentq(lambda df: stats.t.ppf(tail, df) - ratio, 0.5, 1e4))
+
+
+def _shots(record: Mapping) -> str:
+    shots = record.get("shots")
+    return ALL if shots is None else str(shots)

@@ -1,0 +1,53 @@
+import csv
+import json
+
+import pytest
+
+from rembrandt_featgen.core import json_files
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.measures import pooled_differences
+from rembrandt_featgen.reporting import pooled_page, pooled_tables
+from rembrandt_featgen.stages import pool_studies
+from tests.evaluation.test_pooled_studies import study_report
+from tests.reporting import pages
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pooled")
+    for name, shift in (("one", 0.01), ("two", 0.0), ("three", -0.01)):
+        (folder / name).mkdir()
+        json_files.write_json(folder / name / "report.json", study_report(shift, f"{name}.csv"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pooled_differences, "_DRAWS", 300)
+        pool_studies.run(
+            pool_studies.Config(str(folder / "all"), tuple(str(folder / n) for n in ("one", "two", "three")))
+        )
+    return folder
+
+
+def test_files_of_the_stage(home, capsys):
+    folder = home / "all/pooled"
+    report = json.loads((folder / "pooled.json").read_text())
+    rows = list(csv.DictReader((folder / "pooled.csv").open()))
+    assert len(rows) == len(report["pools"]) == 8 and rows[0]["word"] == "equivalent"
+    assert float(rows[0]["mean"]) == report["pools"][0]["mean"]
+    assert len(list(csv.DictReader((folder / "pooled_tasks.csv").open()))) == len(report["tasks"]) == 18
+    assert "smote & equivalent & 3" in (folder / "pooled.tex").read_text()
+    page = pages.Page((folder / "index.html").read_text())
+    assert "Equivalent" in " ".join(page.words) and page.tags.count("img") == 1
+    pool_studies.run(pool_studies.Config(str(home / "all"), tuple(str(home / n) for n in ("one", "two", "three"))))
+    assert "Equivalent: over 3 data sets" in capsys.readouterr().out  # found done
+
+
+def test_a_report_with_nothing_in_it_has_a_page():
+    pages.Page(pooled_page.render({}))
+    assert pooled_tables.files({})["pooled.csv"].count("\n") == 1
+
+
+def test_studies_of_one_data_set_are_refused(home):
+    one = str(home / "one")
+    with pytest.raises(InputError, match="twice"):
+        pool_studies.run(pool_studies.Config(str(home / "x"), (one, one)))
+    with pytest.raises(InputError, match="one data set, 'a'"):
+        pool_studies.run(pool_studies.Config(str(home / "x"), (f"a={one}", f"a={home / 'two'}")))
