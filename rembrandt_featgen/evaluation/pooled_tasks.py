@@ -75,12 +75,22 @@ def tasks_of(name: str, report: Mapping, path: Path) -> list[Task]:
         found = _difference(one.get("difference"))
         if found is not None:
             question = str(one.get("classifier") or one.get("question"))
-            tasks.append(Task(name, True, "", "", question, _shots(one), found))
+            tasks.append(Task(name, True, "", kind="", classifier=question, shots=_shots(one), found=found))
     rows = [row for row in report.get("arms") or () if row.get("unit", "patient") == "patient"]
     for row in [*rows, *(report.get("rows") or ())]:
         found = _difference(row.get("difference"))
         if found is not None and row.get("kind") != "none":
-            tasks.append(Task(name, False, row["arm"], row["kind"], row["classifier"], _shots(row), found))
+            tasks.append(
+                Task(
+                    name,
+                    False,
+                    row["arm"],
+                    kind=row["kind"],
+                    classifier=row["classifier"],
+                    shots=_shots(row),
+                    found=found,
+                )
+            )
     if not tasks:
         raise InputError(
             f"{path}: no difference of AUROC with an error is in it; pool reports of evaluate_features or "
@@ -95,7 +105,7 @@ def _difference(record: Mapping | None) -> Difference | None:
     if not record or not known:
         return None
     value, error, (low, high) = record["difference"], record["error"], record["ci95"]
-    return Difference(value, error, _degrees((high - low) / 2, error), int(record.get("trainings") or 0))
+    return Difference(value, error, _degrees((high - low) / 2, error), trainings=int(record.get("trainings") or 0))
 
 
 def _degrees(half: float, error: float) -> float:

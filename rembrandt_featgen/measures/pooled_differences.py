@@ -144,7 +144,8 @@ def together(found: Sequence[Difference], correlation: float = 1.0) -> Differenc
     n = len(found)
     variance = (1 - correlation) * np.sum(errors**2) + correlation * errors.sum() ** 2
     degrees, trainings = (min(getattr(one, key) for one in found) for key in ("degrees", "trainings"))
-    return Difference(float(np.mean([one.value for one in found])), float(np.sqrt(variance)) / n, degrees, trainings)
+    mean = float(np.mean([one.value for one in found]))
+    return Difference(mean, float(np.sqrt(variance)) / n, degrees, trainings=trainings)
 
 
 def of_folds(values: Sequence[float], correlation: float) -> Difference:
