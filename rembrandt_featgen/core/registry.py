@@ -155,6 +155,11 @@ STAGES = {
         StageInfo(
             "evaluate_final_model", "external", "an exported final model on patients of another cohort: its report"
         ),
+        StageInfo(
+            "share_synthetic",
+            "shared",
+            "synthetic patients in place of real ones: what is lost, what leaks; a cohort to share",
+        ),
         StageInfo("pool_studies", "pooled", "several studies as one: a hierarchical estimate over their data sets"),
     )
 }
@@ -185,7 +190,7 @@ OF_STUDY = ("extract_vectors", "evaluate_features")
 # The stage that --cohort_report=false leaves out.
 OF_COHORT = ("report_cohort",)
 # Stages that are run by themselves, on a study.
-ON_REQUEST = ("fit_final_model", "evaluate_final_model", "pool_studies")
+ON_REQUEST = ("fit_final_model", "evaluate_final_model", "share_synthetic", "pool_studies")
 # Binaries that run stages, or need none.
 RUNNERS = {
     "pipeline": "all stages of a run",

@@ -47,6 +47,22 @@ class VectorPreparation:
         standard = (filled - self.mean) * inverse
         return (standard if self.axes is None else standard @ self.axes).astype(np.float32)
 
+    def restore(self, prepared: np.ndarray) -> np.ndarray:
+        """Vectors in the units of the table, of which these are prepared; without principal components.
+
+        Args:
+          prepared: [n, d], such as what a generator drew.
+
+        Returns:
+          [n, d] float32, in which columns that were constant in training are so again.
+
+        Raises:
+          ValueError: vectors were turned to principal components.
+        """
+        if self.axes is not None:
+            raise ValueError("principal components do not tell all of the columns that they were made of")
+        return (prepared.astype(np.float64) * self.deviation + self.mean).astype(np.float32)
+
 
 def fit(values: np.ndarray, *, components: int = 0) -> VectorPreparation:
     """Learns a preparation from training samples.

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
@@ -40,3 +41,13 @@ def test_a_column_without_any_value_becomes_zero():
     assert np.all(vector_preparation.fit(x).apply(x)[:, 0] == 0)
     x[0, 0] = 5.0  # unlike in training
     assert np.isfinite(vector_preparation.fit(x[1:]).apply(x)).all()
+
+
+def test_restored_vectors_are_those_that_were_prepared():
+    table = np.random.default_rng(0).normal(3, [1, 100, 0], (20, 3))
+    table[4, 0] = np.nan
+    prepared = vector_preparation.fit(table)
+    restored = prepared.restore(prepared.apply(table))
+    assert np.allclose(restored, np.where(np.isnan(table), prepared.median, table), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="principal components"):
+        vector_preparation.fit(table, components=1).restore(np.zeros((2, 1)))

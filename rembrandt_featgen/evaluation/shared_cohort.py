@@ -1,0 +1,63 @@
+"""A synthetic cohort to share: samples of a generator that was fitted to all patients, with where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rembrandt_featgen.core import json_files, provenance
+from rembrandt_featgen.evaluation import sharing_games
+from rembrandt_featgen.evaluation.sharing_games import Sharing, Training
+from rembrandt_featgen.features import stored_tables, vector_preparation
+from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
+
+NAME = "synthetic"  # of the files, and of what is in the column split
+SUFFIXES = (".parquet", ".csv")
+
+
+def make(table: FeatureTable, generator: str, sharing: Sharing) -> FeatureTable:
+    """Draws synthetic patients of one sample each, in the units of the table and with its columns.
+
+    Args:
+      table: of vectors; all of it trains the generator. Missing values are imputed, so that none is missing here.
+      generator: of `generation.METHODS`.
+      sharing: its amount and seed.
+    """
+    rows = np.arange(len(table))
+    prepared = vector_preparation.fit(table.values)
+    training = Training(rows, rows[:0], prepared, features=prepared.apply(table.values), seed=sharing.seed)
+    drawn = sharing_games.drawn(generator, table, [training], amount=sharing.amount)
+    [samples] = sharing_games.released([training], drawn)
+    values = samples.features if table.signed else np.maximum(samples.features, 0)
+    return table_of_arrays(
+        values,
+        samples.labels,
+        classes=table.classes,
+        patients=np.array([f"{NAME}_{number:05d}" for number in range(len(values))]),
+        names=table.names,
+        signed=table.signed,
+    )
+
+
+def write(folder: Path, table: FeatureTable, *, suffix: str, record: Mapping) -> tuple[str, str]:
+    """Writes the cohort and its provenance, and returns the names of both files.
+
+    Args:
+      folder: that is there.
+      table: of `make`.
+      suffix: of `SUFFIXES`.
+      record: what synthetic.json says beside versions and commit.
+    """
+    path = folder / f"{NAME}{suffix}"
+    if suffix == SUFFIXES[0]:
+        stored_tables.write_table(path, table, np.full(len(table), NAME))
+    else:
+        keys = {"patient": table.patients, "label": np.array(table.classes.names)[table.labels]}
+        columns = pd.DataFrame(table.values, columns=list(table.names))
+        pd.concat([pd.DataFrame(keys), columns], axis=1).to_csv(path, index=False)
+    whole = {**record, "versions": provenance.versions(), "commit": provenance.commit()}
+    json_files.write_json(folder / f"{NAME}.json", whole)
+    return path.name, f"{NAME}.json"

@@ -1,0 +1,156 @@
+"""What is lost where synthetic patients are shared in place of real ones, and what they give away: a row for each
+generator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from absl import logging
+
+from rembrandt_featgen.evaluation import contrasts, sharing_games
+from rembrandt_featgen.evaluation.sharing_games import REAL, Sharing
+from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.generation.methods import METHODS
+from rembrandt_featgen.measures import bootstrap, differences, membership_inference
+from rembrandt_featgen.measures.membership_inference import Attack
+from rembrandt_featgen.measures.memorisation import Memorisation
+
+LEAKS, NOT_SHOWN = "leaks", "not shown"
+RULE = (
+    "Lost: AUROC per patient, out of fold, of a ridge of synthetic samples alone less that of one of real samples. "
+    "Leaks: the lower end of the 95% interval of an attack's AUROC, of three attacks at once, is above 0.5, or the "
+    "audit calls the generator a copier in more than 1 of 5 folds. 'not shown' is no proof: see the upper ends."
+)
+
+
+def sharing_report(
+    table: FeatureTable,
+    names: Sequence[str],
+    *,
+    sharing: Sharing,
+    draws: int = 2000,
+) -> dict:
+    """What sharing.json holds.
+
+    Args:
+      table: of vectors.
+      names: of generators, of `METHODS`.
+      sharing: how they are judged.
+      draws: of the bootstrap over patients.
+
+    Raises:
+      InputError: a class has too few groups for the folds, or for halves.
+    """
+    folds = sharing_games.trainings(table, sharing_games.folds_of(table, sharing))
+    games = sharing_games.trainings(table, sharing_games.games_of(table, sharing))
+    samples, audits, attacks = {}, {}, {}
+    _, first = np.unique(table.patients, return_index=True)
+    labels, groups = table.labels[first], table.groups[first]
+    for name in names:
+        logging.info("%s: trained %d times", name, len(folds) + len(games))
+        both = sharing_games.drawn(name, table, [*folds, *games], amount=sharing.amount)
+        samples[name] = both[: len(folds)]
+        audits[name] = sharing_games.audits(table, folds, samples[name])
+        scores, members = sharing_games.attacked(table, games, sharing_games.released(games, both[len(folds) :]))
+        attacks[name] = {
+            attack: membership_inference.attack(one, members, labels, groups=groups, draws=draws, seed=sharing.seed)
+            for attack, one in scores.items()
+        }
+    predicted = sharing_games.classified(table, folds, samples, sharing=sharing)
+    values = bootstrap.resample(labels, predicted, draws=draws, seed=sharing.seed, patients=groups)
+    counts = np.bincount(labels, minlength=table.classes.count).tolist()
+    real = values[REAL]["auroc"]
+    rows = [
+        {
+            "generator": name,
+            "kind": METHODS[name].kind,
+            **_auroc(values[name]["auroc"], counts),
+            "lost": contrasts.difference_record(differences.difference(values[name]["auroc"] - real, counts)),
+            "memorisation": _audit(audits[name], table),
+            "attacks": {attack: _attack(one, table) for attack, one in attacks[name].items()},
+            "word": _word(attacks[name], [one.memorised for one, _ in audits[name]]),
+        }
+        for name in names
+    ]
+    return {
+        "classes": table.classes.record,
+        "cohort": {"patients": table.patient_counts, "samples": len(table), "numbers": list(table.shape)},
+        "real": _auroc(real, counts),
+        "generators": rows,
+        "verdict": _sentence(rows),
+        "rule": RULE,
+        "plan": {
+            "folds": sharing.folds,
+            "repeats": sharing.repeats,
+            "games": sharing.games,
+            "amount": sharing.amount,
+            "strength": sharing.strength,
+        },
+    }
+
+
+def _sentence(rows: Sequence[Mapping]) -> str:
+    """Which generators are not shown to leak, and what the best of them, or of all, loses."""
+    quiet = [row for row in rows if row["word"] == NOT_SHOWN]
+    best = max(quiet or rows, key=lambda row: row["auroc"])
+    low, high = best["lost"]["ci95"]
+    strongest = max(best["attacks"].values(), key=lambda attack: attack["auroc"])
+    told = (
+        f"{len(quiet)} of {len(rows)} generators are not shown to leak" if quiet else "every generator leaks"
+    ) + f"; of {'these' if quiet else 'all'} {best['generator']} keeps most"
+    return (
+        f"{told[0].upper()}{told[1:]}: a difference of {best['lost']['difference']:+.3f} of AUROC to real patients "
+        f"(95% interval {low:+.3f} to {high:+.3f}), while the strongest attack tells members from others with an "
+        f"AUROC of {strongest['auroc']:.2f} ({strongest['ci95'][0]:.2f} to {strongest['ci95'][1]:.2f})."
+    )
+
+
+def _auroc(values: np.ndarray, counts: Sequence[int]) -> dict:
+    found = bootstrap.estimates({"auroc": values}, counts)["auroc"]
+    return {"auroc": found.value, "ci95": found.interval}
+
+
+def _audit(each: Sequence[tuple[Memorisation, Mapping[int, Memorisation]]], table: FeatureTable) -> dict:
+    """Means over folds, how many folds call it a copier, of all classes and of each, and patients copied most."""
+    copied: dict[str, int] = {}
+    for one, _ in each:
+        for patient, number in one.copied_patients.items():
+            copied[patient] = copied.get(patient, 0) + number
+    return {
+        "folds": len(each),
+        **_means([one for one, _ in each]),
+        "by_class": {
+            name: _means([of_class[label] for _, of_class in each if label in of_class])
+            for label, name in enumerate(table.classes.names)
+        },
+        "most_copied": sorted(copied.items(), key=lambda pair: -pair[1])[:10],
+    }
+
+
+def _means(audits: Sequence[Memorisation]) -> dict:
+    names = ("share_nearer_1", "limit_1", "median_ratio", "auroc")
+    return {
+        **{name: float(np.mean([getattr(one, name) for one in audits])) if audits else np.nan for name in names},
+        "memorised_folds": sum(one.memorised for one in audits),
+    }
+
+
+def _attack(one: Attack, table: FeatureTable) -> dict:
+    return {
+        "auroc": one.auroc,
+        "ci95": one.interval,
+        "caught": one.caught,
+        "caught_ci95": one.caught_interval,
+        "by_class": {
+            table.classes.names[label]: {"auroc": value, "ci95": [low, high]}
+            for label, (value, low, high) in one.by_label.items()
+        },
+    }
+
+
+def _word(attacks: Mapping[str, Attack], memorised: Sequence[bool]) -> str:
+    # The percentile interval is stretched to that of three attacks at once.
+    stretch = 2.394 / 1.960
+    lows = [one.auroc - stretch * (one.auroc - one.interval[0]) for one in attacks.values()]
+    return LEAKS if max(lows) > 0.5 or np.mean(memorised) > 0.2 else NOT_SHOWN

@@ -1,0 +1,124 @@
+"""Judges synthetic patients as a stand-in for real ones: what each generator loses and what it leaks; on request writes
+a synthetic cohort.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.core import cli, json_files, provenance, registry, rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import shared_cohort, sharing_report
+from rembrandt_featgen.evaluation.sharing_games import Sharing
+from rembrandt_featgen.features import importing
+from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.generation.methods import METHODS
+from rembrandt_featgen.reporting import sharing_page
+from rembrandt_featgen.stages import shared_flags
+
+COPIER = "random_oversampling"  # what sharing the real patients themselves would give away
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = cli.flag("", "Folder that gets shared/.", required=True)
+    features: str = cli.flag(
+        "", "Vectors with labels, as for evaluate_features: .csv, .parquet or .npz.", required=True
+    )
+    generators: tuple[str, ...] = cli.flag(
+        (*(name for name, method in METHODS.items() if method.kind == "generative"), COPIER),
+        f"Generators that are judged, of {', '.join(METHODS)}; {COPIER} shows what copies give away.",
+    )
+    classes: tuple[str, ...] = shared_flags.classes()
+    label_column: str = shared_flags.label_column()
+    patient_column: str = shared_flags.patient_column()
+    group_column: str = shared_flags.group_column()
+    group_pattern: str = shared_flags.group_pattern()
+    site_column: str = shared_flags.site_column()
+    covariates: tuple[str, ...] = shared_flags.covariates()
+    cv_folds: int = shared_flags.cv_folds()
+    trainings: int = shared_flags.trainings()
+    attack_games: int = cli.flag(
+        20, "Trainings with half of the patients each, on which membership is attacked; an even number.", minimum=6
+    )
+    share_amount: float = cli.flag(
+        1.0, "Synthetic patients for each real one, where judged as where written.", minimum=0.1, maximum=100.0
+    )
+    share: str = cli.flag(
+        "", "The generator, one of --generators, whose synthetic cohort of all patients is written; by default none."
+    )
+    share_format: str = cli.flag("parquet", "Of the synthetic cohort.", choices=("parquet", "csv"))
+    seed: int = shared_flags.seed()
+    bootstrap_draws: int = shared_flags.bootstrap_draws()
+    report_title: str = shared_flags.report_title()
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/shared: sharing.json, index.html, sharing.csv, sharing.tex, and with --share the cohort."""
+    cli.some_of("generators", config.generators, METHODS)
+    if config.share and config.share not in config.generators:
+        raise InputError(f"--share={config.share} is not judged; add it to --generators, or share one that is there")
+    if config.attack_games % 2:
+        raise InputError(f"--attack_games={config.attack_games}: give an even number, as each half trains once")
+    table = _read(config)
+    if table.is_map:
+        raise InputError(f"--features={config.features} has maps; distances and these generators are of vectors")
+    digests = {"features_file": rundir.file_digest(Path(config.features))}
+    with rundir.open_stage(config, "share_synthetic", [], digests=digests, classes=table.classes.record) as stage:
+        if not stage.done:
+            _judge(config, table, stage)
+    folder = Path(config.run_dir) / registry.folder("share_synthetic")
+    print(f"report: {folder / 'index.html'}\n{stage.record['figures']['verdict']}")
+
+
+def _judge(config: Config, table: FeatureTable, stage: rundir.Stage) -> None:
+    sharing = Sharing(
+        folds=config.cv_folds,
+        repeats=config.trainings,
+        games=config.attack_games,
+        amount=config.share_amount,
+        seed=config.seed,
+    )
+    made = sharing_report.sharing_report(table, config.generators, sharing=sharing, draws=config.bootstrap_draws)
+    record = {"versions": provenance.versions(), "commit": provenance.commit(), "settings": stage.record["config"]}
+    report = json_files.plain({**made, **record})
+    links = {}
+    if config.share:
+        row = next(one for one in report["generators"] if one["generator"] == config.share)
+        # What goes with the cohort names no patient, and no folder.
+        row = {**row, "memorisation": {k: v for k, v in row["memorisation"].items() if k != "most_copied"}}
+        settings = {**stage.record["config"], "features": Path(config.features).name}
+        whence = {"features_file": stage.record["inputs"]["features_file"], "settings": settings}
+        cohort = shared_cohort.make(table, config.share, sharing)
+        names = shared_cohort.write(
+            stage.path, cohort, suffix=f".{config.share_format}", record={**whence, "judged": row}
+        )
+        links = {name: name for name in names}
+    sharing_page.write(stage.path, report, config.report_title or Path(config.features).stem, links=links)
+    stage.complete(verdict=report["verdict"])
+
+
+def _read(config: Config) -> FeatureTable:
+    return importing.read_table(
+        config.features,
+        classes=config.classes,
+        label_column=config.label_column,
+        patient_column=config.patient_column,
+        group_column=config.group_column,
+        site_column=config.site_column,
+        covariates=config.covariates,
+        group_pattern=config.group_pattern,
+    )
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+import json
+
+import numpy as np
+import pytest
+
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core import json_files
+from rembrandt_featgen.evaluation import shared_cohort, sharing_games, sharing_report
+from rembrandt_featgen.evaluation.sharing_games import Sharing
+from rembrandt_featgen.features import importing
+from rembrandt_featgen.features.tables import table_of_arrays
+from rembrandt_featgen.generation.training_set import Samples
+from rembrandt_featgen.measures import membership_inference
+
+CLASSES = Classes.of(("a", "b", "c"))
+SHARING = Sharing(folds=3, repeats=5, games=10)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """60 patients of 1 or 2 samples, three classes, a missing value and a constant column."""
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 20)
+    values = random.normal(size=(60, 5)).astype(np.float32) * [1, 20, 1, 1, 0] + 2.0 * labels[:, None] * [1, 0, 0, 0, 0]
+    rows = np.concatenate([np.arange(60), np.arange(0, 60, 4)])
+    values = values[rows] + 0.1 * random.normal(size=(75, 5)) * [1, 1, 1, 1, 0]
+    values[3, 2] = np.nan
+    patients = np.array([f"P{i}" for i in rows])
+    return table_of_arrays(values, labels[rows], classes=CLASSES, patients=patients, signed=True)
+
+
+def test_report_finds_the_copier(table):
+    report = sharing_report.sharing_report(table, ("gaussian", "random_oversampling"), sharing=SHARING, draws=200)
+    report = json.loads(json.dumps(json_files.plain(report)))
+    gaussian, copier = report["generators"]
+    assert copier["word"] == "leaks" and copier["memorisation"]["memorised_folds"] == 15
+    assert copier["attacks"]["closeness"]["auroc"] > 0.75  # a third of the patients are never drawn
+    assert gaussian["memorisation"]["memorised_folds"] < 5
+    assert gaussian["attacks"]["closeness"]["auroc"] < 0.7
+    assert gaussian["auroc"] > 0.6 and abs(gaussian["lost"]["difference"]) < 0.15
+    assert set(gaussian["memorisation"]["by_class"]) == set(gaussian["attacks"]["closeness"]["by_class"]) == {*"abc"}
+    assert report["verdict"].count("AUROC") == 2 and len(copier["memorisation"]["most_copied"]) == 10
+
+
+def test_games_train_each_patient_in_half_and_never_divide_one(table):
+    games = sharing_games.trainings(table, sharing_games.games_of(table, SHARING))
+    _, members = sharing_games.attacked(table, games, _released(games, table))
+    assert members.shape == (10, 60) and np.all(members.mean(axis=0) == 0.5)
+    for game in games:
+        assert not set(table.patients[game.train]) & set(table.patients[game.test])
+
+
+def _released(games, table, copies=True):
+    """What a generator gives that copies its patients, or one that knows other patients only."""
+    random = np.random.default_rng(5)
+    copied = [Samples(np.nan_to_num(table.values[game.train]), table.labels[game.train]) for game in games]
+    if copies:
+        return copied
+    return [
+        Samples(
+            (
+                random.normal(size=one.features.shape) * [1, 20, 1, 1, 0] + 2.0 * one.labels[:, None] * [1, 0, 0, 0, 0]
+            ).astype(np.float32),
+            one.labels,
+        )
+        for one in copied
+    ]
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_attacks_on_a_copier_and_on_a_generator_of_other_patients(table, copies):
+    games = sharing_games.trainings(table, sharing_games.games_of(table, SHARING))
+    scores, members = sharing_games.attacked(table, games, _released(games, table, copies))
+    labels = table.labels[np.unique(table.patients, return_index=True)[1]]
+    for name in sharing_games.ATTACKS:
+        found = membership_inference.attack(scores[name], members, labels, draws=100)
+        if copies:
+            assert found.auroc > 0.9 and found.caught > 0.9, name
+        else:
+            assert found.auroc == pytest.approx(0.5, abs=0.08) and found.caught < 0.25, name
+
+
+def test_reference_patients_are_no_members_and_not_scored(table):
+    games = sharing_games.trainings(table, sharing_games.games_of(table, SHARING))[:1]
+    scores, members = sharing_games.attacked(table, games, _released(games, table))
+    unscored = np.isnan(scores["density_ratio"][0])
+    assert unscored.sum() == 15 and not members[0, unscored].any()
+
+
+@pytest.mark.parametrize("suffix", shared_cohort.SUFFIXES)
+def test_shared_cohort_is_read_again(table, tmp_path, suffix):
+    cohort = shared_cohort.make(table, "gaussian", Sharing(amount=2.0))
+    assert cohort.patient_counts == {"a": 50, "b": 50, "c": 50} and np.isfinite(cohort.values).all()
+    assert cohort.values[:, 1].std() > 10 and np.all(cohort.values[:, 4] == 0)  # in the units of the table
+    assert not set(cohort.patients) & set(table.patients)
+    data, provenance = shared_cohort.write(tmp_path, cohort, suffix=suffix, record={"generator": "gaussian"})
+    read = importing.read_table(tmp_path / data, classes=("a", "b", "c"))
+    assert len(read) == 150 and set(read.patients) == set(cohort.patients)
+    assert json_files.read_json(tmp_path / provenance)["versions"]["rembrandt_featgen"]

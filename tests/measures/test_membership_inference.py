@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from rembrandt_featgen.measures import membership_inference
+
+PATIENTS, GAMES = 40, 20
+LABELS = np.repeat([0, 1], PATIENTS // 2)
+
+
+def games(random):
+    """[games, patients] bool: half of each class."""
+    halves = [random.permuted(np.arange(PATIENTS // 2) % 2 == 0) for _ in range(2 * GAMES)]
+    return np.array(halves).reshape(GAMES, PATIENTS)
+
+
+def played(copied, seed=0, noise=0.05, spread=0.0):
+    """Scores of all attacks on a generator that copies members with noise, or draws new patients; and the members."""
+    random = np.random.default_rng(seed)
+    cohort = random.normal(size=(PATIENTS, 6)) * np.exp(spread * random.normal(size=(PATIENTS, 1))) + LABELS[:, None]
+    members = games(random)
+    names = ("closeness", "density_ratio")
+    scores = {name: np.full(members.shape, np.nan) for name in names}
+    for game, member in enumerate(members):
+        for label in (0, 1):
+            rows = np.flatnonzero(label == LABELS)
+            inside, outside = rows[member[rows]], rows[~member[rows]]
+            synthetic = cohort[inside] + noise * random.normal(size=(10, 6))
+            if not copied:
+                synthetic = random.normal(size=(10, 6)) + label
+            tested, reference = outside[: len(outside) // 2], outside[len(outside) // 2 :]
+            seen = np.concatenate([inside, tested])
+            scores["closeness"][game, rows] = membership_inference.closeness(cohort[rows], synthetic)
+            scores["density_ratio"][game, seen] = membership_inference.density_ratio(
+                cohort[seen], synthetic, cohort[reference]
+            )
+    scores["likelihood_ratio"] = membership_inference.likelihood_ratio(scores["closeness"], members)
+    return scores, members
+
+
+def test_a_copier_is_found():
+    scores, members = played(copied=True)
+    for name, one in scores.items():
+        found = membership_inference.attack(one, members, LABELS, draws=200)
+        assert found.auroc > 0.9 and found.interval[0] > 0.85, name
+        assert found.caught > 0.8 and found.caught_interval[0] > 0.6
+
+
+def test_the_likelihood_ratio_finds_what_distances_do_not():
+    """Of copies that were moved, where some patients are in a crowd and others alone."""
+    scores, members = played(copied=True, noise=0.7, spread=1.0)
+    aurocs = {name: membership_inference.attack(one, members, LABELS, draws=50).auroc for name, one in scores.items()}
+    assert aurocs["likelihood_ratio"] > aurocs["closeness"] + 0.03
+
+
+def test_a_generator_of_other_patients_gives_nothing_away():
+    """The interval of 20 cohorts holds 0.5, for each attack, as often as it should."""
+    held, means = {}, {}
+    for seed in range(20):
+        scores, members = played(copied=False, seed=seed)
+        for name, one in scores.items():
+            found = membership_inference.attack(one, members, LABELS, draws=200)
+            held.setdefault(name, []).append(found.interval[0] <= 0.5 <= found.interval[1])
+            means.setdefault(name, []).append(found.auroc)
+    for name in held:
+        assert np.mean(held[name]) >= 0.8, name
+        assert np.mean(means[name]) == pytest.approx(0.5, abs=0.03), name
+
+
+def test_agrees_with_scikit_learn():
+    random = np.random.default_rng(0)
+    scores, members = random.integers(0, 9, (1, PATIENTS)).astype(float), games(random)[:1]
+    one = np.zeros(PATIENTS, int)
+    found = membership_inference.attack(scores, members, one, draws=20)
+    assert found.auroc == pytest.approx(roc_auc_score(members[0], scores[0]))
+    assert found.by_label[0][0] == found.auroc
+    false, true, _ = roc_curve(members[0], scores[0], drop_intermediate=False)
+    assert found.caught == pytest.approx(true[false <= 0.1].max())
+
+
+def test_patients_of_one_group_are_drawn_together():
+    scores, members = played(copied=True, noise=0.5)
+    alone, paired = (
+        membership_inference.attack(scores["closeness"], members, LABELS, groups=groups, draws=400)
+        for groups in (None, np.arange(PATIENTS) // 10)
+    )
+    assert alone.auroc == paired.auroc and alone.interval != paired.interval
+
+
+def test_patients_without_a_part_are_left_out():
+    scores, members = np.array([[1.0, 0.0, np.nan, np.nan]]), np.array([[True, False, True, False]])
+    assert membership_inference.attack(scores, members, np.zeros(4, int), draws=10).auroc == 1.0
+    ratio = membership_inference.likelihood_ratio(np.ones((3, 1)), np.array([[True], [True], [False]]))
+    assert np.isnan(ratio).all()  # too few games
