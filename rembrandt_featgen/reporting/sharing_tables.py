@@ -52,17 +52,17 @@ def table(report: Mapping) -> Table:
         rows.append(
             [
                 str(one.get("generator")),
-                gap(one, "auroc", "ci95", ".3f"),
-                gap(one.get("lost"), "difference", "ci95", "+.3f"),
+                gap(one, "auroc", "ci95"),
+                gap(one.get("lost"), "difference", "ci95", form="+.3f"),
                 cell(records.finite(records.dig(audit, "share_nearer_1")), None, ".2f"),
                 f"{records.dig(audit, 'memorised_folds')} of {records.dig(audit, 'folds')}",
-                *(gap(records.dig(one, "attacks", name), "auroc", "ci95", ".3f") for name in ATTACKS),
+                *(gap(records.dig(one, "attacks", name), "auroc", "ci95") for name in ATTACKS),
                 cell(records.finite(records.dig(one, "attacks", "likelihood_ratio", "caught")), None, ".2f"),
                 str(one.get("word") or ""),
             ]
         )
     real = report.get("real")
-    head = [("", [["real patients", gap(real, "auroc", "ci95", ".3f"), *[""] * 8]])] if real else []
+    head = [("", [["real patients", gap(real, "auroc", "ci95"), *[""] * 8]])] if real else []
     return Table(
         "Synthetic patients shared in place of real ones: what is lost and what leaks. AUROC per real patient, out of "
         "fold, of a ridge trained on synthetic samples alone; lost is the difference to one trained on real samples. "
@@ -76,7 +76,7 @@ def table(report: Mapping) -> Table:
     )
 
 
-def gap(record, key: str, bounds: str, form: str) -> str:
+def gap(record, key: str, bounds: str, *, form: str = ".3f") -> str:
     """A value of a record with its bounds."""
     return cell(records.finite(records.dig(record, key)), records.pair(records.dig(record, bounds)), form)
 
