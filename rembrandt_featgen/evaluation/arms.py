@@ -106,7 +106,7 @@ ARMS: dict[str, Arm] = {
 }
 
 # Those that take no part unless they are named: every arm makes a study longer, and its bounds wider.
-_ON_REQUEST = ("kde", "transfer", "calibration", "wgan", "cvae", "flow", "diffusion", COPY, SHUFFLED)
+_ON_REQUEST = ("kde", "transfer", "calibration", "wgan", "cvae", "flow", "diffusion", "adcgan", COPY, SHUFFLED)
 USUAL = tuple(name for name in ARMS if name not in _ON_REQUEST)
 
 

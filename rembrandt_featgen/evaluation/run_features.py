@@ -23,6 +23,8 @@ from rembrandt_featgen.nn import inference
 
 # What generate_synthetic said of its features: name among the measures of an arm, and among its figures.
 _SAID = {"class_accuracy_own": "class_accuracy", "acceptance": "acceptance"}
+# The same of the judge, where one accepted them: name among the measures, and among what it reached on test patients.
+_SAID_OF_JUDGE = {"judge_accuracy_real": "accuracy", "judge_log_loss_real": "log_loss", "judge_recall_real": "recall"}
 _STAGES = {True: "extract_features", False: "extract_vectors"}  # of maps, and of vectors
 
 
@@ -207,11 +209,8 @@ def pools_of_run(wanted: Wanted, training: FeatureTable) -> tuple[dict[str, Samp
         return _pools_of_vectors(wanted), {}
     generated = {kind: rundir.find(wanted.run_dir, "generate_synthetic", kind) for kind in _generators(wanted)}
     drawn = {kind: pools.of_generator(found.folder, training.shape) for kind, found in generated.items()}
-    notes = {
-        kind: {name: found.record["figures"][figure] for name, figure in _SAID.items()}
-        for kind, found in generated.items()
-        if found.record["figures"]["acceptance"] is not None  # a cgan has no auxiliary classifier that could accept
-    }
+    notes = {kind: _said(found.record["figures"]) for kind, found in generated.items()}
+    notes = {kind: said for kind, said in notes.items() if said}
     if AUGMENTED in wanted.arms:
         most = max(*wanted.amounts, generator_measures.AMOUNT)
         drawn[AUGMENTED] = pools.of_augmented_slices(
@@ -223,6 +222,14 @@ def pools_of_run(wanted: Wanted, training: FeatureTable) -> tuple[dict[str, Samp
             seed=wanted.seeds[0],
         )
     return drawn, notes
+
+
+def _said(figures: Mapping) -> dict:
+    """Notes on the features of a generator; none where all were kept, as of a cgan, which classifies nothing."""
+    said = {name: figures[figure] for name, figure in _SAID.items()}
+    tested = (figures.get("judge") or {}).get("test") or {}
+    said |= {name: tested.get(measure) for name, measure in _SAID_OF_JUDGE.items()}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _pools_of_vectors(wanted: Wanted) -> dict[str, SamplePool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from rembrandt_featgen.generation.gan import GAN, Judge
+from rembrandt_featgen.generation.gan import GAN
 
 
 class EncodedGAN:
@@ -31,7 +31,7 @@ class EncodedGAN:
         """Whether the auxiliary classifier predicts the labels [batch] of slices, [batch] bool."""
         return self._gan.accepted(images, labels)
 
-    def draw(self, noise: tf.Tensor, labels: tf.Tensor, judge: Judge | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Features [batch, h, w, filters] of generated slices, and whether the judge accepts each of the slices."""
+    def draw(self, noise: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Features [batch, h, w, filters] of generated slices, and which of the slices are `accepted`."""
         images = self._gan.generate(noise, labels)
-        return self._encoder(images, training=False), (judge or self.accepted)(images, labels)
+        return self._encoder(images, training=False), self.accepted(images, labels)

@@ -5,19 +5,16 @@ What is called features below is slices where a kind is `of_images`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from rembrandt_featgen.generation import gan_heads, gan_networks, gan_updates
-from rembrandt_featgen.generation.gan_heads import class_loss, information_loss, source_loss
+from rembrandt_featgen.generation.gan_heads import class_loss, generator_class_loss, information_loss, source_loss
 from rembrandt_featgen.generation.gan_networks import CLASS_HEAD
 from rembrandt_featgen.generation.gan_spec import GanSpec
 from rembrandt_featgen.nn import mixed_precision
-
-# From what a GAN generated [batch, ...] and the labels [batch] that were asked for, to which of it is accepted [batch].
-Judge = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def build_gan(spec: GanSpec, scale: np.ndarray, lowest: np.ndarray | float = 0.0) -> GAN:
@@ -42,6 +39,7 @@ def build_gan(spec: GanSpec, scale: np.ndarray, lowest: np.ndarray | float = 0.0
         num_classes=spec.num_classes,
         has_auxiliary_classifier=spec.traits.has_auxiliary_classifier,
         is_projection_conditioned=spec.traits.is_projection_conditioned,
+        classifies_sources=spec.traits.classifies_sources,
         codes=spec.code_count,
         precision=spec.precision,
         minibatch_stddev=spec.minibatch_stddev,
@@ -136,10 +134,10 @@ class GAN(tf.keras.Model):
         """Unscaled features [batch, h, w, channels] from noise [batch, latent] and labels [batch]."""
         return self.ema_generator([noise, labels], training=False) * self._scale + self._lowest
 
-    def draw(self, noise: tf.Tensor, labels: tf.Tensor, judge: Judge | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Features of `generate`, and whether the judge accepts each of them; by default it is `accepted`."""
+    def draw(self, noise: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Features of `generate`, and which of them are `accepted`."""
         features = self.generate(noise, labels)
-        return features, (judge or self.accepted)(features, labels)
+        return features, self.accepted(features, labels)
 
     def accepted(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Whether the auxiliary classifier predicts the labels of unscaled features, [batch] bool; all without one."""
@@ -151,7 +149,8 @@ class GAN(tf.keras.Model):
         """One step of D, which maximises L_S + L_C (paper eqs. 1-2), then one of G, which maximises L_C - L_S.
 
         Both maximise InfoGAN's bound L_I, too. A term is 0 where D has no head for it. G's source term is the usual
-        non-saturating one: it maximises log P(real | fake).
+        non-saturating one: it maximises log P(real | fake). Where D classifies sources as well, L_C of D is over 2
+        outputs a class, and G maximises by how much a feature looks more like a real than a generated one of its class.
         """
         features, labels = data
         real = self._flipped(self._scaled(features), 0)
@@ -164,14 +163,15 @@ class GAN(tf.keras.Model):
                 of_real = self.discriminator(real, training=True)
                 of_fake = self.discriminator(fake, training=True)
                 L_S = source_loss(of_real, labels, real=True) + source_loss(of_fake, fake_labels, real=False)
-                L_C = class_loss(of_real, labels, kind=kind) + class_loss(of_fake, fake_labels, kind=kind)
+                L_C = class_loss(of_real, labels, kind=kind, real=True)
+                L_C += class_loss(of_fake, fake_labels, kind=kind, real=False)
                 L_I = information_loss(of_fake, noise)
                 d_loss = L_S + L_C + weight * L_I
                 d_scaled = gan_updates.scaled_loss(self.d_optimizer, d_loss)
             with g_tape.stop_recording():
                 gan_updates.apply_gradients(self.d_optimizer, d_tape, d_scaled, of=self.discriminator)
             again = self.discriminator(fake, training=True)
-            g_loss = source_loss(again, fake_labels, real=True) + class_loss(again, fake_labels, kind=kind)
+            g_loss = source_loss(again, fake_labels, real=True) + generator_class_loss(again, fake_labels, kind=kind)
             g_loss += weight * information_loss(again, noise)
             g_scaled = gan_updates.scaled_loss(self.g_optimizer, g_loss)
         gan_updates.apply_gradients(self.g_optimizer, g_tape, g_scaled, of=self.generator)

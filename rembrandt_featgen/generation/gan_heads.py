@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from rembrandt_featgen.generation import gan_losses
-from rembrandt_featgen.generation.gan_networks import CLASS_HEAD
+from rembrandt_featgen.generation.gan_networks import CLASS_HEAD, GENERATED_CLASS_HEAD
 
 Heads = Mapping[str, tf.Tensor]
 
@@ -19,7 +19,10 @@ def source_logits(heads: Heads, labels: tf.Tensor) -> tf.Tensor:
 
 
 def is_of_label(heads: Heads, labels: tf.Tensor) -> tf.Tensor:
-    """Whether the auxiliary classifier predicts the labels [batch], [batch] bool."""
+    """Whether the auxiliary classifier predicts the labels [batch], [batch] bool.
+
+    One that tells sources apart says of which class a sample would be if it were real.
+    """
     return tf.equal(tf.argmax(heads[CLASS_HEAD], -1, labels.dtype), labels)
 
 
@@ -28,9 +31,31 @@ def source_loss(heads: Heads, labels: tf.Tensor, *, real: bool) -> tf.Tensor:
     return gan_losses.source_term(source_logits(heads, labels), real)
 
 
-def class_loss(heads: Heads, labels: tf.Tensor, *, kind: str) -> tf.Tensor | float:
-    """The class term of a kind of `gan_losses.CLASS_LOSSES`; 0 where D has no auxiliary classifier."""
-    return gan_losses.CLASS_LOSSES[kind](labels, heads[CLASS_HEAD]) if CLASS_HEAD in heads else 0.0
+def class_loss(heads: Heads, labels: tf.Tensor, *, kind: str, real: bool) -> tf.Tensor | float:
+    """D's class term, of a kind of `gan_losses.CLASS_LOSSES`; 0 where D has no auxiliary classifier.
+
+    Args:
+      heads, labels: of samples [batch].
+      kind: one of `gan_losses.CLASS_LOSSES`.
+      real: whether the samples are real; it matters to a classifier that tells sources apart alone.
+    """
+    if CLASS_HEAD not in heads:
+        return 0.0
+    logits = heads[CLASS_HEAD]
+    if GENERATED_CLASS_HEAD in heads:
+        labels = labels if real else labels + logits.shape[-1]
+        logits = tf.concat([logits, heads[GENERATED_CLASS_HEAD]], -1)
+    return gan_losses.CLASS_LOSSES[kind](labels, logits)
+
+
+def generator_class_loss(heads: Heads, labels: tf.Tensor, *, kind: str) -> tf.Tensor | float:
+    """G's class term: what D would lose if the samples were real; less what it loses, if it tells sources apart.
+
+    The difference is -E[log P(real, c | x) - log P(generated, c | x)], whose expectation under the best classifier is
+    the Kullback-Leibler divergence of generated samples and classes from real ones (Hou et al. 2022).
+    """
+    loss = class_loss(heads, labels, kind=kind, real=True)
+    return loss - class_loss(heads, labels, kind=kind, real=False) if GENERATED_CLASS_HEAD in heads else loss
 
 
 def information_loss(heads: Heads, noise: tf.Tensor) -> tf.Tensor | float:

@@ -26,6 +26,7 @@ from rembrandt_featgen.nn import convolutions, mixed_precision
 # Name of the head of the auxiliary classifier. Keras orders D's weights by the names of its heads, and TensorFlow sums
 # gradients in the order of the names of layers: another name that sorts elsewhere gives other last bits.
 CLASS_HEAD = "label"
+GENERATED_CLASS_HEAD = "generated_label"  # of an ADC-GAN: logits of "generated, of this class", beside the real ones
 _MOMENTUM = 0.9  # of batch norm: small cohorts have too few steps for Keras' 0.99 to settle
 _INIT = tf.keras.initializers.RandomNormal  # of deviation 0.02, as in the reference implementation
 _LEAST_FILTERS = 4  # of a hidden layer of slices
@@ -104,6 +105,7 @@ def build_discriminator(
     num_classes: int,
     has_auxiliary_classifier: bool = True,
     is_projection_conditioned: bool = False,
+    classifies_sources: bool = False,
     codes: int = 0,
     precision: str = "float32",
     minibatch_stddev: bool = False,
@@ -121,6 +123,8 @@ def build_discriminator(
       has_auxiliary_classifier: adds the head "label", which classifies (Odena et al. 2017).
       is_projection_conditioned: makes "source" conditional by projection (Miyato and Koyama 2018): the inner product of
         the hidden feature with a learnt vector of the class is added to the logit.
+      classifies_sources: adds the head "generated_label": with "label" it is a classifier of 2 classes outputs, each
+        class being real or generated (Hou et al. 2022).
       codes: adds the heads "code_mean" and "code_deviation", InfoGAN's Q, for so many codes.
       precision: one of `mixed_precision.PRECISIONS`.
       minibatch_stddev: whether "source" sees the deviations of the hidden features within the batch, too (Karras et al.
@@ -131,7 +135,8 @@ def build_discriminator(
     Returns:
       Model from scaled features [batch, *shape] to a dictionary of float32: "source", logits of "real" [batch, 1], or
       [batch, classes] with projection conditioning, one under each class; "label", logits of the classes
-      [batch, classes]; "code_mean" and "code_deviation", [batch, codes].
+      [batch, classes]; "generated_label", the same of generated samples; "code_mean" and "code_deviation",
+      [batch, codes].
     """
     policy = mixed_precision.policy(precision)
     x = feature = tf.keras.Input(shape, name="feature")
@@ -157,6 +162,8 @@ def build_discriminator(
         heads["source"] = tf.keras.layers.Add(dtype="float32")([heads["source"], projection])
     if has_auxiliary_classifier:
         heads[CLASS_HEAD] = head(CLASS_HEAD, num_classes)
+    if classifies_sources:
+        heads[GENERATED_CLASS_HEAD] = head(GENERATED_CLASS_HEAD, num_classes)
     if codes:
         heads["code_mean"] = head("code_mean", codes)
         heads["code_deviation"] = head("code_deviation", codes, activation=_deviation)

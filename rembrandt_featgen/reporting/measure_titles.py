@@ -69,8 +69,13 @@ def arm_measures(names: Sequence[str]) -> tuple[Measure, ...]:
     )
 
 
-def generator_measures(names: Sequence[str]) -> tuple[Measure, ...]:
-    """Measures of a generator; `names` of the classes in the order of the table."""
+def generator_measures(names: Sequence[str], judged: bool = False) -> tuple[Measure, ...]:
+    """Measures of a generator.
+
+    Args:
+      names: of the classes in the order of the table.
+      judged: whether an independent judge accepted features of any.
+    """
     return (
         Measure("kernel_distance", "Kernel distance", "lower", words="between real and generated features", form=".3g"),
         Measure(
@@ -119,5 +124,29 @@ def generator_measures(names: Sequence[str]) -> tuple[Measure, ...]:
                 f"acceptance.{name}", f"Acceptance rate, {name}", "", words="share of generated features that were used"
             )
             for name in names
+        ),
+        *(_of_judge(names) if judged else ()),
+    )
+
+
+def _of_judge(names: Sequence[str]) -> tuple[Measure, ...]:
+    return (
+        *(
+            Measure(
+                f"judge_recall_real.{name}",
+                f"Real test features accepted, {name}",
+                "",
+                words="by the same judge, where an independent one accepts (--accept_by=judge)",
+            )
+            for name in names
+        ),
+        Measure(
+            "judge_accuracy_real", "Accuracy of that judge on real test features", "", words="mean of classes, patients"
+        ),
+        Measure(
+            "judge_log_loss_real",
+            "Log loss of that judge on real test features",
+            "",
+            words="mean of classes and patients; the logarithm of the number of classes says that it knows nothing",
         ),
     )

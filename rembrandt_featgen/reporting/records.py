@@ -98,6 +98,11 @@ def p_text(p) -> str:
     return "" if p is None else "<0.001" if p < 0.0005 else f"{p:.3f}"
 
 
+def is_judged(report: Mapping) -> bool:
+    """Whether an independent judge accepted the features of a generator of a study."""
+    return any("judge_accuracy_real" in row for row in entries(report, "generators"))
+
+
 def entries(record: Mapping | None, key: str) -> list[Mapping]:
     """The mappings in a list of the report."""
     listed = dig(record, key)

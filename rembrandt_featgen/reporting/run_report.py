@@ -59,6 +59,7 @@ def collect(records: Mapping[str, Mapping], classes: Classes, study: Mapping | N
             "generator": {
                 "kind": records["train_generators"]["kind"],
                 **{key: generated[key] for key in ("synthetic", "generated", "acceptance", "class_accuracy")},
+                "judge": generated.get("judge"),
                 "tap": figures["extract_features"]["tap"],
                 "feature_shape": figures["extract_features"]["shape"],
             },

@@ -102,7 +102,7 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         verdicts=verdict_records,
         arm_measures=measure_titles.arm_measures(records.class_names(report)),
         memorisation_measures=measure_titles.MEMORISATION_MEASURES,
-        generator_measures=measure_titles.generator_measures(records.class_names(report)),
+        generator_measures=measure_titles.generator_measures(records.class_names(report), records.is_judged(report)),
         name=lambda row: records.name(row, [row]),  # its heading names the classifier
         is_reference=lambda row: records.is_reference(report, row),
         UNDEFINED=UNDEFINED,

@@ -111,7 +111,8 @@ def generators_table(report: Mapping) -> Table:
 
 def _of_generators(report: Mapping) -> tuple[measure_titles.Measure, ...]:
     """Measures of generators, in the order of the tables."""
-    return measure_titles.generator_measures(records.class_names(report)) + measure_titles.MEMORISATION_MEASURES
+    measures = measure_titles.generator_measures(records.class_names(report), records.is_judged(report))
+    return measures + measure_titles.MEMORISATION_MEASURES
 
 
 def _spread(row: Mapping, measure: measure_titles.Measure) -> str:

@@ -1,7 +1,11 @@
-"""Generates features of each class and keeps those whose class the discriminator's auxiliary classifier predicts.
+"""Generates features of each class and keeps those that are accepted as of that class.
 
-The discriminator of a "cgan" has none: all of its features are kept, and it has no acceptance rate to report. Slices of
-an "image_acgan" are accepted as slices; those that are become features as real slices do.
+By --accept_by=discriminator, the paper's way, the auxiliary classifier of the discriminator accepts; that of a "cgan"
+has none: all of its features are kept, and it has no acceptance rate to report. Slices of an "image_acgan" are accepted
+as slices; those that are become features as real slices do.
+
+By --accept_by=judge a classifier of real training features accepts, which no generator was trained against; how good it
+is on real features of test patients stands beside the acceptance rate.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.data.store_writer import Writer
+from rembrandt_featgen.evaluation import run_judges
+from rembrandt_featgen.evaluation.run_judges import RunJudge
 from rembrandt_featgen.features import encoders
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.generation.acceptance import Tally, accepted_features
@@ -27,6 +33,7 @@ from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.stages import shared_flags
 
 SPLIT = "synthetic"
+ACCEPTING = ("discriminator", "judge")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +53,13 @@ class Config:
         "are accepted, as the paper does.",
         minimum=1,
     )
+    accept_by: str = cli.flag(
+        "discriminator",
+        "What accepts generated features: 'discriminator', as in the paper, its auxiliary classifier, which generators "
+        "learn to agree with; 'judge' an independent classifier of real training features, whose accuracy on those of "
+        "test patients is reported beside the acceptance rate.",
+        choices=ACCEPTING,
+    )
     generate_batch: int = cli.flag(64, "Features in a batch.", minimum=1)
 
 
@@ -61,7 +75,8 @@ def _generate(config: Config) -> None:
     trained = rundir.find(config.run_dir, "train_generators", kind)
     extracted = rundir.find(config.run_dir, "extract_features")
     features, classes = extracted.record, Classes.of_record(trained.record["classes"])
-    inputs = [trained, extracted] if KINDS[kind].of_images else [trained]
+    judging = config.accept_by == "judge"
+    inputs = [trained, extracted] if KINDS[kind].of_images or judging else [trained]
     with rundir.open_stage(config, "generate_synthetic", inputs, kind=kind) as stage:
         if stage.done:
             return
@@ -71,10 +86,11 @@ def _generate(config: Config) -> None:
         if KINDS[kind].of_images:  # in batches that fit the U-Net
             generator = EncodedGAN(gan, encoders.encoder_of_run(Path(config.run_dir), config.precision))
             batch = min(batch, features["config"]["extract_batch"])
+        by = run_judges.judge_of_run(config.run_dir, config.seed) if judging else RunJudge(None, None)
         tallies = {name: Tally() for name in classes.names}
         drawn = accepted_features(
             generator,
-            generator.accepted,
+            by.judge,
             list(tallies.values()),
             wanted=config.synthetic_per_class,
             tries=config.generate_tries,
@@ -98,24 +114,31 @@ def _generate(config: Config) -> None:
                     tally.generated,
                     kind,
                 )
-        _complete(stage, tallies, kind, judged=gan.has_auxiliary_classifier)
+        _complete(stage, tallies, kind, by=by, has_classifier=gan.has_auxiliary_classifier)
 
 
-def _complete(stage, tallies: Mapping[str, Tally], kind: str, *, judged: bool) -> None:
-    """Finishes the stage with what the tallies of each class came to; without a judge there is no acceptance."""
-    kept, generated, accepted = (
-        sum(getattr(tally, name) for tally in tallies.values()) for name in ("kept", "generated", "accepted")
+def _complete(stage, tallies: Mapping[str, Tally], kind: str, *, by: RunJudge, has_classifier: bool) -> None:
+    """Finishes the stage with what the tallies of each class came to; where nothing judges there is no acceptance."""
+    kept, generated, accepted, predicted = (
+        sum(getattr(tally, name) for tally in tallies.values())
+        for name in ("kept", "generated", "accepted", "by_discriminator")
     )
+    judged = has_classifier or by.judge is not None
+    said = {name: tally.probability / tally.generated for name, tally in tallies.items()}
     tensorboard.complete(
         stage,
         synthetic=kept,
         kept={name: tally.kept for name, tally in tallies.items()},
         generated=generated,
         acceptance={name: tally.rate for name, tally in tallies.items()} if judged else None,
-        class_accuracy=accepted / generated if judged else None,
+        class_accuracy=predicted / generated if has_classifier else None,
+        judge=None if by.record is None else {**by.record, "probability": said},
     )
     share = f"{100 * accepted / generated:.1f}% accepted" if judged else "all of those generated"
     logging.info("%s: %d features kept, %s", kind, kept, share)
+    if by.record is not None and by.record["test"] is not None:
+        accuracy = 100 * by.record["test"]["accuracy"]
+        logging.info("%s: the judge is right of %.1f%% of real test features", kind, accuracy)
 
 
 def main() -> None:

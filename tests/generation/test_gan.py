@@ -9,17 +9,19 @@ from rembrandt_featgen.nn import mixed_precision
 
 SHAPE = (5, 6, 3)
 SCALE = np.array([1.0, 4.0, 0.5], np.float32)
-KINDS = ("acgan", "infogan", "cgan")
+KINDS = ("acgan", "infogan", "cgan", "adcgan")
 SOURCES, CLASSES = {"real_source", "fake_source"}, {"real_class_accuracy", "fake_class_accuracy"}
 # what a kind has of its own: heads, what is watched, and what it watches on validation features
 HEADS = {
     "acgan": {"source", "label"},
     "infogan": {"source", "label", "code_mean", "code_deviation"},
     "cgan": {"source"},
+    "adcgan": {"source", "label", "generated_label"},
 }
 LOGS = {"acgan": SOURCES | CLASSES, "infogan": SOURCES | CLASSES | {"information"}, "cgan": SOURCES}
+LOGS["adcgan"] = LOGS["acgan"]
 # G has 11 (dense, two deconvolutions, three batch norms, convolution), D's three convolutions 6, and then its heads
-TRAINABLE = {"acgan": 11 + 6 + 4, "infogan": 11 + 6 + 8, "cgan": 11 + 6 + 3}
+TRAINABLE = {"acgan": 11 + 6 + 4, "infogan": 11 + 6 + 8, "cgan": 11 + 6 + 3, "adcgan": 11 + 6 + 6}
 
 
 def tiny(

@@ -15,7 +15,9 @@ from rembrandt_featgen.nn import mixed_precision, weights
 SCALE, LOWEST = np.array([2.0, 0.5, 1.0], np.float32), np.array([0.0, -1.0, 0.5], np.float32)
 
 
-@pytest.fixture(scope="module", params=[(kind, 2) for kind in KINDS] + [("acgan", 3), ("cgan", 3)], ids=str)
+@pytest.fixture(
+    scope="module", params=[(kind, 2) for kind in KINDS] + [("acgan", 3), ("cgan", 3), ("adcgan", 3)], ids=str
+)
 def trained(request):
     """(GAN of a kind after one step, number of classes, logs)."""
     kind, count = request.param
@@ -54,11 +56,12 @@ def test_draws_are_functions_of_noise_and_class(trained):
 
 def test_accepted_features_are_of_each_class(trained):
     gan, count, _ = trained
-    tallies = [Tally() for _ in range(count)]
-    everything = accepted_features(
-        gan, lambda features, labels: labels < count, tallies, wanted=3, tries=1, batch=2, seed=0
-    )
-    assert [label for _, label, _ in everything] == [*range(count)] * 3
+    judges = [lambda features, label=label: np.eye(count)[[label] * len(features)] for label in range(count)]
+    for wanted, judge in enumerate(judges):
+        tallies = [Tally() for _ in range(count)]
+        drawn = accepted_features(gan, judge, tallies, wanted=3, tries=1, batch=2, seed=0)
+        assert [label for _, label, _ in drawn] == [wanted] * 3
+        assert [tally.generated for tally in tallies] == [3] * count
 
 
 def test_it_is_saved_restored_and_exported(trained, tmp_path):

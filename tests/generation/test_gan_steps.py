@@ -152,7 +152,7 @@ def bright_features(count):
     return features, labels
 
 
-@pytest.fixture(scope="module", params=["acgan", "infogan", "cgan"])
+@pytest.fixture(scope="module", params=["acgan", "infogan", "cgan", "adcgan"])
 def trained(request):
     """(GAN after 800 steps on bright features, noise, labels, features that it makes of them)."""
     tf.keras.utils.set_random_seed(1)
@@ -189,7 +189,7 @@ def test_codes_are_identified_from_features(trained):
     assert np.abs(changed - features)[far].mean() > 0.2 * features[far].mean()
 
 
-@pytest.mark.parametrize("kind", ["acgan", "infogan", "cgan"])
+@pytest.mark.parametrize("kind", ["acgan", "infogan", "cgan", "adcgan"])
 def test_steps_of_three_classes(kind):
     """Every weight moves, noise comes with all classes alike, and class accuracy is that of the head of three."""
     tf.keras.utils.set_random_seed(2)
