@@ -313,3 +313,17 @@ def test_fits_a_phone_and_asks_for_nothing(text, tmp_path):
         assert found["scroll"] <= found["width"] and found["out"] == []
         assert found["shown"] == found["images"] == 3
         assert found["requests"] == []
+
+
+def test_what_an_independent_judge_is_worth_stands_beside_its_acceptance():
+    measured = {"accuracy": 0.784, "log_loss": 0.463, "recall": {"HGG": 0.726, "LGG": 0.843}}
+    generator = {**REPORT["generator"], "kind": "acgan", "judge": {"test": measured}}
+    words = Page(run_page.render({**REPORT, "generator": generator}, {})).text
+    assert "accepted only if an independent classifier of real training features" in words
+    assert "acceptance rate, HGG 0.900 the same of real test features, HGG 0.726" in words
+    assert "accuracy of the judge on real test features 0.784" in words
+    assert "log loss of the judge on real test features 0.463" in words
+    without = Page(run_page.render({**REPORT, "generator": {**generator, "judge": {"test": None}}}, {})).text
+    assert "independent classifier" in without and "of real test features" not in without
+    by_discriminator = Page(run_page.render({**REPORT, "generator": {**generator, "judge": None}}, {})).text
+    assert "judge" not in by_discriminator

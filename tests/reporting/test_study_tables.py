@@ -97,3 +97,15 @@ def test_latex_compiles(tmp_path):
 def test_rows_of_a_table_without_images_count_samples():
     rows = read(study_tables.arms_csv(table_study()))
     assert {row["unit"] for row in rows} == {"patient", "sample"}
+
+
+def test_a_judge_has_rows_only_where_there_was_one():
+    report = fake_study.make()
+    assert "judge" not in study_tables.files(report)["generators.csv"]
+    judged = {"judge_accuracy_real": 0.784, "judge_log_loss_real": 0.463, "judge_recall_real": {"HGG": 0.726}}
+    report["generators"] = [{**row, **judged} for row in report["generators"]]
+    files = study_tables.files(report)
+    (first, *_) = csv.DictReader(io.StringIO(files["generators.csv"]))
+    assert (first["judge_accuracy_real"], first["judge_log_loss_real"]) == ("0.784", "0.463")
+    assert first["judge_recall_real_HGG"] == "0.726"
+    assert "Accuracy of that judge on real test features" in files["generators.tex"]
