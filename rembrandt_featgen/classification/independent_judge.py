@@ -116,7 +116,7 @@ def train_judge(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, *,
 
     found = optimize.minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded")
     temperature = float(np.exp(found.x))
-    return Judge(members, choice.strength, temperature, _cooled(left_out, temperature))
+    return Judge(members, choice.strength, temperature, out_of_fold=_cooled(left_out, temperature))
 
 
 def performance(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> dict:

@@ -27,8 +27,7 @@ class Tally:
       generated: features that were drawn.
       accepted: those of them that were accepted.
       kept: those of them that were asked for.
-      by_discriminator: those of the generated ones whose class the discriminator predicts; all, where it has no
-        auxiliary classifier.
+      by_discriminator: those of the generated ones that the discriminator accepts; all, where it can refuse none.
       probability: sum over the generated ones of what the judge gave their class; 0 without a judge.
     """
 
@@ -59,7 +58,7 @@ def accepted_features(
     Args:
       generator: what draws.
       judge: accepts what it finds most probably of the class that was asked for; None leaves that to the
-        discriminator's auxiliary classifier, where it has one. Slices of a generator of slices are seen by the
+        discriminator's auxiliary classifier, where it can refuse. Slices of a generator of slices are seen by the
         discriminator, and their features by a judge.
       tallies: one for each class, in order of labels.
       wanted: features of each class.

@@ -17,14 +17,14 @@ class EncodedGAN:
       encoder: frozen, from normalised slices [batch, height, width, channels] to features [batch, h, w, filters].
 
     Attributes:
-      latent, codes, has_auxiliary_classifier, noise: those of the GAN.
+      latent, codes, can_refuse, noise: those of the GAN.
       weights: of all three networks.
     """
 
     def __init__(self, gan: GAN, encoder: tf.keras.Model):
         self._gan, self._encoder = gan, encoder
         self.latent, self.codes, self.noise = gan.latent, gan.codes, gan.noise
-        self.has_auxiliary_classifier = gan.has_auxiliary_classifier
+        self.can_refuse = gan.can_refuse
         self.weights = [*gan.weights, *encoder.weights]
 
     def accepted(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

@@ -65,7 +65,8 @@ class GAN(tf.keras.Model):
       ema_generator: what features are drawn from: the moving average of G, or G itself.
       latent: length of the noise vector, codes included.
       codes: how many of its last entries are codes.
-      has_auxiliary_classifier: whether D classifies features, so that `accepted` can refuse some.
+      has_auxiliary_classifier: whether D classifies features.
+      can_refuse: whether it does so in a way by which `accepted` can refuse some.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class GAN(tf.keras.Model):
         self.latent = generator.input_shape[0][-1]
         self.codes = heads["code_mean"][-1] if "code_mean" in heads else 0
         self.has_auxiliary_classifier = CLASS_HEAD in heads
+        self.can_refuse = self.has_auxiliary_classifier and spec.traits.can_refuse
         self.spec = spec
         self._scale = tf.constant(scale, tf.float32)
         self._inverse = tf.math.divide_no_nan(1.0, self._scale)
@@ -140,8 +142,8 @@ class GAN(tf.keras.Model):
         return features, self.accepted(features, labels)
 
     def accepted(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """Whether the auxiliary classifier predicts the labels of unscaled features, [batch] bool; all without one."""
-        if not self.has_auxiliary_classifier:
+        """Whether the auxiliary classifier predicts the labels of unscaled features, [batch] bool; else all."""
+        if not self.can_refuse:
             return tf.ones_like(labels, tf.bool)
         return gan_heads.is_of_label(self(features, training=False), labels)
 

@@ -55,7 +55,7 @@ def generator(gan: GAN | EncodedGAN, classes: Classes) -> tuple[tf.Module, dict]
 
     Signature `generate`: noise [n, latent] float32, label [n] int32 -> feature [n, h, w, filters] float32 in the
     U-Net's own units, accepted [n] bool (whether the discriminator predicts the class that was asked for; absent where
-    it does not classify), classes [classes] string by label. Noise is N(0, 1); an InfoGAN's codes are its last entries,
+    it refuses none), classes [classes] string by label. Noise is N(0, 1); an InfoGAN's codes are its last entries,
     in (-1, 1).
     Signature `sample`: count int32, label int32, seed [2] int64 -> the same for `count` draws of noise.
     """
@@ -63,7 +63,7 @@ def generator(gan: GAN | EncodedGAN, classes: Classes) -> tuple[tf.Module, dict]
 
     def generate(noise, label):
         feature, accepted = gan.draw(noise, label)
-        judged = {"accepted": accepted} if gan.has_auxiliary_classifier else {}
+        judged = {"accepted": accepted} if gan.can_refuse else {}
         return {"feature": feature, **judged, "classes": names}
 
     def sample(count, label, seed):

@@ -25,7 +25,7 @@ class Kind(NamedTuple):
     """What sets a kind of GAN apart.
 
     Attributes:
-      has_auxiliary_classifier: whether D classifies features, so that generated ones can be accepted or refused.
+      has_auxiliary_classifier: whether D classifies features.
       is_projection_conditioned: whether D receives the class and judges the pair.
       has_codes: whether part of the noise are codes that D estimates from the feature.
       classifies_sources: whether that classifier tells real features of a class from generated ones of it, too.
@@ -36,6 +36,16 @@ class Kind(NamedTuple):
     is_projection_conditioned: bool = False
     has_codes: bool = False
     classifies_sources: bool = False
+
+    @property
+    def can_refuse(self) -> bool:
+        """Whether D's classifier can accept or refuse generated features.
+
+        One that also tells sources apart is the generator's adversary in each class: it says what it has against a
+        feature, not of which class it is.
+        """
+        return self.has_auxiliary_classifier and not self.classifies_sources
+
     of_images: bool = False
 
 

@@ -36,7 +36,7 @@ ARMS = {
     "acgan": "feature maps of an auxiliary classifier GAN that the classifier of it accepts",
     "infogan": "feature maps of an InfoGAN that the classifier of it accepts",
     "cgan": "feature maps of a conditional GAN",
-    "adcgan": "feature maps of a GAN whose classifier tells the real of a class from the generated, and accepts",
+    "adcgan": "feature maps of a GAN whose classifier tells the real of a class from the generated",
     "image_acgan": "features of whole slices that an auxiliary classifier GAN made",
     "synthetic": "samples that somebody else's generator made",
     "oracle": "a control and no competitor: further real patients, what a perfect generator would add",

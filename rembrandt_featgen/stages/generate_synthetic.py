@@ -1,8 +1,9 @@
 """Generates features of each class and keeps those that are accepted as of that class.
 
 By --accept_by=discriminator, the paper's way, the auxiliary classifier of the discriminator accepts; that of a "cgan"
-has none: all of its features are kept, and it has no acceptance rate to report. Slices of an "image_acgan" are accepted
-as slices; those that are become features as real slices do.
+has none, and that of an "adcgan" is the generator's adversary: all of their features are kept, and they have no
+acceptance rate to report. Slices of an "image_acgan" are accepted as slices; those that are become features as real
+slices do.
 
 By --accept_by=judge a classifier of real training features accepts, which no generator was trained against; how good it
 is on real features of test patients stands beside the acceptance rate.
@@ -114,16 +115,16 @@ def _generate(config: Config) -> None:
                     tally.generated,
                     kind,
                 )
-        _complete(stage, tallies, kind, by=by, has_classifier=gan.has_auxiliary_classifier)
+        _complete(stage, tallies, kind, by=by, can_refuse=gan.can_refuse)
 
 
-def _complete(stage, tallies: Mapping[str, Tally], kind: str, *, by: RunJudge, has_classifier: bool) -> None:
+def _complete(stage, tallies: Mapping[str, Tally], kind: str, *, by: RunJudge, can_refuse: bool) -> None:
     """Finishes the stage with what the tallies of each class came to; where nothing judges there is no acceptance."""
     kept, generated, accepted, predicted = (
         sum(getattr(tally, name) for tally in tallies.values())
         for name in ("kept", "generated", "accepted", "by_discriminator")
     )
-    judged = has_classifier or by.judge is not None
+    judged = can_refuse or by.judge is not None
     said = {name: tally.probability / tally.generated for name, tally in tallies.items()}
     tensorboard.complete(
         stage,
@@ -131,7 +132,7 @@ def _complete(stage, tallies: Mapping[str, Tally], kind: str, *, by: RunJudge, h
         kept={name: tally.kept for name, tally in tallies.items()},
         generated=generated,
         acceptance={name: tally.rate for name, tally in tallies.items()} if judged else None,
-        class_accuracy=predicted / generated if has_classifier else None,
+        class_accuracy=predicted / generated if can_refuse else None,
         judge=None if by.record is None else {**by.record, "probability": said},
     )
     share = f"{100 * accepted / generated:.1f}% accepted" if judged else "all of those generated"

@@ -100,7 +100,7 @@ def test_step_logs_what_is_watched(stepped):
     kind, _, _, _, logs = stepped
     assert set(logs) == {"d_loss", "g_loss"} | LOGS[kind]
     # an untrained discriminator knows nothing: each term is ln 2; of a code, N(0, ln 2 + 0.05) says this of (-1, 1)
-    terms = {"acgan": (4, 2), "infogan": (4, 2), "cgan": (2, 1)}[kind]
+    terms = {"acgan": (4, 2), "infogan": (4, 2), "cgan": (2, 1), "adcgan": (6, 1)}[kind]  # ln 4 of four outputs
     deviation = np.log(2) + 0.05
     knows = 2 * (np.log(2) - np.log(deviation * np.sqrt(2 * np.pi)) - 1 / 6 / deviation**2)
     if kind == "infogan":
@@ -314,8 +314,8 @@ def test_accepted_is_what_the_auxiliary_classifier_predicts(kind):
     labels = tf.constant([0, 1] * 32)
     features = gan.generate(gan.noise(64, [0, 1]), labels)
     found = gan.accepted(features, labels).numpy()
-    if kind == "cgan":
-        assert found.all()  # it does not classify
+    if kind in ("cgan", "adcgan"):
+        assert found.all()  # it does not classify, or is the generator's adversary in each class
     else:
         np.testing.assert_array_equal(found, np.argmax(gan(features)["label"], -1) == labels)
         assert 0 < np.sum(found) < 64

@@ -15,7 +15,7 @@ from tests.evaluation.test_run_judges import NAMES, SHAPE, write_run
 class Planted:
     """Draws a class's features with a chance of `truth`, else another's; its own head knows all by a mark."""
 
-    has_auxiliary_classifier = True
+    can_refuse = True
 
     def __init__(self, truth):
         self.truth = truth
@@ -44,7 +44,7 @@ def generated(tmp_path_factory):
         json_files.write_json(run_dir / f"generator_{kind}" / rundir.RECORD, {**features, "inputs": {}})
         with pytest.MonkeyPatch.context() as patch:
             planted = Planted(truth)
-            planted.has_auxiliary_classifier = kind != "cgan"
+            planted.can_refuse = kind != "cgan"
             patch.setattr(gan_export, "restore_gan", lambda *_: planted)
             generate_synthetic.run(
                 generate_synthetic.Config(
