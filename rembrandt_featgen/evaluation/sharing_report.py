@@ -91,18 +91,27 @@ def sharing_report(
 
 
 def _sentence(rows: Sequence[Mapping]) -> str:
-    """Which generators are not shown to leak, and what the best of them, or of all, loses."""
-    quiet = [row for row in rows if row["word"] == NOT_SHOWN]
-    best = max(quiet or rows, key=lambda row: row["auroc"])
-    low, high = best["lost"]["ci95"]
-    strongest = max(best["attacks"].values(), key=lambda attack: attack["auroc"])
-    told = (
-        f"{len(quiet)} of {len(rows)} generators are not shown to leak" if quiet else "every generator leaks"
-    ) + f"; of {'these' if quiet else 'all'} {best['generator']} keeps most"
+    """How many generators leak, which leaks least, and which keeps most of what real patients say."""
+    leaking = sum(row["word"] == LEAKS for row in rows)
+    least, most = min(rows, key=_strongest), max(rows, key=lambda row: row["auroc"])
+    counted = (
+        "Every generator leaks" if leaking == len(rows) else f"{leaking} of {len(rows)} generators are shown to leak"
+    )
+    if least is most:
+        return f"{counted}; {_kept(least)} both leaks least and keeps most."
+    return f"{counted}; {_kept(least)} leaks least, {_kept(most)} keeps most."
+
+
+def _strongest(row: Mapping) -> float:
+    """AUROC of the attack that tells members best."""
+    return max(attack["auroc"] for attack in row["attacks"].values())
+
+
+def _kept(row: Mapping) -> str:
+    low, high = row["lost"]["ci95"]
     return (
-        f"{told[0].upper()}{told[1:]}: a difference of {best['lost']['difference']:+.3f} of AUROC to real patients "
-        f"(95% interval {low:+.3f} to {high:+.3f}), while the strongest attack tells members from others with an "
-        f"AUROC of {strongest['auroc']:.2f} ({strongest['ci95'][0]:.2f} to {strongest['ci95'][1]:.2f})."
+        f"{row['generator']} (strongest attack: AUROC {_strongest(row):.2f}; difference to real patients "
+        f"{row['lost']['difference']:+.3f}, 95% interval {low:+.3f} to {high:+.3f})"
     )
 
 
