@@ -84,7 +84,7 @@ def bootstrap_arms(
       Arm to measure to `Estimate`; intervals are (NaN, NaN) where a class has fewer than two patients.
     """
     values = resample(labels, arms, draws=draws, seed=seed, patients=patients)
-    classes, _ = _drawn_together(np.asarray(labels), patients)
+    classes, _ = drawn_together(np.asarray(labels), patients)
     counts = np.unique(classes, return_counts=True)[1].tolist()
     return {arm: estimates(each, counts, trainings, inflation=inflation) for arm, each in values.items()}
 
@@ -107,7 +107,7 @@ def estimates(
     return {name: _estimate(of_trainings(x[rows], trainings), inflation, name) for name, x in values.items()}
 
 
-def _drawn_together(labels: np.ndarray, patients: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def drawn_together(labels: np.ndarray, patients: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """The class of each patient or group that is drawn, the rarest of its samples', and where each sample's is."""
     ids, where = np.unique(np.arange(len(labels)) if patients is None else patients, return_inverse=True)
     rarest_first = np.argsort(np.bincount(labels), kind="stable")
@@ -155,7 +155,7 @@ def resample(
     """
     labels = np.asarray(labels)
     generator = np.random.default_rng(seed)
-    classes, where = _drawn_together(labels, patients)
+    classes, where = drawn_together(labels, patients)
     # The first row is the cohort itself.
     drawn = np.ones((1 + draws, len(classes)), np.min_scalar_type(len(classes)))
     for label in np.unique(classes):

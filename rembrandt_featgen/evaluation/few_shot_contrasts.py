@@ -1,0 +1,137 @@
+"""The best classical against the best generative arm of each draw of a few-shot study, chosen without the test."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rembrandt_featgen.evaluation import contrasts as of_study
+from rembrandt_featgen.evaluation.few_shot_scores import Cohort
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
+from rembrandt_featgen.measures import differences, few_shot_errors
+from rembrandt_featgen.measures.few_shot_errors import Training
+
+RULE = (
+    "AUROC per patient, over all pairs of patients that were tested in the same draw. In each draw the inner folds of "
+    "the training patients choose, by log loss, one pipeline without generation (real samples alone and classical "
+    "arms: weight decay, noise and SMOTE among them) and one with it, of all arms, amounts and classifiers; these two "
+    "meet on the test patients. The 95% interval of their difference is over new patients, who are tested in some "
+    "draws and trained on in others, and over new draws; bounds hold for all numbers of shots at once. 'Equivalent': "
+    "the 90% interval lies within the margin; else 'helped' or 'harmed': the 95% interval lies on one side of 0; else "
+    "'undecided'. The word of the study is that of all numbers of shots: 'helped' where some are and none is harmed, "
+    "'equivalent' where all are. The same is asked at each classifier, with bounds for all of these at once."
+)
+_MEANINGS = {
+    "helped": "generation helped",
+    "harmed": "generation harmed",
+    "equivalent": "with and without generation the best pipelines differ by less than {margin:g}",
+    "undecided": "this study cannot tell whether generation helps",
+}
+_SIDES = {"without": False, "with": True}
+NOTHING = "No generative arm was tested beside one that generates nothing."
+
+
+def contrasts(
+    tables: Mapping[int, PredictionsTable],
+    cohort: Cohort,
+    training: Mapping[int, Training],
+    *,
+    margin: float = differences.MARGIN,
+) -> list[dict]:
+    """The contrast of all classifiers and that of each of them, at each number of shots.
+
+    Args:
+      tables: shots to predictions by all pipelines, with their validation loss.
+      cohort: of these tables.
+      training: shots to who was trained on.
+      margin: of AUROC, see `differences.word`.
+
+    Returns:
+      As report.json holds them: "question" (`BEST` or a classifier), "shots", "word", "without" and "with" ("auroc",
+      "log_loss", "chosen"), "difference" and "log_loss_difference"; those of `BEST` first. None where no arm generates,
+      or all do.
+    """
+    made, gaps = {}, {}
+    for shots, table in tables.items():
+        for question, part in ({of_study.BEST: table} | {n: rows for (n,), rows in table.split("classifier")}).items():
+            chosen = {side: of_study.choose(part, generates) for side, generates in _SIDES.items()}
+            if not all(map(len, chosen.values())):
+                continue
+            both = {side: cohort.outcome(cohort.scores(rows)) for side, rows in chosen.items()}
+            found = [
+                few_shot_errors.difference(after, before, training=training[shots], drawn=cohort.resamples)
+                for after, before in zip(both["with"], both["without"])
+            ]
+            gaps[question, shots] = found[0]
+            made[question, shots] = {
+                side: {
+                    "auroc": float(both[side].auroc.tested[0]),
+                    "log_loss": float(both[side].log_loss.tested[0]),
+                    "chosen": _times(rows),
+                }
+                for side, rows in chosen.items()
+            } | {"log_loss_difference": of_study.difference_record(found[1].difference)}
+    bounds: dict[tuple[str, int], differences.Bounds] = {}
+    for of_best in (True, False):
+        family = {key: gap for key, gap in gaps.items() if (key[0] == of_study.BEST) == of_best}
+        bounds |= differences.simultaneous(
+            {key: gap.difference for key, gap in family.items()},
+            {key: gap.values[:, None] for key, gap in family.items()},
+        )
+    return [
+        {
+            "question": question,
+            "shots": shots,
+            "word": differences.word(gaps[question, shots].difference, margin, bound),
+            "difference": of_study.difference_record(gaps[question, shots].difference, bound),
+            **made[question, shots],
+        }
+        for (question, shots), bound in bounds.items()
+    ]
+
+
+def word(contrasts: Sequence[Mapping]) -> str:
+    """The word of a study, of the best pipelines at all numbers of shots; "undecided" where nothing was generated."""
+    words = {one["word"] for one in contrasts if one["question"] == of_study.BEST}
+    if len(words) == 1:
+        return words.pop()
+    helped, harmed = "helped" in words, "harmed" in words
+    return "undecided" if helped == harmed else "helped" if helped else "harmed"
+
+
+def sentence(contrasts: Sequence[Mapping], *, cut: str, draws: int, margin: float) -> str:
+    """What a study says, of the best pipelines at each number of shots.
+
+    Args:
+      contrasts: of `contrasts`.
+      cut: name of the class of which few are trained on.
+      draws: number of draws of patients to train on.
+      margin: of AUROC.
+    """
+    best = [one for one in contrasts if one["question"] == of_study.BEST]
+    if not best:
+        return NOTHING
+    found = word(contrasts)
+    told = []
+    for one in best:
+        gap = one["difference"]
+        low, high = gap["simultaneous95"]
+        text = f"{gap['difference']:+.3f} [{low:+.3f}, {high:+.3f}] with {one['shots']} patients ({one['word']}"
+        if np.isfinite(gap["detectable"]):
+            text += f"; {gap['detectable']:.3f} could have been found"
+        told.append(f"{text})")
+    text = (
+        f"{found.capitalize()}: {_MEANINGS[found].format(margin=margin)} where few patients of class {cut} are trained "
+        f"on: difference of AUROC of the pipelines that inner folds choose {', '.join(told)}; {draws} draws, margin "
+        f"{margin:g}"
+    )
+    return f"{text}."
+
+
+def _times(table: PredictionsTable) -> dict[str, int]:
+    """How often each pipeline was chosen, the most frequent first."""
+    keys = ("classifier", "arm", "amount", "draw")
+    pipelines = {key: "/".join(filter(None, key[:3])) for key, _ in table.split(*keys)}
+    return dict(Counter(pipelines.values()).most_common())

@@ -1,0 +1,122 @@
+"""The report of made few-shot draws."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import few_shot_contrasts, few_shot_scores
+from rembrandt_featgen.evaluation.few_shot_report import few_shot_report
+from tests.evaluation import few_shot_tables
+from tests.evaluation.few_shot_tables import RESERVE, SHOTS
+
+
+def _report(made, **settings):
+    tables, trained = made
+    return few_shot_report(tables, trained=trained, **{"label": 1, "reserve": RESERVE, "draws": 200, **settings})
+
+
+def _row(report, arm, shots=2, classifier="ridge"):
+    return next(r for r in report["rows"] if (r["arm"], r["shots"], r["classifier"]) == (arm, shots, classifier))
+
+
+@pytest.fixture(scope="module")
+def helped():
+    return _report(few_shot_tables.made(gains={"gaussian": 0.8}, draws=16))
+
+
+def test_it_is_plain_and_has_a_row_for_each_arm(helped):
+    assert json.loads(json.dumps(helped, allow_nan=False)) == helped
+    assert len(helped["rows"]) == 3 * 2 * 4 and helped["shots"] == list(SHOTS) and helped["cut"] == "case"
+    assert helped["patients"] == {"control": 30, "case": 24} and helped["draws"] == 16
+
+
+def test_an_arm_that_helps_is_said_to_and_is_worth_patients(helped):
+    row = _row(helped, "gaussian")
+    assert row["word"] == "helped" and row["difference"]["simultaneous95"][0] > 0
+    assert row["worth"]["patients"] is None or row["worth"]["patients"] > 2
+    assert row["log_loss_difference"]["difference"] < 0
+    assert helped["verdict_word"] == "helped" and helped["verdict"].startswith("Helped: generation helped where few")
+    best = helped["contrasts"][0]
+    assert (
+        best["question"] == "best pipeline" and best["word"] == "helped" and "ridge/smote" in best["without"]["chosen"]
+    )
+
+
+def test_an_arm_that_does_nothing_is_not_said_to(helped):
+    assert all(_row(helped, "smote", shots)["word"] in ("undecided", "equivalent") for shots in SHOTS)
+    none = _row(helped, "none")
+    assert "difference" not in none and none["ci95"][0] < none["auroc"] < none["ci95"][1]
+
+
+def test_bounds_of_all_rows_are_wider_than_one(helped):
+    gap = _row(helped, "smote")["difference"]
+    assert gap["simultaneous95"][0] < gap["ci95"][0] and gap["ci95"][1] < gap["simultaneous95"][1]
+
+
+def test_the_curve_ends_with_the_oracle_which_is_worth_its_reserve(helped):
+    curve = helped["curves"][0]
+    assert [point["patients"] for point in curve["points"]] == [2, 4, 8, 12] and curve["rises"]
+    last, row = curve["points"][-1], _row(helped, "oracle", 8)
+    assert last["auroc"] == row["auroc"]
+    assert row["worth"]["patients"] == pytest.approx(RESERVE) or row["worth"]["patients"] is None
+
+
+def test_an_arm_that_harms_is_worth_less_than_nothing():
+    report = _report(few_shot_tables.made(gains={"gaussian": -0.6}, draws=16))
+    row = _row(report, "gaussian", 4)
+    assert row["difference"]["difference"] < 0 and (row["worth"]["patients"] or -1) < 0
+    assert report["verdict_word"] in ("harmed", "undecided")
+
+
+def test_three_classes():
+    report = _report(few_shot_tables.made(counts=(20, 20, 22), classes=("a", "b", "c"), draws=8), label=2)
+    assert report["cut"] == "c" and 0.5 < _row(report, "none", 8)["auroc"] < 1.0
+
+
+def test_order_of_rows_does_not_matter():
+    tables, trained = few_shot_tables.made(draws=6, classifiers=("ridge",))
+    turned = {shots: table.take(np.arange(len(table))[::-1]) for shots, table in tables.items()}
+    expected, found = (_row(_report((each, trained)), "smote")["difference"] for each in (tables, turned))
+    np.testing.assert_allclose(found["simultaneous95"], expected["simultaneous95"])
+
+
+def test_what_is_missing_is_said():
+    tables, trained = few_shot_tables.made(draws=4, classifiers=("ridge",))
+    with pytest.raises(InputError, match="'none' is missing at ridge"):
+        _report(({shots: table.take(table.arm != "none") for shots, table in tables.items()}, trained))
+    with pytest.raises(InputError, match="shots 4, draw 3: who was trained on"):
+        _report((tables, {**trained, 4: {0: [], 1: [], 2: []}}))
+    with pytest.raises(InputError, match="other draws than shots 2"):
+        _report(({**tables, 8: tables[8].select(draw=0)}, trained))
+
+
+def test_without_generative_arms_there_is_no_word():
+    tables, trained = few_shot_tables.made(draws=4, classifiers=("ridge",))
+    report = _report(({shots: table.take(table.kind != "generative") for shots, table in tables.items()}, trained))
+    assert report["contrasts"] == [] and report["verdict"] == few_shot_contrasts.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("helped", "undecided"), "helped"),
+        (("helped", "harmed"), "undecided"),
+        (("equivalent", "equivalent"), "equivalent"),
+        (("equivalent", "undecided"), "undecided"),
+        (("harmed", "equivalent"), "harmed"),
+    ],
+)
+def test_the_word_of_all_shots(words, expected):
+    assert few_shot_contrasts.word([{"question": "best pipeline", "word": word} for word in words]) == expected
+
+
+def test_the_reserve_is_who_is_neither_tested_nor_trained_on():
+    tables, trained = few_shot_tables.made(draws=16, classifiers=("ridge",))  # all are tested in one
+    cohort = few_shot_scores.cohort(tables, few=1, draws=10, seed=0)
+    training = {shots: cohort.training(trained[shots]) for shots in SHOTS}
+    more = few_shot_scores.with_reserve(training, cohort.scores(tables[2].select(arm="none")), cohort)
+    few = cohort.resamples.units == 1
+    assert (more[2].trained[:, few].sum(axis=1) == 2 + RESERVE).all()
+    assert (more[2].trained[:, ~few] == training[2].trained[:, ~few]).all()
