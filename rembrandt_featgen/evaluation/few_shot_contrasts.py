@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rembrandt_featgen.evaluation import contrasts as of_study
+from rembrandt_featgen.evaluation.contrasts import BEST, choose, difference_record
 from rembrandt_featgen.evaluation.few_shot_scores import Cohort
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.measures import differences, few_shot_errors
@@ -33,7 +33,7 @@ _SIDES = {"without": False, "with": True}
 NOTHING = "No generative arm was tested beside one that generates nothing."
 
 
-def contrasts(
+def compare(
     tables: Mapping[int, PredictionsTable],
     cohort: Cohort,
     training: Mapping[int, Training],
@@ -55,8 +55,8 @@ def contrasts(
     """
     made, gaps = {}, {}
     for shots, table in tables.items():
-        for question, part in ({of_study.BEST: table} | {n: rows for (n,), rows in table.split("classifier")}).items():
-            chosen = {side: of_study.choose(part, generates) for side, generates in _SIDES.items()}
+        for question, part in ({BEST: table} | {n: rows for (n,), rows in table.split("classifier")}).items():
+            chosen = {side: choose(part, generates) for side, generates in _SIDES.items()}
             if not all(map(len, chosen.values())):
                 continue
             both = {side: cohort.outcome(cohort.scores(rows)) for side, rows in chosen.items()}
@@ -72,10 +72,10 @@ def contrasts(
                     "chosen": _times(rows),
                 }
                 for side, rows in chosen.items()
-            } | {"log_loss_difference": of_study.difference_record(found[1].difference)}
+            } | {"log_loss_difference": difference_record(found[1].difference)}
     bounds: dict[tuple[str, int], differences.Bounds] = {}
     for of_best in (True, False):
-        family = {key: gap for key, gap in gaps.items() if (key[0] == of_study.BEST) == of_best}
+        family = {key: gap for key, gap in gaps.items() if (key[0] == BEST) == of_best}
         bounds |= differences.simultaneous(
             {key: gap.difference for key, gap in family.items()},
             {key: gap.values[:, None] for key, gap in family.items()},
@@ -85,7 +85,7 @@ def contrasts(
             "question": question,
             "shots": shots,
             "word": differences.word(gaps[question, shots].difference, margin, bound),
-            "difference": of_study.difference_record(gaps[question, shots].difference, bound),
+            "difference": difference_record(gaps[question, shots].difference, bound),
             **made[question, shots],
         }
         for (question, shots), bound in bounds.items()
@@ -94,7 +94,7 @@ def contrasts(
 
 def word(contrasts: Sequence[Mapping]) -> str:
     """The word of a study, of the best pipelines at all numbers of shots; "undecided" where nothing was generated."""
-    words = {one["word"] for one in contrasts if one["question"] == of_study.BEST}
+    words = {one["word"] for one in contrasts if one["question"] == BEST}
     if len(words) == 1:
         return words.pop()
     helped, harmed = "helped" in words, "harmed" in words
@@ -105,12 +105,12 @@ def sentence(contrasts: Sequence[Mapping], *, cut: str, draws: int, margin: floa
     """What a study says, of the best pipelines at each number of shots.
 
     Args:
-      contrasts: of `contrasts`.
+      contrasts: of `compare`.
       cut: name of the class of which few are trained on.
       draws: number of draws of patients to train on.
       margin: of AUROC.
     """
-    best = [one for one in contrasts if one["question"] == of_study.BEST]
+    best = [one for one in contrasts if one["question"] == BEST]
     if not best:
         return NOTHING
     found = word(contrasts)

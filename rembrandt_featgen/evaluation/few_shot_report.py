@@ -92,7 +92,7 @@ def few_shot_report(
                 "worth": curves[row.classifier].worth(gap.values, row.shots).record,
             }
         rows.append(record)
-    contrasts = few_shot_contrasts.contrasts(tables, cohort, training, margin=margin)
+    contrasts = few_shot_contrasts.compare(tables, cohort, training, margin=margin)
     word = few_shot_contrasts.word(contrasts)
     classes = next(iter(tables.values())).classes
     patients, groups = (np.bincount(of, minlength=classes.count) for of in (cohort.labels, cohort.resamples.units))
