@@ -111,7 +111,7 @@ def mean_loss(losses: np.ndarray, drawn: Resamples) -> Parts:
         residuals[:, rows] = around / np.maximum(there, 1)[:, None] / len(labels)
         of_patient[rows] = (sums - values[-1][0] * counts) / max(counts.sum(), 1) / len(labels)
     both, influence = _centred(np.mean(effects, axis=0)), _by_group(of_patient, drawn)
-    return Parts(np.mean(values, axis=0), both, residuals, influence)
+    return Parts(np.mean(values, axis=0), both, residuals, influence=influence)
 
 
 def _auroc(scores, positive, *, drawn) -> tuple[np.ndarray, ...]:
