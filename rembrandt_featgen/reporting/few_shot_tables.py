@@ -1,0 +1,81 @@
+"""Tables of a few-shot study: for other programs (CSV) and for a paper (LaTeX)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rembrandt_featgen.reporting import contrast_tables, records, verdict_records
+from rembrandt_featgen.reporting.table_text import Table, cell, csv_text, latex
+
+_NAMES = ("shots", "classifier", "arm", "kind", "word")
+
+
+def files(report: Mapping) -> dict[str, str]:
+    """File name to text: few_shot.csv, few_shot_contrasts.csv, few_shot.tex."""
+    return {
+        "few_shot.csv": rows_csv(report),
+        "few_shot_contrasts.csv": contrasts_csv(report),
+        "few_shot.tex": latex(table(report)),
+    }
+
+
+def rows_csv(report: Mapping) -> str:
+    """A row for each arm, classifier and number of shots, in full precision."""
+    header = [*_NAMES, "auroc", "auroc_ci95_low", "auroc_ci95_high", "log_loss"]
+    header += [*contrast_tables.columns("auroc_difference"), *contrast_tables.columns("log_loss_difference")]
+    header += ["worth_patients", "worth_ci95_low", "worth_ci95_high", "worth"]
+    rows = []
+    for one in records.entries(report, "rows"):
+        row = [one.get(name) for name in _NAMES] + [records.finite(one.get("auroc"))]
+        row += [*(records.pair(one.get("ci95")) or (None, None)), records.finite(one.get("log_loss"))]
+        row += [*contrast_tables.cells(one.get("difference")), *contrast_tables.cells(one.get("log_loss_difference"))]
+        low, high = records.dig(one, "worth", "ci95") or (None, None)
+        worth = records.finite(records.dig(one, "worth", "patients"))
+        rows.append([*row, worth, records.finite(low), records.finite(high), records.dig(one, "worth", "text")])
+    return csv_text(header, rows)
+
+
+def contrasts_csv(report: Mapping) -> str:
+    """A row for each contrast of the best pipelines, in full precision."""
+    sides = ("without", "with")
+    header = ["question", "shots", "word", *(f"{side}_{key}" for side in sides for key in ("auroc", "chosen"))]
+    header += [*contrast_tables.columns("auroc_difference"), *contrast_tables.columns("log_loss_difference")]
+    rows = []
+    for one in verdict_records.compared(report):
+        row = [one.get("question"), one.get("shots"), one.get("word")]
+        for side in sides:
+            row.append(records.finite(records.dig(one, side, "auroc")))
+            row.append("; ".join(f"{name}: {n}" for name, n in verdict_records.chosen(one.get(side))))
+        row += contrast_tables.cells(one.get("difference"))
+        rows.append(row + contrast_tables.cells(one.get("log_loss_difference")))
+    return csv_text(header, rows)
+
+
+def table(report: Mapping) -> Table:
+    """All rows, those of a number of shots and a classifier together."""
+    groups: dict[str, list[list[str]]] = {}
+    for one in records.entries(report, "rows"):
+        gap = one.get("difference")
+        groups.setdefault(f"{one.get('shots')} patients, {one.get('classifier')}", []).append(
+            [
+                str(one.get("arm") or ""),
+                verdict_records.known_word(one.get("word")),
+                cell(records.finite(one.get("auroc")), records.pair(one.get("ci95"))),
+                cell(records.finite(records.dig(gap, "difference")), verdict_records.simultaneous(gap), "+.3f"),
+                cell(records.finite(records.dig(gap, "detectable")), None),
+                cell(records.finite(records.dig(one, "log_loss_difference", "difference")), None, "+.3f"),
+                str(records.dig(one, "worth", "text") or ""),
+            ]
+        )
+    margin, draws = records.finite(report.get("margin")), records.finite(report.get("draws"))
+    return Table(
+        f"Few patients of class {report.get('cut') or 'that is rare'} to train on"
+        + (f", drawn {draws:g} times" if draws is not None else "")
+        + ": AUROC per patient with its 95% interval, and the difference to real samples alone with bounds that hold "
+        "for all rows at once, over new patients (tested and trained on) and new draws. Could be found: with 80% "
+        "power. Worth: real patients more that would do the same."
+        + (f" Equivalent: within {margin:g} of AUROC." if margin is not None else ""),
+        "tab:few-shot",
+        ["Arm", "Word", "AUROC", "Difference", "Could be found", "Difference of log loss", "Worth (patients)"],
+        groups=list(groups.items()),
+    )

@@ -1,0 +1,69 @@
+"""The page and tables of a few-shot study."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from rembrandt_featgen.evaluation.few_shot_report import few_shot_report
+from rembrandt_featgen.reporting import few_shot_page, few_shot_tables
+from tests.evaluation import few_shot_tables as made
+from tests.reporting import pages
+
+
+@pytest.fixture(scope="module")
+def report():
+    tables, trained = made.made(gains={"gaussian": 0.8}, draws=12, classifiers=("ridge",))
+    return few_shot_report(tables, trained=trained, label=1, reserve=made.RESERVE, draws=100)
+
+
+def test_all_files_are_written_and_linked(report, tmp_path):
+    few_shot_page.write(tmp_path, report, "my study", links={"predictions": "few/predictions.csv"})
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"report.json", "index.html", "few_shot.csv", "few_shot_contrasts.csv", "few_shot.tex"}
+    assert json.loads((tmp_path / "report.json").read_text()) == report
+    text = (tmp_path / "index.html").read_text()
+    assert all(f'href="{name}"' in text for name in (*(names - {"index.html"}), "few/predictions.csv"))
+    assert text.count("<img ") == 1 and "<script" not in text
+
+
+def test_the_page_has_every_row_and_the_verdict(report):
+    page = pages.Page(few_shot_page.render(report, {"title": "my study"}))
+    words = " ".join(page.words)
+    assert "does generation help where patients are few?" in words and report["verdict_word"].capitalize() in words
+    for row in report["rows"]:
+        assert f"{row['auroc']:.3f}" in words
+        assert row["arm"] == "none" or row["worth"]["text"] in words
+
+
+@pytest.mark.parametrize(
+    "key", ["rows", "curves", "contrasts", "margin", "cut", "draws", "patients", "classes", "verdict", "reserve"]
+)
+def test_any_key_may_be_missing(report, key):
+    for damaged in ({k: v for k, v in report.items() if k != key}, {**report, key: None}):
+        pages.Page(few_shot_page.render(damaged))
+        few_shot_tables.files(damaged)
+
+
+def test_the_csv_has_full_precision(report):
+    rows = list(csv.DictReader(io.StringIO(few_shot_tables.rows_csv(report))))
+    assert len(rows) == len(report["rows"])
+    for row, of_report in zip(rows, report["rows"]):
+        assert float(row["auroc"]) == of_report["auroc"] and row["arm"] == of_report["arm"]
+        gap = of_report.get("difference")
+        assert row["auroc_difference"] == ("" if gap is None else repr(gap["difference"]))
+    contrasts = list(csv.DictReader(io.StringIO(few_shot_tables.contrasts_csv(report))))
+    assert [one["shots"] for one in contrasts if one["question"] == "best pipeline"] == ["2", "4", "8"]
+    assert contrasts[0]["without_chosen"].startswith("ridge/smote: 12")
+
+
+def test_the_latex_table_groups_by_shots(report):
+    text = few_shot_tables.files(report)["few_shot.tex"]
+    assert text.count("\\multicolumn") == len(made.SHOTS) and "2 patients, ridge" in text
+    assert "Few patients of class case to train on, drawn 12 times" in text
+
+
+def test_names_are_escaped(report):
+    rows = [{**row, "arm": pages.EVIL} for row in report["rows"]]
+    assert "<script" not in few_shot_page.render({**report, "rows": rows, "cut": pages.EVIL})
