@@ -221,7 +221,7 @@ def attacked(
                 ratio = membership_inference.density_ratio(features[tested], synthetic, features[of_known])
                 np.maximum.at(scores["density_ratio"][game], where[tested], ratio)
     scores = {name: np.where(np.isfinite(array), array, np.nan) for name, array in scores.items()}
-    scores[ATTACKS[2]] = membership_inference.likelihood_ratio(scores["closeness"], members)
+    scores[ATTACKS[2]] = membership_inference.likelihood_ratio(scores["closeness"], members, labels)
     return scores, members
 
 

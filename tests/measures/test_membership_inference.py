@@ -34,7 +34,7 @@ def played(copied, seed=0, noise=0.05, spread=0.0):
             scores["density_ratio"][game, seen] = membership_inference.density_ratio(
                 cohort[seen], synthetic, cohort[reference]
             )
-    scores["likelihood_ratio"] = membership_inference.likelihood_ratio(scores["closeness"], members)
+    scores["likelihood_ratio"] = membership_inference.likelihood_ratio(scores["closeness"], members, LABELS)
     return scores, members
 
 
@@ -67,6 +67,16 @@ def test_a_generator_of_other_patients_gives_nothing_away():
         assert np.mean(means[name]) == pytest.approx(0.5, abs=0.03), name
 
 
+def test_what_a_game_does_to_all_patients_does_not_hide_members():
+    scores, members = played(copied=True, noise=0.7, spread=0.6)
+    shifts = np.random.default_rng(1).normal(0, 3, (GAMES, 1)) + LABELS
+    both = [
+        membership_inference.likelihood_ratio(scores["closeness"] + shift, members, LABELS) for shift in (0, shifts)
+    ]
+    assert np.allclose(*both)
+    assert membership_inference.attack(both[1], members, LABELS, draws=20).auroc > 0.8
+
+
 def test_agrees_with_scikit_learn():
     random = np.random.default_rng(0)
     scores, members = random.integers(0, 9, (1, PATIENTS)).astype(float), games(random)[:1]
@@ -90,5 +100,5 @@ def test_patients_of_one_group_are_drawn_together():
 def test_patients_without_a_part_are_left_out():
     scores, members = np.array([[1.0, 0.0, np.nan, np.nan]]), np.array([[True, False, True, False]])
     assert membership_inference.attack(scores, members, np.zeros(4, int), draws=10).auroc == 1.0
-    ratio = membership_inference.likelihood_ratio(np.ones((3, 1)), np.array([[True], [True], [False]]))
+    ratio = membership_inference.likelihood_ratio(np.ones((3, 1)), np.array([[True], [True], [False]]), np.zeros(1))
     assert np.isnan(ratio).all()  # too few games
