@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 
 from rembrandt_featgen.classification import independent_judge
 from rembrandt_featgen.classification.independent_judge import Judge
@@ -18,6 +19,7 @@ from rembrandt_featgen.features.reading import open_features
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
 
 _BATCH = 64  # features that are read at a time
+_UNINFORMATIVE = 0.98  # of the log loss of one who knows nothing, from which on a judge is as good as that
 
 
 class RunJudge(NamedTuple):
@@ -61,6 +63,13 @@ def judge_of_run(run_dir: str | Path, seed: int) -> RunJudge:
         "test": None if test is None else _performance(judge(test.values), test),
         "training": _performance(judge.out_of_fold[seen], training),
     }
+    if record["training"]["log_loss"] > _UNINFORMATIVE * np.log(len(names)):
+        logging.warning(
+            "--accept_by=judge: of training patients that it has not seen, the judge knows hardly more than nothing "
+            "(log loss %.3f, of no knowledge %.3f); what it accepts is as good as drawn by lot",
+            record["training"]["log_loss"],
+            np.log(len(names)),
+        )
     return RunJudge(judge, record)
 
 

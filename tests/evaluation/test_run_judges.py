@@ -90,3 +90,10 @@ def test_too_few_patients_are_refused_in_one_line(tmp_path, patients, message):
     write_run(tmp_path, patients=patients)
     with pytest.raises(InputError, match=message):
         judge_of_run(tmp_path, seed=0)
+
+
+@pytest.mark.parametrize(("signal", "warned"), [(0.0, True), (1.5, False)])
+def test_a_judge_that_knows_nothing_says_so(tmp_path, caplog, signal, warned):
+    write_run(tmp_path, signal=signal)
+    judge_of_run(tmp_path, seed=0)
+    assert ("knows hardly more than nothing" in caplog.text) == warned

@@ -11,7 +11,7 @@ SHAPE = (5, 6, 3)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "wgan"}, "kind must be one of acgan, infogan, cgan, image_acgan, received 'wgan'"),
+        ({"kind": "wgan"}, "kind must be one of acgan, infogan, cgan, adcgan, image_acgan, received 'wgan'"),
         ({"class_loss": "right"}, "class_loss must be one of correct, reference, received 'right'"),
         ({"networks": "right"}, "networks must be one of correct, reference, received 'right'"),
     ],
