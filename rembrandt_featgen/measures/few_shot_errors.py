@@ -8,7 +8,8 @@ draws that hold them do (infinitesimal jackknife).
   tested in it. Finitely many draws add noise to it that would count as if it were of patients: it is subtracted.
 - Of other classes nearly all groups are trained on in every draw, so that this noise would exceed all else. What can be
   known is the part that goes with how a group does as tested, as typical patients are easy to classify and good to
-  learn from: one slope for each class, and no less than that of the class of few, or 0.
+  learn from: one slope for each class, and no less than that of the class of few, or 0. The rest is counted only
+  where there are so many draws that it is beyond their noise (some 300).
 
 To both comes the chance of the draws themselves. Intervals were simulated, see README.md.
 
@@ -26,6 +27,8 @@ from scipy import special, stats
 
 from rembrandt_featgen.measures.differences import LEVEL, Difference
 from rembrandt_featgen.measures.few_shot_auroc import Parts, Resamples
+
+_SURE = 1.645  # deviations of noise, beyond which a sum of squares is more than noise
 
 
 class Training(NamedTuple):
@@ -85,6 +88,8 @@ def difference(after: Parts, before: Parts, *, training: Training, drawn: Resamp
         # One slope more than the other may be noise of finitely many draws; half of it was enough in simulations.
         beyond *= np.sqrt(max(1.0 - 0.5 * noise / max(beyond**2 * size, np.finfo(float).tiny), 0.0))
         others[rows] = slope * gap.influence[rows] + beyond * middle[rows]
+    both = [after.influence, before.influence]
+    others = others + _beyond(gap.effects, both, training=training, units=drawn.units)
     return _estimate(gap, others, training=training, drawn=drawn)
 
 
@@ -126,6 +131,28 @@ def _of_few(effects, training, units) -> np.ndarray:
     raw, noise = _covariance(effects, training, units, label=training.few)
     total = float(np.sum(raw**2))
     return raw * np.sqrt(max(1.0 - noise / total, 0.0)) if total > 0 else raw
+
+
+def _beyond(effects, influences, *, training, units) -> np.ndarray:
+    """[groups] influence of training on other classes that does not go with what groups do as tested.
+
+    Only where draws are so many that it is beyond the noise that they leave.
+
+    Args:
+      influences: [groups] of those tested, one for each pipeline.
+    """
+    found = np.zeros(len(units))
+    for label in np.unique(units):
+        if label == training.few:
+            continue
+        raw, noise = _covariance(effects, training, units, label=label)
+        rows = units == label
+        known = np.stack([one[rows] for one in influences], axis=1)
+        rest = raw[rows] - known @ np.linalg.lstsq(known, raw[rows], rcond=None)[0]
+        total = float(np.sum(rest**2))
+        if total > noise * (1.0 + _SURE * np.sqrt(2.0 / rows.sum())):
+            found[rows] = rest * np.sqrt(1.0 - noise / total)
+    return found
 
 
 def _slopes(parts, training, drawn) -> np.ndarray:

@@ -85,3 +85,14 @@ def test_an_interval_near_one_stays_below_it():
     low, high = few_shot_errors.interval(differences.Difference(0.98, 0.02, 20.0, trainings=60))
     assert 0.8 < low < 0.95 and 0.98 < high < 1.0
     assert few_shot_errors.interval(differences.Difference(1.0, 0.0, 20.0, trainings=60)) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(("draws", "seen"), [(400, True), (20, False)])
+def test_what_other_classes_do_beyond_how_they_are_tested_takes_many_draws(draws, seen):
+    random, units = np.random.default_rng(0), np.repeat([0, 1], [40, 20])
+    _, train = few_shot_worlds.tested(random, draws=draws)
+    effects = 0.1 * train[:, :5].sum(axis=1) + random.normal(0, 0.2, draws)
+    influence = np.eye(60)[30]  # of one that is no help as a trained one
+    found = few_shot_errors._beyond(effects, [influence], training=Training(train, few=1), units=units)
+    assert bool(found.any()) == seen and not found[40:].any() and abs(found[30]) < 1e-9
+    assert not seen or found[:5].min() > np.abs(found[5:40]).mean()
