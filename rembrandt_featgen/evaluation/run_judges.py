@@ -57,17 +57,18 @@ def judge_of_run(run_dir: str | Path, seed: int) -> RunJudge:
         raise InputError(f"--accept_by=judge: {error}; take --accept_by=discriminator, or more patients") from error
     seen = np.isfinite(judge.out_of_fold[:, 0])
     training = training.take(np.flatnonzero(seen))
+    out_of_fold = _performance(judge.out_of_fold[seen], training)
     record = {
         "strength": judge.strength,
         "temperature": judge.temperature,
         "test": None if test is None else _performance(judge(test.values), test),
-        "training": _performance(judge.out_of_fold[seen], training),
+        "training": out_of_fold,
     }
-    if record["training"]["log_loss"] > _UNINFORMATIVE * np.log(len(names)):
+    if out_of_fold["log_loss"] > _UNINFORMATIVE * np.log(len(names)):
         logging.warning(
             "--accept_by=judge: of training patients that it has not seen, the judge knows hardly more than nothing "
             "(log loss %.3f, of no knowledge %.3f); what it accepts is as good as drawn by lot",
-            record["training"]["log_loss"],
+            out_of_fold["log_loss"],
             np.log(len(names)),
         )
     return RunJudge(judge, record)
