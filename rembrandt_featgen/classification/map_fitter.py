@@ -13,7 +13,7 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.classification import map_networks
+from rembrandt_featgen.classification import map_networks, training_problems
 from rembrandt_featgen.classification.map_networks import Architecture
 from rembrandt_featgen.nn import mixed_precision
 
@@ -138,8 +138,9 @@ class Fitter:
         focusing: float,
         mixing: Mixing,
         random: np.random.Generator,
+        seen: int | None = None,
     ) -> float:
-        """Sees each sample once, in batches of at most `batch` and of nearly the same size.
+        """Sees some samples, in batches of at most `batch` and of nearly the same size.
 
         Args:
           features: [n, *shape] float32, scaled.
@@ -148,13 +149,16 @@ class Fitter:
           focusing: gamma of the focal loss; 0 is cross-entropy.
           mixing: of the training.
           random: draws order, dropout and mixing.
+          seen: how many samples; None sees all of them, each once.
 
         Returns:
           Mean of the batches' losses.
         """
-        steps = -(-len(targets) // batch)
+        seen = len(targets) if seen is None else seen
+        steps = -(-seen // batch)
         shares, places = np.ones(steps), np.full(steps, NOWHERE)
-        order, seed = random.permutation(len(targets)), random.integers(2**31 - 1)
+        order = training_problems.epoch_order(len(targets), seen, random)
+        seed = random.integers(2**31 - 1)
         if mixing.places:
             shares, places = random.beta(mixing.alpha, mixing.alpha, steps), random.choice(mixing.places, steps)
         return float(

@@ -136,6 +136,7 @@ def _train(problem, settings, stops) -> dict[int, list[np.ndarray]]:
             batch=settings.batch,
             focusing=problem.focusing,
             mixing=map_fitter.Mixing(places, problem.alpha),
+            seen=problem.seen,
             random=random,
         )
         if not math.isfinite(loss):

@@ -80,13 +80,15 @@ def logits(arrays: dict, features: np.ndarray) -> np.ndarray:
 
 
 def _steps(problem, settings):
-    return -(-len(problem.labels) // settings.batch)
+    return -(-problem.seen // settings.batch)
 
 
 def _bytes(problem, settings):
     """Of the weights of a problem, four times, and of its samples with their order in all epochs."""
     n, d = problem.features.shape
-    return 16 * settings.units * (d + problem.classes + 1), 4 * n * (d + problem.classes + settings.epochs)
+    return 16 * settings.units * (d + problem.classes + 1), 4 * (
+        n * (d + problem.classes) + problem.seen * settings.epochs
+    )
 
 
 def initial_weights(problem: Problem, units: int) -> list[np.ndarray]:
@@ -117,7 +119,7 @@ def _fit_chunk(problems, settings, strengths):
         place[1 : 1 + len(problem.labels)] = problem.targets()
     orders = [sample_orders(problem, settings) for problem in problems]
     shares = np.stack([mixing_shares(problem, settings) for problem in problems], 2)  # [epochs * steps, places, p]
-    counts = np.array([len(problem.labels) for problem in problems])
+    counts = np.array([problem.seen for problem in problems])
     steps = _steps(problems[0], settings)
     starts = np.arange(steps)[:, None] * settings.batch
     classes = problems[0].classes
@@ -163,8 +165,12 @@ def _pool(problems):
 
 
 def sample_orders(problem: Problem, settings: PerceptronSettings) -> np.ndarray:
-    """[epochs, n] of a problem's samples."""
+    """[epochs, seen] of a problem's samples."""
     order = np.tile(np.arange(len(problem.labels), dtype=np.int32), (settings.epochs, 1))
+    if problem.seen != len(problem.labels):
+        random = np.random.default_rng([problem.seed, 1])
+        epochs = [training_problems.epoch_order(len(problem.labels), problem.seen, random) for _ in order]
+        return np.stack(epochs)
     return np.random.default_rng([problem.seed, 1]).permuted(order, axis=1)
 
 

@@ -24,6 +24,8 @@ class Problem:
       focusing: gamma of the focal loss (Lin et al. 2017), from 0; 0 is cross-entropy.
       mixing: None, "input" (mixup, Zhang et al. 2018) or "manifold" (manifold mixup, Verma et al. 2019).
       seed: from 0; of all that is drawn.
+      epoch: how many samples are seen in an epoch, by classifiers that have epochs; None sees all of them. Trainings
+        that are compared take equally many steps, however many samples each has.
     """
 
     features: np.ndarray
@@ -33,6 +35,7 @@ class Problem:
     focusing: float = 0.0
     mixing: str | None = None
     seed: int = 0
+    epoch: int | None = None
 
     def __post_init__(self):
         shape = np.shape(self.features)
@@ -51,6 +54,13 @@ class Problem:
                 f"a problem needs 2 or more classes, focusing from 0, and mixing of {', '.join(ALPHAS)} or None, "
                 f"received {self.classes}, {self.focusing} and {self.mixing!r}"
             )
+        if self.seen < 1:
+            raise ValueError(f"an epoch sees one sample or more, received {self.epoch}")
+
+    @property
+    def seen(self) -> int:
+        """Samples in an epoch."""
+        return len(self.labels) if self.epoch is None else self.epoch
 
     @property
     def alpha(self) -> float:
@@ -68,6 +78,12 @@ class Problem:
         """[classes] float64 of the weight of all samples, with one sample more of each class: none is 0."""
         weights = self.targets().sum(0) + 1.0
         return weights / weights.sum()
+
+
+def epoch_order(n: int, seen: int, random: np.random.Generator) -> np.ndarray:
+    """[seen] int numbers of the samples of an epoch, of n: each once, or some of them, or all again and again."""
+    rounds = [random.permutation(n) for _ in range(max(1, -(-seen // n)))]
+    return np.concatenate(rounds)[:seen]
 
 
 def class_basis(classes: int) -> np.ndarray:

@@ -146,6 +146,7 @@ STAGES = {
             "a study of a table of features, or of a run's maps and vectors: arms, classifiers, and their report",
             inputs=(*_FEATURES, "extract_vectors", "generate_synthetic"),
         ),
+        StageInfo("fewshot", "fewshot", "a study of a few patients of a class: what generation adds to them"),
         StageInfo(
             "fit_final_model",
             "final",
@@ -189,8 +190,8 @@ STUDY = ("make_phantom", "report_cohort", "assign_folds", "share_slices", *FOLD,
 OF_STUDY = ("extract_vectors", "evaluate_features")
 # The stage that --cohort_report=false leaves out.
 OF_COHORT = ("report_cohort",)
-# Stages that are run by themselves, on a study.
-ON_REQUEST = ("fit_final_model", "evaluate_final_model", "share_synthetic", "pool_studies")
+# Stages that are run by themselves, on a study, or on a table.
+ON_REQUEST = ("fewshot", "fit_final_model", "evaluate_final_model", "share_synthetic", "pool_studies")
 # Binaries that run stages, or need none.
 RUNNERS = {
     "pipeline": "all stages of a run",

@@ -181,7 +181,16 @@ def problem(
     if arm.class_weights:
         counts = np.bincount(labels, minlength=num_classes)
         weights = len(labels) / (num_classes * np.maximum(counts, 1.0))[labels]
-    return Problem(features, labels, num_classes, weights=weights, focusing=arm.focusing, mixing=arm.mixing, seed=seed)
+    return Problem(
+        features,
+        labels,
+        num_classes,
+        weights=weights,
+        focusing=arm.focusing,
+        mixing=arm.mixing,
+        seed=seed,
+        epoch=len(samples.labels),  # all arms take the steps that real samples alone take
+    )
 
 
 def extra_samples(

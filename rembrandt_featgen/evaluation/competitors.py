@@ -24,6 +24,10 @@ class Settings:
       components: principal components of the training vectors; 0 keeps the columns.
       inner_folds: by which training patients tune the regularisation.
       pools: samples that were made before, as those of the table are, by the arm that draws from them.
+      committed: whether the strength that real samples alone (the arm "none") choose holds for every arm, so that it is
+        fixed before anything is generated; else each arm, amount and classifier is tuned alike.
+      fixed: classifier to its strength, of those whose strength is not to be chosen.
+      measured: whether samples of generative arms are measured, too.
       networks: settings of the classifiers of maps, by their name; those that are missing have the defaults.
     """
 
@@ -32,8 +36,17 @@ class Settings:
     classifiers: tuple[str, ...]
     components: int = 0
     inner_folds: int = 3
+    committed: bool = False
+    fixed: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    measured: bool = True
     pools: Mapping[str, SamplePool] = dataclasses.field(default_factory=dict)
     networks: Mapping[str, NetworkSettings] = dataclasses.field(default_factory=dict)
+
+    def strengths(self, classifier: str) -> tuple[float, ...]:
+        """What is tried for a classifier, from weak to strong."""
+        if classifier in self.fixed:
+            return (self.fixed[classifier],)
+        return classifier_kinds.kind_of(classifier).strengths
 
     def of_classifier(self, name: str) -> ClassifierSettings:
         """Settings of a classifier."""

@@ -16,7 +16,7 @@ from rembrandt_featgen.cohort.splits import check_disjoint
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features.tables import FeatureTable, joined
 
-PLANS = ("k-fold", "hold-out", "sites", "few-shot", "fresh")  # fresh: assign_folds makes it, of phantoms
+PLANS = ("k-fold", "hold-out", "sites", "few-shot", "fresh")  # those of few_shots; and of assign_folds, of phantoms
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ def k_fold(
             train, held_out = _part(table, rest, share=validation, key=[division, repeat, fold + 1])
             parts: dict[str, Any] = {"train": train, "validation": held_out, "test": test}
             tasks += [Task("k-fold", repeat, fold, fold=str(fold), seed=seed, **parts) for seed in seeds]
-    return _checked(table, tasks)
+    return checked(table, tasks)
 
 
 def hold_out(
@@ -114,7 +114,7 @@ def hold_out(
     rest, tested = _part(table, np.arange(len(table)), share=test, key=[division, 0])
     train, held_out = _part(table, rest, share=validation, key=[division, 0, 1])
     parts: dict[str, Any] = {"train": train, "validation": held_out, "test": tested}
-    return _checked(table, [Task("hold-out", 0, 0, fold="0", seed=seed, **parts) for seed in seeds])
+    return checked(table, [Task("hold-out", 0, 0, fold="0", seed=seed, **parts) for seed in seeds])
 
 
 def given(
@@ -143,7 +143,7 @@ def given(
     rows = dict(zip(parts, np.split(np.arange(len(table)), ends[:-1])))
     division = _digest(parts["train"].patients)
     tasks = [Task("hold-out", 0, 0, fold="0", seed=seed, **rows, division=division) for seed in seeds]
-    return table, _checked(table, tasks)
+    return table, checked(table, tasks)
 
 
 def sites(table: FeatureTable, *, seeds: Sequence[int], validation: float, division: int = 0) -> list[Task]:
@@ -176,42 +176,7 @@ def sites(table: FeatureTable, *, seeds: Sequence[int], validation: float, divis
         train, held_out = _part(table, rest, share=validation, key=[division, number])
         parts: dict[str, Any] = {"train": train, "validation": held_out, "test": test}
         tasks += [Task("sites", 0, number, fold=str(name), seed=seed, **parts) for seed in seeds]
-    return _checked(table, tasks)
-
-
-def few_shot(
-    table: FeatureTable, *, draws: int, groups: int, label: int, test: float, reserve: int = 0, division: int = 0
-) -> list[Task]:
-    """A few groups of one class beside all training groups of the others, drawn again and again; no validation.
-
-    Args:
-      table: whose groups are divided, stratified by class.
-      draws: of training groups; each is trained once, with its number as the seed.
-      groups: how many of the class are trained on.
-      label: of that class.
-      test: share of the groups that are tested, the same ones in each draw.
-      reserve: how many other groups of the class each draw keeps in reserve, fewer where there are fewer.
-      division: seed of the division.
-
-    Raises:
-      InputError: the class has fewer training groups than are wanted.
-    """
-    rest, tested = _part(table, np.arange(len(table)), share=test, key=[division, 0])
-    members = np.unique(table.groups[rest][table.labels[rest] == label])
-    if len(members) < groups:
-        raise InputError(
-            f"--shots={groups}: that many groups of patients of class {table.classes.names[label]} are wanted for "
-            f"training, and {len(members)} are left beside those of --test_fraction={test:g}; lower one of the two"
-        )
-    tasks = []
-    for draw in range(draws):
-        order = np.random.default_rng([division, draw]).permutation(members)
-        chosen, more = order[:groups], order[groups : groups + reserve]
-        kept = ~np.isin(table.groups[rest], members) | np.isin(table.groups[rest], chosen)
-        parts: dict[str, Any] = {"train": rest[kept], "validation": rest[:0], "test": tested}
-        parts["reserve"] = rest[~kept & np.isin(table.groups[rest], more)]
-        tasks.append(Task("few-shot", draw, 0, fold="0", seed=draw, division=(division,), **parts))
-    return _checked(table, tasks)
+    return checked(table, tasks)
 
 
 def groups_by_class(table: FeatureTable, rows: np.ndarray | None = None) -> list[np.ndarray]:
@@ -274,7 +239,7 @@ def _check_given(parts: Mapping[str, FeatureTable], source: str) -> None:
             )
 
 
-def _checked(table, tasks):
+def checked(table: FeatureTable, tasks: list[Task]) -> list[Task]:
     """The tasks; InputError where a class is not trained on or validated with, RuntimeError for a divided group."""
     for task in tasks:
         parts: dict[str, Any] = {

@@ -127,7 +127,7 @@ def _what_it_needs(arm: str, of_file: bool) -> str:
     if ARMS[arm].inputs != "features":
         return "give --covariates, with classifiers of vectors"
     if arm == ORACLE:
-        return "take --plan=few-shot with --features"
+        return "see stages.fewshot"
     if of_file:
         return "give --synthetic" if arm == SYNTHETIC else "study the features of a run, without --features"
     if arm == SYNTHETIC:

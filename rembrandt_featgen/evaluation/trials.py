@@ -66,7 +66,8 @@ def run(table: FeatureTable, task: Task, settings: Settings, tuned: TunedOf | No
             predicted, chosen = _predict(trial, classifier, strengths)
             tables += predicted
             choices |= chosen
-        generators |= trial_generators.measure_generators(trial)
+        if settings.measured:
+            generators |= trial_generators.measure_generators(trial)
     return Outcome(predictions.join(tables), {"preparation": prepared, "pipelines": choices, "generators": generators})
 
 
@@ -171,8 +172,12 @@ def tune(trial: Trial, classifier: str) -> dict[Pipeline, list[Tuned]]:
 
     An arm has as many tries as there are amounts. One that takes none is tuned as often, each time among strengths
     between those of the time before, and what validates chooses among them as it does among amounts.
+
+    Of settings that are committed, the arm "none" alone is tuned, once, and its strength is that of all arms.
     """
-    strengths, amounts = classifier_kinds.kind_of(classifier).strengths, max(len(trial.settings.amounts), 1)
+    if trial.settings.committed:
+        return _tune_committed(trial, classifier)
+    strengths, amounts = trial.settings.strengths(classifier), max(len(trial.settings.amounts), 1)
     tuned: dict[Pipeline, list[Tuned]] = {
         one: [] if ARMS[one.arm].tuned else [Tuned(strengths[0], math.nan)] for one in pipelines(trial.settings)
     }
@@ -181,9 +186,23 @@ def tune(trial: Trial, classifier: str) -> dict[Pipeline, list[Tuned]]:
         competing = [one for one in tuned if ARMS[one.arm].tuned and (number == 0 or again and one.amount is None)]
         grid = tuning.between(strengths, number / amounts)
         for one, choice in zip(competing, _tune(trial, classifier, competing, strengths=grid)):
-            losses = choice.losses[choice.strengths.index(choice.strength)]
-            tuned[one].append(Tuned(choice.strength, float(losses.mean()) if len(losses) else math.nan))
+            tuned[one].append(_tuned(choice))
     return tuned
+
+
+def _tune_committed(trial, classifier) -> dict[Pipeline, list[Tuned]]:
+    strengths, none = trial.settings.strengths(classifier), Pipeline("none", None)
+    (first,) = _tune(trial, classifier, [none], strengths=strengths)
+    others = [one for one in pipelines(trial.settings) if ARMS[one.arm].tuned]
+    tuned = {one: [Tuned(strengths[0], math.nan)] for one in pipelines(trial.settings)}
+    for one, choice in zip(others, _tune(trial, classifier, others, strengths=(first.strength,))):
+        tuned[one] = [_tuned(choice)]
+    return tuned
+
+
+def _tuned(choice: tuning.Choice) -> Tuned:
+    losses = choice.losses[choice.strengths.index(choice.strength)]
+    return Tuned(choice.strength, float(losses.mean()) if len(losses) else math.nan)
 
 
 def _tune(trial, classifier, competing, *, strengths) -> list[tuning.Choice]:

@@ -18,7 +18,7 @@ from rembrandt_featgen.reporting.drawing import Figure
 _FEW_PATIENTS = 20  # of a class, below which intervals are wide
 _POOR_DICE = 0.5
 # Flags of evaluate_features that have no part in a run.
-_NOT_OF_A_RUN = ("patient_column", "features", "synthetic", "plan", "shots", "oracle_groups", "cv_folds")
+_NOT_OF_A_RUN = ("patient_column", "features", "synthetic", "plan", "cv_folds")
 _OF_TRUE_CLASS = (  # words of the strip where there are more than two classes
     "Strip of dots for each arm: the probability of its true class of each test patient, coloured by that class.",
     "Each dot is a test patient at the probability of the patient's true class; 1 is right and sure.",

@@ -45,7 +45,7 @@ _OWN = [
 ]
 _GIVEN_BY_FOLD = {"split_file", "slices_from", "test_fraction", "test_counts"}
 # Flags of evaluate_features that are of files.
-_OF_FILES = {"features", "synthetic", "plan", "shots", "oracle_groups"}
+_OF_FILES = {"features", "synthetic", "plan"}
 Config = dataclasses.make_dataclass(
     "Config",
     [

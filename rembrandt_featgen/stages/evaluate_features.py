@@ -49,12 +49,7 @@ class Config:
     """Flags of the stage."""
 
     run_dir: str = shared_flags.run_dir()
-    features: str = cli.flag(
-        "",
-        "Features that were made elsewhere: a .csv or .parquet file with a row for each sample and columns patient, "
-        "label and numbers (maybe group, site, sample), or an .npz file of vectors or maps. Without it, what the "
-        "stages extract_features (maps) and extract_vectors made in this run, whose own split then is the plan.",
-    )
+    features: str = shared_flags.features()
     classes: tuple[str, ...] = shared_flags.classes()
     label_column: str = shared_flags.label_column()
     patient_column: str = shared_flags.patient_column()
@@ -71,13 +66,8 @@ class Config:
     plan: str = cli.flag(
         "k-fold",
         "Who tests: a part of the groups at a time (k-fold), one part (hold-out), one site at a time (sites), those of "
-        "whom the column split of --features says 'test', beside 'train' and 'validation' (split), or one part after "
-        "trainings with another --shots groups of the minority class each (few-shot).",
-        choices=("k-fold", "hold-out", "sites", "split", "few-shot"),
-    )
-    shots: int = cli.flag(3, "With --plan=few-shot: groups of the minority class that are trained on.", minimum=2)
-    oracle_groups: int = cli.flag(
-        17, f"With --plan=few-shot: further groups of it that the arm {arms.ORACLE} adds.", minimum=0
+        "whom the column split of --features says 'test', beside 'train' and 'validation' (split).",
+        choices=("k-fold", "hold-out", "sites", "split"),
     )
     test_fraction: float = shared_flags.test_fraction()
     validation_fraction: float = shared_flags.validation_fraction()
@@ -96,10 +86,8 @@ class Config:
         f"{', '.join(name for name, kind in CLASSIFIER_KINDS.items() if kind.of_maps)} of maps, "
         f"{', '.join(name for name, kind in CLASSIFIER_KINDS.items() if not kind.of_maps)} of vectors.",
     )
-    components: int = cli.flag(
-        0, "Principal components of the training vectors that stand for the columns; 0: the columns.", minimum=0
-    )
-    inner_folds: int = cli.flag(3, "Parts of the training groups by which regularisation is tuned.", minimum=2)
+    components: int = shared_flags.components()
+    inner_folds: int = shared_flags.inner_folds()
     precision: str = shared_flags.precision()
     augmentation: str = shared_flags.augmentation()
     classifier_filters: int = shared_flags.classifier_filters()
@@ -260,16 +248,7 @@ def _read(config) -> FeatureTable:
             f"--synthetic={config.synthetic} with --plan={config.plan}: its generator may have seen patients who are "
             "tested; say with a column split in --features who trained it, and take --plan=split"
         )
-    table = importing.read_table(
-        config.features,
-        classes=config.classes,
-        label_column=config.label_column,
-        patient_column=config.patient_column,
-        group_column=config.group_column,
-        site_column=config.site_column,
-        covariates=config.covariates,
-        group_pattern=config.group_pattern,
-    )
+    table = read_features(config)
     if not of_maps(config.classifiers, table.is_map):
         fitting = ", ".join(name for name, kind in CLASSIFIER_KINDS.items() if kind.of_maps == table.is_map)
         raise InputError(
@@ -281,10 +260,23 @@ def _read(config) -> FeatureTable:
         config.arms,
         covariates=bool(config.covariates) and not table.is_map,
         pools=have,
-        reserve=config.plan == "few-shot",
     )
     run_features.check_arms(config.arms, {table.kind: there}, of_file=True)
     return table
+
+
+def read_features(config) -> FeatureTable:
+    """The features of --features."""
+    return importing.read_table(
+        config.features,
+        classes=config.classes,
+        label_column=config.label_column,
+        patient_column=config.patient_column,
+        group_column=config.group_column,
+        site_column=config.site_column,
+        covariates=config.covariates,
+        group_pattern=config.group_pattern,
+    )
 
 
 def _of_file(config, table: FeatureTable) -> Studied:
@@ -298,16 +290,6 @@ def _of_file(config, table: FeatureTable) -> Studied:
         table, tasks = plans.given(parts, seeds, f"--features={config.features}, column split")
     elif config.plan == "sites":
         tasks = plans.sites(table, seeds=seeds, **share)
-    elif config.plan == "few-shot":
-        tasks = plans.few_shot(
-            table,
-            draws=config.trainings,
-            groups=config.shots,
-            label=int(np.argmin(list(table.patient_counts.values()))),
-            test=config.test_fraction,
-            reserve=config.oracle_groups,
-            division=config.seed,
-        )
     elif config.plan == "hold-out":
         tasks = plans.hold_out(table, test=config.test_fraction, seeds=seeds, **share)
     else:

@@ -30,7 +30,7 @@ from rembrandt_featgen.stages import (
 
 _MODULES = stages.modules()
 # Flags of evaluate_features that are of files, or of plans that a run does not have.
-_NOT_OF_A_RUN = {"features", "synthetic", "plan", "shots", "oracle_groups", "cv_folds"}
+_NOT_OF_A_RUN = {"features", "synthetic", "plan", "cv_folds"}
 _CLASSIFIERS = next(field for field in dataclasses.fields(evaluate_features.Config) if field.name == "classifiers")
 _OWN = [
     ("cohort_report", bool, shared_flags.cohort_report()),

@@ -331,6 +331,28 @@ def classifier_patience():
     return cli.flag(10, "Epochs without a lower validation loss before stopping; 0 never stops.", minimum=0)
 
 
+def features():
+    """--features."""
+    return cli.flag(
+        "",
+        "Features that were made elsewhere: a .csv or .parquet file with a row for each sample and columns patient, "
+        "label and numbers (maybe group, site, sample), or an .npz file of vectors or maps. Without it, what the "
+        "stages extract_features (maps) and extract_vectors made in this run, whose own split then is the plan.",
+    )
+
+
+def components():
+    """--components."""
+    return cli.flag(
+        0, "Principal components of the training vectors that stand for the columns; 0: the columns.", minimum=0
+    )
+
+
+def inner_folds():
+    """--inner_folds."""
+    return cli.flag(3, "Parts of the training groups by which regularisation is tuned.", minimum=2)
+
+
 def bootstrap_draws():
     """--bootstrap_draws."""
     return cli.flag(2000, "Resamples of patients behind each interval.", minimum=100)

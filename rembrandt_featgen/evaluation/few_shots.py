@@ -1,0 +1,146 @@
+"""Few-shot plans: a class is cut to a few of its patients, again and again, and everyone who is left is tested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rembrandt_featgen.classification import classifier_kinds
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import plans
+from rembrandt_featgen.evaluation.plans import Task
+from rembrandt_featgen.features.tables import FeatureTable
+
+TESTED = 10  # groups of the class that is cut are left to test, at least
+TUNED_FROM = 5  # groups of a class, from which on inner folds can choose a strength
+
+
+def tasks(
+    table: FeatureTable,
+    *,
+    draws: int,
+    shots: Sequence[int],
+    label: int,
+    test: float,
+    reserve: int = 0,
+    division: int = 0,
+) -> dict[int, list[Task]]:
+    """The tasks of each number of shots; the patients of a draw's smaller number are among those of its larger ones.
+
+    All numbers of shots test the same patients in a draw, and others in other draws, so that over all draws each
+    patient is tested, and learnt from as well.
+
+    Args:
+      table: vectors or maps.
+      draws: how often patients are drawn anew.
+      shots: how many groups of the class are learnt from, each from 2.
+      label: of the class that is cut.
+      test: share of the groups of the other classes that a draw tests.
+      reserve: see `reserved`.
+      division: seed of the draws.
+
+    Raises:
+      InputError: a class has too few groups.
+    """
+    members = plans.groups_by_class(table)
+    kept = reserved(table, shots=shots, label=label, reserve=reserve)
+    found: dict[int, list[Task]] = {number: [] for number in shots}
+    for draw in range(draws):
+        order = [
+            np.random.default_rng([division, draw, number]).permutation(groups) for number, groups in enumerate(members)
+        ]
+        others = np.concatenate(
+            [
+                groups[_tested(table, number, len(groups), share=test) :]
+                for number, groups in enumerate(order)
+                if number != label
+            ]
+        )
+        of_class, most = order[label], max(shots)
+        tested = _rows(table, np.concatenate([others, of_class[: most + kept]]), inside=False)
+        more = _rows(table, of_class[most : most + kept])
+        for number in shots:
+            train = _rows(table, np.concatenate([others, of_class[:number]]))
+            task = Task(
+                "few-shot",
+                draw,
+                0,
+                fold="0",
+                seed=draw,
+                train=train,
+                validation=tested[:0],
+                test=tested,
+                reserve=more,
+                division=(division, number),
+            )
+            found[number].append(task)
+    return {number: plans.checked(table, each) for number, each in found.items()}
+
+
+def reserved(table: FeatureTable, *, shots: Sequence[int], label: int, reserve: int) -> int:
+    """How many further groups of a class that is cut the arm of real patients adds.
+
+    Args:
+      table, shots, label: as for `tasks`.
+      reserve: that many, fewer where less than `TESTED` would be left to test.
+
+    Raises:
+      InputError: the class has too few groups for the largest of the shots.
+    """
+    groups = len(plans.groups_by_class(table)[label])
+    left = groups - max(shots) - TESTED
+    if left < 0:
+        name, most = table.classes.names[label], groups - TESTED
+        fix = f"take --shots up to {most}" if most >= 2 else "there are too few for a study of few shots"
+        raise InputError(
+            f"--shots={','.join(map(str, shots))}: class {name} has {groups} groups of patients, of whom {TESTED} or "
+            f"more are to be tested; {fix}"
+        )
+    return min(reserve, left)
+
+
+def trained(table: FeatureTable, planned: Mapping[int, Sequence[Task]]) -> dict[int, dict[int, list[str]]]:
+    """Shots to draw to the patients who are learnt from."""
+    return {
+        number: {task.draw: np.unique(table.patients[task.train]).tolist() for task in each}
+        for number, each in planned.items()
+    }
+
+
+def strengths(names: Sequence[str], fixed: Sequence[str], shots: int) -> dict[str, float]:
+    """Classifier to the strength of its regularisation, of those for which there are too few patients to choose it.
+
+    Args:
+      names: of the classifiers.
+      fixed: of them, with strengths, such as "mlp@10".
+      shots: groups of the rarest class.
+
+    Raises:
+      InputError: a classifier has none.
+    """
+    if shots >= TUNED_FROM:
+        return {}
+    given = {classifier_kinds.base_of(name): classifier_kinds.kind_of(name).strengths[0] for name in fixed}
+    missing = [name for name in names if "@" not in name and name not in given]
+    if missing:
+        raise InputError(
+            f"--fixed_strengths={','.join(fixed)}: with {shots} groups of patients nothing can be chosen for "
+            f"{missing[0]}; add {missing[0]}@ and a strength, or name it with one in --classifiers"
+        )
+    return {name: given[name] for name in names if "@" not in name}
+
+
+def _rows(table, groups, *, inside=True) -> np.ndarray:
+    """Numbers of the samples of some groups, or of all others."""
+    return np.flatnonzero(np.isin(table.groups, groups) == inside)
+
+
+def _tested(table, label, groups, *, share) -> int:
+    """Groups of a class that is not cut which are tested."""
+    if groups < 2:
+        raise InputError(
+            f"class {table.classes.names[label]} has {groups} group{'s' * (groups != 1)} of patients where two or more "
+            "are needed, one to learn from and one to test; add patients of it"
+        )
+    return min(max(1, round(share * groups)), groups - 1)

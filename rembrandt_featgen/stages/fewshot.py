@@ -1,0 +1,210 @@
+"""Studies few patients of a class: what does generation add to 3, 5 or 10 of them, and how many real ones is it worth?
+
+The class is cut to some of its patients, drawn anew again and again; those who are left are tested. Regularisation is
+chosen by real samples alone, before anything is generated, and holds for every arm. Draws that are done are skipped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.classification import classifier_kinds
+from rembrandt_featgen.core import cli, json_files, provenance, registry, rundir
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import (
+    arms,
+    engine,
+    few_shot_report,
+    few_shots,
+    plans,
+    predictions,
+    study_report,
+    trials,
+)
+from rembrandt_featgen.evaluation.arms import ARMS
+from rembrandt_featgen.evaluation.competitors import Settings
+from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.generation.methods import METHODS
+from rembrandt_featgen.nn import tensorboard
+from rembrandt_featgen.reporting import few_shot_page
+from rembrandt_featgen.stages import evaluate_features, shared_flags
+
+# Real samples alone, what people do without a generator, every generator of vectors, and the controls.
+_ARMS = ("none", "class_weights", "undersampling", "mixup", *METHODS, arms.ORACLE, arms.COPY, arms.SHUFFLED)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Flags of the stage."""
+
+    run_dir: str = shared_flags.run_dir()
+    features: str = shared_flags.features()
+    classes: tuple[str, ...] = shared_flags.classes()
+    label_column: str = shared_flags.label_column()
+    patient_column: str = shared_flags.patient_column()
+    group_column: str = shared_flags.group_column()
+    group_pattern: str = shared_flags.group_pattern()
+    site_column: str = shared_flags.site_column()
+    covariates: tuple[str, ...] = shared_flags.covariates()
+    seed: int = shared_flags.seed()
+    cut_class: str = cli.flag("", "The class that is cut to a few patients; by default the one of fewest.")
+    shots: tuple[str, ...] = cli.flag(
+        ("3", "5", "10"),
+        f"Numbers of groups of patients of it that are learnt from; {few_shots.TESTED} are left to test, at least.",
+    )
+    draws: int = cli.flag(60, "How often patients are drawn anew.", minimum=2)
+    oracle_groups: int = cli.flag(
+        17, f"Further groups of it that the arm {arms.ORACLE} adds, fewer where too few would be left.", minimum=0
+    )
+    test_fraction: float = shared_flags.test_fraction()
+    margin: float = shared_flags.margin()
+    few_shot_arms: tuple[str, ...] = cli.flag(_ARMS, f"Arms that compete, of {', '.join(ARMS)}.")
+    few_shot_amounts: tuple[str, ...] = cli.flag(
+        ("0",), "Amounts of extra samples, as --arm_amounts says; inner folds choose among several."
+    )
+    few_shot_classifiers: tuple[str, ...] = cli.flag(
+        ("ridge", "mlp", "mlp@0.1"),
+        "Classifiers of each arm: ridge, mlp, neighbours, or one whose strength is fixed, such as mlp@0.1 (hardly any).",
+    )
+    fixed_strengths: tuple[str, ...] = cli.flag(
+        ("ridge@0.1", "mlp@10"),
+        f"Strengths below {few_shots.TUNED_FROM} shots, where too few patients are there to choose them by.",
+    )
+    inner_folds: int = shared_flags.inner_folds()
+    components: int = shared_flags.components()
+    bootstrap_draws: int = shared_flags.bootstrap_draws()
+    report_title: str = shared_flags.report_title()
+
+
+def run(config: Config) -> None:
+    """Writes run_dir/fewshot: report.json, index.html, tables as CSV and LaTeX, and the predictions of each shots."""
+    if not config.features:
+        raise InputError("--features is missing: give a table with a row for each sample, see stages.export_features")
+    shots = shots_of(config)
+    _check(config)
+    table = evaluate_features.read_features(config)
+    label = _label(config, table)
+    planned = few_shots.tasks(
+        table,
+        draws=config.draws,
+        shots=shots,
+        label=label,
+        test=config.test_fraction,
+        reserve=config.oracle_groups,
+        division=config.seed,
+    )
+    settings = {number: _settings(config, table, number) for number in shots}
+    digests = {"features_file": rundir.file_digest(Path(config.features))}
+    with rundir.open_stage(config, "fewshot", digests=digests, classes=table.classes.record) as stage:
+        if not stage.done:
+            tables = {
+                number: _predictions(table, planned[number], settings[number], stage.path / "checkpoints" / str(number))
+                for number in shots
+            }
+            _report(config, table, stage, planned=planned, tables=tables, label=label)
+    folder = Path(config.run_dir) / registry.folder("fewshot")
+    print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
+
+
+def shots_of(config) -> list[int]:
+    """Numbers of --shots, from few to many; InputError where they are none."""
+    given = f"--shots={','.join(config.shots)}"
+    try:
+        numbers = sorted({int(text) for text in config.shots})
+    except ValueError as error:
+        raise InputError(f"{given}: write whole numbers, such as 3,5,10") from error
+    if not numbers or numbers[0] < 2:
+        raise InputError(f"{given}: two patients or more are needed to learn how they differ; such as 3,5,10")
+    return numbers
+
+
+def _check(config) -> None:
+    cli.some_of("few_shot_arms", config.few_shot_arms, ARMS)
+    if "none" not in config.few_shot_arms:
+        raise InputError(
+            f"--few_shot_arms={','.join(config.few_shot_arms)}: add none, real samples alone, which chooses strengths "
+            "and with which all are compared"
+        )
+    for flag, names in (
+        ("few_shot_classifiers", config.few_shot_classifiers),
+        ("fixed_strengths", config.fixed_strengths),
+    ):
+        for name in names:
+            try:
+                classifier_kinds.kind_of(name)
+            except ValueError as error:
+                raise InputError(f"--{flag}={','.join(names)}: {error}") from error
+    shared_flags.amounts(config.few_shot_amounts)
+
+
+def _label(config, table: FeatureTable) -> int:
+    """The class that is cut."""
+    if config.cut_class:
+        if config.cut_class not in table.classes.names:
+            raise InputError(f"--cut_class={config.cut_class} is none of the classes {', '.join(table.classes.names)}")
+        return table.classes.label(config.cut_class)
+    return int(np.argmin([len(groups) for groups in plans.groups_by_class(table)]))
+
+
+def _settings(config, table: FeatureTable, shots: int) -> Settings:
+    """What competes at some shots; each patient of the class is left out once, of up to --inner_folds."""
+    chosen = arms.available(
+        config.few_shot_arms, covariates=bool(config.covariates), pools=(), reserve=config.oracle_groups > 0
+    )
+    return Settings(
+        arms=chosen,
+        amounts=tuple(shared_flags.amounts(config.few_shot_amounts)),
+        classifiers=config.few_shot_classifiers,
+        components=config.components,
+        inner_folds=max(2, min(shots, config.inner_folds)),
+        committed=True,
+        fixed=few_shots.strengths(config.few_shot_classifiers, config.fixed_strengths, shots),
+        measured=False,
+    )
+
+
+def _predictions(table, tasks, settings, folder) -> predictions.PredictionsTable:
+    """Of the test patients of all draws."""
+    work = functools.partial(trials.run, table, settings=settings, tuned={})
+    return engine.gather(engine.run(tasks, work, folder))
+
+
+def _report(config, table, stage, *, planned, tables, label) -> None:
+    report = few_shot_report.few_shot_report(
+        tables,
+        trained=few_shots.trained(table, planned),
+        label=label,
+        reserve=few_shots.reserved(table, shots=list(planned), label=label, reserve=config.oracle_groups),
+        draws=config.bootstrap_draws,
+        seed=config.seed,
+        margin=config.margin,
+    )
+    report = json_files.plain(
+        report
+        | {
+            "cohort": study_report.cohort_of(table, config.features),
+            "settings": stage.record["config"],
+            "versions": provenance.versions(),
+            "commit": provenance.commit(),
+        }
+    )
+    few_shot_page.write(stage.path, report, config.report_title or Path(config.features).stem)
+    for number, gathered in tables.items():
+        predictions.write(stage.path / f"predictions_{number}.csv", gathered)
+    logging.info("%s", report["verdict"])
+    tensorboard.complete(stage, verdict=report["verdict"], verdict_word=report["verdict_word"])
+
+
+def main() -> None:
+    """Entry point of the binary."""
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
+
+
+if __name__ == "__main__":
+    main()
