@@ -86,9 +86,8 @@ def _steps(problem, settings):
 def _bytes(problem, settings):
     """Of the weights of a problem, four times, and of its samples with their order in all epochs."""
     n, d = problem.features.shape
-    return 16 * settings.units * (d + problem.classes + 1), 4 * (
-        n * (d + problem.classes) + problem.seen * settings.epochs
-    )
+    weights, samples = 4 * settings.units * (d + problem.classes + 1), n * (d + problem.classes)
+    return 4 * weights, 4 * (samples + problem.seen * settings.epochs)
 
 
 def initial_weights(problem: Problem, units: int) -> list[np.ndarray]:

@@ -31,7 +31,9 @@ class Tuned(NamedTuple):
 TunedOf = dict[tuple, "dict[Pipeline, list[Tuned]]"]  # by division and classifier
 
 
-def run(table: FeatureTable, task: Task, settings: Settings, tuned: TunedOf | None = None) -> Outcome:
+def run(
+    table: FeatureTable, task: Task, settings: Settings, *, tuned: TunedOf | None = None, trial: Trial | None = None
+) -> Outcome:
     """Does a task of a table.
 
     Args:
@@ -40,6 +42,7 @@ def run(table: FeatureTable, task: Task, settings: Settings, tuned: TunedOf | No
       settings: what competes.
       tuned: remembers strengths from task to task; None to tune in each. Networks of maps, of which each training takes
         seconds, are tuned once in each division of the samples, whatever the seed, remembered or not.
+      trial: of the task, of arms that learn from the features alone, if it is there: see `trial_samples.fitted`.
 
     Returns:
       Predictions of the test samples by each pipeline and classifier, "chosen" being, of each arm, the amount of the
@@ -55,7 +58,8 @@ def run(table: FeatureTable, task: Task, settings: Settings, tuned: TunedOf | No
         arms = tuple(name for name in settings.arms if ARMS[name].inputs == inputs)
         if not arms:
             continue
-        trial = Trial.of(with_inputs(table, inputs), task, dataclasses.replace(settings, arms=arms))
+        if trial is None or inputs != "features":
+            trial = Trial.of(with_inputs(table, inputs), task, dataclasses.replace(settings, arms=arms))
         prepared["maps" if table.is_map else inputs] = {
             "imputed": trial.outer.preparation.imputed,
             "constant": trial.outer.preparation.constant,

@@ -7,7 +7,6 @@ chosen by real samples alone, before anything is generated, and holds for every 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +24,12 @@ from rembrandt_featgen.evaluation import (
     plans,
     predictions,
     study_report,
+    trial_samples,
     trials,
 )
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.competitors import Settings
+from rembrandt_featgen.evaluation.trial_samples import Trial
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.methods import METHODS
 from rembrandt_featgen.nn import tensorboard
@@ -37,6 +38,9 @@ from rembrandt_featgen.stages import evaluate_features, shared_flags
 
 # Real samples alone, what people do without a generator, every generator of vectors, and the controls.
 _ARMS = ("none", "class_weights", "undersampling", "mixup", *METHODS, arms.ORACLE, arms.COPY, arms.SHUFFLED)
+
+
+_TOGETHER = 8  # draws whose networks are trained in one graph
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +73,9 @@ class Config:
         ("0",), "Amounts of extra samples, as --arm_amounts says; inner folds choose among several."
     )
     few_shot_classifiers: tuple[str, ...] = cli.flag(
-        ("ridge", "mlp", "mlp@0.1"),
-        "Classifiers of each arm: ridge, mlp, neighbours, or one whose strength is fixed, such as mlp@0.1 (hardly any).",
+        ("ridge", "mlp", "mlp@0.001"),
+        "Classifiers of each arm: ridge, mlp, neighbours, or one whose strength is fixed, such as mlp@0.001 (hardly "
+        "any).",
     )
     fixed_strengths: tuple[str, ...] = cli.flag(
         ("ridge@0.1", "mlp@10"),
@@ -171,7 +176,16 @@ def _settings(config, table: FeatureTable, shots: int) -> Settings:
 
 def _predictions(table, tasks, settings, folder) -> predictions.PredictionsTable:
     """Of the test patients of all draws."""
-    work = functools.partial(trials.run, table, settings=settings, tuned={})
+    prepared: dict[str, Trial] = {}
+
+    def work(task):
+        if task.name not in prepared:
+            first = tasks.index(task) // _TOGETHER * _TOGETHER
+            together = tasks[first : first + _TOGETHER]
+            prepared.clear()
+            prepared.update(zip((one.name for one in together), trial_samples.fitted(table, together, settings)))
+        return trials.run(table, task, settings, trial=prepared[task.name])
+
     return engine.gather(engine.run(tasks, work, folder))
 
 
