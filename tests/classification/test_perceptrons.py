@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import warnings
 
@@ -53,7 +54,7 @@ def by_hand(problem, settings, strength):
     """One training in float64 with gradients by differences, written as the definitions are."""
     weights = [value.astype(float) for value in perceptrons.initial_weights(problem, settings.units)]
     orders, shares = perceptrons.sample_orders(problem, settings), perceptrons.mixing_shares(problem, settings)
-    targets, steps = problem.targets(), -(-len(problem.labels) // settings.batch)
+    targets, steps = problem.targets(), -(-problem.seen // settings.batch)
     means, squares = ([np.zeros_like(value) for value in weights] for _ in range(2))
     for number in range(settings.epochs * steps):
         start = number % steps * settings.batch
@@ -81,10 +82,14 @@ def by_hand(problem, settings, strength):
     return weights
 
 
-@pytest.mark.parametrize("mixing", [None, "input", "manifold"])
-def test_steps_as_defined(mixing):
+@pytest.mark.parametrize(
+    ("mixing", "epoch"), [(None, None), ("input", None), ("manifold", None), (None, 10), (None, 43), ("input", 43)]
+)
+def test_steps_as_defined(mixing, epoch):
     weights = np.random.default_rng(3).uniform(0.5, 2.0, 19)
     problem = vectors.problem(19, 4, 3, weights=weights, focusing=1.5, mixing=mixing)  # a last batch of three
+    problem = dataclasses.replace(problem, epoch=epoch)
+    assert perceptrons.sample_orders(problem, SMALL).shape == (SMALL.epochs, epoch or 19)
     (arrays,) = perceptrons.fit([problem], SMALL, [2.0])
     expected = by_hand(problem, SMALL, 2.0)
     for value, wanted in zip(arrays.values(), expected):

@@ -8,6 +8,14 @@ FEATURES = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 9.0]], np.float32)
 LABELS = np.array([0, 2, 2])
 
 
+@pytest.mark.parametrize("seen", [1, 5, 7, 8, 20])
+def test_an_epoch_sees_samples_equally_often(seen):
+    order = training_problems.epoch_order(7, seen, np.random.default_rng(0))
+    counts = np.bincount(order, minlength=7)
+    assert len(order) == seen and counts.max() - counts.min() <= 1
+    assert list(order[:7]) != sorted(order[:7]) or seen < 7
+
+
 def test_targets_and_shares_by_hand():
     targets = Problem(FEATURES, LABELS, 3, weights=np.array([1.0, 2.0, 3.0])).targets()
     np.testing.assert_allclose(targets, [[0.5, 0, 0], [0, 0, 1], [0, 0, 1.5]])

@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -30,13 +28,11 @@ def made(name, features):
         return plans.k_fold(features, folds=3, repeats=2, seeds=[0, 5], validation=0.25)
     if name == "hold-out":
         return plans.hold_out(features, test=0.3, validation=0.25, seeds=[0, 5])
-    if name == "sites":
-        return plans.sites(features, seeds=[0], validation=0.25)
-    return plans.few_shot(features, draws=4, groups=2, label=1, test=0.4)
+    return plans.sites(features, seeds=[0], validation=0.25)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("name", [name for name in plans.PLANS if name != "fresh"])  # of assign_folds
+@pytest.mark.parametrize("name", ["k-fold", "hold-out", "sites"])
 def test_no_group_is_divided_and_every_class_is_trained(name, classes):
     features = table(classes)
     tasks = made(name, features)
@@ -46,7 +42,7 @@ def test_no_group_is_divided_and_every_class_is_trained(name, classes):
         parts = [set(features.groups[rows]) for rows in (task.train, task.validation, task.test)]
         assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
         assert set(features.labels[task.train]) == set(range(classes))
-        assert name == "few-shot" or set(features.labels[task.validation]) == set(range(classes))
+        assert set(features.labels[task.validation]) == set(range(classes))
 
 
 def test_k_fold_tests_every_sample_once_in_each_repeat_and_seed():
@@ -95,28 +91,10 @@ def test_sites_tests_one_site_at_a_time():
         assert task.fold not in features.sites[task.train]
 
 
-def test_few_shot_trains_few_groups_of_a_class_and_the_same_test():
-    features = table()
-    tasks = made("few-shot", features)
-    chosen = [frozenset(features.groups[task.train][features.labels[task.train] == 1]) for task in tasks]
-    assert {len(groups) for groups in chosen} == {2} and len(set(chosen)) > 1
-    assert len({tuple(task.test) for task in tasks}) == 1
-    assert all(len(task.reserve) == 0 for task in tasks)
-    for task in plans.few_shot(features, draws=4, groups=2, label=1, test=0.4, reserve=1):
-        (kept,) = set(features.groups[task.reserve])
-        assert set(features.labels[task.reserve]) == {1}
-        assert kept not in {*features.groups[task.train], *features.groups[task.test]}
-    mixed = dataclasses.replace(features, groups=np.where(features.groups == "0", "6", features.groups))
-    for task in plans.few_shot(mixed, draws=4, groups=2, label=1, test=0.4, reserve=1):  # one group has both classes
-        assert not set(mixed.groups[task.train]) & {*mixed.groups[task.reserve], *mixed.groups[task.test]}
-
-
 def test_what_cannot_be_divided_is_refused():
     features = table()
     with pytest.raises(InputError, match="--cv_folds=7: class a has 6 groups"):
         plans.k_fold(features, folds=7, repeats=1, seeds=[0], validation=0.25)
-    with pytest.raises(InputError, match="--shots=9: that many groups .* are wanted for training, .* --test_fraction="):
-        plans.few_shot(features, draws=1, groups=9, label=1, test=0.4)
     here = features.take(features.sites == "east")
     with pytest.raises(InputError, match="have 1 site;"):
         plans.sites(here, seeds=[0], validation=0.25)
@@ -177,7 +155,7 @@ def test_sites_that_no_split_may_divide_are_refused():
 
 @pytest.mark.parametrize("layout", sorted(public_layouts.MAKERS))
 def test_visits_in_public_data_sets_are_never_divided(tmp_path, layout):
-    """Nor by folds, nor by draws of training patients."""
+    """Nor by folds."""
     known = public_layouts.make(layout, tmp_path / "in" / "cohort")
     cohort = find_cohort(known.cohort, names=known.names, columns=known.columns, options=known.options)
     features = table_of_arrays(
@@ -188,6 +166,6 @@ def test_visits_in_public_data_sets_are_never_divided(tmp_path, layout):
         groups=np.array([patient.group for patient in cohort.patients]),
     )
     whose = np.array([known.patients[name] for name in features.patients])
-    for task in [task for name in ("k-fold", "hold-out", "few-shot") for task in made(name, features)]:
+    for task in [task for name in ("k-fold", "hold-out") for task in made(name, features)]:
         parts = [set(whose[rows]) for rows in (task.train, task.validation, task.test)]
         assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]

@@ -10,7 +10,7 @@ from rembrandt_featgen.classification import tuning
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.classification.map_fitting import LinearSettings
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.evaluation import arms, competitors, contrasts, engine, plans, study_report, trials
+from rembrandt_featgen.evaluation import arms, competitors, contrasts, engine, few_shots, plans, study_report, trials
 from rembrandt_featgen.evaluation.arms import ARMS, TrainingSamples
 from rembrandt_featgen.evaluation.competitors import Pipeline
 from rembrandt_featgen.evaluation.studies import evaluate, table_of
@@ -107,7 +107,7 @@ def test_networks_of_maps_are_tuned_once_in_a_division(monkeypatch):
     calls, tune = [], trials.tune
     monkeypatch.setattr(trials, "tune", lambda *args: calls.append(1) or tune(*args))
     remembered = {}
-    found = [trials.run(table, task, settings, remembered) for task in tasks]
+    found = [trials.run(table, task, settings, tuned=remembered) for task in tasks]
     assert len(calls) == 1
     assert found[1].choices == alone.choices  # remembered or not
     np.testing.assert_array_equal(found[1].predictions.probabilities, alone.predictions.probabilities)
@@ -134,7 +134,7 @@ def test_real_patients_in_reserve_are_a_control():
     y = np.repeat([0, 1], [120, 60])
     x = random.normal(size=(180, 4)) + 1.0 * y[:, None]
     table = table_of(x, np.array(["a", "b"])[y])
-    tasks = plans.few_shot(table, draws=6, groups=2, label=1, test=0.5, reserve=17)
+    tasks = few_shots.tasks(table, draws=6, shots=[2], label=1, test=0.5, reserve=17)[2]
     settings = competitors.Settings(("none", "oracle"), (), classifiers=("ridge@0.01",))
     done = [trials.run(table, task, settings) for task in tasks]
     choices = done[0].choices["pipelines"]
