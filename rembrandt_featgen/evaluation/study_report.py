@@ -95,9 +95,7 @@ def report(
         "power_rule": _POWER_RULES["selfcheck" if checks.get("power") else "study"].format(references[first]),
         "power_of_differences": _difference_power(compared, sum(tested.values())),
         "tuning": _tuning(choices),
-        "verdict": verdicts.sentence(
-            compared, tested, margin, choosers="inner folds" if table.plan[0] == "few-shot" else "validation patients"
-        ),
+        "verdict": verdicts.sentence(compared, tested, margin),
         "verdict_word": verdicts.word(compared),
         "verdict_rule": verdicts.RULE,
         "contrasts": [one.record for one in compared],

@@ -22,10 +22,11 @@ RULE = (
     "that hold for all of them at once."
 )
 _MEANINGS = {
-    "helped": "generation helped the pipeline that {choosers} choose",
-    "harmed": "generation harmed the pipeline that {choosers} choose",
-    "equivalent": "the pipelines that {choosers} choose with and without generation differ by less than {margin:g}",
-    "undecided": "this study cannot tell whether generation helps the pipeline that {choosers} choose",
+    "helped": "generation helped the pipeline that validation patients choose",
+    "harmed": "generation harmed the pipeline that validation patients choose",
+    "equivalent": "the pipelines that validation patients choose with and without generation differ by less than "
+    "{margin:g}",
+    "undecided": "this study cannot tell whether generation helps the pipeline that validation patients choose",
 }
 _MOST = 0.3  # of AUROC: more than generation is ever worth
 _WORSE = 0.005  # of AUROC: a choice that is worse than real samples alone by this much is said
@@ -37,23 +38,20 @@ def word(contrasts: Sequence[Contrast]) -> str:
     return next((one.word for one in contrasts if one.question == BEST), "undecided")
 
 
-def sentence(
-    contrasts: Sequence[Contrast], patients: Mapping[str, int], margin: float, *, choosers: str = "validation patients"
-) -> str:
+def sentence(contrasts: Sequence[Contrast], patients: Mapping[str, int], margin: float) -> str:
     """What a study says: of the best pipeline, then of each classifier.
 
     Args:
       contrasts: of `contrasts.contrasts`.
       patients: class to number.
       margin: of AUROC, of the words.
-      choosers: who chose pipelines.
     """
     best = next((one for one in contrasts if one.question == BEST), None)
     if best is None:
         return _NONE
     found = best.auroc
     text = (
-        f"{best.word.capitalize()}: {_MEANINGS[best.word].format(margin=margin, choosers=choosers)}: AUROC per patient "
+        f"{best.word.capitalize()}: {_MEANINGS[best.word].format(margin=margin)}: AUROC per patient "
         f"{best.sides['with'].auroc:.3f} with it ({_most(best, 'with')}) and {best.sides['without'].auroc:.3f} without "
         f"({_most(best, 'without')}), difference "
         f"{_interval(found.value, *found.interval())}, margin {margin:g}, {sum(patients.values())} patients, "
@@ -64,7 +62,7 @@ def sentence(
     at = max(best.alone, key=lambda name: best.alone[name], default="")
     if at and best.alone[at] > best.sides["without"].auroc + _WORSE:
         text += (
-            f"; few {choosers} choose badly: real samples alone have {best.alone[at]:.3f} at {at} "
+            f"; few validation patients choose badly: real samples alone have {best.alone[at]:.3f} at {at} "
             "(picked after the test)"
         )
     if not np.isfinite(found.error):

@@ -165,7 +165,7 @@ def of_design(report: Mapping) -> dict[str, Answer]:
     if rule:
         answers["aims"] = Answer(REPORTED, f"{aim}. Rule, fixed in the program before the comparison: {rule}")
     if folded := study_design.division(report):
-        some = validation.get("plan") in ("hold-out", "fresh", "few-shot")
+        some = validation.get("plan") in ("hold-out", "fresh")
         every = "" if some else " Every patient is predicted out of fold."
         answers["partitions"] = Answer(REPORTED, folded)
         answers["internal"] = Answer(REPORTED, f"{folded}{every}")
@@ -181,8 +181,6 @@ def of_design(report: Mapping) -> dict[str, Answer]:
         answers["sample_size"] = Answer(PARTLY, f"All patients at hand; no size was set in advance. {power}")
     if records.finite(records.dig(validation, "folds")):
         alike = "Sites were tested as they are" if by_site else "Classes were divided alike"
-        if study_design.is_few_shot(report):
-            alike = "Those who are tested have the cohort's share of each class, and those who train few of one"
         text = f"{alike}; predictions.csv names the patients whom each run tested. Nothing else was compared."
         answers["comparison_of_data"] = Answer(PARTLY, text)
     if records.entries(validation, "fold_records"):

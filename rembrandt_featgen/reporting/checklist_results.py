@@ -185,7 +185,7 @@ def of_results(report: Mapping) -> dict[str, Answer]:
             for row in top
         )
         scores = "; ".join(f"{records.name(row, rows)} {_score(row, 'auroc')}" for row in top)
-        met = f"The two pipelines that {study_design.choosers(report)} chose met on the test patients"
+        met = "The two pipelines that validation patients chose met on the test patients"
         shown = (
             f"{met}: {compared}. Arms that they took most often" if compared else "AUROC per patient of the reference"
         )

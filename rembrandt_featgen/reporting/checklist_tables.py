@@ -118,7 +118,7 @@ def _chosen(report: Mapping, vectors: bool) -> str:
     """What validation patients choose."""
     rows = records.arms(report)
     names = [] if vectors else ["epochs"]
-    names += ["thresholds"] * (_thresholds(report) and not study_design.is_few_shot(report))
+    names += ["thresholds"] * _thresholds(report)
     names += ["amounts of samples added"] * any(row.get("amounts") for row in rows)
     return ", ".join(names) or "nothing recorded"
 
@@ -144,13 +144,13 @@ def _model(report: Mapping, vectors: bool) -> Answer:
         REPORTED if classifiers else PARTLY,
         f"Classifiers of {'vectors' if vectors else 'maps'} ({classifiers or 'not recorded'}), generators of samples "
         f"({generative or 'none recorded'}). Details: the program's source.{tuned} Chosen on "
-        f"{study_design.choosers(report)}: {_chosen(report, vectors)}.",
+        f"validation patients: {_chosen(report, vectors)}.",
     )
 
 
 def _selection(report: Mapping, vectors: bool) -> str:
     why = records.dig(report, "reference", "why")
-    chosen = f"Chosen on {study_design.choosers(report)} of each run: {_chosen(report, vectors)}"
+    chosen = f"Chosen on validation patients of each run: {_chosen(report, vectors)}"
     return f"{chosen}. Test patients chose nothing" + (f". The reference: {why}." if why else ".")
 
 
@@ -162,8 +162,6 @@ def _output(report: Mapping) -> str:
         if _thresholds(report)
         else "the same for each class"
     )
-    if study_design.is_few_shot(report):
-        decided = "the shares of the classes in training, but in arms that choose none"
     mean = "geometric mean" if len(names) > 2 else "mean log-odds"
     return f"Probability of {each} for a sample, and for a patient by the {mean} of its samples. Thresholds: {decided}."
 

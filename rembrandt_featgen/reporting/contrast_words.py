@@ -40,12 +40,12 @@ def conclusion(report: Mapping) -> str:
         return verdict if isinstance(verdict, str) else ""
     total = records.total(study_design.tested(report))
     patients = f"; {total} patients tested" if total else ""
-    choosers = study_design.choosers(report)
     answers = {
-        "helped": f"Generated samples helped the pipeline that {choosers} choose",
-        "harmed": f"Generated samples harmed the pipeline that {choosers} choose",
-        "equivalent": f"The pipelines that {choosers} choose with and without generated samples were equivalent",
-        "undecided": f"Whether generated samples help the pipeline that {choosers} choose remained undecided",
+        "helped": "Generated samples helped the pipeline that validation patients choose",
+        "harmed": "Generated samples harmed the pipeline that validation patients choose",
+        "equivalent": "The pipelines that validation patients choose with and without generated samples were "
+        "equivalent",
+        "undecided": "Whether generated samples help the pipeline that validation patients choose remained undecided",
     }
     return f"{answers[word]}: {found}{patients}."
 

@@ -96,9 +96,9 @@ def _contrast(report: Mapping) -> str:
     if contrast_words.best(report) is None:
         return ""
     return (
-        f"In each task {study_design.choosers(report)} chose, by log loss, one pipeline without generation and one "
-        "with it, of all arms, amounts and classifiers; these two met on the test patients. The statistic was the "
-        "difference of their AUROC per patient, over pairs of patients of the same fold."
+        "In each task validation patients chose, by log loss, one pipeline without generation and one with it, "
+        "of all arms, amounts and classifiers; these two met on the test patients. The statistic was the difference of "
+        "their AUROC per patient, over pairs of patients of the same fold."
     )
 
 

@@ -88,8 +88,6 @@ def render(report: Mapping, figures: Mapping[str, Figure | bytes], context: Mapp
         groups=records.groups(report),
         sites=records.dig(report, "cohort", "sites"),
         key_settings=_key_settings(report, rows),
-        few_shot=study_design.few_shot_facts(report),
-        choosers=study_design.choosers(report),
         tested=study_design.tested_of_more(report),
         asked=_asked(report),
         methods=study_methods.paragraph(report),

@@ -84,48 +84,29 @@ def test_what_no_split_divides(changes, groups, said, kept):
     assert f"kept together {kept} share" in Page(study_page.render(report, {})).text
 
 
-def few_shot_study():
-    """A study of 4 patients of LGG in each of 40 draws, of whom 40 and 25 are tested."""
-    report = table_study(plan="few-shot", folds=1, repeats=40, seeds=40, runs=40)
-    report["settings"] |= {"shots": 4, "oracle_groups": 17, "label_column": "grade"}
-    report["verdict"] = report["verdict"].replace("validation patients", "inner folds")
+def test_patients_who_are_never_tested_are_told_apart():
+    report = table_study(plan="hold-out", folds=1)
+    assert "rests on the" not in Page(study_page.render(report, {})).text
     for row in report["arms"]:
         row["n"] = {"HGG": 40, "LGG": 25}
-    oracle = next(row for row in report["arms"] if row["arm"] == fake_study.REFERENCE)
-    report["arms"].append({**copy.deepcopy(oracle), "arm": "oracle", "kind": "control", "auroc": 0.99})
+    words = Page(study_page.render(report, {})).text
+    assert "patients tested 40 25 65" in words and "rests on the 65 patients who are tested" in words
+
+
+def with_control():
+    """A study beside whose arms there is a control, better than all of them."""
+    report = table_study()
+    none = next(row for row in report["arms"] if row["arm"] == fake_study.REFERENCE)
+    report["arms"].append({**copy.deepcopy(none), "arm": "copy", "kind": "control", "auroc": 0.99})
     return report
 
 
-def test_few_shot_is_not_called_cross_validation():
-    said = answers(few_shot_study())
-    told = (
-        "Few-shot: 40 draws, in each of which 4 patients of LGG, drawn anew, are trained on once, beside all training "
-        "patients of the other classes; the same 65 patients (40 HGG, 25 LGG) are tested after each draw and never "
-        "trained on; nobody validates: inner folds of the training patients choose settings; the arm oracle adds up to "
-        "17 further real patients of LGG, whom no other arm sees."
-    )
-    assert said["12a"].answer == said["CLAIM 32"].answer == told
-    assert "40 draws of training patients" in said["CLAIM 30"].answer and "seeds" not in said["CLAIM 30"].answer
-    for number, item in said.items():
-        words = item.answer.replace(few_shot_study()["verdict_rule"], "")
-        assert "validation patients" not in words and "40 seeds" not in words, (number, words)
-    words = Page(study_page.render(few_shot_study(), {})).text
-    assert "draws of training patients 40 trained on, of LGG 4 patients in each draw" in words
-    assert "added by the arm oracle up to 17 further real patients of LGG" in words and "repeats" not in words
-    assert "patients tested 40 25 65" in words and "rests on the 65 patients who are tested" in words
-    assert "rests on the" not in Page(study_page.render(table_study(), {})).text
-    without_oracle = few_shot_study()
-    without_oracle["arms"].pop()
-    assert "oracle" not in answers(without_oracle)["12a"].answer
-
-
 def test_controls_are_no_competitors():
-    said = answers(few_shot_study())
+    said = answers(with_control())
     for number in ("CLAIM 37", "CLAIM 38", "23a"):
-        assert "oracle" not in said[number].answer and "0.99" not in said[number].answer
-    report = few_shot_study()
-    report["contrasts"] = []
-    assert "oracle" not in answers(report)["CLAIM 37"].answer
+        assert "copy" not in said[number].answer and "0.99" not in said[number].answer
+    report = with_control() | {"contrasts": []}
+    assert "copy" not in answers(report)["CLAIM 37"].answer
     text = Page(study_page.render(report, {})).text
     assert "Highest AUROC of all arms" in text and "0.990 [" not in text[: text.index("What was done")]
 
@@ -150,7 +131,8 @@ def test_folds_are_recorded_in_the_predictions():
 
 
 def test_what_classes_and_classifiers_are():
-    report = few_shot_study()
+    report = table_study()
+    report["settings"]["label_column"] = "grade"
     assert "as the column grade gives it" in answers(report)["8a"].answer
     for row in report["arms"]:
         row["classifier"] = "mlp@10"

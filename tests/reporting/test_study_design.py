@@ -5,7 +5,6 @@ import pytest
 from rembrandt_featgen.reporting import study_design
 from tests.reporting import fake_study
 from tests.reporting.pages import damaged
-from tests.reporting.test_checklist_tables import few_shot_study
 
 REPORT = fake_study.make()
 
@@ -31,24 +30,19 @@ def test_each_plan_has_its_sentence():
 
 def test_patients_tested_are_told_apart_from_the_cohort():
     assert study_design.tested_of_more(REPORT) is None and study_design.tested(REPORT) == {"HGG": 108, "LGG": 62}
-    assert study_design.tested_of_more(few_shot_study()) == {"HGG": 40, "LGG": 25}
+    report = copy.deepcopy(REPORT)
+    for row in report["arms"]:
+        row["n"] = {"HGG": 40, "LGG": 25}
+    assert study_design.tested_of_more(report) == {"HGG": 40, "LGG": 25}
 
 
 def test_repetitions():
     assert study_design.repetitions(REPORT) == ["5 seeds"]
-    assert study_design.repetitions(few_shot_study()) == ["40 draws of training patients"]
     assert study_design.repetitions({"cross_validation": {"repeats": 5}}) == ["5 divisions of the patients"]
-
-
-def test_few_shot_facts_are_of_few_shot_alone():
-    assert study_design.few_shot_facts(REPORT) == {}
-    grouped = few_shot_study()
-    grouped["cohort"]["groups"] = 90
-    assert study_design.few_shot_facts(grouped)["trained on, of LGG"] == "4 groups of patients in each draw"
 
 
 @pytest.mark.parametrize("change", ["missing", None, float("nan")])
 def test_bears_whatever_is_missing(change):
-    for path, report in damaged(few_shot_study(), change):
-        for said in (study_design.division(report), *study_design.few_shot_facts(report).values()):
+    for path, report in damaged(REPORT, change):
+        for said in (study_design.division(report), *study_design.repetitions(report)):
             assert "None" not in said and "nan" not in said, path
