@@ -1,4 +1,4 @@
-"""Measures where generation could help: simulated worlds of vectors, many small cohorts of each, fresh patients to test.
+"""Measures where generation could help: simulated worlds, many small cohorts of each, and fresh patients to test.
 
 A cohort is a few patients of a minority class beside more of another. Cohorts are independent, so that the mean over
 them has a plain standard error. Regularisation is chosen by real samples alone and holds for every arm. What it showed
@@ -151,7 +151,19 @@ def plan(world: World, cohorts: int) -> tuple[FeatureTable, list[Task]]:
         values.append(world.draw(random, of, sites))
         labels.append(of)
         train, reserve, test = (start + np.flatnonzero(part == one) for one in range(3))
-        tasks.append(Task("few-shot", number, 0, "0", number, train, test[:0], test, reserve))
+        tasks.append(
+            Task(
+                "few-shot",
+                number,
+                0,
+                fold="0",
+                seed=number,
+                train=train,
+                validation=test[:0],
+                test=test,
+                reserve=reserve,
+            )
+        )
         start += len(of)
     everyone = np.arange(start).astype(str)
     table = table_of_arrays(

@@ -248,7 +248,7 @@ def _read(config) -> FeatureTable:
             f"--synthetic={config.synthetic} with --plan={config.plan}: its generator may have seen patients who are "
             "tested; say with a column split in --features who trained it, and take --plan=split"
         )
-    table = read_features(config)
+    table = shared_flags.read_features(config)
     if not of_maps(config.classifiers, table.is_map):
         fitting = ", ".join(name for name, kind in CLASSIFIER_KINDS.items() if kind.of_maps == table.is_map)
         raise InputError(
@@ -263,20 +263,6 @@ def _read(config) -> FeatureTable:
     )
     run_features.check_arms(config.arms, {table.kind: there}, of_file=True)
     return table
-
-
-def read_features(config) -> FeatureTable:
-    """The features of --features."""
-    return importing.read_table(
-        config.features,
-        classes=config.classes,
-        label_column=config.label_column,
-        patient_column=config.patient_column,
-        group_column=config.group_column,
-        site_column=config.site_column,
-        covariates=config.covariates,
-        group_pattern=config.group_pattern,
-    )
 
 
 def _of_file(config, table: FeatureTable) -> Studied:

@@ -34,7 +34,7 @@ from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.methods import METHODS
 from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.reporting import few_shot_page
-from rembrandt_featgen.stages import evaluate_features, shared_flags
+from rembrandt_featgen.stages import shared_flags
 
 # Real samples alone, what people do without a generator, every generator of vectors, and the controls.
 _ARMS = ("none", "class_weights", "undersampling", "mixup", *METHODS, arms.ORACLE, arms.COPY, arms.SHUFFLED)
@@ -93,7 +93,7 @@ def run(config: Config) -> None:
         raise InputError("--features is missing: give a table with a row for each sample, see stages.export_features")
     shots = shots_of(config)
     _check(config)
-    table = evaluate_features.read_features(config)
+    table = shared_flags.read_features(config)
     label = _label(config, table)
     planned = few_shots.tasks(
         table,
@@ -109,7 +109,9 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, "fewshot", digests=digests, classes=table.classes.record) as stage:
         if not stage.done:
             tables = {
-                number: _predictions(table, planned[number], settings[number], stage.path / "checkpoints" / str(number))
+                number: _predictions(
+                    table, planned[number], settings[number], folder=stage.path / "checkpoints" / str(number)
+                )
                 for number in shots
             }
             _report(config, table, stage, planned=planned, tables=tables, label=label)
@@ -174,7 +176,7 @@ def _settings(config, table: FeatureTable, shots: int) -> Settings:
     )
 
 
-def _predictions(table, tasks, settings, folder) -> predictions.PredictionsTable:
+def _predictions(table, tasks, settings, *, folder) -> predictions.PredictionsTable:
     """Of the test patients of all draws."""
     prepared: dict[str, Trial] = {}
 

@@ -12,6 +12,8 @@ from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.pipelines import AUGMENTATIONS
+from rembrandt_featgen.features import importing
+from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation import training_set
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.measures import differences
@@ -336,8 +338,23 @@ def features():
     return cli.flag(
         "",
         "Features that were made elsewhere: a .csv or .parquet file with a row for each sample and columns patient, "
-        "label and numbers (maybe group, site, sample), or an .npz file of vectors or maps. Without it, what the "
-        "stages extract_features (maps) and extract_vectors made in this run, whose own split then is the plan.",
+        "label and numbers (maybe group, site, sample), or an .npz file of vectors or maps. Without it, "
+        "evaluate_features takes what extract_features (maps) and extract_vectors made in this run, whose own split is "
+        "the plan then.",
+    )
+
+
+def read_features(config) -> FeatureTable:
+    """The features of --features, by the flags of its columns."""
+    return importing.read_table(
+        config.features,
+        classes=config.classes,
+        label_column=config.label_column,
+        patient_column=config.patient_column,
+        group_column=config.group_column,
+        site_column=config.site_column,
+        covariates=config.covariates,
+        group_pattern=config.group_pattern,
     )
 
 

@@ -1,0 +1,96 @@
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import few_shot_report, predictions
+from rembrandt_featgen.stages import fewshot
+
+
+@pytest.fixture
+def features(tmp_path):
+    random = np.random.default_rng(0)
+    labels = np.repeat(["benign", "malignant"], [40, 20])
+    table = pd.DataFrame(random.normal(size=(60, 4)), columns=[f"f{number}" for number in range(4)])
+    table["f0"] += 1.5 * (labels == "malignant")
+    table.insert(0, "patient", [f"p{number}" for number in range(60)])
+    table.insert(1, "label", labels)
+    table.to_csv(tmp_path / "radiomics.csv", index=False)
+    return tmp_path / "radiomics.csv"
+
+
+def config(path, **changes):
+    settings = {
+        "run_dir": str(path.parent / "run"),
+        "features": str(path),
+        "shots": ("5", "3"),
+        "draws": 6,
+        "test_fraction": 0.4,
+        "few_shot_arms": ("none", "smote", "gaussian", "flow", "oracle"),
+        "few_shot_classifiers": ("ridge",),
+        "fixed_strengths": ("ridge@0.3",),
+        "bootstrap_draws": 100,
+    }
+    return fewshot.Config(**{**settings, **changes})
+
+
+def test_a_killed_study_goes_on_to_the_same_report(features, tmp_path, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(few_shot_report, "few_shot_report", killed)
+        fewshot.run(config(features))
+    work = tmp_path / "run" / "fewshot.part" / "checkpoints"
+    assert len(list(work.glob("*/*.json"))) == 12
+    shutil.rmtree(work / "5")  # as if it had been killed before
+    kept = (work / "3" / "draw0-fold0-seed0.csv").stat().st_mtime_ns
+    fewshot.run(config(features))
+    folder = tmp_path / "run" / "fewshot"
+    assert (
+        not (folder / "checkpoints").exists()
+        or (folder / "checkpoints/3/draw0-fold0-seed0.csv").stat().st_mtime_ns == kept
+    )
+    report = json.loads((folder / "report.json").read_text())
+    assert report["cut"] == "malignant" and report["shots"] == [3, 5] and report["reserve"] == 5
+    rows = {(row["shots"], row["arm"]): row for row in report["rows"]}
+    assert set(rows) == {(shots, arm) for shots in (3, 5) for arm in config(features).few_shot_arms}
+    assert rows[3, "none"]["difference"] is None and 0.6 < rows[5, "oracle"]["auroc"] < 1
+    table = predictions.read(folder / "predictions_3.csv")
+    assert set(table.draw.tolist()) == set(range(6)) and set(table.arm) == set(config(features).few_shot_arms)
+    assert "malignant" in (folder / "index.html").read_text(encoding="utf-8")
+    whole = config(features, run_dir=str(tmp_path / "whole"))
+    fewshot.run(whole)
+    again = json.loads((tmp_path / "whole" / "fewshot" / "report.json").read_text())
+    assert again["rows"] == report["rows"] and again["verdict"] == report["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features": ""}, "--features is missing"),
+        ({"shots": ("3", "x")}, "--shots=3,x: write whole numbers"),
+        ({"shots": ("1",)}, "--shots=1: two patients or more"),
+        ({"shots": ("3", "11")}, "class malignant has 20 groups .* take --shots up to 10"),
+        ({"few_shot_arms": ("smote",)}, "--few_shot_arms=smote: add none"),
+        ({"few_shot_arms": ("none", "nothing")}, "nothing"),
+        ({"few_shot_classifiers": ("tree",)}, "--few_shot_classifiers=tree: .*none"),
+        ({"fixed_strengths": ("mlp@1",)}, "--fixed_strengths=mlp@1: with 3 groups"),
+        ({"cut_class": "cyst"}, "--cut_class=cyst is none of the classes benign, malignant"),
+    ],
+)
+def test_what_cannot_be_studied_is_one_line(features, changes, message):
+    with pytest.raises(InputError, match=message):
+        fewshot.run(config(features, **changes))
+    assert not (features.parent / "run" / "fewshot").exists()
+
+
+def test_another_class_can_be_cut(features):
+    fewshot.run(
+        config(features, cut_class="benign", shots=("3",), draws=2, few_shot_arms=("none", "smote", "gaussian"))
+    )
+    report = json.loads((features.parent / "run" / "fewshot" / "report.json").read_text())
+    assert report["cut"] == "benign" and report["shots"] == [3]
