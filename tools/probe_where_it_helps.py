@@ -1,8 +1,7 @@
 """Measures where generation could help: simulated worlds, many small cohorts of each, and fresh patients to test.
 
 A cohort is a few patients of a minority class beside more of another. Cohorts are independent, so that the mean over
-them has a plain standard error. Regularisation is chosen by real samples alone and holds for every arm. What it showed
-is in rembrandt_featgen/generation/README.md.
+them has a plain standard error. Regularisation is chosen by real samples alone and holds for every arm.
 
 python tools/probe_where_it_helps.py --folder=runs/worlds --cohorts=40
 """
@@ -177,7 +176,7 @@ def plan(world: World, cohorts: int) -> tuple[FeatureTable, list[Task]]:
 
 
 def row(world: str, classifier: str, table: PredictionsTable, *, family: int) -> str:
-    """A line of the table; a star marks what is above 0 with bounds for all generators, classifiers and worlds."""
+    """A line of the table; a star marks a generator above 0 with bounds for all generators, classifiers and worlds."""
     of_arm = {arm: aurocs(part) for (arm,), part in table.split("arm")}
     kinds = {arm: part.kind[0] for (arm,), part in table.split("arm")}
     classical = max((arm for arm in of_arm if kinds[arm] == "classical"), key=lambda arm: of_arm[arm].mean())
@@ -185,9 +184,9 @@ def row(world: str, classifier: str, table: PredictionsTable, *, family: int) ->
     without, with_ = (aurocs(contrasts.choose(table, side)) for side in (False, True))
     return (
         f"| {world} | `{classifier}` | {of_arm['none'].mean():.3f} | "
-        f"{gap(of_arm[classical] - of_arm['none'], family)} `{classical}` | "
-        f"{gap(of_arm[generative] - of_arm['none'], family)} `{generative}` | {gap(with_ - without, family)} | "
-        f"{gap(of_arm['oracle'] - of_arm['none'], family)} |"
+        f"{gap(of_arm[classical] - of_arm['none'])} `{classical}` | "
+        f"{gap(of_arm[generative] - of_arm['none'], family)} `{generative}` | {gap(with_ - without)} | "
+        f"{gap(of_arm['oracle'] - of_arm['none'])} |"
     )
 
 
@@ -197,10 +196,10 @@ def aurocs(table: PredictionsTable) -> np.ndarray:
     return np.array([classification.measures(labels, p)["auroc"] for _, labels, p in found])
 
 
-def gap(values: np.ndarray, family: int) -> str:
+def gap(values: np.ndarray, family: int = 0) -> str:
     """Mean and standard error over cohorts, as text."""
     error = float(values.std(ddof=1) / np.sqrt(len(values)))
-    sure = values.mean() > stats.t.ppf(1 - 0.025 / family, len(values) - 1) * error
+    sure = family and values.mean() > stats.t.ppf(1 - 0.025 / family, len(values) - 1) * error
     return f"{values.mean():+.3f} ± {error:.3f}{'*' * bool(sure)}"
 
 

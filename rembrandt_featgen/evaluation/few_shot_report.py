@@ -89,8 +89,9 @@ def few_shot_report(
                 "difference": difference_record(gap.difference, bounds[row]),
                 "word": differences.word(gap.difference, margin, bounds[row]),
                 "log_loss_difference": difference_record(study.gap(row, "log_loss").difference),
-                "worth": curves[row.classifier].worth(gap.values, row.shots).record,
             }
+            if not (row.arm == ORACLE and row.shots == max(tables)):  # that is the end of the curve itself
+                record["worth"] = curves[row.classifier].worth(gap.values, row.shots).record
         rows.append(record)
     contrasts = few_shot_contrasts.compare(tables, cohort, training, margin=margin)
     word = few_shot_contrasts.word(contrasts)

@@ -117,11 +117,17 @@ def strengths(names: Sequence[str], fixed: Sequence[str], shots: int) -> dict[st
       shots: groups of the rarest class.
 
     Raises:
-      InputError: a classifier has none.
+      InputError: a classifier has none, or two, or one of `fixed` has no strength.
     """
+    given: dict[str, float] = {}
+    for name in fixed:
+        base = classifier_kinds.base_of(name)
+        if "@" not in name or base in given:
+            wrong = "has no strength" if base not in given else "has two strengths"
+            raise InputError(f"--fixed_strengths={','.join(fixed)}: {base} {wrong}; give one, such as {base}@10")
+        given[base] = classifier_kinds.kind_of(name).strengths[0]
     if shots >= TUNED_FROM:
         return {}
-    given = {classifier_kinds.base_of(name): classifier_kinds.kind_of(name).strengths[0] for name in fixed}
     missing = [name for name in names if "@" not in name and name not in given]
     if missing:
         raise InputError(

@@ -198,7 +198,8 @@ def _tune_committed(trial, classifier) -> dict[Pipeline, list[Tuned]]:
     strengths, none = trial.settings.strengths(classifier), Pipeline("none", None)
     (first,) = _tune(trial, classifier, [none], strengths=strengths)
     others = [one for one in pipelines(trial.settings) if ARMS[one.arm].tuned]
-    tuned = {one: [Tuned(strengths[0], math.nan)] for one in pipelines(trial.settings)}
+    weakest = classifier_kinds.kind_of(classifier).strengths[0]
+    tuned = {one: [Tuned(weakest, math.nan)] for one in pipelines(trial.settings)}
     for one, choice in zip(others, _tune(trial, classifier, others, strengths=(first.strength,))):
         tuned[one] = [_tuned(choice)]
     return tuned

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 _TAILS = (0.025, 0.975)
+_SAME = 1e-9  # of AUROC: less is rounding
 
 
 class Worth(NamedTuple):
@@ -113,7 +114,7 @@ def _reached(x, curve, wanted, *, start) -> np.ndarray:
     found[above], found[below] = np.inf, -np.inf
     for i in range(len(x) - 1):
         step = curve[i + 1] - curve[i]
-        inside = (curve[i] <= wanted) & (wanted <= curve[i + 1]) & (step > 0)
+        inside = (curve[i] - _SAME <= wanted) & (wanted <= curve[i + 1] + _SAME) & (step > 0)
         part = np.divide(wanted - curve[i], step, out=np.zeros(len(wanted)), where=step > 0)
         places = x[i] + part * (x[i + 1] - x[i])
         up, down = inside & above & (i >= start), inside & below & (i < start)

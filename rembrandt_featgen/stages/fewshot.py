@@ -40,6 +40,8 @@ from rembrandt_featgen.stages import shared_flags
 _ARMS = ("none", "class_weights", "undersampling", "mixup", *METHODS, arms.ORACLE, arms.COPY, arms.SHUFFLED)
 
 
+# Arms that a table of features has samples for.
+_POSSIBLE = tuple(name for name, arm in ARMS.items() if not arm.pool)
 _TOGETHER = 8  # draws whose networks are trained in one graph
 
 
@@ -62,13 +64,13 @@ class Config:
         ("3", "5", "10"),
         f"Numbers of groups of patients of it that are learnt from; {few_shots.TESTED} are left to test, at least.",
     )
-    draws: int = cli.flag(60, "How often patients are drawn anew.", minimum=2)
+    draws: int = cli.flag(60, "How often patients are drawn anew; some 300 where there is time.", minimum=2)
     oracle_groups: int = cli.flag(
         17, f"Further groups of it that the arm {arms.ORACLE} adds, fewer where too few would be left.", minimum=0
     )
     test_fraction: float = shared_flags.test_fraction()
     margin: float = shared_flags.margin()
-    few_shot_arms: tuple[str, ...] = cli.flag(_ARMS, f"Arms that compete, of {', '.join(ARMS)}.")
+    few_shot_arms: tuple[str, ...] = cli.flag(_ARMS, f"Arms that compete, of {', '.join(_POSSIBLE)}.")
     few_shot_amounts: tuple[str, ...] = cli.flag(
         ("0",), "Amounts of extra samples, as --arm_amounts says; inner folds choose among several."
     )
@@ -81,7 +83,11 @@ class Config:
         ("ridge@0.1", "mlp@10"),
         f"Strengths below {few_shots.TUNED_FROM} shots, where too few patients are there to choose them by.",
     )
-    inner_folds: int = shared_flags.inner_folds()
+    few_shot_inner_folds: int = cli.flag(
+        10,
+        "Each group of the class is left out once to choose by, by itself where they are no more than that.",
+        minimum=2,
+    )
     components: int = shared_flags.components()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
     report_title: str = shared_flags.report_title()
@@ -94,6 +100,10 @@ def run(config: Config) -> None:
     shots = shots_of(config)
     _check(config)
     table = shared_flags.read_features(config)
+    if table.is_map:
+        raise InputError(
+            f"--features={config.features} holds maps; a few-shot study is of vectors, a row for each sample"
+        )
     label = _label(config, table)
     planned = few_shots.tasks(
         table,
@@ -104,7 +114,14 @@ def run(config: Config) -> None:
         reserve=config.oracle_groups,
         division=config.seed,
     )
-    settings = {number: _settings(config, table, number) for number in shots}
+    reserve = few_shots.reserved(table, shots=shots, label=label, reserve=config.oracle_groups)
+    if arms.ORACLE in config.few_shot_arms and not reserve:
+        logging.warning(
+            "the arm %s is left out: of class %s no group is left beside those who learn and are tested",
+            arms.ORACLE,
+            table.classes.names[label],
+        )
+    settings = {number: _settings(config, table, number, reserve=reserve) for number in shots}
     digests = {"features_file": rundir.file_digest(Path(config.features))}
     with rundir.open_stage(config, "fewshot", digests=digests, classes=table.classes.record) as stage:
         if not stage.done:
@@ -114,7 +131,7 @@ def run(config: Config) -> None:
                 )
                 for number in shots
             }
-            _report(config, table, stage, planned=planned, tables=tables, label=label)
+            _report(config, table, stage, planned=planned, tables=tables, label=label, reserve=reserve)
     folder = Path(config.run_dir) / registry.folder("fewshot")
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
 
@@ -132,7 +149,7 @@ def shots_of(config) -> list[int]:
 
 
 def _check(config) -> None:
-    cli.some_of("few_shot_arms", config.few_shot_arms, ARMS)
+    cli.some_of("few_shot_arms", config.few_shot_arms, _POSSIBLE)
     if "none" not in config.few_shot_arms:
         raise InputError(
             f"--few_shot_arms={','.join(config.few_shot_arms)}: add none, real samples alone, which chooses strengths "
@@ -144,9 +161,14 @@ def _check(config) -> None:
     ):
         for name in names:
             try:
-                classifier_kinds.kind_of(name)
+                kind = classifier_kinds.kind_of(name)
             except ValueError as error:
                 raise InputError(f"--{flag}={','.join(names)}: {error}") from error
+            if kind.of_maps:
+                raise InputError(f"--{flag}={','.join(names)}: {name} is of maps; take classifiers of vectors")
+    needs = [name for name in config.few_shot_arms if ARMS[name].inputs != "features"]
+    if needs and not config.covariates:
+        raise InputError(f"--few_shot_arms: {needs[0]} needs clinical columns; give --covariates, or leave it out")
     shared_flags.amounts(config.few_shot_amounts)
 
 
@@ -159,17 +181,15 @@ def _label(config, table: FeatureTable) -> int:
     return int(np.argmin([len(groups) for groups in plans.groups_by_class(table)]))
 
 
-def _settings(config, table: FeatureTable, shots: int) -> Settings:
-    """What competes at some shots; each patient of the class is left out once, of up to --inner_folds."""
-    chosen = arms.available(
-        config.few_shot_arms, covariates=bool(config.covariates), pools=(), reserve=config.oracle_groups > 0
-    )
+def _settings(config, table: FeatureTable, shots: int, *, reserve: int) -> Settings:
+    """What competes at some shots; of the arm of real patients, where some are in reserve."""
+    chosen = arms.available(config.few_shot_arms, covariates=True, pools=(), reserve=reserve > 0)
     return Settings(
         arms=chosen,
         amounts=tuple(shared_flags.amounts(config.few_shot_amounts)),
         classifiers=config.few_shot_classifiers,
         components=config.components,
-        inner_folds=max(2, min(shots, config.inner_folds)),
+        inner_folds=max(2, min(shots, config.few_shot_inner_folds)),
         committed=True,
         fixed=few_shots.strengths(config.few_shot_classifiers, config.fixed_strengths, shots),
         measured=False,
@@ -191,12 +211,12 @@ def _predictions(table, tasks, settings, *, folder) -> predictions.PredictionsTa
     return engine.gather(engine.run(tasks, work, folder))
 
 
-def _report(config, table, stage, *, planned, tables, label) -> None:
+def _report(config, table, stage, *, planned, tables, label, reserve) -> None:
     report = few_shot_report.few_shot_report(
         tables,
         trained=few_shots.trained(table, planned),
         label=label,
-        reserve=few_shots.reserved(table, shots=list(planned), label=label, reserve=config.oracle_groups),
+        reserve=reserve,
         draws=config.bootstrap_draws,
         seed=config.seed,
         margin=config.margin,

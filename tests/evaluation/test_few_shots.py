@@ -110,6 +110,7 @@ def test_real_samples_choose_the_strength_of_every_arm():
     fixed = dataclasses.replace(settings, fixed={"ridge": 0.7})
     tuned = trials.tune(Trial.of(features, task, fixed), "ridge")
     assert tuned[Pipeline("none", None)][0].strength == tuned[Pipeline("smote", 0.0)][0].strength == 0.7
+    assert tuned[Pipeline("plain", None)][0].strength == CLASSIFIER_KINDS["ridge"].strengths[0]
 
 
 def test_networks_of_several_draws_are_those_of_each(monkeypatch):

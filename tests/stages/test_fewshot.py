@@ -74,6 +74,11 @@ def test_a_killed_study_goes_on_to_the_same_report(features, tmp_path, monkeypat
         ({"few_shot_arms": ("none", "nothing")}, "nothing"),
         ({"few_shot_classifiers": ("tree",)}, "--few_shot_classifiers=tree: .*none"),
         ({"fixed_strengths": ("mlp@1",)}, "--fixed_strengths=mlp@1: with 3 groups"),
+        ({"fixed_strengths": ("ridge",)}, "--fixed_strengths=ridge: ridge has no strength; give one, such as ridge@10"),
+        ({"fixed_strengths": ("ridge@1", "ridge@2")}, "ridge has two strengths"),
+        ({"few_shot_classifiers": ("cnn",)}, "--few_shot_classifiers=cnn: cnn is of maps"),
+        ({"few_shot_arms": ("none", "acgan")}, "acgan"),
+        ({"few_shot_arms": ("none", "covariates")}, "covariates needs clinical columns; give --covariates"),
         ({"cut_class": "cyst"}, "--cut_class=cyst is none of the classes benign, malignant"),
     ],
 )
@@ -81,6 +86,20 @@ def test_what_cannot_be_studied_is_one_line(features, changes, message):
     with pytest.raises(InputError, match=message):
         fewshot.run(config(features, **changes))
     assert not (features.parent / "run" / "fewshot").exists()
+
+
+def test_maps_are_refused(tmp_path):
+    table = {"patient": [f"p{n}" for n in range(40)], "label": np.repeat(["a", "b"], 20)}
+    np.savez(tmp_path / "maps.npz", features=np.zeros((40, 2, 2, 3), np.float32), **table)
+    with pytest.raises(InputError, match="maps.npz holds maps; a few-shot study is of vectors"):
+        fewshot.run(config(tmp_path / "maps.npz"))
+
+
+def test_real_patients_are_left_out_where_none_are_in_reserve(features, caplog):
+    fewshot.run(config(features, shots=("10",), draws=2, few_shot_arms=("none", "gaussian", "oracle")))
+    report = json.loads((features.parent / "run" / "fewshot" / "report.json").read_text())
+    assert {row["arm"] for row in report["rows"]} == {"none", "gaussian"} and report["reserve"] == 0
+    assert "the arm oracle is left out: of class malignant no group is left" in caplog.text
 
 
 def test_another_class_can_be_cut(features):
