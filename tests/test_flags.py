@@ -10,7 +10,14 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.core import cli, registry
-from rembrandt_featgen.stages import crossvalidate, evaluate_features, extract_vectors, pipeline, prepare_slices
+from rembrandt_featgen.stages import (
+    crossvalidate,
+    evaluate_features,
+    extract_vectors,
+    fewshot,
+    pipeline,
+    prepare_slices,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,6 +51,7 @@ def read(name):
 def test_flagfile_is_understood(path, binary, monkeypatch):
     monkeypatch.chdir(ROOT)  # flagfiles include one another from there
     given = [f"--flagfile={path}", "--run_dir=somewhere"]
+    binary = {"few_shot": fewshot}.get(path.stem, binary)
     config = cli.parse(binary.Config, given, stages.all_flags)
     assert config.run_dir == "somewhere"
     default = binary.Config(run_dir="somewhere")

@@ -89,7 +89,7 @@ def test_what_cannot_be_studied_is_one_line(features, changes, message):
 
 
 def test_maps_are_refused(tmp_path):
-    table = {"patient": [f"p{n}" for n in range(40)], "label": np.repeat(["a", "b"], 20)}
+    table = {"patient": [f"p{n}" for n in range(40)], "label": np.repeat(["benign", "malignant"], 20)}
     np.savez(tmp_path / "maps.npz", features=np.zeros((40, 2, 2, 3), np.float32), **table)
     with pytest.raises(InputError, match="maps.npz holds maps; a few-shot study is of vectors"):
         fewshot.run(config(tmp_path / "maps.npz"))
