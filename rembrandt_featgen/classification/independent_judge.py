@@ -128,7 +128,7 @@ def performance(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarra
       groups: [n].
 
     Returns:
-      "accuracy"; "log_loss", which is log(classes) of a judge that knows nothing; "recall" and "probability", lists by
+      "accuracy"; "log_loss", which is log(classes) of an uninformative classifier; "recall" and "probability", lists by
       label: the share of the class that is judged to be of it, as is asked of generated features, and the mean
       probability that it is given. NaN for a class without samples, which has no part in the other two.
     """

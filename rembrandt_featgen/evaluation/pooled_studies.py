@@ -76,11 +76,18 @@ def pooled_report(
 
 
 def pools_of(tasks: Sequence[Task], *, margin: float, seed: int) -> list[dict]:
-    """The estimate over data sets of each contrast, of each arm, and of each arm, classifier and number of shots."""
+    """The estimate over data sets of each contrast, of each arm, and of each arm, classifier and number of shots.
+
+    Classifiers of a fixed strength, such as "mlp@0.001", are there for what they show, some without regularisation:
+    they have no part in the estimate of an arm.
+    """
     made = []
     families: dict[str, tuple[Iterable[Task], Callable[[Task], tuple]]] = {
         "contrast": ([task for task in tasks if task.contrast], lambda task: (task.classifier,)),
-        "arm": ([task for task in tasks if not task.contrast], lambda task: (task.arm,)),
+        "arm": (
+            [task for task in tasks if not task.contrast and "@" not in task.classifier],
+            lambda task: (task.arm,),
+        ),
         "cell": ([task for task in tasks if not task.contrast], lambda task: (task.arm, task.classifier, task.shots)),
     }
     for family, (members, key) in families.items():

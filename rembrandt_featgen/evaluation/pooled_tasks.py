@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 from scipy import optimize, stats
 
-from rembrandt_featgen.core import registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.measures import differences
 from rembrandt_featgen.measures.differences import Difference
 
 REPORT = "report.json"
 ALL = "all"  # shots of a study that cuts no class
-_LAST = ("study", "report")  # of a run's folders with a report, those that are read if there is no other
+_FOLDERS = ("fewshot", "study", "report")  # of a run, those whose report is of a study
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,20 +47,25 @@ def find(study: str) -> tuple[str, Path]:
       study: "DIR" or "NAME=DIR": folder of a finished study, or the one in it that has report.json.
 
     Raises:
-      InputError: there is no report.
+      InputError: there is no report, or there are several.
     """
     name, equals, folder = study.partition("=")
     path = Path(folder if equals else study).expanduser()
-    inside = sorted(
-        {stage.folder for stage in registry.STAGES.values()}, key=lambda each: (each in _LAST, each == "report")
-    )
-    for candidate in (path / REPORT, *(path / each / REPORT for each in inside)):
-        if candidate.is_file():
-            return name if equals else path.resolve().name, candidate
-    raise InputError(
-        f"--studies={study}: there is no {REPORT} of a study in {path}; give the --run_dir of a finished "
-        "evaluate_features or crossvalidate"
-    )
+    data_set = name if equals else path.resolve().name
+    if (path / REPORT).is_file():
+        return data_set, path / REPORT
+    inside = [path / each for each in _FOLDERS if (path / each / REPORT).is_file()]
+    if not inside:
+        raise InputError(
+            f"--studies={study}: there is no {REPORT} of a study in {path}; give the --run_dir of a finished "
+            "evaluate_features, crossvalidate or fewshot"
+        )
+    if len(inside) > 1:
+        raise InputError(
+            f"--studies={study}: {path} has a {REPORT} in each of {', '.join(each.name for each in inside)}; which? "
+            f"Name the folder itself, such as --studies={data_set}={inside[0]}"
+        )
+    return data_set, inside[0] / REPORT
 
 
 def tasks_of(name: str, report: Mapping, path: Path) -> list[Task]:
@@ -72,7 +76,9 @@ def tasks_of(name: str, report: Mapping, path: Path) -> list[Task]:
     """
     tasks = []
     for one in report.get("contrasts") or ():
-        found = _difference(one.get("difference"))
+        # The chance of a generator that was trained once for all seeds shows between divisions alone, see `Contrast`.
+        once = one.get("generator_once")
+        found = _by_division(one.get("nadeau_bengio")) if once else _difference(one.get("difference"))
         if found is not None:
             question = str(one.get("classifier") or one.get("question"))
             tasks.append(Task(name, True, "", kind="", classifier=question, shots=_shots(one), found=found))
@@ -93,8 +99,8 @@ def tasks_of(name: str, report: Mapping, path: Path) -> list[Task]:
             )
     if not tasks:
         raise InputError(
-            f"{path}: no difference of AUROC with an error is in it; pool reports of evaluate_features or "
-            "crossvalidate of this version, with 2 arms or more"
+            f"{path}: no difference of AUROC with an error is in it; pool reports of evaluate_features, "
+            "crossvalidate or fewshot of this version, with 2 arms or more"
         )
     return tasks
 
@@ -106,6 +112,15 @@ def _difference(record: Mapping | None) -> Difference | None:
         return None
     value, error, (low, high) = record["difference"], record["error"], record["ci95"]
     return Difference(value, error, _degrees((high - low) / 2, error), trainings=int(record.get("trainings") or 0))
+
+
+def _by_division(record: Mapping | None) -> Difference | None:
+    """The difference within the tasks, with Nadeau and Bengio's error; None without a finite one."""
+    if not record or None in (record["difference"], *(record["ci95"] or (None,))) or record["divisions"] < 2:
+        return None
+    (low, high), divisions = record["ci95"], int(record["divisions"])
+    error = (high - low) / 2 / float(stats.t.ppf(1 - differences.LEVEL / 2, divisions - 1))
+    return Difference(record["difference"], error, divisions - 1.0, trainings=divisions)
 
 
 def _degrees(half: float, error: float) -> float:

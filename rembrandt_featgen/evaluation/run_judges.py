@@ -19,7 +19,7 @@ from rembrandt_featgen.features.reading import open_features
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
 
 _BATCH = 64  # features that are read at a time
-_UNINFORMATIVE = 0.98  # of the log loss of one who knows nothing, from which on a judge is as good as that
+_UNINFORMATIVE = 0.98  # of the log loss of an uninformative classifier, from which on a judge is one
 
 
 class RunJudge(NamedTuple):
@@ -66,8 +66,8 @@ def judge_of_run(run_dir: str | Path, seed: int) -> RunJudge:
     }
     if out_of_fold["log_loss"] > _UNINFORMATIVE * np.log(len(names)):
         logging.warning(
-            "--accept_by=judge: of training patients that it has not seen, the judge knows hardly more than nothing "
-            "(log loss %.3f, of no knowledge %.3f); what it accepts is as good as drawn by lot",
+            "--accept_by=judge: of training patients that it has not seen, the judge is an uninformative classifier "
+            "(log loss %.3f, that of one without information %.3f); what it accepts is as good as drawn by lot",
             out_of_fold["log_loss"],
             np.log(len(names)),
         )

@@ -37,7 +37,7 @@ def sharing_report(
       table: of vectors.
       names: of generators, of `METHODS`.
       sharing: how they are judged.
-      draws: of the bootstrap over patients.
+      draws: of the bootstrap over groups.
 
     Raises:
       InputError: a class has too few groups for the folds, or for halves.
@@ -59,7 +59,8 @@ def sharing_report(
         }
     predicted = sharing_games.classified(table, folds, samples, sharing=sharing)
     values = bootstrap.resample(labels, predicted, draws=draws, seed=sharing.seed, patients=groups)
-    counts = np.bincount(labels, minlength=table.classes.count).tolist()
+    of_groups, _ = bootstrap.drawn_together(labels, groups)
+    counts = np.unique(of_groups, return_counts=True)[1].tolist()  # what was drawn, and is independent
     real = values[REAL]["auroc"]
     rows = [
         {

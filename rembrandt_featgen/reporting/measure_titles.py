@@ -147,6 +147,6 @@ def _of_judge(names: Sequence[str]) -> tuple[Measure, ...]:
             "judge_log_loss_real",
             "Log loss of that judge on real test features",
             "",
-            words="mean of classes and patients; the logarithm of the number of classes says that it knows nothing",
+            words="mean of classes and patients; an uninformative classifier has the logarithm of their number",
         ),
     )

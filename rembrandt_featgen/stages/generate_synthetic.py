@@ -12,7 +12,8 @@ is on real features of test patients stands beside the acceptance rate.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from absl import logging
@@ -66,11 +67,13 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/synthetic_<kind>: a store of accepted features, the classes alternating."""
+    # One for all kinds, trained if any of them is not done.
+    judge = functools.cache(functools.partial(run_judges.judge_of_run, config.run_dir, config.seed))
     for kind in shared_flags.check_generators(config):
-        _generate(dataclasses.replace(config, generators=(kind,)))
+        _generate(dataclasses.replace(config, generators=(kind,)), judge)
 
 
-def _generate(config: Config) -> None:
+def _generate(config: Config, judge: Callable[[], RunJudge]) -> None:
     """Draws from the one kind that `config` names."""
     (kind,) = config.generators
     trained = rundir.find(config.run_dir, "train_generators", kind)
@@ -87,7 +90,7 @@ def _generate(config: Config) -> None:
         if KINDS[kind].of_images:  # in batches that fit the U-Net
             generator = EncodedGAN(gan, encoders.encoder_of_run(Path(config.run_dir), config.precision))
             batch = min(batch, features["config"]["extract_batch"])
-        by = run_judges.judge_of_run(config.run_dir, config.seed) if judging else RunJudge(None, None)
+        by = judge() if judging else RunJudge(None, None)
         tallies = {name: Tally() for name in classes.names}
         drawn = accepted_features(
             generator,

@@ -35,8 +35,8 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/pooled: pooled.json, index.html, pooled.csv, pooled_tasks.csv and pooled.tex."""
-    found = [pooled_tasks.find(study) for study in config.studies]
-    paths = [str(path.resolve()) for _, path in found]
+    found = [(name, path.resolve()) for name, path in map(pooled_tasks.find, config.studies)]
+    paths = [str(path) for _, path in found]
     twice = sorted({path for path in paths if paths.count(path) > 1})
     if twice:
         raise InputError(f"--studies names {twice[0]} twice; name each study once")
@@ -46,7 +46,9 @@ def run(config: Config) -> None:
             "2 or more, and where folders are named alike, NAME=DIR for each"
         )
     digests = {f"{name}={path}": rundir.file_digest(path) for name, path in found}
-    with rundir.open_stage(config, "pool_studies", [], digests=digests) as stage:
+    # However a study is written, relative to wherever, it is resumed as the report that it names.
+    resolved = dataclasses.replace(config, studies=tuple(digests))
+    with rundir.open_stage(resolved, "pool_studies", [], digests=digests) as stage:
         if not stage.done:
             made = pooled_studies.pooled_report(found, margin=config.margin, seed=config.seed)
             report = json_files.plain({**made, "settings": stage.record["config"]})

@@ -7,12 +7,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from absl import logging
+
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, json_files, provenance, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import shared_cohort, sharing_report
 from rembrandt_featgen.evaluation.sharing_games import Sharing
-from rembrandt_featgen.features import importing
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.methods import METHODS
 from rembrandt_featgen.reporting import sharing_page
@@ -26,9 +27,7 @@ class Config:
     """Flags of the stage."""
 
     run_dir: str = cli.flag("", "Folder that gets shared/.", required=True)
-    features: str = cli.flag(
-        "", "Vectors with labels, as for evaluate_features: .csv, .parquet or .npz.", required=True
-    )
+    features: str = shared_flags.features(required=True)
     generators: tuple[str, ...] = cli.flag(
         (*(name for name, method in METHODS.items() if method.kind == "generative"), COPIER),
         f"Generators that are judged, of {', '.join(METHODS)}; {COPIER} shows what copies give away.",
@@ -49,7 +48,9 @@ class Config:
         1.0, "Synthetic patients for each real one, where judged as where written.", minimum=0.1, maximum=100.0
     )
     share: str = cli.flag(
-        "", "The generator, one of --generators, whose synthetic cohort of all patients is written; by default none."
+        "",
+        "The generator, a generative one of --generators, whose synthetic cohort of all patients is written; by "
+        "default none.",
     )
     share_format: str = cli.flag("parquet", "Of the synthetic cohort.", choices=("parquet", "csv"))
     seed: int = shared_flags.seed()
@@ -62,9 +63,15 @@ def run(config: Config) -> None:
     cli.some_of("generators", config.generators, METHODS)
     if config.share and config.share not in config.generators:
         raise InputError(f"--share={config.share} is not judged; add it to --generators, or share one that is there")
+    if config.share and METHODS[config.share].kind == "classical":
+        known = [name for name, method in METHODS.items() if method.kind == "generative"]
+        raise InputError(
+            f"--share={config.share} would give away real patients, as copies or mixtures of them; share a generator, "
+            f"of {', '.join(known)}"
+        )
     if config.attack_games % 2:
         raise InputError(f"--attack_games={config.attack_games}: give an even number, as each half trains once")
-    table = _read(config)
+    table = shared_flags.read_features(config)
     if table.is_map:
         raise InputError(f"--features={config.features} has maps; distances and these generators are of vectors")
     digests = {"features_file": rundir.file_digest(Path(config.features))}
@@ -72,7 +79,10 @@ def run(config: Config) -> None:
         if not stage.done:
             _judge(config, table, stage)
     folder = Path(config.run_dir) / registry.folder("share_synthetic")
-    print(f"report: {folder / 'index.html'}\n{stage.record['figures']['verdict']}")
+    figures = stage.record["figures"]
+    print(f"report: {folder / 'index.html'}\n{figures['verdict']}")
+    if figures.get("warning"):
+        print(f"warning: {figures['warning']}")
 
 
 def _judge(config: Config, table: FeatureTable, stage: rundir.Stage) -> None:
@@ -86,9 +96,15 @@ def _judge(config: Config, table: FeatureTable, stage: rundir.Stage) -> None:
     made = sharing_report.sharing_report(table, config.generators, sharing=sharing, draws=config.bootstrap_draws)
     record = {"versions": provenance.versions(), "commit": provenance.commit(), "settings": stage.record["config"]}
     report = json_files.plain({**made, **record})
-    links = {}
+    links, warning = {}, ""
     if config.share:
         row = next(one for one in report["generators"] if one["generator"] == config.share)
+        if row["word"] == sharing_report.LEAKS:
+            warning = (
+                f"--share={config.share} leaks: its synthetic patients tell who trained it; do not share them as if "
+                "they were of nobody"
+            )
+            logging.warning("%s", warning)
         # What goes with the cohort names no patient, and no folder.
         row = {**row, "memorisation": {k: v for k, v in row["memorisation"].items() if k != "most_copied"}}
         settings = {**stage.record["config"], "features": Path(config.features).name}
@@ -99,20 +115,7 @@ def _judge(config: Config, table: FeatureTable, stage: rundir.Stage) -> None:
         )
         links = {name: name for name in names}
     sharing_page.write(stage.path, report, config.report_title or Path(config.features).stem, links=links)
-    stage.complete(verdict=report["verdict"])
-
-
-def _read(config: Config) -> FeatureTable:
-    return importing.read_table(
-        config.features,
-        classes=config.classes,
-        label_column=config.label_column,
-        patient_column=config.patient_column,
-        group_column=config.group_column,
-        site_column=config.site_column,
-        covariates=config.covariates,
-        group_pattern=config.group_pattern,
-    )
+    stage.complete(verdict=report["verdict"], warning=warning)
 
 
 def main() -> None:

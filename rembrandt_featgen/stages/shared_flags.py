@@ -333,7 +333,7 @@ def classifier_patience():
     return cli.flag(10, "Epochs without a lower validation loss before stopping; 0 never stops.", minimum=0)
 
 
-def features():
+def features(required: bool = False):
     """--features."""
     return cli.flag(
         "",
@@ -341,6 +341,7 @@ def features():
         "label and numbers (maybe group, site, sample), or an .npz file of vectors or maps. Without it, "
         "evaluate_features takes what extract_features (maps) and extract_vectors made in this run, whose own split is "
         "the plan then.",
+        required=required,
     )
 
 

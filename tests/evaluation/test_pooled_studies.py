@@ -103,8 +103,48 @@ def test_degrees_of_large_and_of_no_errors():
         assert task.found.interval() == pytest.approx(Difference(0.1, error, degrees, 5).interval(), abs=1e-5)
 
 
+def test_the_report_of_a_study_is_read_and_which_is_asked(folders):
+    one = folders / "one"
+    (one / "cohort_report").mkdir()
+    json_files.write_json(one / "cohort_report/report.json", {})
+    assert pooled_tasks.find(str(one)) == ("one", one / "study/report.json")
+    (one / "fewshot").mkdir()
+    json_files.write_json(one / "fewshot/report.json", few_shot(0.1))
+    with pytest.raises(InputError, match="in each of fewshot, study; which.*--studies=one=.*fewshot"):
+        pooled_tasks.find(str(one))
+    assert pooled_tasks.find(f"one={one / 'study'}") == ("one", one / "study/report.json")
+
+
+def test_classifiers_of_a_fixed_strength_have_no_part_in_the_pool_of_an_arm(folders):
+    tasks = [
+        pooled_tasks.Task(name, False, "kde", kind="generative", classifier=at, shots="all", found=found)
+        for name in ("one", "two", "three")
+        for at, found in (("mlp", Difference(0.1, 0.01, 12.0, 5)), ("mlp@0.001", Difference(-0.3, 0.01, 12.0, 5)))
+    ]
+    pools = pooled_studies.pools_of(tasks, margin=0.05, seed=0)
+    assert [(one["of"], one["classifier"]) for one in pools] == [("arm", ""), ("cell", "mlp"), ("cell", "mlp@0.001")]
+    assert (pools[0]["tasks"], pools[0]["word"]) == (3, "helped")
+    assert pools[2]["mean"] == pytest.approx(-0.3, abs=0.02)
+
+
+def test_the_chance_of_a_generator_trained_once_is_that_between_divisions():
+    """By hand: half of (0.02, 0.10) by the quantile 2.776 of a t distribution of 4 degrees of freedom."""
+    one = {
+        "question": "cnn",
+        "difference": record(0.2),
+        "nadeau_bengio": {"difference": 0.06, "ci95": [0.02, 0.10], "divisions": 5},
+    }
+    [task] = pooled_tasks.tasks_of("a", {"contrasts": [{**one, "generator_once": True}]}, None)
+    assert task.found == pytest.approx((0.06, 0.04 / 2.77645, 4.0, 5), abs=1e-5)
+    [task] = pooled_tasks.tasks_of("a", {"contrasts": [{**one, "generator_once": False}]}, None)
+    assert task.found.value == 0.2
+    unknown = {**one, "generator_once": True, "nadeau_bengio": {"difference": 0.1, "ci95": [None] * 2, "divisions": 1}}
+    with pytest.raises(InputError, match="no difference of AUROC"):
+        pooled_tasks.tasks_of("a", {"contrasts": [unknown]}, "report.json")
+
+
 def test_errors_say_what_to_do(folders):
-    with pytest.raises(InputError, match="--studies=.*no report.json"):
+    with pytest.raises(InputError, match="--studies=.*no report.json.*fewshot"):
         pooled_tasks.find(str(folders / "nowhere"))
     with pytest.raises(InputError, match="no difference of AUROC"):
         pooled_tasks.tasks_of("a", {"arms": [{"arm": "none", "kind": "none"}]}, folders)

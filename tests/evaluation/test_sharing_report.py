@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -42,6 +43,19 @@ def test_report_finds_the_copier(table):
     assert (
         "gaussian (strongest attack: AUROC 0." in report["verdict"] and len(copier["memorisation"]["most_copied"]) == 10
     )
+
+
+def test_degrees_of_freedom_count_groups(table, monkeypatch):
+    counted, difference = [], sharing_report.differences.difference
+    monkeypatch.setattr(
+        sharing_report.differences,
+        "difference",
+        lambda values, patients: counted.append(list(patients)) or difference(values, patients),
+    )
+    number = np.char.lstrip(table.patients.astype(str), "P").astype(int)
+    families = dataclasses.replace(table, groups=np.array([f"F{i // 2}" for i in number]))  # of two patients each
+    sharing_report.sharing_report(families, ("gaussian",), sharing=Sharing(folds=2, repeats=1, games=6), draws=100)
+    assert counted == [[10, 10, 10]]
 
 
 def test_games_train_each_patient_in_half_and_never_divide_one(table):

@@ -81,6 +81,30 @@ def test_what_is_of_its_class_is_accepted_as_often_as_real_features_are(generate
     assert all(figures["acceptance"][name] >= real[name] - 0.05 for name in NAMES)
 
 
+def test_one_judge_for_all_kinds(tmp_path, monkeypatch):
+    write_run(tmp_path)
+    features = json_files.read_json(tmp_path / "features" / rundir.RECORD)
+    features["config"] = {"store_dtype": "float32", "store_codec": "none"}
+    json_files.write_json(tmp_path / "features" / rundir.RECORD, features)
+    kinds, seeds = ("acgan", "infogan"), []
+    for kind in kinds:
+        (tmp_path / f"generator_{kind}").mkdir()
+        json_files.write_json(tmp_path / f"generator_{kind}" / rundir.RECORD, {**features, "inputs": {}})
+    train = generate_synthetic.run_judges.judge_of_run
+    monkeypatch.setattr(gan_export, "restore_gan", lambda *_: Planted(1.0))
+    monkeypatch.setattr(
+        generate_synthetic.run_judges, "judge_of_run", lambda folder, seed: seeds.append(seed) or train(folder, seed)
+    )
+    config = generate_synthetic.Config(
+        str(tmp_path), seed=3, generators=kinds, synthetic_per_class=4, generate_batch=20, accept_by="judge"
+    )
+    for _ in range(2):  # the second time all is done
+        generate_synthetic.run(config)
+        assert seeds == [3]
+    said = [json_files.read_json(tmp_path / f"synthetic_{kind}" / rundir.RECORD)["figures"]["judge"] for kind in kinds]
+    assert said[0]["test"] == said[1]["test"]
+
+
 def test_a_generator_without_a_classifier_can_be_judged(generated):
     run_dir, judged = generated(1 / 3, "judge", kind="cgan")
     figures = judged["figures"]

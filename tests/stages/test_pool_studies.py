@@ -40,6 +40,20 @@ def test_files_of_the_stage(home, capsys):
     assert "Equivalent: over 3 data sets" in capsys.readouterr().out  # found done
 
 
+def test_a_study_is_resumed_however_it_is_written(home, monkeypatch):
+    before = (home / "all/pooled/stage.json").read_text()
+    monkeypatch.chdir(home)
+    pool_studies.run(pool_studies.Config("all", ("one", "two", "./three")))
+    assert (home / "all/pooled/stage.json").read_text() == before
+    other = home / "elsewhere"
+    for name in ("one", "two", "three"):
+        (other / name).mkdir(parents=True)
+        json_files.write_json(other / name / "report.json", study_report(0.2, f"{name}.csv"))
+    monkeypatch.chdir(other)
+    with pytest.raises(InputError):
+        pool_studies.run(pool_studies.Config(str(home / "all"), ("one", "two", "three")))
+
+
 def test_a_report_with_nothing_in_it_has_a_page():
     pages.Page(pooled_page.render({}))
     assert pooled_tables.files({})["pooled.csv"].count("\n") == 1

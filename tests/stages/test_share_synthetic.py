@@ -49,6 +49,16 @@ def test_files_of_the_stage(config, tmp_path):
     assert json.loads(provenance)["judged"]["generator"] == "gaussian"
 
 
+@pytest.mark.parametrize("word", ["leaks", "not shown"])
+def test_sharing_what_leaks_is_warned_of(config, tmp_path, caplog, capsys, monkeypatch, word):
+    monkeypatch.setattr(share_synthetic.sharing_report, "_word", lambda *_: word)
+    changed = share_synthetic.dataclasses.replace(config, run_dir=str(tmp_path / "run"), generators=("gaussian",))
+    for _ in range(2):  # made, and found done
+        share_synthetic.run(changed)
+        assert ("warning: --share=gaussian leaks" in capsys.readouterr().out) == (word == "leaks")
+    assert ("--share=gaussian leaks" in caplog.text) == (word == "leaks")
+
+
 def test_a_report_with_nothing_in_it_has_a_page():
     pages.Page(sharing_page.render({}))
     assert sharing_tables.files({})["sharing.csv"].count("\n") == 1
@@ -59,6 +69,7 @@ def test_a_report_with_nothing_in_it_has_a_page():
     [
         ({"generators": ("gauss",)}, "--generators"),
         ({"share": "kde"}, "--share=kde is not judged"),
+        ({"share": "random_oversampling"}, "--share=random_oversampling would give away real patients.*gaussian"),
         ({"attack_games": 7}, "even number"),
     ],
 )
