@@ -114,7 +114,7 @@ def strengths(names: Sequence[str], fixed: Sequence[str], shots: int) -> dict[st
     Args:
       names: of the classifiers.
       fixed: of them, with strengths, such as "mlp@10".
-      shots: groups of the rarest class.
+      shots: groups of the class that is cut.
 
     Raises:
       InputError: a classifier has none, or two, or one of `fixed` has no strength.

@@ -21,10 +21,10 @@ def tested_of_more(report: Mapping) -> Mapping | None:
     return counts if everyone and some and some < everyone else None
 
 
-def counted(patients, unit: str = "patients") -> str:
+def counted(patients) -> str:
     """ "170 patients (108 malignant, 62 benign)"; empty if unknown."""
     total = records.total(patients)
-    return "" if total is None else f"{total} {unit} ({', '.join(f'{n} {name}' for name, n in patients.items())})"
+    return "" if total is None else f"{total} patients ({', '.join(f'{n} {name}' for name, n in patients.items())})"
 
 
 def repetitions(report: Mapping) -> list[str]:
