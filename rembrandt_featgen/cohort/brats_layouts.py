@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from absl import logging
+
 from rembrandt_featgen.cohort import case_files, modality_names
 from rembrandt_featgen.cohort.case_files import Naming
 from rembrandt_featgen.cohort.csv_rows import read_rows
@@ -51,6 +53,7 @@ def read_brats2013(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
     """BraTS 2013 and 2015: `HGG/<id>/VSD.Brain.XX.O.MR_Flair.<n>/VSD.Brain.XX.O.MR_Flair.<n>.mha`, or without folders
     between; the mask `VSD.Brain_3more.XX.O.OT.<n>.mha`. In 2013 HG and LG, with ids from 0001 on in each."""
     _check_folder(cohort, "brats2013", "HGG/<patient>/ and LGG/<patient>/, or HG and LG")
+    _warn_of_others(cohort)
     for parent, grade in grade_folders(cohort).items():
         for folder in case_files.subfolders(parent):
             name = f"{parent.name}_{folder.name}" if folder.name.isdigit() else folder.name
@@ -60,6 +63,7 @@ def read_brats2013(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
 def read_brats2017(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
     """BraTS 2017 to 2019: `HGG/<id>/<id>_<modality>.nii.gz`, the mask `<id>_seg.nii.gz`; the same below `LGG/`."""
     _check_folder(cohort, "brats2017", "HGG/<patient>/ and LGG/<patient>/")
+    _warn_of_others(cohort)
     for parent, grade in grade_folders(cohort).items():
         for folder in case_files.subfolders(parent):
             yield Entry(str(folder), folder.name, grade, is_grade=True, find=_finder(folder, _NAMING))
@@ -100,6 +104,25 @@ def read_brats2023(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
 def _check_folder(cohort: Path, layout: str, content: str) -> None:
     if not cohort.is_dir():
         raise InputError(f"--cohort={cohort}: no such folder; --layout={layout} needs a folder with {content}")
+
+
+def _warn_of_others(cohort: Path) -> None:
+    """Warns of folders with images, or with folders that have some, beside those of the grades."""
+    graded = grade_folders(cohort)
+    others = [
+        folder
+        for folder in case_files.subfolders(cohort)
+        if folder not in graded and any(map(case_files.images_in, [folder, *case_files.subfolders(folder)]))
+    ]
+    if others:
+        logging.warning(
+            "--cohort=%s: %d folders with images are left out, as they are of no grade, such as %s; move patients of "
+            "it into %s",
+            cohort,
+            len(others),
+            others[0].name,
+            " or ".join(folder.name for folder in graded),
+        )
 
 
 def _finder(folder: Path, naming: Naming) -> Callable[[str], Path]:

@@ -188,6 +188,17 @@ def test_a_table_beside_the_patients_is_found_from_above(tmp_path):
     assert len(found(made, tmp_path / "archive").patients) == 16
 
 
+@pytest.mark.parametrize("layout", ["brats2013", "brats2017"])
+def test_folders_beside_those_of_grades_are_said(tmp_path, layout, caplog):
+    made = public_layouts.make(layout, tmp_path / "in" / "cohort")
+    (made.cohort / "notes").mkdir()
+    found(made)
+    assert "left out" not in caplog.text
+    public_layouts.touch(made.cohort / "extra" / "one" / "one_flair.nii.gz", "", "")
+    assert {patient.id: patient.label for patient in found(made).patients} == made.labels
+    assert "1 folders with images are left out, as they are of no grade, such as extra; move patients" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("layout", "name"),
     [("brats2021", "BraTS2021_00099b"), ("brats2023", "Brats-GLI-00001-000"), ("ucsf_pdgm", "UCSF-PDGM-0099")],
