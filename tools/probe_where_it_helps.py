@@ -15,7 +15,7 @@ from scipy import stats
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli
-from rembrandt_featgen.evaluation import contrasts, engine, trial_samples, trials
+from rembrandt_featgen.evaluation import contrasts, few_shots
 from rembrandt_featgen.evaluation.competitors import Settings
 from rembrandt_featgen.evaluation.plans import Task
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
@@ -25,7 +25,6 @@ from rembrandt_featgen.measures import classification
 
 FRESH = 200  # patients of each class on whom a cohort's classifiers are tested
 RESERVE = 20  # real patients of the minority class whom the arm "oracle" adds
-TOGETHER = 8  # cohorts whose networks are trained in one graph
 CLASSIFIERS = ("ridge", "mlp", "mlp@0.001", "neighbours@1")  # the last two cannot be regularised
 ARMS = ("none", "class_weights", "mixup", *METHODS, "oracle", "copy", "shuffled")
 
@@ -125,17 +124,7 @@ def study(world: World, cohorts: int, folder: Path) -> PredictionsTable:
     """Predictions of the fresh patients of each cohort, by all arms and classifiers; its number is the draw."""
     table, tasks = plan(world, cohorts)
     settings = Settings(ARMS, (0.0,), CLASSIFIERS, committed=True, measured=False)
-    trials_of: dict[str, trial_samples.Trial] = {}
-
-    def work(task):
-        if task.name not in trials_of:
-            first = tasks.index(task) // TOGETHER * TOGETHER
-            together = tasks[first : first + TOGETHER]
-            trials_of.clear()
-            trials_of.update(zip((one.name for one in together), trial_samples.fitted(table, together, settings)))
-        return trials.run(table, task, settings, trial=trials_of[task.name])
-
-    return engine.gather(engine.run(tasks, work, folder))
+    return few_shots.predict(table, tasks, settings, folder=folder)
 
 
 def plan(world: World, cohorts: int) -> tuple[FeatureTable, list[Task]]:

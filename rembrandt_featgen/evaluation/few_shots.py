@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import plans
+from rembrandt_featgen.evaluation import engine, plans, trial_samples, trials
+from rembrandt_featgen.evaluation.competitors import Settings
 from rembrandt_featgen.evaluation.plans import Task
+from rembrandt_featgen.evaluation.predictions import PredictionsTable
+from rembrandt_featgen.evaluation.trial_samples import Trial
 from rembrandt_featgen.features.tables import FeatureTable
 
 TESTED = 10  # groups of the class that is cut are left to test, at least
+_TOGETHER = 8  # tasks whose networks are trained in one graph
 TUNED_FROM = 5  # groups of a class, from which on inner folds can choose a strength
 
 
@@ -106,6 +111,27 @@ def trained(table: FeatureTable, planned: Mapping[int, Sequence[Task]]) -> dict[
         number: {task.draw: np.unique(table.patients[task.train]).tolist() for task in each}
         for number, each in planned.items()
     }
+
+
+def predict(table: FeatureTable, tasks: Sequence[Task], settings: Settings, *, folder: Path) -> PredictionsTable:
+    """Predictions of the test samples of some tasks of one table, whose networks are trained together.
+
+    Args:
+      table, settings: as for `trials.run`.
+      tasks: in their order; each stretch of `_TOGETHER` is trained in one graph.
+      folder: keeps what is done, see `engine.run`.
+    """
+    prepared: dict[str, Trial] = {}
+
+    def work(task):
+        if task.name not in prepared:
+            first = tasks.index(task) // _TOGETHER * _TOGETHER
+            together = tasks[first : first + _TOGETHER]
+            prepared.clear()
+            prepared.update(zip((one.name for one in together), trial_samples.fitted(table, together, settings)))
+        return trials.run(table, task, settings, trial=prepared[task.name])
+
+    return engine.gather(engine.run(tasks, work, folder))
 
 
 def strengths(names: Sequence[str], fixed: Sequence[str], shots: int) -> dict[str, float]:

@@ -18,18 +18,14 @@ from rembrandt_featgen.core import cli, json_files, provenance, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import (
     arms,
-    engine,
     few_shot_report,
     few_shots,
     plans,
     predictions,
     study_report,
-    trial_samples,
-    trials,
 )
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.competitors import Settings
-from rembrandt_featgen.evaluation.trial_samples import Trial
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.methods import METHODS
 from rembrandt_featgen.nn import tensorboard
@@ -42,7 +38,6 @@ _ARMS = ("none", "class_weights", "undersampling", "mixup", *METHODS, arms.ORACL
 
 # Arms that a table of features has samples for.
 _POSSIBLE = tuple(name for name, arm in ARMS.items() if not arm.pool)
-_TOGETHER = 8  # draws whose networks are trained in one graph
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +121,7 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, "fewshot", digests=digests, classes=table.classes.record) as stage:
         if not stage.done:
             tables = {
-                number: _predictions(
+                number: few_shots.predict(
                     table, planned[number], settings[number], folder=stage.path / "checkpoints" / str(number)
                 )
                 for number in shots
@@ -194,21 +189,6 @@ def _settings(config, table: FeatureTable, shots: int, *, reserve: int) -> Setti
         fixed=few_shots.strengths(config.few_shot_classifiers, config.fixed_strengths, shots),
         measured=False,
     )
-
-
-def _predictions(table, tasks, settings, *, folder) -> predictions.PredictionsTable:
-    """Of the test patients of all draws."""
-    prepared: dict[str, Trial] = {}
-
-    def work(task):
-        if task.name not in prepared:
-            first = tasks.index(task) // _TOGETHER * _TOGETHER
-            together = tasks[first : first + _TOGETHER]
-            prepared.clear()
-            prepared.update(zip((one.name for one in together), trial_samples.fitted(table, together, settings)))
-        return trials.run(table, task, settings, trial=prepared[task.name])
-
-    return engine.gather(engine.run(tasks, work, folder))
 
 
 def _report(config, table, stage, *, planned, tables, label, reserve) -> None:
