@@ -10,23 +10,15 @@ import numpy as np
 
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import few_shot_contrasts, few_shot_scores
+from rembrandt_featgen.evaluation import few_shot_contrasts, few_shot_generators, few_shot_scores
 from rembrandt_featgen.evaluation.arms import ORACLE
 from rembrandt_featgen.evaluation.contrasts import difference_record
-from rembrandt_featgen.evaluation.few_shot_scores import Cohort, Outcome, Trained
+from rembrandt_featgen.evaluation.few_shot_scores import Cohort, Outcome, Row, Trained
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.measures import differences, few_shot_errors, learning_curve
 from rembrandt_featgen.measures.few_shot_errors import Estimate, Training
 
 NONE = "none"  # the arm that all others are compared with
-
-
-class Row(NamedTuple):
-    """An arm of a classifier at a number of shots."""
-
-    shots: int
-    classifier: str
-    arm: str
 
 
 def few_shot_report(
@@ -54,7 +46,8 @@ def few_shot_report(
     Returns:
       Plain as JSON, with "plan", "classes", "cut" (name of the class), "shots", "reserve", "patients" (class to number
       of those who were tested), "draws" (of patients to train on), "margin", "verdict_word", "verdict" (a sentence),
-      "verdict_rule", "contrasts" (see `few_shot_contrasts`), "curves" and "rows": a list of
+      "verdict_rule", "contrasts" (see `few_shot_contrasts`), "generators" (see `few_shot_generators.against_best`),
+      "curves" and "rows": a list of
       {"shots", "classifier", "arm", "kind", "auroc", "ci95", "difference" (that to "none" at the same shots and
       classifier: `contrasts.difference_record` with "simultaneous95" over all rows; None for "none" itself), "word",
       "log_loss", "log_loss_difference", "worth": {"patients", "ci95", "text", "identifiable", "curve_ends"}}.
@@ -113,6 +106,9 @@ def few_shot_report(
         ),
         "verdict_rule": few_shot_contrasts.RULE,
         "contrasts": contrasts,
+        "generators": few_shot_generators.against_best(
+            tables, outcomes, cohort=cohort, training=training, margin=margin
+        ),
         "curves": [{"classifier": name, **curve.record} for name, curve in curves.items()],
         "rows": rows,
     }

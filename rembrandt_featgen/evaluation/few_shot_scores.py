@@ -17,6 +17,14 @@ from rembrandt_featgen.measures.few_shot_errors import Training
 Trained = Mapping[int, Mapping[int, Collection[str]]]  # shots to draw to ids of patients
 
 
+class Row(NamedTuple):
+    """An arm of a classifier at a number of shots."""
+
+    shots: int
+    classifier: str
+    arm: str
+
+
 class Outcome(NamedTuple):
     """What one pipeline did at one number of shots."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rembrandt_featgen.core import json_files
-from rembrandt_featgen.evaluation import pooled_tasks
+from rembrandt_featgen.evaluation import few_shot_generators, pooled_tasks
 from rembrandt_featgen.evaluation.contrasts import BEST
 from rembrandt_featgen.evaluation.pooled_tasks import Task
 from rembrandt_featgen.measures import differences, pooled_differences
@@ -19,6 +19,12 @@ RULE = (
     "are of the same patients. The word is of the mean: equivalent where its 90% interval lies within the margin, "
     "else helped or harmed where the 95% interval excludes 0; those of several arms or classifiers for all of them at "
     f"once. Fewer than {pooled_differences.DATA_SETS} data sets leave it undecided."
+)
+GENERATORS_RULE = (
+    "Each generator of each few-shot study against what the inner folds choose, in each draw, among all pipelines of "
+    "the same classifier that generate nothing (all strengths of it, noise, SMOTE and class weights among them); and "
+    "what they choose among all that generate against what they choose among all that do not. Bounds hold for all rows "
+    "of all studies at once, by the maximum of their statistics over resamples of patients and draws."
 )
 _COLUMNS = ("data_set", "contrast", "arm", "kind", "classifier", "shots")  # of a task, as pooled.json holds them
 
@@ -38,9 +44,14 @@ def pooled_report(
     """
     tasks: list[Task] = []
     described = []
+    generators, families = [], []
     for name, path in studies:
         report = json_files.read_json(path)
         tasks += pooled_tasks.tasks_of(name, report, path)
+        of_study = pooled_tasks.generated(name, report)
+        if of_study:
+            generators += of_study
+            families.append(report["generators"])
         cohort, plan = report.get("cohort") or {}, report.get("cross_validation") or {}
         patients = cohort.get("patients") or report.get("patients")
         described.append(
@@ -68,6 +79,9 @@ def pooled_report(
             for task in tasks
         ],
         "pools": pools,
+        "generators": (
+            _generators(few_shot_generators.together(generators, families, margin=margin), margin) if families else None
+        ),
         "verdict_word": best["word"] if best else "undecided",
         "verdict": _sentence(best, margin),
         "verdict_rule": RULE,
@@ -148,6 +162,28 @@ def _sentence(best: Mapping | None, margin: float) -> str:
         f"{chances['above']:.0%}, worse by more than that with {chances['below']:.0%}, and within it with "
         f"{chances['within']:.0%}."
     )
+
+
+def _generators(found: Mapping, margin: float) -> dict:
+    """What few-shot studies say of each generator, with its rule and one sentence."""
+    rows, words = found["rows"], found["words"]
+    sets = len({row["data_set"] for row in rows})
+    known = sorted(row["difference"]["detectable"] for row in rows)
+    return {
+        **found,
+        "rule": GENERATORS_RULE,
+        "sentence": (
+            f"Of {len(rows)} comparisons of a generator with the best that is had without one, on {sets} data sets, "
+            f"{words['helped']} are above 0 with bounds for all of them at once ({_named(found['above'])}), "
+            f"{words['harmed']} are below ({_named(found['below'])}), {words['equivalent']} are equivalent (within "
+            f"{margin:g} of AUROC) and {words['undecided']} undecided; half of them could have found a difference of "
+            f"{known[len(known) // 2]:.3f}."
+        ),
+    }
+
+
+def _named(data_sets: Sequence[str]) -> str:
+    return ", ".join(data_sets) or "on no data set"
 
 
 def _warnings(described: Sequence[Mapping], pools: Sequence[Mapping]) -> list[str]:

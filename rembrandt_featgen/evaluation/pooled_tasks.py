@@ -10,6 +10,7 @@ import numpy as np
 from scipy import optimize, stats
 
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation.few_shot_generators import Generated
 from rembrandt_featgen.measures import differences
 from rembrandt_featgen.measures.differences import Difference
 
@@ -103,6 +104,22 @@ def tasks_of(name: str, report: Mapping, path: Path) -> list[Task]:
             "crossvalidate or fewshot of this version, with 2 arms or more"
         )
     return tasks
+
+
+def generated(name: str, report: Mapping) -> list[Generated]:
+    """Each generator of a few-shot study against the best without one; none of a study of another plan.
+
+    Args:
+      name: of the data set.
+      report: what report.json holds.
+    """
+    rows = (report.get("generators") or {}).get("rows") or ()
+    known = [(row, _difference(row["difference"])) for row in rows]
+    return [
+        Generated(name, row["shots"], row["classifier"], arm=row["arm"], found=found)
+        for row, found in known
+        if found is not None
+    ]
 
 
 def _difference(record: Mapping | None) -> Difference | None:

@@ -139,22 +139,45 @@ def simultaneous(found: Mapping[Key, Difference], draws: Mapping[Key, np.ndarray
 
     Reference: Westfall and Young 1993, "Resampling-based multiple testing".
     """
-    means = {name: draws[name].mean(axis=1) for name in found}
-    varying = [name for name, one in found.items() if np.isfinite(one.error) and one.error > 0]
-    largest = np.zeros(1)
-    if varying:
-        gaps = np.stack([np.abs(means[name][1:] - means[name][0]) for name in varying])
-        deviations = np.sqrt(np.nanmean(np.square(gaps), axis=1, keepdims=True))
-        largest = np.nanmax(gaps / np.where(deviations > 0, deviations, np.inf), axis=0)
-    quantile = float(np.quantile(largest, 1.0 - LEVEL))
-    bounds = {}
-    for name, one in found.items():
-        if name not in varying:
-            bounds[name] = Bounds(*one.interval(), one.p_value)
-            continue
-        # What few patients and trainings add to a single interval, they add to these.
-        wider = float(stats.t.ppf(1 - LEVEL / 2, one.degrees) / stats.norm.ppf(1 - LEVEL / 2))
-        width = max(quantile, stats.norm.ppf(1 - LEVEL / 2)) * wider * one.error
-        beyond = (np.sum(largest * wider >= abs(one.value) / one.error) + 1) / (len(largest) + 1)
-        bounds[name] = Bounds(one.value - width, one.value + width, float(beyond))
-    return bounds
+    statistics = largest(found, draws)
+    quantile = float(np.quantile(statistics, 1.0 - LEVEL))
+    return {name: bounded(one, quantile, statistics) for name, one in found.items()}
+
+
+def largest(found: Mapping[Key, Difference], draws: Mapping[Key, np.ndarray]) -> np.ndarray:
+    """[draws] the largest statistic of a family in each resample, in deviations; [1] of 0 where none has an error.
+
+    Args:
+      found, draws: as for `simultaneous`.
+    """
+    varying = [name for name, one in found.items() if _varies(one)]
+    if not varying:
+        return np.zeros(1)
+    means = [draws[name].mean(axis=1) for name in varying]
+    gaps = np.stack([np.abs(one[1:] - one[0]) for one in means])
+    deviations = np.sqrt(np.nanmean(np.square(gaps), axis=1, keepdims=True))
+    return np.nanmax(gaps / np.where(deviations > 0, deviations, np.inf), axis=0)
+
+
+def bounded(one: Difference, quantile: float, statistics: np.ndarray) -> Bounds:
+    """The bounds of one of several differences, whose p-value is against the largest statistics of all.
+
+    Args:
+      one: the difference.
+      quantile: of the largest statistic of the family, in deviations.
+      statistics: [draws] of `largest`.
+    """
+    if not _varies(one):
+        return Bounds(*one.interval(), one.p_value)
+    width = one.error * max(quantile, stats.norm.ppf(1.0 - LEVEL / 2.0)) * _wider(one)
+    beyond = (np.sum(statistics * _wider(one) >= abs(one.value) / one.error) + 1) / (len(statistics) + 1)
+    return Bounds(one.value - width, one.value + width, float(beyond))
+
+
+def _wider(one: Difference) -> float:
+    """What few patients and trainings add to an interval, as a factor."""
+    return float(stats.t.ppf(1.0 - LEVEL / 2.0, one.degrees) / stats.norm.ppf(1.0 - LEVEL / 2.0))
+
+
+def _varies(one: Difference) -> bool:
+    return bool(np.isfinite(one.error) and one.error > 0)

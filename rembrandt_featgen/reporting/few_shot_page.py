@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from rembrandt_featgen.core import json_files
-from rembrandt_featgen.reporting import arm_words, few_shot_tables, page, records, verdict_records
+from rembrandt_featgen.reporting import arm_words, few_shot_tables, generator_tables, page, records, verdict_records
 from rembrandt_featgen.reporting.drawing import GREY, SERIES, Figure, canvas, floats, styled
 from rembrandt_featgen.reporting.page import Place
 
@@ -58,6 +58,8 @@ def render(report: Mapping, context: Mapping | None = None) -> str:
         curves=records.entries(report, "curves"),
         groups=groups,
         records=records,
+        generators=generator_tables.lines(generator_tables.rows_of(report)),
+        generator_arms=generator_tables.names(generator_tables.rows_of(report)),
         verdicts=verdict_records,
         glossary={str(row["arm"]): arm_words.ARMS[str(row["arm"])] for row in rows if row.get("arm") in arm_words.ARMS},
     )

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rembrandt_featgen.reporting import contrast_tables, records, verdict_records
+from rembrandt_featgen.reporting import contrast_tables, generator_tables, records, verdict_records
 from rembrandt_featgen.reporting.table_text import Table, cell, csv_text, latex
 
 _NAMES = ("shots", "classifier", "arm", "kind", "word")
 
 
 def files(report: Mapping) -> dict[str, str]:
-    """File name to text: few_shot.csv, few_shot_contrasts.csv, few_shot.tex."""
+    """File name to text: few_shot.csv, few_shot_contrasts.csv, few_shot_generators.csv, few_shot.tex."""
     return {
         "few_shot.csv": rows_csv(report),
         "few_shot_contrasts.csv": contrasts_csv(report),
-        "few_shot.tex": latex(table(report)),
+        "few_shot_generators.csv": generator_tables.generators_csv(report),
+        "few_shot.tex": latex(table(report)) + latex(generator_tables.generators_table(report)),
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rembrandt_featgen.core import json_files
-from rembrandt_featgen.reporting import arm_words, page, pooled_tables, records, verdict_records
+from rembrandt_featgen.reporting import arm_words, generator_tables, page, pooled_tables, records, verdict_records
 from rembrandt_featgen.reporting.drawing import GREY, Figure, canvas, clipped, styled
 from rembrandt_featgen.reporting.page import Place
 from rembrandt_featgen.reporting.study_plots import MARKS
@@ -65,6 +65,9 @@ def render(report: Mapping, context: Mapping | None = None) -> str:
         cells=[one for one in pools if one.get("of") == "cell"],
         studies=records.entries(report, "studies"),
         records=records,
+        verdicts=verdict_records,
+        generators=generator_tables.lines(generator_tables.rows_of(report)),
+        generator_arms=generator_tables.names(generator_tables.rows_of(report)),
         glossary={name: arm_words.ARMS[name] for name in named if name in arm_words.ARMS},
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rembrandt_featgen.reporting import records
+from rembrandt_featgen.reporting import generator_tables, records
 from rembrandt_featgen.reporting.table_text import Table, cell, csv_text, latex
 
 _NAMES = ("of", "arm", "kind", "classifier", "shots", "word")
@@ -16,8 +16,12 @@ _TASK = ("data_set", "contrast", "arm", "kind", "classifier", "shots", "differen
 
 
 def files(report: Mapping) -> dict[str, str]:
-    """File name to text: pooled.csv, pooled_tasks.csv, pooled.tex."""
-    return {"pooled.csv": pooled_csv(report), "pooled_tasks.csv": tasks_csv(report), "pooled.tex": latex(table(report))}
+    """File name to text: pooled.csv, pooled_tasks.csv, pooled.tex, and of few-shot studies pooled_generators.csv."""
+    made = {"pooled.csv": pooled_csv(report), "pooled_tasks.csv": tasks_csv(report), "pooled.tex": latex(table(report))}
+    if generator_tables.rows_of(report):
+        made["pooled_generators.csv"] = generator_tables.generators_csv(report)
+        made["pooled.tex"] += latex(generator_tables.generators_table(report))
+    return made
 
 
 def pooled_csv(report: Mapping) -> str:

@@ -21,7 +21,8 @@ def report():
 def test_all_files_are_written_and_linked(report, tmp_path):
     few_shot_page.write(tmp_path, report, "my study", links={"predictions": "few/predictions.csv"})
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"report.json", "index.html", "few_shot.csv", "few_shot_contrasts.csv", "few_shot.tex"}
+    tables = {"few_shot.csv", "few_shot_contrasts.csv", "few_shot_generators.csv", "few_shot.tex"}
+    assert names == {"report.json", "index.html", *tables}
     assert json.loads((tmp_path / "report.json").read_text()) == report
     text = (tmp_path / "index.html").read_text()
     assert all(f'href="{name}"' in text for name in (*(names - {"index.html"}), "few/predictions.csv"))

@@ -5,9 +5,11 @@ import pytest
 
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import few_shot_report
 from rembrandt_featgen.measures import pooled_differences
-from rembrandt_featgen.reporting import pooled_page, pooled_tables
+from rembrandt_featgen.reporting import few_shot_page, pooled_page, pooled_tables
 from rembrandt_featgen.stages import pool_studies
+from tests.evaluation import few_shot_tables
 from tests.evaluation.test_pooled_studies import study_report
 from tests.reporting import pages
 
@@ -52,6 +54,23 @@ def test_a_study_is_resumed_however_it_is_written(home, monkeypatch):
     monkeypatch.chdir(other)
     with pytest.raises(InputError):
         pool_studies.run(pool_studies.Config(str(home / "all"), ("one", "two", "three")))
+
+
+def test_generators_of_few_shot_studies_are_judged_together(tmp_path):
+    for seed, name in enumerate(("one", "two")):
+        tables, trained = few_shot_tables.made(gains={"gaussian": 0.8}, draws=8, seed=seed)
+        report = few_shot_report.few_shot_report(tables, trained=trained, label=1, draws=100)
+        (tmp_path / name).mkdir()
+        few_shot_page.write(tmp_path / name, report, name)
+        assert "few_shot_generators.csv" in (tmp_path / name / "index.html").read_text()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pooled_differences, "_DRAWS", 300)
+        pool_studies.run(pool_studies.Config(str(tmp_path / "all"), (f"{tmp_path / 'one'}", f"{tmp_path / 'two'}")))
+    folder = tmp_path / "all/pooled"
+    rows = list(csv.DictReader((folder / "pooled_generators.csv").open()))
+    assert len(rows) == 2 * 9 and {row["data_set"] for row in rows} == {"one", "two"}
+    assert "tab:generators" in (folder / "pooled.tex").read_text()
+    assert "Of 18 comparisons of a generator" in " ".join(pages.Page((folder / "index.html").read_text()).words)
 
 
 def test_a_report_with_nothing_in_it_has_a_page():

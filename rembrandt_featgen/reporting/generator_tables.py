@@ -1,0 +1,89 @@
+"""Each generator of few-shot studies against the best without one, as CSV, LaTeX, and lines for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from rembrandt_featgen.reporting import contrast_tables, records, verdict_records
+from rembrandt_featgen.reporting.table_text import Table, cell, csv_text
+
+CHOSEN = "chosen"  # heading of what inner folds choose among all generators and classifiers
+_NAMES = ("data_set", "shots", "classifier", "arm", "word")
+
+
+class Line(NamedTuple):
+    """The generators of a classifier at a number of shots.
+
+    Attributes:
+      data_set: "" where there is one alone.
+      classifier, shots: as in the rows.
+      by_arm: arm, or `CHOSEN`, to its row.
+    """
+
+    data_set: str
+    classifier: str
+    shots: str
+    by_arm: Mapping[str, Mapping]
+
+
+def rows_of(report: Mapping) -> list[Mapping]:
+    """Rows of "generators" of a report.json or pooled.json; none where there is no such thing."""
+    return records.entries(records.dig(report, "generators") or {}, "rows")
+
+
+def names(rows: Sequence[Mapping]) -> list[str]:
+    """Arms in their order, `CHOSEN` first."""
+    known = dict.fromkeys(_name(row) for row in rows)
+    return sorted(known, key=lambda name: name != CHOSEN)
+
+
+def lines(rows: Sequence[Mapping]) -> list[Line]:
+    """A line for each data set, classifier and number of shots."""
+    found: dict[tuple[str, str, str], dict[str, Mapping]] = {}
+    for row in rows:
+        data_set, classifier, shots = (str(row.get(name) or "") for name in ("data_set", "classifier", "shots"))
+        found.setdefault((data_set, classifier, shots), {})[_name(row)] = row
+    return [Line(*key, by_arm=by_arm) for key, by_arm in found.items()]
+
+
+def generators_csv(report: Mapping) -> str:
+    """A row for each generator, classifier and number of shots, in full precision."""
+    header = [*_NAMES, *contrast_tables.columns("auroc_difference")]
+    return csv_text(
+        header,
+        [
+            [*(row.get(name) for name in _NAMES), *contrast_tables.cells(row.get("difference"))]
+            for row in rows_of(report)
+        ],
+    )
+
+
+def generators_table(report: Mapping) -> Table:
+    """A line for each classifier and number of shots, a column for each generator."""
+    rows = rows_of(report)
+    arms = names(rows)
+    groups: dict[str, list[list[str]]] = {}
+    for line in lines(rows):
+        groups.setdefault(line.data_set, []).append(
+            [f"{line.classifier}, {line.shots}", *(_text(line.by_arm.get(arm)) for arm in arms)]
+        )
+    return Table(
+        "Each generator against the best that is had without one: difference of AUROC per patient, by classifier and "
+        "number of patients of the class that is cut. The rival is what inner folds choose, in each draw, among all "
+        "pipelines of the same classifier that generate nothing, all strengths of it among them. With a star: the "
+        "bounds that hold for all cells at once exclude 0.",
+        "tab:generators",
+        ["", *arms],
+        groups=list(groups.items()),
+    )
+
+
+def _name(row: Mapping) -> str:
+    return str(row.get("arm") or CHOSEN)
+
+
+def _text(row: Mapping | None) -> str:
+    difference = records.dig(row, "difference")
+    apart = verdict_records.side_of_zero(difference) in ("higher", "lower")
+    return cell(records.finite(records.dig(difference, "difference")), None, "+.3f") + "*" * apart if row else ""
