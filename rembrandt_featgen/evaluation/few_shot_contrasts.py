@@ -104,7 +104,7 @@ def word(contrasts: Sequence[Mapping]) -> str:
     return "undecided" if helped == harmed else "helped" if helped else "harmed"
 
 
-def sentence(contrasts: Sequence[Mapping], *, cut: str, draws: int, margin: float) -> str:
+def sentence(contrasts: Sequence[Mapping], *, cut: str, draws: int, margin: float, unit: str = "patients") -> str:
     """What a study says, of the best pipelines at each number of shots.
 
     Args:
@@ -112,6 +112,7 @@ def sentence(contrasts: Sequence[Mapping], *, cut: str, draws: int, margin: floa
       cut: name of the class of which few are trained on.
       draws: number of draws of patients to train on.
       margin: of AUROC.
+      unit: what shots count, "patients" or "groups of patients".
     """
     best = [one for one in contrasts if one["question"] == BEST]
     if not best:
@@ -121,12 +122,12 @@ def sentence(contrasts: Sequence[Mapping], *, cut: str, draws: int, margin: floa
     for one in best:
         gap = one["difference"]
         low, high = gap["simultaneous95"]
-        text = f"{gap['difference']:+.3f} [{low:+.3f}, {high:+.3f}] with {one['shots']} patients ({one['word']}"
+        text = f"{gap['difference']:+.3f} [{low:+.3f}, {high:+.3f}] with {one['shots']} {unit} ({one['word']}"
         if np.isfinite(gap["detectable"]):
             text += f"; {gap['detectable']:.3f} could have been found"
         shown.append(f"{text})")
     text = (
-        f"{found.capitalize()}: {_MEANINGS[found].format(margin=margin)} where few patients of class {cut} are trained "
+        f"{found.capitalize()}: {_MEANINGS[found].format(margin=margin)} where few {unit} of class {cut} are trained "
         f"on: difference of AUROC of the pipelines that inner folds choose {', '.join(shown)}; {draws} draws, margin "
         f"{margin:g}"
     )

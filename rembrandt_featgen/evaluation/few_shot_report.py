@@ -45,7 +45,8 @@ def few_shot_report(
 
     Returns:
       Plain as JSON, with "plan", "classes", "cut" (name of the class), "shots", "reserve", "patients" (class to number
-      of those who were tested), "draws" (of patients to train on), "margin", "verdict_word", "verdict" (a sentence),
+      of those who were tested), "groups" (the same of groups), "unit" (what shots count, in words), "draws" (of
+      patients to train on), "margin", "verdict_word", "verdict" (a sentence),
       "verdict_rule", "contrasts" (see `few_shot_contrasts`), "generators" (see `few_shot_generators.against_best`),
       "curves" and "rows": a list of
       {"shots", "classifier", "arm", "kind", "auroc", "ci95", "difference" (that to "none" at the same shots and
@@ -90,6 +91,7 @@ def few_shot_report(
     word = few_shot_contrasts.word(contrasts)
     classes = next(iter(tables.values())).classes
     patients, groups = (np.bincount(of, minlength=classes.count) for of in (cohort.labels, cohort.resamples.units))
+    unit = "patients" if patients.sum() == groups.sum() else "groups of patients"
     report = {
         "plan": "few-shot",
         "classes": classes.record,
@@ -97,12 +99,13 @@ def few_shot_report(
         "reserve": reserve,
         "patients": dict(zip(classes.names, patients.tolist())),
         "groups": dict(zip(classes.names, groups.tolist())),
+        "unit": unit,
         "cut": classes.names[label],
         "draws": len(cohort.draws),
         "margin": margin,
         "verdict_word": word,
         "verdict": few_shot_contrasts.sentence(
-            contrasts, cut=classes.names[label], draws=len(cohort.draws), margin=margin
+            contrasts, cut=classes.names[label], draws=len(cohort.draws), margin=margin, unit=unit
         ),
         "verdict_rule": few_shot_contrasts.RULE,
         "contrasts": contrasts,

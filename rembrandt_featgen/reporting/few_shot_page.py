@@ -53,6 +53,7 @@ def render(report: Mapping, context: Mapping | None = None) -> str:
         places=_PLACES,
         context={"links": {JSON: JSON}, **(context or {})},
         tone=verdict_records.tone(report),
+        unit=few_shot_tables.unit(report),
         cut=str(report.get("cut") or "the minority class"),
         contrasts=verdict_records.compared(report),
         curves=records.entries(report, "curves"),
@@ -68,6 +69,7 @@ def render(report: Mapping, context: Mapping | None = None) -> str:
 def draw(report: Mapping) -> dict[str, Figure]:
     """A figure "shots_<classifier>" of each classifier that has rows."""
     figures = {}
+    unit = few_shot_tables.unit(report)
     rows, curves = records.entries(report, "rows"), records.entries(report, "curves")
     for classifier in dict.fromkeys(str(row.get("classifier")) for row in rows):
         arms: dict[str, list[Mapping]] = {}
@@ -78,10 +80,10 @@ def draw(report: Mapping) -> dict[str, Figure]:
         if not real and not arms:
             continue
         figures[f"shots_{classifier}"] = Figure(
-            curve(real, arms),
-            f"AUROC of {len(arms)} arms of {classifier} by the number of patients of the class of which few are "
+            curve(real, arms, unit=unit),
+            f"AUROC of {len(arms)} arms of {classifier} by the number of {unit} of the class of which few are "
             "trained on, with the curve of real patients; the numbers are in the table of all arms.",
-            f"{classifier}: AUROC per patient by the number of patients of class {report.get('cut') or 'that is rare'} "
+            f"{classifier}: AUROC per patient by the number of {unit} of class {report.get('cut') or 'that is rare'} "
             "to train on. Grey: real samples alone with 95% intervals, the last point with the patients in reserve. An "
             "arm is worth as many patients as the grey line lies to its right.",
         )
@@ -89,12 +91,13 @@ def draw(report: Mapping) -> dict[str, Figure]:
 
 
 @styled
-def curve(real: Sequence[Mapping], arms: Mapping[str, Sequence[Mapping]]) -> bytes:
+def curve(real: Sequence[Mapping], arms: Mapping[str, Sequence[Mapping]], *, unit: str) -> bytes:
     """The curve of real patients, and a line for each arm.
 
     Args:
       real: points, of "patients", "auroc" and "ci95".
       arms: name to its rows, of "shots" and "auroc".
+      unit: what shots count.
     """
     figure, ((ax,),) = canvas(8.4, 4.6)
     x = floats([point.get("patients") for point in real])
@@ -111,7 +114,7 @@ def curve(real: Sequence[Mapping], arms: Mapping[str, Sequence[Mapping]]) -> byt
     ax.set_xscale("log")
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
-    ax.set(xlabel="Patients of the class to train on (logarithmic)", ylabel="AUROC per patient")
+    ax.set(xlabel=f"{unit.capitalize()} of the class to train on (logarithmic)", ylabel="AUROC per patient")
     figure.legend(loc="outside right upper", fontsize=9)
     return figure
 

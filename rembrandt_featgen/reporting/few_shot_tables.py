@@ -57,7 +57,7 @@ def table(report: Mapping) -> Table:
     groups: dict[str, list[list[str]]] = {}
     for one in records.entries(report, "rows"):
         gap = one.get("difference")
-        groups.setdefault(f"{one.get('shots')} patients, {one.get('classifier')}", []).append(
+        groups.setdefault(f"{one.get('shots')} {unit(report)}, {one.get('classifier')}", []).append(
             [
                 str(one.get("arm") or ""),
                 verdict_records.known_word(one.get("word")),
@@ -70,13 +70,18 @@ def table(report: Mapping) -> Table:
         )
     margin, draws = records.finite(report.get("margin")), records.finite(report.get("draws"))
     return Table(
-        f"Few patients of class {report.get('cut') or 'that is rare'} to train on"
+        f"Few {unit(report)} of class {report.get('cut') or 'that is rare'} to train on"
         + (f", drawn {draws:g} times" if draws is not None else "")
         + ": AUROC per patient with its 95% interval, and the difference to real samples alone with bounds that hold "
         "for all rows at once, over new patients (tested and trained on) and new draws. Could be found: with 80% "
-        "power. Worth: real patients more that would do the same."
+        f"power. Worth: real {unit(report)} more that would do the same."
         + (f" Equivalent: within {margin:g} of AUROC." if margin is not None else ""),
         "tab:few-shot",
-        ["Arm", "Word", "AUROC", "Difference", "Could be found", "Difference of log loss", "Worth (patients)"],
+        ["Arm", "Word", "AUROC", "Difference", "Could be found", "Difference of log loss", f"Worth ({unit(report)})"],
         groups=list(groups.items()),
     )
+
+
+def unit(report: Mapping) -> str:
+    """What shots count."""
+    return str(report.get("unit") or "patients")

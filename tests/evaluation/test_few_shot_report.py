@@ -8,6 +8,7 @@ import pytest
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import few_shot_contrasts, few_shot_scores
 from rembrandt_featgen.evaluation.few_shot_report import few_shot_report
+from rembrandt_featgen.reporting import few_shot_page
 from tests.evaluation import few_shot_tables
 from tests.evaluation.few_shot_tables import RESERVE, SHOTS
 
@@ -120,3 +121,17 @@ def test_the_reserve_is_who_is_neither_tested_nor_trained_on():
     few = cohort.resamples.units == 1
     assert (more[2].trained[:, few].sum(axis=1) == 2 + RESERVE).all()
     assert (more[2].trained[:, ~few] == training[2].trained[:, ~few]).all()
+
+
+def test_groups_are_not_called_patients(helped):
+    """Where two patients are a group, shots count groups."""
+    tables, trained = few_shot_tables.made(draws=6)
+    of_pairs = {
+        shots: table.replace(group=np.array([f"g{int(name[1:]) // 2}" for name in table.patient]))
+        for shots, table in tables.items()
+    }
+    report = _report((of_pairs, trained))
+    assert report["unit"] == "groups of patients" and " with 2 groups of patients (" in report["verdict"]
+    assert helped["unit"] == "patients" and " with 2 patients (" in helped["verdict"]
+    page = few_shot_page.render(report)
+    assert "Worth, in groups of patients" in page and "few groups of patients of case are trained on" in page
