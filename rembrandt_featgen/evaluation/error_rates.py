@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from rembrandt_featgen.measures import differences
 
 _AT_ONCE = 25  # studies that are trained in one call, and kept in one file
 _DRAWS = 400  # of the bootstrap of each
+_TRAININGS = 2  # counts changes of how studies are trained, after which what was kept is not what they would say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +69,9 @@ class Rates:
       arm: true AUROC of the best pipeline without generation.
       arm_covered: share of studies whose 95% interval of it holds that.
       detectable: mean difference that studies said could have been found.
+      benefits: studies in which generation helped, by the truth of their own pipelines.
+      found: of these, how many had the word "helped".
+      contrary: studies whose word is the contrary of their own truth.
     """
 
     studies: int
@@ -82,6 +86,9 @@ class Rates:
     arm: float
     arm_covered: float
     detectable: float
+    benefits: int
+    found: int
+    contrary: int
 
     @property
     def false_words(self) -> int:
@@ -110,11 +117,11 @@ def measure(world: World, studies: int, folder: Path | None = None) -> Rates:
       folder: keeps what was said, and gives it to a later run; None keeps nothing.
     """
     said: list[Said] = []
-    digest = hashlib.sha256(repr((world, _DRAWS, __version__)).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(repr((world, _DRAWS, _TRAININGS, __version__)).encode()).hexdigest()[:12]
     for first in tqdm(range(0, studies, _AT_ONCE), f"{world.arm} of {sum(world.patients)} patients", unit="chunk"):
         kept = folder / digest / f"{first}_{min(studies, first + _AT_ONCE)}.json" if folder else None
         if kept and kept.is_file():
-            said += [Said(**one) for one in json_files.read_json(kept)]
+            said += [_of_record(one) for one in json_files.read_json(kept)]
             continue
         chunk = simulated_studies.simulate(world, range(first, min(studies, first + _AT_ONCE)))
         new = [say(study, seed=first + number) for number, study in enumerate(chunk)]
@@ -122,8 +129,9 @@ def measure(world: World, studies: int, folder: Path | None = None) -> Rates:
             kept.parent.mkdir(parents=True, exist_ok=True)
             json_files.write_json(kept, [dataclasses.asdict(one) for one in new])
         said += new
-    # The same pipeline in both arms has no difference, whatever its trainings came to on new patients.
-    truth = 0.0 if world.arm == simulated_studies.AGAIN else None
+    # The same pipeline in both arms has no difference, whatever its trainings came to on new patients; and where
+    # numbers tell nothing, AUROC is 0.5 in both.
+    truth = 0.0 if world.arm == simulated_studies.AGAIN or world.shift == 0 else None
     return rates(said, truth=truth, given=world.plan == "hold-out")
 
 
@@ -182,7 +190,19 @@ def rates(said: Sequence[Said], *, truth: float | None = None, given: bool = Fal
         arm=arm,
         arm_covered=float(np.mean([one.arm_low <= (one.true_arm if given else arm) <= one.arm_high for one in said])),
         detectable=float(np.mean([one.detectable for one in said])),
+        benefits=sum(one.true_difference > 0 for one in said),
+        found=sum(one.true_difference > 0 and one.word == "helped" for one in said),
+        contrary=sum(
+            one.true_difference <= 0 and one.word == "helped" or one.true_difference >= 0 and one.word == "harmed"
+            for one in said
+        ),
     )
+
+
+def _of_record(record: Mapping) -> Said:
+    """What was kept, in which a number that is not defined is null, such as an interval of one division."""
+    numbers: dict = {key: float("nan") if value is None else value for key, value in record.items()}
+    return Said(**numbers)
 
 
 def _share(truth: float, intervals: Iterable[tuple[float, float]]) -> float:

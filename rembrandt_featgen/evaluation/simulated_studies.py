@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from rembrandt_featgen.classification import classifier_kinds, tuning
-from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.classification.training_problems import Problem
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.evaluation import contrasts, plans, predictions
@@ -25,8 +24,7 @@ from rembrandt_featgen.measures import classification
 CLASSES = Classes.of(("common", "minority"))
 # What the second arm of a world does; the first is real samples alone.
 AGAIN, PLANTED = "again", "planted"
-STRENGTHS = {"ridge": 0.1, "mlp": 10.0}  # of the classifiers, fixed
-_FRESH = 500  # patients of each class on whom the truth is measured
+STRENGTHS = {"ridge": 0.1, "mlp": 10.0}  # of classifiers whose names say none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +42,8 @@ class World:
       plan: "k-fold", five folds, or "hold-out", tested on `tested` new patients of each class.
       tested: of a hold-out.
       trainings: divisions of a k-fold, seeds of a hold-out.
-      classifiers: of `STRENGTHS`.
+      classifiers: of `STRENGTHS`, or with a strength of their own, such as "mlp@0.001"; none is tuned.
+      fresh: patients of each class on whom the truth is measured.
     """
 
     patients: tuple[int, int] = (40, 20)
@@ -56,6 +55,7 @@ class World:
     tested: int = 100
     trainings: int = 5
     classifiers: tuple[str, ...] = ("ridge", "mlp")
+    fresh: int = 500
 
 
 class Simulated(NamedTuple):
@@ -93,7 +93,7 @@ def simulate(world: World, cohorts: Sequence[int]) -> list[Simulated]:
     for place, number in enumerate(cohorts):
         random = np.random.default_rng([number, 1])
         table, tasks = _cohort(world, random)
-        tables.append((table, tasks, _table(world, random, (_FRESH, _FRESH))))
+        tables.append((table, tasks, _table(world, random, (world.fresh,) * 2)))
         preparations = [vector_preparation.fit(table.values[task.train]) for task in tasks]
         fits = _fits(world, table, tasks, preparations=preparations)
         for task, prepared, fitted in zip(tasks, preparations, fits):
@@ -106,8 +106,8 @@ def simulate(world: World, cohorts: Sequence[int]) -> list[Simulated]:
     for classifier in world.classifiers:
         models = classifier_kinds.train(
             [job.problem for job in jobs],
-            CLASSIFIER_KINDS[classifier].settings(),
-            strength=[STRENGTHS[classifier]] * len(jobs),
+            classifier_kinds.kind_of(classifier).settings(),
+            strength=[_strength(classifier)] * len(jobs),
         )
         for job, model in zip(jobs, models):
             table, tasks, new = tables[job.cohort]
@@ -190,7 +190,13 @@ def _problem(world: World, table: FeatureTable, task: Task, *, arm: str, prepare
     elif arm != "none" and fitted is not None:
         drawn = fitted.draw_all(training_set.counts(labels, 0.0, 2), seed)
         values, labels = np.concatenate([values, drawn.features]), np.concatenate([labels, drawn.labels])
-    return Problem(values, labels.astype(np.int64), 2, seed=seed)
+    # all arms take the steps that real samples alone take, as those of studies do
+    return Problem(values, labels.astype(np.int64), 2, seed=seed, epoch=len(task.train))
+
+
+def _strength(classifier: str) -> float:
+    """Of the regularisation, which is fixed."""
+    return STRENGTHS[classifier] if classifier in STRENGTHS else classifier_kinds.kind_of(classifier).strengths[0]
 
 
 def _odds(job: _Trained, table: FeatureTable, model) -> np.ndarray:

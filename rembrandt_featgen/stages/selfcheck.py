@@ -1,6 +1,6 @@
 """Checks that a study can be trusted: random labels give chance, a planted leak is caught, a planted signal is found.
 
-Three more checks try the words and intervals of verdicts on simulated cohorts whose truth is known.
+Four more checks try the words and intervals of verdicts on simulated cohorts whose truth is known.
 
 The findings are stored in run_dir/selfcheck/selfcheck.json, where the report of a study in the same run_dir reads them.
 """
@@ -19,7 +19,7 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, folders, json_files, registry
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import error_rates, self_checks
+from rembrandt_featgen.evaluation import error_rates, generator_checks, self_checks
 from rembrandt_featgen.evaluation.self_checks import Finding
 from rembrandt_featgen.features import tables
 from rembrandt_featgen.stages import (
@@ -36,7 +36,8 @@ _USUAL_COLUMNS = {
     **{"labels_table": "", "group_pattern": ""},
 }
 ON_COHORT = ("random_labels", "planted_leak", "planted_signal")
-CHECKS = (*ON_COHORT, *self_checks.WORLDS)
+SIMULATED = (*self_checks.WORLDS, generator_checks.CHECK)
+CHECKS = (*ON_COHORT, *SIMULATED)
 _OWN = [
     (
         "checks",
@@ -44,13 +45,22 @@ _OWN = [
         cli.flag(
             ON_COHORT,
             f"Which, of {', '.join(ON_COHORT)} of the study that the other flags describe, and of "
-            f"{', '.join(self_checks.WORLDS)}, which try the verdict's words and intervals on simulated cohorts.",
+            f"{', '.join(SIMULATED)}, which try the verdict's words and intervals on simulated cohorts.",
         ),
     ),
     (
         "simulated_studies",
         int,
         cli.flag(1000, "Studies of each simulated world; some 15 minutes on one quiet core.", minimum=20),
+    ),
+    (
+        "simulated_generators",
+        tuple[str, ...],
+        cli.flag(
+            generator_checks.GENERATORS,
+            f"Whose worlds {generator_checks.CHECK} simulates, some 10 minutes for each 1000 studies of one that is no "
+            f"network and 40 of one that is; of {', '.join(generator_checks.GENERATORS)}.",
+        ),
     ),
     (
         "signal_patients",
@@ -71,6 +81,7 @@ def run(config) -> list[Finding]:
     for name in config.checks:
         if name not in CHECKS:
             raise InputError(f"--checks: {name!r} is not known; take some of {', '.join(CHECKS)}")
+    cli.some_of("simulated_generators", config.simulated_generators, generator_checks.GENERATORS)
     home = Path(config.run_dir) / "selfcheck"
     folders.make_folder(home, "--run_dir")
     findings: list[Finding] = []
@@ -86,6 +97,10 @@ def run(config) -> list[Finding]:
         if check in config.checks:
             kept = home / "simulated" / check
             findings.append(self_checks.simulated(check, error_rates.measure(world, config.simulated_studies, kept)))
+    if generator_checks.CHECK in config.checks:
+        kept = home / "simulated" / generator_checks.CHECK
+        measured = generator_checks.measure(config.simulated_generators, config.simulated_studies, kept)
+        findings.append(generator_checks.finding(measured))
     path = Path(config.run_dir) / write_study_report.SELF_CHECKS
     before = json_files.read_json(path) if path.exists() else {"self_checks": [], "power": []}
     checks = {entry["check"]: entry for entry in before["self_checks"]}
