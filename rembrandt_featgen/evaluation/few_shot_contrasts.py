@@ -11,20 +11,22 @@ from rembrandt_featgen.evaluation.contrasts import BEST, choose, difference_reco
 from rembrandt_featgen.evaluation.few_shot_scores import Cohort
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.measures import differences, few_shot_errors
-from rembrandt_featgen.measures.few_shot_errors import Training
+from rembrandt_featgen.measures.few_shot_errors import Estimate, Training
 
 RULE = (
     "AUROC per patient, over all pairs of patients that were tested in the same draw. In each draw the inner folds of "
     "the training patients choose, by log loss, one pipeline without generation (real samples alone and classical "
     "arms: noise and SMOTE among them) and one with it, of all arms, amounts and classifiers; these two meet on the "
     "test patients. Regularisation is chosen by real samples alone, and fixed below 5 patients; it is that of every "
-    "arm. The 95% interval of their difference is over new patients, who are tested in some "
-    "draws and trained on in others, and over new draws; bounds hold for all numbers of shots at once. 'Equivalent': "
-    "the 90% interval lies within the margin; else 'helped' or 'harmed': the 95% interval lies on one side of 0; else "
-    "'undecided'. The word of the study is that of all numbers of shots: 'helped' where some are and none is harmed, "
-    "'equivalent' where all are. The same is asked at each classifier, with bounds for all of these at once. With "
-    "fewer than some 300 draws, intervals of arms that use the frequent class in another way (weights, undersampling) "
-    "may be too narrow where patients are very few: in simulations of 60 draws they held the truth in 80 to 93%."
+    "arm. 'Helped' asks for more: that with generation is above real samples alone, too, as few patients may choose "
+    "badly among what generates nothing. The 95% interval of their difference is over new patients, who are tested in "
+    "some draws and trained on in others, and over new draws; bounds hold for all numbers of shots at once. "
+    "'Equivalent': the 90% interval lies within the margin; else 'helped' or 'harmed': the 95% interval lies on one "
+    "side of 0; else 'undecided'. The word of the study is that of all numbers of shots: 'helped' where some are and "
+    "none is harmed, 'equivalent' where all are. The same is asked at each classifier, with bounds for all of these at "
+    "once. With fewer than some 300 draws, intervals of arms that use the frequent class in another way (weights, "
+    "undersampling) may be too narrow where patients are very few: in simulations of 60 draws they held the truth in "
+    "80 to 93%."
 )
 _MEANINGS = {
     "helped": "generation helped",
@@ -33,6 +35,7 @@ _MEANINGS = {
     "undecided": "this study cannot tell whether generation helps",
 }
 _SIDES = {"without": False, "with": True}
+NONE = "none"  # the arm of real samples alone
 NOTHING = "No generative arm was tested beside one that generates nothing."
 
 
@@ -53,46 +56,67 @@ def compare(
 
     Returns:
       As report.json holds them: "question" (`BEST` or a classifier), "shots", "word", "without" and "with" ("auroc",
-      "log_loss", "chosen"), "difference" and "log_loss_difference"; those of `BEST` first. None where no arm generates,
-      or all do.
+      "log_loss", "chosen"), "difference", "log_loss_difference" and "difference_to_none", of that with generation to
+      real samples alone; those of `BEST` first. None where no arm generates, or all do.
     """
-    made, gaps = {}, {}
+    made: dict[tuple[str, int], dict] = {}
+    gaps: dict[tuple[str, int, str], Estimate] = {}
     for shots, table in tables.items():
         for question, part in ({BEST: table} | {n: rows for (n,), rows in table.split("classifier")}).items():
             chosen = {side: choose(part, generates) for side, generates in _SIDES.items()}
             if not all(map(len, chosen.values())):
                 continue
+            chosen[NONE] = choose(part.take(part.arm == NONE), False)
             both = {side: cohort.outcome(cohort.scores(rows)) for side, rows in chosen.items()}
-            found = [
-                few_shot_errors.difference(after, before, training=training[shots], drawn=cohort.resamples)
-                for after, before in zip(both["with"], both["without"])
-            ]
-            gaps[question, shots] = found[0]
+            found = {
+                side: [
+                    few_shot_errors.difference(after, before, training=training[shots], drawn=cohort.resamples)
+                    for after, before in zip(both["with"], both[side])
+                ]
+                for side in ("without", NONE)
+            }
+            gaps |= {(question, shots, side): of_auroc for side, (of_auroc, _) in found.items()}
             made[question, shots] = {
                 side: {
                     "auroc": float(both[side].auroc.tested[0]),
                     "log_loss": float(both[side].log_loss.tested[0]),
-                    "chosen": _times(rows),
+                    "chosen": _times(chosen[side]),
                 }
-                for side, rows in chosen.items()
-            } | {"log_loss_difference": difference_record(found[1].difference)}
-    bounds: dict[tuple[str, int], differences.Bounds] = {}
+                for side in _SIDES
+            } | {"log_loss_difference": difference_record(found["without"][1].difference)}
+    bounds: dict[tuple[str, int, str], differences.Bounds] = {}
     for of_best in (True, False):
         family = {key: gap for key, gap in gaps.items() if (key[0] == BEST) == of_best}
         bounds |= differences.simultaneous(
             {key: gap.difference for key, gap in family.items()},
             {key: gap.values[:, None] for key, gap in family.items()},
         )
-    return [
-        {
-            "question": question,
-            "shots": shots,
-            "word": differences.word(gaps[question, shots].difference, margin, bound),
-            "difference": difference_record(gaps[question, shots].difference, bound),
-            **made[question, shots],
-        }
-        for (question, shots), bound in bounds.items()
-    ]
+    contrasts = []
+    for (question, shots), record in made.items():
+        (gap, bound), (to_none, bound_to_none) = (
+            (gaps[question, shots, side].difference, bounds[question, shots, side]) for side in ("without", NONE)
+        )
+        contrasts.append(
+            {
+                "question": question,
+                "shots": shots,
+                "word": both_words(differences.word(gap, margin, bound), bound_to_none),
+                "difference": difference_record(gap, bound),
+                "difference_to_none": difference_record(to_none, bound_to_none),
+                **record,
+            }
+        )
+    return sorted(contrasts, key=lambda one: one["question"] != BEST)
+
+
+def both_words(word_of_best: str, to_none: differences.Bounds) -> str:
+    """The word of what generates: "helped" only where it is above real samples alone, too.
+
+    Args:
+      word_of_best: of the difference to what was chosen without generation.
+      to_none: bounds of the difference to real samples alone.
+    """
+    return "undecided" if word_of_best == "helped" and not to_none.low > 0 else word_of_best
 
 
 def word(contrasts: Sequence[Mapping]) -> str:
@@ -123,6 +147,10 @@ def sentence(contrasts: Sequence[Mapping], *, cut: str, draws: int, margin: floa
         gap = one["difference"]
         low, high = gap["simultaneous95"]
         text = f"{gap['difference']:+.3f} [{low:+.3f}, {high:+.3f}] with {one['shots']} {unit} ({one['word']}"
+        if one["word"] == "undecided" and low > 0:
+            to_none = one["difference_to_none"]
+            at_least, at_most = to_none["simultaneous95"]
+            text += f", as to real samples alone it is {to_none['difference']:+.3f} [{at_least:+.3f}, {at_most:+.3f}]"
         if np.isfinite(gap["detectable"]):
             text += f"; {gap['detectable']:.3f} could have been found"
         shown.append(f"{text})")

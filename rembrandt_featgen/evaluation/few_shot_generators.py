@@ -2,7 +2,8 @@
 
 The arms of a study are compared with real samples alone, which may be no match for weight decay, or for noise. Here the
 rival is what the inner folds choose, in each draw, among all pipelines of the same classifier that generate nothing;
-and what they choose among all that generate meets what they choose among all that do not.
+and what they choose among all that generate meets what they choose among all that do not. Few patients may choose
+badly there: "helped" asks for more than real samples alone, too.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ import numpy as np
 from scipy import stats
 
 from rembrandt_featgen.classification import classifier_kinds
+from rembrandt_featgen.evaluation import few_shot_contrasts
 from rembrandt_featgen.evaluation.contrasts import BEST, choose, difference_record
+from rembrandt_featgen.evaluation.few_shot_contrasts import NONE
 from rembrandt_featgen.evaluation.few_shot_scores import Cohort, Outcome, Row
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.measures import differences, few_shot_errors
-from rembrandt_featgen.measures.differences import Difference
+from rembrandt_featgen.measures.differences import Bounds, Difference
 from rembrandt_featgen.measures.few_shot_errors import Estimate, Training
 
+_BEST = "best"  # rival of a generator, beside `NONE`
 _TAIL = 0.1  # of the largest statistics, which are kept: bounds of several studies need what is beyond 95% alone
 
 
@@ -32,6 +36,7 @@ class Generated(NamedTuple):
       data_set: name of the study's.
       shots, classifier, arm: of the generator; the classifier `BEST` and arm "" of what is chosen among all.
       found: its difference to the best without generation.
+      to_none: that to real samples alone.
     """
 
     data_set: str
@@ -39,6 +44,7 @@ class Generated(NamedTuple):
     classifier: str
     arm: str
     found: Difference
+    to_none: Difference
 
 
 def against_best(
@@ -62,44 +68,48 @@ def against_best(
       margin: of AUROC, see `differences.word`.
 
     Returns:
-      As report.json holds it: "rows", a list of {"shots", "classifier", "arm", "word", "difference"} with bounds for
-      all rows at once, of `BEST`, too; "resamples", their number; and "largest", the largest statistics of these, of
-      which `together` makes the bounds of several studies.
+      As report.json holds it: "rows", a list of {"shots", "classifier", "arm", "word", "difference",
+      "difference_to_none"} with bounds for all of these at once, of `BEST`, too; "resamples", their number; and
+      "largest", the largest statistics of these, of which `together` makes the bounds of several studies.
     """
-    gaps: dict[Row, Estimate] = {}
+
+    def auroc(rows, generates):
+        return cohort.outcome(cohort.scores(choose(rows, generates))).auroc
+
+    gaps: dict[tuple[Row, str], Estimate] = {}
     for shots, table in tables.items():
         bases = np.array([classifier_kinds.base_of(name) for name in table.classifier.tolist()])
-        generative = {
-            key for key, _ in table.take((table.kind == "generative") & table.chosen).split("classifier", "arm")
+        generated = table.take((table.kind == "generative") & table.chosen)
+        if not len(generated):
+            continue
+        of_best, with_ = Row(shots, BEST, ""), auroc(table, True)
+        rivals = {
+            (of_best, _BEST): (with_, auroc(table, False)),
+            (of_best, NONE): (with_, auroc(table.take(table.arm == NONE), False)),
         }
-        of_best = [choose(table, generates) for generates in (True, False)]
-        if all(map(len, of_best)):
-            with_, without = (cohort.outcome(cohort.scores(part)).auroc for part in of_best)
-            gaps[Row(shots, BEST, "")] = few_shot_errors.difference(
-                with_, without, training=training[shots], drawn=cohort.resamples
-            )
-        for base in sorted(set(bases.tolist())):
-            of_base = sorted(key for key in generative if classifier_kinds.base_of(key[0]) == base)
-            rival = choose(table.take(bases == base), False)
-            if not len(rival) or not of_base:
-                continue
-            best = cohort.outcome(cohort.scores(rival)).auroc
-            for classifier, arm in of_base:
-                gaps[Row(shots, classifier, arm)] = few_shot_errors.difference(
-                    outcomes[Row(shots, classifier, arm)].auroc, best, training=training[shots], drawn=cohort.resamples
-                )
+        best = {base: auroc(table.take(bases == base), False) for base in sorted(set(bases.tolist()))}
+        for (classifier, arm), _ in generated.split("classifier", "arm"):
+            row = Row(shots, classifier, arm)
+            rivals[row, _BEST] = outcomes[row].auroc, best[classifier_kinds.base_of(classifier)]
+            rivals[row, NONE] = outcomes[row].auroc, outcomes[row._replace(arm=NONE)].auroc
+        gaps |= {
+            key: few_shot_errors.difference(after, before, training=training[shots], drawn=cohort.resamples)
+            for key, (after, before) in rivals.items()
+        }
     found = {key: gap.difference for key, gap in gaps.items()}
     statistics = differences.largest(found, {key: gap.values[:, None] for key, gap in gaps.items()})
     quantile = float(np.quantile(statistics, 1.0 - differences.LEVEL))
     bounds = {key: differences.bounded(one, quantile, statistics) for key, one in found.items()}
+    rows = [row for row, rival in gaps if rival == _BEST]
     return {
         "rows": [
             {
-                **key._asdict(),
-                "word": differences.word(one, margin, bounds[key]),
-                "difference": difference_record(one, bounds[key]),
+                **row._asdict(),
+                "word": _word(found[row, _BEST], bounds[row, _BEST], bounds[row, NONE], margin=margin),
+                "difference": difference_record(found[row, _BEST], bounds[row, _BEST]),
+                "difference_to_none": difference_record(found[row, NONE], bounds[row, NONE]),
             }
-            for key, one in found.items()
+            for row in rows
         ],
         "resamples": len(statistics),
         "largest": np.sort(statistics)[::-1][: int(np.ceil(_TAIL * len(statistics)))].tolist(),
@@ -118,22 +128,23 @@ def together(rows: Sequence[Generated], studies: Sequence[Mapping], *, margin: f
 
     Returns:
       "quantile" of the largest statistic of all; "rows", each with its "word" and "difference", whose "detectable" is
-      by these bounds; "words", how many rows have each; "above" and "below": data sets where a generator is beyond 0.
+      by these bounds; "words", how many rows have each; "above" and "below": data sets where one helped, or harmed.
     """
     quantile = quantile_of(studies)
     made = []
     for row in rows:
-        bounds = differences.bounded(row.found, quantile, np.zeros(1))
-        half = (bounds.high - bounds.low) / 2.0
-        record = difference_record(row.found) | {
-            "simultaneous95": [bounds.low, bounds.high],
-            "detectable": half + row.found.error * float(stats.t.ppf(differences.POWER, row.found.degrees)),
-        }
-        names = {name: getattr(row, name) for name in Generated._fields[:-1]}
-        made.append({**names, "word": differences.word(row.found, margin, bounds), "difference": record})
+        bounds, to_none = (differences.bounded(one, quantile, np.zeros(1)) for one in (row.found, row.to_none))
+        made.append(
+            {
+                **{name: getattr(row, name) for name in Generated._fields[:-2]},
+                "word": _word(row.found, bounds, to_none, margin=margin),
+                "difference": _record(row.found, bounds),
+                "difference_to_none": _record(row.to_none, to_none),
+            }
+        )
     sides = {
-        side: sorted({row["data_set"] for row in made if beyond(*row["difference"]["simultaneous95"])})
-        for side, beyond in (("above", lambda low, high: low > 0), ("below", lambda low, high: high < 0))
+        side: sorted({row["data_set"] for row in made if row["word"] == word})
+        for side, word in (("above", "helped"), ("below", "harmed"))
     }
     words = {word: sum(row["word"] == word for row in made) for word in differences.WORDS}
     return {"quantile": quantile, "rows": made, "words": words, **sides}
@@ -151,3 +162,16 @@ def quantile_of(studies: Sequence[Mapping]) -> float:
     for tail, number in tails:
         inside *= 1.0 - (len(tail) - np.searchsorted(tail, values, side="right")) / number
     return float(values[np.flatnonzero(inside >= 1.0 - differences.LEVEL)[0]])
+
+
+def _word(found: Difference, bounds: Bounds, to_none: Bounds, *, margin: float) -> str:
+    return few_shot_contrasts.both_words(differences.word(found, margin, bounds), to_none)
+
+
+def _record(found: Difference, bounds: Bounds) -> dict:
+    """A difference, with bounds of all studies and the difference that could have been found with these."""
+    half = (bounds.high - bounds.low) / 2.0
+    return difference_record(found) | {
+        "simultaneous95": [bounds.low, bounds.high],
+        "detectable": half + found.error * float(stats.t.ppf(differences.POWER, found.degrees)),
+    }

@@ -13,12 +13,11 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import few_shot_contrasts, few_shot_generators, few_shot_scores
 from rembrandt_featgen.evaluation.arms import ORACLE
 from rembrandt_featgen.evaluation.contrasts import difference_record
+from rembrandt_featgen.evaluation.few_shot_contrasts import NONE
 from rembrandt_featgen.evaluation.few_shot_scores import Cohort, Outcome, Row, Trained
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.measures import differences, few_shot_errors, learning_curve
 from rembrandt_featgen.measures.few_shot_errors import Estimate, Training
-
-NONE = "none"  # the arm that all others are compared with
 
 
 def few_shot_report(

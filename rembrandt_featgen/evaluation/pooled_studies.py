@@ -23,8 +23,9 @@ RULE = (
 GENERATORS_RULE = (
     "Each generator of each few-shot study against what the inner folds choose, in each draw, among all pipelines of "
     "the same classifier that generate nothing (all strengths of it, noise, SMOTE and class weights among them); and "
-    "what they choose among all that generate against what they choose among all that do not. Bounds hold for all rows "
-    "of all studies at once, by the maximum of their statistics over resamples of patients and draws."
+    "what they choose among all that generate against what they choose among all that do not. 'Helped' asks for more "
+    "than real samples alone, too. Bounds hold for all rows of all studies at once, by the maximum of their statistics "
+    "over resamples of patients and draws."
 )
 _COLUMNS = ("data_set", "contrast", "arm", "kind", "classifier", "shots")  # of a task, as pooled.json holds them
 
@@ -174,8 +175,8 @@ def _generators(found: Mapping, margin: float) -> dict:
         "rule": GENERATORS_RULE,
         "sentence": (
             f"Of {len(rows)} comparisons of a generator with the best that is had without one, on {sets} data sets, "
-            f"{words['helped']} are above 0 with bounds for all of them at once ({_named(found['above'])}), "
-            f"{words['harmed']} are below ({_named(found['below'])}), {words['equivalent']} are equivalent (within "
+            f"{words['helped']} helped with bounds for all of them at once ({_named(found['above'])}), "
+            f"{words['harmed']} harmed ({_named(found['below'])}), {words['equivalent']} are equivalent (within "
             f"{margin:g} of AUROC) and {words['undecided']} undecided; half of them could have found a difference of "
             f"{known[len(known) // 2]:.3f}."
         ),

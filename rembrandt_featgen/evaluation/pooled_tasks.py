@@ -114,11 +114,11 @@ def generated(name: str, report: Mapping) -> list[Generated]:
       report: what report.json holds.
     """
     rows = (report.get("generators") or {}).get("rows") or ()
-    known = [(row, _difference(row["difference"])) for row in rows]
+    known = [(row, _difference(row["difference"]), _difference(row["difference_to_none"])) for row in rows]
     return [
-        Generated(name, row["shots"], row["classifier"], arm=row["arm"], found=found)
-        for row, found in known
-        if found is not None
+        Generated(name, row["shots"], row["classifier"], arm=row["arm"], found=found, to_none=to_none)
+        for row, found, to_none in known
+        if found is not None and to_none is not None
     ]
 
 

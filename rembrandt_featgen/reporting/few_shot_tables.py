@@ -41,6 +41,7 @@ def contrasts_csv(report: Mapping) -> str:
     sides = ("without", "with")
     header = ["question", "shots", "word", *(f"{side}_{key}" for side in sides for key in ("auroc", "chosen"))]
     header += [*contrast_tables.columns("auroc_difference"), *contrast_tables.columns("log_loss_difference")]
+    header += contrast_tables.columns("auroc_difference_to_none")
     rows = []
     for one in verdict_records.compared(report):
         row = [one.get("question"), one.get("shots"), one.get("word")]
@@ -48,7 +49,8 @@ def contrasts_csv(report: Mapping) -> str:
             row.append(records.finite(records.dig(one, side, "auroc")))
             row.append("; ".join(f"{name}: {n}" for name, n in verdict_records.chosen(one.get(side))))
         row += contrast_tables.cells(one.get("difference"))
-        rows.append(row + contrast_tables.cells(one.get("log_loss_difference")))
+        row += contrast_tables.cells(one.get("log_loss_difference"))
+        rows.append(row + contrast_tables.cells(one.get("difference_to_none")))
     return csv_text(header, rows)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from rembrandt_featgen.reporting import contrast_tables, records, verdict_records
+from rembrandt_featgen.reporting import contrast_tables, records
 from rembrandt_featgen.reporting.table_text import Table, cell, csv_text
 
 CHOSEN = "chosen"  # heading of what inner folds choose among all generators and classifiers
@@ -49,11 +49,15 @@ def lines(rows: Sequence[Mapping]) -> list[Line]:
 
 def generators_csv(report: Mapping) -> str:
     """A row for each generator, classifier and number of shots, in full precision."""
-    header = [*_NAMES, *contrast_tables.columns("auroc_difference")]
+    header = [*_NAMES, *contrast_tables.columns("auroc_difference"), *contrast_tables.columns("to_none")]
     return csv_text(
         header,
         [
-            [*(row.get(name) for name in _NAMES), *contrast_tables.cells(row.get("difference"))]
+            [
+                *(row.get(name) for name in _NAMES),
+                *contrast_tables.cells(row.get("difference")),
+                *contrast_tables.cells(row.get("difference_to_none")),
+            ]
             for row in rows_of(report)
         ],
     )
@@ -71,8 +75,8 @@ def generators_table(report: Mapping) -> Table:
     return Table(
         "Each generator against the best that is had without one: difference of AUROC per patient, by classifier and "
         "number of patients of the class that is cut. The rival is what inner folds choose, in each draw, among all "
-        "pipelines of the same classifier that generate nothing, all strengths of it among them. With a star: the "
-        "bounds that hold for all cells at once exclude 0.",
+        "pipelines of the same classifier that generate nothing, all strengths of it among them. In brackets: the "
+        "same to real samples alone. A star: helped, or harmed, with bounds that hold for all cells at once.",
         "tab:generators",
         ["", *arms],
         groups=list(groups.items()),
@@ -84,6 +88,12 @@ def _name(row: Mapping) -> str:
 
 
 def _text(row: Mapping | None) -> str:
-    difference = records.dig(row, "difference")
-    apart = verdict_records.side_of_zero(difference) in ("higher", "lower")
-    return cell(records.finite(records.dig(difference, "difference")), None, "+.3f") + "*" * apart if row else ""
+    if not row:
+        return ""
+    gap, to_none = (records.finite(records.dig(row, key, "difference")) for key in ("difference", "difference_to_none"))
+    return f"{cell(gap, None, '+.3f')}{'*' * is_decided(row)} ({cell(to_none, None, '+.3f')})"
+
+
+def is_decided(row: Mapping) -> bool:
+    """Whether a generator helped or harmed."""
+    return row.get("word") in ("helped", "harmed")

@@ -65,7 +65,6 @@ def render(report: Mapping, context: Mapping | None = None) -> str:
         cells=[one for one in pools if one.get("of") == "cell"],
         studies=records.entries(report, "studies"),
         records=records,
-        verdicts=verdict_records,
         generators=generator_tables.lines(generator_tables.rows_of(report)),
         generator_arms=generator_tables.names(generator_tables.rows_of(report)),
         glossary={name: arm_words.ARMS[name] for name in named if name in arm_words.ARMS},

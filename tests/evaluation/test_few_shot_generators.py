@@ -51,7 +51,9 @@ def test_bounds_of_several_studies_hold_at_once():
         for number in range(4):
             drawn = (random.normal(size=(1001, 1)) + random.normal(size=(1001, 10))) / np.sqrt(2)
             gaps = [Difference(value, 1.0, 1e9, 60) for value in drawn[0].tolist()]
-            rows += [Generated(str(number), 3, "ridge", arm=str(i), found=gap) for i, gap in enumerate(gaps)]
+            rows += [
+                Generated(str(number), 3, "ridge", arm=str(i), found=gap, to_none=gap) for i, gap in enumerate(gaps)
+            ]
             largest = np.sort(np.abs(drawn[1:]).max(axis=1))[::-1]
             families.append({"resamples": 1000, "largest": largest[:100].tolist()})
             by_itself |= bool(np.abs(drawn[0]).max() > few_shot_generators.quantile_of(families[-1:]))
@@ -63,15 +65,18 @@ def test_bounds_of_several_studies_hold_at_once():
 
 
 def test_what_is_there_is_found_and_named():
+    above, below = Difference(0.2, 0.02, 50.0, 60), Difference(-0.2, 0.02, 50.0, 60)
+    same = Difference(0.001, 0.005, 50.0, 60)
     rows = [
-        Generated("one", 3, "ridge", "gaussian", Difference(0.2, 0.02, 50.0, 60)),
-        Generated("two", 3, "ridge", "gaussian", Difference(-0.2, 0.02, 50.0, 60)),
-        Generated("two", 5, "ridge", "gaussian", Difference(0.001, 0.005, 50.0, 60)),
+        Generated("one", 3, "ridge", "gaussian", found=above, to_none=above),
+        Generated("two", 3, "ridge", "gaussian", found=below, to_none=below),
+        Generated("two", 5, "ridge", "gaussian", found=same, to_none=same),
+        Generated("two", 5, "ridge", "flow", found=above, to_none=same),  # its rival was badly chosen
     ]
     families = [{"resamples": 1000, "largest": np.linspace(3, 2, 100).tolist()}] * 2
     found = few_shot_generators.together(rows, families)
     assert found["above"] == ["one"] and found["below"] == ["two"]
-    assert found["words"] == {"helped": 1, "harmed": 1, "equivalent": 1, "undecided": 0}
+    assert found["words"] == {"helped": 1, "harmed": 1, "equivalent": 1, "undecided": 1}
     # each of two studies is inside with the root of 95%
     assert found["quantile"] == pytest.approx(3 - (1 - np.sqrt(0.95)) * 10, abs=0.02)
     wide = found["rows"][0]["difference"]

@@ -135,3 +135,14 @@ def test_groups_are_not_called_patients(helped):
     assert helped["unit"] == "patients" and " with 2 patients (" in helped["verdict"]
     page = few_shot_page.render(report)
     assert "Worth, in groups of patients" in page and "few groups of patients of case are trained on" in page
+
+
+def test_better_than_a_bad_choice_is_no_help():
+    """Inner folds choose SMOTE, which harms: a generator that does nothing is above that, and no better than none."""
+    report = _report(few_shot_tables.made(gains={"smote": -1.0}, draws=16))
+    best = report["contrasts"][0]
+    assert best["shots"] == 2 and best["difference"]["simultaneous95"][0] > 0.05
+    assert abs(best["difference_to_none"]["difference"]) < 0.05
+    assert best["word"] == report["verdict_word"] == "undecided"
+    assert "(undecided, as to real samples alone it is " in report["verdict"]
+    assert not any(row["word"] == "helped" for row in report["generators"]["rows"])
