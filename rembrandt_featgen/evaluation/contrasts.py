@@ -87,7 +87,7 @@ class Contrast:
 
 
 def difference_record(found: Difference, bounds: differences.Bounds | None = None) -> dict:
-    """A difference as report.json holds it, with the bounds of one among several."""
+    """A difference as report.json holds it, with the bounds of one among several, and what could be found by these."""
     record = {
         "difference": found.value,
         "ci95": found.interval(),
@@ -98,7 +98,11 @@ def difference_record(found: Difference, bounds: differences.Bounds | None = Non
         "trainings": found.trainings,
     }
     if bounds is not None:
-        record |= {"simultaneous95": [bounds.low, bounds.high], "p_adjusted": bounds.p_value}
+        record |= {
+            "simultaneous95": [bounds.low, bounds.high],
+            "p_adjusted": bounds.p_value,
+            "detectable": found.detectable_beyond((bounds.high - bounds.low) / 2.0),
+        }
     return record
 
 

@@ -5,29 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from rembrandt_featgen.evaluation.contrasts import BEST, choose, difference_record
 from rembrandt_featgen.evaluation.few_shot_scores import Cohort
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.measures import differences, few_shot_errors
 from rembrandt_featgen.measures.few_shot_errors import Estimate, Training
 
-RULE = (
+_RULE = (
     "AUROC per patient, over all pairs of patients that were tested in the same draw. In each draw the inner folds of "
-    "the training patients choose, by log loss, one pipeline without generation (real samples alone and classical "
-    "arms: noise and SMOTE among them) and one with it, of all arms, amounts and classifiers; these two meet on the "
-    "test patients. Regularisation is chosen by real samples alone, and fixed below 5 patients; it is that of every "
-    "arm. 'Helped' asks for more: that with generation is above real samples alone, too, as few patients may choose "
-    "badly among what generates nothing. The 95% interval of their difference is over new patients, who are tested in "
-    "some draws and trained on in others, and over new draws; bounds hold for all numbers of shots at once. "
-    "'Equivalent': the 90% interval lies within the margin; else 'helped' or 'harmed': the 95% interval lies on one "
-    "side of 0; else 'undecided'. The word of the study is that of all numbers of shots: 'helped' where some are and "
-    "none is harmed, 'equivalent' where all are. The same is asked at each classifier, with bounds for all of these at "
-    "once. With fewer than some 300 draws, intervals of arms that use the frequent class in another way (weights, "
-    "undersampling) may be too narrow where patients are very few: in simulations of 60 draws they held the truth in "
-    "80 to 93%."
+    "the training patients choose, by log loss, one pipeline without generation ({without}) and one with it ({with_}), "
+    "of all arms, amounts and classifiers; these two meet on the test patients. Regularisation is chosen by real "
+    "samples alone, and fixed below 5 {unit}; it is that of every arm. 'Helped' asks for more: that with generation is "
+    "above real samples alone, too, as few patients may choose badly among what generates nothing. The 95% interval of "
+    "their difference is over new patients, tested and trained on, and over new draws; bounds hold for all numbers of "
+    "shots at once. 'Equivalent': the 90% interval lies within the margin; else 'helped' or 'harmed': the 95% interval "
+    "lies on one side of 0; else 'undecided'. The word of the study is that of all numbers of shots: 'helped' where "
+    "some are and none is harmed, 'equivalent' where all are. The same is asked at each classifier, with bounds for "
+    "all of these at once. With fewer than some 300 draws, intervals of arms that use the frequent class in another "
+    "way (weights, undersampling) may be too narrow where patients are very few: in simulations of 60 draws they "
+    "held the truth in 80 to 93%."
 )
+_MOST = 0.3  # of AUROC: more than generation is ever worth
 _MEANINGS = {
     "helped": "generation helped",
     "harmed": "generation harmed",
@@ -128,6 +126,25 @@ def word(contrasts: Sequence[Mapping]) -> str:
     return "undecided" if helped == harmed else "helped" if helped else "harmed"
 
 
+def rule(tables: Mapping[int, PredictionsTable], unit: str) -> str:
+    """How a study of these arms comes to its word.
+
+    Args:
+      tables: shots to predictions.
+      unit: what shots count.
+    """
+    of_kind: dict[str, dict[str, None]] = {}
+    for table in tables.values():
+        for (kind, arm), _ in table.split("kind", "arm"):
+            of_kind.setdefault(str(kind), {})[str(arm)] = None
+    classical = ", ".join(of_kind.get("classical", ()))
+    return _RULE.format(
+        without="real samples alone" + (f" and {classical}" if classical else ""),
+        with_=", ".join(of_kind.get("generative", ())) or "of which there is none here",
+        unit=unit,
+    )
+
+
 def sentence(contrasts: Sequence[Mapping], *, cut: str, draws: int, margin: float, unit: str = "patients") -> str:
     """What a study says, of the best pipelines at each number of shots.
 
@@ -151,8 +168,13 @@ def sentence(contrasts: Sequence[Mapping], *, cut: str, draws: int, margin: floa
             to_none = one["difference_to_none"]
             at_least, at_most = to_none["simultaneous95"]
             text += f", as to real samples alone it is {to_none['difference']:+.3f} [{at_least:+.3f}, {at_most:+.3f}]"
-        if np.isfinite(gap["detectable"]):
+        if gap["detectable"] < _MOST:
             text += f"; {gap['detectable']:.3f} could have been found"
+        else:
+            text += "; no difference that is to be expected could have been found"
+        loss = one["log_loss_difference"]
+        if loss["ci95"][0] > 0:
+            text += f"; its probabilities are worse, log loss {loss['difference']:+.3f}"
         shown.append(f"{text})")
     text = (
         f"{found.capitalize()}: {_MEANINGS[found].format(margin=margin)} where few {unit} of class {cut} are trained "

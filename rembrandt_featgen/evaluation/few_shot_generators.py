@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.evaluation import few_shot_contrasts
@@ -133,13 +132,13 @@ def together(rows: Sequence[Generated], studies: Sequence[Mapping], *, margin: f
     quantile = quantile_of(studies)
     made = []
     for row in rows:
-        bounds, to_none = (differences.bounded(one, quantile, np.zeros(1)) for one in (row.found, row.to_none))
+        bounds, to_none = (differences.bounded(one, quantile) for one in (row.found, row.to_none))
         made.append(
             {
                 **{name: getattr(row, name) for name in Generated._fields[:-2]},
                 "word": _word(row.found, bounds, to_none, margin=margin),
-                "difference": _record(row.found, bounds),
-                "difference_to_none": _record(row.to_none, to_none),
+                "difference": difference_record(row.found, bounds),
+                "difference_to_none": difference_record(row.to_none, to_none),
             }
         )
     sides = {
@@ -166,12 +165,3 @@ def quantile_of(studies: Sequence[Mapping]) -> float:
 
 def _word(found: Difference, bounds: Bounds, to_none: Bounds, *, margin: float) -> str:
     return few_shot_contrasts.both_words(differences.word(found, margin, bounds), to_none)
-
-
-def _record(found: Difference, bounds: Bounds) -> dict:
-    """A difference, with bounds of all studies and the difference that could have been found with these."""
-    half = (bounds.high - bounds.low) / 2.0
-    return difference_record(found) | {
-        "simultaneous95": [bounds.low, bounds.high],
-        "detectable": half + found.error * float(stats.t.ppf(differences.POWER, found.degrees)),
-    }

@@ -45,8 +45,8 @@ def few_shot_report(
     Returns:
       Plain as JSON, with "plan", "classes", "cut" (name of the class), "shots", "reserve", "patients" (class to number
       of those who were tested), "groups" (the same of groups), "unit" (what shots count, in words), "draws" (of
-      patients to train on), "margin", "verdict_word", "verdict" (a sentence),
-      "verdict_rule", "contrasts" (see `few_shot_contrasts`), "generators" (see `few_shot_generators.against_best`),
+      patients to train on), "times_tested" (in how many of them a patient is), "margin", "verdict_word", "verdict" (a
+      sentence), "verdict_rule", "contrasts" (see `few_shot_contrasts`), "against_best" (see `few_shot_generators`),
       "curves" and "rows": a list of
       {"shots", "classifier", "arm", "kind", "auroc", "ci95", "difference" (that to "none" at the same shots and
       classifier: `contrasts.difference_record` with "simultaneous95" over all rows; None for "none" itself), "word",
@@ -90,6 +90,7 @@ def few_shot_report(
     word = few_shot_contrasts.word(contrasts)
     classes = next(iter(tables.values())).classes
     patients, groups = (np.bincount(of, minlength=classes.count) for of in (cohort.labels, cohort.resamples.units))
+    times = cohort.times_tested(next(iter(tables.values())))
     unit = "patients" if patients.sum() == groups.sum() else "groups of patients"
     report = {
         "plan": "few-shot",
@@ -101,14 +102,15 @@ def few_shot_report(
         "unit": unit,
         "cut": classes.names[label],
         "draws": len(cohort.draws),
+        "times_tested": {"least": int(times.min()), "median": float(np.median(times)), "most": int(times.max())},
         "margin": margin,
         "verdict_word": word,
         "verdict": few_shot_contrasts.sentence(
             contrasts, cut=classes.names[label], draws=len(cohort.draws), margin=margin, unit=unit
         ),
-        "verdict_rule": few_shot_contrasts.RULE,
+        "verdict_rule": few_shot_contrasts.rule(tables, unit),
         "contrasts": contrasts,
-        "generators": few_shot_generators.against_best(
+        "against_best": few_shot_generators.against_best(
             tables, outcomes, cohort=cohort, training=training, margin=margin
         ),
         "curves": [{"classifier": name, **curve.record} for name, curve in curves.items()],

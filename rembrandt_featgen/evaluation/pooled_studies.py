@@ -22,7 +22,7 @@ RULE = (
 )
 GENERATORS_RULE = (
     "Each generator of each few-shot study against what the inner folds choose, in each draw, among all pipelines of "
-    "the same classifier that generate nothing (all strengths of it, noise, SMOTE and class weights among them); and "
+    "the same classifier, of any strength, that generate nothing; and "
     "what they choose among all that generate against what they choose among all that do not. 'Helped' asks for more "
     "than real samples alone, too. Bounds hold for all rows of all studies at once, by the maximum of their statistics "
     "over resamples of patients and draws."
@@ -52,7 +52,7 @@ def pooled_report(
         of_study = pooled_tasks.generated(name, report)
         if of_study:
             generators += of_study
-            families.append(report["generators"])
+            families.append(report["against_best"])
         cohort, plan = report.get("cohort") or {}, report.get("cross_validation") or {}
         patients = cohort.get("patients") or report.get("patients")
         described.append(
@@ -80,13 +80,13 @@ def pooled_report(
             for task in tasks
         ],
         "pools": pools,
-        "generators": (
+        "against_best": (
             _generators(few_shot_generators.together(generators, families, margin=margin), margin) if families else None
         ),
         "verdict_word": best["word"] if best else "undecided",
         "verdict": _sentence(best, margin),
         "verdict_rule": RULE,
-        "warnings": _warnings(described, pools),
+        "warnings": _warnings(described, pools) + _in_one_alone(tasks),
     }
 
 
@@ -163,6 +163,17 @@ def _sentence(best: Mapping | None, margin: float) -> str:
         f"{chances['above']:.0%}, worse by more than that with {chances['below']:.0%}, and within it with "
         f"{chances['within']:.0%}."
     )
+
+
+def _in_one_alone(tasks: Sequence[Task]) -> list[str]:
+    """What has no part in any row, as one data set alone has it."""
+    sets: dict[tuple[str, str], set[str]] = {}
+    for task in tasks:
+        of_arm = ("contrast", task.classifier) if task.contrast else ("arm", task.arm)
+        for what in (of_arm, ("classifier", task.classifier), ("number of shots", task.shots)):
+            sets.setdefault(what, set()).add(task.data_set)
+    alone = [f"{kind} {name} ({', '.join(names)})" for (kind, name), names in sets.items() if len(names) == 1]
+    return [f"Of one data set alone, and so in no row that is pooled: {'; '.join(alone)}."] if alone else []
 
 
 def _generators(found: Mapping, margin: float) -> dict:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import optimize, stats
 
+from rembrandt_featgen.core import json_files, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation.few_shot_generators import Generated
 from rembrandt_featgen.measures import differences
@@ -69,6 +70,17 @@ def find(study: str) -> tuple[str, Path]:
     return data_set, inside[0] / REPORT
 
 
+def features_of(path: Path) -> str | None:
+    """Digest of the table that a study is of, as its stage.json says; None of one without such a table.
+
+    Args:
+      path: of its report.json.
+    """
+    record = path.parent / rundir.RECORD
+    known = json_files.read_json(record) if record.is_file() else {}
+    return (known.get("inputs") or {}).get("features_file")
+
+
 def tasks_of(name: str, report: Mapping, path: Path) -> list[Task]:
     """The differences of a report.json, of a study of arms or a few-shot study.
 
@@ -113,7 +125,7 @@ def generated(name: str, report: Mapping) -> list[Generated]:
       name: of the data set.
       report: what report.json holds.
     """
-    rows = (report.get("generators") or {}).get("rows") or ()
+    rows = (report.get("against_best") or {}).get("rows") or ()
     known = [(row, _difference(row["difference"]), _difference(row["difference_to_none"])) for row in rows]
     return [
         Generated(name, row["shots"], row["classifier"], arm=row["arm"], found=found, to_none=to_none)

@@ -59,7 +59,16 @@ class Difference(NamedTuple):
     @property
     def detectable(self) -> float:
         """The difference that a study of the same error would find with a power of 80%."""
-        return self.error * float(stats.t.ppf(1.0 - LEVEL / 2.0, self.degrees) + stats.t.ppf(POWER, self.degrees))
+        low, high = self.interval()
+        return self.detectable_beyond((high - low) / 2.0)
+
+    def detectable_beyond(self, half: float) -> float:
+        """The same where an interval of another width, such as one of several, has to exclude 0.
+
+        Args:
+          half: of that width.
+        """
+        return half + self.error * float(stats.t.ppf(POWER, self.degrees))
 
 
 def difference(values: np.ndarray, patients: Sequence[int]) -> Difference:
@@ -159,19 +168,22 @@ def largest(found: Mapping[Key, Difference], draws: Mapping[Key, np.ndarray]) ->
     return np.nanmax(gaps / np.where(deviations > 0, deviations, np.inf), axis=0)
 
 
-def bounded(one: Difference, quantile: float, statistics: np.ndarray) -> Bounds:
+def bounded(one: Difference, quantile: float, statistics: np.ndarray | None = None) -> Bounds:
     """The bounds of one of several differences, whose p-value is against the largest statistics of all.
 
     Args:
       one: the difference.
       quantile: of the largest statistic of the family, in deviations.
-      statistics: [draws] of `largest`.
+      statistics: [draws] of `largest`; None leaves the p-value NaN.
     """
     if not _varies(one):
         return Bounds(*one.interval(), one.p_value)
     width = one.error * max(quantile, stats.norm.ppf(1.0 - LEVEL / 2.0)) * _wider(one)
-    beyond = (np.sum(statistics * _wider(one) >= abs(one.value) / one.error) + 1) / (len(statistics) + 1)
-    return Bounds(one.value - width, one.value + width, float(beyond))
+    p = np.nan
+    if statistics is not None:
+        as_large = int(np.sum(statistics * _wider(one) >= abs(one.value) / one.error))
+        p = (as_large + 1) / (len(statistics) + 1)
+    return Bounds(one.value - width, one.value + width, p)
 
 
 def _wider(one: Difference) -> float:

@@ -75,8 +75,8 @@ def table(report: Mapping) -> Table:
         f"Few {unit(report)} of class {report.get('cut') or 'that is rare'} to train on"
         + (f", drawn {draws:g} times" if draws is not None else "")
         + ": AUROC per patient with its 95% interval, and the difference to real samples alone with bounds that hold "
-        "for all rows at once, over new patients (tested and trained on) and new draws. Could be found: with 80% "
-        f"power. Worth: real {unit(report)} more that would do the same."
+        "for all rows at once, over new patients (tested and trained on) and new draws. Could be found: by these, with "
+        f"80% power. Worth: real {unit(report)} more that would do the same."
         + (f" Equivalent: within {margin:g} of AUROC." if margin is not None else ""),
         "tab:few-shot",
         ["Arm", "Word", "AUROC", "Difference", "Could be found", "Difference of log loss", f"Worth ({unit(report)})"],

@@ -9,7 +9,7 @@ from rembrandt_featgen.reporting import contrast_tables, records
 from rembrandt_featgen.reporting.table_text import Table, cell, csv_text
 
 CHOSEN = "chosen"  # heading of what inner folds choose among all generators and classifiers
-_NAMES = ("data_set", "shots", "classifier", "arm", "word")
+_NAMES = ("shots", "classifier", "arm", "word")
 
 
 class Line(NamedTuple):
@@ -28,8 +28,8 @@ class Line(NamedTuple):
 
 
 def rows_of(report: Mapping) -> list[Mapping]:
-    """Rows of "generators" of a report.json or pooled.json; none where there is no such thing."""
-    return records.entries(records.dig(report, "generators") or {}, "rows")
+    """Rows of "against_best" of a report.json or pooled.json; none where there is no such thing."""
+    return records.entries(records.dig(report, "against_best") or {}, "rows")
 
 
 def names(rows: Sequence[Mapping]) -> list[str]:
@@ -49,16 +49,18 @@ def lines(rows: Sequence[Mapping]) -> list[Line]:
 
 def generators_csv(report: Mapping) -> str:
     """A row for each generator, classifier and number of shots, in full precision."""
-    header = [*_NAMES, *contrast_tables.columns("auroc_difference"), *contrast_tables.columns("to_none")]
+    rows = rows_of(report)
+    names = [*(("data_set",) if any(row.get("data_set") for row in rows) else ()), *_NAMES]
+    header = [*names, *contrast_tables.columns("auroc_difference"), *contrast_tables.columns("to_none")]
     return csv_text(
         header,
         [
             [
-                *(row.get(name) for name in _NAMES),
+                *(row.get(name) for name in names),
                 *contrast_tables.cells(row.get("difference")),
                 *contrast_tables.cells(row.get("difference_to_none")),
             ]
-            for row in rows_of(report)
+            for row in rows
         ],
     )
 
@@ -75,7 +77,7 @@ def generators_table(report: Mapping) -> Table:
     return Table(
         "Each generator against the best that is had without one: difference of AUROC per patient, by classifier and "
         "number of patients of the class that is cut. The rival is what inner folds choose, in each draw, among all "
-        "pipelines of the same classifier that generate nothing, all strengths of it among them. In brackets: the "
+        "pipelines of the same classifier, of any strength, that generate nothing. In brackets: the "
         "same to real samples alone. A star: helped, or harmed, with bounds that hold for all cells at once.",
         "tab:generators",
         ["", *arms],

@@ -69,7 +69,8 @@ def table(report: Mapping) -> Table:
             groups.append((heading, rows))
     margin = records.finite(report.get("margin"))
     return Table(
-        "Differences of AUROC per patient over data sets (hierarchical model of Corani, Benavoli et al. 2017): mean, "
+        "Differences of AUROC per patient over data sets, without classifiers of a fixed strength (hierarchical "
+        "model of Corani, Benavoli et al. 2017): mean, "
         "in brackets its 95% interval, for all arms or classifiers at once; spread over data sets; probability that "
         "the true difference of the next data set is below, within and above the margin"
         + (f" of {margin:g}." if margin is not None else "."),

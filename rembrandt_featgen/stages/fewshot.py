@@ -28,6 +28,7 @@ from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.competitors import Settings
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.methods import METHODS
+from rembrandt_featgen.measures import differences
 from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.reporting import few_shot_page
 from rembrandt_featgen.stages import shared_flags
@@ -59,7 +60,9 @@ class Config:
         ("3", "5", "10"),
         f"Numbers of groups of patients of it that are learnt from; {few_shots.TESTED} are left to test, at least.",
     )
-    draws: int = cli.flag(60, "How often patients are drawn anew; some 300 where there is time.", minimum=2)
+    draws: int = cli.flag(
+        60, "How often patients are drawn anew; some 300 where there is time.", minimum=differences.TRAININGS
+    )
     oracle_groups: int = cli.flag(
         17, f"Further groups of it that the arm {arms.ORACLE} adds, fewer where too few would be left.", minimum=0
     )

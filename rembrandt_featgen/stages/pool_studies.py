@@ -45,6 +45,14 @@ def run(config: Config) -> None:
             f"--studies={','.join(config.studies)}: these are studies of one data set, {found[0][0]!r}; give those of "
             "2 or more, and where folders are named alike, NAME=DIR for each"
         )
+    of_table: dict[str, str] = {}
+    for name, path in found:
+        table = pooled_tasks.features_of(path)
+        if table and of_table.setdefault(table, name) != name:
+            raise InputError(
+                f"--studies={','.join(config.studies)}: {of_table[table]} and {name} are of the same table, whose "
+                f"patients would count twice; give both one name, such as {name}=DIR"
+            )
     digests = {f"{name}={path}": rundir.file_digest(path) for name, path in found}
     # However a study is written, relative to wherever, it is resumed as the report that it names.
     resolved = dataclasses.replace(config, studies=tuple(digests))

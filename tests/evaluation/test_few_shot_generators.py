@@ -12,7 +12,7 @@ from tests.evaluation import few_shot_tables
 
 def _generators(**settings):
     tables, trained = few_shot_tables.made(draws=12, **settings)
-    return few_shot_report.few_shot_report(tables, trained=trained, label=1, draws=200)["generators"]
+    return few_shot_report.few_shot_report(tables, trained=trained, label=1, draws=200)["against_best"]
 
 
 def test_the_rival_is_what_the_inner_folds_choose():
@@ -36,7 +36,7 @@ def test_a_rival_may_have_any_strength():
         loss = np.where(better, 0.1, table.validation_loss)
         tables[shots] = table.replace(probabilities=p, validation_loss=loss)
     found = few_shot_report.few_shot_report(tables, trained=trained, label=1, draws=100)
-    of_weak = [row for row in found["generators"]["rows"] if row["classifier"] == "mlp@0.1"]
+    of_weak = [row for row in found["against_best"]["rows"] if row["classifier"] == "mlp@0.1"]
     against_none = [row for row in found["rows"] if (row["classifier"], row["arm"]) == ("mlp@0.1", "gaussian")]
     assert against_none[0]["difference"]["difference"] > 0.05 and against_none[0]["shots"] == of_weak[0]["shots"] == 2
     assert of_weak[0]["difference"]["difference"] < -0.02

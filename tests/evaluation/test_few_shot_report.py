@@ -45,6 +45,14 @@ def test_an_arm_that_helps_is_said_to_and_is_worth_patients(helped):
     )
 
 
+def test_the_rule_and_what_could_be_found_are_of_this_study(helped):
+    assert "(real samples alone and smote) and one with it (gaussian)" in helped["verdict_rule"]
+    assert helped["times_tested"]["most"] <= 16 and helped["times_tested"]["least"] > 0
+    for gap in (row["difference"] for row in helped["rows"] if "difference" in row):
+        low, high = gap["simultaneous95"]
+        assert gap["detectable"] > (high - low) / 2
+
+
 def test_an_arm_that_does_nothing_is_not_said_to(helped):
     assert all(_row(helped, "smote", shots)["word"] in ("undecided", "equivalent") for shots in SHOTS)
     none = _row(helped, "none")
@@ -145,4 +153,4 @@ def test_better_than_a_bad_choice_is_no_help():
     assert abs(best["difference_to_none"]["difference"]) < 0.05
     assert best["word"] == report["verdict_word"] == "undecided"
     assert "(undecided, as to real samples alone it is " in report["verdict"]
-    assert not any(row["word"] == "helped" for row in report["generators"]["rows"])
+    assert not any(row["word"] == "helped" for row in report["against_best"]["rows"])

@@ -26,6 +26,7 @@ def study_report(shift, source="a.csv"):
     return {
         "arms": arms,
         "contrasts": [of_best, of_ridge],
+        "generators": [{"arm": "gaussian"}],
         "cohort": {"source": source, "patients": {"a": 30, "b": 20}},
         "cross_validation": {"plan": "k-fold"},
         "verdict_word": "undecided",
@@ -75,6 +76,7 @@ def test_reports_are_found_and_pooled(folders):
         ("arm", "gaussian", "", ""),
         *(("cell", arm, name, "all") for arm in ("smote", "gaussian") for name in ("ridge", "mlp")),
     }  # shots 3 and 5 are of one data set alone
+    assert any("number of shots 3 (three)" in line for line in report["warnings"])
     best, gaussian = pools["contrast", "", "best pipeline", ""], pools["arm", "gaussian", "", ""]
     assert best["data_sets"] == 3 and best["word"] == report["verdict_word"] == "helped"
     assert best["mean"] == pytest.approx(0.11, abs=0.005)

@@ -73,6 +73,16 @@ def test_generators_of_few_shot_studies_are_judged_together(tmp_path):
     assert "Of 18 comparisons of a generator" in " ".join(pages.Page((folder / "index.html").read_text()).words)
 
 
+def test_one_table_under_two_names_is_refused(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        json_files.write_json(tmp_path / name / "report.json", study_report(0.1))
+        json_files.write_json(tmp_path / name / "stage.json", {"inputs": {"features_file": "abc"}})
+    with pytest.raises(InputError, match="one and two are of the same table"):
+        pool_studies.run(pool_studies.Config(str(tmp_path / "x"), (f"{tmp_path / 'one'}", f"{tmp_path / 'two'}")))
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_report_with_nothing_in_it_has_a_page():
     pages.Page(pooled_page.render({}))
     assert pooled_tables.files({})["pooled.csv"].count("\n") == 1
