@@ -7,6 +7,7 @@ tasks are one call of `classifier_kinds.train`.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -60,7 +61,7 @@ def tune(
     """Chooses a strength for each task, by the lowest `group_log_loss` of `balanced` probabilities in inner folds.
 
     Args:
-      tasks: with the same shape of a sample and number of classes.
+      tasks: with the same number of classes; problems of the same shape of a sample are trained together.
       settings: their class says which kind of classifier.
       strengths: to try, from weak to strong; () for those of the kind.
       folds: of each task, fewer where a class has fewer groups, see `inner_folds`.
@@ -178,17 +179,26 @@ def _tune_some(tasks, settings, strengths, *, folds) -> Iterator[Choice]:
         for task, parts in zip(tasks, divisions)
         for rows, validation in parts
     ]
-    problems = [problem for _, _, problem, _ in inner for _ in strengths]
-    models = classifier_kinds.train(problems, settings, strength=[*strengths] * len(inner))
-    losses = np.array(
-        [
-            group_log_loss(task.labels[rows], task.groups[rows], balanced(model.probabilities(features), problem))
-            for number, (task, rows, problem, features) in enumerate(inner)
-            for model in models[number * len(strengths) : (number + 1) * len(strengths)]
-        ]
-    ).reshape(len(inner), len(strengths))
+    losses = np.zeros((len(inner), len(strengths)))
+    for numbers in _alike([problem for _, _, problem, _ in inner]):
+        problems = [inner[number][2] for number in numbers for _ in strengths]
+        models = iter(classifier_kinds.train(problems, settings, strength=[*strengths] * len(numbers)))
+        for number in numbers:
+            task, rows, problem, features = inner[number]
+            losses[number] = [
+                group_log_loss(task.labels[rows], task.groups[rows], balanced(model.probabilities(features), problem))
+                for model in itertools.islice(models, len(strengths))
+            ]
     start = 0
     for parts in divisions:
         its_losses = losses[start : start + len(parts)].T
         start += len(parts)
         yield Choice(strengths[choose(its_losses)], strengths, its_losses)
+
+
+def _alike(problems) -> list[list[int]]:
+    """Numbers of the problems of each shape of a sample: few training samples span fewer principal components."""
+    numbers: dict[tuple, list[int]] = {}
+    for number, problem in enumerate(problems):
+        numbers.setdefault(problem.features.shape[1:], []).append(number)
+    return list(numbers.values())

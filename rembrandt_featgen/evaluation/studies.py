@@ -77,7 +77,8 @@ def evaluate(
       trainings: how often groups are divided anew and all is trained; with fewer than 5 the verdict is "undecided".
       margin: difference of AUROC that is too small to matter, see `differences.word`.
       validation: share of the groups not tested that choose amounts and thresholds.
-      components: principal components that stand for the columns; 0 for the columns.
+      components: principal components that stand for the columns, fewer where training vectors span fewer; 0 for the
+        columns.
       networks: settings of cnn and linear, by name: `map_fitting.CnnSettings`, `LinearSettings`.
       bootstrap_draws: of the intervals over patients.
       seed: of the division and of the bootstrap.

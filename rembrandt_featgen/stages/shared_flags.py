@@ -362,7 +362,10 @@ def read_features(config) -> FeatureTable:
 def components():
     """--components."""
     return cli.flag(
-        0, "Principal components of the training vectors that stand for the columns; 0: the columns.", minimum=0
+        0,
+        "Principal components of the training vectors that stand for the columns, fewer where these vectors (or those "
+        "of an inner fold) span fewer; 0: the columns.",
+        minimum=0,
     )
 
 

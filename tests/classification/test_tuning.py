@@ -108,6 +108,28 @@ def test_each_inner_part_is_made_once_and_of_its_training_rows_alone(monkeypatch
         np.testing.assert_allclose(one.losses, other.losses, atol=1e-6)
 
 
+def test_parts_of_unlike_numbers_of_columns_are_tuned_as_each_is_alone():
+    made = []
+    for task in tasks(1.0, count=2):
+
+        def make(training, validation, task=task):
+            problem, judged = task.make(training, validation)
+            columns = 3 + validation.sum() % 3  # as of training samples that span fewer components
+            return Problem(problem.features[:, :columns], problem.labels, 2), judged[:, :columns]
+
+        made.append(tuning.Task(task.labels, task.groups, make, task.seed))
+    together, widths = tuning.tune(made, SETTINGS, strengths=(0.01, 1.0), folds=4), set()
+    for task, choice in zip(made, together):
+        for fold, (rows, rest) in enumerate(tuning.inner_folds(task.labels, task.groups, 4, seed=task.seed)):
+            problem, judged = task.make(rows, rest)
+            widths.add(judged.shape[1])
+            (model,) = classifier_kinds.train([problem], SETTINGS, strength=[0.01])
+            p = tuning.balanced(model.probabilities(judged), problem)
+            loss = tuning.group_log_loss(task.labels[rest], task.groups[rest], p)
+            assert choice.losses[0, fold] == pytest.approx(loss, abs=1e-6)
+    assert widths == {4, 5}
+
+
 def test_without_folds_the_strongest_is_taken():
     features, labels = vectors.samples(6, 3, 2)
     task = tuning.Task(labels, labels, lambda *_: pytest.fail("there is no inner part"))

@@ -127,3 +127,15 @@ def test_networks_of_several_draws_are_those_of_each(monkeypatch):
     assert list(found.predictions.arm) == list(alone.predictions.arm)
     np.testing.assert_allclose(found.predictions.probabilities, alone.predictions.probabilities, atol=5e-3)
     assert found.choices["generators"] == {}
+
+
+def test_inner_folds_may_span_unlike_numbers_of_components():
+    random = np.random.default_rng(0)
+    labels = np.repeat(["common", "rare"], [26, 20])
+    features = table_of(random.normal(size=(46, 60)), labels)
+    (task,) = few_shots.tasks(features, draws=1, shots=[3], label=1, test=0.4)[3]
+    settings = dataclasses.replace(SETTINGS, arms=("none", "smote"), components=50)
+    trial = Trial.of(features, task, settings)
+    sizes = {part.preparation.size for part in trial.parts}
+    assert len(sizes) == 3 and max(sizes) == len(task.train) - 1
+    assert np.isfinite(trials.run(features, task, settings, trial=trial).predictions.probabilities).all()
