@@ -1,7 +1,8 @@
 """Measures whether generators help where the class of few patients is known, and those of many more are not.
 
 Generators learn from all patients, to whom a mixture of Gaussians gives a class. What people do with such patients
-without a generator competes: principal components of all, self-training, and the classes that the same mixture gives.
+without a generator competes: principal components of all, self-training, the classes that the same mixture gives, and
+resampling of the minority, these included.
 Regularisation is chosen by labelled patients alone, and holds for every arm, as do the gradient steps.
 
 python tools/probe_part_labels.py --folder=runs/part_labels --cohorts=40
@@ -30,7 +31,8 @@ from rembrandt_featgen.generation.unlabelled import with_unlabelled
 
 UNLABELLED = 5  # times as many as there are labelled ones, in the same shares
 COMPONENTS = 5
-LABELLED_ALONE = ("gaussian", "transfer", "wgan")  # fitted to these, too
+LABELLED_ALONE = "gaussian"  # is fitted to labelled ones, too
+RESAMPLING = ("random_oversampling", "smote", "gaussian_noise")
 GENERATORS = tuple(name for name, method in METHODS.items() if method.kind == "generative")
 OF_ALL = " of all"
 CLASSICAL = ("components", "self-training", "mixture")
@@ -62,8 +64,8 @@ def run(config: Config) -> None:
     names = cli.some_of("worlds", config.worlds, WORLDS)
     family = len(names) * len(CLASSIFIERS) * len(GENERATORS)
     print(
-        f"| world | classifier | none | {' | '.join(CLASSICAL)} | `gaussian` of labelled ones | "
-        "best generator of all | less mixture | classes known |\n|" + "---|" * 10
+        f"| world | classifier | none | {' | '.join(CLASSICAL)} | `{LABELLED_ALONE}` of labelled ones | "
+        "best resampling of all | best generator of all | less the best without | classes known |\n|" + "---|" * 11
     )
     for name in names:
         folder = Path(config.folder) / name
@@ -95,8 +97,8 @@ def aurocs(cohorts: Sequence[Cohort]) -> list[dict[str, dict[str, float]]]:
     """Classifier to arm to AUROC of the fresh patients, of each of some cohorts."""
     arms: list[dict[str, tuple[np.ndarray, np.ndarray]]] = [dict(classical(one)) for one in cohorts]
     everyone = [with_unlabelled(one.real, one.unlabelled) for one in cohorts]
-    for name in GENERATORS:
-        sets = {name + OF_ALL: everyone} | ({name: [one.real for one in cohorts]} if name in LABELLED_ALONE else {})
+    for name in (*RESAMPLING, *GENERATORS):
+        sets = {name + OF_ALL: everyone} | ({name: [one.real for one in cohorts]} if name == LABELLED_ALONE else {})
         for arm, reals in sets.items():
             for one, fitted, place in zip(cohorts, METHODS[name].fit_many(reals), arms):
                 drawn = fitted.draw_all(training_set.counts(one.real.labels, 0.0, 2), one.real.seed)
@@ -162,12 +164,16 @@ def _task(one: Cohort) -> tuning.Task:
 def row(world: str, classifier: str, measured: Sequence[dict[str, float]], *, family: int) -> str:
     """A line of the table; a star marks the best generator above what it is compared with, with bounds for all."""
     of_arm = {arm: np.array([one[arm] for one in measured]) for arm in measured[0]}
-    best = max((name + OF_ALL for name in GENERATORS), key=lambda arm: of_arm[arm].mean())
-    beside = " | ".join(gap(of_arm[name] - of_arm["none"]) for name in (*CLASSICAL, "gaussian"))
+    resampled, made = (
+        max((name + OF_ALL for name in names), key=lambda arm: of_arm[arm].mean()) for names in (RESAMPLING, GENERATORS)
+    )
+    without = max(("none", *CLASSICAL, resampled), key=lambda arm: of_arm[arm].mean())
+    beside = " | ".join(gap(of_arm[name] - of_arm["none"]) for name in (*CLASSICAL, LABELLED_ALONE))
     return (
         f"| {world} | `{classifier}` | {of_arm['none'].mean():.3f} | {beside} | "
-        f"{gap(of_arm[best] - of_arm['none'], family)} `{best.removesuffix(OF_ALL)}` | "
-        f"{gap(of_arm[best] - of_arm['mixture'], family)} | {gap(of_arm['known'] - of_arm['none'])} |"
+        f"{gap(of_arm[resampled] - of_arm['none'])} `{resampled.removesuffix(OF_ALL)}` | "
+        f"{gap(of_arm[made] - of_arm['none'], family)} `{made.removesuffix(OF_ALL)}` | "
+        f"{gap(of_arm[made] - of_arm[without], family)} | {gap(of_arm['known'] - of_arm['none'])} |"
     )
 
 
