@@ -44,6 +44,10 @@ class _DeConv2d(_Unrecorded, tl.layers.DeConv2d):
         return tf.nn.bias_add(convolutions.conv2d_transpose(inputs, self.layer.kernel), self.layer.bias)
 
 
+class _MaxPool2d(_Unrecorded, tl.layers.MaxPool2d):
+    pass
+
+
 class _BatchNorm(_Unrecorded, tl.layers.BatchNorm):
     def forward(self, inputs, training):
         """TensorLayer's own puts a graph's tensor in the place of a moving average, and sums in bfloat16."""
@@ -162,9 +166,13 @@ class TensorLayerConv(tf.keras.layers.Layer):
 class TensorLayerPool(tf.keras.layers.Layer):
     """A Keras layer that computes with TensorLayer's max pooling: half the height and width."""
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self._layer = _MaxPool2d((2, 2), (2, 2), padding="SAME", name=self.name)
+
     def call(self, inputs):
         """[batch, height, width, channels] to [batch, ceil(height / 2), ceil(width / 2), channels]."""
-        return tl.layers.MaxPool2d((2, 2), (2, 2), padding="SAME").forward(inputs)
+        return self._layer.forward(inputs)
 
 
 @tf.keras.utils.register_keras_serializable(_PACKAGE)
