@@ -140,18 +140,6 @@ def read_volumes(paths: Sequence[str | Path], flag: str = "--cohort", reading: R
     return [first, *(_beside(Path(path), first, flag, reading=reading) for path in paths[1:])]
 
 
-def read_mask(
-    path: str | Path,
-    image: Volume,
-    flag: str = "--cohort",
-    *,
-    reading: Reading = AS_STORED,
-    others: Sequence[Volume] = (),
-) -> np.ndarray:
-    """The voxels of `read_placed_mask`."""
-    return read_placed_mask(path, image, flag, reading=reading, others=others).voxels
-
-
 def read_placed_mask(
     path: str | Path,
     image: Volume,

@@ -186,7 +186,7 @@ def test_tif_slices_are_displayed_as_they_are(tmp_path):
         assert not stored.oriented
         shown = np.swapaxes(volumes.read_volume(f"{folder}#{channel}").voxels, 0, 1)[::-1, ::-1]  # slicing.as_displayed
         np.testing.assert_array_equal(np.moveaxis(shown, 2, 0), slices[..., channel])
-    mask = volumes.read_mask(f"{folder}#mask", volumes.read_volume(f"{folder}#0"))
+    mask = volumes.read_placed_mask(f"{folder}#mask", volumes.read_volume(f"{folder}#0")).voxels
     np.testing.assert_array_equal(np.moveaxis(np.swapaxes(mask, 0, 1)[::-1, ::-1], 2, 0), slices[..., 0] > 200)
     refused(lambda: image_files.load(folder), folder, f"{folder}#0", "--cohort")
     refused(lambda: image_files.load(f"{folder}#3"), f"{folder}#0 to {folder}#2")

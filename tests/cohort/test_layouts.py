@@ -170,7 +170,7 @@ def test_real_cohort():
     assert sum(patient.label == "HGG" for patient in patients) == 20
     volume = volumes.read_volume(patients[0].images["flair"])
     assert volume.voxels.shape[:2] == (256, 256)
-    assert 0 < volumes.read_mask(patients[0].mask, volume).mean() < 0.2
+    assert 0 < volumes.read_placed_mask(patients[0].mask, volume).voxels.mean() < 0.2
 
 
 def test_folders_of_grades_in_any_case(tmp_path):

@@ -242,7 +242,7 @@ def test_cells_name_series_channels_and_parts(tmp_path):
     patient, _ = layouts.find_cohort(tmp_path / "cohort.csv", modalities=("flair", "t1")).patients
     flair, t1 = volumes.read_volumes(list(patient.images.values()))
     np.testing.assert_array_equal(t1.voxels, flair.voxels + 1)
-    assert volumes.read_mask(patient.mask, flair).sum() == (array > 300).sum()
+    assert volumes.read_placed_mask(patient.mask, flair).voxels.sum() == (array > 300).sum()
 
 
 @pytest.mark.parametrize(

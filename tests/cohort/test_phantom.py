@@ -20,7 +20,7 @@ def _files(folder):
 
 def _read(patient):
     image = volumes.read_volume(patient.images["flair"])
-    return image.voxels, volumes.read_mask(patient.mask, image)
+    return image.voxels, volumes.read_placed_mask(patient.mask, image).voxels
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_modalities_of_brats(tmp_path):
     for patient in layouts.find_cohort(folder, modalities=names).patients:
         read = volumes.read_volumes([patient.images[name] for name in names])
         images = {name: volume.voxels for name, volume in zip(names, read)}
-        lesion, flair = volumes.read_mask(patient.mask, read[0]) > 0, images["flair"]
+        lesion, flair = volumes.read_placed_mask(patient.mask, read[0]).voxels > 0, images["flair"]
         brain = flair > 0
         white, fluid = (
             brain & ~lesion & (flair > np.median(flair[brain])),

@@ -9,6 +9,7 @@ import pytest
 from rembrandt_featgen.cohort import geometry, volumes
 from rembrandt_featgen.cohort.geometry import Grid
 from rembrandt_featgen.cohort.reading_choice import Reading
+from rembrandt_featgen.cohort.volumes import read_placed_mask
 from rembrandt_featgen.core.errors import InputError
 from tests.cohort.refusals import refused
 
@@ -92,7 +93,7 @@ def test_nifti2_and_bool(tmp_path):
     volume = volumes.read_volume(tmp_path / "a.nii.gz")
     np.testing.assert_array_equal(volume.voxels, canonical)
     volumes.write_like(tmp_path / "b.nii.gz", canonical > 30, volume)
-    np.testing.assert_array_equal(volumes.read_mask(tmp_path / "b.nii.gz", volume), canonical > 30)
+    np.testing.assert_array_equal(read_placed_mask(tmp_path / "b.nii.gz", volume).voxels, canonical > 30)
 
 
 def test_scaled_voxels_are_read_with_their_scale(tmp_path):
@@ -187,18 +188,18 @@ def test_read_volume_refuses(tmp_path, name, make, words):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
 @pytest.mark.parametrize("code", ["RAS", "PIR"])
-def test_read_mask_is_the_whole_tumour(tmp_path, code, dtype):
+def test_mask_is_the_whole_tumour(tmp_path, code, dtype):
     canonical, image = _world(code)
     labels = (np.maximum(np.asarray(image.dataobj), 40) % 5).astype(dtype)
     _save(tmp_path / "m.nii.gz", labels, image.affine)
     nib.save(image, tmp_path / "a.nii")
-    mask = volumes.read_mask(tmp_path / "m.nii.gz", volumes.read_volume(tmp_path / "a.nii"))
+    mask = read_placed_mask(tmp_path / "m.nii.gz", volumes.read_volume(tmp_path / "a.nii")).voxels
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, np.maximum(canonical, 40) % 5 > 0)
 
 
 def test_an_empty_mask_is_legal(tmp_path):
-    assert volumes.read_mask(_save(tmp_path / "m.nii", np.zeros(SHAPE, np.uint8)), _image(tmp_path)).sum() == 0
+    assert read_placed_mask(_save(tmp_path / "m.nii", np.zeros(SHAPE, np.uint8)), _image(tmp_path)).voxels.sum() == 0
 
 
 @pytest.mark.parametrize(
@@ -210,26 +211,26 @@ def test_an_empty_mask_is_legal(tmp_path):
         (np.inf, ["infinite", "replace"]),
     ],
 )
-def test_read_mask_refuses_labels(tmp_path, value, words):
+def test_mask_refuses_labels(tmp_path, value, words):
     _holed(value)(tmp_path / "m.nii.gz")
     refused(
-        lambda: volumes.read_mask(tmp_path / "m.nii.gz", _image(tmp_path)), tmp_path / "m.nii.gz", "--cohort", *words
+        lambda: read_placed_mask(tmp_path / "m.nii.gz", _image(tmp_path)), tmp_path / "m.nii.gz", "--cohort", *words
     )
 
 
-def test_read_mask_refuses_labels_that_are_not_numbers(tmp_path):
+def test_mask_refuses_labels_that_are_not_numbers(tmp_path):
     _rgb(tmp_path / "m.nii")
     read = _image(tmp_path)
-    refused(lambda: volumes.read_mask(tmp_path / "m.nii", read), tmp_path / "m.nii", "--cohort", "not plain numbers")
+    refused(lambda: read_placed_mask(tmp_path / "m.nii", read), tmp_path / "m.nii", "--cohort", "not plain numbers")
 
 
-def test_read_mask_refuses_another_shape(tmp_path):
+def test_mask_refuses_another_shape(tmp_path):
     path = _save(tmp_path / "m.nii", np.zeros((5, 4, 3), np.uint8))
     image = _image(tmp_path)
-    refused(lambda: volumes.read_mask(path, image), path, "--cohort", "(5, 4, 3)", "(4, 5, 3)", "--geometry=resample")
+    refused(lambda: read_placed_mask(path, image), path, "--cohort", "(5, 4, 3)", "(4, 5, 3)", "--geometry=resample")
     by_voxels = Reading("voxels")
     words = (path, image.path, "(5, 4, 3)", "(4, 5, 3)")
-    refused(lambda: volumes.read_mask(path, image, reading=by_voxels), *words)
+    refused(lambda: read_placed_mask(path, image, reading=by_voxels), *words)
 
 
 def test_volumes_of_a_patient_have_one_shape(tmp_path):
@@ -249,15 +250,15 @@ def test_a_mask_is_no_copy_of_an_image(tmp_path, labels, spacing):
     reading = Reading(spacing=spacing)
     for copied in (np.where(tumour, labels[1], labels[0]), tumour):
         copy = _save(tmp_path / "b.nii", copied.astype(np.float32))
-        refused(functools.partial(_read_mask, mask, [copy, image], reading), mask, copy, "--cohort", "was copied")
-        refused(functools.partial(_read_mask, mask, [image, copy], reading), mask, copy, "--cohort", "was copied")
+        refused(functools.partial(_voxels_of_mask, mask, [copy, image], reading), mask, copy, "--cohort", "was copied")
+        refused(functools.partial(_voxels_of_mask, mask, [image, copy], reading), mask, copy, "--cohort", "was copied")
     lit = _save(tmp_path / "c.nii", np.where(tumour, np.arange(480).reshape(8, 10, 6) % 3 + 1.0, 0.0))
-    assert _read_mask(mask, [image, lit], reading).any()
+    assert _voxels_of_mask(mask, [image, lit], reading).any()
 
 
-def _read_mask(mask, images, reading):
+def _voxels_of_mask(mask, images, reading):
     read = volumes.read_volumes(images, reading=reading)
-    return volumes.read_mask(mask, read[0], reading=reading, others=read[1:])
+    return read_placed_mask(mask, read[0], reading=reading, others=read[1:]).voxels
 
 
 @pytest.mark.parametrize(("voxels", "refuses"), [(30, False), (31, True)])
@@ -266,9 +267,9 @@ def test_a_mask_covers_at_most_half_of_the_volume(tmp_path, voxels, refuses):
     labels = (np.arange(60) < voxels).reshape(SHAPE).astype(np.uint8)
     path, image = _save(tmp_path / "m.nii", labels), _image(tmp_path)
     if refuses:
-        refused(lambda: volumes.read_mask(path, image), path, "covers 52% of the volume", "0 elsewhere", "--cohort")
+        refused(lambda: read_placed_mask(path, image), path, "covers 52% of the volume", "0 elsewhere", "--cohort")
     else:
-        assert volumes.read_mask(path, image).sum() == voxels
+        assert read_placed_mask(path, image).voxels.sum() == voxels
 
 
 # A head of 32 x 32 x 16 mm, lying left, posterior, superior in its file, and what befell other files of the patient.
@@ -317,7 +318,7 @@ def test_files_that_lie_apart_are_refused(how, head, tmp_path):
     first = head[1].path
     for call in (
         lambda: volumes.read_volumes([first, image], "--image"),
-        lambda: volumes.read_mask(mask, head[1], "--image"),
+        lambda: read_placed_mask(mask, head[1], "--image"),
     ):
         refused(call, first, "--image", "(0.5 mm pass)", "--geometry=resample", "--geometry=voxels")
         with pytest.raises(InputError) as caught:
@@ -345,7 +346,10 @@ def test_files_that_lie_apart_are_resampled(how, head, tmp_path):
     assert inside.any()
     np.testing.assert_allclose(second.voxels[inside], wanted[inside], atol=1e-3)
     if _ball(SIZE, affine).any():
-        found, ball = volumes.read_mask(mask, first, reading=reading).astype(bool), _ball(SIZE, first.affine) & inside
+        found, ball = (
+            read_placed_mask(mask, first, reading=reading).voxels.astype(bool),
+            _ball(SIZE, first.affine) & inside,
+        )
         assert found.dtype == bool
         assert (found[inside] != ball[inside]).sum() < 0.15 * ball.sum()
         assert not found[~inside].any()
@@ -389,9 +393,9 @@ def test_another_grid_of_the_same_place_is_resampled(head, tmp_path):
     fine = Grid((64, 64, 32), PLACE @ np.diag([0.5, 0.5, 0.5, 1]))
     mask = _save(tmp_path / "mask.nii.gz", _ball(fine.shape, fine.affine).astype(np.uint8), fine.affine)
     image = _save(tmp_path / "second.nii", (_mm(fine.shape, fine.affine) @ SLOPE).astype(np.float32), fine.affine)
-    refused(lambda: volumes.read_mask(mask, head[1]), "(64, 64, 32)", "(32, 32, 16)", "--geometry=resample")
+    refused(lambda: read_placed_mask(mask, head[1]), "(64, 64, 32)", "(32, 32, 16)", "--geometry=resample")
     reading = Reading("resample")
-    found = volumes.read_mask(mask, head[1], reading=reading)
+    found = read_placed_mask(mask, head[1], reading=reading).voxels
     assert (found != _ball(SIZE, head[1].affine)).mean() < 0.01
     second = volumes.read_volumes([head[1].path, image], reading=reading)[1]
     np.testing.assert_allclose(second.voxels[2:-2, 2:-2, 2:-2], head[1].voxels[2:-2, 2:-2, 2:-2], atol=0.1)
@@ -403,7 +407,7 @@ def test_what_lies_wholly_elsewhere_is_refused_where_it_is_resampled(head, tmp_p
     mask = _save(tmp_path / "mask.nii.gz", _ball(SIZE, PLACE).astype(np.uint8), affine)
     reading = Reading("resample")
     refused(lambda: volumes.read_volumes([head[1].path, image], reading=reading), image, "nothing of it lies where")
-    refused(lambda: volumes.read_mask(mask, head[1], reading=reading), mask, "nothing of its tumour", "outside")
+    refused(lambda: read_placed_mask(mask, head[1], reading=reading), mask, "nothing of its tumour", "outside")
 
 
 def _without_orientation(path, array, affine):
@@ -417,9 +421,9 @@ def _without_orientation(path, array, affine):
 def test_a_header_without_orientation_is_named(head, tmp_path):
     mask = _without_orientation(tmp_path / "mask.nii", _ball(SIZE, PLACE).astype(np.uint8), PLACE)
     refused(
-        lambda: volumes.read_mask(mask, head[1]), f"the header of {mask} does not say how it lies", "--geometry=voxels"
+        lambda: read_placed_mask(mask, head[1]), f"the header of {mask} does not say how it lies", "--geometry=voxels"
     )
-    found = volumes.read_mask(mask, head[1], reading=Reading("voxels"))
+    found = read_placed_mask(mask, head[1], reading=Reading("voxels")).voxels
     np.testing.assert_array_equal(found, _ball(SIZE, head[1].affine))
     image = volumes.read_volume(_without_orientation(tmp_path / "a.nii", head[0].astype(np.float32), PLACE))
     assert (head[1].oriented, image.oriented) == (True, False)
@@ -439,17 +443,17 @@ def test_a_header_without_orientation_in_the_box_of_the_other(silent, name, tmp_
     reading, (image, mask, second) = Reading(name), paths
     read = volumes.read_volume(image, reading=reading)
     words = ["may be turned", "LAS", "RAS", "does not say how it lies", "a header that says so", "--geometry=voxels"]
-    refused(lambda: volumes.read_mask(mask, read, reading=reading), *words)
+    refused(lambda: read_placed_mask(mask, read, reading=reading), *words)
     refused(lambda: volumes.read_volumes([image, second], reading=reading), *words)
     by_voxels = Reading("voxels")
-    found = volumes.read_mask(mask, read, reading=by_voxels)
+    found = read_placed_mask(mask, read, reading=by_voxels).voxels
     np.testing.assert_array_equal(found, ball[::-1] if silent == "image" else ball)
 
 
 def test_a_guessed_place_is_not_resampled(head, tmp_path):
     mask = _without_orientation(tmp_path / "mask.nii", _ball(SIZE, PLACE).astype(np.uint8), PLACE)
     reading = Reading("resample")
-    refused(lambda: volumes.read_mask(mask, head[1], reading=reading), "is not in the place of", "mask.nii a header")
+    refused(lambda: read_placed_mask(mask, head[1], reading=reading), "is not in the place of", "mask.nii a header")
 
 
 @pytest.mark.parametrize(("shift", "refuses"), [(2, False), (8, False), (12, True), (16, True)])
@@ -462,9 +466,9 @@ def test_a_tumour_that_is_cut_off_by_resampling(head, tmp_path, shift, refuses):
     reading = Reading("resample")
     if refuses:
         words = (mask, f"{share:.0%} of its tumour lies outside of {head[1].path}", "first modality")
-        refused(lambda: volumes.read_mask(mask, head[1], reading=reading), *words)
+        refused(lambda: read_placed_mask(mask, head[1], reading=reading), *words)
     else:
-        left = volumes.read_mask(mask, head[1], reading=reading).sum()
+        left = read_placed_mask(mask, head[1], reading=reading).voxels.sum()
         assert left == round((1 - share) * ball.sum())
 
 
@@ -499,7 +503,7 @@ def test_slices_of_the_plane_that_was_acquired(zooms, plane, tmp_path):
     volume = volumes.read_volume(tmp_path / "a.nii", reading=reading)
     assert volume.axes == geometry.AXES[plane]
     np.testing.assert_array_equal(volume.voxels, canonical.transpose(PLANES[plane]))
-    found = volumes.read_mask(tmp_path / "m.nii", volume, reading=reading)
+    found = read_placed_mask(tmp_path / "m.nii", volume, reading=reading).voxels
     np.testing.assert_array_equal(found, canonical.transpose(PLANES[plane]) > 30)
 
 
@@ -515,7 +519,7 @@ def test_another_spacing_and_back(tmp_path):
     assert volume.file.shape == shape
     wanted = _mm(volume.voxels.shape, volume.affine) @ SLOPE
     np.testing.assert_allclose(volume.voxels[1:-1, 1:-1, 1:-1], wanted[1:-1, 1:-1, 1:-1], atol=0.3)
-    mask = volumes.read_mask(path, volume, reading=reading)
+    mask = read_placed_mask(path, volume, reading=reading).voxels
     ball = _ball(volume.voxels.shape, volume.affine)
     assert mask.shape == ball.shape
     assert 2 * (mask & ball).sum() / (mask.sum() + ball.sum()) > 0.9
@@ -538,7 +542,7 @@ def test_a_spacing_that_is_too_fine_or_too_coarse(head, tmp_path):
     small[0, 0, 0] = 1
     path = _save(tmp_path / "m.nii", small, PLACE)
     volume = volumes.read_volume(head[1].path, reading=coarse)
-    refused(lambda: volumes.read_mask(path, volume, reading=coarse), path, "(1 voxels)", "finer spacing")
+    refused(lambda: read_placed_mask(path, volume, reading=coarse), path, "(1 voxels)", "finer spacing")
 
 
 @pytest.mark.parametrize("which", ["mask", "image"])
@@ -556,12 +560,12 @@ def test_a_header_that_was_lost_in_the_very_same_box(which, tmp_path):
         "--geometry=voxels",
         "--geometry=resample",
     )
-    refused(lambda: volumes.read_mask(mask, image), mask, *words)
-    found = volumes.read_mask(mask, image, reading=Reading("voxels"))
+    refused(lambda: read_placed_mask(mask, image), mask, *words)
+    found = read_placed_mask(mask, image, reading=Reading("voxels")).voxels
     np.testing.assert_array_equal(found, image.voxels > 40)
-    found = volumes.read_mask(mask, image, reading=Reading("resample"))  # both headers are believed
+    found = read_placed_mask(mask, image, reading=Reading("resample")).voxels  # both headers are believed
     np.testing.assert_array_equal(found, (image.voxels > 40)[::-1, ::-1])
     origin = nib.affines.from_matvec(np.eye(3), (0.1, 0, 0))  # a place: somebody meant it
     if which == "mask":
         _save(mask, (canonical > 40).astype(np.uint8), origin)
-        np.testing.assert_array_equal(volumes.read_mask(mask, image), found)
+        np.testing.assert_array_equal(read_placed_mask(mask, image).voxels, found)

@@ -71,7 +71,7 @@ def test_voxels_of_each_layout(made):
         read = volumes.read_volume(patient.images["flair"])
         np.testing.assert_array_equal(read.voxels, image(patient.id, "flair"))
         np.testing.assert_array_equal(volumes.read_volume(patient.images["t1ce"]).voxels, image(patient.id, "t1ce"))
-        np.testing.assert_array_equal(volumes.read_mask(patient.mask, read), mask(patient.id))
+        np.testing.assert_array_equal(volumes.read_placed_mask(patient.mask, read).voxels, mask(patient.id))
 
 
 @pytest.mark.parametrize("layout", ["brats2013", "lgg_segmentation", "decathlon"])
