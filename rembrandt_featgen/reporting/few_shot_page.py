@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
-from rembrandt_featgen.core import json_files
 from rembrandt_featgen.reporting import arm_words, few_shot_tables, generator_tables, page, records, verdict_records
 from rembrandt_featgen.reporting.drawing import GREY, SERIES, Figure, canvas, floats, styled
 from rembrandt_featgen.reporting.page import Place
@@ -27,12 +27,8 @@ def write(folder: Path, report: Mapping, title: str, *, links: Mapping[str, str]
       title: of the page.
       links: label to path, relative to the page, of what else belongs to the study.
     """
-    json_files.write_json(folder / JSON, report)
-    tables = few_shot_tables.files(report)
-    context = {"title": title, "links": {**{name: name for name in (JSON, *tables)}, **links}}
-    (folder / "index.html").write_text(render(report, context), encoding="utf-8")
-    for name, text in tables.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    tables, made = few_shot_tables.files(report), functools.partial(render, report)
+    page.write(folder, report, made, tables=tables, title=title, links=links, name=JSON)
 
 
 def render(report: Mapping, context: Mapping | None = None) -> str:

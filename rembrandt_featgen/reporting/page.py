@@ -8,7 +8,7 @@ import functools
 import math
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -16,6 +16,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.reporting import measure_titles, records, verdict_records
 from rembrandt_featgen.reporting.drawing import DPI, Figure
 
@@ -70,6 +71,33 @@ def render(
             **values,
         )
     )
+
+
+def write(
+    folder: Path,
+    report: Mapping,
+    render_page: Callable[[Mapping], str],
+    *,
+    tables: Mapping[str, str],
+    title: str,
+    links: Mapping[str, str],
+    name: str = "report.json",
+) -> None:
+    """Writes all files of a report: itself as JSON, index.html, which leads to the others, and the tables.
+
+    Args:
+      folder: that is there.
+      report: as JSON takes it.
+      render_page: from a context, as for `render`, to the page.
+      tables: file name to text.
+      title: of the page.
+      links: label to path, relative to the page, of what else belongs to it.
+      name: of the JSON file.
+    """
+    json_files.write_json(folder / name, report)
+    context = {"title": title, "links": {**{file: file for file in (name, *tables)}, **links}}
+    for file, text in {"index.html": render_page(context), **tables}.items():
+        (folder / file).write_text(text, encoding="utf-8")
 
 
 @functools.lru_cache(maxsize=1)  # compiles each template once

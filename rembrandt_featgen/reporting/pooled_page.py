@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from rembrandt_featgen.core import json_files
 from rembrandt_featgen.reporting import arm_words, generator_tables, page, pooled_tables, records, verdict_records
 from rembrandt_featgen.reporting.drawing import GREY, Figure, canvas, clipped, styled
 from rembrandt_featgen.reporting.page import Place
@@ -25,13 +25,8 @@ def write(folder: Path, report: Mapping, title: str) -> None:
       report: as JSON takes it, see `pooled_studies.pooled_report`.
       title: of the page.
     """
-    json_files.write_json(folder / JSON, report)
-    tables = pooled_tables.files(report)
-    (folder / "index.html").write_text(
-        render(report, {"title": title, "links": {name: name for name in (JSON, *tables)}}), encoding="utf-8"
-    )
-    for name, text in tables.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    tables, made = pooled_tables.files(report), functools.partial(render, report)
+    page.write(folder, report, made, tables=tables, title=title, links={}, name=JSON)
 
 
 def render(report: Mapping, context: Mapping | None = None) -> str:

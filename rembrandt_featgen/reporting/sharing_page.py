@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from rembrandt_featgen.core import json_files
 from rembrandt_featgen.reporting import arm_words, page, records, sharing_tables
 
 JSON = "sharing.json"
@@ -21,12 +21,8 @@ def write(folder: Path, report: Mapping, title: str, *, links: Mapping[str, str]
       title: of the page.
       links: label to path, relative to the page, of what else is there.
     """
-    json_files.write_json(folder / JSON, report)
-    tables = sharing_tables.files(report)
-    context = {"title": title, "links": {**{name: name for name in (JSON, *tables)}, **links}}
-    (folder / "index.html").write_text(render(report, context), encoding="utf-8")
-    for name, text in tables.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    tables, made = sharing_tables.files(report), functools.partial(render, report)
+    page.write(folder, report, made, tables=tables, title=title, links=links, name=JSON)
 
 
 def render(report: Mapping, context: Mapping | None = None) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from rembrandt_featgen.core import json_files
-from rembrandt_featgen.reporting import study_figures, study_page, study_tables
+from rembrandt_featgen.reporting import page, study_figures, study_page, study_tables
 
 
 def write(folder: Path, report: Mapping, title: str, *, links: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -19,12 +19,8 @@ def write(folder: Path, report: Mapping, title: str, *, links: Mapping[str, str]
       title: of the page.
       links: label to path, relative to the page, of what else belongs to the study.
     """
-    json_files.write_json(folder / "report.json", report)
-    tables = study_tables.files(report)
     empty = [key for key in ("generators", "contrasts") if not report.get(key)]
-    tables = {name: text for name, text in tables.items() if not any(key in name for key in empty)}
-    context = {"title": title, "links": {**{name: name for name in ("report.json", *tables)}, **links}}
-    page = study_page.render(report, study_figures.draw(report), context)
-    (folder / "index.html").write_text(page, encoding="utf-8")
-    for name, text in tables.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    files = study_tables.files(report)
+    tables = {name: text for name, text in files.items() if not any(key in name for key in empty)}
+    made = functools.partial(study_page.render, report, study_figures.draw(report))
+    page.write(folder, report, made, tables=tables, title=title, links=links)
