@@ -86,8 +86,10 @@ def run(config) -> list[Finding]:
     folders.make_folder(home, "--run_dir")
     findings: list[Finding] = []
     power: list[dict] = []
+    if {"random_labels", "planted_leak"} & set(config.checks):  # both are of this study
+        _random_study(config, home / "random_labels")
     if "random_labels" in config.checks:
-        findings.append(random_labels(config, home))
+        findings.append(self_checks.random_labels(_report(home / "random_labels")))
     if "planted_leak" in config.checks:
         findings.append(planted_leak(config, home))
     if "planted_signal" in config.checks:
@@ -111,15 +113,11 @@ def run(config) -> list[Finding]:
     return findings
 
 
-def random_labels(config, home: Path) -> Finding:
-    """Shuffles the labels among patients: whatever an arm then seems to know would come from a leak or from luck."""
-    folder = home / "random_labels"
-    _random_study(config, folder)
-    return self_checks.random_labels(_report(folder))
-
-
 def _random_study(config, folder: Path) -> None:
-    """A study of the cohort whose labels were shuffled among its patients."""
+    """A study of the cohort whose labels were shuffled among its patients.
+
+    Whatever an arm then seems to know would come from a leak or from luck.
+    """
     make_phantom.run(stages.share(make_phantom, config))
     cohort = _cohort(config)
     patients, classes = cohort.patients, cohort.classes
@@ -132,8 +130,7 @@ def _random_study(config, folder: Path) -> None:
 
 
 def planted_leak(config, home: Path) -> Finding:
-    """Plants leaks in volumes, in a split, in features and in a generator."""
-    _random_study(config, home / "random_labels")  # done already, but for --checks=planted_leak
+    """Plants leaks in volumes, in a split, and in features and a generator of the study of random labels."""
     folder = home / "planted_leak"
     folder.mkdir(parents=True, exist_ok=True)
     first_fold = sorted((home / "random_labels" / registry.FOLD_RUNS).iterdir())[0]

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -13,7 +14,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rembrandt_featgen.cohort import layouts, split_files
+from rembrandt_featgen.core import cli
+from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import self_checks
+from rembrandt_featgen.stages import selfcheck
 
 ROOT = Path(__file__).parent.parent.parent
 FLAGS = """
@@ -52,30 +56,33 @@ OF_VECTORS = ("none", "class_weights", "smote")
 ARMS = ("none", "class_weights", "smote", "image_augmentation", "acgan", "cgan")
 
 
-def run_selfcheck(folder, *arguments):
-    command = [sys.executable, "-m", "rembrandt_featgen.stages.selfcheck", f"--run_dir={folder / 'run'}"]
-    command += [f"--flagfile={folder / 'tiny.flags'}", "--checks=random_labels,planted_leak", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done
+def arguments(folder):
+    return [
+        f"--run_dir={folder / 'run'}",
+        f"--flagfile={folder / 'tiny.flags'}",
+        "--checks=random_labels,planted_leak",
+    ]
 
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory):
-    """(folder, what the binary printed)."""
+    """Folder of a run of the binary."""
     folder = tmp_path_factory.mktemp("selfcheck")
     (folder / "tiny.flags").write_text(FLAGS)
-    return folder, run_selfcheck(folder)
+    command = [sys.executable, "-m", "rembrandt_featgen.stages.selfcheck", *arguments(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
 
 
 def finding(checked, name):
-    found = json.loads((checked[0] / "run" / "selfcheck" / "selfcheck.json").read_text())["self_checks"]
+    found = json.loads((checked / "run" / "selfcheck" / "selfcheck.json").read_text())["self_checks"]
     return next(entry for entry in found if entry["check"] == name)
 
 
 @pytest.fixture(scope="module")
 def report(checked):
-    return json.loads((checked[0] / "run/selfcheck/random_labels/report/report.json").read_text())
+    return json.loads((checked / "run/selfcheck/random_labels/report/report.json").read_text())
 
 
 def test_random_labels_are_judged_by_the_report_of_their_study(checked, report):
@@ -87,7 +94,7 @@ def test_random_labels_are_judged_by_the_report_of_their_study(checked, report):
 
 
 def test_random_labels_are_other_labels_in_the_same_numbers(checked):
-    run = checked[0] / "run"
+    run = checked / "run"
     truth = {patient.id: patient.label for patient in layouts.find_cohort(run / "phantom" / "cohort").patients}
     shuffled = {p.id: p.label for p in layouts.find_cohort(run / "selfcheck" / "random_labels" / "cohort.csv").patients}
     assert Counter(shuffled.values()) == Counter(truth.values())
@@ -127,7 +134,7 @@ def test_report_holds_every_arm_by_patient_and_by_slice(report):
 
 
 def test_each_patient_is_tested_once_by_a_fold_that_never_saw_it(checked):
-    study = checked[0] / "run/selfcheck/random_labels"
+    study = checked / "run/selfcheck/random_labels"
     with (study / "report" / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     keys = ("classifier", "arm", "patient", "sample")
@@ -141,34 +148,27 @@ def test_each_patient_is_tested_once_by_a_fold_that_never_saw_it(checked):
 
 
 def test_generators_of_a_fold_are_measured_in_tensorboard(checked):
-    fold = checked[0] / "run/selfcheck/random_labels/fold_runs/repeat0_seed0_fold0"
+    fold = checked / "run/selfcheck/random_labels/fold_runs/repeat0_seed0_fold0"
     tags = EventAccumulator(str(fold / "tensorboard" / "study")).Reload().Tags()["tensors"]
     assert {"arms/cnn_none/auroc", "generators/cgan_maps/frechet_distance"} <= set(tags)
 
 
-def test_a_second_run_skips_what_is_done(checked):
-    fold = checked[0] / "run/selfcheck/random_labels/fold_runs/repeat0_seed0_fold0"
+def test_a_second_run_skips_what_is_done(checked, caplog):
+    fold = checked / "run/selfcheck/random_labels/fold_runs/repeat0_seed0_fold0"
     stages = {path.parent.name for path in fold.glob("*/stage.json")}
     assert {"slices", "unet", "features", "vectors", "study"} < stages
 
     def skips():
-        found = Counter(re.findall(r"^(\w+): done before, skipped", (fold / "log.txt").read_text(), re.MULTILINE))
-        assert set(found) == stages
-        return found
+        return Counter(re.findall(r"^(\w+): done before, skipped", (fold / "log.txt").read_text(), re.MULTILINE))
 
-    before = skips()  # by the leak's check, which needs the same study
-    done = run_selfcheck(checked[0])
-    # both checks ask for it again
-    assert skips() == Counter({name: count + 2 for name, count in before.items()})
-    assert "report: done before, skipped" in done.stderr
+    assert not skips()
+    with caplog.at_level(logging.INFO, logger="absl"):
+        selfcheck.run(cli.parse(selfcheck.Config, arguments(checked)))
+    assert skips() == Counter(stages)  # once, though both checks need the study
+    assert "report: done before, skipped" in caplog.text
 
 
 def test_other_folds_are_refused_in_the_same_run(checked):
-    command = [sys.executable, "-m", "rembrandt_featgen.stages.selfcheck", f"--run_dir={checked[0] / 'run'}"]
-    command += [f"--flagfile={checked[0] / 'tiny.flags'}", "--checks=random_labels", "--cv_folds=3"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 1
-    line = done.stderr.strip().splitlines()[-1]
-    assert line.startswith("error: ")
-    assert "--cv_folds=2 (now 3)" in line
-    assert "Traceback" not in done.stderr
+    config = cli.parse(selfcheck.Config, [*arguments(checked), "--cv_folds=3"])
+    with pytest.raises(InputError, match=re.escape("--cv_folds=2 (now 3)")):
+        selfcheck.run(config)
