@@ -14,7 +14,7 @@ from rembrandt_featgen.generation import gan_heads, gan_networks, gan_updates
 from rembrandt_featgen.generation.gan_heads import class_loss, generator_class_loss, information_loss, source_loss
 from rembrandt_featgen.generation.gan_networks import CLASS_HEAD
 from rembrandt_featgen.generation.gan_spec import GanSpec
-from rembrandt_featgen.nn import mixed_precision
+from rembrandt_featgen.nn import mixed_precision, optimizers
 
 
 def build_gan(spec: GanSpec, scale: np.ndarray, lowest: np.ndarray | float = 0.0) -> GAN:
@@ -105,6 +105,8 @@ class GAN(tf.keras.Model):
         super().compile(steps_per_execution=steps_per_execution)
         self.g_optimizer = mixed_precision.scaled(generator_optimizer, self.spec.precision)
         self.d_optimizer = mixed_precision.scaled(discriminator_optimizer, self.spec.precision)
+        optimizers.remember(self.g_optimizer, self.generator.trainable_variables)
+        optimizers.remember(self.d_optimizer, self.discriminator.trainable_variables)
         names = ["d_loss", "g_loss", "real_source", "fake_source"]
         names += ["real_class_accuracy", "fake_class_accuracy"] if self.has_auxiliary_classifier else []
         names += ["information"] if self.codes else []

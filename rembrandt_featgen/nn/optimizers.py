@@ -85,6 +85,20 @@ def adamw(
     return optimizer
 
 
+def remember(optimizer: tf.keras.optimizers.Optimizer, variables: Sequence[tf.Variable]) -> None:
+    """Makes an optimizer's memory now: a step that makes it as it is traced is traced a second time.
+
+    Args:
+      optimizer: of Keras' newer or legacy kind, or one of them that scales losses.
+      variables: that it trains.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if isinstance(inner, tf.keras.optimizers.legacy.Optimizer):
+        inner._create_all_weights(variables)
+    else:
+        inner.build(variables)
+
+
 def forget(optimizer: tf.keras.optimizers.Optimizer, variables: Sequence[tf.Variable]) -> None:
     """Clears an optimizer's memory: means of gradients, and the count of steps that corrects them.
 
@@ -93,11 +107,6 @@ def forget(optimizer: tf.keras.optimizers.Optimizer, variables: Sequence[tf.Vari
         scale is kept.
       variables: that it trains.
     """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    # now, as what is made later would still be filled from a checkpoint
-    if isinstance(inner, tf.keras.optimizers.legacy.Optimizer):
-        inner._create_all_weights(variables)
-    else:
-        inner.build(variables)
-    for variable in inner.variables():
+    remember(optimizer, variables)  # now, as what is made later would still be filled from a checkpoint
+    for variable in getattr(optimizer, "inner_optimizer", optimizer).variables():
         variable.assign(tf.zeros_like(variable))
