@@ -99,6 +99,21 @@ def remember(optimizer: tf.keras.optimizers.Optimizer, variables: Sequence[tf.Va
         inner.build(variables)
 
 
+def make_variables(model: tf.keras.Model, truth: tf.Tensor, outputs: tf.Tensor) -> None:
+    """Makes the variables of a compiled model's optimizer and metrics, for the reason that `remember` gives.
+
+    Args:
+      model: that was not trained yet, as its metrics are reset.
+      truth: as of a batch of data, of any values.
+      outputs: of the model for them.
+    """
+    with model.distribute_strategy.scope():
+        remember(model.optimizer, model.trainable_variables)
+        model.compute_loss(None, truth, outputs)
+        model.compute_metrics(None, truth, outputs, None)
+    model.reset_metrics()
+
+
 def forget(optimizer: tf.keras.optimizers.Optimizer, variables: Sequence[tf.Variable]) -> None:
     """Clears an optimizer's memory: means of gradients, and the count of steps that corrects them.
 

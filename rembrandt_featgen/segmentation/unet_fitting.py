@@ -173,6 +173,7 @@ def fit(
     rate, optimizer = _optimizer(recipe, length.steps * length.epochs, network.trainable_variables)
     measures = [losses.soft_dice_loss, losses.hard_dice, losses.iou, losses.TumourFound()]
     network.compile(optimizer, help.loss, measures)
+    optimizers.make_variables(network, tf.zeros([1, 16, 16, 1]), tf.zeros([1, 16, 16, 1]))
     checkpointing = Checkpointing(
         folder,
         network,
