@@ -4,6 +4,7 @@ import base64
 import csv
 import html
 import json
+import logging
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from google.protobuf import text_format
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins import projector
 
+from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifier_export
 from rembrandt_featgen.cohort import layouts, volumes
 from rembrandt_featgen.core import cli, json_files, registry
@@ -30,7 +32,7 @@ from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.segmentation import unet_export
 from rembrandt_featgen.segmentation.unet import tap_model
-from rembrandt_featgen.stages import pipeline, predict
+from rembrandt_featgen.stages import pipeline, predict, train_unet
 
 ROOT = Path(__file__).parent.parent
 TINY = ROOT / "flags" / "reproduce_tiny.flags"
@@ -53,12 +55,9 @@ FOLDERS = (
 FOLDERS += ("generator_cgan", "synthetic_cgan")  # of a second generator, which the stages after it leave alone
 
 
-def run_pipeline(run_dir, *arguments):
-    """Runs the binary as a user would; returns what it printed."""
-    command = [sys.executable, "-m", "rembrandt_featgen.stages.pipeline", f"--run_dir={run_dir}", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done
+def run_again(run_dir, *arguments):
+    """Runs the pipeline in this process."""
+    pipeline.run(cli.parse(pipeline.Config, [*arguments, f"--run_dir={run_dir}"]))
 
 
 # Stages that the points of its sweeps do not share with it; one that fails has none, nor has the run's own value.
@@ -287,16 +286,17 @@ def test_weights_are_those_of_the_best_epoch(run):
     assert found["segmentation"]["validation"]["iou"] == pytest.approx(history["val_iou"][best], abs=0.02)
 
 
-def test_second_run_skips_everything(run, tmp_path):
+def test_second_run_skips_everything(run, caplog):
     run_dir, _ = run
     before = {
         path: path.stat().st_mtime_ns
         for path in run_dir.rglob("*")
         if path.is_file() and path.suffix not in (".txt", ".lock")
     }
-    done = run_pipeline(run_dir, f"--flagfile={run_dir / 'flags.txt'}")
+    with caplog.at_level(logging.INFO, logger="absl"):
+        run_again(run_dir, f"--flagfile={run_dir / 'flags.txt'}")
     # of the points: a U-Net, a tap's features, GAN, synthetic features and classifier, and so on
-    assert done.stderr.count("done before, skipped") == len(FOLDERS) + sum(map(len, OWN.values()))
+    assert caplog.text.count("done before, skipped") == len(FOLDERS) + sum(map(len, OWN.values()))
     after = {path: path.stat().st_mtime_ns for path in before}
     assert after == before
 
@@ -305,7 +305,7 @@ def test_deleting_a_folder_redoes_it_and_what_follows(run, tmp_path):
     copy = shutil.copytree(run[0], tmp_path / "run", symlinks=True)
     shutil.rmtree(copy / "classifiers")
     before = {name: (copy / name / "stage.json").stat().st_mtime_ns for name in FOLDERS if name != "classifiers"}
-    run_pipeline(copy, f"--flagfile={run[0] / 'flags.txt'}", f"--run_dir={copy}")
+    run_again(copy, f"--flagfile={run[0] / 'flags.txt'}")
     after = {name: (copy / name / "stage.json").stat().st_mtime_ns for name in FOLDERS}
     redone = {name for name in FOLDERS if after[name] != before.get(name)}
     assert redone == {"classifiers", "export", "sweep", "figures", "report"}
@@ -406,12 +406,13 @@ def test_predict_keeps_the_inputs_geometry(run, tmp_path):
     assert results["straight"][0]["label"] == max(straight, key=straight.get)
 
 
-def test_killed_training_resumes(run, tmp_path):
+def test_killed_training_resumes(run, tmp_path, caplog):
     """SIGKILL in the middle of the U-Net's training; the next run continues after the last whole epoch."""
+    epochs = 15  # long enough to be killed before it ends
     (tmp_path / "run").mkdir()
     shutil.copytree(run[0] / "slices", tmp_path / "run" / "slices")
-    command = [sys.executable, "-m", "rembrandt_featgen.stages.train_unet", f"--flagfile={TINY}"]
-    command += [f"--run_dir={tmp_path / 'run'}", "--unet_epochs=40", "--unet_patience=0"]
+    flags = [f"--flagfile={TINY}", f"--run_dir={tmp_path / 'run'}", f"--unet_epochs={epochs}", "--unet_patience=0"]
+    command = [sys.executable, "-m", "rembrandt_featgen.stages.train_unet", *flags]
     history = tmp_path / "run" / "unet.part" / "history.json"
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     deadline = time.time() + 240
@@ -422,14 +423,14 @@ def test_killed_training_resumes(run, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = len(json.loads(history.read_text())["loss"])
-    assert 2 <= done < 40, "the run ended before it could be killed"
+    assert 2 <= done < epochs, "the run ended before it could be killed"
     assert not (tmp_path / "run" / "unet").exists()
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert again.returncode == 0, again.stderr[-2000:]
-    assert f"resumed after epoch {done}" in again.stderr
+    with caplog.at_level(logging.INFO, logger="absl"):
+        train_unet.run(cli.parse(train_unet.Config, flags, stages.all_flags))
+    assert f"resumed after epoch {done}" in caplog.text
     record = json_files.read_json(tmp_path / "run" / "unet" / "stage.json")
     assert record["resumed"]
-    assert len(json_files.read_json(tmp_path / "run" / "unet" / "history.json")["loss"]) == 40
+    assert len(json_files.read_json(tmp_path / "run" / "unet" / "history.json")["loss"]) == epochs
 
 
 def test_points_of_sweeps_share_what_they_can(run):
