@@ -159,7 +159,7 @@ def trained(request):
     tiny = {"filters_generator": 16, "filters_discriminator": 16, "latent": 3, "codes": 1, "ema_decay": 0.99}
     gan = build_gan(GanSpec(request.param, (4, 4, 2), 2, **tiny), np.ones(2))
     rate = 2e-3 if request.param == "infogan" else 5e-3  # codes take longer to settle
-    gan.compile(mixed_precision.adam(rate, 0.5), mixed_precision.adam(rate, 0.5))
+    gan.compile(mixed_precision.adam(rate, 0.5), mixed_precision.adam(rate, 0.5), steps_per_execution=50)
     features, labels = bright_features(800 * 16)
     gan.fit(features, labels, batch_size=16, shuffle=False, verbose=0)
     noise, labels = gan.noise(200, [9, 9]), tf.constant([0, 1] * 100)

@@ -9,19 +9,12 @@ from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import importing, stored_tables
 from rembrandt_featgen.stages import evaluate_features
+from tests.stages import vector_files
 
 
 @pytest.fixture
 def features(tmp_path):
-    random = np.random.default_rng(0)
-    labels = np.repeat(["benign", "malignant"], [30, 18])
-    table = pd.DataFrame(random.normal(size=(48, 4)), columns=[f"f{number}" for number in range(4)])
-    table["f0"] += 2.5 * (labels == "malignant")
-    table.insert(0, "patient", [f"p{number}" for number in range(48)])
-    table.insert(1, "label", labels)
-    table["site"] = np.tile(["east", "west"], 24)
-    table.to_csv(tmp_path / "radiomics.csv", index=False)
-    return tmp_path / "radiomics.csv"
+    return vector_files.write(tmp_path, {"benign": 30, "malignant": 18}, 2.5, site=np.tile(["east", "west"], 24))
 
 
 def config(path, **changes):

@@ -2,24 +2,17 @@ import json
 import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import few_shot_report, predictions
 from rembrandt_featgen.stages import fewshot
+from tests.stages import vector_files
 
 
 @pytest.fixture
 def features(tmp_path):
-    random = np.random.default_rng(0)
-    labels = np.repeat(["benign", "malignant"], [40, 20])
-    table = pd.DataFrame(random.normal(size=(60, 4)), columns=[f"f{number}" for number in range(4)])
-    table["f0"] += 1.5 * (labels == "malignant")
-    table.insert(0, "patient", [f"p{number}" for number in range(60)])
-    table.insert(1, "label", labels)
-    table.to_csv(tmp_path / "radiomics.csv", index=False)
-    return tmp_path / "radiomics.csv"
+    return vector_files.write(tmp_path, {"benign": 40, "malignant": 20}, 1.5)
 
 
 def config(path, **changes):
