@@ -16,7 +16,7 @@ from absl import logging
 
 from rembrandt_featgen.data import pipelines, sampling_order
 from rembrandt_featgen.features import crops, cross_fitting
-from rembrandt_featgen.nn import checkpointing, mixed_precision, resumable_fit
+from rembrandt_featgen.nn import checkpointing, mixed_precision, optimizers, resumable_fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,6 +162,7 @@ def _train(train: Crops, validation: Crops, *, settings: Settings, folder: Path,
     network = crops.build_cnn(settings.size, train.images.shape[-1], settings.filters, num_classes=settings.num_classes)
     loss = "binary_crossentropy" if settings.num_classes == 2 else "sparse_categorical_crossentropy"
     network.compile(mixed_precision.adam(settings.learning_rate), loss, weighted_metrics=[])
+    optimizers.make_variables(network, tf.zeros([1], tf.int64), tf.zeros([1, *network.output_shape[1:]]))
     counts = np.bincount(train.labels, minlength=settings.num_classes)
     weights = len(train.labels) / (settings.num_classes * np.maximum(counts, 1))
     samples = [tf.constant(part) for part in (train.images, train.labels, weights[train.labels].astype(np.float32))]

@@ -24,7 +24,7 @@ from rembrandt_featgen.generation import adding
 from rembrandt_featgen.measures import decisions
 from rembrandt_featgen.measures.classification import patient_log_loss
 from rembrandt_featgen.measures.differences import MARGIN
-from rembrandt_featgen.nn import checkpointing, mixed_precision, resumable_fit, tensorboard
+from rembrandt_featgen.nn import checkpointing, mixed_precision, optimizers, resumable_fit, tensorboard
 from rembrandt_featgen.stages import shared_flags
 
 ARMS = ("baseline", "augmented")
@@ -185,6 +185,7 @@ def _train(config, stage, network, *, name, sources, features) -> float:
     trainable, loss = map_networks.for_training(network)
     auroc = [tf.keras.metrics.AUC(name="auroc")] if loss == "binary_crossentropy" else []
     trainable.compile(optimizer, loss, ["accuracy", *auroc])
+    optimizers.make_variables(trainable, tf.zeros([1], tf.int64), tf.zeros([1, *trainable.output_shape[1:]]))
     trained = resumable_fit.fit(
         trainable,
         make_epoch=streams.labelled_features(sources, config.classifier_batch),

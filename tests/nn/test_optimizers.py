@@ -108,3 +108,26 @@ def test_adamw_remembers_across_a_resume(tmp_path, precision):
         np.testing.assert_array_equal(one, other)
     with pytest.raises(InputError, match="another optimizer"):
         Checkpointing(tmp_path, model_of("adam"), monitor=None)
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_a_step_whose_variables_are_there_is_traced_once_and_as_before(kind):
+    def trained(ready):
+        tf.keras.utils.set_random_seed(3)
+        model = tf.keras.Sequential([tf.keras.layers.Dropout(0.5), tf.keras.layers.Dense(1, "sigmoid")])
+        model.build((None, 4))
+        rate = optimizers.schedule("cosine", 0.1, 6)
+        adamw = optimizers.adamw(rate, model.trainable_variables, weight_decay=0.1)
+        model.compile(adamw if kind == "adamw" else mixed_precision.adam(rate), "binary_crossentropy", ["accuracy"])
+        if ready:
+            optimizers.make_variables(model, tf.zeros([1], tf.int64), tf.zeros([1, 1]))
+        traces, step = [], model.train_step
+        model.train_step = lambda data: traces.append(1) or step(data)
+        history = model.fit(np.eye(4), np.arange(4) % 2, batch_size=2, epochs=3, shuffle=False, verbose=0).history
+        return len(traces), history, model.get_weights()
+
+    (once, found, weights), (twice, wanted, others) = trained(True), trained(False)
+    assert (once, twice) == (1, 2)
+    assert found == wanted
+    for one, other in zip(weights, others):
+        np.testing.assert_array_equal(one, other)
