@@ -83,7 +83,7 @@ def _memorisation(audits: Sequence[dict]) -> dict:
     """The audits of all folds as one: flagged where most folds are."""
 
     def of_folds(name: str) -> np.ndarray:
-        return known([audit[name] for audit in audits])
+        return known([audit.get(name) for audit in audits])
 
     copied: Counter = Counter()
     for audit in audits:
@@ -95,5 +95,6 @@ def _memorisation(audits: Sequence[dict]) -> dict:
         "p_value": _median(of_folds("p_value")),
         "nearest_ratio_median": _median(of_folds("median_ratio")),
         "share_below_1_percent": _mean(of_folds("share_nearer_1")),
+        "share_across_classes": _mean(of_folds("share_across_1")),
         "most_copied": [list(entry) for entry in copied.most_common(5)],
     }

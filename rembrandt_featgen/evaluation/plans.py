@@ -72,7 +72,7 @@ def k_fold(
       folds: 2 or more.
       repeats: how often groups are divided anew.
       seeds: of the trainings of each fold.
-      validation: share of the groups that are not tested, in (0, 1).
+      validation: share of the groups that are not tested, in (0, 1); 0 for none.
       division: seed of the division.
 
     Raises:
@@ -90,7 +90,9 @@ def k_fold(
         fold_of = _folds(table, folds, key=[division, repeat])
         for fold in range(folds):
             rest, test = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-            train, held_out = _part(table, rest, share=validation, key=[division, repeat, fold + 1])
+            train, held_out = rest, rest[:0]
+            if validation:
+                train, held_out = _part(table, rest, share=validation, key=[division, repeat, fold + 1])
             parts: dict[str, Any] = {"train": train, "validation": held_out, "test": test}
             tasks += [Task("k-fold", repeat, fold, fold=str(fold), seed=seed, **parts) for seed in seeds]
     return checked(table, tasks)

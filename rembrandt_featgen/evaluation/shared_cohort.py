@@ -14,7 +14,7 @@ from rembrandt_featgen.evaluation.sharing_games import Sharing, Training
 from rembrandt_featgen.features import stored_tables, vector_preparation
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
 
-NAME = "synthetic"  # of the files, and of what is in the column split
+NAME = "synthetic"  # begins the names of the files and of patients, and is what the column split says
 SUFFIXES = (".parquet", ".csv")
 
 
@@ -42,16 +42,17 @@ def make(table: FeatureTable, generator: str, sharing: Sharing) -> FeatureTable:
     )
 
 
-def write(folder: Path, table: FeatureTable, *, suffix: str, record: Mapping) -> tuple[str, str]:
-    """Writes the cohort and its provenance, and returns the names of both files.
+def write(folder: Path, table: FeatureTable, generator: str, *, suffix: str, record: Mapping) -> tuple[str, str]:
+    """Writes the cohort and its provenance, named after the generator, and returns the names of both files.
 
     Args:
       folder: that is there.
       table: of `make`.
+      generator: that made it.
       suffix: of `SUFFIXES`.
-      record: what synthetic.json says beside versions and commit.
+      record: what the provenance says beside versions and commit.
     """
-    path = folder / f"{NAME}{suffix}"
+    path = folder / f"{NAME}_{generator}{suffix}"
     if suffix == SUFFIXES[0]:
         stored_tables.write_table(path, table, np.full(len(table), NAME))
     else:
@@ -59,5 +60,11 @@ def write(folder: Path, table: FeatureTable, *, suffix: str, record: Mapping) ->
         columns = pd.DataFrame(table.values, columns=list(table.names))
         pd.concat([pd.DataFrame(keys), columns], axis=1).to_csv(path, index=False)
     whole = {**record, "versions": provenance.versions(), "commit": provenance.commit()}
-    json_files.write_json(folder / f"{NAME}.json", whole)
-    return path.name, f"{NAME}.json"
+    json_files.write_json(path.with_suffix(".json"), whole)
+    return path.name, path.with_suffix(".json").name
+
+
+def written(folder: Path) -> dict[str, str]:
+    """Label to path, relative to the folder, of the cohorts that are there, with what says where they come from."""
+    names = sorted(path.name for path in folder.glob(f"{NAME}_*") if path.suffix in (*SUFFIXES, ".json"))
+    return {name: name for name in names}

@@ -15,6 +15,7 @@ import numpy as np
 from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.classification.ridge import RidgeSettings
 from rembrandt_featgen.classification.training_problems import Problem
+from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import plans
 from rembrandt_featgen.evaluation.plans import Task
 from rembrandt_featgen.features import vector_preparation
@@ -28,7 +29,8 @@ from rembrandt_featgen.measures.memorisation import Labelled, Memorisation
 from rembrandt_featgen.measures.out_of_fold import OutOfFold
 
 REAL = "real"  # the classifier of real samples alone
-ATTACKS = ("closeness", "density_ratio", "likelihood_ratio")
+ATTACKS = ("closeness", "density_ratio", "aligned_closeness", "likelihood_ratio")
+LEAST = 4  # groups of a class: two in each half
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,13 +72,12 @@ class Training:
 
 
 def trainings(table: FeatureTable, tasks: Sequence[Task]) -> list[Training]:
-    """Divisions of a table, with what each prepares of it; validation rows are trained on."""
+    """Divisions of a table, with what each prepares of it."""
     made = []
     for task in tasks:
-        train = np.concatenate([task.train, task.validation])
-        prepared = vector_preparation.fit(table.values[train])
+        prepared = vector_preparation.fit(table.values[task.train])
         features = prepared.apply(table.values)
-        made.append(Training(train, task.test, prepared, features=features, seed=task.training_seed))
+        made.append(Training(task.train, task.test, prepared, features=features, seed=task.training_seed))
     return made
 
 
@@ -87,19 +88,30 @@ def folds_of(table: FeatureTable, sharing: Sharing) -> list[Task]:
         folds=sharing.folds,
         repeats=sharing.repeats,
         seeds=[sharing.seed],
-        validation=0.25,
+        validation=0.0,
         division=sharing.seed,
     )
 
 
 def games_of(table: FeatureTable, sharing: Sharing) -> list[Task]:
-    """Halves of the patients, each of which trains once and is left out once, then other halves."""
+    """Halves of the patients, each of which trains once and is left out once, then other halves.
+
+    Raises:
+      InputError: a class has fewer than `LEAST` groups.
+    """
+    for name, groups in zip(table.classes.names, plans.groups_by_class(table)):
+        if len(groups) < LEAST:
+            raise InputError(
+                f"class {name} has {len(groups)} group{'s' * (len(groups) != 1)} of patients, and judging takes "
+                f"{LEAST} or more of each class, as each half of them trains in turn; add patients of it, or leave it "
+                "out of --classes"
+            )
     return plans.k_fold(
         table,
         folds=2,
         repeats=sharing.games // 2,
         seeds=[sharing.seed],
-        validation=0.5,
+        validation=0.0,
         division=sharing.seed + 1,
     )
 
@@ -189,9 +201,10 @@ def attacked(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Scores of each attack on a generator in each game, and who was a member.
 
-    A patient's score is that of the sample which gives most away. Half of the patients who are no members are what an
-    attacker knows of others, and have no score of the density ratio. Distances are of columns standardised by all
-    patients: where members set the scale, that alone would tell who they are.
+    A patient's score is that of the sample which gives most away; the likelihood ratio is of the aligned closeness.
+    Half of the patients who are no members are what an attacker knows of others, and have no score of the density
+    ratio. Distances are of columns standardised by all patients: where members set the scale, that alone would tell who
+    they are.
 
     Args:
       table: of all rows.
@@ -205,11 +218,13 @@ def attacked(
     labels, groups = table.labels[first], table.groups[first]
     space = vector_preparation.fit(table.values)
     features = space.apply(table.values)
-    scores = {name: np.full((len(made), len(patients)), -np.inf) for name in ATTACKS[:2]}
+    scores = {name: np.full((len(made), len(patients)), -np.inf) for name in ATTACKS[:3]}
     members = np.zeros((len(made), len(patients)), bool)
     for game, (one, part) in enumerate(zip(made, each)):
         members[game, where[one.train]] = True
         known = _reference(members[game], labels, groups, seed=one.seed)
+        across = membership_inference.aligned_closeness(features, table.labels, space.apply(part.features), part.labels)
+        np.maximum.at(scores["aligned_closeness"][game], where, across)
         for label in np.unique(labels):
             rows = np.flatnonzero(table.labels == label)
             synthetic = space.apply(part.features[part.labels == label])
@@ -221,7 +236,7 @@ def attacked(
                 ratio = membership_inference.density_ratio(features[tested], synthetic, features[of_known])
                 np.maximum.at(scores["density_ratio"][game], where[tested], ratio)
     scores = {name: np.where(np.isfinite(array), array, np.nan) for name, array in scores.items()}
-    scores[ATTACKS[2]] = membership_inference.likelihood_ratio(scores["closeness"], members, labels)
+    scores["likelihood_ratio"] = membership_inference.likelihood_ratio(scores["aligned_closeness"], members, labels)
     return scores, members
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from absl import logging
+from scipy import stats
 
 from rembrandt_featgen.evaluation import contrasts, sharing_games
 from rembrandt_featgen.evaluation.sharing_games import REAL, Sharing
@@ -16,11 +17,12 @@ from rembrandt_featgen.measures import bootstrap, differences, membership_infere
 from rembrandt_featgen.measures.membership_inference import Attack
 from rembrandt_featgen.measures.memorisation import Memorisation
 
-LEAKS, NOT_SHOWN = "leaks", "not shown"
+LEAKS, NOT_SHOWN = "shown to leak", "not shown"
+COPIER = 0.2  # share of folds in which the audit may call a generator a copier that is none
 RULE = (
     "Lost: AUROC per patient, out of fold, of a ridge of synthetic samples alone less that of one of real samples. "
-    "Leaks: the lower end of the 95% interval of an attack's AUROC, of three attacks at once, is above 0.5, or the "
-    "audit calls the generator a copier in more than 1 of 5 folds. 'not shown' is no proof: see the upper ends."
+    "Shown to leak: the lower end of the 95% interval of an attack's AUROC, of four attacks at once, is above 0.5, or "
+    "the audit calls the generator a copier in more than 1 of 5 folds. 'not shown' is no proof: see the upper ends."
 )
 
 
@@ -69,6 +71,7 @@ def sharing_report(
             **_auroc(values[name]["auroc"], counts),
             "lost": contrasts.difference_record(differences.difference(values[name]["auroc"] - real, counts)),
             "memorisation": _audit(audits[name], table),
+            "copier": bool(np.mean([one.memorised for one, _ in audits[name]]) > COPIER),
             "attacks": {attack: _attack(one, table) for attack, one in attacks[name].items()},
             "word": _word(attacks[name], [one.memorised for one, _ in audits[name]]),
         }
@@ -77,6 +80,7 @@ def sharing_report(
     return {
         "classes": table.classes.record,
         "cohort": {"patients": table.patient_counts, "samples": len(table), "numbers": list(table.shape)},
+        "covariates": list(table.covariates),
         "real": _auroc(real, counts),
         "generators": rows,
         "verdict": _sentence(rows),
@@ -92,12 +96,17 @@ def sharing_report(
 
 
 def _sentence(rows: Sequence[Mapping]) -> str:
-    """How many generators leak, which leaks least, and which keeps most of what real patients say."""
+    """How many generators are shown to leak, which leaks least, and which keeps most of what real patients say.
+
+    Copies and mixtures of real patients, which are there for comparison, count only where there is nothing else.
+    """
+    rows = [row for row in rows if row["kind"] == "generative"] or list(rows)
     leaking = sum(row["word"] == LEAKS for row in rows)
+    if len(rows) == 1:
+        return f"{_kept(rows[0])} is {'' if leaking else 'not '}shown to leak."
     least, most = min(rows, key=_strongest), max(rows, key=lambda row: row["auroc"])
-    counted = (
-        "Every generator leaks" if leaking == len(rows) else f"{leaking} of {len(rows)} generators are shown to leak"
-    )
+    counted = "All" if leaking == len(rows) else f"{leaking or 'None'} of"
+    counted += f" {len(rows)} generators {'is' if leaking == 1 else 'are'} shown to leak"
     if least is most:
         return f"{counted}; {_kept(least)} both leaks least and keeps most."
     return f"{counted}; {_kept(least)} leaks least, {_kept(most)} keeps most."
@@ -139,7 +148,7 @@ def _audit(each: Sequence[tuple[Memorisation, Mapping[int, Memorisation]]], tabl
 
 
 def _means(audits: Sequence[Memorisation]) -> dict:
-    names = ("share_nearer_1", "limit_1", "median_ratio", "auroc")
+    names = ("share_nearer_1", "limit_1", "share_across_1", "limit_across_1", "median_ratio", "auroc")
     return {
         **{name: float(np.mean([getattr(one, name) for one in audits])) if audits else np.nan for name in names},
         "memorised_folds": sum(one.memorised for one in audits),
@@ -160,7 +169,7 @@ def _attack(one: Attack, table: FeatureTable) -> dict:
 
 
 def _word(attacks: Mapping[str, Attack], memorised: Sequence[bool]) -> str:
-    # The percentile interval is stretched to that of three attacks at once.
-    stretch = 2.394 / 1.960
+    # The percentile interval is stretched to that of all attacks at once.
+    stretch = stats.norm.ppf(1 - 0.025 / len(attacks)) / stats.norm.ppf(0.975)
     lows = [one.auroc - stretch * (one.auroc - one.interval[0]) for one in attacks.values()]
-    return LEAKS if max(lows) > 0.5 or np.mean(memorised) > 0.2 else NOT_SHOWN
+    return LEAKS if max(lows) > 0.5 or np.mean(memorised) > COPIER else NOT_SHOWN

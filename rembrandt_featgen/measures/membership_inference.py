@@ -6,6 +6,8 @@ leaks, and 1 where every member is known.
 
 - `closeness`: how near the nearest synthetic sample is (distance to the closest record).
 - `density_ratio`: the same against what is usual at that place, which real patients who are no members show.
+- `aligned_closeness`: the same to samples of any class, once the means of the classes lie on each other: it finds
+  patients who were moved into another class.
 - `likelihood_ratio`: against what the attacker saw of the same patient when other generators, shadow models, were
   trained with and without them. The strongest, and the one that a careful publisher should fear.
 
@@ -49,6 +51,29 @@ def closeness(candidates: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
     candidates, synthetic = pooled_features.checked(candidates, synthetic, least=1)
     nearest = np.concatenate([gaps.min(axis=1) for _, gaps in pooled_features.distances(candidates, synthetic)])
     return -np.log(np.maximum(nearest, _TINY))
+
+
+def aligned_closeness(
+    candidates: np.ndarray, labels: np.ndarray, synthetic: np.ndarray, synthetic_labels: np.ndarray
+) -> np.ndarray:
+    """[n] `closeness` to samples of any class, as deviations from the mean that synthetic samples of the class have.
+
+    A generator that gives a class the deviations of another's patients publishes these patients but for a constant,
+    which anybody can take away who has the synthetic samples.
+
+    Args:
+      candidates: [n, d] real patients.
+      labels: [n], each of which has synthetic samples.
+      synthetic: [m, d].
+      synthetic_labels: [m].
+    """
+    candidates, synthetic = pooled_features.checked(candidates, synthetic, least=1)
+    present, where = np.unique(synthetic_labels, return_inverse=True)
+    means = np.stack([synthetic[synthetic_labels == label].mean(axis=0) for label in present])
+    of_candidates = np.searchsorted(present, labels)
+    if not np.array_equal(present.take(of_candidates, mode="clip"), labels):
+        raise ValueError(f"candidates of classes {np.unique(labels)}, and synthetic samples of {present} alone")
+    return closeness(candidates - means[of_candidates], synthetic - means[where])
 
 
 def density_ratio(candidates: np.ndarray, synthetic: np.ndarray, reference: np.ndarray) -> np.ndarray:

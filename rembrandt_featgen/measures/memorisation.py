@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,8 @@ class Memorisation(NamedTuple):
     p_value: float  # one-sided (above 0.5), over held-out patients
     copied_patients: dict[str, int]  # training patients by the samples, of share_nearer_1, that are nearest to them
     memorised: bool
+    share_across_1: float = 0.0  # share_nearer_1 to training samples of other classes, means of classes aligned
+    limit_across_1: float = 1.0  # share_across_1 above this is called memorised, too
 
 
 def audit(
@@ -118,44 +121,69 @@ class Labelled(NamedTuple):
 
     def of_class(self, label: int) -> dict:
         """Samples and patients of one class."""
-        rows = self.labels == label
+        return self._rows(self.labels == label)
+
+    def of_others(self, label: int) -> dict:
+        """Samples and patients of all other classes."""
+        return self._rows(self.labels != label)
+
+    def less(self, means: Mapping[int, np.ndarray]) -> Labelled:
+        """The deviations from the means [d] of classes, of those that have one."""
+        rows = np.isin(self.labels, list(means))
+        shifts = np.reshape([means[int(label)] for label in self.labels[rows]], (-1, self.samples.shape[1]))
+        patients = None if self.patients is None else self.patients[rows]
+        return Labelled(self.samples[rows] - shifts, self.labels[rows], patients)
+
+    def _rows(self, rows):
         return {"samples": self.samples[rows], "patients": None if self.patients is None else self.patients[rows]}
 
 
 def audit_of_classes(
     training: Labelled, held_out: Labelled, synthetic: Labelled
 ) -> tuple[Memorisation, dict[int, Memorisation]]:
-    """`audit` of each class against real samples of that class alone, and all as one.
+    """`audit` of each class against real samples of that class, then of the other classes, and all as one.
 
     Were classes pooled, the samples of a tight class would be near to training by that alone, and copies of a wide one
-    be hidden.
+    be hidden. Across classes, what is compared is deviations from the training patients' means of classes: a generator
+    may give a class the deviations of another's patients. There a synthetic sample is a near copy where it is nearer to
+    a training sample of another class than both the closest 1% of held-out ones of its class and those of the others:
+    classes of unlike spread make none.
 
     Args:
       training, held_out, synthetic: as for `audit`.
 
     Returns:
-      As one: memorised where any of n classes is at an error of `ERROR` / n; p_value n times the smallest, at most 1;
-      the other numbers are means over synthetic samples. And that of each class that has samples of all three; where
-      none has, the numbers are NaN.
+      As one: memorised where any of the n audits within and across classes is at an error of `ERROR` / n; p_value n
+      times the smallest, at most 1; the other numbers are means over synthetic samples. And that of each class that has
+      samples of all three; where none has, the numbers are NaN.
     """
     parts = {
         int(label): [part.of_class(label) for part in (training, held_out, synthetic)]
         for label in np.unique(synthetic.labels)
     }
     parts = {label: part for label, part in parts.items() if all(len(one["samples"]) for one in part)}
-    audits = {
-        label: audit(
-            training=real["samples"],
-            training_patients=real["patients"],
-            held_out=unseen["samples"],
-            held_out_patients=unseen["patients"],
-            synthetic=generated["samples"],
-            error=ERROR / len(parts),
-        )
-        for label, (real, unseen, generated) in parts.items()
+    means = _means_of_patients(training)
+    deviations, new, drawn = (part.less(means) for part in (training, held_out, synthetic))
+    aligned = {
+        label: [deviations.of_others(label), new.of_class(label), new.of_others(label), drawn.of_class(label)]
+        for label in parts
     }
+    aligned = {label: part for label, part in aligned.items() if all(len(one["samples"]) for one in part)}
+    error = ERROR / max(1, len(parts) + len(aligned))
+    audits = {label: _audit(*part, error=error) for label, part in parts.items()}
+    for label, (real, unseen, others, generated) in aligned.items():
+        both = [_audit(real, one, generated, error=error) for one in (unseen, others)]
+        across = min(both, key=lambda one: one.share_nearer_1 - one.limit_1)
+        within = audits[label]
+        audits[label] = within._replace(
+            p_value=min(1.0, 2 * min(within.p_value, max(one.p_value for one in both))),
+            copied_patients={**within.copied_patients, **(across.copied_patients if across.memorised else {})},
+            memorised=within.memorised or across.memorised,
+            share_across_1=across.share_nearer_1,
+            limit_across_1=across.limit_1,
+        )
     counts = [len(part[2]["samples"]) for part in parts.values()]
-    means = {
+    averages = {
         name: float(np.average([getattr(one, name) for one in audits.values()], weights=counts)) if audits else np.nan
         for name in Memorisation._fields
         if name not in ("p_value", "copied_patients", "memorised")
@@ -165,12 +193,33 @@ def audit_of_classes(
         copied.update(one.copied_patients)
     p_values = [one.p_value for one in audits.values()]
     together = Memorisation(
-        **means,
+        **averages,
         p_value=min(1.0, len(p_values) * min(p_values)) if p_values else np.nan,
         copied_patients=dict(copied.most_common()),
         memorised=any(one.memorised for one in audits.values()),
     )
     return together, audits
+
+
+def _audit(real: Mapping, unseen: Mapping, generated: Mapping, *, error: float) -> Memorisation:
+    return audit(
+        training=real["samples"],
+        training_patients=real["patients"],
+        held_out=unseen["samples"],
+        held_out_patients=unseen["patients"],
+        synthetic=generated["samples"],
+        error=error,
+    )
+
+
+def _means_of_patients(training: Labelled) -> dict[int, np.ndarray]:
+    """Mean [d] of each class, in which each patient counts as one."""
+    means = {}
+    for label in np.unique(training.labels):
+        part = training.of_class(label)
+        _, whose, samples = np.unique(part["patients"], return_inverse=True, return_counts=True)
+        means[int(label)] = np.average(part["samples"], axis=0, weights=1.0 / samples[whose])
+    return means
 
 
 def _nearest(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -29,6 +29,12 @@ MEMORISATION_MEASURES = (
         "lower",
         words="nearer to training than the nearest 1% of unseen patients' features",
     ),
+    Measure(
+        "memorisation.share_across_classes",
+        "Share of near copies of other classes",
+        "lower",
+        words="the same beside training features of other classes, once the means of classes lie on each other",
+    ),
     Measure("memorisation.p_value", "p, nearer than unseen patients", "", words="one-sided, over unseen patients"),
 )
 

@@ -10,9 +10,10 @@ from rembrandt_featgen.reporting.table_text import Table, cell, csv_text, latex
 ATTACKS = {  # key of a report to the words of a column
     "closeness": "Closest record",
     "density_ratio": "Density ratio",
+    "aligned_closeness": "Any class, aligned",
     "likelihood_ratio": "Likelihood ratio",
 }
-_AUDIT = ("share_nearer_1", "limit_1", "median_ratio", "memorised_folds", "folds")
+_AUDIT = ("share_nearer_1", "limit_1", "share_across_1", "limit_across_1", "median_ratio", "memorised_folds", "folds")
 
 
 def files(report: Mapping) -> dict[str, str]:
@@ -55,6 +56,7 @@ def table(report: Mapping) -> Table:
                 gap(one, "auroc", "ci95"),
                 gap(one.get("lost"), "difference", "ci95", form="+.3f"),
                 cell(records.finite(records.dig(audit, "share_nearer_1")), None, ".2f"),
+                cell(records.finite(records.dig(audit, "share_across_1")), None, ".2f"),
                 f"{records.dig(audit, 'memorised_folds')} of {records.dig(audit, 'folds')}",
                 *(gap(records.dig(one, "attacks", name), "auroc", "ci95") for name in ATTACKS),
                 cell(records.finite(records.dig(one, "attacks", "likelihood_ratio", "caught")), None, ".2f"),
@@ -62,16 +64,27 @@ def table(report: Mapping) -> Table:
             ]
         )
     real = report.get("real")
-    head = [("", [["real patients", gap(real, "auroc", "ci95"), *[""] * 8]])] if real else []
+    head = [("", [["real patients", gap(real, "auroc", "ci95"), *[""] * 10]])] if real else []
     return Table(
         "Synthetic patients shared in place of real ones: what is lost and what leaks. AUROC per real patient, out of "
         "fold, of a ridge trained on synthetic samples alone; lost is the difference to one trained on real samples. "
         "Near copies: share of synthetic samples nearer to a training patient than the closest 1% of held-out "
-        "patients, and folds in which the audit calls the generator a copier. Attacks: AUROC of telling members from "
+        "patients; across: the same beside training patients of other classes, means of classes aligned; and folds in "
+        "which the audit calls the generator a copier. Attacks: AUROC of telling members from "
         "others; caught: members that the likelihood ratio finds where it wrongly names 10% of the others. "
         "95% intervals over patients.",
         "tab:sharing",
-        ["Generator", "AUROC", "Lost", "Near copies", "Copier in folds", *ATTACKS.values(), "Caught", "Leaks"],
+        [
+            "Generator",
+            "AUROC",
+            "Lost",
+            "Near copies",
+            "Across",
+            "Copier in folds",
+            *ATTACKS.values(),
+            "Caught",
+            "Leaks",
+        ],
         groups=[*head, *([("", rows)] if rows else [])],
     )
 

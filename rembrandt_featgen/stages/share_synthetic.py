@@ -38,7 +38,9 @@ class Config:
     group_column: str = shared_flags.group_column()
     group_pattern: str = shared_flags.group_pattern()
     site_column: str = shared_flags.site_column()
-    covariates: tuple[str, ...] = shared_flags.covariates()
+    covariates: tuple[str, ...] = cli.flag(
+        (), "Columns of --features that are no features: they are neither judged nor part of a synthetic cohort."
+    )
     cv_folds: int = shared_flags.cv_folds()
     trainings: int = shared_flags.trainings()
     attack_games: int = cli.flag(
@@ -49,8 +51,8 @@ class Config:
     )
     share: str = cli.flag(
         "",
-        "The generator, a generative one of --generators, whose synthetic cohort of all patients is written; by "
-        "default none.",
+        "The generator, a generative one of --generators, whose synthetic cohort of all patients is written, unless it "
+        "gives back real patients; by default none. A judgement that is there is not made again.",
     )
     share_format: str = cli.flag("parquet", "Of the synthetic cohort.", choices=("parquet", "csv"))
     seed: int = shared_flags.seed()
@@ -60,7 +62,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/shared: sharing.json, index.html, sharing.csv, sharing.tex, and with --share the cohort."""
-    cli.some_of("generators", config.generators, METHODS)
+    config = dataclasses.replace(config, generators=cli.some_of("generators", config.generators, METHODS))
     if config.share and config.share not in config.generators:
         raise InputError(f"--share={config.share} is not judged; add it to --generators, or share one that is there")
     if config.share and METHODS[config.share].kind == "classical":
@@ -75,47 +77,73 @@ def run(config: Config) -> None:
     if table.is_map:
         raise InputError(f"--features={config.features} has maps; distances and these generators are of vectors")
     digests = {"features_file": rundir.file_digest(Path(config.features))}
-    with rundir.open_stage(config, "share_synthetic", [], digests=digests, classes=table.classes.record) as stage:
+    # What is shared changes nothing of what is judged.
+    judged = dataclasses.replace(config, share="", share_format="parquet")
+    with rundir.open_stage(judged, "share_synthetic", [], digests=digests, classes=table.classes.record) as stage:
         if not stage.done:
             _judge(config, table, stage)
     folder = Path(config.run_dir) / registry.folder("share_synthetic")
-    figures = stage.record["figures"]
-    print(f"report: {folder / 'index.html'}\n{figures['verdict']}")
-    if figures.get("warning"):
-        print(f"warning: {figures['warning']}")
+    print(f"report: {folder / 'index.html'}\n{stage.record['figures']['verdict']}")
+    if config.covariates:
+        print(
+            f"note: covariates ({', '.join(config.covariates)}) are no part of what was judged, nor of what is shared"
+        )
+    if config.share:
+        _share(config, table, folder, digests)
 
 
-def _judge(config: Config, table: FeatureTable, stage: rundir.Stage) -> None:
-    sharing = Sharing(
+def _sharing(config: Config) -> Sharing:
+    return Sharing(
         folds=config.cv_folds,
         repeats=config.trainings,
         games=config.attack_games,
         amount=config.share_amount,
         seed=config.seed,
     )
-    made = sharing_report.sharing_report(table, config.generators, sharing=sharing, draws=config.bootstrap_draws)
+
+
+def _judge(config: Config, table: FeatureTable, stage: rundir.Stage) -> None:
+    made = sharing_report.sharing_report(
+        table, config.generators, sharing=_sharing(config), draws=config.bootstrap_draws
+    )
     record = {"versions": provenance.versions(), "commit": provenance.commit(), "settings": stage.record["config"]}
     report = json_files.plain({**made, **record})
-    links, warning = {}, ""
-    if config.share:
-        row = next(one for one in report["generators"] if one["generator"] == config.share)
-        if row["word"] == sharing_report.LEAKS:
-            warning = (
-                f"--share={config.share} leaks: its synthetic patients tell who trained it; do not share them as if "
-                "they were of nobody"
-            )
-            logging.warning("%s", warning)
-        # What goes with the cohort names no patient, and no folder.
-        row = {**row, "memorisation": {k: v for k, v in row["memorisation"].items() if k != "most_copied"}}
-        settings = {**stage.record["config"], "features": Path(config.features).name}
-        whence = {"features_file": stage.record["inputs"]["features_file"], "settings": settings}
-        cohort = shared_cohort.make(table, config.share, sharing)
-        names = shared_cohort.write(
-            stage.path, cohort, suffix=f".{config.share_format}", record={**whence, "judged": row}
+    sharing_page.write(stage.path, report, config.report_title or Path(config.features).stem)
+    stage.complete(verdict=report["verdict"])
+
+
+def _share(config: Config, table: FeatureTable, folder: Path, digests: dict[str, str]) -> None:
+    """Writes the cohort of --share into the folder of the judgement; InputError where it would be one of copies."""
+    report = json_files.read_json(folder / sharing_page.JSON)
+    row = next(one for one in report["generators"] if one["generator"] == config.share)
+    if row["copier"]:
+        audit = row["memorisation"]
+        raise InputError(
+            f"--share={config.share}: it gives back real patients (the audit calls it a copier in "
+            f"{audit['memorised_folds']} of {audit['folds']} folds, see {folder / 'index.html'}), so no cohort was "
+            "written; share another generator, which is not judged again if it was among --generators"
         )
-        links = {name: name for name in names}
-    sharing_page.write(stage.path, report, config.report_title or Path(config.features).stem, links=links)
-    stage.complete(verdict=report["verdict"], warning=warning)
+    if row["word"] == sharing_report.LEAKS:
+        warning = (
+            f"--share={config.share} is shown to leak: its synthetic patients tell who trained it; do not share them "
+            "as if they were of nobody"
+        )
+        logging.warning("%s", warning)
+        print(f"warning: {warning}")
+    # What goes with the cohort names no patient, and no folder.
+    row = {**row, "memorisation": {k: v for k, v in row["memorisation"].items() if k != "most_copied"}}
+    settings = {k: v for k, v in dataclasses.asdict(config).items() if k != "run_dir"}
+    settings = json_files.plain({**settings, "features": Path(config.features).name})
+    cohort = shared_cohort.make(table, config.share, _sharing(config))
+    shared_cohort.write(
+        folder,
+        cohort,
+        config.share,
+        suffix=f".{config.share_format}",
+        record={**digests, "settings": settings, "judged": row},
+    )
+    title = config.report_title or Path(config.features).stem
+    sharing_page.write(folder, report, title, links=shared_cohort.written(folder))
 
 
 def main() -> None:

@@ -34,15 +34,49 @@ def test_report_finds_the_copier(table):
     report = sharing_report.sharing_report(table, ("gaussian", "random_oversampling"), sharing=SHARING, draws=200)
     report = json.loads(json.dumps(json_files.plain(report)))
     gaussian, copier = report["generators"]
-    assert copier["word"] == "leaks" and copier["memorisation"]["memorised_folds"] == 15
+    assert (
+        copier["word"] == "shown to leak"
+        and copier["copier"]
+        and not gaussian["copier"]
+        and copier["memorisation"]["memorised_folds"] == 15
+    )
     assert copier["attacks"]["closeness"]["auroc"] > 0.75  # a third of the patients are never drawn
     assert gaussian["memorisation"]["memorised_folds"] < 5
     assert gaussian["attacks"]["closeness"]["auroc"] < 0.7
     assert gaussian["auroc"] > 0.6 and abs(gaussian["lost"]["difference"]) < 0.15
     assert set(gaussian["memorisation"]["by_class"]) == set(gaussian["attacks"]["closeness"]["by_class"]) == {*"abc"}
     assert (
-        "gaussian (strongest attack: AUROC 0." in report["verdict"] and len(copier["memorisation"]["most_copied"]) == 10
+        report["verdict"].startswith("gaussian (strongest attack: AUROC 0.")
+        and len(copier["memorisation"]["most_copied"]) == 10
     )
+
+
+def test_who_moves_patients_into_another_class_is_a_copier(table):
+    """Distances within classes do not see it."""
+    report = sharing_report.sharing_report(table, ("transfer",), sharing=Sharing(folds=3, repeats=1), draws=200)
+    [row] = report["generators"]
+    assert row["copier"] and row["memorisation"]["share_across_1"] > 0.9 > 0.3 > row["memorisation"]["share_nearer_1"]
+    aligned, within = (row["attacks"][name]["auroc"] for name in ("aligned_closeness", "closeness"))
+    assert aligned > 0.65 and aligned > within + 0.07
+
+
+def test_sentence_says_how_many_leak():
+    row = {"kind": "generative", "lost": {"difference": 0.0, "ci95": [-0.1, 0.1]}, "word": "not shown"}
+    rows = [
+        {**row, "generator": name, "auroc": 0.6 + 0.1 * i, "attacks": {"closeness": {"auroc": 0.5 + 0.1 * i}}}
+        for i, name in enumerate("abc")
+    ]
+    leaking = [{**one, "word": "shown to leak"} for one in rows]
+    copies = {**leaking[0], "generator": "copies", "kind": "classical"}
+    words = [
+        sharing_report._sentence(each)
+        for each in (leaking, [*rows[:2], leaking[2], copies], rows, leaking[:1], [rows[0], copies])
+    ]
+    assert words[0].startswith("All 3 generators are shown to leak; a (") and "leaks least, c (" in words[0]
+    assert words[1].startswith("1 of 3 generators is shown to leak; a (")
+    assert words[2].startswith("None of 3 generators are shown to leak; a (")
+    assert words[3].startswith("a (") and words[3].endswith(") is shown to leak.")
+    assert words[4].startswith("a (") and words[4].endswith(") is not shown to leak.")
 
 
 def test_degrees_of_freedom_count_groups(table, monkeypatch):
@@ -109,7 +143,8 @@ def test_shared_cohort_is_read_again(table, tmp_path, suffix):
     assert cohort.patient_counts == {"a": 50, "b": 50, "c": 50} and np.isfinite(cohort.values).all()
     assert cohort.values[:, 1].std() > 10 and np.all(cohort.values[:, 4] == 0)  # in the units of the table
     assert not set(cohort.patients) & set(table.patients)
-    data, provenance = shared_cohort.write(tmp_path, cohort, suffix=suffix, record={"generator": "gaussian"})
+    data, provenance = shared_cohort.write(tmp_path, cohort, "gaussian", suffix=suffix, record={})
+    assert data == f"synthetic_gaussian{suffix}"
     read = importing.read_table(tmp_path / data, classes=("a", "b", "c"))
     assert len(read) == 150 and set(read.patients) == set(cohort.patients)
     assert json_files.read_json(tmp_path / provenance)["versions"]["rembrandt_featgen"]

@@ -102,3 +102,36 @@ def test_patients_without_a_part_are_left_out():
     assert membership_inference.attack(scores, members, np.zeros(4, int), draws=10).auroc == 1.0
     ratio = membership_inference.likelihood_ratio(np.ones((3, 1)), np.array([[True], [True], [False]]), np.zeros(1))
     assert np.isnan(ratio).all()  # too few games
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_patients_moved_into_the_other_class_are_found(moved):
+    """And nobody is by a generator that knows other patients alone, on average over cohorts; the interval knows it."""
+    aurocs, held = [], []
+    for seed in range(2 if moved else 12):
+        random = np.random.default_rng(seed)
+        cohort = random.normal(size=(PATIENTS, 6)) + 3.0 * LABELS[:, None]
+        members = games(random)
+        scores = np.zeros(members.shape)
+        for game, member in enumerate(members):
+            source = cohort if moved else random.normal(size=cohort.shape) + 3.0 * LABELS[:, None]
+            seen = source[member]
+            synthetic_labels = 1 - LABELS[member]
+            synthetic = seen + 3.0 * (synthetic_labels - LABELS[member])[:, None]
+            scores[game] = membership_inference.aligned_closeness(cohort, LABELS, synthetic, synthetic_labels)
+        found = membership_inference.attack(scores, members, LABELS, draws=200)
+        ratio = membership_inference.likelihood_ratio(scores, members, LABELS)
+        aurocs.append([found.auroc, membership_inference.attack(ratio, members, LABELS, draws=2).auroc])
+        held.append(found.interval[0] <= 0.5 <= found.interval[1])
+    if moved:
+        assert np.min(aurocs) > 0.85 and not any(held)
+    else:
+        assert np.mean(aurocs, axis=0) == pytest.approx([0.5, 0.5], abs=0.03) and np.mean(held) >= 0.8
+
+
+def test_aligned_closeness_takes_means_of_synthetic_classes_away():
+    synthetic, of_classes = np.array([[0.0], [2.0], [10.0], [16.0]]), np.array([0, 0, 1, 1])
+    found = membership_inference.aligned_closeness(np.array([[3.0], [13.5]]), np.array([0, 1]), synthetic, of_classes)
+    assert np.exp(-found) == pytest.approx([1.0, 0.5])  # deviations 2 and 0.5 beside -1, 1, -3 and 3
+    with pytest.raises(ValueError, match="candidates of classes"):
+        membership_inference.aligned_closeness(np.zeros((1, 1)), np.array([2]), synthetic, of_classes)

@@ -98,6 +98,32 @@ def test_new_patients_of_a_tight_class_are_no_copies():
     assert 0.35 < found.auroc < 0.65
 
 
+@pytest.mark.parametrize(("widths", "moved"), [((1.0, 1.0), True), ((1.0, 1.0), False), ((0.2, 3.0), False)])
+def test_patients_moved_into_another_class_are_copies(widths, moved):
+    """New patients are none, whatever the spreads of the classes."""
+    found = []
+    for seed in range(1 if moved else 25):
+        generator = np.random.default_rng(seed)
+        training, held_out, new = (
+            labelled(generator, 25, 4, widths=widths, name=name) for name in ("train", "test", "new")
+        )
+        places = 5.0 * np.array([1, -1])
+        training, held_out, new = (
+            part._replace(samples=part.samples + places[part.labels][:, None]) for part in (training, held_out, new)
+        )
+        synthetic = memorisation.Labelled(new.samples, new.labels)
+        if moved:
+            synthetic = memorisation.Labelled(
+                training.samples - 2 * places[training.labels][:, None], 1 - training.labels
+            )
+        found.append(memorisation.audit_of_classes(training, held_out, synthetic))
+    if moved:
+        [(together, each)] = found
+        assert together.memorised and together.share_nearer_1 < 0.1 and together.share_across_1 > 0.95
+        assert all(name.startswith("train1") for name in each[0].copied_patients) and each[0].copied_patients
+    assert moved or np.mean([together.memorised for together, _ in found]) <= 0.12
+
+
 def test_a_class_without_held_out_patients_is_left_out():
     generator = np.random.default_rng(5)
     training, held_out = labelled(generator, 5, 2), labelled(generator, 5, 2, name="q")

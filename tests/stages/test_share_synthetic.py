@@ -42,21 +42,53 @@ def test_files_of_the_stage(config, tmp_path):
     assert float(rows[1]["likelihood_ratio"]) == report["generators"][0]["attacks"]["likelihood_ratio"]["auroc"]
     assert "random\\_oversampling" in (folder / "sharing.tex").read_text()
     page = pages.Page((folder / "index.html").read_text())
-    assert "leaks" in page.words and "synthetic.parquet" in page.words
-    assert len(pd.read_parquet(folder / "synthetic.parquet")) == 40
-    provenance = (folder / "synthetic.json").read_text()
+    assert "shown to leak" in page.words and "synthetic_gaussian.parquet" in page.words
+    assert len(pd.read_parquet(folder / "synthetic_gaussian.parquet")) == 40
+    provenance = (folder / "synthetic_gaussian.json").read_text()
     assert "real_" not in provenance and str(share_synthetic.Path(config.features).parent) not in provenance
     assert json.loads(provenance)["judged"]["generator"] == "gaussian"
 
 
-@pytest.mark.parametrize("word", ["leaks", "not shown"])
+@pytest.mark.parametrize("word", ["shown to leak", "not shown"])
 def test_sharing_what_leaks_is_warned_of(config, tmp_path, caplog, capsys, monkeypatch, word):
     monkeypatch.setattr(share_synthetic.sharing_report, "_word", lambda *_: word)
-    changed = share_synthetic.dataclasses.replace(config, run_dir=str(tmp_path / "run"), generators=("gaussian",))
+    changed = share_synthetic.dataclasses.replace(
+        config, run_dir=str(tmp_path / "run"), generators=("gaussian", "gaussian"), covariates=("z",)
+    )
     for _ in range(2):  # made, and found done
         share_synthetic.run(changed)
-        assert ("warning: --share=gaussian leaks" in capsys.readouterr().out) == (word == "leaks")
-    assert ("--share=gaussian leaks" in caplog.text) == (word == "leaks")
+        out = capsys.readouterr().out
+        assert "gaussian (strongest attack" in out and "covariates (z) are no part" in out
+        assert ("warning: --share=gaussian is shown to leak" in out) == (word == "shown to leak")
+    assert ("--share=gaussian is shown to leak" in caplog.text) == (word == "shown to leak")
+    report = json.loads((tmp_path / "run" / "shared" / "sharing.json").read_text())
+    assert [one["generator"] for one in report["generators"]] == ["gaussian"]
+    frame = pd.read_parquet(tmp_path / "run" / "shared" / "synthetic_gaussian.parquet")
+    assert {"w", "x", "y"} < set(frame.columns) and "z" not in frame.columns
+
+
+def test_a_finished_judgement_shares_any_generator_but_a_copier(config, tmp_path, monkeypatch):
+    changed = share_synthetic.dataclasses.replace(
+        config, run_dir=str(tmp_path / "run"), generators=("transfer", "kde"), share="transfer", share_format="csv"
+    )
+    with pytest.raises(InputError, match="--share=transfer: it gives back real patients.*of 10 folds"):
+        share_synthetic.run(changed)
+    folder = tmp_path / "run" / "shared"
+    assert (folder / "sharing.json").exists() and not list(folder.glob("synthetic_*"))
+    monkeypatch.setattr(share_synthetic, "_judge", None)
+    share_synthetic.run(share_synthetic.dataclasses.replace(changed, share="kde"))
+    assert len(pd.read_csv(folder / "synthetic_kde.csv")) == 40
+    assert "synthetic_kde.csv" in pages.Page((folder / "index.html").read_text()).words
+
+
+def test_too_few_patients_are_counted(config, tmp_path):
+    frame = pd.read_csv(config.features)
+    small = tmp_path / "small.csv"
+    frame[frame.groupby("label").cumcount() < 3].to_csv(small, index=False)
+    with pytest.raises(InputError, match="class benign has 3 groups of patients, and judging takes 4"):
+        share_synthetic.run(
+            share_synthetic.dataclasses.replace(config, run_dir=str(tmp_path / "run"), features=str(small))
+        )
 
 
 def test_a_report_with_nothing_in_it_has_a_page():
