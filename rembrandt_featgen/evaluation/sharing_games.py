@@ -223,7 +223,9 @@ def attacked(
     for game, (one, part) in enumerate(zip(made, each)):
         members[game, where[one.train]] = True
         known = _reference(members[game], labels, groups, seed=one.seed)
-        across = membership_inference.aligned_closeness(features, table.labels, space.apply(part.features), part.labels)
+        across = membership_inference.aligned_closeness(
+            features, space.apply(part.features), labels=table.labels, synthetic_labels=part.labels
+        )
         np.maximum.at(scores["aligned_closeness"][game], where, across)
         for label in np.unique(labels):
             rows = np.flatnonzero(table.labels == label)

@@ -54,7 +54,7 @@ def closeness(candidates: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
 
 
 def aligned_closeness(
-    candidates: np.ndarray, labels: np.ndarray, synthetic: np.ndarray, synthetic_labels: np.ndarray
+    candidates: np.ndarray, synthetic: np.ndarray, *, labels: np.ndarray, synthetic_labels: np.ndarray
 ) -> np.ndarray:
     """[n] `closeness` to samples of any class, as deviations from the mean that synthetic samples of the class have.
 
@@ -63,8 +63,8 @@ def aligned_closeness(
 
     Args:
       candidates: [n, d] real patients.
-      labels: [n], each of which has synthetic samples.
       synthetic: [m, d].
+      labels: [n], each of which has synthetic samples.
       synthetic_labels: [m].
     """
     candidates, synthetic = pooled_features.checked(candidates, synthetic, least=1)

@@ -89,7 +89,7 @@ def run(config: Config) -> None:
             f"note: covariates ({', '.join(config.covariates)}) are no part of what was judged, nor of what is shared"
         )
     if config.share:
-        _share(config, table, folder, digests)
+        _share(config, table, folder, digests=digests)
 
 
 def _sharing(config: Config) -> Sharing:
@@ -112,7 +112,7 @@ def _judge(config: Config, table: FeatureTable, stage: rundir.Stage) -> None:
     stage.complete(verdict=report["verdict"])
 
 
-def _share(config: Config, table: FeatureTable, folder: Path, digests: dict[str, str]) -> None:
+def _share(config: Config, table: FeatureTable, folder: Path, *, digests: dict[str, str]) -> None:
     """Writes the cohort of --share into the folder of the judgement; InputError where it would be one of copies."""
     report = json_files.read_json(folder / sharing_page.JSON)
     row = next(one for one in report["generators"] if one["generator"] == config.share)

@@ -118,7 +118,9 @@ def test_patients_moved_into_the_other_class_are_found(moved):
             seen = source[member]
             synthetic_labels = 1 - LABELS[member]
             synthetic = seen + 3.0 * (synthetic_labels - LABELS[member])[:, None]
-            scores[game] = membership_inference.aligned_closeness(cohort, LABELS, synthetic, synthetic_labels)
+            scores[game] = membership_inference.aligned_closeness(
+                cohort, synthetic, labels=LABELS, synthetic_labels=synthetic_labels
+            )
         found = membership_inference.attack(scores, members, LABELS, draws=200)
         ratio = membership_inference.likelihood_ratio(scores, members, LABELS)
         aurocs.append([found.auroc, membership_inference.attack(ratio, members, LABELS, draws=2).auroc])
@@ -131,7 +133,12 @@ def test_patients_moved_into_the_other_class_are_found(moved):
 
 def test_aligned_closeness_takes_means_of_synthetic_classes_away():
     synthetic, of_classes = np.array([[0.0], [2.0], [10.0], [16.0]]), np.array([0, 0, 1, 1])
-    found = membership_inference.aligned_closeness(np.array([[3.0], [13.5]]), np.array([0, 1]), synthetic, of_classes)
+    candidates = np.array([[3.0], [13.5]])
+    found = membership_inference.aligned_closeness(
+        candidates, synthetic, labels=np.array([0, 1]), synthetic_labels=of_classes
+    )
     assert np.exp(-found) == pytest.approx([1.0, 0.5])  # deviations 2 and 0.5 beside -1, 1, -3 and 3
     with pytest.raises(ValueError, match="candidates of classes"):
-        membership_inference.aligned_closeness(np.zeros((1, 1)), np.array([2]), synthetic, of_classes)
+        membership_inference.aligned_closeness(
+            candidates, synthetic, labels=np.array([0, 2]), synthetic_labels=of_classes
+        )
