@@ -19,7 +19,6 @@ SETTINGS = {
     "cv_folds": 2,
     "cv_seeds": 1,
     "trainings": 1,
-    "cv_workers": 2,
     "validation_fraction": 0.4,
     "vectors": "numbers",
     "vector_augmentations": 1,
