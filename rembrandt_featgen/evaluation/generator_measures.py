@@ -12,6 +12,9 @@ from rembrandt_featgen.classification.training_problems import Problem
 from rembrandt_featgen.generation.training_set import Samples
 from rembrandt_featgen.measures import classification, decisions, fidelity, memorisation
 
+# Standard deviations of training patients, beyond which all counts as so far off. Columns that are 0 but for a patient
+# or two are common, and a test patient 3000 deviations off would be all that a distance says.
+_FAR = 5.0
 AMOUNT = 1.0  # of a generator's samples that is measured, see `training_set.counts`
 
 
@@ -87,6 +90,7 @@ def measure(drawn: Samples, training: Real, test: Real, *, judged_by: Judges) ->
         memorisation.Labelled(far, test.labels, test.patients),
         memorisation.Labelled(synthetic, drawn.labels),
     )
+    near, far, synthetic = (np.clip(features, -_FAR, _FAR) for features in (near, far, synthetic))
     measured = {
         **_distances(far, synthetic),
         **{f"{name}_real": value for name, value in _distances(far, near).items()},  # between real patients

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from rembrandt_featgen.classification.map_fitting import CnnSettings, LinearSettings
+from rembrandt_featgen.classification.neighbours import NeighbourSettings
+from rembrandt_featgen.classification.ridge import RidgeSettings
 from rembrandt_featgen.evaluation import generator_measures
 from rembrandt_featgen.evaluation.generator_measures import Real
 from rembrandt_featgen.generation.training_set import Samples
@@ -60,6 +62,28 @@ def test_copies_are_audited(judged_by):
 def test_the_independent_classifier_is_tried_on_real_features_too(judged_by):
     labels = np.arange(80) % 2
     assert measured(judged_by, features_of(labels, 8), 1 - labels)["class_accuracy_independent_real"] > 0.9
+
+
+def test_a_patient_far_off_in_a_column_of_zeros_is_not_all_that_distances_are_of():
+    def vectors(seed, count=40):
+        labels = np.arange(count) % 2
+        features = np.random.default_rng(seed).normal(size=(count, 6)).astype(np.float32)
+        features[:, 0] += labels
+        return Real(features, labels, np.array([f"{seed}p{number}" for number in range(count)]))
+
+    training, test, drawn = map(vectors, range(3))
+    judged_by = generator_measures.judges(
+        training, settings=RidgeSettings(), other=NeighbourSettings(), num_classes=2, seed=0
+    )
+    names = ("kernel_distance", "frechet_distance", "kernel_distance_real", "precision")
+    plain, moved = [], []
+    for found, value in ((plain, 0.0), (moved, 3000.0)):
+        test.features[:2, 5] = value
+        measured = generator_measures.measure(
+            Samples(drawn.features, drawn.labels), training, test, judged_by=judged_by
+        )
+        found += [measured[name] for name in names]
+    np.testing.assert_allclose(moved, plain, atol=1.5)
 
 
 @pytest.mark.parametrize(("pool", "tested"), [(2, 40), (5, 40), (80, 4), (2, 2)])
