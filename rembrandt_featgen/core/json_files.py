@@ -31,14 +31,19 @@ def write_json(path: Path, value) -> None:
     temporary.replace(path)
 
 
-def read_json(path: Path):
-    """Reads JSON; InputError when it is missing or damaged."""
+def read_json(path: Path, *, fix: str = ""):
+    """Reads JSON; InputError when it is missing or damaged.
+
+    Args:
+      path: of the file.
+      fix: what the message tells the user to do; by default what helps with a file of this run.
+    """
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path} is missing or damaged ({' '.join(str(error).split())}); "
-            f"delete the folder {path.parent} if this program made it, or choose another --run_dir"
+            + (fix or f"delete the folder {path.parent} if this program made it, or choose another --run_dir")
         ) from error
 
 

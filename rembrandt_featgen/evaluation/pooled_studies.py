@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rembrandt_featgen.core import json_files
 from rembrandt_featgen.evaluation import few_shot_generators, pooled_tasks
 from rembrandt_featgen.evaluation.contrasts import BEST
 from rembrandt_featgen.evaluation.pooled_tasks import Task
@@ -47,7 +46,7 @@ def pooled_report(
     described = []
     generators, families = [], []
     for name, path in studies:
-        report = json_files.read_json(path)
+        report = pooled_tasks.read(name, path)
         tasks += pooled_tasks.tasks_of(name, report, path)
         of_study = pooled_tasks.generated(name, report)
         if of_study:

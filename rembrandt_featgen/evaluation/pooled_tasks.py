@@ -17,6 +17,7 @@ from rembrandt_featgen.measures.differences import Difference
 
 REPORT = "report.json"
 ALL = "all"  # shots of a study that cuts no class
+_LISTS = ("contrasts", "arms", "rows")  # of a report: what is pooled
 _FOLDERS = ("fewshot", "study", "report")  # of a run, those whose report is of a study
 
 
@@ -49,9 +50,11 @@ def find(study: str) -> tuple[str, Path]:
       study: "DIR" or "NAME=DIR": folder of a finished study, or the one in it that has report.json.
 
     Raises:
-      InputError: there is no report, or there are several.
+      InputError: there is no report, or there are several, or NAME or DIR is empty.
     """
     name, equals, folder = study.partition("=")
+    if not study.strip() or (equals and not (name.strip() and folder.strip())):
+        raise InputError(f"--studies={study}: write DIR or NAME=DIR, neither of them empty")
     path = Path(folder if equals else study).expanduser()
     data_set = name if equals else path.resolve().name
     if (path / REPORT).is_file():
@@ -68,6 +71,24 @@ def find(study: str) -> tuple[str, Path]:
             f"Name the folder itself, such as --studies={data_set}={inside[0]}"
         )
     return data_set, inside[0] / REPORT
+
+
+def read(name: str, path: Path) -> Mapping:
+    """What report.json of a study holds.
+
+    Args:
+      name: of the data set.
+      path: of report.json.
+
+    Raises:
+      InputError: it is damaged, or no report of a study.
+    """
+    fix = f"finish that study (run its command again), or leave it out of --studies={name}=..."
+    report = json_files.read_json(path, fix=fix)
+    lists = [report.get(key) or [] for key in _LISTS] if isinstance(report, Mapping) else [None]
+    if not all(isinstance(one, list) and all(isinstance(row, Mapping) for row in one) for one in lists):
+        raise InputError(f"{path} is no report of a study; {fix}")
+    return report
 
 
 def features_of(path: Path) -> str | None:

@@ -88,6 +88,24 @@ def test_a_report_with_nothing_in_it_has_a_page():
     assert pooled_tables.files({})["pooled.csv"].count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "damaged .*run its command again.* --studies=two="), ("[]", "no report"), ('{"rows": [3]}', "no report")],
+)
+def test_what_is_no_report_is_one_line_that_deletes_nothing(home, tmp_path, text, message):
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two/report.json").write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        pool_studies.run(pool_studies.Config(str(tmp_path / "x"), (str(home / "one"), str(tmp_path / "two"))))
+    assert "delete" not in str(caught.value) and not (tmp_path / "x/pooled").exists()
+
+
+@pytest.mark.parametrize("study", ["=R/hn", "hn=", "", " "])
+def test_a_study_without_a_name_or_folder_is_refused(study):
+    with pytest.raises(InputError, match="write DIR or NAME=DIR"):
+        pool_studies.run(pool_studies.Config("x", (study,)))
+
+
 def test_studies_of_one_data_set_are_refused(home):
     one = str(home / "one")
     with pytest.raises(InputError, match="twice"):
