@@ -55,7 +55,7 @@ def test_flagfile_is_understood(path, binary, monkeypatch):
     config = cli.parse(binary.Config, given, stages.all_flags)
     assert config.run_dir == "somewhere"
     default = binary.Config(run_dir="somewhere")
-    assert config != default
+    assert config != default or path.stem == "few_shot"  # which names defaults, so that the study stays what it is
 
 
 def test_recommended_departs_from_the_paper(monkeypatch):

@@ -93,7 +93,11 @@ def kind_of(name: str) -> ClassifierKind:
     """
     base, fixed, strength = name.partition("@")
     if base not in CLASSIFIER_KINDS:
-        raise ValueError(f"{name!r} is none of {', '.join(CLASSIFIER_KINDS)}")
+        of_vectors, of_maps = (
+            ", ".join(known for known, kind in CLASSIFIER_KINDS.items() if kind.of_maps == maps)
+            for maps in (False, True)
+        )
+        raise ValueError(f"{name!r} is none of {of_vectors} (of vectors), {of_maps} (of maps)")
     kind = CLASSIFIER_KINDS[base]
     if not fixed:
         return kind

@@ -150,16 +150,16 @@ def _given(names: tuple[str, ...], texts: Sequence[str], where: str) -> Classes:
         classes = Classes.of(names)
     except ValueError as error:
         raise InputError(f"{flag}: give two names or more, each once, the positive one last") from error
-    unknown = [text for text in texts if not classes.match(text)]
-    if unknown:
-        raise InputError(
-            f"{where} has patients of class {unknown[0]!r}, which {flag} does not name; correct those "
-            "labels, or leave those patients out"
-        )
     missing = sorted(set(names) - {classes.match(text) for text in texts})
     if missing:
         raise InputError(
             f"{flag}: {where} has no patient of class {missing[0]!r}, only of {', '.join(texts) or 'none'}; correct "
             "the name, or add such patients"
+        )
+    unknown = [text for text in texts if not classes.match(text)]
+    if unknown:
+        raise InputError(
+            f"{where} has patients of class {unknown[0]!r}, which {flag} does not name; correct those "
+            "labels, or leave those patients out"
         )
     return classes

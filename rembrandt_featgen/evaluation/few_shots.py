@@ -99,8 +99,8 @@ def reserved(table: FeatureTable, *, shots: Sequence[int], label: int, reserve: 
         name, most = table.classes.names[label], groups - TESTED
         fix = f"take --shots up to {most}" if most >= 2 else "there are too few for a study of few shots"
         raise InputError(
-            f"--shots={','.join(map(str, shots))}: class {name} has {groups} groups of patients, of whom {TESTED} or "
-            f"more are to be tested; {fix}"
+            f"--shots={','.join(map(str, shots))}: class {name} has {groups} group{'s' * (groups != 1)} of patients, "
+            f"of whom {TESTED} or more are to be tested; {fix}"
         )
     return min(reserve, left)
 
@@ -158,7 +158,7 @@ def strengths(names: Sequence[str], fixed: Sequence[str], shots: int) -> dict[st
     if missing:
         raise InputError(
             f"--fixed_strengths={','.join(fixed)}: with {shots} groups of patients nothing can be chosen for "
-            f"{missing[0]}; add {missing[0]}@ and a strength, or name it with one in --classifiers"
+            f"{missing[0]}; add {missing[0]}@ and a strength, or name it with one in --few_shot_classifiers"
         )
     return {name: given[name] for name in names if "@" not in name}
 

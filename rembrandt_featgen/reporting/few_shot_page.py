@@ -77,8 +77,8 @@ def draw(report: Mapping) -> dict[str, Figure]:
             continue
         figures[f"shots_{classifier}"] = Figure(
             curve(real, arms, unit=unit),
-            f"AUROC of {len(arms)} arms of {classifier} by the number of {unit} of the class of which few are "
-            "trained on, with the curve of real patients; the numbers are in the table of all arms.",
+            f"AUROC of {len(arms)} arm{'s' * (len(arms) != 1)} of {classifier} by the number of {unit} of the class of "
+            "which few are trained on, with the curve of real patients; the numbers are in the table of all arms.",
             f"{classifier}: AUROC per patient by the number of {unit} of class {report.get('cut') or 'that is rare'} "
             "to train on. Grey: real samples alone with 95% intervals, the last point with the patients in reserve. An "
             "arm is worth as many patients as the grey line lies to its right.",

@@ -11,11 +11,12 @@ _NAMES = ("shots", "classifier", "arm", "kind", "word")
 
 
 def files(report: Mapping) -> dict[str, str]:
-    """File name to text: few_shot.csv, few_shot_contrasts.csv, few_shot_generators.csv, few_shot.tex."""
+    """File name to text: few_shot.csv, few_shot_contrasts.csv, ..._generators.csv, ..._curves.csv, few_shot.tex."""
     return {
         "few_shot.csv": rows_csv(report),
         "few_shot_contrasts.csv": contrasts_csv(report),
         "few_shot_generators.csv": generator_tables.generators_csv(report),
+        "few_shot_curves.csv": curves_csv(report),
         "few_shot.tex": latex(table(report)) + latex(generator_tables.generators_table(report)),
     }
 
@@ -52,6 +53,19 @@ def contrasts_csv(report: Mapping) -> str:
         row += contrast_tables.cells(one.get("log_loss_difference"))
         rows.append(row + contrast_tables.cells(one.get("difference_to_none")))
     return csv_text(header, rows)
+
+
+def curves_csv(report: Mapping) -> str:
+    """A row for each point of each learning curve of real samples alone; the last has the rise from the first."""
+    header = ["classifier", "patients", "auroc", "auroc_ci95_low", "auroc_ci95_high"]
+    rows = []
+    for one in records.entries(report, "curves"):
+        points = records.entries(one, "points")
+        for number, point in enumerate(points, 1):
+            row = [one.get("classifier"), point.get("patients"), records.finite(point.get("auroc"))]
+            row += records.pair(point.get("ci95")) or (None, None)
+            rows.append(row + contrast_tables.cells(one.get("rise") if number == len(points) else None))
+    return csv_text([*header, *contrast_tables.columns("rise")], rows)
 
 
 def table(report: Mapping) -> Table:

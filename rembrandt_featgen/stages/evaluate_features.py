@@ -96,7 +96,7 @@ class Config:
     classifier_batch: int = shared_flags.classifier_batch()
     classifier_learning_rate: float = shared_flags.classifier_learning_rate()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
-    report_title: str = shared_flags.report_title()
+    report_title: str = shared_flags.report_title("the name of the table, or of the run's folder")
 
 
 def run(config: Config) -> None:

@@ -51,7 +51,7 @@ class Config:
     predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)
     seed: int = shared_flags.seed()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
-    report_title: str = shared_flags.report_title()
+    report_title: str = shared_flags.report_title("the name of the table or cohort")
 
 
 def run(config: Config) -> None:

@@ -66,7 +66,12 @@ class Config:
     oracle_groups: int = cli.flag(
         17, f"Further groups of it that the arm {arms.ORACLE} adds, fewer where too few would be left.", minimum=0
     )
-    test_fraction: float = shared_flags.test_fraction()
+    test_fraction: float = cli.flag(
+        0.4,
+        "Share of the patients of each other class that a draw tests; of the class that is cut all who are left are.",
+        minimum=0.01,
+        maximum=0.9,
+    )
     margin: float = shared_flags.margin()
     few_shot_arms: tuple[str, ...] = cli.flag(_ARMS, f"Arms that compete, of {', '.join(_POSSIBLE)}.")
     few_shot_amounts: tuple[str, ...] = cli.flag(
@@ -88,7 +93,7 @@ class Config:
     )
     components: int = shared_flags.components()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
-    report_title: str = shared_flags.report_title()
+    report_title: str = shared_flags.report_title("the name of the table")
 
 
 def run(config: Config) -> None:
@@ -167,14 +172,15 @@ def _check(config) -> None:
     needs = [name for name in config.few_shot_arms if ARMS[name].inputs != "features"]
     if needs and not config.covariates:
         raise InputError(f"--few_shot_arms: {needs[0]} needs clinical columns; give --covariates, or leave it out")
-    shared_flags.amounts(config.few_shot_amounts)
+    shared_flags.amounts(config.few_shot_amounts, "few_shot_amounts")
 
 
 def _label(config, table: FeatureTable) -> int:
     """The class that is cut."""
     if config.cut_class:
         if config.cut_class not in table.classes.names:
-            raise InputError(f"--cut_class={config.cut_class} is none of the classes {', '.join(table.classes.names)}")
+            known = ", ".join(table.classes.names)
+            raise InputError(f"--cut_class={config.cut_class} is none of the classes {known}; name one of these")
         return table.classes.label(config.cut_class)
     return int(np.argmin([len(groups) for groups in plans.groups_by_class(table)]))
 
@@ -184,7 +190,7 @@ def _settings(config, table: FeatureTable, shots: int, *, reserve: int) -> Setti
     chosen = arms.available(config.few_shot_arms, covariates=True, pools=(), reserve=reserve > 0)
     return Settings(
         arms=chosen,
-        amounts=tuple(shared_flags.amounts(config.few_shot_amounts)),
+        amounts=tuple(shared_flags.amounts(config.few_shot_amounts, "few_shot_amounts")),
         classifiers=config.few_shot_classifiers,
         components=config.components,
         inner_folds=max(2, min(shots, config.few_shot_inner_folds)),
@@ -213,9 +219,11 @@ def _report(config, table, stage, *, planned, tables, label, reserve) -> None:
             "commit": provenance.commit(),
         }
     )
-    few_shot_page.write(stage.path, report, config.report_title or Path(config.features).stem)
+    files = {number: f"predictions_{number}.csv" for number in tables}
+    title = config.report_title or Path(config.features).stem
+    few_shot_page.write(stage.path, report, title, links={name: name for name in files.values()})
     for number, gathered in tables.items():
-        predictions.write(stage.path / f"predictions_{number}.csv", gathered)
+        predictions.write(stage.path / files[number], gathered)
     logging.info("%s", report["verdict"])
     tensorboard.complete(stage, verdict=report["verdict"], verdict_word=report["verdict_word"])
 

@@ -30,7 +30,7 @@ class Config:
     )
     margin: float = shared_flags.margin()
     seed: int = shared_flags.seed()
-    report_title: str = shared_flags.report_title()
+    report_title: str = shared_flags.report_title("'Pooled studies'")
 
 
 def run(config: Config) -> None:

@@ -57,7 +57,7 @@ class Config:
     share_format: str = cli.flag("parquet", "Of the synthetic cohort.", choices=("parquet", "csv"))
     seed: int = shared_flags.seed()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
-    report_title: str = shared_flags.report_title()
+    report_title: str = shared_flags.report_title("the name of the table")
 
 
 def run(config: Config) -> None:

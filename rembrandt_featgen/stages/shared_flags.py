@@ -247,9 +247,9 @@ def arm_amounts():
     )
 
 
-def amounts(texts: Sequence[str]) -> list[float]:
-    """The amounts of --arm_amounts; InputError where they are none."""
-    given = f"--arm_amounts={','.join(texts)}"
+def amounts(texts: Sequence[str], flag: str = "arm_amounts") -> list[float]:
+    """The amounts of --arm_amounts, or of another flag; InputError where they are none."""
+    given = f"--{flag}={','.join(texts)}"
     try:
         numbers = [float(text) for text in texts]
     except ValueError as error:
@@ -379,6 +379,6 @@ def bootstrap_draws():
     return cli.flag(2000, "Resamples of patients behind each interval.", minimum=100)
 
 
-def report_title():
-    """--report_title."""
-    return cli.flag("", "Title of the report; by default the name of the run's folder.")
+def report_title(default: str = "the name of the run's folder"):
+    """--report_title, which without a value is what `default` says."""
+    return cli.flag("", f"Title of the report; by default {default}.")

@@ -99,12 +99,16 @@ def test_given_names_set_order_and_spelling():
         (("a", "b:1"), ["'b:1'", "letters"]),
         (("_a", "b"), ["'_a'", "first"]),
         (("total", "b"), ["'total'", "none of all, minority, total"]),
-        (("a", "c"), ["cohort.csv has patients of class 'b'", "--classes=a,c does not name"]),
+        (("a", "bb"), ["--classes=a,bb", "no patient of class 'bb'", "only of a, b; correct the name"]),
         (("a", "b", "c"), ["no patient of class 'c'", "only of a, b"]),
     ],
 )
 def test_given_names_that_do_not_fit(given, words):
     _refused(given, ["a", "b"], *words)
+
+
+def test_patients_of_a_class_that_is_not_named():
+    _refused(("a", "b"), ["a", "b", "bb"], "cohort.csv has patients of class 'bb'", "--classes=a,b does not name")
 
 
 def test_positive_first():

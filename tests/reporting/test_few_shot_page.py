@@ -21,7 +21,13 @@ def report():
 def test_all_files_are_written_and_linked(report, tmp_path):
     few_shot_page.write(tmp_path, report, "my study", links={"predictions": "few/predictions.csv"})
     names = {path.name for path in tmp_path.iterdir()}
-    tables = {"few_shot.csv", "few_shot_contrasts.csv", "few_shot_generators.csv", "few_shot.tex"}
+    tables = {
+        "few_shot.csv",
+        "few_shot_contrasts.csv",
+        "few_shot_generators.csv",
+        "few_shot_curves.csv",
+        "few_shot.tex",
+    }
     assert names == {"report.json", "index.html", *tables}
     assert json.loads((tmp_path / "report.json").read_text()) == report
     text = (tmp_path / "index.html").read_text()
@@ -54,6 +60,10 @@ def test_the_csv_has_full_precision(report):
         assert float(row["auroc"]) == of_report["auroc"] and row["arm"] == of_report["arm"]
         gap = of_report.get("difference")
         assert row["auroc_difference"] == ("" if gap is None else repr(gap["difference"]))
+    curves = list(csv.DictReader(io.StringIO(few_shot_tables.curves_csv(report))))
+    (curve,) = report["curves"]
+    assert [float(one["auroc"]) for one in curves] == [point["auroc"] for point in curve["points"]]
+    assert [one["rise"] for one in curves] == [""] * (len(curves) - 1) + [repr(curve["rise"]["difference"])]
     contrasts = list(csv.DictReader(io.StringIO(few_shot_tables.contrasts_csv(report))))
     assert [one["shots"] for one in contrasts if one["question"] == "best pipeline"] == ["2", "4", "8"]
     assert contrasts[0]["without_chosen"].startswith("ridge/smote: 12")

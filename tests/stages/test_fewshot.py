@@ -49,7 +49,8 @@ def test_a_killed_study_goes_on_to_the_same_report(features, tmp_path, monkeypat
     assert rows[3, "none"].get("difference") is None and 0.6 < rows[5, "oracle"]["auroc"] < 1
     table = predictions.read(folder / "predictions_3.csv")
     assert set(table.draw.tolist()) == set(range(6)) and set(table.arm) == set(config(features).few_shot_arms)
-    assert "malignant" in (folder / "index.html").read_text(encoding="utf-8")
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    assert "malignant" in text and 'href="predictions_3.csv"' in text and (folder / "few_shot_curves.csv").is_file()
     whole = config(features, run_dir=str(tmp_path / "whole"))
     fewshot.run(whole)
     again = json.loads((tmp_path / "whole" / "fewshot" / "report.json").read_text())
@@ -65,14 +66,18 @@ def test_a_killed_study_goes_on_to_the_same_report(features, tmp_path, monkeypat
         ({"shots": ("3", "11")}, "class malignant has 20 groups .* take --shots up to 10"),
         ({"few_shot_arms": ("smote",)}, "--few_shot_arms=smote: add none"),
         ({"few_shot_arms": ("none", "nothing")}, "nothing"),
-        ({"few_shot_classifiers": ("tree",)}, "--few_shot_classifiers=tree: .*none"),
-        ({"fixed_strengths": ("mlp@1",)}, "--fixed_strengths=mlp@1: with 3 groups"),
+        (
+            {"few_shot_classifiers": ("tree",)},
+            "--few_shot_classifiers=tree: 'tree' is none of ridge, mlp, neighbours .of vectors",
+        ),
+        ({"fixed_strengths": ("mlp@1",)}, "--fixed_strengths=mlp@1: with 3 groups .* in --few_shot_classifiers"),
+        ({"few_shot_amounts": ("abc",)}, "--few_shot_amounts=abc: write numbers"),
         ({"fixed_strengths": ("ridge",)}, "--fixed_strengths=ridge: ridge has no strength; give one, such as ridge@10"),
         ({"fixed_strengths": ("ridge@1", "ridge@2")}, "ridge has two strengths"),
         ({"few_shot_classifiers": ("cnn",)}, "--few_shot_classifiers=cnn: cnn is of maps"),
         ({"few_shot_arms": ("none", "acgan")}, "acgan"),
         ({"few_shot_arms": ("none", "covariates")}, "covariates needs clinical columns; give --covariates"),
-        ({"cut_class": "cyst"}, "--cut_class=cyst is none of the classes benign, malignant"),
+        ({"cut_class": "cyst"}, "--cut_class=cyst is none of the classes benign, malignant; name one of these"),
     ],
 )
 def test_what_cannot_be_studied_is_one_line(features, changes, message):
