@@ -16,7 +16,8 @@ class Transfer(Method):
 
     It is the simplest form of the reference, whose analogies between two samples of a class are a network there. Each
     patient of the other classes is drawn equally often. Where these have fewer than two patients, deviations within
-    the class itself are among those drawn.
+    the class itself are among those drawn. Its draws give real patients of other classes away, but for a constant: they
+    are for training, and not to be shared.
 
     Reference: Hariharan and Girshick, Low-shot Visual Recognition by Shrinking and Hallucinating Features, 2017.
     """
