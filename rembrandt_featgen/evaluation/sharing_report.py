@@ -105,8 +105,9 @@ def _sentence(rows: Sequence[Mapping]) -> str:
     if len(rows) == 1:
         return f"{_kept(rows[0])} is {'' if leaking else 'not '}shown to leak."
     least, most = min(rows, key=_strongest), max(rows, key=lambda row: row["auroc"])
-    counted = "All" if leaking == len(rows) else f"{leaking or 'None'} of"
-    counted += f" {len(rows)} generators {'is' if leaking == 1 else 'are'} shown to leak"
+    counted = f"All {len(rows)}" if leaking == len(rows) else f"{leaking or 'None'} of {len(rows)}"
+    counted = "Both" if leaking == len(rows) == 2 else counted
+    counted += f" generators {'is' if leaking == 1 else 'are'} shown to leak"
     if least is most:
         return f"{counted}; {_kept(least)} both leaks least and keeps most."
     return f"{counted}; {_kept(least)} leaks least, {_kept(most)} keeps most."

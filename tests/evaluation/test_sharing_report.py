@@ -70,13 +70,14 @@ def test_sentence_says_how_many_leak():
     copies = {**leaking[0], "generator": "copies", "kind": "classical"}
     words = [
         sharing_report._sentence(each)
-        for each in (leaking, [*rows[:2], leaking[2], copies], rows, leaking[:1], [rows[0], copies])
+        for each in (leaking, [*rows[:2], leaking[2], copies], rows, leaking[:1], [rows[0], copies], leaking[1:])
     ]
     assert words[0].startswith("All 3 generators are shown to leak; a (") and "leaks least, c (" in words[0]
     assert words[1].startswith("1 of 3 generators is shown to leak; a (")
     assert words[2].startswith("None of 3 generators are shown to leak; a (")
     assert words[3].startswith("a (") and words[3].endswith(") is shown to leak.")
     assert words[4].startswith("a (") and words[4].endswith(") is not shown to leak.")
+    assert words[5].startswith("Both generators are shown to leak; b (")
 
 
 def test_degrees_of_freedom_count_groups(table, monkeypatch):
