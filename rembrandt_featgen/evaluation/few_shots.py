@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from rembrandt_featgen.classification import classifier_kinds
+from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import engine, plans, trial_samples, trials
+from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.competitors import Settings
+from rembrandt_featgen.evaluation.engine import Outcome
+from rembrandt_featgen.evaluation.gan_pools import GanPools
 from rembrandt_featgen.evaluation.plans import Task
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.evaluation.trial_samples import Trial
@@ -113,17 +118,24 @@ def trained(table: FeatureTable, planned: Mapping[int, Sequence[Task]]) -> dict[
     }
 
 
-def predict(table: FeatureTable, tasks: Sequence[Task], settings: Settings, *, folder: Path) -> PredictionsTable:
-    """Predictions of the test samples of some tasks of one table, whose networks are trained together.
+def outcomes(
+    table: FeatureTable, tasks: Sequence[Task], settings: Settings, *, folder: Path, gans: GanPools | None = None
+) -> list[Outcome]:
+    """What each of some tasks of one table comes to.
 
     Args:
       table, settings: as for `trials.run`.
-      tasks: in their order; each stretch of `_TOGETHER` is trained in one graph.
+      tasks: in their order; the networks of vectors of each stretch of `_TOGETHER` are trained in one graph.
       folder: keeps what is done, see `engine.run`.
+      gans: GANs of maps, which each task trains for itself; what they made is "generators" among its choices.
     """
     prepared: dict[str, Trial] = {}
 
     def work(task):
+        if gans is not None and gans.kinds:
+            made = gans.of_task(table, task)
+            outcome = trials.run(table, task, dataclasses.replace(settings, pools={**settings.pools, **made.pools}))
+            return outcome._replace(choices=outcome.choices | {"generators": made.notes})
         if task.name not in prepared:
             first = tasks.index(task) // _TOGETHER * _TOGETHER
             together = tasks[first : first + _TOGETHER]
@@ -131,7 +143,38 @@ def predict(table: FeatureTable, tasks: Sequence[Task], settings: Settings, *, f
             prepared.update(zip((one.name for one in together), trial_samples.fitted(table, together, settings)))
         return trials.run(table, task, settings, trial=prepared[task.name])
 
-    return engine.gather(engine.run(tasks, work, folder))
+    return engine.run(tasks, work, folder)
+
+
+def predict(table: FeatureTable, tasks: Sequence[Task], settings: Settings, *, folder: Path) -> PredictionsTable:
+    """Predictions of the test samples by all tasks, see `outcomes`."""
+    return engine.gather(outcomes(table, tasks, settings, folder=folder))
+
+
+def check_kind(table: FeatureTable, where: str, *, classifiers: Sequence[str], arms: Sequence[str]) -> None:
+    """InputError for classifiers or arms of vectors where features are maps, or the other way round.
+
+    Args:
+      table: the features.
+      where: the flag of its file.
+      classifiers, arms: that are to compete.
+    """
+    held = f"and {where} holds {table.kind}"
+    for name in classifiers:
+        if classifier_kinds.kind_of(name).of_maps != table.is_map:
+            fitting = ", ".join(known for known, kind in CLASSIFIER_KINDS.items() if kind.of_maps == table.is_map)
+            raise InputError(
+                f"--few_shot_classifiers={','.join(classifiers)}: {name} is of "
+                f"{'vectors' if table.is_map else 'maps'}, {held}; take some of {fitting}"
+            )
+    for name in arms:
+        if ARMS[name].pool and not table.is_map:
+            raise InputError(
+                f"--few_shot_arms: {name} generates maps, {held}; leave it out, or give an .npz file with features "
+                "[n, height, width, channels]"
+            )
+        if ARMS[name].inputs != "features" and table.is_map:
+            raise InputError(f"--few_shot_arms: {name} has clinical columns beside vectors, {held}; leave it out")
 
 
 def strengths(names: Sequence[str], fixed: Sequence[str], shots: int) -> dict[str, float]:

@@ -18,12 +18,21 @@ def balanced_features(folder: Path, batch: int) -> Callable[[tf.Tensor], tf.data
     Minority classes are repeated. Over the epochs, each feature of a class comes once before any of it comes twice.
     """
     features = open_features(folder, "train")
-    length = pipelines.steps_per_epoch(len(features), batch) * batch
 
     def make_epoch(key):
-        by_class = [tf.constant(np.flatnonzero(features.labels == label)) for label in np.unique(features.labels)]
-        order = sampling_order.balanced(by_class, length, seed=key[0], epoch=key[1])
+        order = _balanced_order(features.labels, batch, key)
         return features.dataset(order).batch(batch, drop_remainder=True).map(_feature_and_label, num_parallel_calls=2)
+
+    return make_epoch
+
+
+def balanced_maps(maps: np.ndarray, labels: np.ndarray, batch: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
+    """The same of maps [n, h, w, c] and labels [n] in memory."""
+    in_memory, of_each = tf.constant(maps, tf.float32), tf.constant(labels, tf.int32)
+
+    def make_epoch(key):
+        rows = _balanced_order(labels, batch, key).batch(batch, drop_remainder=True)
+        return rows.map(lambda numbers: (tf.gather(in_memory, numbers), tf.gather(of_each, numbers)))
 
     return make_epoch
 
@@ -72,3 +81,10 @@ def feature_pairs(folder: Path, split: str, batch: int) -> tf.data.Dataset:
 
 def _feature_and_label(records):
     return tf.cast(records["feature"], tf.float32), records["label"]
+
+
+def _balanced_order(labels, batch, key) -> tf.data.Dataset:
+    """Numbers of an epoch of full batches, in which all classes take turns."""
+    by_class = [tf.constant(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    length = pipelines.steps_per_epoch(len(labels), batch) * batch
+    return sampling_order.balanced(by_class, length, seed=key[0], epoch=key[1])

@@ -17,7 +17,6 @@ from absl import logging
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
-from rembrandt_featgen.classification.map_fitting import CnnSettings, LinearSettings
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, json_files, provenance, registry, rundir
@@ -41,7 +40,7 @@ from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.sample_pool import SamplePool
 from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.reporting import study_files
-from rembrandt_featgen.stages import shared_flags
+from rembrandt_featgen.stages import network_flags, shared_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,11 +89,11 @@ class Config:
     inner_folds: int = shared_flags.inner_folds()
     precision: str = shared_flags.precision()
     augmentation: str = shared_flags.augmentation()
-    classifier_filters: int = shared_flags.classifier_filters()
-    classifier_units: int = shared_flags.classifier_units()
-    classifier_epochs: int = shared_flags.classifier_epochs()
-    classifier_batch: int = shared_flags.classifier_batch()
-    classifier_learning_rate: float = shared_flags.classifier_learning_rate()
+    classifier_filters: int = network_flags.classifier_filters()
+    classifier_units: int = network_flags.classifier_units()
+    classifier_epochs: int = network_flags.classifier_epochs()
+    classifier_batch: int = network_flags.classifier_batch()
+    classifier_learning_rate: float = network_flags.classifier_learning_rate()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
     report_title: str = shared_flags.report_title("the name of the table, or of the run's folder")
 
@@ -203,14 +202,6 @@ def settings_of(config, studied: Studied) -> Settings:
     covariates = bool(table.covariates) and vectors
     kept = any(len(task.reserve) for task in studied.tasks)
     chosen = arms.available(config.arms, covariates=covariates, pools=studied.pools, reserve=kept)
-    network = {
-        "filters": config.classifier_filters,
-        "units": config.classifier_units,
-        "epochs": config.classifier_epochs,
-        "batch": config.classifier_batch,
-        "learning_rate": config.classifier_learning_rate,
-        "precision": config.precision,
-    }
     return Settings(
         arms=chosen,
         amounts=tuple(shared_flags.amounts(config.arm_amounts)),
@@ -218,7 +209,7 @@ def settings_of(config, studied: Studied) -> Settings:
         components=config.components if vectors else 0,
         inner_folds=config.inner_folds,
         pools=studied.pools,
-        networks={"cnn": CnnSettings(**network), "linear": LinearSettings(**network)},
+        networks=network_flags.classifiers(config),
     )
 
 

@@ -18,27 +18,30 @@ from rembrandt_featgen.core import cli, json_files, provenance, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import (
     arms,
+    engine,
     few_shot_report,
     few_shots,
+    gan_pools,
     plans,
     predictions,
     study_report,
 )
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.competitors import Settings
+from rembrandt_featgen.evaluation.gan_pools import GanPools
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.methods import METHODS
 from rembrandt_featgen.measures import differences
 from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.reporting import few_shot_page
-from rembrandt_featgen.stages import shared_flags
+from rembrandt_featgen.stages import network_flags, shared_flags
 
 # Real samples alone, what people do without a generator, every generator of vectors, and the controls.
 _ARMS = ("none", "class_weights", "undersampling", "mixup", *METHODS, arms.ORACLE, arms.COPY, arms.SHUFFLED)
 
 
-# Arms that a table of features has samples for.
-_POSSIBLE = tuple(name for name, arm in ARMS.items() if not arm.pool)
+# Arms that there can be samples for: those that draw from a pool are GANs of maps, which each draw trains for itself.
+_POSSIBLE = tuple(name for name, arm in ARMS.items() if not arm.pool or name in gan_pools.OF_MAPS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +82,8 @@ class Config:
     )
     few_shot_classifiers: tuple[str, ...] = cli.flag(
         ("ridge", "mlp", "mlp@0.001"),
-        "Classifiers of each arm: ridge, mlp, neighbours, or one whose strength is fixed, such as mlp@0.001 (hardly "
-        "any).",
+        "Classifiers of each arm: ridge, mlp, neighbours (of maps: cnn, linear), or one whose strength is fixed, such "
+        "as mlp@0.001 (hardly any).",
     )
     fixed_strengths: tuple[str, ...] = cli.flag(
         ("ridge@0.1", "mlp@10"),
@@ -92,6 +95,19 @@ class Config:
         minimum=2,
     )
     components: int = shared_flags.components()
+    classifier_filters: int = network_flags.classifier_filters()
+    classifier_units: int = network_flags.classifier_units()
+    classifier_epochs: int = network_flags.classifier_epochs()
+    classifier_batch: int = network_flags.classifier_batch()
+    classifier_learning_rate: float = network_flags.classifier_learning_rate()
+    precision: str = shared_flags.precision()
+    gan_steps: int = cli.flag(800, "Steps of each GAN of maps, which each draw of patients trains anew.", minimum=1)
+    ndf: int = network_flags.ndf()
+    ngf: int = network_flags.ngf()
+    gan_batch: int = network_flags.gan_batch()
+    gan_learning_rate: float = network_flags.gan_learning_rate()
+    gan_beta1: float = network_flags.gan_beta1()
+    generate_tries: int = network_flags.generate_tries()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
     report_title: str = shared_flags.report_title("the name of the table")
 
@@ -103,10 +119,9 @@ def run(config: Config) -> None:
     shots = shots_of(config)
     _check(config)
     table = shared_flags.read_features(config)
-    if table.is_map:
-        raise InputError(
-            f"--features={config.features} holds maps; a few-shot study is of vectors, a row for each sample"
-        )
+    few_shots.check_kind(
+        table, f"--features={config.features}", classifiers=config.few_shot_classifiers, arms=config.few_shot_arms
+    )
     label = _label(config, table)
     planned = few_shots.tasks(
         table,
@@ -128,13 +143,17 @@ def run(config: Config) -> None:
     digests = {"features_file": rundir.file_digest(Path(config.features))}
     with rundir.open_stage(config, "fewshot", digests=digests, classes=table.classes.record) as stage:
         if not stage.done:
-            tables = {
-                number: few_shots.predict(
-                    table, planned[number], settings[number], folder=stage.path / "checkpoints" / str(number)
+            outcomes = {
+                number: few_shots.outcomes(
+                    table,
+                    planned[number],
+                    settings[number],
+                    folder=stage.path / "checkpoints" / str(number),
+                    gans=_gans(config),
                 )
                 for number in shots
             }
-            _report(config, table, stage, planned=planned, tables=tables, label=label, reserve=reserve)
+            _report(config, table, stage, planned=planned, outcomes=outcomes, label=label, reserve=reserve)
     folder = Path(config.run_dir) / registry.folder("fewshot")
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
 
@@ -164,15 +183,23 @@ def _check(config) -> None:
     ):
         for name in names:
             try:
-                kind = classifier_kinds.kind_of(name)
+                classifier_kinds.kind_of(name)
             except ValueError as error:
                 raise InputError(f"--{flag}={','.join(names)}: {error}") from error
-            if kind.of_maps:
-                raise InputError(f"--{flag}={','.join(names)}: {name} is of maps; take classifiers of vectors")
     needs = [name for name in config.few_shot_arms if ARMS[name].inputs != "features"]
     if needs and not config.covariates:
         raise InputError(f"--few_shot_arms: {needs[0]} needs clinical columns; give --covariates, or leave it out")
     shared_flags.amounts(config.few_shot_amounts, "few_shot_amounts")
+
+
+def _gans(config) -> GanPools:
+    """The GANs that each draw trains: none without an arm of one."""
+    return GanPools(
+        kinds=tuple(name for name in gan_pools.OF_MAPS if name in config.few_shot_arms),
+        amounts=tuple(shared_flags.amounts(config.few_shot_amounts)),
+        training=network_flags.gans(config),
+        tries=config.generate_tries,
+    )
 
 
 def _label(config, table: FeatureTable) -> int:
@@ -187,20 +214,22 @@ def _label(config, table: FeatureTable) -> int:
 
 def _settings(config, table: FeatureTable, shots: int, *, reserve: int) -> Settings:
     """What competes at some shots; of the arm of real patients, where some are in reserve."""
-    chosen = arms.available(config.few_shot_arms, covariates=True, pools=(), reserve=reserve > 0)
+    chosen = arms.available(config.few_shot_arms, covariates=True, pools=gan_pools.OF_MAPS, reserve=reserve > 0)
     return Settings(
         arms=chosen,
         amounts=tuple(shared_flags.amounts(config.few_shot_amounts, "few_shot_amounts")),
         classifiers=config.few_shot_classifiers,
-        components=config.components,
+        components=0 if table.is_map else config.components,
         inner_folds=max(2, min(shots, config.few_shot_inner_folds)),
         committed=True,
         fixed=few_shots.strengths(config.few_shot_classifiers, config.fixed_strengths, shots),
         measured=False,
+        networks=network_flags.classifiers(config),
     )
 
 
-def _report(config, table, stage, *, planned, tables, label, reserve) -> None:
+def _report(config, table, stage, *, planned, outcomes, label, reserve) -> None:
+    tables = {number: engine.gather(each) for number, each in outcomes.items()}
     report = few_shot_report.few_shot_report(
         tables,
         trained=few_shots.trained(table, planned),
@@ -213,6 +242,10 @@ def _report(config, table, stage, *, planned, tables, label, reserve) -> None:
     report = json_files.plain(
         report
         | {
+            "acceptance": {
+                number: gan_pools.acceptance([one.choices["generators"] for one in each])
+                for number, each in outcomes.items()
+            },
             "cohort": study_report.cohort_of(table, config.features),
             "settings": stage.record["config"],
             "versions": provenance.versions(),

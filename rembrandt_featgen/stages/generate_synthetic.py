@@ -32,7 +32,7 @@ from rembrandt_featgen.generation.encoded_gan import EncodedGAN
 from rembrandt_featgen.generation.gan import GAN
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.nn import tensorboard
-from rembrandt_featgen.stages import shared_flags
+from rembrandt_featgen.stages import network_flags, shared_flags
 
 SPLIT = "synthetic"
 ACCEPTING = ("discriminator", "judge")
@@ -49,12 +49,7 @@ class Config:
     synthetic_per_class: int = cli.flag(
         2400, "Features wanted of each class.", minimum=1, source="paper 4.2.2: 4800 in all"
     )
-    generate_tries: int = cli.flag(
-        10,
-        "Times --synthetic_per_class that are generated at most; 1 generates that many and keeps those of them that "
-        "are accepted, as the paper does.",
-        minimum=1,
-    )
+    generate_tries: int = network_flags.generate_tries()
     accept_by: str = cli.flag(
         "discriminator",
         "What accepts generated features: 'discriminator', as in the paper, its auxiliary classifier, which generators "

@@ -303,36 +303,6 @@ def with_first_generator(config):
     return dataclasses.replace(config, generators=check_generators(config)[:1])
 
 
-def classifier_filters():
-    """--classifier_filters."""
-    return cli.flag(64, "Filters of the CNN's first convolution; the second has twice as many.", minimum=1)
-
-
-def classifier_units():
-    """--classifier_units."""
-    return cli.flag(128, "Units of the CNN's first dense layer.", minimum=1)
-
-
-def classifier_epochs():
-    """--classifier_epochs."""
-    return cli.flag(50, "Epochs at most.", minimum=1)
-
-
-def classifier_batch():
-    """--classifier_batch."""
-    return cli.flag(16, "Features in a batch.", minimum=1)
-
-
-def classifier_learning_rate():
-    """--classifier_learning_rate."""
-    return cli.flag(1e-4, "Adam's learning rate.", minimum=0.0)
-
-
-def classifier_patience():
-    """--classifier_patience."""
-    return cli.flag(10, "Epochs without a lower validation loss before stopping; 0 never stops.", minimum=0)
-
-
 def features(required: bool = False):
     """--features."""
     return cli.flag(

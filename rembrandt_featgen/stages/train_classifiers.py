@@ -25,7 +25,7 @@ from rembrandt_featgen.measures import decisions
 from rembrandt_featgen.measures.classification import patient_log_loss
 from rembrandt_featgen.measures.differences import MARGIN
 from rembrandt_featgen.nn import checkpointing, mixed_precision, optimizers, resumable_fit, tensorboard
-from rembrandt_featgen.stages import shared_flags
+from rembrandt_featgen.stages import network_flags, shared_flags
 
 ARMS = ("baseline", "augmented")
 _KINDS_OF_ARM = {"baseline": "none", "augmented": "generative"}  # as the predictions table has them
@@ -56,12 +56,12 @@ class Config:
     classifier_kinds: tuple[str, ...] = cli.flag(
         map_networks.KINDS, f"Classifiers that are trained, of {', '.join(map_networks.KINDS)}; a report needs all."
     )
-    classifier_filters: int = shared_flags.classifier_filters()
-    classifier_units: int = shared_flags.classifier_units()
-    classifier_epochs: int = shared_flags.classifier_epochs()
-    classifier_batch: int = shared_flags.classifier_batch()
-    classifier_learning_rate: float = shared_flags.classifier_learning_rate()
-    classifier_patience: int = shared_flags.classifier_patience()
+    classifier_filters: int = network_flags.classifier_filters()
+    classifier_units: int = network_flags.classifier_units()
+    classifier_epochs: int = network_flags.classifier_epochs()
+    classifier_batch: int = network_flags.classifier_batch()
+    classifier_learning_rate: float = network_flags.classifier_learning_rate()
+    classifier_patience: int = network_flags.classifier_patience()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
 
 

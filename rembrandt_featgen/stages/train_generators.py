@@ -17,16 +17,14 @@ from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.features import scaling, streams
 from rembrandt_featgen.features.reading import open_features
-from rembrandt_featgen.generation import gan_callbacks, gan_export
-from rembrandt_featgen.generation.gan import build_gan
+from rembrandt_featgen.generation import gan_callbacks, gan_export, gan_training
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.generation.gan_losses import CLASS_LOSSES
 from rembrandt_featgen.generation.gan_spec import NETWORKS, GanSpec
-from rembrandt_featgen.nn import checkpointing, mixed_precision, resumable_fit, tensorboard
-from rembrandt_featgen.stages import shared_flags
+from rembrandt_featgen.nn import checkpointing, resumable_fit, tensorboard
+from rembrandt_featgen.stages import network_flags, shared_flags
 
 SHOWN = 8  # maps of a generated feature in TensorBoard
-STEPS_PER_EXECUTION = 8  # those of small networks are short: a tenth to a fifth faster than one by one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,25 +54,17 @@ class Config:
     infogan_weight: float = cli.flag(
         1.0, "Weight (lambda) of the bound on the codes' mutual information with the feature.", minimum=0.0
     )
-    ndf: int = cli.flag(
-        512,
-        "Filters of each hidden layer of the discriminator; of an image_acgan, of the deepest of five, each shallower "
-        "one having half.",
-        minimum=1,
-        source="paper 4.2.1",
-    )
-    ngf: int = cli.flag(512, "The same of the generator.", minimum=1, source="paper 4.2.1")
+    ndf: int = network_flags.ndf()
+    ngf: int = network_flags.ngf()
     gan_latent: int = cli.flag(100, "Length of the noise vector.", minimum=1)
     gan_epochs: int = cli.flag(50, "Epochs.", minimum=1, source="paper 4.2")
-    gan_batch: int = cli.flag(16, "Features in a batch.", minimum=2, source="paper 4.2")
+    gan_batch: int = network_flags.gan_batch()
     gan_balanced: bool = cli.flag(
         True,
         "Whether real batches hold all classes equally often, as generated ones do, features of the minority class "
         "being repeated; false takes each feature once an epoch (the paper says nothing of balance).",
     )
-    gan_learning_rate: float = cli.flag(
-        2e-4, "Adam's learning rate for both networks; the paper takes 0.002.", minimum=0.0
-    )
+    gan_learning_rate: float = network_flags.gan_learning_rate()
     gan_ema_decay: float = cli.flag(
         0.999,
         "EMA decay: that of the exponential moving average of the generator's weights, from which features are drawn; "
@@ -88,7 +78,7 @@ class Config:
     gan_minibatch_stddev: bool = cli.flag(
         True, "Whether the discriminator sees the minibatch standard deviation; false as in the paper."
     )
-    gan_beta1: float = cli.flag(0.5, "Adam's beta1, as in the reference implementation.", minimum=0.0)
+    gan_beta1: float = network_flags.gan_beta1()
 
 
 def run(config: Config) -> None:
@@ -138,12 +128,7 @@ def _train(config: Config) -> None:
             seed=config.seed,
         )
         gan_export.save_settings(stage.path, spec, scale=scale, lowest=lowest)
-        gan = build_gan(spec, scale, lowest)
-        gan.compile(
-            mixed_precision.adam(config.gan_learning_rate, config.gan_beta1),
-            mixed_precision.adam(config.gan_learning_rate, config.gan_beta1),
-            steps_per_execution=STEPS_PER_EXECUTION,
-        )
+        gan = gan_training.compiled(spec, scale, lowest, learning_rate=config.gan_learning_rate, beta1=config.gan_beta1)
         steps = pipelines.steps_per_epoch(len(training), config.gan_batch)
         epochs = streams.labelled_features([(features, "train", len(training))], config.gan_batch)
         if config.gan_balanced:

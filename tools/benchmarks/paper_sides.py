@@ -22,11 +22,11 @@ from benchmarks import turns
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.evaluation.sweep_results import CLASSIFIER
-from rembrandt_featgen.generation import adding
+from rembrandt_featgen.generation import adding, gan_training
 from rembrandt_featgen.generation.gan import GAN
 from rembrandt_featgen.nn import inference, resumable_fit, weights
 from rembrandt_featgen.segmentation import initial
-from rembrandt_featgen.stages import pipeline, shared_flags, train_generators
+from rembrandt_featgen.stages import pipeline, shared_flags
 
 SLICES = 5  # of a phantom patient: 21 batches of 10 are 21 patients of each grade, and none is left over
 AFTER_UNET = ("extract_features", "train_generators", "generate_synthetic", "train_classifiers")
@@ -239,7 +239,7 @@ def _watched(stage_name: str, steps: int, last: str, facts: dict):
             (resumable_fit, "watching", watched_fit),
             (inference, "runner", watched_runner),
             (GAN, "accepted", watched_draw),
-            (train_generators, "STEPS_PER_EXECUTION", 1),
+            (gan_training, "STEPS_PER_EXECUTION", 1),
         ):
             stack.enter_context(mock.patch.object(owner, name, watched))
         yield

@@ -1,0 +1,141 @@
+"""GANs of maps for a task: trained on its training patients alone, and drawn from as samples that were made before."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+
+from rembrandt_featgen.classification import independent_judge
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation.plans import Task
+from rembrandt_featgen.features.tables import FeatureTable
+from rembrandt_featgen.generation import gan_training, training_set
+from rembrandt_featgen.generation.acceptance import Tally, accepted_features
+from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.generation.gan_training import GanTraining
+from rembrandt_featgen.generation.sample_pool import SamplePool
+
+OF_MAPS = tuple(name for name, kind in KINDS.items() if not kind.of_images)
+_BATCH = 64  # features that are drawn at a time
+
+
+class Made(NamedTuple):
+    """What the GANs of a task made.
+
+    Attributes:
+      pools: arm (kind of GAN) to its accepted samples, with features as in the table.
+      notes: arm to {"generated", "accepted", "by_discriminator"}, each class to number: how many were drawn, and how
+        many of them judge and discriminator accept (the latter None, where it cannot refuse).
+    """
+
+    pools: dict[str, SamplePool]
+    notes: dict[str, dict]
+
+
+@dataclasses.dataclass(frozen=True)
+class GanPools:
+    """Trains GANs for one task after another.
+
+    Attributes:
+      kinds: of `OF_MAPS`.
+      amounts: of extra samples, for the largest of which there are to be enough.
+      training: of each.
+      tries: times what is needed that are drawn at most.
+    """
+
+    kinds: tuple[str, ...]
+    amounts: tuple[float, ...]
+    training: GanTraining = GanTraining()
+    tries: int = 10
+
+    def of_task(self, table: FeatureTable, task: Task) -> Made:
+        """Trains a GAN of each kind on the task's training samples, and draws until a judge has accepted enough.
+
+        The judge learns from the same samples (`classification.independent_judge`): what a discriminator accepts says
+        little of a small cohort. What comes is a function of the samples and of the task's training seed alone.
+
+        Args:
+          table: of maps.
+          task: whose training samples alone are looked at.
+
+        Raises:
+          InputError: fewer than two classes have two groups, so that there is no judge.
+        """
+        if not self.kinds:
+            return Made({}, {})
+        rows, names = task.train, table.classes.names
+        features, labels = table.values[rows], table.labels[rows]
+        seed = task.training_seed
+        try:
+            judge = independent_judge.train_judge(
+                features, labels, table.groups[rows], num_classes=table.classes.count, seed=seed
+            )
+        except ValueError as error:
+            raise InputError(f"{task.name}: {error}; add patients, or leave {', '.join(self.kinds)} out") from error
+        made = Made({}, {})
+        for number, kind in enumerate(self.kinds):
+            spec = self.training.spec(kind, table.shape, num_classes=table.classes.count, seed=(seed + number) % 2**31)
+            gan = gan_training.train(features, labels, spec, training=self.training, signed=table.signed)
+            tallies = [Tally() for _ in names]
+            drawn = list(
+                accepted_features(
+                    gan,
+                    judge,
+                    tallies,
+                    wanted=self._wanted(labels),
+                    tries=self.tries,
+                    batch=_BATCH,
+                    seed=spec.seed,
+                )
+            )
+            made.pools[kind] = SamplePool(
+                np.array([feature for _, _, feature in drawn], np.float32).reshape(-1, *table.shape),
+                np.array([label for _, label, _ in drawn], np.int64),
+            )
+            made.notes[kind] = {
+                "generated": {name: tally.generated for name, tally in zip(names, tallies)},
+                "accepted": {name: tally.accepted for name, tally in zip(names, tallies)},
+                "by_discriminator": {
+                    name: tally.by_discriminator if gan.can_refuse else None for name, tally in zip(names, tallies)
+                },
+            }
+            logging.info("%s: %s: %s", task.name, kind, made.notes[kind])
+        return made
+
+    def _wanted(self, labels: np.ndarray) -> int:
+        """Samples of each class that are enough for every amount; inner folds, of fewer samples, want no more."""
+        classes = int(labels.max()) + 1
+        largest = int(np.bincount(labels).max())
+        return max(largest, *(max(training_set.counts(labels, amount, classes).values()) for amount in self.amounts))
+
+
+def acceptance(notes: Sequence[Mapping[str, Mapping]]) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Of several tasks, each class's share of drawn samples that were accepted.
+
+    Args:
+      notes: of `Made`, of each task.
+
+    Returns:
+      Arm to "judge" and "discriminator" (None where it cannot refuse), class to share.
+    """
+    found: dict[str, dict[str, dict[str, float | None]]] = {}
+    for kind in notes[0] if notes else ():
+        totals = {
+            key: {
+                name: None if value is None else sum(one[kind][key][name] for one in notes)
+                for name, value in notes[0][kind][key].items()
+            }
+            for key in ("generated", "accepted", "by_discriminator")
+        }
+        found[kind] = {
+            who: {
+                name: None if count is None else count / totals["generated"][name]
+                for name, count in totals[key].items()
+            }
+            for who, key in (("judge", "accepted"), ("discriminator", "by_discriminator"))
+        }
+    return found

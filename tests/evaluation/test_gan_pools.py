@@ -1,0 +1,75 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import few_shots, gan_pools
+from rembrandt_featgen.evaluation.gan_pools import GanPools
+from rembrandt_featgen.features.tables import table_of_arrays
+from rembrandt_featgen.generation.gan_training import GanTraining
+
+TINY = GanTraining(steps=8, filters_generator=8, filters_discriminator=4, batch=8)
+
+
+def table(signed=False, groups=30):
+    """Maps 4 x 4 x 3 of two classes, two samples of each patient; the first channel tells the class."""
+    labels = np.repeat([0, 1], groups)
+    maps = np.abs(np.random.default_rng(0).normal(size=(2 * groups, 4, 4, 3)))
+    maps[..., 0] += 2 * labels[:, None, None]
+    return table_of_arrays(
+        maps - 5 * signed, labels, classes=Classes.of(["common", "rare"]), patients=(np.arange(len(labels)) // 2)
+    )
+
+
+@pytest.fixture(scope="module")
+def task():
+    return few_shots.tasks(table(), draws=1, shots=[3], label=1, test=0.3)[3][0]
+
+
+def test_what_is_made_is_a_function_of_the_training_samples(task):
+    maps = table()
+    gans = GanPools(("acgan", "cgan"), (0.0, 1.0), TINY)
+    made = gans.of_task(maps, task)
+    assert set(made.pools) == {"acgan", "cgan"}
+    values = maps.values.copy()
+    values[task.test] = 100.0
+    again = GanPools(("acgan",), (0.0, 1.0), TINY).of_task(dataclasses.replace(maps, values=values), task)
+    np.testing.assert_array_equal(made.pools["acgan"].features, again.pools["acgan"].features)
+    other = gans.of_task(maps, dataclasses.replace(task, seed=7))
+    assert not np.array_equal(other.pools["cgan"].features[:1], made.pools["cgan"].features[:1])
+    for kind, pool in made.pools.items():
+        note = made.notes[kind]
+        assert pool.features.shape[1:] == (4, 4, 3) and pool.features.min() >= 0
+        for label, name in enumerate(maps.classes.names):
+            assert (pool.labels == label).sum() <= note["accepted"][name] <= note["generated"][name]
+            assert (note["by_discriminator"][name] is None) == (kind == "cgan")
+
+
+def test_maps_below_zero_are_generated_there(task):
+    (pool,) = GanPools(("adcgan",), (0.0,), TINY).of_task(table(signed=True), task).pools.values()
+    assert len(pool.features) and pool.features.min() < -1
+
+
+def test_a_trained_gan_knows_the_class(task):
+    maps = table()
+    pool = GanPools(("adcgan",), (0.0,), dataclasses.replace(TINY, steps=200)).of_task(maps, task).pools["adcgan"]
+    means = [pool.features[pool.labels == label, ..., 0].mean() for label in (0, 1)]
+    assert means[1] - means[0] > 1
+
+
+def test_too_few_patients_for_a_judge_are_one_line(task):
+    maps = table()
+    alone = dataclasses.replace(task, train=np.concatenate([task.train[maps.labels[task.train] == 0], [59]]))
+    with pytest.raises(InputError, match="draw0-fold0-seed0: a judge needs two classes .*, or leave acgan out"):
+        GanPools(("acgan",), (0.0,), TINY).of_task(maps, alone)
+
+
+def test_acceptance_is_over_all_tasks():
+    notes = [
+        {"acgan": {"generated": {"a": 10}, "accepted": {"a": 1}, "by_discriminator": {"a": 9}}},
+        {"acgan": {"generated": {"a": 30}, "accepted": {"a": 9}, "by_discriminator": {"a": 21}}},
+    ]
+    assert gan_pools.acceptance(notes) == {"acgan": {"judge": {"a": 0.25}, "discriminator": {"a": 0.75}}}
+    assert gan_pools.acceptance([{}]) == {}
