@@ -51,7 +51,7 @@ def read(name):
 def test_flagfile_is_understood(path, binary, monkeypatch):
     monkeypatch.chdir(ROOT)  # flagfiles include one another from there
     given = [f"--flagfile={path}", "--run_dir=somewhere"]
-    binary = {"few_shot": fewshot}.get(path.stem, binary)
+    binary = {"few_shot": fewshot, "few_shot_maps": fewshot}.get(path.stem, binary)
     config = cli.parse(binary.Config, given, stages.all_flags)
     assert config.run_dir == "somewhere"
     default = binary.Config(run_dir="somewhere")

@@ -197,7 +197,7 @@ RUNNERS = {
     "pipeline": "all stages of a run",
     "crossvalidate": "a study: all stages of each fold, and its report",
     "selfcheck": "whether a study tells the truth: random labels, planted leaks, a planted signal",
-    "export_features": "features or vectors of a run as a Parquet file, for other programs",
+    "export_features": "features, vectors or maps of a run as one file, for other programs",
     "import_dicom": "a cohort of a DICOM download: its series listed, NIfTI files and a manifest",
     "predict": "mask and class of a new patient, or classes of a table, from exported models alone",
 }

@@ -135,3 +135,19 @@ def flattened(table: FeatureTable) -> FeatureTable:
     height, width, _ = table.shape
     names = [f"{name}_{row}_{column}" for row in range(height) for column in range(width) for name in table.names]
     return dataclasses.replace(table, values=table.values.reshape(len(table), -1), names=tuple(names))
+
+
+def middle_rows(table: FeatureTable, count: int) -> np.ndarray:
+    """Rows of at most so many samples of each patient, those in the middle of its numbers, in their order.
+
+    Args:
+      table: of slices, whose numbers are `samples`.
+      count: from 1.
+    """
+    rows = []
+    for patient in np.unique(table.patients):
+        of_patient = np.flatnonzero(table.patients == patient)
+        of_patient = of_patient[np.argsort(table.samples[of_patient], kind="stable")]
+        first = max(0, len(of_patient) - count) // 2
+        rows.append(of_patient[first : first + count])
+    return np.sort(np.concatenate(rows))

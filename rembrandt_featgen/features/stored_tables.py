@@ -1,4 +1,7 @@
-"""Tables of vectors as Parquet files: a row for each sample, which `importing.read_table` and other programs read."""
+"""Tables of vectors as Parquet files, a row for each sample, and of maps as .npz files, an array for each column.
+
+`importing.read_table` reads both, and other programs do.
+"""
 
 from __future__ import annotations
 
@@ -29,19 +32,24 @@ def write_table(path: Path, table: FeatureTable, splits: np.ndarray) -> None:
     taken = sorted({*KEYS, *table.covariates} & set(table.names))
     if table.is_map or taken:
         raise ValueError(f"a table of vectors is needed, none named {', '.join(taken) or 'as a key'}")
-    keys = {
-        PATIENT: table.patients,
-        LABEL: np.array(table.classes.names)[table.labels],
-        GROUP: table.groups,
-        SITE: table.sites,
-        SPLIT: splits,
-        SAMPLE: table.samples,
-        **table.covariates,
-    }
-    columns = {name: pa.array(column) for name, column in keys.items() if column is not None}
+    columns = {name: pa.array(column) for name, column in _keys(table, splits).items()}
     columns |= {name: pa.array(table.values[:, number]) for number, name in enumerate(table.names)}
     temporary = path.with_name(f".{path.name}.tmp")
     pq.write_table(pa.table(columns), temporary)
+    temporary.replace(path)
+
+
+def write_maps(path: Path, table: FeatureTable, splits: np.ndarray) -> None:
+    """Writes a file of maps, whole or not at all.
+
+    Args:
+      path: .npz.
+      table: of maps.
+      splits: [n] str, name of each sample's split.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        np.savez_compressed(file, features=table.values, names=np.array(table.names), **_keys(table, splits))
     temporary.replace(path)
 
 
@@ -73,3 +81,17 @@ def load_table(path: Path, classes: Classes) -> FeatureTable:
         raise InputError(
             f"{path} is missing or damaged; delete {path.parent} so that its stage is done again"
         ) from error
+
+
+def _keys(table: FeatureTable, splits: np.ndarray) -> dict[str, np.ndarray]:
+    """Whose each row is, and the clinical columns."""
+    keys = {
+        PATIENT: table.patients,
+        LABEL: np.array(table.classes.names)[table.labels],
+        GROUP: table.groups,
+        SITE: table.sites,
+        SPLIT: splits,
+        SAMPLE: table.samples,
+        **table.covariates,
+    }
+    return {name: column for name, column in keys.items() if column is not None}

@@ -1,4 +1,4 @@
-"""Writes the features of a finished run as one Parquet file, which other programs and `--features=FILE` read.
+"""Writes features of a finished run as one Parquet file, or its maps as one .npz file; `--features=FILE` reads both.
 
 A row is a sample: patient, label, group, site (where it is known), split and sample, then numbers.
 """
@@ -20,7 +20,7 @@ from rembrandt_featgen.stages import shared_flags
 
 _MOST = 50_000  # columns; Parquet keeps some hundred bytes on each
 
-CHOICES = ("channel_means", "columns", "vectors")
+CHOICES = ("channel_means", "columns", "vectors", "maps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +28,15 @@ class Config:
     """Flags of the binary."""
 
     run_dir: str = cli.flag("", "Folder of a finished run, or of a fold of a study.", required=True)
-    to: str = cli.flag("", "The .parquet file to write.", required=True)
+    to: str = cli.flag("", "The .parquet file to write; of maps .npz.", required=True)
     what: str = cli.flag(
         "channel_means",
-        "Of each slice the means of the tap's channels or all its values as columns; or of each patient the vector of "
-        "extract_vectors.",
+        "Of each slice the means of the tap's channels, all its values as columns, or its maps; or of each patient the "
+        "vector of extract_vectors.",
         choices=CHOICES,
+    )
+    middle_slices: int = cli.flag(
+        0, "With --what=maps: so many slices of each patient, those in the middle of its volume; 0: all.", minimum=0
     )
     site_pattern: str = shared_flags.site_pattern()
     overwrite: bool = cli.flag(False, "Whether --to may replace a file.")
@@ -42,8 +45,11 @@ class Config:
 def run(config: Config) -> None:
     """Writes --to."""
     path = Path(config.to)
-    if path.suffix.lower() != ".parquet":
-        raise InputError(f"--to={path} must end in .parquet")
+    suffix = ".npz" if config.what == "maps" else ".parquet"
+    if path.suffix.lower() != suffix:
+        raise InputError(f"--to={path} must end in {suffix}, as --what={config.what} is written")
+    if config.middle_slices and config.what != "maps":
+        raise InputError(f"--middle_slices={config.middle_slices} is of --what=maps alone; leave it out")
     if path.exists() and not config.overwrite:
         raise InputError(f"--to={path} is there already; name another file, or give --overwrite to replace it")
     folders.make_folder(path.resolve().parent, "--to")
@@ -63,7 +69,12 @@ def run(config: Config) -> None:
                 f"most {_MOST} are written; take --what=channel_means, or a tap with fewer values"
             )
         table = run_tables.flattened(table)
-    stored_tables.write_table(path, table, names)
+    if table.is_map:
+        rows = run_tables.middle_rows(table, config.middle_slices) if config.middle_slices else np.arange(len(table))
+        table = table.take(rows)
+        stored_tables.write_maps(path, table, names[rows])
+    else:
+        stored_tables.write_table(path, table, names)
     logging.info("%s: %d rows, %d columns of features", path, *table.values.shape)
 
 

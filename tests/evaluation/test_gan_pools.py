@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core.errors import InputError
@@ -10,7 +11,15 @@ from rembrandt_featgen.evaluation.gan_pools import GanPools
 from rembrandt_featgen.features.tables import table_of_arrays
 from rembrandt_featgen.generation.gan_training import GanTraining
 
-TINY = GanTraining(steps=8, filters_generator=8, filters_discriminator=4, batch=8)
+TINY = GanTraining(steps=8, filters_generator=4, filters_discriminator=4, batch=8)
+
+
+@pytest.fixture(autouse=True)
+def eagerly():
+    """Graphs of so few steps take longer to trace than to run."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def table(signed=False, groups=30):
@@ -30,15 +39,15 @@ def task():
 
 def test_what_is_made_is_a_function_of_the_training_samples(task):
     maps = table()
-    gans = GanPools(("acgan", "cgan"), (0.0, 1.0), TINY)
-    made = gans.of_task(maps, task)
+    made = GanPools(("acgan", "cgan"), (0.0, 1.0), TINY).of_task(maps, task)
     assert set(made.pools) == {"acgan", "cgan"}
     values = maps.values.copy()
     values[task.test] = 100.0
-    again = GanPools(("acgan",), (0.0, 1.0), TINY).of_task(dataclasses.replace(maps, values=values), task)
+    acgan = GanPools(("acgan",), (0.0, 1.0), TINY)
+    again = acgan.of_task(dataclasses.replace(maps, values=values), task)
     np.testing.assert_array_equal(made.pools["acgan"].features, again.pools["acgan"].features)
-    other = gans.of_task(maps, dataclasses.replace(task, seed=7))
-    assert not np.array_equal(other.pools["cgan"].features[:1], made.pools["cgan"].features[:1])
+    other = acgan.of_task(maps, dataclasses.replace(task, seed=7))
+    assert other.pools["acgan"].features.tolist() != again.pools["acgan"].features.tolist()
     for kind, pool in made.pools.items():
         note = made.notes[kind]
         assert pool.features.shape[1:] == (4, 4, 3) and pool.features.min() >= 0
@@ -50,13 +59,6 @@ def test_what_is_made_is_a_function_of_the_training_samples(task):
 def test_maps_below_zero_are_generated_there(task):
     (pool,) = GanPools(("adcgan",), (0.0,), TINY).of_task(table(signed=True), task).pools.values()
     assert len(pool.features) and pool.features.min() < -1
-
-
-def test_a_trained_gan_knows_the_class(task):
-    maps = table()
-    pool = GanPools(("adcgan",), (0.0,), dataclasses.replace(TINY, steps=200)).of_task(maps, task).pools["adcgan"]
-    means = [pool.features[pool.labels == label, ..., 0].mean() for label in (0, 1)]
-    assert means[1] - means[0] > 1
 
 
 def test_too_few_patients_for_a_judge_are_one_line(task):

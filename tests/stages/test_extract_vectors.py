@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.features import augmented_vectors, patient_vectors
+from rembrandt_featgen.features import augmented_vectors, patient_vectors, run_tables
 from rembrandt_featgen.features.importing import read_table
 from rembrandt_featgen.features.run_tables import table_of_run
 from rembrandt_featgen.nn import weights
@@ -133,7 +133,7 @@ def test_taps_that_are_not_known(tmp_path):
 def test_exported_features_are_read_back_to_the_same_values(run_dir, tmp_path, what):
     if what != "vectors":
         extract_features.run(extract_features.Config(str(run_dir), tap="conv4"))
-    path = tmp_path / "new" / "features.parquet"
+    path = tmp_path / "new" / ("features.npz" if what == "maps" else "features.parquet")
     config = export_features.Config(str(run_dir), str(path), what=what, site_pattern="_([0-9])")
     export_features.run(config)
     read = read_table(path)
@@ -153,6 +153,13 @@ def test_exported_features_are_read_back_to_the_same_values(run_dir, tmp_path, w
         assert values.shape[1:] == (4, 4, 16)
         values = values.reshape(len(values), -1)
         names = [f"channel_{c}_{row}_{column}" for row in range(4) for column in range(4) for c in range(16)]
+    if what == "maps":
+        np.testing.assert_array_equal(read.values, values)
+        middle = read.take(run_tables.middle_rows(read, 2))
+        for patient in np.unique(read.patients):
+            numbers, everything = (one.samples[one.patients == patient] for one in (middle, read))
+            assert len(numbers) == 2 and abs(numbers.mean() - everything.mean()) <= 0.5
+        return
     kept = [names.index(name) for name in read.names]  # others are constant, or the same as another
     assert len(kept) > 5
     np.testing.assert_array_equal(read.values, values[:, kept])
@@ -163,5 +170,7 @@ def test_exported_features_are_read_back_to_the_same_values(run_dir, tmp_path, w
 def test_where_nothing_can_be_exported(run_dir, tmp_path):
     with pytest.raises(InputError, match=r"--to=.*x.csv must end in .parquet"):
         export_features.run(export_features.Config(str(run_dir), str(tmp_path / "x.csv")))
+    with pytest.raises(InputError, match=r"--middle_slices=3 is of --what=maps alone"):
+        export_features.run(export_features.Config(str(run_dir), str(tmp_path / "x.parquet"), middle_slices=3))
     with pytest.raises(InputError, match="there is no finished vectors/ in it"):
         export_features.run(export_features.Config(str(tmp_path), str(tmp_path / "x.parquet"), what="vectors"))

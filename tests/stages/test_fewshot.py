@@ -1,11 +1,14 @@
 import json
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import few_shot_report, predictions
+from rembrandt_featgen.generation import gan_training
 from rembrandt_featgen.stages import fewshot
 from tests.stages import vector_files
 
@@ -74,8 +77,9 @@ def test_a_killed_study_goes_on_to_the_same_report(features, tmp_path, monkeypat
         ({"few_shot_amounts": ("abc",)}, "--few_shot_amounts=abc: write numbers"),
         ({"fixed_strengths": ("ridge",)}, "--fixed_strengths=ridge: ridge has no strength; give one, such as ridge@10"),
         ({"fixed_strengths": ("ridge@1", "ridge@2")}, "ridge has two strengths"),
-        ({"few_shot_classifiers": ("cnn",)}, "--few_shot_classifiers=cnn: cnn is of maps"),
-        ({"few_shot_arms": ("none", "acgan")}, "acgan"),
+        ({"few_shot_classifiers": ("cnn",)}, "=cnn: cnn is of maps, and .*radiomics.csv holds vectors; take .* ridge"),
+        ({"few_shot_arms": ("none", "acgan")}, "--few_shot_arms: acgan generates maps, and .* holds vectors; leave it"),
+        ({"few_shot_arms": ("none", "image_acgan")}, "image_acgan"),  # of slices, which a table does not have
         ({"few_shot_arms": ("none", "covariates")}, "covariates needs clinical columns; give --covariates"),
         ({"cut_class": "cyst"}, "--cut_class=cyst is none of the classes benign, malignant; name one of these"),
     ],
@@ -86,11 +90,75 @@ def test_what_cannot_be_studied_is_one_line(features, changes, message):
     assert not (features.parent / "run" / "fewshot").exists()
 
 
-def test_maps_are_refused(tmp_path):
-    table = {"patient": [f"p{n}" for n in range(40)], "label": np.repeat(["benign", "malignant"], 20)}
-    np.savez(tmp_path / "maps.npz", features=np.zeros((40, 2, 2, 3), np.float32), **table)
-    with pytest.raises(InputError, match="maps.npz holds maps; a few-shot study is of vectors"):
-        fewshot.run(config(tmp_path / "maps.npz"))
+@pytest.fixture
+def maps(tmp_path):
+    labels = np.repeat(["benign", "malignant"], [24, 14])
+    values = np.abs(np.random.default_rng(0).normal(size=(38, 4, 4, 3))).astype(np.float32)
+    values[..., 0] += 2 * (labels == "malignant")[:, None, None]
+    np.savez(tmp_path / "maps.npz", features=values, patient=[f"p{n}" for n in range(38)], label=labels)
+    return tmp_path / "maps.npz"
+
+
+OF_MAPS = {
+    "shots": ("3",),
+    "draws": 2,
+    "oracle_groups": 1,
+    "few_shot_arms": ("none", "mixup", "smote", "gaussian", "adcgan", "oracle", "shuffled"),
+    "few_shot_classifiers": ("linear@1",),
+    "few_shot_inner_folds": 2,
+    "classifier_epochs": 20,
+    "classifier_learning_rate": 1e-2,
+    "gan_steps": 8,
+    "ndf": 4,
+    "ngf": 4,
+}
+
+
+def test_each_draw_trains_a_gan_of_maps(maps, tmp_path, monkeypatch):
+    monkeypatch.setattr(gan_training, "STEPS_PER_EXECUTION", 1)
+    tf.config.run_functions_eagerly(True)  # faster than to trace so few steps
+    try:
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(few_shot_report, "few_shot_report", mock.Mock(side_effect=KeyboardInterrupt))
+            fewshot.run(config(maps, **OF_MAPS))
+        done = tmp_path / "run" / "fewshot.part" / "checkpoints" / "3"
+        kept = {path.name: path.read_text() for path in done.glob("draw1*")}
+        assert len(kept) == 2
+        for name in kept:
+            (done / name).unlink()  # as if it had been killed before
+        fewshot.run(config(maps, **OF_MAPS))
+    finally:
+        tf.config.run_functions_eagerly(False)
+    folder = tmp_path / "run" / "fewshot"
+    report = json.loads((folder / "report.json").read_text())
+    rows = {row["arm"]: row["auroc"] for row in report["rows"]}
+    assert set(rows) == set(OF_MAPS["few_shot_arms"]) and rows["none"] > 0.8
+    assert 0 < report["acceptance"]["3"]["adcgan"]["judge"]["benign"] <= 1
+    again = predictions.read(folder / "predictions_3.csv")
+    (before,) = [text for name, text in kept.items() if name.endswith(".csv")]
+    (tmp_path / "before.csv").write_text(before)
+    before = predictions.read(tmp_path / "before.csv")
+    rows = again.draw == 1
+    assert again.arm[rows].tolist() == before.arm.tolist()
+    np.testing.assert_array_equal(again.probabilities[rows], before.probabilities)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"few_shot_classifiers": ("linear", "ridge")},
+            "ridge is of vectors, and .* holds maps; take some of cnn, ",
+        ),
+        ({"fixed_strengths": ("ridge@1",), "few_shot_classifiers": ("cnn",)}, "with 3 groups .* add cnn@"),
+        ({"few_shot_arms": ("none", "covariates"), "covariates": ("age",)}, "covariates has clinical columns beside"),
+    ],
+)
+def test_what_cannot_be_studied_of_maps_is_one_line(maps, changes, message):
+    values = dict(np.load(maps))
+    np.savez(maps, age=np.arange(38), **values)
+    with pytest.raises(InputError, match=message):
+        fewshot.run(config(maps, **{**OF_MAPS, **changes}))
 
 
 def test_real_patients_are_left_out_where_none_are_in_reserve(features, caplog):
