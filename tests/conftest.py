@@ -1,5 +1,7 @@
 import os
 
+import pytest
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
@@ -15,3 +17,19 @@ def pytest_collection_modifyitems(items):
         return next((number for number, name in enumerate(_LONG_FIRST) if name in parts), len(_LONG_FIRST))
 
     items.sort(key=rank)
+
+
+@pytest.fixture
+def eager_gans(monkeypatch):
+    """GANs that are trained in memory run step by step: to trace a graph takes longer than a few steps."""
+    from rembrandt_featgen.generation import gan_training
+
+    compiled = gan_training.compiled
+
+    def eager(*args, **settings):
+        gan = compiled(*args, **settings)
+        gan.run_eagerly = True
+        return gan
+
+    monkeypatch.setattr(gan_training, "compiled", eager)
+    monkeypatch.setattr(gan_training, "STEPS_PER_EXECUTION", 1)

@@ -2,7 +2,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core.errors import InputError
@@ -11,24 +10,19 @@ from rembrandt_featgen.evaluation.gan_pools import GanPools
 from rembrandt_featgen.features.tables import table_of_arrays
 from rembrandt_featgen.generation.gan_training import GanTraining
 
-TINY = GanTraining(steps=8, filters_generator=4, filters_discriminator=4, batch=8)
+TINY = GanTraining(steps=1, filters_generator=4, filters_discriminator=4, batch=8)
 
 
-@pytest.fixture(autouse=True)
-def eagerly():
-    """Graphs of so few steps take longer to trace than to run."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+LOWEST = -5.0
 
 
-def table(signed=False, groups=30):
+def table(groups=30):
     """Maps 4 x 4 x 3 of two classes, two samples of each patient; the first channel tells the class."""
     labels = np.repeat([0, 1], groups)
     maps = np.abs(np.random.default_rng(0).normal(size=(2 * groups, 4, 4, 3)))
     maps[..., 0] += 2 * labels[:, None, None]
     return table_of_arrays(
-        maps - 5 * signed, labels, classes=Classes.of(["common", "rare"]), patients=(np.arange(len(labels)) // 2)
+        maps + LOWEST, labels, classes=Classes.of(["common", "rare"]), patients=(np.arange(len(labels)) // 2)
     )
 
 
@@ -37,28 +31,19 @@ def task():
     return few_shots.tasks(table(), draws=1, shots=[3], label=1, test=0.3)[3][0]
 
 
-def test_what_is_made_is_a_function_of_the_training_samples(task):
+def test_what_is_made_is_a_function_of_the_training_samples(task, eager_gans):
     maps = table()
-    made = GanPools(("acgan", "cgan"), (0.0, 1.0), TINY).of_task(maps, task)
-    assert set(made.pools) == {"acgan", "cgan"}
+    gans = GanPools(("acgan",), (0.0, 1.0), TINY)
+    made = gans.of_task(maps, task)
     values = maps.values.copy()
     values[task.test] = 100.0
-    acgan = GanPools(("acgan",), (0.0, 1.0), TINY)
-    again = acgan.of_task(dataclasses.replace(maps, values=values), task)
-    np.testing.assert_array_equal(made.pools["acgan"].features, again.pools["acgan"].features)
-    other = acgan.of_task(maps, dataclasses.replace(task, seed=7))
-    assert other.pools["acgan"].features.tolist() != again.pools["acgan"].features.tolist()
-    for kind, pool in made.pools.items():
-        note = made.notes[kind]
-        assert pool.features.shape[1:] == (4, 4, 3) and pool.features.min() >= 0
-        for label, name in enumerate(maps.classes.names):
-            assert (pool.labels == label).sum() <= note["accepted"][name] <= note["generated"][name]
-            assert (note["by_discriminator"][name] is None) == (kind == "cgan")
-
-
-def test_maps_below_zero_are_generated_there(task):
-    (pool,) = GanPools(("adcgan",), (0.0,), TINY).of_task(table(signed=True), task).pools.values()
-    assert len(pool.features) and pool.features.min() < -1
+    again = gans.of_task(dataclasses.replace(maps, values=values), task)
+    (pool,), (other,), (note,) = made.pools.values(), again.pools.values(), made.notes.values()
+    np.testing.assert_array_equal(pool.features, other.features)
+    assert len(pool.features) and pool.features.shape[1:] == (4, 4, 3) and pool.features.min() > LOWEST - 1e-5
+    for label, name in enumerate(maps.classes.names):
+        assert (pool.labels == label).sum() <= note["accepted"][name] <= note["generated"][name]
+        assert 0 <= note["by_discriminator"][name] <= note["generated"][name]
 
 
 def test_too_few_patients_for_a_judge_are_one_line(task):

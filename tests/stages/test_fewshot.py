@@ -4,7 +4,6 @@ from unittest import mock
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import few_shot_report, predictions
@@ -108,32 +107,38 @@ OF_MAPS = {
     "few_shot_inner_folds": 2,
     "classifier_epochs": 20,
     "classifier_learning_rate": 1e-2,
-    "gan_steps": 8,
+    "gan_steps": 1,
     "ndf": 4,
     "ngf": 4,
 }
 
 
-def test_each_draw_trains_a_gan_of_maps(maps, tmp_path, monkeypatch):
-    monkeypatch.setattr(gan_training, "STEPS_PER_EXECUTION", 1)
-    tf.config.run_functions_eagerly(True)  # faster than to trace so few steps
-    try:
-        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-            patched.setattr(few_shot_report, "few_shot_report", mock.Mock(side_effect=KeyboardInterrupt))
-            fewshot.run(config(maps, **OF_MAPS))
-        done = tmp_path / "run" / "fewshot.part" / "checkpoints" / "3"
-        kept = {path.name: path.read_text() for path in done.glob("draw1*")}
-        assert len(kept) == 2
-        for name in kept:
-            (done / name).unlink()  # as if it had been killed before
+def test_each_draw_trains_a_gan_of_maps(maps, tmp_path, monkeypatch, eager_gans):
+    trained, gans, train = [], [], gan_training.train
+
+    def once(features, labels, spec, **settings):
+        """One GAN stands for all, to save time."""
+        trained.append((len(features), spec.seed))
+        gans[:] = gans or [train(features, labels, spec, **settings)]
+        return gans[0]
+
+    monkeypatch.setattr(gan_training, "train", once)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(few_shot_report, "few_shot_report", mock.Mock(side_effect=KeyboardInterrupt))
         fewshot.run(config(maps, **OF_MAPS))
-    finally:
-        tf.config.run_functions_eagerly(False)
+    done = tmp_path / "run" / "fewshot.part" / "checkpoints" / "3"
+    kept = {path.name: path.read_text() for path in done.glob("draw1*")}
+    assert len(kept) == 2
+    for name in kept:
+        (done / name).unlink()  # as if it had been killed before
+    fewshot.run(config(maps, **OF_MAPS))
     folder = tmp_path / "run" / "fewshot"
     report = json.loads((folder / "report.json").read_text())
     rows = {row["arm"]: row["auroc"] for row in report["rows"]}
     assert set(rows) == set(OF_MAPS["few_shot_arms"]) and rows["none"] > 0.8
-    assert 0 < report["acceptance"]["3"]["adcgan"]["judge"]["benign"] <= 1
+    assert len(trained) == 3 and len(set(trained)) == 2 and {count for count, _ in trained} == {14 + 3}
+    accepted = report["acceptance"]["3"]["adcgan"]
+    assert 0 < accepted["judge"]["benign"] <= 1 and accepted["discriminator"]["benign"] is None
     again = predictions.read(folder / "predictions_3.csv")
     (before,) = [text for name, text in kept.items() if name.endswith(".csv")]
     (tmp_path / "before.csv").write_text(before)
