@@ -151,6 +151,18 @@ def predict(table: FeatureTable, tasks: Sequence[Task], settings: Settings, *, f
     return engine.gather(outcomes(table, tasks, settings, folder=folder))
 
 
+def numbers(shots: Sequence[str]) -> list[int]:
+    """Numbers of --shots, from few to many; InputError where they are none."""
+    given = f"--shots={','.join(shots)}"
+    try:
+        found = sorted({int(text) for text in shots})
+    except ValueError as error:
+        raise InputError(f"{given}: write whole numbers, such as 3,5,10") from error
+    if not found or found[0] < 2:
+        raise InputError(f"{given}: two patients or more are needed to learn how they differ; such as 3,5,10")
+    return found
+
+
 def check_kind(table: FeatureTable, where: str, *, classifiers: Sequence[str], arms: Sequence[str]) -> None:
     """InputError for classifiers or arms of vectors where features are maps, or the other way round.
 

@@ -116,7 +116,7 @@ def run(config: Config) -> None:
     """Writes run_dir/fewshot: report.json, index.html, tables as CSV and LaTeX, and the predictions of each shots."""
     if not config.features:
         raise InputError("--features is missing: give a table with a row for each sample, see stages.export_features")
-    shots = shots_of(config)
+    shots = few_shots.numbers(config.shots)
     _check(config)
     table = shared_flags.read_features(config)
     few_shots.check_kind(
@@ -156,18 +156,6 @@ def run(config: Config) -> None:
             _report(config, table, stage, planned=planned, outcomes=outcomes, label=label, reserve=reserve)
     folder = Path(config.run_dir) / registry.folder("fewshot")
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
-
-
-def shots_of(config) -> list[int]:
-    """Numbers of --shots, from few to many; InputError where they are none."""
-    given = f"--shots={','.join(config.shots)}"
-    try:
-        numbers = sorted({int(text) for text in config.shots})
-    except ValueError as error:
-        raise InputError(f"{given}: write whole numbers, such as 3,5,10") from error
-    if not numbers or numbers[0] < 2:
-        raise InputError(f"{given}: two patients or more are needed to learn how they differ; such as 3,5,10")
-    return numbers
 
 
 def _check(config) -> None:
