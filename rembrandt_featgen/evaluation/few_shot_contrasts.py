@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.contrasts import BEST, choose, difference_record
 from rembrandt_featgen.evaluation.few_shot_scores import Cohort
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
@@ -24,6 +25,10 @@ _RULE = (
     "all of these at once. With fewer than some 300 draws, intervals of arms that use the frequent class in another "
     "way (weights, undersampling) may be too narrow where patients are very few: in simulations of 60 draws they "
     "held the truth in 80 to 93%."
+)
+_OF_GANS = (
+    " A GAN is trained once for a draw, so that its samples know those whom the inner folds judge: what is chosen with "
+    "generation may look better there than it is."
 )
 _MOST = 0.3  # of AUROC: more than generation is ever worth
 _MEANINGS = {
@@ -138,11 +143,12 @@ def rule(tables: Mapping[int, PredictionsTable], unit: str) -> str:
         for (kind, arm), _ in table.split("kind", "arm"):
             of_kind.setdefault(str(kind), {})[str(arm)] = None
     classical = ", ".join(of_kind.get("classical", ()))
-    return _RULE.format(
+    text = _RULE.format(
         without="real samples alone" + (f" and {classical}" if classical else ""),
         with_=", ".join(of_kind.get("generative", ())) or "of which there is none here",
         unit=unit,
     )
+    return text + (_OF_GANS if any(ARMS[arm].pool for arm in of_kind.get("generative", ()) if arm in ARMS) else "")
 
 
 def sentence(contrasts: Sequence[Mapping], *, cut: str, draws: int, margin: float, unit: str = "patients") -> str:

@@ -75,10 +75,14 @@ class GanPools:
                 features, labels, table.groups[rows], num_classes=table.classes.count, seed=seed
             )
         except ValueError as error:
-            raise InputError(f"{task.name}: {error}; add patients, or leave {', '.join(self.kinds)} out") from error
+            raise InputError(
+                f"{task.name}: {error}; add patients, or leave {', '.join(self.kinds)} out of --few_shot_arms"
+            ) from error
         made = Made({}, {})
-        for number, kind in enumerate(self.kinds):
-            spec = self.training.spec(kind, table.shape, num_classes=table.classes.count, seed=(seed + number) % 2**31)
+        for kind in self.kinds:
+            # of the kind, whichever others compete
+            of_kind = (seed + OF_MAPS.index(kind)) % 2**31
+            spec = self.training.spec(kind, table.shape, num_classes=table.classes.count, seed=of_kind)
             gan = gan_training.train(features, labels, spec, training=self.training, signed=table.signed)
             tallies = [Tally() for _ in names]
             drawn = list(

@@ -82,11 +82,11 @@ def finding(measured: Mapping[str, Mapping[str, Rates]]) -> Finding:
 def right(world: str, rates: Rates) -> bool:
     """Whether the words of a world's studies are right as often as they have to be.
 
-    Where it helps, that share of `POWERS` has to say so, and no more than is allowed the contrary of their truth. Of
-    "nothing" every "helped" or "harmed" is false. Of "regularised" each study has a truth of its own, measured on new
-    patients, and a word is false where it says the contrary.
+    Where it should help, it does in half of the studies or more; that share of `POWERS` of these has to say so, and no
+    more than is allowed the contrary of their truth. Of "nothing" every "helped" or "harmed" is false. Of "regularised"
+    each study has a truth of its own, measured on new patients, and a word is false where it says the contrary.
     """
-    if rates.found < POWERS.get(world, 0.0) * rates.benefits:
+    if world in POWERS and (rates.benefits * 2 < rates.studies or rates.found < POWERS[world] * rates.benefits):
         return False
     return false_words(world, rates) <= error_rates.allowed(rates.studies)
 

@@ -165,14 +165,14 @@ def _sentence(best: Mapping | None, margin: float) -> str:
 
 
 def _in_one_alone(tasks: Sequence[Task]) -> list[str]:
-    """What has no part in any row, as one data set alone has it."""
+    """What has no row of its own, as one data set alone has it."""
     sets: dict[tuple[str, str], set[str]] = {}
     for task in tasks:
-        of_arm = ("contrast", task.classifier) if task.contrast else ("arm", task.arm)
-        for what in (of_arm, ("classifier", task.classifier), ("number of shots", task.shots)):
+        of_arm = ("the question at", task.classifier) if task.contrast else ("arm", task.arm)
+        for what in (of_arm, ("number of shots", task.shots)):
             sets.setdefault(what, set()).add(task.data_set)
     alone = [f"{kind} {name} ({', '.join(names)})" for (kind, name), names in sets.items() if len(names) == 1]
-    return [f"Of one data set alone, and so in no row that is pooled: {'; '.join(alone)}."] if alone else []
+    return [f"Of one data set alone, and so without a row of its own: {'; '.join(alone)}."] if alone else []
 
 
 def _generators(found: Mapping, margin: float) -> dict:

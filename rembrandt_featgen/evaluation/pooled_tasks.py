@@ -98,7 +98,10 @@ def features_of(path: Path) -> str | None:
       path: of its report.json.
     """
     record = path.parent / rundir.RECORD
-    known = json_files.read_json(record) if record.is_file() else {}
+    fix = f"make the study in {path.parent} again, or leave it out of --studies"
+    known = json_files.read_json(record, fix=fix) if record.is_file() else {}
+    if not isinstance(known, Mapping) or not isinstance(known.get("inputs") or {}, Mapping):
+        raise InputError(f"{record} is no record of a stage; {fix}")
     return (known.get("inputs") or {}).get("features_file")
 
 

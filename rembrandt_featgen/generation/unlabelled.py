@@ -26,9 +26,9 @@ def with_unlabelled(real: RealSamples, unlabelled: np.ndarray) -> RealSamples:
       real: the labelled ones.
       unlabelled: [m, *shape] scaled like them, each of a patient of its own.
     """
-    flat = np.asarray(unlabelled, real.flat.dtype).reshape(len(unlabelled), -1)
-    if not len(flat):
+    if not len(unlabelled):
         return real
+    flat = np.asarray(unlabelled, real.flat.dtype).reshape(len(unlabelled), -1)
     chances = probabilities(real, flat)
     lots = np.random.default_rng([real.seed, 5]).random(len(flat))
     labels = np.minimum((chances.cumsum(1) < lots[:, None]).sum(1), real.num_classes - 1)

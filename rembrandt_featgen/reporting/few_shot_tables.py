@@ -12,13 +12,16 @@ _NAMES = ("shots", "classifier", "arm", "kind", "word")
 
 def files(report: Mapping) -> dict[str, str]:
     """File name to text: few_shot.csv, few_shot_contrasts.csv, ..._generators.csv, ..._curves.csv, few_shot.tex."""
-    return {
+    made = {
         "few_shot.csv": rows_csv(report),
         "few_shot_contrasts.csv": contrasts_csv(report),
-        "few_shot_generators.csv": generator_tables.generators_csv(report),
         "few_shot_curves.csv": curves_csv(report),
-        "few_shot.tex": latex(table(report)) + latex(generator_tables.generators_table(report)),
+        "few_shot.tex": latex(table(report)),
     }
+    if generator_tables.rows_of(report):
+        made["few_shot_generators.csv"] = generator_tables.generators_csv(report)
+        made["few_shot.tex"] += latex(generator_tables.generators_table(report))
+    return made
 
 
 def rows_csv(report: Mapping) -> str:

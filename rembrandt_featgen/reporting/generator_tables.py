@@ -50,13 +50,13 @@ def lines(rows: Sequence[Mapping]) -> list[Line]:
 def generators_csv(report: Mapping) -> str:
     """A row for each generator, classifier and number of shots, in full precision."""
     rows = rows_of(report)
-    names = [*(("data_set",) if any(row.get("data_set") for row in rows) else ()), *_NAMES]
-    header = [*names, *contrast_tables.columns("auroc_difference"), *contrast_tables.columns("to_none")]
+    columns = [*(("data_set",) if any(row.get("data_set") for row in rows) else ()), *_NAMES]
+    header = [*columns, *contrast_tables.columns("auroc_difference"), *contrast_tables.columns("to_none")]
     return csv_text(
         header,
         [
             [
-                *(row.get(name) for name in names),
+                *(row.get(name) for name in columns),
                 *contrast_tables.cells(row.get("difference")),
                 *contrast_tables.cells(row.get("difference_to_none")),
             ]
@@ -76,8 +76,8 @@ def generators_table(report: Mapping) -> Table:
         )
     return Table(
         "Each generator against the best that is had without one: difference of AUROC per patient, by classifier and "
-        "number of patients of the class that is cut. The rival is what inner folds choose, in each draw, among all "
-        "pipelines of the same classifier, of any strength, that generate nothing. In brackets: the "
+        "number of patients, or of groups, of the class that is cut. The rival is what inner folds choose, in each "
+        "draw, among all pipelines of the same classifier, of any strength, that generate nothing. In brackets: the "
         "same to real samples alone. A star: helped, or harmed, with bounds that hold for all cells at once.",
         "tab:generators",
         ["", *arms],

@@ -75,7 +75,7 @@ def run(config: Config) -> None:
         stored_tables.write_maps(path, table, names[rows])
     else:
         stored_tables.write_table(path, table, names)
-    logging.info("%s: %d rows, %d columns of features", path, *table.values.shape)
+    logging.info("%s: %d rows of %s numbers", path, len(table), "x".join(map(str, table.shape)))
 
 
 def main() -> None:

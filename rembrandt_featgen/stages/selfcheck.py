@@ -58,8 +58,8 @@ _OWN = [
         tuple[str, ...],
         cli.flag(
             generator_checks.GENERATORS,
-            f"Whose worlds {generator_checks.CHECK} simulates, some 10 minutes for each 1000 studies of one that is no "
-            f"network and 40 of one that is; of {', '.join(generator_checks.GENERATORS)}.",
+            f"Whose worlds {generator_checks.CHECK} simulates, some 10 to 30 minutes for each, a network or "
+            f"not, with 1000 studies; of {', '.join(generator_checks.GENERATORS)}.",
         ),
     ),
     (

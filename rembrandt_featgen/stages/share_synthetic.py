@@ -116,6 +116,10 @@ def _share(config: Config, table: FeatureTable, folder: Path, *, digests: dict[s
     """Writes the cohort of --share into the folder of the judgement; InputError where it would be one of copies."""
     report = json_files.read_json(folder / sharing_page.JSON)
     row = next(one for one in report["generators"] if one["generator"] == config.share)
+    if "copier" not in row:
+        raise InputError(
+            f"{folder} was judged before there was an attack across classes; delete that folder to judge again"
+        )
     if row["copier"]:
         audit = row["memorisation"]
         raise InputError(

@@ -45,6 +45,7 @@ def test_a_world_is_right_by_hand():
     right = generator_checks.right
     assert right("helps", rates(found=80, missed=20)) and not right("helps", rates(found=79, missed=21))
     assert right("helps", rates(found=80, missed=11, contrary=9)) and not right("helps", rates(found=80, contrary=20))
+    assert not right("helps", rates(none=100)) and not right("helps", rates(found=40, none=60))  # it never helps there
     assert right("nothing", rates(false=9, none=91)) and not right("nothing", rates(false=10, none=90))
     # what truly helps may be said to, where studies have truths of their own
     assert right("regularised", rates(found=50, missed=50)) and not right("regularised", rates(false=50, found=50))
