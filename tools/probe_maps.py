@@ -1,7 +1,8 @@
 """Measures whether generators of maps help where a class lies in texture or in borders, and its mean tells nothing.
 
 Cohorts of 60 and 8 patients with a map of 8x8x4 numbers each; the paper's CNN, small, whose early stopping is chosen
-by real samples alone and holds for every arm. All arms take the steps that real samples alone take.
+by real samples alone and holds for every arm. All arms take the steps that real samples alone take. GANs are trained
+on each cohort, and all that they make is added: a judge of means and deviations of channels knows nothing here.
 
 python tools/probe_maps.py --folder=runs/map_worlds --cohorts=10
 """
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from probe_where_it_helps import FRESH, RESERVE, gap
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
@@ -23,17 +25,22 @@ from rembrandt_featgen.core import cli, folders, json_files
 from rembrandt_featgen.evaluation import arms
 from rembrandt_featgen.evaluation.arms import ARMS, TrainingSamples
 from rembrandt_featgen.features import scaling
+from rembrandt_featgen.generation import gan_training
+from rembrandt_featgen.generation.gan_training import GanTraining
 from rembrandt_featgen.generation.methods import METHODS
+from rembrandt_featgen.generation.sample_pool import SamplePool
 from rembrandt_featgen.generation.training_set import Samples
 
 PATIENTS = (60, 8)
 SIZE, CHANNELS = 8, 4
 MIRRORED = "mirrored"  # the minority's maps mirrored and turned, what people do with images first
-COMPETING = ("none", "class_weights", "mixup", *METHODS, "oracle", "copy", "shuffled")
+GANS = ("acgan", "cgan", "adcgan")
+COMPETING = ("none", "class_weights", "mixup", *METHODS, *GANS, "oracle", "copy", "shuffled")
 GENERATORS = tuple(name for name in COMPETING if ARMS[name].kind == "generative")
 CLASSICAL = (*(name for name in COMPETING if ARMS[name].kind == "classical"), MIRRORED)
 SETTINGS = CnnSettings(filters=8, units=16, epochs=40, learning_rate=1e-3)
 FOLDS = 3
+GAN_TRAINING = GanTraining(steps=800, filters_generator=32, filters_discriminator=32)
 
 
 def texture(random, labels):
@@ -53,7 +60,7 @@ def border(random, labels):
     disc = 1 / (1 + np.exp(np.clip(steep * (far - 2.2), -30, 30)))
     disc -= disc.mean(axis=(1, 2), keepdims=True)
     disc /= disc.std(axis=(1, 2), keepdims=True)
-    return disc[..., None] + 0.8 * random.normal(size=(len(labels), SIZE, SIZE, CHANNELS))
+    return disc[..., None] + 0.5 * random.normal(size=(len(labels), SIZE, SIZE, CHANNELS))
 
 
 def means(random, labels):
@@ -104,7 +111,8 @@ def aurocs(world, number: int) -> dict[str, float]:
     prepared = scaling.fit(maps[part == 0]).apply(maps)
     real = TrainingSamples(prepared[part == 0], labels[part == 0], np.arange(sum(PATIENTS)))
     reserve = Samples(prepared[part == 1], labels[part == 1])
-    problems = {name: _problem(name, real, number=number, reserve=reserve) for name in COMPETING}
+    pools = gan_pools(real, number)
+    problems = {name: _problem(name, real, number=number, reserve=reserve, pools=pools) for name in COMPETING}
     problems[MIRRORED] = mirrored(real, number)
     (choice,) = tuning.tune([_task(real, number)], SETTINGS, folds=FOLDS)
     models = classifier_kinds.train(list(problems.values()), SETTINGS, strength=[choice.strength] * len(problems))
@@ -114,9 +122,24 @@ def aurocs(world, number: int) -> dict[str, float]:
     }
 
 
-def _problem(name, real, *, number, reserve) -> Problem:
+def gan_pools(real: TrainingSamples, number: int) -> dict[str, SamplePool]:
+    """Kind of GAN to as many maps of the minority as a cohort lacks, by a GAN that was trained on it."""
+    labels = np.ones(PATIENTS[0] - PATIENTS[1], np.int64)
+    pools = {}
+    for kind in GANS:
+        spec = GAN_TRAINING.spec(kind, real.features.shape[1:], num_classes=2, seed=number)
+        gan = gan_training.train(real.features, real.labels, spec, training=GAN_TRAINING, signed=True)
+        made = gan.generate(gan.noise(len(labels), [number, 3]), tf.constant(labels))
+        pools[kind] = SamplePool(np.asarray(made, np.float32), labels)
+    return pools
+
+
+def _problem(name, real, *, number, reserve, pools) -> Problem:
     amount = 0.0 if ARMS[name].takes_amount else None
-    return arms.problem(ARMS[name], real, amount=amount, num_classes=2, signed=True, seed=number, reserve=reserve)
+    draw = pools[name].draw if name in pools else None
+    return arms.problem(
+        ARMS[name], real, amount=amount, num_classes=2, signed=True, seed=number, reserve=reserve, draw=draw
+    )
 
 
 def mirrored(real: TrainingSamples, number: int) -> Problem:
