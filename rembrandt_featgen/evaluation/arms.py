@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 
 from rembrandt_featgen.classification.training_problems import Problem
-from rembrandt_featgen.generation import methods, sampling_method, training_set
+from rembrandt_featgen.generation import sampling_method, training_set
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.generation.methods import METHODS
 from rembrandt_featgen.generation.sampling_method import Fitted, RealSamples
@@ -101,7 +101,7 @@ ARMS: dict[str, Arm] = {
         Arm(SYNTHETIC, "generative", pool=True),
         Arm(ORACLE, "control", reserve=True),
         Arm(COPY, "control", method=True, other_method="random_oversampling"),
-        Arm(SHUFFLED, "control", method=True, other_method=methods.DEFAULT, shuffled=True),
+        Arm(SHUFFLED, "control", method=True, other_method="gaussian", shuffled=True),
     )
 }
 

@@ -31,4 +31,3 @@ METHODS: dict[str, Method] = {
     "flow": Flow(),
     "diffusion": Diffusion(),
 }
-DEFAULT = "gaussian"  # the generator that needs the least, and what shuffled labels are given to
