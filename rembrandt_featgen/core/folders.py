@@ -1,4 +1,4 @@
-"""Folders that can be made, and that one process at a time works on."""
+"""Folders that can be made, and that one process at a time works on; files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,6 +18,21 @@ def make_folder(path: Path, flag: str) -> None:
         raise InputError(
             f"{flag}={path}: cannot make this folder ({error.strerror}); choose one that you may write"
         ) from error
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A hidden file beside `path` to write to, which takes its place where the body ends without an error.
+
+    What was there stays until then, so that a kill leaves the file as it was, or as it is to be.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        yield temporary
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    temporary.replace(path)
 
 
 @contextlib.contextmanager

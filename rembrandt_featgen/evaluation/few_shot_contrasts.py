@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from rembrandt_featgen.evaluation.arms import ARMS
-from rembrandt_featgen.evaluation.contrasts import BEST, choose, difference_record
-from rembrandt_featgen.evaluation.few_shot_scores import Cohort
+from rembrandt_featgen.evaluation.contrasts import BEST, difference_record
+from rembrandt_featgen.evaluation.few_shot_choices import NONE, WITH, WITHOUT, Choices
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
-from rembrandt_featgen.measures import differences, few_shot_errors
-from rembrandt_featgen.measures.few_shot_errors import Estimate, Training
+from rembrandt_featgen.measures import differences
+from rembrandt_featgen.measures.few_shot_errors import Estimate
 
 _RULE = (
     "AUROC per patient, over all pairs of patients that were tested in the same draw. In each draw the inner folds of "
@@ -37,24 +37,15 @@ _MEANINGS = {
     "equivalent": "with and without generation the best pipelines differ by less than {margin:g}",
     "undecided": "this study cannot tell whether generation helps",
 }
-_SIDES = {"without": False, "with": True}
-NONE = "none"  # the arm of real samples alone
+_SIDES = (WITHOUT, WITH)
 NOTHING = "No generative arm was tested beside one that generates nothing."
 
 
-def compare(
-    tables: Mapping[int, PredictionsTable],
-    cohort: Cohort,
-    training: Mapping[int, Training],
-    *,
-    margin: float = differences.MARGIN,
-) -> list[dict]:
+def compare(choices: Choices, *, margin: float = differences.MARGIN) -> list[dict]:
     """The contrast of all classifiers and that of each of them, at each number of shots.
 
     Args:
-      tables: shots to predictions by all pipelines, with their validation loss.
-      cohort: of these tables.
-      training: shots to who was trained on.
+      choices: what inner folds chose.
       margin: of AUROC, see `differences.word`.
 
     Returns:
@@ -64,29 +55,23 @@ def compare(
     """
     made: dict[tuple[str, int], dict] = {}
     gaps: dict[tuple[str, int, str], Estimate] = {}
-    for shots, table in tables.items():
-        for question, part in ({BEST: table} | {n: rows for (n,), rows in table.split("classifier")}).items():
-            chosen = {side: choose(part, generates) for side, generates in _SIDES.items()}
-            if not all(map(len, chosen.values())):
+    for shots in choices.tables:
+        known = choices.classifiers(shots)
+        for question, of in {BEST: known, **{name: (name,) for name in known}}.items():
+            rows = {side: choices.rows(shots, of, side) for side in _SIDES}
+            if not all(map(len, rows.values())):
                 continue
-            chosen[NONE] = choose(part.take(part.arm == NONE), False)
-            both = {side: cohort.outcome(cohort.scores(rows)) for side, rows in chosen.items()}
-            found = {
-                side: [
-                    few_shot_errors.difference(after, before, training=training[shots], drawn=cohort.resamples)
-                    for after, before in zip(both["with"], both[side])
-                ]
-                for side in ("without", NONE)
-            }
-            gaps |= {(question, shots, side): of_auroc for side, (of_auroc, _) in found.items()}
+            both = {side: choices.outcome(shots, of, side) for side in _SIDES}
+            loss = choices.difference(shots, both[WITH].log_loss, both[WITHOUT].log_loss)
+            gaps |= {(question, shots, side): choices.gap(shots, of, side) for side in (WITHOUT, NONE)}
             made[question, shots] = {
                 side: {
                     "auroc": float(both[side].auroc.tested[0]),
                     "log_loss": float(both[side].log_loss.tested[0]),
-                    "chosen": _times(chosen[side]),
+                    "chosen": _times(rows[side]),
                 }
                 for side in _SIDES
-            } | {"log_loss_difference": difference_record(found["without"][1].difference)}
+            } | {"log_loss_difference": difference_record(loss.difference)}
     bounds: dict[tuple[str, int, str], differences.Bounds] = {}
     for of_best in (True, False):
         family = {key: gap for key, gap in gaps.items() if (key[0] == BEST) == of_best}
@@ -97,29 +82,19 @@ def compare(
     contrasts = []
     for (question, shots), record in made.items():
         (gap, bound), (to_none, bound_to_none) = (
-            (gaps[question, shots, side].difference, bounds[question, shots, side]) for side in ("without", NONE)
+            (gaps[question, shots, side].difference, bounds[question, shots, side]) for side in (WITHOUT, NONE)
         )
         contrasts.append(
             {
                 "question": question,
                 "shots": shots,
-                "word": both_words(differences.word(gap, margin, bound), bound_to_none),
+                "word": differences.word_beyond_none(differences.word(gap, margin, bound), bound_to_none),
                 "difference": difference_record(gap, bound),
                 "difference_to_none": difference_record(to_none, bound_to_none),
                 **record,
             }
         )
     return sorted(contrasts, key=lambda one: one["question"] != BEST)
-
-
-def both_words(word_of_best: str, to_none: differences.Bounds) -> str:
-    """The word of what generates: "helped" only where it is above real samples alone, too.
-
-    Args:
-      word_of_best: of the difference to what was chosen without generation.
-      to_none: bounds of the difference to real samples alone.
-    """
-    return "undecided" if word_of_best == "helped" and not to_none.low > 0 else word_of_best
 
 
 def word(contrasts: Sequence[Mapping]) -> str:

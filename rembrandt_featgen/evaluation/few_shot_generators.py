@@ -15,14 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from rembrandt_featgen.classification import classifier_kinds
-from rembrandt_featgen.evaluation import few_shot_contrasts
-from rembrandt_featgen.evaluation.contrasts import BEST, choose, difference_record
-from rembrandt_featgen.evaluation.few_shot_contrasts import NONE
-from rembrandt_featgen.evaluation.few_shot_scores import Cohort, Outcome, Row
-from rembrandt_featgen.evaluation.predictions import PredictionsTable
-from rembrandt_featgen.measures import differences, few_shot_errors
+from rembrandt_featgen.evaluation.contrasts import BEST, difference_record
+from rembrandt_featgen.evaluation.few_shot_choices import NONE, WITHOUT, Choices
+from rembrandt_featgen.evaluation.few_shot_scores import Outcome, Row
+from rembrandt_featgen.measures import differences
 from rembrandt_featgen.measures.differences import Bounds, Difference
-from rembrandt_featgen.measures.few_shot_errors import Estimate, Training
+from rembrandt_featgen.measures.few_shot_errors import Estimate
 
 _BEST = "best"  # rival of a generator, beside `NONE`
 _TAIL = 0.1  # of the largest statistics, which are kept: bounds of several studies need what is beyond 95% alone
@@ -46,24 +44,15 @@ class Generated(NamedTuple):
     to_none: Difference
 
 
-def against_best(
-    tables: Mapping[int, PredictionsTable],
-    outcomes: Mapping[Row, Outcome],
-    *,
-    cohort: Cohort,
-    training: Mapping[int, Training],
-    margin: float = differences.MARGIN,
-) -> dict:
+def against_best(choices: Choices, outcomes: Mapping[Row, Outcome], *, margin: float = differences.MARGIN) -> dict:
     """The difference of AUROC of each generator to the best pipeline without generation.
 
     A classifier of fixed strength, such as "mlp@0.001", is compared with what is chosen among all strengths of it, so
     that weight decay is among its rivals.
 
     Args:
-      tables: shots to predictions by all pipelines, with their validation loss.
-      outcomes: of these.
-      cohort: of these tables.
-      training: shots to who was trained on.
+      choices: what inner folds chose.
+      outcomes: of all pipelines of the same tables.
       margin: of AUROC, see `differences.word`.
 
     Returns:
@@ -71,30 +60,22 @@ def against_best(
       "difference_to_none"} with bounds for all of these at once, of `BEST`, too; "resamples", their number; and
       "largest", the largest statistics of these, of which `together` makes the bounds of several studies.
     """
-
-    def auroc(rows, generates):
-        return cohort.outcome(cohort.scores(choose(rows, generates))).auroc
-
     gaps: dict[tuple[Row, str], Estimate] = {}
-    for shots, table in tables.items():
-        bases = np.array([classifier_kinds.base_of(name) for name in table.classifier.tolist()])
+    for shots, table in choices.tables.items():
         generated = table.take((table.kind == "generative") & table.chosen)
         if not len(generated):
             continue
-        of_best, with_ = Row(shots, BEST, ""), auroc(table, True)
-        rivals = {
-            (of_best, _BEST): (with_, auroc(table, False)),
-            (of_best, NONE): (with_, auroc(table.take(table.arm == NONE), False)),
-        }
-        best = {base: auroc(table.take(bases == base), False) for base in sorted(set(bases.tolist()))}
-        for (classifier, arm), _ in generated.split("classifier", "arm"):
-            row = Row(shots, classifier, arm)
-            rivals[row, _BEST] = outcomes[row].auroc, best[classifier_kinds.base_of(classifier)]
-            rivals[row, NONE] = outcomes[row].auroc, outcomes[row._replace(arm=NONE)].auroc
+        known = choices.classifiers(shots)
         gaps |= {
-            key: few_shot_errors.difference(after, before, training=training[shots], drawn=cohort.resamples)
-            for key, (after, before) in rivals.items()
+            (Row(shots, BEST, ""), rival): choices.gap(shots, known, side)
+            for rival, side in ((_BEST, WITHOUT), (NONE, NONE))
         }
+        for (classifier, arm), _ in generated.split("classifier", "arm"):
+            row, base = Row(shots, classifier, arm), classifier_kinds.base_of(classifier)
+            of_kind = [name for name in known if classifier_kinds.base_of(name) == base]
+            rivals = {_BEST: choices.outcome(shots, of_kind, WITHOUT), NONE: outcomes[row._replace(arm=NONE)]}
+            for rival, outcome in rivals.items():
+                gaps[row, rival] = choices.difference(shots, outcomes[row].auroc, outcome.auroc)
     found = {key: gap.difference for key, gap in gaps.items()}
     statistics = differences.largest(found, {key: gap.values[:, None] for key, gap in gaps.items()})
     quantile = float(np.quantile(statistics, 1.0 - differences.LEVEL))
@@ -127,7 +108,7 @@ def together(rows: Sequence[Generated], studies: Sequence[Mapping], *, margin: f
 
     Returns:
       "quantile" of the largest statistic of all; "rows", each with its "word" and "difference", whose "detectable" is
-      by these bounds; "words", how many rows have each; "above" and "below": data sets where one helped, or harmed.
+      by these bounds; and "words", how many rows have each.
     """
     quantile = quantile_of(studies)
     made = []
@@ -141,12 +122,8 @@ def together(rows: Sequence[Generated], studies: Sequence[Mapping], *, margin: f
                 "difference_to_none": difference_record(row.to_none, to_none),
             }
         )
-    sides = {
-        side: sorted({row["data_set"] for row in made if row["word"] == word})
-        for side, word in (("above", "helped"), ("below", "harmed"))
-    }
     words = {word: sum(row["word"] == word for row in made) for word in differences.WORDS}
-    return {"quantile": quantile, "rows": made, "words": words, **sides}
+    return {"quantile": quantile, "rows": made, "words": words}
 
 
 def quantile_of(studies: Sequence[Mapping]) -> float:
@@ -164,4 +141,4 @@ def quantile_of(studies: Sequence[Mapping]) -> float:
 
 
 def _word(found: Difference, bounds: Bounds, to_none: Bounds, *, margin: float) -> str:
-    return few_shot_contrasts.both_words(differences.word(found, margin, bounds), to_none)
+    return differences.word_beyond_none(differences.word(found, margin, bounds), to_none)

@@ -13,7 +13,7 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import few_shot_contrasts, few_shot_generators, few_shot_scores
 from rembrandt_featgen.evaluation.arms import ORACLE
 from rembrandt_featgen.evaluation.contrasts import difference_record
-from rembrandt_featgen.evaluation.few_shot_contrasts import NONE
+from rembrandt_featgen.evaluation.few_shot_choices import NONE, Choices
 from rembrandt_featgen.evaluation.few_shot_scores import Cohort, Outcome, Row, Trained
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.measures import differences, few_shot_errors, learning_curve
@@ -86,11 +86,12 @@ def few_shot_report(
             if not (row.arm == ORACLE and row.shots == max(tables)):  # that is the end of the curve itself
                 record["worth"] = curves[row.classifier].worth(gap.values, row.shots).record
         rows.append(record)
-    contrasts = few_shot_contrasts.compare(tables, cohort, training, margin=margin)
+    choices = Choices(tables, cohort, training)
+    contrasts = few_shot_contrasts.compare(choices, margin=margin)
     word = few_shot_contrasts.word(contrasts)
     classes = next(iter(tables.values())).classes
     patients, groups = (np.bincount(of, minlength=classes.count) for of in (cohort.labels, cohort.resamples.units))
-    times = cohort.times_tested(next(iter(tables.values())))
+    times = np.isfinite(scores[:, :, 0]).sum(axis=0)  # [patients] draws; all shots and arms test the same patients
     unit = "patients" if patients.sum() == groups.sum() else "groups of patients"
     report = {
         "plan": "few-shot",
@@ -110,9 +111,7 @@ def few_shot_report(
         ),
         "verdict_rule": few_shot_contrasts.rule(tables, unit),
         "contrasts": contrasts,
-        "against_best": few_shot_generators.against_best(
-            tables, outcomes, cohort=cohort, training=training, margin=margin
-        ),
+        "against_best": few_shot_generators.against_best(choices, outcomes, margin=margin),
         "curves": [{"classifier": name, **curve.record} for name, curve in curves.items()],
         "rows": rows,
     }

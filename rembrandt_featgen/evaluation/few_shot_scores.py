@@ -76,15 +76,6 @@ class Cohort:
             scores[place, where] = probabilities
         return scores
 
-    def times_tested(self, table: PredictionsTable) -> np.ndarray:
-        """[patients] number of draws in which each is tested.
-
-        Args:
-          table: of any number of shots, as all of them test the same patients.
-        """
-        pairs = np.unique(np.stack([table.patient.astype(str), table.draw.astype(str)], axis=1), axis=0)
-        return np.unique(pairs[:, 0], return_counts=True)[1]
-
     def outcome(self, scores: np.ndarray) -> Outcome:
         """AUROC and log loss of `scores`."""
         losses = -np.log(scores[:, np.arange(len(self.labels)), self.labels])

@@ -12,8 +12,10 @@ from rembrandt_featgen.classification.training_problems import Problem
 from rembrandt_featgen.generation.training_set import Samples
 from rembrandt_featgen.measures import classification, decisions, fidelity, memorisation
 
-# Standard deviations of training patients, beyond which all counts as so far off. Columns that are 0 but for a patient
-# or two are common, and a test patient 3000 deviations off would be all that a distance says.
+# In units of prepared features, beyond which all counts as so far off: of vectors, standard deviations of the training
+# samples from their mean; of maps, whose channels are divided by their root mean square and then averaged over
+# positions, as many times that. Columns that are 0 but for a patient or two are common, and a test patient far off in
+# one would be all that a distance says.
 _FAR = 5.0
 AMOUNT = 1.0  # of a generator's samples that is measured, see `training_set.counts`
 

@@ -179,22 +179,22 @@ def _generators(found: Mapping, margin: float) -> dict:
     """What few-shot studies say of each generator, with its rule and one sentence."""
     rows, words = found["rows"], found["words"]
     sets = len({row["data_set"] for row in rows})
+    shown = {
+        word: ", ".join(sorted({row["data_set"] for row in rows if row["word"] == word})) or "on no data set"
+        for word in ("helped", "harmed")
+    }
     known = sorted(row["difference"]["detectable"] for row in rows)
     return {
         **found,
         "rule": GENERATORS_RULE,
         "sentence": (
             f"Of {len(rows)} comparisons of a generator with the best that is had without one, on {sets} data sets, "
-            f"{words['helped']} helped with bounds for all of them at once ({_named(found['above'])}), "
-            f"{words['harmed']} harmed ({_named(found['below'])}), {words['equivalent']} are equivalent (within "
+            f"{words['helped']} helped with bounds for all of them at once ({shown['helped']}), "
+            f"{words['harmed']} harmed ({shown['harmed']}), {words['equivalent']} are equivalent (within "
             f"{margin:g} of AUROC) and {words['undecided']} undecided; half of them could have found a difference of "
             f"{known[len(known) // 2]:.3f}."
         ),
     }
-
-
-def _named(data_sets: Sequence[str]) -> str:
-    return ", ".join(data_sets) or "on no data set"
 
 
 def _warnings(described: Sequence[Mapping], pools: Sequence[Mapping]) -> list[str]:

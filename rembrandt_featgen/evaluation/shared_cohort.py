@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rembrandt_featgen.core import json_files, provenance
+from rembrandt_featgen.core import folders, json_files, provenance, rundir
 from rembrandt_featgen.evaluation import sharing_games
 from rembrandt_featgen.evaluation.sharing_games import Sharing, Training
 from rembrandt_featgen.features import stored_tables, vector_preparation
@@ -45,6 +45,9 @@ def make(table: FeatureTable, generator: str, sharing: Sharing) -> FeatureTable:
 def write(folder: Path, table: FeatureTable, generator: str, *, suffix: str, record: Mapping) -> tuple[str, str]:
     """Writes the cohort and its provenance, named after the generator, and returns the names of both files.
 
+    Each is whole or not there, and no cohort is there without its provenance, which is written first and has the digest
+    of the cohort that it is of. That of synthetic_gaussian.csv is synthetic_gaussian.csv.json.
+
     Args:
       folder: that is there.
       table: of `make`.
@@ -53,15 +56,18 @@ def write(folder: Path, table: FeatureTable, generator: str, *, suffix: str, rec
       record: what the provenance says beside versions and commit.
     """
     path = folder / f"{NAME}_{generator}{suffix}"
-    if suffix == SUFFIXES[0]:
-        stored_tables.write_table(path, table, np.full(len(table), NAME))
-    else:
-        keys = {"patient": table.patients, "label": np.array(table.classes.names)[table.labels]}
-        columns = pd.DataFrame(table.values, columns=list(table.names))
-        pd.concat([pd.DataFrame(keys), columns], axis=1).to_csv(path, index=False)
-    whole = {**record, "versions": provenance.versions(), "commit": provenance.commit()}
-    json_files.write_json(path.with_suffix(".json"), whole)
-    return path.name, path.with_suffix(".json").name
+    beside = path.with_name(f"{path.name}.json")
+    with folders.whole(path) as temporary:
+        if suffix == SUFFIXES[0]:
+            stored_tables.write_table(temporary, table, np.full(len(table), NAME))
+        else:
+            keys = {"patient": table.patients, "label": np.array(table.classes.names)[table.labels]}
+            columns = pd.DataFrame(table.values, columns=list(table.names))
+            pd.concat([pd.DataFrame(keys), columns], axis=1).to_csv(temporary, index=False)
+        of_file = {"file": path.name, "sha256": rundir.file_digest(temporary)}
+        versions = {"versions": provenance.versions(), "commit": provenance.commit()}
+        json_files.write_json(beside, {**of_file, **record, **versions})
+    return path.name, beside.name
 
 
 def written(folder: Path) -> dict[str, str]:

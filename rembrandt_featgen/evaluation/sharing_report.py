@@ -13,7 +13,7 @@ from rembrandt_featgen.evaluation import contrasts, sharing_games
 from rembrandt_featgen.evaluation.sharing_games import REAL, Sharing
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.methods import METHODS
-from rembrandt_featgen.measures import bootstrap, differences, membership_inference
+from rembrandt_featgen.measures import bootstrap, differences, membership_inference, memorisation
 from rembrandt_featgen.measures.membership_inference import Attack
 from rembrandt_featgen.measures.memorisation import Memorisation
 
@@ -64,6 +64,7 @@ def sharing_report(
     of_groups, _ = bootstrap.drawn_together(labels, groups)
     counts = np.unique(of_groups, return_counts=True)[1].tolist()  # what was drawn, and is independent
     real = values[REAL]["auroc"]
+    copiers = {name: bool(np.mean([one.memorised for one, _ in each]) > COPIER) for name, each in audits.items()}
     rows = [
         {
             "generator": name,
@@ -71,9 +72,9 @@ def sharing_report(
             **_auroc(values[name]["auroc"], counts),
             "lost": contrasts.difference_record(differences.difference(values[name]["auroc"] - real, counts)),
             "memorisation": _audit(audits[name], table),
-            "copier": bool(np.mean([one.memorised for one, _ in audits[name]]) > COPIER),
+            "copier": copiers[name],
             "attacks": {attack: _attack(one, table) for attack, one in attacks[name].items()},
-            "word": _word(attacks[name], [one.memorised for one, _ in audits[name]]),
+            "word": _word(attacks[name], copier=copiers[name]),
         }
         for name in names
     ]
@@ -149,9 +150,11 @@ def _audit(each: Sequence[tuple[Memorisation, Mapping[int, Memorisation]]], tabl
 
 
 def _means(audits: Sequence[Memorisation]) -> dict:
-    names = ("share_nearer_1", "limit_1", "share_across_1", "limit_across_1", "median_ratio", "auroc")
+    names = ("share_nearer_1", "limit_1", "median_ratio", "auroc")
+    known = [one for one in audits if np.isfinite(one.share_across_1)]  # folds with another class to compare with
+    each = {**dict.fromkeys(names, audits), **dict.fromkeys(memorisation.ACROSS, known)}
     return {
-        **{name: float(np.mean([getattr(one, name) for one in audits])) if audits else np.nan for name in names},
+        **{name: float(np.mean([getattr(one, name) for one in of])) if of else np.nan for name, of in each.items()},
         "memorised_folds": sum(one.memorised for one in audits),
     }
 
@@ -169,8 +172,8 @@ def _attack(one: Attack, table: FeatureTable) -> dict:
     }
 
 
-def _word(attacks: Mapping[str, Attack], memorised: Sequence[bool]) -> str:
+def _word(attacks: Mapping[str, Attack], *, copier: bool) -> str:
     # The percentile interval is stretched to that of all attacks at once.
     stretch = stats.norm.ppf(1 - 0.025 / len(attacks)) / stats.norm.ppf(0.975)
     lows = [one.auroc - stretch * (one.auroc - one.interval[0]) for one in attacks.values()]
-    return LEAKS if max(lows) > 0.5 or np.mean(memorised) > COPIER else NOT_SHOWN
+    return LEAKS if max(lows) > 0.5 or copier else NOT_SHOWN

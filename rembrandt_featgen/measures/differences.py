@@ -136,6 +136,18 @@ def word(found: Difference, margin: float = MARGIN, bounds: Bounds | None = None
     return "helped" if low > 0 else "harmed" if high < 0 else "undecided"
 
 
+def word_beyond_none(word_of_best: str, to_none: Bounds) -> str:
+    """The word of an arm against the best without it: "helped" only where it is above real samples alone, too.
+
+    What was chosen as the best without it may have been chosen badly, and be below real samples alone.
+
+    Args:
+      word_of_best: `word` of the difference to what was chosen without it.
+      to_none: bounds of the difference to real samples alone.
+    """
+    return "undecided" if word_of_best == "helped" and not to_none.low > 0 else word_of_best
+
+
 def simultaneous(found: Mapping[Key, Difference], draws: Mapping[Key, np.ndarray]) -> dict[Key, Bounds]:
     """Bounds of several differences that hold all at once with 95%, by the maximum of their statistics.
 

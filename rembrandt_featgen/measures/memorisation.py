@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,9 @@ from rembrandt_featgen.measures import pooled_features
 
 CLOSEST = (0.01, 0.05)  # shares of held-out samples that set the audit's two distances
 ERROR = 0.05  # probability of calling a generator that copies nothing a copier
+
+
+ACROSS = ("share_across_1", "limit_across_1")  # of `Memorisation`, what is of other classes
 
 
 class Memorisation(NamedTuple):
@@ -28,8 +31,9 @@ class Memorisation(NamedTuple):
     p_value: float  # one-sided (above 0.5), over held-out patients
     copied_patients: dict[str, int]  # training patients by the samples, of share_nearer_1, that are nearest to them
     memorised: bool
-    share_across_1: float = 0.0  # share_nearer_1 to training samples of other classes, means of classes aligned
-    limit_across_1: float = 1.0  # share_across_1 above this is called memorised, too
+    # share_nearer_1 to training samples of other classes, means of classes aligned; NaN where there is none to compare
+    share_across_1: float = np.nan
+    limit_across_1: float = np.nan  # share_across_1 above this is called memorised, too
 
 
 def audit(
@@ -155,7 +159,7 @@ def audit_of_classes(
     Returns:
       As one: memorised where any of the n audits within and across classes is at an error of `ERROR` / n; p_value n
       times the smallest, at most 1; the other numbers are means over synthetic samples. And that of each class that has
-      samples of all three; where none has, the numbers are NaN.
+      samples of all three; where none has, the numbers are NaN, and those across classes where there is no other class.
     """
     parts = {
         int(label): [part.of_class(label) for part in (training, held_out, synthetic)]
@@ -184,7 +188,7 @@ def audit_of_classes(
         )
     counts = [len(part[2]["samples"]) for part in parts.values()]
     averages = {
-        name: float(np.average([getattr(one, name) for one in audits.values()], weights=counts)) if audits else np.nan
+        name: _average([getattr(one, name) for one in audits.values()], counts, some=name in ACROSS)
         for name in Memorisation._fields
         if name not in ("p_value", "copied_patients", "memorised")
     }
@@ -199,6 +203,12 @@ def audit_of_classes(
         memorised=any(one.memorised for one in audits.values()),
     )
     return together, audits
+
+
+def _average(values: Sequence[float], weights: Sequence[float], *, some: bool) -> float:
+    """Weighted mean; NaN of nothing, and where any value is NaN, or with `some` where all are."""
+    known = np.isfinite(values) if some else np.ones(len(values), bool)
+    return float(np.average(np.array(values)[known], weights=np.array(weights)[known])) if known.any() else np.nan
 
 
 def _audit(real: Mapping, unseen: Mapping, generated: Mapping, *, error: float) -> Memorisation:

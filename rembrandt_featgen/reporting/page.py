@@ -16,7 +16,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup, escape
 
-from rembrandt_featgen.core import json_files
+from rembrandt_featgen.core import folders, json_files
 from rembrandt_featgen.reporting import measure_titles, records, verdict_records
 from rembrandt_featgen.reporting.drawing import DPI, Figure
 
@@ -83,7 +83,7 @@ def write(
     links: Mapping[str, str],
     name: str = "report.json",
 ) -> None:
-    """Writes all files of a report: itself as JSON, index.html, which leads to the others, and the tables.
+    """Writes all files of a report, each whole: itself as JSON, index.html, which leads to the others, and the tables.
 
     Args:
       folder: that is there.
@@ -97,7 +97,8 @@ def write(
     json_files.write_json(folder / name, report)
     context = {"title": title, "links": {**{file: file for file in (name, *tables)}, **links}}
     for file, text in {"index.html": render_page(context), **tables}.items():
-        (folder / file).write_text(text, encoding="utf-8")
+        with folders.whole(folder / file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 @functools.lru_cache(maxsize=1)  # compiles each template once

@@ -50,13 +50,14 @@ def table(report: Mapping) -> Table:
     rows = []
     for one in records.entries(report, "generators"):
         audit = one.get("memorisation")
+        across = records.finite(records.dig(audit, "share_across_1"))
         rows.append(
             [
                 str(one.get("generator")),
                 gap(one, "auroc", "ci95"),
                 gap(one.get("lost"), "difference", "ci95", form="+.3f"),
                 cell(records.finite(records.dig(audit, "share_nearer_1")), None, ".2f"),
-                cell(records.finite(records.dig(audit, "share_across_1")), None, ".2f"),
+                "n/a" if across is None else cell(across, None, ".2f"),
                 f"{records.dig(audit, 'memorised_folds')} of {records.dig(audit, 'folds')}",
                 *(gap(records.dig(one, "attacks", name), "auroc", "ci95") for name in ATTACKS),
                 cell(records.finite(records.dig(one, "attacks", "likelihood_ratio", "caught")), None, ".2f"),

@@ -117,7 +117,7 @@ def run(config: Config) -> None:
     if not config.features:
         raise InputError("--features is missing: give a table with a row for each sample, see stages.export_features")
     shots = few_shots.numbers(config.shots)
-    _check(config)
+    config = _checked(config)
     table = shared_flags.read_features(config)
     few_shots.check_kind(
         table, f"--features={config.features}", classifiers=config.few_shot_classifiers, arms=config.few_shot_arms
@@ -158,8 +158,13 @@ def run(config: Config) -> None:
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
 
 
-def _check(config) -> None:
-    cli.some_of("few_shot_arms", config.few_shot_arms, _POSSIBLE)
+def _checked(config):
+    """The config with each arm and classifier once; InputError where they cannot compete."""
+    config = dataclasses.replace(
+        config,
+        few_shot_arms=cli.some_of("few_shot_arms", config.few_shot_arms, _POSSIBLE),
+        few_shot_classifiers=tuple(dict.fromkeys(config.few_shot_classifiers)),
+    )
     if "none" not in config.few_shot_arms:
         raise InputError(
             f"--few_shot_arms={','.join(config.few_shot_arms)}: add none, real samples alone, which chooses strengths "
@@ -178,13 +183,14 @@ def _check(config) -> None:
     if needs and not config.covariates:
         raise InputError(f"--few_shot_arms: {needs[0]} needs clinical columns; give --covariates, or leave it out")
     shared_flags.amounts(config.few_shot_amounts, "few_shot_amounts")
+    return config
 
 
 def _gans(config) -> GanPools:
     """The GANs that each draw trains: none without an arm of one."""
     return GanPools(
         kinds=tuple(name for name in gan_pools.OF_MAPS if name in config.few_shot_arms),
-        amounts=tuple(shared_flags.amounts(config.few_shot_amounts)),
+        amounts=tuple(shared_flags.amounts(config.few_shot_amounts, "few_shot_amounts")),
         training=network_flags.gans(config),
         tries=config.generate_tries,
     )

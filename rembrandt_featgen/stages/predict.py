@@ -130,7 +130,8 @@ def _predict_table(config: Config) -> dict:
     by = _decided_by(model.classes.names, model.thresholds)
     rows = new_patients.rows(model, table)
     if config.result:
-        rows.to_csv(config.result, index=False)
+        with folders.whole(Path(config.result)) as temporary:
+            rows.to_csv(temporary, index=False)
     of_patients = rows[rows["unit"] == "patient"]
     for row in of_patients.to_dict("records"):
         shown = ", ".join(f"{name} {row[predictions.PROBABILITY + name]:.3f}" for name in model.classes.names)

@@ -6,6 +6,7 @@ import pytest
 from rembrandt_featgen.evaluation import few_shot_generators, few_shot_report
 from rembrandt_featgen.evaluation.contrasts import BEST
 from rembrandt_featgen.evaluation.few_shot_generators import Generated
+from rembrandt_featgen.evaluation.few_shot_scores import Cohort
 from rembrandt_featgen.measures.differences import Difference
 from tests.evaluation import few_shot_tables
 
@@ -25,6 +26,17 @@ def test_the_rival_is_what_the_inner_folds_choose():
         (shots, *of) for shots in (2, 4, 8) for of in ((BEST, ""), ("ridge", "gaussian"), ("mlp@10", "gaussian"))
     }
     assert len(keys) == 9 and alone["resamples"] == 200 and len(alone["largest"]) == 20
+
+
+def test_what_inner_folds_choose_is_scored_once(monkeypatch):
+    scored, scores = [], Cohort.scores
+    monkeypatch.setattr(
+        Cohort, "scores", lambda self, table: scored.append(table.probabilities.tobytes()) or scores(self, table)
+    )
+    tables, trained = few_shot_tables.made(draws=6)
+    few_shot_report.few_shot_report(tables, trained=trained, label=1, draws=50)
+    # of each shots: 2 classifiers of 4 arms, and what is chosen of each and of both, without, with and real alone
+    assert len(scored) == 3 * (2 * 4 + 3 * 3)
 
 
 def test_a_rival_may_have_any_strength():
@@ -75,7 +87,7 @@ def test_what_is_there_is_found_and_named():
     ]
     families = [{"resamples": 1000, "largest": np.linspace(3, 2, 100).tolist()}] * 2
     found = few_shot_generators.together(rows, families)
-    assert found["above"] == ["one"] and found["below"] == ["two"]
+    assert [row["word"] for row in found["rows"]] == ["helped", "harmed", "equivalent", "undecided"]
     assert found["words"] == {"helped": 1, "harmed": 1, "equivalent": 1, "undecided": 1}
     # each of two studies is inside with the root of 95%
     assert found["quantile"] == pytest.approx(3 - (1 - np.sqrt(0.95)) * 10, abs=0.02)

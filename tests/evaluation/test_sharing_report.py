@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import json_files
+from rembrandt_featgen.core import json_files, rundir
 from rembrandt_featgen.evaluation import shared_cohort, sharing_games, sharing_report
 from rembrandt_featgen.evaluation.sharing_games import Sharing
 from rembrandt_featgen.features import importing
 from rembrandt_featgen.features.tables import table_of_arrays
 from rembrandt_featgen.generation.training_set import Samples
-from rembrandt_featgen.measures import membership_inference
+from rembrandt_featgen.measures import membership_inference, memorisation
 
 CLASSES = Classes.of(("a", "b", "c"))
 SHARING = Sharing(folds=3, repeats=5, games=10)
@@ -49,6 +49,17 @@ def test_report_finds_the_copier(table):
         report["verdict"].startswith("gaussian (strongest attack: AUROC 0.")
         and len(copier["memorisation"]["most_copied"]) == 10
     )
+
+
+def test_folds_without_another_class_are_no_part_of_what_is_copied_across():
+    one = memorisation.audit_of_classes(
+        *(memorisation.Labelled(np.eye(4)[rows], np.zeros(2, int), np.array(rows)) for rows in ([0, 1], [2, 3])),
+        memorisation.Labelled(np.ones((2, 4)), np.zeros(2, int)),
+    )[0]
+    assert np.isnan(one.share_across_1) and np.isnan(one.limit_across_1) and np.isfinite(one.share_nearer_1)
+    both = sharing_report._means([one, one._replace(share_across_1=0.3, limit_across_1=0.1)])
+    assert both["share_across_1"] == 0.3 and both["limit_across_1"] == 0.1
+    assert json_files.plain(sharing_report._means([one]))["share_across_1"] is None
 
 
 def test_who_moves_patients_into_another_class_is_a_copier(table):
@@ -148,4 +159,22 @@ def test_shared_cohort_is_read_again(table, tmp_path, suffix):
     assert data == f"synthetic_gaussian{suffix}"
     read = importing.read_table(tmp_path / data, classes=("a", "b", "c"))
     assert len(read) == 150 and set(read.patients) == set(cohort.patients)
-    assert json_files.read_json(tmp_path / provenance)["versions"]["rembrandt_featgen"]
+    record = json_files.read_json(tmp_path / provenance)
+    assert record["versions"]["rembrandt_featgen"] and record["file"] == data
+    assert record["sha256"] == rundir.file_digest(tmp_path / data)
+
+
+def test_a_killed_share_leaves_what_was_shared_before(table, tmp_path, monkeypatch):
+    cohort = shared_cohort.make(table, "gaussian", Sharing())
+    names = [shared_cohort.write(tmp_path, cohort, "gaussian", suffix=one, record={}) for one in shared_cohort.SUFFIXES]
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {name for pair in names for name in pair} and len(before) == 4  # none takes another's place
+
+    def killed(frame, path, **_):
+        path.write_text("patient,lab")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shared_cohort.pd.DataFrame, "to_csv", killed)
+    with pytest.raises(KeyboardInterrupt):
+        shared_cohort.write(tmp_path, cohort, "gaussian", suffix=".csv", record={"seed": 2})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -37,6 +37,21 @@ def test_the_margin_and_simultaneous_bounds_decide():
     assert differences.word(made(0.0, 0.02), bounds=Bounds(-0.05, 0.05, 1.0)) == "equivalent"
 
 
+@pytest.mark.parametrize(
+    ("word", "low", "expected"),
+    [
+        ("helped", 0.01, "helped"),
+        ("helped", 0.0, "undecided"),  # better than a bad choice
+        ("helped", np.nan, "undecided"),
+        ("harmed", -0.1, "harmed"),
+        ("equivalent", -0.1, "equivalent"),
+        ("undecided", 0.1, "undecided"),
+    ],
+)
+def test_help_is_more_than_real_samples_alone_give(word, low, expected):
+    assert differences.word_beyond_none(word, Bounds(low, 0.2, 0.5)) == expected
+
+
 def test_interval_p_value_and_what_could_be_found_agree_with_student():
     found = made(0.1, 0.04, degrees=7.0)
     assert found.interval() == pytest.approx(stats.t.interval(0.95, 7, 0.1, 0.04))

@@ -89,6 +89,15 @@ def test_what_cannot_be_studied_is_one_line(features, changes, message):
     assert not (features.parent / "run" / "fewshot").exists()
 
 
+def test_what_is_named_twice_competes_once_and_errors_name_the_flag(features):
+    twice = fewshot._checked(
+        config(features, few_shot_arms=("none", "smote", "none"), few_shot_classifiers=("ridge", "ridge"))
+    )
+    assert twice.few_shot_arms == ("none", "smote") and twice.few_shot_classifiers == ("ridge",)
+    with pytest.raises(InputError, match="--few_shot_amounts=x: write numbers"):
+        fewshot._gans(config(features, few_shot_amounts=("x",)))
+
+
 @pytest.fixture
 def maps(tmp_path):
     labels = np.repeat(["benign", "malignant"], [24, 14])

@@ -44,14 +44,14 @@ def test_files_of_the_stage(config, tmp_path):
     page = pages.Page((folder / "index.html").read_text())
     assert "shown to leak" in page.words and "synthetic_gaussian.parquet" in page.words
     assert len(pd.read_parquet(folder / "synthetic_gaussian.parquet")) == 40
-    provenance = (folder / "synthetic_gaussian.json").read_text()
+    provenance = (folder / "synthetic_gaussian.parquet.json").read_text()
     assert "real_" not in provenance and str(share_synthetic.Path(config.features).parent) not in provenance
     assert json.loads(provenance)["judged"]["generator"] == "gaussian"
 
 
 @pytest.mark.parametrize("word", ["shown to leak", "not shown"])
 def test_sharing_what_leaks_is_warned_of(config, tmp_path, caplog, capsys, monkeypatch, word):
-    monkeypatch.setattr(share_synthetic.sharing_report, "_word", lambda *_: word)
+    monkeypatch.setattr(share_synthetic.sharing_report, "_word", lambda *_, **__: word)
     changed = share_synthetic.dataclasses.replace(
         config, run_dir=str(tmp_path / "run"), generators=("gaussian", "gaussian"), covariates=("z",)
     )
@@ -89,6 +89,15 @@ def test_too_few_patients_are_counted(config, tmp_path):
         share_synthetic.run(
             share_synthetic.dataclasses.replace(config, run_dir=str(tmp_path / "run"), features=str(small))
         )
+
+
+def test_where_no_other_class_can_be_compared_there_is_no_share_across():
+    audit = {"share_nearer_1": 0.1, "share_across_1": None, "limit_across_1": None, "memorised_folds": 0, "folds": 5}
+    report = {"generators": [{"generator": "gaussian", "memorisation": {**audit, "by_class": {"a": audit}}}]}
+    assert sharing_page.render(report).count(">n/a</abbr>") == 2
+    assert "0.10 & n/a & 0 of 5" in sharing_tables.files(report)["sharing.tex"]
+    del audit["share_across_1"]  # of a version that did not look
+    assert "n/a" not in sharing_page.render({"generators": [{"generator": "gaussian", "memorisation": audit}]})
 
 
 def test_a_report_with_nothing_in_it_has_a_page():
