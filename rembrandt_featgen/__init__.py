@@ -1,10 +1,15 @@
 """Feature generation for small, imbalanced medical imaging cohorts."""
 
 import os
+import sys
+
+from rembrandt_featgen.core import interrupts
 
 __version__ = "0.2.0"
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: keep its start-up notes to itself
+if sys.argv[:1] == ["-m"]:  # as long as `python -m` is looking for the module of a binary
+    interrupts.end_at_once_while_importing()
 
 
 def __getattr__(name):

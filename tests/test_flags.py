@@ -16,6 +16,8 @@ from rembrandt_featgen.stages import (
     extract_vectors,
     fewshot,
     pipeline,
+    pool_studies,
+    predict,
     prepare_slices,
 )
 
@@ -44,6 +46,25 @@ OF_STUDY, OF_OTHERS = (
 def read(name):
     """The config of a run by a flagfile."""
     return cli.parse(pipeline.Config, [f"--flagfile=flags/{name}.flags", "--run_dir=x"], stages.all_flags)
+
+
+# Flags that are texts, and no paths.
+TEXTS = {"label_column", "patient_column", "group_column", "group_pattern", "site_column", "site_pattern"}
+TEXTS |= {"report_title", "tap", "cut_class", "final_pipeline", "synthetic_to", "share"}
+
+
+def test_flags_that_are_paths_are_declared_as_such():
+    """So that `~` is the user's home in them; a new flag of text is either in TEXTS, or declared `path=True`."""
+    names = [*registry.RUN, *registry.STUDY, *registry.ON_REQUEST, "export_features", "import_dicom", "predict"]
+    texts = {
+        field.name: field.metadata["path"]
+        for module in stages.modules(names).values()
+        for field in dataclasses.fields(module.Config)
+        if isinstance(field.default, str) and not field.metadata["choices"]
+    }
+    assert {name for name, is_path in texts.items() if not is_path} == TEXTS
+    for name, module in {"studies": pool_studies, "image": predict}.items():
+        assert {field.name: field for field in dataclasses.fields(module.Config)}[name].metadata["path"]
 
 
 @pytest.mark.parametrize("binary", [pipeline, crossvalidate])

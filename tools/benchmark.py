@@ -102,14 +102,14 @@ def run(config: Config) -> None:
         measured, taken = importlib.import_module(f"benchmarks.{subject}").measure(config, config.peers)
         kept = rows.merged(_read(folder / "benchmark.json", []), measured)
         json_files.write_json(folder / "benchmark.json", kept)
-        (folder / "benchmark.md").write_text(rows.table(kept))
+        (folder / "benchmark.md").write_text(rows.table(kept), encoding="utf-8")
         taken = {name: one._asdict() for name, one in taken.items()}
         json_files.write_json(folder / "rounds.json", _read(folder / "rounds.json", {}) | {subject: taken})
         print(rows.table(measured), flush=True)
 
 
 def _read(path, default):
-    return json.loads(path.read_text()) if path.exists() else default
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
 
 
 if __name__ == "__main__":

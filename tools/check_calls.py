@@ -23,7 +23,7 @@ MOST = 3  # arguments by position
 def faults(paths: list[Path]) -> Iterator[str]:
     """One line for each fault in the Python files of some files and folders."""
     files = sorted({file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])})
-    trees = {file: ast.parse(file.read_text()) for file in files}
+    trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in files}
     ours = set().union(*(_defined(tree) for tree in trees.values()))
     for file, tree in trees.items():
         names = _imported(tree) | _defined(tree)

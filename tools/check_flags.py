@@ -33,7 +33,9 @@ def fields(tree: ast.Module) -> dict[str, int]:
 
 def shared_reads(path: Path) -> dict[str, set[str]]:
     """Of each function of a module, as `shared_flags.find_cohort`, the attributes that it reads of its `config`."""
-    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    functions = [
+        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef)
+    ]
     return {
         f"{path.stem}.{function.name}": {
             node.attr
@@ -95,7 +97,7 @@ def faults(root: Path):
     for path in sorted((root / "stages").glob("*_flags.py")):
         shared |= shared_reads(path)
     for path in sorted((root / "stages").glob("*.py")):
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         read = reads(tree, shared)
         for name, line in fields(tree).items():
             if name not in read:

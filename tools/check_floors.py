@@ -68,7 +68,7 @@ def faults(root: Path) -> Iterator[str]:
         if first != module:
             yield f"{modules[module]}:1: {module} has the name of {first}: one would need an alias; rename one of them"
     for module, path in sorted(modules.items()):
-        for line, name, alias in imports(ast.parse(path.read_text())):
+        for line, name, alias in imports(ast.parse(path.read_text(encoding="utf-8"))):
             for library, allowed in ALONE.items():
                 if (name == library or name.startswith(library + ".")) and module != allowed:
                     yield f"{path}:{line}: {library} is imported outside {allowed}"

@@ -121,7 +121,7 @@ def write_volumes(visits: Sequence[Visit], out: Path) -> Written:
     done = {row["file"]: row["digest"] for row in json_files.resume_journal(out / JOURNAL)}
     wanted = [(visit, modality, series) for visit in visits for modality, series in visit.series.items()]
     written = Written({}, set())
-    with (out / JOURNAL).open("a") as journal:
+    with (out / JOURNAL).open("a", encoding="utf-8") as journal:
         for visit, modality, series in tqdm(wanted, "volumes", unit="volume"):
             path = out / visit.id / f"{visit.id}_{modality}.nii.gz"
             digest, name = _digest(series), path.relative_to(out).as_posix()

@@ -93,7 +93,7 @@ def find_cohort(
         first such patient, and counts the others); ids that differ in spelling alone; or the classes are no known pair,
         or not those of --classes.
     """
-    cohort = Path(cohort).expanduser()
+    cohort = Path(cohort)
     _check_modalities(modalities)
     if layout == "auto":
         cohort, layout = known_layouts.recognised(cohort)
@@ -169,7 +169,7 @@ def _entries(
 def _table(cohort: Path, known: Layout, given: str) -> Table | None:
     """The table of --labels_table, or the one that a download of the layout has."""
     if given:
-        return labels_table.read(Path(given).expanduser())
+        return labels_table.read(Path(given))
     path = labels_table.default_table(cohort, known.tables)
     if path:
         logging.info("--cohort=%s: labels are those of %s, as --labels_table names no other", cohort, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 from nibabel import orientations
 
 from rembrandt_featgen.cohort import image_paths
+from rembrandt_featgen.core import paths
 from rembrandt_featgen.core.errors import InputError
 
 nib.imageglobals.logger.setLevel("CRITICAL")  # what it says of damaged headers comes with its exceptions anyway
@@ -166,7 +166,7 @@ def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray, *, header: H
     data = image.to_bytes()
     if path.name.endswith(".gz"):
         data = gzip.compress(data, 6, mtime=0)  # no name and no time within: reproducible
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = paths.temporary_beside(path)
     try:
         part.write_bytes(data)
         part.replace(path)

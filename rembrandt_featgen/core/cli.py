@@ -6,6 +6,7 @@ on a `FlagValues` of its own, so that any number of binaries can be imported int
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import sys
@@ -15,15 +16,18 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from absl import flags, logging
-from tqdm import tqdm
 
-from rembrandt_featgen.core import registry
+from rembrandt_featgen.core import endings, flagfiles, folders, interrupts, paths, registry
 from rembrandt_featgen.core.errors import InputError
 
-_INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+NO_LOCK = "no_lock"
+_NO_LOCK_HELP = (
+    "Do not lock the folders that are written, on a file system that has no locks; see to it yourself that no two "
+    "processes work on one folder."
+)
 
 
-def flag(default, help, *, choices=None, minimum=None, maximum=None, required=False, source=""):
+def flag(default, help, *, choices=None, minimum=None, maximum=None, required=False, source="", path=False):
     """Declares one flag as a dataclass field.
 
     Args:
@@ -33,6 +37,7 @@ def flag(default, help, *, choices=None, minimum=None, maximum=None, required=Fa
       minimum, maximum: inclusive bounds of a number.
       required: whether the user must give it.
       source: where the default comes from, such as "paper 4.1".
+      path: whether it is a path, or some, in which `~` is the user's home.
     """
     metadata = {
         "help": help,
@@ -41,6 +46,7 @@ def flag(default, help, *, choices=None, minimum=None, maximum=None, required=Fa
         "maximum": maximum,
         "required": required,
         "source": source,
+        "path": path,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -66,6 +72,7 @@ def define(config_class: type) -> flags.FlagValues:
             flags.DEFINE_string(**common)
         else:
             flags.DEFINE_list(**{**common, "default": list(default)})
+    flags.DEFINE_boolean(NO_LOCK, False, _NO_LOCK_HELP, flag_values=values)
     return values
 
 
@@ -81,6 +88,11 @@ def parse(config_class: type, argv: Sequence[str], known_elsewhere: Callable[[],
     Raises:
       InputError: for an unknown flag, a bad value, a missing required flag or an unreadable flagfile.
     """
+    return _parse(config_class, argv, known_elsewhere)[0]
+
+
+def _parse(config_class, argv, known_elsewhere):
+    """The config, and whether --no_lock is given."""
     values = define(config_class)
     try:
         rest = values(["program", *_expand_flagfiles(values, argv, known_elsewhere)])[1:]
@@ -97,8 +109,6 @@ def parse(config_class: type, argv: Sequence[str], known_elsewhere: Callable[[],
                 f"--{elsewhere[0]} is a flag of another binary, and would do nothing here; leave it out"
             ) from error
         raise InputError(f"{message}; --help lists the flags") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"a --flagfile is not a text file ({error}); write it as UTF-8, one flag on a line") from error
     if rest:
         raise InputError(f"unexpected argument {rest[0]!r}: flags are written --name=value; --help lists them")
     read: dict[str, typing.Any] = {}
@@ -108,8 +118,15 @@ def parse(config_class: type, argv: Sequence[str], known_elsewhere: Callable[[],
             raise InputError(f"--{field.name} is required: {field.metadata['help']}")
         if isinstance(value, float) and not math.isfinite(value):  # NaN is within all of absl's bounds
             raise InputError(f"--{field.name}={value} must be a finite number; --help tells more")
-        read[field.name] = tuple(value) if isinstance(value, list) else value
-    return config_class(**read)
+        read[field.name] = _as_read(field, value)
+    return config_class(**read), values[NO_LOCK].value
+
+
+def _as_read(field, value):
+    """A flag's value as the config has it: lists as tuples, `~` of paths expanded."""
+    if isinstance(value, list):
+        return tuple(paths.expanded(one) if field.metadata["path"] else one for one in value)
+    return paths.expanded(value) if field.metadata["path"] else value
 
 
 def _expand_flagfiles(values, argv, known_elsewhere):
@@ -122,9 +139,7 @@ def _expand_flagfiles(values, argv, known_elsewhere):
             expanded.append(argument)
             continue
         path = path or (arguments.pop(0) if arguments else "")
-        if not Path(path).expanduser().is_file():
-            raise InputError(f"--flagfile={path}: there is no such file")
-        for line in values.read_flags_from_files([f"--flagfile={path}"], force_gnu=False):
+        for line in flagfiles.lines_of(path):
             name = line.lstrip("-").partition("=")[0]
             names = {name, name[2:]} if name.startswith("no") else {name}
             if names & set(values) or not names & known_elsewhere():
@@ -185,7 +200,9 @@ def help_text(config_class: type, program: str, about: str) -> str:
         lines.extend(textwrap.wrap(notes, 100, initial_indent=" " * 6, subsequent_indent=" " * 6))
     lines += [
         "  --flagfile=FILE",
-        "      Flags from a file, one on a line; a flagfile may name another, and later flags win.",
+        "      Flags from a file in UTF-8, one on a line; a flagfile may name another, and later flags win.",
+        f"  --{NO_LOCK}=true|false",
+        *textwrap.wrap(f"{_NO_LOCK_HELP} (default: False)", 100, initial_indent=" " * 6, subsequent_indent=" " * 6),
     ]
     return "\n".join(lines)
 
@@ -200,31 +217,23 @@ def main(config_class: type, run: Callable, *, about: str, known_elsewhere: Call
         print(help_text(config_class, program, about))
         sys.exit(0)
     start_logging()
-    try:
-        run(parse(config_class, arguments, known_elsewhere))
-    except InputError as error:
-        _end_progress_bars()
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(1)
-    except BaseException as error:
-        if not _is_interrupt(error):
+    with interrupts.noticed() as interrupted:
+        given: dict[str, str] = {}
+        try:
+            config, no_lock = _parse(config_class, arguments, known_elsewhere)
+            given |= path_flags(config)
+            with folders.without_locks() if no_lock else contextlib.nullcontext():
+                run(config)
+        except BaseException as error:
+            endings.end(error, interrupted, given)
             raise
-        _end_progress_bars()
-        print("interrupted; the same command resumes from the last checkpoint", file=sys.stderr)
-        sys.exit(_INTERRUPTED)
 
 
-def _is_interrupt(error: BaseException | None) -> bool:
-    """Whether it is Ctrl-C, or what came of it: TensorFlow's contexts may end in errors of their own."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__context__
-    return error is not None
-
-
-def _end_progress_bars() -> None:
-    """Moves past unfinished bars, so that what is said next has a line of its own."""
-    for bar in list(getattr(tqdm, "_instances", ())):
-        bar.close()
+def path_flags(config) -> dict[str, str]:
+    """Name to value of each flag of `config` that is a path; of lists of them the first."""
+    fields = [field for field in dataclasses.fields(config) if field.metadata.get("path")]
+    values = {field.name: getattr(config, field.name) for field in fields}
+    return {name: value if isinstance(value, str) else "".join(value[:1]) for name, value in values.items()}
 
 
 def start_logging() -> None:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import os
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from rembrandt_featgen.core.errors import BusyError, InputError
+from rembrandt_featgen.core.paths import temporary_beside
+
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)  # others mean that there are no locks
+_PATIENCE = 2.0  # seconds: so long a killed process' workers may hold its locks
+_WITHOUT = "REMBRANDT_FEATGEN_NO_LOCK"  # in the environment, which worker processes inherit
 
 
 def make_folder(path: Path, flag: str) -> None:
@@ -26,7 +36,7 @@ def whole(path: Path) -> Iterator[Path]:
 
     What was there stays until then, so that a kill leaves the file as it was, or as it is to be.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = temporary_beside(path)
     try:
         yield temporary
     except BaseException:
@@ -37,12 +47,62 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def lock(path: Path, folder: Path) -> Iterator[None]:
-    """Holds the lock file `path` for what works on `folder`; BusyError where another process does."""
-    with path.open("w") as file:
+    """Holds the lock file `path` for what works on `folder`; the system frees it however the process ends.
+
+    Raises:
+      BusyError: another process works on it, which the message names.
+      InputError: the file system has no locks.
+    """
+    if os.environ.get(_WITHOUT):
+        yield
+        return
+    with path.open("a+", encoding="utf-8", errors="replace") as file:
+        _hold(file, path, folder)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        file.flush()
+        yield
+
+
+def _hold(file: IO[str], path: Path, folder: Path) -> None:
+    end = time.monotonic() + _PATIENCE
+    while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
         except OSError as error:
-            raise BusyError(
-                f"another process is at work on {folder}; wait for it or choose another --run_dir"
-            ) from error
+            if error.errno not in _HELD:
+                raise InputError(
+                    f"{path}: the file system of this folder has no locks ({error.strerror}); make sure that no other "
+                    "process works on it and give --no_lock, or choose another --run_dir"
+                ) from error
+            if time.monotonic() >= end:
+                file.seek(0)
+                who = " ".join(file.read(200).split())
+                raise BusyError(
+                    f"another process is at work on {folder}{f' ({who})' if who else ''}; wait for it or choose "
+                    "another --run_dir"
+                ) from error
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def working_on(run_dir: Path) -> Iterator[None]:
+    """Makes the folder of a run, and holds a lock of all of it for what runs several stages, as `lock` does."""
+    make_folder(run_dir, "--run_dir")
+    with lock(run_dir / ".run.lock", run_dir):
         yield
+
+
+@contextlib.contextmanager
+def without_locks() -> Iterator[None]:
+    """Locks nothing meanwhile, in this process and those that it starts."""
+    before = os.environ.get(_WITHOUT)
+    os.environ[_WITHOUT] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_WITHOUT]
+        else:
+            os.environ[_WITHOUT] = before

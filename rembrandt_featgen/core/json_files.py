@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
+from rembrandt_featgen.core import paths
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -26,8 +27,8 @@ def plain(value):
 
 def write_json(path: Path, value) -> None:
     """Writes JSON whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+    temporary = paths.temporary_beside(path)
+    temporary.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     temporary.replace(path)
 
 
@@ -39,7 +40,7 @@ def read_json(path: Path, *, fix: str = ""):
       fix: what the message tells the user to do; by default what helps with a file of this run.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path} is missing or damaged ({' '.join(str(error).split())}); "
@@ -53,8 +54,8 @@ def resume_journal(path: Path) -> list:
     Args:
       path: of `append_row`; no such file is a journal without rows, which is made.
     """
-    lines = path.read_text().split("\n")[:-1] if path.exists() else []
-    path.write_text("".join(f"{line}\n" for line in lines))
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return [json.loads(line) for line in lines]
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from rembrandt_featgen.core import cli, provenance, registry
 from rembrandt_featgen.core.errors import InputError, SettingsError, carried_by
 from rembrandt_featgen.core.folders import lock, make_folder
 from rembrandt_featgen.core.json_files import plain, read_json, write_json
+from rembrandt_featgen.core.paths import remove_folder
 
 RECORD = "stage.json"
 SETTINGS = "settings.json"  # of a stage at work
@@ -78,7 +79,8 @@ def open_stage(
     stage.json last. A body that is killed leaves `<folder>.part`, in which the next run resumes.
 
     Args:
-      config: the stage's config; all its fields but run_dir must agree with those of what is found.
+      config: the stage's config; all its fields must agree with those of what is found, but for run_dir, and for other
+        paths where what is read, by `inputs` and `digests`, is the same.
       name: of the stage in `registry.STAGES`.
       inputs: the finished stages that it reads, each of which must be in `config.run_dir`.
       digests: digest of each other thing that it reads, by name.
@@ -100,29 +102,36 @@ def open_stage(
     if kind:
         record["kind"] = kind
     logs = run_dir / "tensorboard" / folder
+
+    def agrees(folder: Path, found: Mapping) -> bool:
+        same = found["inputs"] == record["inputs"]
+        # Where the content of files is the same, their paths may be written otherwise, as from another current folder.
+        free = cli.path_flags(config) if same else ()
+        return _agree(folder, found, settings, refused=not replaced, free=free) and same
+
     make_folder(run_dir, "--run_dir")
     _refuse_run_of_before(run_dir)
     with lock(run_dir / f".{folder}.lock", final):
         if final.exists():
             found = read_json(final / RECORD)
             _refuse_before(final, found)
-            if _agree(final, found, settings, refused=not replaced) and found["inputs"] == record["inputs"]:
+            if agrees(final, found):
                 _drop_scaffolding(final)
                 logging.info("%s: done before, skipped (delete %s to redo it)", folder, final)
                 yield Stage(folder, final, logs, done=True, record=found)
                 return
             logging.info("%s: its inputs%s have changed, so it is done again", folder, " or flags" * replaced)
-            shutil.rmtree(final)
+            remove_folder(final)
         resumed = (work / SETTINGS).exists()
         if resumed:
             found = read_json(work / SETTINGS)
-            resumed = _agree(work, found, settings, refused=not replaced) and found["inputs"] == record["inputs"]
+            resumed = agrees(work, found)
         if not resumed:
-            for stale in (work, logs):
-                shutil.rmtree(stale, ignore_errors=True)
+            remove_folder(work)
+            shutil.rmtree(logs, ignore_errors=True)
         work.mkdir(exist_ok=True)
         write_json(work / SETTINGS, record)
-        (work / "flags.txt").write_text(cli.flagfile_text(config))
+        (work / "flags.txt").write_text(cli.flagfile_text(config), encoding="utf-8")
         stage, start = Stage(folder, work, logs, done=False, record=record), time.time()
         try:
             yield stage
@@ -131,7 +140,7 @@ def open_stage(
             if readable is None:
                 raise
             if not resumed and not any(work.rglob("checkpoints")):
-                shutil.rmtree(work)
+                remove_folder(work)
             if readable is error:
                 raise
             raise readable from error
@@ -226,10 +235,10 @@ def _drop_scaffolding(folder: Path) -> None:
     (folder / SETTINGS).unlink(missing_ok=True)
 
 
-def _agree(folder: Path, found: Mapping, settings: Mapping, *, refused: bool) -> bool:
-    """Whether what is found was made by these settings; SettingsError where it was not and that is refused."""
+def _agree(folder: Path, found: Mapping, settings: Mapping, *, refused: bool, free: Iterable[str]) -> bool:
+    """Whether what is found was made by these settings but for those that are free; else SettingsError, if refused."""
     before = found["config"]
-    names = sorted(k for k in {*before, *settings} if before.get(k) != settings.get(k))
+    names = sorted(k for k in {*before, *settings} - {*free} if before.get(k) != settings.get(k))
     if names and refused:
         changes = ", ".join(_change(k, before, settings) for k in names)
         raise SettingsError(

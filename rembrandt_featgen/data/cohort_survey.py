@@ -26,7 +26,7 @@ def survey_cohort(cohort: Cohort, request: Request, *, journal: Path) -> list[Pa
       journal: file that keeps each patient who is done, for a later run.
     """
     done = {row["patient"]: row for row in json_files.resume_journal(journal)}
-    with journal.open("a") as file:
+    with journal.open("a", encoding="utf-8") as file:
         for patient in tqdm(cohort.patients, "patients", unit="patient"):
             if patient.id not in done:
                 done[patient.id] = json_files.plain(survey(patient, request).row)

@@ -63,7 +63,7 @@ def read_index(folder: Path, split: str) -> Index:
     """
     path = index_path(folder, split)
     try:
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         found = _of_another_store(folder, lines) if "store" in lines[0] else _of_shards(folder, lines)
         if lines[-1] != {"records": len(found.labels)}:
             raise ValueError("the end is missing")
@@ -110,7 +110,7 @@ def write_reference(
     path = index_path(folder, split)
     part = path.with_name(f"{path.name}.part")
     lines = [header, {"patients": list(patients)}, {"records": count}]
-    part.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     part.replace(path)
 
 

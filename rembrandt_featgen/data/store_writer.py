@@ -55,7 +55,7 @@ class Writer:
             if stale.name not in kept:
                 stale.unlink()
         self._written = sum(len(json.loads(line)["labels"]) for line in lines)
-        self._journal.write_text("".join(line + "\n" for line in [header, *lines]))
+        self._journal.write_text("".join(line + "\n" for line in [header, *lines]), encoding="utf-8")
         self._index.unlink(missing_ok=True)
         self._shards = len(lines)
         self._pending: concurrent.futures.Future | None = None
@@ -102,7 +102,9 @@ class Writer:
     def _whole_shards(self, header: str) -> list[str]:
         """Lines of the shards that a writer with the same header finished."""
         path = self._index if self._index.exists() else self._journal
-        lines = path.read_text().split("\n")[:-1] if path.exists() else []  # without what follows the last newline
+        lines = (
+            path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+        )  # without what follows the last newline
         if lines[:1] != [header]:
             return []
         whole = []
@@ -140,7 +142,7 @@ class Writer:
         self._note(line)
 
     def _note(self, line):
-        with self._journal.open("a") as journal:
+        with self._journal.open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(line) + "\n")
 
     def _serialize(self, arrays, patient, position, label) -> bytes:

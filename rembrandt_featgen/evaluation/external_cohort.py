@@ -90,7 +90,7 @@ def predict(
     unet, seen = exported_unet.load(folder), final_unet.read_fingerprints(folder)
     reading = unet.reading.for_new(geometry)
     done = {row["patient"]: row for row in json_files.resume_journal(journal)}
-    with journal.open("a") as file:
+    with journal.open("a", encoding="utf-8") as file:
         for patient in tqdm(cohort.patients, "patients", unit="patient"):
             if patient.id in done:
                 continue

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import optimize, stats
 
-from rembrandt_featgen.core import json_files, rundir
+from rembrandt_featgen.core import json_files, paths, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation.few_shot_generators import Generated
 from rembrandt_featgen.measures import differences
@@ -55,7 +55,7 @@ def find(study: str) -> tuple[str, Path]:
     name, equals, folder = study.partition("=")
     if not study.strip() or (equals and not (name.strip() and folder.strip())):
         raise InputError(f"--studies={study}: write DIR or NAME=DIR, neither of them empty")
-    path = Path(folder if equals else study).expanduser()
+    path = Path(paths.expanded(folder if equals else study))
     data_set = name if equals else path.resolve().name
     if (path / REPORT).is_file():
         return data_set, path / REPORT

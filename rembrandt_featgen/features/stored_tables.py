@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core import paths
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
 
@@ -34,7 +35,7 @@ def write_table(path: Path, table: FeatureTable, splits: np.ndarray) -> None:
         raise ValueError(f"a table of vectors is needed, none named {', '.join(taken) or 'as a key'}")
     columns = {name: pa.array(column) for name, column in _keys(table, splits).items()}
     columns |= {name: pa.array(table.values[:, number]) for number, name in enumerate(table.names)}
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = paths.temporary_beside(path)
     pq.write_table(pa.table(columns), temporary)
     temporary.replace(path)
 
@@ -47,7 +48,7 @@ def write_maps(path: Path, table: FeatureTable, splits: np.ndarray) -> None:
       table: of maps.
       splits: [n] str, name of each sample's split.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = paths.temporary_beside(path)
     with temporary.open("wb") as file:
         np.savez_compressed(file, features=table.values, names=np.array(table.names), **_keys(table, splits))
     temporary.replace(path)

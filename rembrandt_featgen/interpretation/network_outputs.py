@@ -40,11 +40,11 @@ def segment_before_and_after(run: Artifacts) -> Segmentations:
     note = "No --unet_weights was given: the initial weights are random."
     if not path:
         networks["initial"] = initial.unet(record["config"], prepared)
-    elif not Path(path).expanduser().is_file():
+    elif not Path(path).is_file():
         note = f"The pre-trained weights are not shown, for {path} is not there any more."
         logging.warning("figure_07: %s", note)
     else:
-        checkpoint = tensorlayer_files.read(Path(path).expanduser())
+        checkpoint = tensorlayer_files.read(Path(path))
         networks["pre-trained"] = initial.unet(record["config"], prepared, checkpoint.arrays)
         changed = checkpoint.digest != record["inputs"]["unet_weights"]
         note = f"Pre-trained weights: {path}" + (", which has changed since." if changed else ".")

@@ -81,7 +81,7 @@ def given(path: str, modalities: Sequence[str]) -> Checkpoint | None:
             f"--unet_weights_modalities={','.join(modalities)} names the channels of --unet_weights, which is not "
             "given; give both or neither"
         )
-    return read(Path(path).expanduser()) if path else None
+    return read(Path(path)) if path else None
 
 
 def write(path: Path, arrays: Sequence[np.ndarray]) -> None:

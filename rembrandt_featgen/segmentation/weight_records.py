@@ -90,7 +90,7 @@ def seen_patients(slices: Path, modality: str, *, weights: str, cross_fit: bool)
     """
     everybody, before = patients_of(slices, modality, SPLITS), None
     if weights:
-        before = read_record(Path(weights).expanduser())
+        before = read_record(Path(weights))
         check_start(weights, before, everybody, cross_fit=cross_fit)
     return joined(everybody.take(everybody.splits != "test"), before, from_random=not weights)
 

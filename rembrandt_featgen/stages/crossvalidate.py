@@ -6,13 +6,14 @@ amount of synthetic data and threshold. Folds that are done are skipped; those t
 
 from __future__ import annotations
 
-import concurrent.futures
+import concurrent.futures.process
 import contextlib
 import dataclasses
 import multiprocessing
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from tqdm import tqdm
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import reading_choice
-from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
+from rembrandt_featgen.core import cli, folders, interrupts, json_files, registry, rundir, system_errors
+from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import run_features, verdicts
 from rembrandt_featgen.stages import (
     assign_folds,
@@ -66,7 +68,11 @@ def run(config) -> None:
     train_unet.check(config)
     train_unet.read_weights(config)
     run_dir = Path(config.run_dir)
-    folders.make_folder(run_dir, "--run_dir")
+    with folders.working_on(run_dir):
+        _run(config, run_dir, gans=gans, stages_of_fold=stages_of_fold)
+
+
+def _run(config, run_dir: Path, *, gans: tuple[str, ...], stages_of_fold: tuple[str, ...]) -> None:
     make_phantom.run(stages.share(make_phantom, config))
     if config.cohort_report:
         report_cohort.run(stages.share(report_cohort, config))
@@ -91,7 +97,7 @@ def run(config) -> None:
         "watch with: tensorboard --logdir %s; each fold's log is log.txt in its folder", run_dir / registry.FOLD_RUNS
     )
     learn_folds(jobs, config.cv_workers, first=stages.share(share_slices, config))
-    (run_dir / "flags.txt").write_text(cli.flagfile_text(config))
+    (run_dir / "flags.txt").write_text(cli.flagfile_text(config), encoding="utf-8")
     write_study_report.run(stages.share(write_study_report, config))
     found = json_files.read_json(run_dir / registry.folder("write_study_report") / "report.json")
     print(f"report: {run_dir / registry.folder('write_study_report') / 'index.html'}\nverdict: {found['verdict']}")
@@ -139,10 +145,11 @@ def learn_folds(jobs: list[list[tuple[str, Any]]], workers: int, *, first: share
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),))
     with pool, contextlib.ExitStack() as stack:
+        stack.enter_context(_ended_workers())
         if first is not None:
-            pool.submit(_share, first).result()
+            _submit(pool, _share, first).result()
         bar = stack.enter_context(tqdm(total=len(jobs), desc="folds", unit="fold"))
-        running = [pool.submit(_learn, job) for job in jobs]
+        running = [_submit(pool, _learn, job) for job in jobs]
         try:
             for done in concurrent.futures.as_completed(running):
                 done.result()
@@ -151,6 +158,28 @@ def learn_folds(jobs: list[list[tuple[str, Any]]], workers: int, *, first: share
             for job in running:
                 job.cancel()
             raise
+
+
+@contextlib.contextmanager
+def _ended_workers() -> Iterator[None]:
+    """Ends the workers on Ctrl-C, for what they do is resumed; says it in one line where the system has ended one."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise InputError(
+            "a process that trained a fold was killed, as happens where memory runs out; give a smaller --cv_workers, "
+            "and run the same command again, which keeps what is finished"
+        ) from error
+
+
+def _submit(pool: concurrent.futures.Executor, work, argument) -> concurrent.futures.Future:
+    """Hands a job to the workers, one of which may start then; they leave Ctrl-C to this process."""
+    with interrupts.ignored():
+        return pool.submit(work, argument)
 
 
 def _fitting(module, changes: dict) -> dict:
@@ -173,7 +202,8 @@ def _start_worker(parent: int) -> None:
 def _share(config: share_slices.Config) -> None:
     """Writes the slices that folds share; what it says goes to the console."""
     cli.start_logging()
-    share_slices.run(config)
+    with system_errors.said(cli.path_flags(config)):
+        share_slices.run(config)
     tf.keras.backend.clear_session()
 
 
@@ -181,13 +211,14 @@ def _learn(job: list[tuple[str, Any]]) -> None:
     """Runs the stages of one fold; what they say goes into log.txt of its folder."""
     folder = Path(job[0][1].run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log.txt").open("a") as log:
+    with (folder / "log.txt").open("a", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     cli.start_logging()
     for name, config in job:
         start = time.time()
-        _FOLD[name].run(config)
+        with system_errors.said(cli.path_flags(config)):
+            _FOLD[name].run(config)
         tf.keras.backend.clear_session()
         logging.info("%s: %.0f s", name, time.time() - start)
         if name == "prepare_slices" and "extract_features" in dict(job):  # now rather than after the U-Net

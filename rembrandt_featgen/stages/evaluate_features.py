@@ -60,6 +60,7 @@ class Config:
         "",
         "Samples that somebody else's generator made of the training patients alone, with the columns of --features: "
         "an arm, with --plan=split only, since with other plans each patient is tested once.",
+        path=True,
     )
     seed: int = shared_flags.seed()
     plan: str = cli.flag(

@@ -30,13 +30,17 @@ from rembrandt_featgen.stages import shared_flags, slice_flags
 class Config:
     """Flags of the stage."""
 
-    run_dir: str = cli.flag("", "Folder that gets external/, such as one for each cohort.", required=True)
-    model_dir: str = cli.flag("", "Folder of the model: final/ of a study.", required=True)
+    run_dir: str = cli.flag("", "Folder that gets external/, such as one for each cohort.", required=True, path=True)
+    model_dir: str = cli.flag("", "Folder of the model: final/ of a study.", required=True, path=True)
     test_features: str = cli.flag(
-        "", "Features of the other cohort with labels, columns named as in the study: .csv, .parquet or .npz."
+        "",
+        "Features of the other cohort with labels, columns named as in the study: .csv, .parquet or .npz.",
+        path=True,
     )
     test_cohort: str = cli.flag(
-        "", "Folder or manifest CSV of the other cohort, as --cohort, for the final model of a study of volumes."
+        "",
+        "Folder or manifest CSV of the other cohort, as --cohort, for the final model of a study of volumes.",
+        path=True,
     )
     layout: str = shared_flags.layout()
     labels_table: str = shared_flags.labels_table()

@@ -27,8 +27,8 @@ CHOICES = ("channel_means", "columns", "vectors", "maps")
 class Config:
     """Flags of the binary."""
 
-    run_dir: str = cli.flag("", "Folder of a finished run, or of a fold of a study.", required=True)
-    to: str = cli.flag("", "The .parquet file to write; of maps .npz.", required=True)
+    run_dir: str = cli.flag("", "Folder of a finished run, or of a fold of a study.", required=True, path=True)
+    to: str = cli.flag("", "The .parquet file to write; of maps .npz.", required=True, path=True)
     what: str = cli.flag(
         "channel_means",
         "Of each slice the means of the tap's channels, all its values as columns, or its maps; or of each patient the "

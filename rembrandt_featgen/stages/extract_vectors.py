@@ -175,7 +175,7 @@ def _resumed(
     if rows:
         logging.info("vectors of %s: resumed after %d of %d", name, len(rows), total)
     with (
-        journal.open("a") as file,
+        journal.open("a", encoding="utf-8") as file,
         tqdm(total=total, initial=len(rows), desc=f"vectors of {name}", unit="patient") as bar,
     ):
         for vector in make(len(rows)):

@@ -50,13 +50,13 @@ from rembrandt_featgen.stages import evaluate_features, prepare_slices, shared_f
 class Config:
     """Flags of the stage."""
 
-    run_dir: str = cli.flag("", "Folder of a finished study.", required=True)
+    run_dir: str = cli.flag("", "Folder of a finished study.", required=True, path=True)
     final_pipeline: str = cli.flag(
         "",
         "Another pipeline than the one of the lowest validation loss: classifier, arm and, where the arm has one, "
         "amount, such as ridge/none or mlp/smote/1.",
     )
-    study_features: str = cli.flag("", "The study's --features, if the file is elsewhere now.")
+    study_features: str = cli.flag("", "The study's --features, if the file is elsewhere now.", path=True)
     bootstrap_draws: int = shared_flags.bootstrap_draws()
 
 

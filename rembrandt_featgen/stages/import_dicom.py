@@ -34,8 +34,12 @@ from rembrandt_featgen.core.errors import InputError
 class Config:
     """Flags of the binary."""
 
-    dicom: str = cli.flag("", "Folder of the download; files at any depth, whatever their names.", required=True)
-    out: str = cli.flag("", "Folder that is made for the NIfTI files and their manifest.csv; not needed for --list.")
+    dicom: str = cli.flag(
+        "", "Folder of the download; files at any depth, whatever their names.", required=True, path=True
+    )
+    out: str = cli.flag(
+        "", "Folder that is made for the NIfTI files and their manifest.csv; not needed for --list.", path=True
+    )
     list: bool = cli.flag(False, "Whether series are only listed, with what would be taken and why.")
     modalities: tuple[str, ...] = cli.flag(
         ("flair",), f"What is taken of each visit, by the headers: some of {', '.join(dicom_kinds.KINDS)}."
@@ -51,10 +55,14 @@ class Config:
         "keep: their ids of the download, which may identify them.",
         choices=dicom_import.PATIENT_IDS,
     )
-    labels_table: str = cli.flag("", "Clinical table, .csv or .tsv, from which the manifest's labels are filled in.")
+    labels_table: str = cli.flag(
+        "", "Clinical table, .csv or .tsv, from which the manifest's labels are filled in.", path=True
+    )
     label_column: str = cli.flag(manifest.LABEL, "Column of --labels_table with the class.")
     patient_column: str = cli.flag(manifest.PATIENT, "Column of --labels_table with the patients' ids of the download.")
-    masks: str = cli.flag("", "Folder of masks in any format, whose names hold the patients' ids of the download.")
+    masks: str = cli.flag(
+        "", "Folder of masks in any format, whose names hold the patients' ids of the download.", path=True
+    )
 
 
 def run(config: Config) -> Path | None:
@@ -62,7 +70,7 @@ def run(config: Config) -> Path | None:
     modalities = cli.some_of("modalities", config.modalities, dicom_kinds.KINDS)
     if not config.list and not config.out:
         raise InputError("give --out=FOLDER for what is written, or --list to see what there is")
-    series = dicom_series.scan(Path(config.dicom).expanduser())
+    series = dicom_series.scan(Path(config.dicom))
     choice = dicom_choice.choose(series, modalities, config.series)
     for line in lines_of(series, choice):
         print(line)
@@ -73,7 +81,7 @@ def run(config: Config) -> Path | None:
             f"--dicom={config.dicom}: none of its {len(series)} series shows --modalities={','.join(modalities)}, by "
             "what is listed above; name series by --series=modality:UID"
         )
-    out = Path(config.out).expanduser()
+    out = Path(config.out)
     folders.make_folder(out, "--out")
     with folders.lock(out / ".lock", out):
         return _write(config, choice, modalities, out=out)
@@ -158,7 +166,7 @@ def _labels(config: Config, visits: Sequence[Visit]) -> tuple[str, dict[str, str
 
     entries = [Entry("", visit.patient, "", is_grade=False, find=nothing) for visit in visits]
     columns = manifest.ManifestColumns(label=config.label_column, patient=config.patient_column)
-    table = labels_table.read(Path(config.labels_table).expanduser())
+    table = labels_table.read(Path(config.labels_table))
     joined = labels_table.join(entries, table, columns)
     column = manifest.GRADE if joined[0].is_grade else manifest.LABEL
     return column, {visit.id: entry.text for visit, entry in zip(visits, joined)}

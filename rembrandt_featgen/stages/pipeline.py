@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -75,7 +76,11 @@ def run(config) -> None:
         evaluate_features.check(config)
         run_features.check_arms(config.arms, run_features.fed_arms(config, config.generators))
     run_dir = Path(config.run_dir)
-    folders.make_folder(run_dir, "--run_dir")
+    with folders.working_on(run_dir):
+        _run(config, names, run_dir)
+
+
+def _run(config, names: Sequence[str], run_dir: Path) -> None:
     logging.info("watch with: tensorboard --logdir %s", run_dir / "tensorboard")
     for number, name in enumerate(names, 1):
         module = _MODULES[name]
@@ -94,7 +99,7 @@ def run(config) -> None:
         tf.keras.backend.clear_session()
         logging.info("[%d/%d] %s: %.0f s", number, len(names), name, time.time() - start)
     # once all stages agreed to these settings: a re-runnable flagfile of the whole run
-    (run_dir / "flags.txt").write_text(cli.flagfile_text(config))
+    (run_dir / "flags.txt").write_text(cli.flagfile_text(config), encoding="utf-8")
     if config.last_stage != "write_report":
         print(f"ended with {config.last_stage}, as --last_stage says: {run_dir}")
         return

@@ -21,12 +21,13 @@ from rembrandt_featgen.stages import shared_flags
 class Config:
     """Flags of the stage."""
 
-    run_dir: str = cli.flag("", "Folder that gets pooled/.", required=True)
+    run_dir: str = cli.flag("", "Folder that gets pooled/.", required=True, path=True)
     studies: tuple[str, ...] = cli.flag(
         (),
         "Folders of finished studies, DIR or NAME=DIR, of 2 data sets or more. NAME is that of the data set, by "
         "default the folder's; studies of the same name are of the same patients.",
         required=True,
+        path=True,
     )
     margin: float = shared_flags.margin()
     seed: int = shared_flags.seed()

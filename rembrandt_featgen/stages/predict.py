@@ -30,22 +30,27 @@ from rembrandt_featgen.stages import slice_flags
 class Config:
     """Flags of the binary."""
 
-    model_dir: str = cli.flag("", "Folder with the SavedModels: a run's export/, or final/ of a study.", required=True)
+    model_dir: str = cli.flag(
+        "", "Folder with the SavedModels: a run's export/, or final/ of a study.", required=True, path=True
+    )
     image: tuple[str, ...] = cli.flag(
         (),
         "Volume in any format that is read, such as NIfTI, or a folder with one DICOM series; with several modalities "
         "one each, in the order of training. Or give --features.",
+        path=True,
     )
     mask: str = cli.flag(
         "",
         "Where the predicted mask is written, .nii or .nii.gz, in the geometry of --image; no such file may be there.",
+        path=True,
     )
     features: str = cli.flag(
         "",
         "Features of new patients, for the final model of a study of features: a .csv, .parquet or .npz file with the "
         "columns of the study in any order. A label is not needed; without patients, each row is one.",
+        path=True,
     )
-    result: str = cli.flag("", "Where the prediction is also written, as JSON; of --features, as CSV.")
+    result: str = cli.flag("", "Where the prediction is also written, as JSON; of --features, as CSV.", path=True)
     overwrite: bool = cli.flag(False, "Whether --mask and --result may replace a file; never one of --image.")
     geometry: str = slice_flags.new_geometry()
     predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)

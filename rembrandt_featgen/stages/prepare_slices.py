@@ -78,10 +78,14 @@ class Config:
     )
     validation_fraction: float = shared_flags.validation_fraction()
     split_file: str = cli.flag(
-        "", "A split.json that says which patient is in which split, such as another run's; replaces the shares above."
+        "",
+        "A split.json that says which patient is in which split, such as another run's; replaces the shares above.",
+        path=True,
     )
     slices_from: str = cli.flag(
-        "", "Folder of a study of the same cohort, whose shared slices are taken instead of reading all volumes again."
+        "",
+        "Folder of a study of the same cohort, whose shared slices are taken instead of reading all volumes again.",
+        path=True,
     )
     look_alikes: str = cli.flag(
         duplicates.REFUSE,

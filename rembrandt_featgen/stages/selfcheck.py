@@ -175,7 +175,7 @@ def _two_splits(folder: Path) -> str:
     """Writes a split with a patient in training and test; returns how the reader caught it."""
     groups = {name: {"b": ["VICTIM", name], "a": [f"{name}_2"]} for name in ("train", "test")}
     path = folder / "split.json"
-    path.write_text(json.dumps({**groups, "validation": {"b": [], "a": []}}))
+    path.write_text(json.dumps({**groups, "validation": {"b": [], "a": []}}), encoding="utf-8")
     try:
         split_files.read_split(path)
     except RuntimeError as error:

@@ -26,7 +26,7 @@ COPIER = "random_oversampling"  # what sharing the real patients themselves woul
 class Config:
     """Flags of the stage."""
 
-    run_dir: str = cli.flag("", "Folder that gets shared/.", required=True)
+    run_dir: str = cli.flag("", "Folder that gets shared/.", required=True, path=True)
     features: str = shared_flags.features(required=True)
     generators: tuple[str, ...] = cli.flag(
         (*(name for name, method in METHODS.items() if method.kind == "generative"), COPIER),

@@ -24,7 +24,9 @@ PHANTOM = "phantom"  # of --cohort: the synthetic one
 
 def run_dir():
     """--run_dir."""
-    return cli.flag("", "Folder of the run; each stage writes into a folder of its own inside.", required=True)
+    return cli.flag(
+        "", "Folder of the run; each stage writes into a folder of its own inside.", required=True, path=True
+    )
 
 
 def seed():
@@ -46,7 +48,9 @@ def precision():
 
 def cohort():
     """--cohort."""
-    return cli.flag(PHANTOM, "Folder or manifest CSV of your cohort; 'phantom' makes or takes the synthetic one.")
+    return cli.flag(
+        PHANTOM, "Folder or manifest CSV of your cohort; 'phantom' makes or takes the synthetic one.", path=True
+    )
 
 
 def classes():
@@ -72,6 +76,7 @@ def labels_table():
         "",
         "Table of clinical data, .csv or .tsv with a row for each patient, for the class, group, site and covariates "
         "of cohorts that have none or others; by default a layout's, such as participants.tsv of BIDS.",
+        path=True,
     )
 
 
@@ -312,6 +317,7 @@ def features(required: bool = False):
         "evaluate_features takes what extract_features (maps) and extract_vectors made in this run, whose own split is "
         "the plan then.",
         required=required,
+        path=True,
     )
 
 

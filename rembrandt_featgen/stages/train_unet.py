@@ -75,6 +75,7 @@ class Config:
         "Weights to start from: a TensorLayer checkpoint (.npz) of the same --unet_width, or the unet/best.npz of "
         "another run. Without it, training starts from random ones.",
         source="paper 4.1 fine-tunes weights from BraTS",
+        path=True,
     )
     unet_weights_modalities: tuple[str, ...] = cli.flag(
         (),

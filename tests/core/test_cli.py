@@ -1,5 +1,13 @@
+import contextlib
 import dataclasses
+import errno
+import os
 import re
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import pytest
 from absl import flags
@@ -11,10 +19,12 @@ from rembrandt_featgen.core import cli, registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.stages import extract_features, generate_synthetic, pipeline, predict
 
+ROOT = Path(__file__).parents[2]
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    folder: str = cli.flag("here", "Where it goes.")
+    folder: str = cli.flag("here", "Where it goes.", path=True)
     count: int = cli.flag(3, "How many.", minimum=1, maximum=9, source="paper 3.1")
     rate: float = cli.flag(0.5, "How fast.", minimum=0.0, maximum=1.0)
     free: float = cli.flag(1.0, "Any number.")
@@ -140,6 +150,36 @@ def test_flagfile_includes_another_where_it_names_it(tmp_path):
     assert cli.parse(Config, [f"--flagfile={outer}"], elsewhere) == Config("outer", 5, 0.25)
 
 
+def test_home_is_expanded_in_paths_and_nowhere_else(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = dataclasses.make_dataclass(
+        "Config",
+        [("image", tuple[str, ...], cli.flag((), "Files.", path=True)), ("title", str, cli.flag("", "Title."))],
+    )
+    path = flagfile(tmp_path, "home.flags", "--folder=~/run\n")
+    assert cli.parse(Config, ["--flagfile=~/home.flags"]) == Config(f"{tmp_path}/run")
+    assert cli.parse(Config, [f"--flagfile={path}", "--folder=~"]).folder == str(tmp_path)
+    assert cli.parse(Config, ["--folder=~nobody.by.that.name/x"]).folder == "~nobody.by.that.name/x"
+    read = cli.parse(config, ["--image=~/a.nii,b~.nii", "--title=~/a"])
+    assert read == config((f"{tmp_path}/a.nii", "b~.nii"), "~/a")
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte order mark"])
+def test_flagfile_is_utf8_whatever_the_locale_says(mark, tmp_path):
+    path = tmp_path / "a.flags"
+    path.write_bytes(mark + "--folder=Universität\n".encode())
+    code = f"""
+    import dataclasses
+    from rembrandt_featgen.core import cli
+    Config = dataclasses.make_dataclass("Config", [("folder", str, cli.flag("", "Where."))])
+    print(ascii(cli.parse(Config, ["--flagfile={path}"]).folder))
+    """
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, cwd=ROOT)
+    assert (done.stdout, done.stderr) == ("'Universit\\xe4t'\n", "")
+
+
 def test_flagfiles_that_include_each_other_are_read_once(tmp_path):
     first = flagfile(tmp_path, "first.flags", f"--count=5\n--flagfile={tmp_path}/second.flags\n")
     flagfile(tmp_path, "second.flags", f"--folder=x\n--flagfile={first}\n")
@@ -230,7 +270,7 @@ def test_help_lists_every_flag(module, asked, monkeypatch, capsys):
         module.main()
     assert stop.value.code == 0
     listed = re.findall(r"^  --(\w+)=", capsys.readouterr().out, re.MULTILINE)
-    assert listed == [*(field.name for field in dataclasses.fields(module.Config)), "flagfile"]
+    assert listed == [*(field.name for field in dataclasses.fields(module.Config)), "flagfile", "no_lock"]
 
 
 def test_two_binaries_in_one_process_do_not_clash(monkeypatch):
@@ -259,7 +299,7 @@ def test_importing_the_stages_defines_no_global_flag():
     ("error", "code", "wanted"),
     [
         (InputError("file.nii is\n  truncated"), 1, "error: file.nii is truncated\n"),
-        (KeyboardInterrupt(), 130, "interrupted; the same command resumes from the last checkpoint\n"),
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to resume\n"),
     ],
 )
 def test_main_ends_with_one_line_and_a_status(error, code, wanted, monkeypatch, capsys):
@@ -285,6 +325,85 @@ def test_what_comes_of_an_interrupt_is_one(monkeypatch, capsys):
         cli.main(Config, run, about="")
     assert stop.value.code == 130
     assert capsys.readouterr().err.startswith("interrupted; ")
+
+
+def test_an_interrupt_that_something_else_hides_is_one(monkeypatch, capsys):
+    def run(config):
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        raise RuntimeError("UnknownError: in a call of Python") from None
+
+    monkeypatch.setattr("sys.argv", ["binary"])
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            cli.main(Config, run, about="")
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL  # a second one ends the process, however it hangs
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "interrupted; run the same command again to resume\n"
+
+
+@pytest.mark.parametrize("where", ["import", "work"])
+def test_a_real_interrupt_ends_with_one_line_and_no_traceback(where):
+    script = """
+    import dataclasses, os, signal, sys, time
+    sys.argv = ["-m"]
+    import rembrandt_featgen
+    from rembrandt_featgen.core import cli
+    def stop(config=None):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+    if {where!r} == "import":
+        stop()
+    Config = dataclasses.make_dataclass("Config", [("width", int, cli.flag(1, "Width."))])
+    cli.main(Config, stop, about="")
+    """
+    code = textwrap.dedent(script).format(where=where)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (130, "interrupted; run the same command again to resume\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "wanted"),
+    [
+        (OSError(errno.ENOENT, "x", "{run}/a.nii"), "{run}/a.nii: No such file or directory (--folder={run}); put it"),
+        (PermissionError(errno.EACCES, "x", "/else/a.nii"), "/else/a.nii: Permission denied; choose a place"),
+        (OSError(errno.EROFS, "x", "{run}"), "{run}: Read-only file system (--folder={run}); choose a place"),
+        (OSError("4096 requested and 0 written"), "No space left on device; free some of the disk"),
+    ],
+    ids=["gone", "not allowed", "read-only", "full"],
+)
+def test_what_the_system_refuses_is_one_line(error, wanted, tmp_path, monkeypatch, capsys):
+    if error.filename:
+        error.filename = error.filename.format(run=tmp_path)
+
+    def run(config):
+        raise error
+
+    monkeypatch.setattr("sys.argv", ["binary", f"--folder={tmp_path}"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main(Config, run, about="")
+    assert stop.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {wanted.format(run=tmp_path)}")
+    assert "run the same command again, which keeps what is finished\n" in said
+
+
+def test_a_full_disk_is_said_whatever_comes_of_it(monkeypatch, capsys):
+    """An archive of numpy that cannot be closed hides it behind a ValueError."""
+
+    def run(config):
+        try:
+            raise OSError(errno.ENOSPC, "x", "a.npz")
+        finally:
+            raise ValueError("Can't close the ZIP file while there is an open writing handle on it.")
+
+    monkeypatch.setattr("sys.argv", ["binary"])
+    with pytest.raises(SystemExit):
+        cli.main(Config, run, about="")
+    assert capsys.readouterr().err.startswith("error: a.npz: No space left on device; free")
 
 
 def test_main_does_not_hide_defects(monkeypatch):

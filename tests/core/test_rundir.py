@@ -3,6 +3,7 @@ import json
 import logging
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -13,7 +14,7 @@ import pytest
 
 import rembrandt_featgen
 from rembrandt_featgen.core import cli, json_files, registry, rundir
-from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.core.errors import InputError, SettingsError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,9 +223,9 @@ def test_real_sigkill_leaves_the_part_and_frees_the_lock(run):
         assert process.stdout.readline() == "at work\n"
         with pytest.raises(InputError) as caught:
             do(run)
-        assert str(caught.value) == (
-            f"another process is at work on {run / 'work'}; wait for it or choose another --run_dir"
-        )
+        who = rf"process {process.pid} on {re.escape(socket.gethostname())}, since [-\d]+ [:\d]+"
+        at_work = rf"another process is at work on {re.escape(str(run / 'work'))} \({who}\)"
+        assert re.fullmatch(f"{at_work}; wait for it or choose another --run_dir", str(caught.value))
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -340,6 +341,34 @@ def test_studies_of_version_0_1_are_refused_by_the_folders_that_no_stage_has_now
     for again in (lambda: do(run), lambda: rundir.find(run, "assign_folds")):
         with pytest.raises(InputError, match="splits was made by version 0.1 of this program.*another --run_dir"):
             again()
+
+
+def test_a_path_that_is_written_otherwise_is_no_other_setting(run):
+    """As from another current folder; what is read there counts."""
+    flag = cli.flag("", "Cohort.", path=True)
+    config = dataclasses.make_dataclass("Config", [("run_dir", str), ("cohort", str, flag)])
+
+    def do(cohort, digest):
+        with rundir.open_stage(config(str(run), cohort), "work", digests={"cohort": digest}) as stage:
+            done = stage.done
+            if not done:
+                stage.complete()
+        return done
+
+    assert [do("cohort", "d1"), do("../cohort", "d1")] == [False, True]
+    with pytest.raises(SettingsError, match=r"--cohort=cohort \(now other\)"):
+        do("other", "d2")
+    assert do("cohort", "d2") is False  # it has changed
+
+
+def test_stage_that_is_a_link_loses_the_link_alone(run, tmp_path):
+    do(run)
+    (run / "work").rename(tmp_path / "elsewhere")
+    (run / "work").symlink_to(tmp_path / "elsewhere")
+    assert do(run)[0] is False
+    assert do(run, inputs={"before": "d2"})[0] is True
+    assert not (run / "work").is_symlink()
+    assert (tmp_path / "elsewhere" / "stage.json").exists()
 
 
 def test_folder_that_cannot_be_made(tmp_path):

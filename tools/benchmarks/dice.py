@@ -18,7 +18,7 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
         folder = str((Path(config.run_dir) / precision).resolve())
         options = {"folder": folder, "precision": precision, "width": config.dice_width, "epochs": config.dice_epochs}
         taken[precision] = turns.take_turns({precision: turns.Side(f"{__name__}:train", options)}, 0)[precision]
-        record = json.loads((Path(folder) / "unet" / "stage.json").read_text())
+        record = json.loads((Path(folder) / "unet" / "stage.json").read_text(encoding="utf-8"))
         dice[precision] = record["figures"]["segmentation"]["test"]["hard_dice"]
     rows = [
         row(

@@ -151,7 +151,7 @@ def _timed(function) -> tuple[float, float]:
 
 def peak_bytes() -> int:
     """Of this process since its start; getrusage would count what the parent was when it started this one."""
-    status = Path("/proc/self/status").read_text().splitlines()
+    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
 
@@ -164,7 +164,7 @@ class _Process:
         self._cpu_seconds: list[float] = []
         path = os.pathsep.join(map(str, [TOOLS] if side.peer else [TOOLS, ROOT]))
         python = PEERS_PYTHON if side.peer else sys.executable
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed by __exit__
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115, closed by __exit__
         self._process = subprocess.Popen(
             [str(python), "-m", "benchmarks.turns", side.function, json.dumps(side.options)],
             stdin=subprocess.PIPE,

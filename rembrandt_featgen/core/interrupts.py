@@ -1,0 +1,69 @@
+"""Ctrl-C, at any time: while a binary is imported, at work, or on its way out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+SAID = "interrupted; run the same command again to resume"
+STATUS = 130  # what a shell reports for a program that Ctrl-C ended
+
+
+class Interrupts:
+    """Whether Ctrl-C was pressed: TensorFlow turns what a signal raises within its calls into errors of its own."""
+
+    def __init__(self):
+        self._pressed = False
+
+    def note(self, *_) -> None:
+        """Handles the signal. A second one ends the process as it is, which loses no more than a kill does."""
+        self._pressed = True
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    def explain(self, error: BaseException | None) -> bool:
+        """Whether an error is, or came of, Ctrl-C."""
+        while error is not None and not isinstance(error, KeyboardInterrupt):
+            error = error.__context__
+        return self._pressed or error is not None
+
+
+@contextlib.contextmanager
+def noticed() -> Iterator[Interrupts]:
+    """Notes Ctrl-C meanwhile; not where it is ignored (`nohup`), nor but in the main thread, which alone gets it."""
+    seen, before = Interrupts(), signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before in (signal.SIG_IGN, None):
+        yield seen
+        return
+    signal.signal(signal.SIGINT, seen.note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if seen.explain(None) else before)
+
+
+@contextlib.contextmanager
+def ignored() -> Iterator[None]:
+    """Has processes that are started meanwhile ignore Ctrl-C, which a terminal sends to all of them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def end_at_once_while_importing() -> None:
+    """Has Ctrl-C end the process with its line; for the imports before `cli.main`, while nothing is at work."""
+
+    def end(*_):
+        os.write(2, f"{SAID}\n".encode())
+        os._exit(STATUS)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, end)
