@@ -25,5 +25,8 @@ def carried_by(error: Exception) -> InputError | None:
     """The InputError that `error` is or, as text in brackets, carries: only text comes out of TensorFlow's graph."""
     if isinstance(error, InputError):
         return error
-    found = re.search(r"\[InputError: (.+?)\](?=\s|$)", str(error))
-    return InputError(found.group(1)) if found else None
+    # The brackets end where the line does, or TensorFlow's own begin: paths may have some, too.
+    ends = (r"\](?:\s*\[(?:Op:|\[)[^\n]*)?$", r"\](?=\s|$)")
+    tried = (re.search(rf"\[InputError: (.+?){end}", str(error), re.MULTILINE) for end in ends)
+    found = next(filter(None, tried), None)
+    return InputError(re.sub(r"\\([\\'\"])", r"\1", found.group(1))) if found else None  # as TensorFlow escapes text

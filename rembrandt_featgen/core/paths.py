@@ -5,8 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
+from rembrandt_featgen.core.errors import InputError
+
+WILD = frozenset("*?[\\")  # TensorFlow takes paths with these for patterns of many paths, and finds none
+_LINKS: dict[Path, tuple[tempfile.TemporaryDirectory, Path]] = {}  # of this process, which go when it ends
 _LONGEST = 200  # bytes of a name that a temporary file may lengthen: file systems take 255, some (eCryptfs) 143
 
 
@@ -24,6 +29,30 @@ def temporary_beside(path: Path) -> Path:
     if len(os.fsencode(name)) > _LONGEST - 10:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
     return path.with_name(f".{name}.tmp")
+
+
+def literal(folder: Path) -> Path:
+    """A path of a folder that TensorFlow takes for no pattern: where it would, one of a link, which the process keeps.
+
+    Raises:
+      InputError: there is no place for links whose own name is none.
+    """
+    absolute = Path(os.path.abspath(folder))  # noqa: PTH100 links are not to be followed
+    if not WILD & set(str(absolute)):
+        return folder
+    if absolute not in _LINKS:
+        places = [place for place in (tempfile.gettempdir(), "/tmp", "/var/tmp") if not WILD & set(place)]
+        try:
+            home = tempfile.TemporaryDirectory(prefix="rembrandt_featgen_", dir=places[0] if places else None)
+            link = Path(home.name) / "folder"
+            link.symlink_to(absolute, target_is_directory=True)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: TensorFlow cannot read a folder whose name has *, ?, [ or \\, and no link can be made in "
+                f"{places[0] if places else tempfile.gettempdir()} ({error.strerror}); rename the folder"
+            ) from error
+        _LINKS[absolute] = (home, link)
+    return _LINKS[absolute][1]
 
 
 def remove_folder(path: Path) -> None:

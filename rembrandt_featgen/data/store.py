@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from rembrandt_featgen.core import paths
 from rembrandt_featgen.data.store_format import CODECS
 from rembrandt_featgen.data.store_index import read_index
 
 _READERS = min(8, max(2, os.cpu_count() or 1))  # records that are read at a time
-_WILD = set("*?[\\")  # in a name, these have TensorFlow look for files of many names
 _NOTHING = tf.data.Dataset.from_tensors("")
 
 
@@ -76,10 +76,9 @@ class Store:
         damage = tf.strings.join(
             ["InputError: ", file, f" is damaged; delete {self._shards} so that its stage is done again"]
         )
-        if not _WILD & set(str(self._shards)):
-            # ignore_errors would try for ever to open a file that is not there.
-            with tf.control_dependencies([tf.debugging.Assert(tf.size(tf.io.matching_files(file)) > 0, [damage])]):
-                place = tf.identity(place)
+        # ignore_errors would try for ever to open a file that is not there.
+        with tf.control_dependencies([tf.debugging.Assert(self._is_there(file), [damage])]):
+            place = tf.identity(place)
         # Records have lengths and checksums of their own, so that the first one from an offset on is all that is read.
         records = tf.raw_ops.TFRecordDatasetV2(
             filenames=file, compression_type="", buffer_size=0, byte_offsets=place - self._starts[shard]
@@ -97,6 +96,12 @@ class Store:
             record[name] = (record[name] - shift) / scale
         record["label"] = tf.cast(record["label"], tf.int32)
         return record
+
+    def _is_there(self, file):
+        """Whether a shard is; by Python where TensorFlow would take its name for a pattern."""
+        if paths.WILD & set(str(self._shards)):
+            return tf.numpy_function(lambda name: Path(name.decode()).is_file(), [file], tf.bool)
+        return tf.size(tf.io.matching_files(file)) > 0
 
     def _decode(self, blob, dtype):
         """Bytes as values; a codec is called through Python, but holds its lock for microseconds only."""

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from rembrandt_featgen.core import json_files
+from rembrandt_featgen.core import json_files, paths
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.nn import weights
 
@@ -60,11 +60,11 @@ class Checkpointing(tf.keras.callbacks.Callback):
         history = folder / "history.json"
         self.history: dict[str, list[float]] = json_files.read_json(history) if history.exists() else {}
         if self.history:
-            last = str(self._directory / f"epoch-{self.epochs_done}")
+            last = str(paths.literal(self._directory) / f"epoch-{self.epochs_done}")
             if _is_of_newer_optimizers(last) and any(map(_is_legacy, vars(model).values())):
                 raise InputError(
-                    f"{last} was written by a version of this program that had another optimizer; delete {folder} to "
-                    "train again"
+                    f"{self._directory} was written by a version of this program that had another optimizer; delete "
+                    f"{folder} to train again"
                 )
             self._checkpoint.restore(last)
             logging.info("resumed after epoch %d", self.epochs_done)

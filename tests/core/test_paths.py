@@ -1,8 +1,10 @@
 import os
+import tempfile
 
 import pytest
 
 from rembrandt_featgen.core import json_files, paths
+from rembrandt_featgen.core.errors import InputError
 
 
 @pytest.mark.parametrize("name", ["a.json", "b" * 190 + ".json", "c" * 250 + ".json", "ü" * 125 + ".json"])
@@ -31,3 +33,20 @@ def test_remove_folder(tmp_path):
     paths.remove_folder(tmp_path / "a")
     paths.remove_folder(tmp_path / "a")
     assert not list(tmp_path.iterdir())
+
+
+def test_literal_is_the_folder_or_a_link_to_it(tmp_path, monkeypatch):
+    assert paths.literal(tmp_path / "run x ü ~ 'q'") == tmp_path / "run x ü ~ 'q'"
+    wild = tmp_path / "run [x]"
+    wild.mkdir()
+    link = paths.literal(wild)
+    assert link.resolve() == wild.resolve()
+    assert not paths.WILD & set(str(link))
+    monkeypatch.chdir(tmp_path)
+    assert paths.literal(wild.relative_to(tmp_path)) == link
+
+
+def test_no_place_for_a_link_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match=r"run \*: TensorFlow cannot read .*No such file or directory.*rename"):
+        paths.literal(tmp_path / "run *")

@@ -202,6 +202,18 @@ def test_shard_that_goes_after_opening_is_said_when_read(folder, damage):
     assert str(carried_by(caught.value)) == f"{path} is damaged; delete {folder} {FIX}"
 
 
+def test_shard_that_goes_is_said_in_a_folder_whose_name_is_a_pattern_for_tensorflow(tmp_path):
+    folder = tmp_path / "run [x] *?\\ü 'q'"
+    folder.mkdir()
+    filled(folder)
+    found, path = Store(folder, "train"), folder / "train-00003.tfrecord"
+    assert order(found.dataset()) == list(range(COUNT))
+    path.unlink()
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        order(found.dataset([31]))
+    assert str(carried_by(caught.value)) == f"{path} is damaged; delete {folder} {FIX}"
+
+
 def test_damage_is_said_from_within_fit(folder):
     flip(folder / "train-00003.tfrecord", 60)
     pairs = Store(folder, "train").dataset().map(lambda record: (record["image"], record["label"])).batch(4)

@@ -43,6 +43,15 @@ def best_weight(callback):
     return model.get_weights()[0].item()
 
 
+def test_resumes_in_a_folder_whose_name_is_a_pattern_for_tensorflow(tmp_path):
+    folder = tmp_path / "run [x] *?\\ü"
+    folder.mkdir()
+    log(folder, [0.1, 0.2])
+    model = one_weight(-1.0)
+    assert Checkpointing(folder, model, monitor="val_iou").epochs_done == 2
+    assert model.get_weights()[0].item() == 1.0  # what the last epoch left
+
+
 @pytest.mark.parametrize(
     ("monitor", "mode", "values", "best"),
     [
