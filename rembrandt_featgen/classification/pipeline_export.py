@@ -12,6 +12,7 @@ import tensorflow as tf
 from rembrandt_featgen.classification import map_fitting, map_networks
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS, Model
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.features import vector_preparation
 from rembrandt_featgen.features.scaling import MapPreparation
 from rembrandt_featgen.features.vector_preparation import VectorPreparation
 from rembrandt_featgen.nn import saved_models
@@ -92,6 +93,7 @@ def _of_vectors(pipeline: FittedPipeline) -> tuple[tuple[int, ...], list[tf.Vari
     def scores(feature):
         values = tf.cast(feature, tf.float64)
         values = (tf.where(tf.math.is_nan(values), weights["median"], values) - weights["mean"]) * weights["inverse"]
+        values = tf.clip_by_value(values, -vector_preparation.FAR, vector_preparation.FAR)
         if "axes" in weights:
             values = tf.matmul(values, weights["axes"])
         values = tf.cast(tf.cast(values, tf.float32), tf.float64)  # as classifiers were trained

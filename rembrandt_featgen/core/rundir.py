@@ -7,14 +7,14 @@ import dataclasses
 import hashlib
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from absl import logging
 
-from rembrandt_featgen.core import cli, provenance, registry
-from rembrandt_featgen.core.errors import InputError, SettingsError, carried_by
+from rembrandt_featgen.core import cli, made_by, provenance, registry
+from rembrandt_featgen.core.errors import InputError, carried_by
 from rembrandt_featgen.core.folders import lock, make_folder
 from rembrandt_featgen.core.json_files import plain, read_json, write_json
 from rembrandt_featgen.core.paths import remove_folder
@@ -72,6 +72,7 @@ def open_stage(
     kind: str = "",
     classes: Mapping | None = None,
     replaced: bool = False,
+    kept: made_by.Kept | None = None,
 ) -> Iterator[Stage]:
     """Opens the folder of a stage in `config.run_dir` for writing, or finds it finished.
 
@@ -79,21 +80,23 @@ def open_stage(
     stage.json last. A body that is killed leaves `<folder>.part`, in which the next run resumes.
 
     Args:
-      config: the stage's config; all its settings must agree with those of what is found, but for run_dir, and for
-        other paths where what is read, by `inputs` and `digests`, is the same.
+      config: the stage's config; all its fields must agree with those of what is found, but for run_dir, and for other
+        paths where what is read, by `inputs` and `digests`, is the same.
       name: of the stage in `registry.STAGES`.
       inputs: the finished stages that it reads, each of which must be in `config.run_dir`.
       digests: digest of each other thing that it reads, by name.
       kind: of generator, for the stages that have a folder for each.
       classes: the record of the classes of this run, which stage.json keeps; None takes it from the inputs.
       replaced: whether what was made with other settings is done again, and not refused: nothing rests on it.
+      kept: what serves where settings changed that leave it right: the stage is done again with it, and what is found
+        stays until that is finished. None refuses all changes, but for `replaced`.
 
     Raises:
       InputError: what is found was made with other settings or by version 0.1, or another process is at work on it.
     """
     run_dir, folder = Path(config.run_dir), registry.folder(name, kind)
     final, work = run_dir / folder, run_dir / f"{folder}.part"
-    settings = plain({k: v for k, v in cli.settings(config).items() if k != "run_dir"})
+    settings = plain({k: v for k, v in dataclasses.asdict(config).items() if k != "run_dir"})
     read = {entry.folder.name: entry.digest for entry in inputs} | dict(digests or {})
     record: dict = {"stage": name, "config": settings, "inputs": read}
     carried = [entry for entry in (classes, *(found.record.get("classes") for found in inputs)) if entry]
@@ -103,11 +106,18 @@ def open_stage(
         record["kind"] = kind
     logs = run_dir / "tensorboard" / folder
 
-    def agrees(folder: Path, found: Mapping) -> bool:
-        same = found["inputs"] == record["inputs"]
+    def changed(found: Mapping) -> list[str]:
         # Where the content of files is the same, their paths may be written otherwise, as from another current folder.
-        free = cli.path_flags(config) if same else ()
-        return _agree(folder, found, settings, refused=not replaced, free=free) and same
+        free = cli.path_flags(config) if found["inputs"] == record["inputs"] else ()
+        return made_by.changed(found, settings, free=free)
+
+    def agrees(folder: Path, found: Mapping) -> bool:
+        made_by.check(folder, found, settings, names=() if replaced else changed(found))
+        return not changed(found) and found["inputs"] == record["inputs"]
+
+    def serves(found: Mapping) -> bool:
+        same = found["inputs"] == record["inputs"]
+        return same and made_by.serves(kept, found, settings, names=changed(found))
 
     make_folder(run_dir, "--run_dir")
     _refuse_run_of_before(run_dir)
@@ -115,22 +125,31 @@ def open_stage(
         if final.exists():
             found = read_json(final / RECORD)
             _refuse_before(final, found)
-            if agrees(final, found):
+            extends = serves(found)
+            if not extends and agrees(final, found):
                 _drop_scaffolding(final)
                 logging.info("%s: done before, skipped (delete %s to redo it)", folder, final)
                 yield Stage(folder, final, logs, done=True, record=found)
                 return
-            logging.info("%s: its inputs%s have changed, so it is done again", folder, " or flags" * replaced)
-            remove_folder(final)
+            if extends:
+                words = ", ".join(made_by.change(flag, found["config"], settings) for flag in changed(found))
+                logging.info("%s: made by %s; what is there serves, and the rest is done", folder, words)
+                record["extends"] = made_by.extends(found, changed(found))
+            else:
+                logging.info("%s: its inputs%s have changed, so it is done again", folder, " or flags" * replaced)
+                remove_folder(final)
         resumed = (work / SETTINGS).exists()
         if resumed:
             found = read_json(work / SETTINGS)
-            resumed = agrees(work, found)
+            resumed = serves(found) or agrees(work, found)
         if not resumed:
             remove_folder(work)
             shutil.rmtree(logs, ignore_errors=True)
         work.mkdir(exist_ok=True)
-        write_json(work / SETTINGS, record)
+        if final.exists() and kept is not None and not resumed:
+            for path in (path for pattern in kept.files for path in final.glob(pattern)):
+                shutil.copy2(path, work / path.name)
+        write_json(work / SETTINGS, record)  # after what is kept: without it nothing of this folder is trusted
         (work / "flags.txt").write_text(cli.flagfile_text(config), encoding="utf-8")
         stage, start = Stage(folder, work, logs, done=False, record=record), time.time()
         try:
@@ -148,10 +167,14 @@ def open_stage(
             raise RuntimeError(f"stage {name} ended without stage.complete()")
         record |= {"seconds": round(time.time() - start, 1), "resumed": resumed}
         record |= {"versions": provenance.versions(), "commit": provenance.commit()}
-        record["device"] = provenance.device()
         record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S")
         write_json(work / RECORD, record)
+        old = run_dir / f".{folder}.old"
+        if final.exists():  # what this extends
+            remove_folder(old)
+            final.rename(old)
         work.rename(final)
+        remove_folder(old)
         _drop_scaffolding(final)
         stage.path = final
 
@@ -234,28 +257,3 @@ def _drop_scaffolding(folder: Path) -> None:
     for checkpoints in [*folder.rglob("checkpoints")]:
         shutil.rmtree(checkpoints)
     (folder / SETTINGS).unlink(missing_ok=True)
-
-
-def _agree(folder: Path, found: Mapping, settings: Mapping, *, refused: bool, free: Iterable[str]) -> bool:
-    """Whether what is found was made by these settings but for those that are free; else SettingsError, if refused."""
-    before = found["config"]
-    names = sorted(k for k in {*before, *settings} - {*free} if before.get(k) != settings.get(k))
-    if names and refused:
-        changes = ", ".join(_change(k, before, settings) for k in names)
-        raise SettingsError(
-            f"{folder} was made by other settings: {changes}; "
-            f"give those again, delete {folder} to redo it and what follows, or choose another --run_dir"
-        )
-    return not names
-
-
-def _change(name: str, before: Mapping, now: Mapping) -> str:
-    if name not in before:
-        return f"by a version without --{name} (now {_shown(now[name])})"
-    if name not in now:
-        return f"by a version with --{name}={_shown(before[name])}"
-    return f"--{name}={_shown(before[name])} (now {_shown(now[name])})"
-
-
-def _shown(value) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

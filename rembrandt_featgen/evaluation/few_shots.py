@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -119,16 +120,26 @@ def trained(table: FeatureTable, planned: Mapping[int, Sequence[Task]]) -> dict[
 
 
 def outcomes(
-    table: FeatureTable, tasks: Sequence[Task], settings: Settings, *, folder: Path, gans: GanPools | None = None
+    table: FeatureTable,
+    tasks: Sequence[Task],
+    settings: Settings,
+    *,
+    folder: Path,
+    gans: GanPools | None = None,
+    known: Mapping[int, Outcome] = MappingProxyType({}),
 ) -> list[Outcome]:
     """What each of some tasks of one table comes to.
+
+    A draw is a function of its number, whatever the number of draws.
 
     Args:
       table, settings: as for `trials.run`.
       tasks: in their order; the networks of vectors of each stretch of `_TOGETHER` are trained in one graph.
       folder: keeps what is done, see `engine.run`.
       gans: GANs of maps, which each task trains for itself; what they made is "generators" among its choices.
+      known: draw to outcome of those that are not run again, see `few_shot_kept`.
     """
+    everyone, tasks = tasks, [task for task in tasks if task.draw not in known]
     prepared: dict[str, Trial] = {}
 
     def work(task):
@@ -143,7 +154,8 @@ def outcomes(
             prepared.update(zip((one.name for one in together), trial_samples.fitted(table, together, settings)))
         return trials.run(table, task, settings, trial=prepared[task.name])
 
-    return engine.run(tasks, work, folder)
+    done = dict(zip((task.draw for task in tasks), engine.run(tasks, work, folder) if tasks else ()))
+    return [known.get(task.draw) or done[task.draw] for task in everyone]
 
 
 def predict(table: FeatureTable, tasks: Sequence[Task], settings: Settings, *, folder: Path) -> PredictionsTable:

@@ -20,6 +20,7 @@ from rembrandt_featgen.generation.gan_training import GanTraining
 from rembrandt_featgen.generation.sample_pool import SamplePool
 
 OF_MAPS = tuple(name for name, kind in KINDS.items() if not kind.of_images)
+_FEW = 0.5  # of what is asked for: a warning where fewer are accepted
 _BATCH = 64  # features that are drawn at a time
 
 
@@ -28,8 +29,9 @@ class Made(NamedTuple):
 
     Attributes:
       pools: arm (kind of GAN) to its accepted samples, with features as in the table.
-      notes: arm to {"generated", "accepted", "by_discriminator"}, each class to number: how many were drawn, and how
-        many of them judge and discriminator accept (the latter None, where it cannot refuse).
+      notes: arm to {"asked", "generated", "accepted", "by_discriminator"}, each class to number: how many were to be
+        accepted, how many were drawn, and how many of them judge and discriminator accept (the latter None, where it
+        cannot refuse).
     """
 
     pools: dict[str, SamplePool]
@@ -84,13 +86,13 @@ class GanPools:
             of_kind = (seed + OF_MAPS.index(kind)) % 2**31
             spec = self.training.spec(kind, table.shape, num_classes=table.classes.count, seed=of_kind)
             gan = gan_training.train(features, labels, spec, training=self.training, signed=table.signed)
-            tallies = [Tally() for _ in names]
+            tallies, wanted = [Tally() for _ in names], self._wanted(labels)
             drawn = list(
                 accepted_features(
                     gan,
                     judge,
                     tallies,
-                    wanted=self._wanted(labels),
+                    wanted=wanted,
                     tries=self.tries,
                     batch=_BATCH,
                     seed=spec.seed,
@@ -101,6 +103,7 @@ class GanPools:
                 np.array([label for _, label, _ in drawn], np.int64),
             )
             made.notes[kind] = {
+                "asked": dict.fromkeys(names, wanted),
                 "generated": {name: tally.generated for name, tally in zip(names, tallies)},
                 "accepted": {name: tally.accepted for name, tally in zip(names, tallies)},
                 "by_discriminator": {
@@ -117,6 +120,28 @@ class GanPools:
         return max(largest, *(max(training_set.counts(labels, amount, classes).values()) for amount in self.amounts))
 
 
+def few_accepted(shares: Mapping[int, Mapping[str, Mapping]]) -> list[str]:
+    """A line on the generators of which far fewer samples were accepted than asked for; none where all gave enough.
+
+    Args:
+      shares: number of shots to `acceptance`.
+    """
+    few = [
+        f"{kind} with {shots} {name}: {share:.0%} of what was asked for (the judge accepted "
+        f"{of_kind['judge'][name]:.1%} of what was generated)"
+        for shots, of_shots in shares.items()
+        for kind, of_kind in of_shots.items()
+        for name, share in (of_kind.get("of_asked") or {}).items()
+        if share < _FEW
+    ]
+    if not few:
+        return []
+    return [
+        f"Far fewer generated maps were accepted than asked for, so that arms of these generators add less than others "
+        f"do, and say little of generation: {'; '.join(few)}."
+    ]
+
+
 def acceptance(notes: Sequence[Mapping[str, Mapping]]) -> dict[str, dict[str, dict[str, float | None]]]:
     """Of several tasks, each class's share of drawn samples that were accepted.
 
@@ -124,7 +149,8 @@ def acceptance(notes: Sequence[Mapping[str, Mapping]]) -> dict[str, dict[str, di
       notes: of `Made`, of each task.
 
     Returns:
-      Arm to "judge" and "discriminator" (None where it cannot refuse), class to share.
+      Arm to "judge" and "discriminator" (None where it cannot refuse), class to share; and "of_asked", class to the
+      share of what was asked for that was accepted.
     """
     found: dict[str, dict[str, dict[str, float | None]]] = {}
     for kind in notes[0] if notes else ():
@@ -142,4 +168,11 @@ def acceptance(notes: Sequence[Mapping[str, Mapping]]) -> dict[str, dict[str, di
             }
             for who, key in (("judge", "accepted"), ("discriminator", "by_discriminator"))
         }
+        each = [one[kind] for one in notes]
+        if all("asked" in one for one in each):
+            found[kind]["of_asked"] = {
+                name: sum(min(one["accepted"][name], one["asked"][name]) for one in each)
+                / sum(one["asked"][name] for one in each)
+                for name in each[0]["asked"]
+            }
     return found

@@ -48,10 +48,10 @@ def pooled_report(
     for name, path in studies:
         report = pooled_tasks.read(name, path)
         tasks += pooled_tasks.tasks_of(name, report, path)
-        of_study = pooled_tasks.generated(name, report)
+        of_study, family = pooled_tasks.generated(name, report, path)
         if of_study:
             generators += of_study
-            families.append(report["against_best"])
+            families.append(family)
         cohort, plan = report.get("cohort") or {}, report.get("cross_validation") or {}
         patients = cohort.get("patients") or report.get("patients")
         described.append(

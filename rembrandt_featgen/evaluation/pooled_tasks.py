@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import optimize, stats
@@ -18,6 +19,7 @@ from rembrandt_featgen.measures.differences import Difference
 REPORT = "report.json"
 ALL = "all"  # shots of a study that cuts no class
 _LISTS = ("contrasts", "arms", "rows")  # of a report: what is pooled
+_PARTS = ("cohort", "cross_validation", "against_best")  # what else is read
 _FOLDERS = ("fewshot", "study", "report")  # of a run, those whose report is of a study
 
 
@@ -86,7 +88,9 @@ def read(name: str, path: Path) -> Mapping:
     fix = f"finish that study (run its command again), or leave it out of --studies={name}=..."
     report = json_files.read_json(path, fix=fix)
     lists = [report.get(key) or [] for key in _LISTS] if isinstance(report, Mapping) else [None]
-    if not all(isinstance(one, list) and all(isinstance(row, Mapping) for row in one) for one in lists):
+    parts = [report.get(key) or {} for key in _PARTS] if isinstance(report, Mapping) else []
+    whole = all(isinstance(one, Mapping) for one in parts)
+    if not whole or not all(isinstance(one, list) and all(isinstance(row, Mapping) for row in one) for one in lists):
         raise InputError(f"{path} is no report of a study; {fix}")
     return report
 
@@ -109,31 +113,23 @@ def tasks_of(name: str, report: Mapping, path: Path) -> list[Task]:
     """The differences of a report.json, of a study of arms or a few-shot study.
 
     Raises:
-      InputError: it has none.
+      InputError: it has none, or what says of which arm one is is missing or damaged.
     """
+    of = _Source(name, path)
     tasks = []
     for one in report.get("contrasts") or ():
         # The chance of a generator that was trained once for all seeds shows between divisions alone, see `Contrast`.
         once = one.get("generator_once")
-        found = _by_division(one.get("nadeau_bengio")) if once else _difference(one.get("difference"))
+        found = of.by_division(one.get("nadeau_bengio")) if once else of.difference(one.get("difference"))
         if found is not None:
-            question = str(one.get("classifier") or one.get("question"))
+            question = of.need(one, "classifier" if one.get("classifier") else "question", str)
             tasks.append(Task(name, True, "", kind="", classifier=question, shots=_shots(one), found=found))
     rows = [row for row in report.get("arms") or () if row.get("unit", "patient") == "patient"]
     for row in [*rows, *(report.get("rows") or ())]:
-        found = _difference(row.get("difference"))
+        found = of.difference(row.get("difference"))
         if found is not None and row.get("kind") != "none":
-            tasks.append(
-                Task(
-                    name,
-                    False,
-                    row["arm"],
-                    kind=row["kind"],
-                    classifier=row["classifier"],
-                    shots=_shots(row),
-                    found=found,
-                )
-            )
+            arm, kind, classifier = (of.need(row, key, str) for key in ("arm", "kind", "classifier"))
+            tasks.append(Task(name, False, arm, kind=kind, classifier=classifier, shots=_shots(row), found=found))
     if not tasks:
         raise InputError(
             f"{path}: no difference of AUROC with an error is in it; pool reports of evaluate_features, "
@@ -142,38 +138,92 @@ def tasks_of(name: str, report: Mapping, path: Path) -> list[Task]:
     return tasks
 
 
-def generated(name: str, report: Mapping) -> list[Generated]:
-    """Each generator of a few-shot study against the best without one; none of a study of another plan.
+def generated(name: str, report: Mapping, path: Path) -> tuple[list[Generated], dict]:
+    """Each generator of a few-shot study against the best without one, and what bounds of several studies need of it.
 
     Args:
       name: of the data set.
       report: what report.json holds.
+      path: of report.json.
+
+    Returns:
+      None, and nothing, of a study of another plan; else also its "resamples" and "largest", see
+      `few_shot_generators.against_best`.
+
+    Raises:
+      InputError: a key of it is missing or damaged.
     """
-    rows = (report.get("against_best") or {}).get("rows") or ()
-    known = [(row, _difference(row["difference"]), _difference(row["difference_to_none"])) for row in rows]
-    return [
-        Generated(name, row["shots"], row["classifier"], arm=row["arm"], found=found, to_none=to_none)
-        for row, found, to_none in known
-        if found is not None and to_none is not None
-    ]
+    of, best = _Source(name, path), report.get("against_best") or {}
+    made = []
+    for row in of.need(best, "rows", list) if best else ():
+        found, to_none = (of.difference(of.need(row, key, Mapping)) for key in ("difference", "difference_to_none"))
+        if found is not None and to_none is not None:
+            shots, classifier, arm = (
+                of.need(row, key, kind) for key, kind in (("shots", int), ("classifier", str), ("arm", str))
+            )
+            made.append(Generated(name, shots, classifier, arm=arm, found=found, to_none=to_none))
+    if not made:
+        return [], {}
+    largest = of.need(best, "largest", list)
+    if not largest or not all(map(_is_number, largest)):
+        raise of.damaged("largest")
+    return made, {"resamples": of.need(best, "resamples", int), "largest": largest}
 
 
-def _difference(record: Mapping | None) -> Difference | None:
-    """A difference as report.json holds it; None without a finite error."""
-    known = record and None not in (record.get("difference"), record.get("error"), *(record.get("ci95") or (None,)))
-    if not record or not known:
-        return None
-    value, error, (low, high) = record["difference"], record["error"], record["ci95"]
-    return Difference(value, error, _degrees((high - low) / 2, error), trainings=int(record.get("trainings") or 0))
+class _Source(NamedTuple):
+    """Whose report.json is read, and where it is."""
+
+    name: str
+    path: Path
+
+    def damaged(self, key: str) -> InputError:
+        """What a key that is missing, or holds something else, is said to be."""
+        return InputError(
+            f"{self.path}: {key!r} of a row is missing or damaged; make that study again with this version, or leave "
+            f"it out of --studies={self.name}=..."
+        )
+
+    def need(self, record: Any, key: str, kind: type) -> Any:
+        """A value of a record that is of some kind."""
+        value = record.get(key) if isinstance(record, Mapping) else None
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self.damaged(key)
+        return value
+
+    def numbers(self, record: Mapping, keys: Sequence[str]) -> list[float] | None:
+        """The numbers below some keys, of pairs both; None where any is null, as what cannot be known is."""
+        found: list = []
+        for key in keys:
+            value = record.get(key, ...) if isinstance(record, Mapping) else ...
+            if key == "ci95" and value is not None and not (isinstance(value, (list, tuple)) and len(value) == 2):
+                raise self.damaged(key)
+            found += value if isinstance(value, (list, tuple)) else [value]
+            if not all(one is None or _is_number(one) for one in found):
+                raise self.damaged(key)
+        return None if None in found else found
+
+    def difference(self, record: Mapping | None) -> Difference | None:
+        """A difference as report.json holds it; None without a finite error."""
+        known = None if record is None else self.numbers(record, ("difference", "error", "ci95"))
+        if record is None or known is None:
+            return None
+        value, error, low, high = known
+        trainings = self.need({"trainings": record.get("trainings") or 0}, "trainings", int)
+        return Difference(value, error, _degrees((high - low) / 2, error), trainings=trainings)
+
+    def by_division(self, record: Mapping | None) -> Difference | None:
+        """The difference within the tasks, with Nadeau and Bengio's error; None without a finite one."""
+        known = None if record is None else self.numbers(record, ("difference", "ci95"))
+        if record is None or known is None or self.need(record, "divisions", int) < 2:
+            return None
+        value, low, high = known
+        divisions = record["divisions"]
+        error = (high - low) / 2 / float(stats.t.ppf(1 - differences.LEVEL / 2, divisions - 1))
+        return Difference(value, error, divisions - 1.0, trainings=divisions)
 
 
-def _by_division(record: Mapping | None) -> Difference | None:
-    """The difference within the tasks, with Nadeau and Bengio's error; None without a finite one."""
-    if not record or None in (record["difference"], *(record["ci95"] or (None,))) or record["divisions"] < 2:
-        return None
-    (low, high), divisions = record["ci95"], int(record["divisions"])
-    error = (high - low) / 2 / float(stats.t.ppf(1 - differences.LEVEL / 2, divisions - 1))
-    return Difference(record["difference"], error, divisions - 1.0, trainings=divisions)
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _degrees(half: float, error: float) -> float:

@@ -14,6 +14,7 @@ import pyarrow.csv
 from numpy.typing import ArrayLike
 
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core import folders
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.measures import classification, decisions
 
@@ -177,7 +178,7 @@ def join(tables: Sequence[PredictionsTable]) -> PredictionsTable:
 
 
 def write(path: Path, table: PredictionsTable) -> None:
-    """Writes the table; numbers have all their digits."""
+    """Writes the table, whole or not at all; numbers have all their digits."""
     names = table.classes.names
     columns: dict[str, np.ndarray] = {name: getattr(table, name) for name in _IN_FILE}
     columns["label"] = np.array(names, object)[table.label]
@@ -189,7 +190,7 @@ def write(path: Path, table: PredictionsTable) -> None:
     columns |= {PROBABILITY + name: column for name, column in zip(names, table.probabilities.T)}
     arrays = pyarrow.table({name: pyarrow.array(column, _type(name)) for name, column in columns.items()})
     plain = not any(set(text) & set(',"\r\n') for name in _TEXTS for text in set(columns[name]))
-    with path.open("wb") as file:
+    with folders.whole(path) as temporary, temporary.open("wb") as file:
         file.write((",".join(columns) + "\n").encode())  # arrow would quote every name, and every text if any
         options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none" if plain else "needed")
         pyarrow.csv.write_csv(arrays, file, options)

@@ -123,7 +123,7 @@ def evaluate(
     gathered = engine.gather(outcomes)
     report = study_report.report(
         gathered,
-        study_report.cohort_of(table, "arrays"),
+        study_report.cohort_of(table, "arrays", components=components, tasks=tasks),
         choices=[outcome.choices for outcome in outcomes],
         settings={"arm_amounts": list(amounts), "validation_fraction": validation, "seed": seed},
         draws=bootstrap_draws,

@@ -18,6 +18,7 @@ from rembrandt_featgen.evaluation import (
 )
 from rembrandt_featgen.evaluation.contrasts import BEST, Contrast
 from rembrandt_featgen.evaluation.out_of_fold_runs import Run
+from rembrandt_featgen.evaluation.plans import Task
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.measures import calibration, differences
@@ -163,12 +164,14 @@ def arm_rows(table: PredictionsTable, *, draws: int, seed: int) -> tuple[list[di
     return rows, references
 
 
-def cohort_of(features: FeatureTable, source: str) -> dict:
+def cohort_of(features: FeatureTable, source: str, *, components: int = 0, tasks: Sequence[Task] = ()) -> dict:
     """What a report says of the patients and features of a study.
 
     Args:
       features: of all patients.
       source: where they come from.
+      components: principal components of the vectors; 0 keeps the columns.
+      tasks: who trains, of which it depends how many of them are too many.
     """
     _, patient_rows = np.unique(features.patients, return_index=True)
     sites = [] if features.sites is None else features.sites[patient_rows].tolist()
@@ -180,7 +183,10 @@ def cohort_of(features: FeatureTable, source: str) -> dict:
         "missing": features.missing,
         "source": source,
         "sites": dict(sorted(Counter(sites).items())),
-        "warnings": table_warnings.warnings_of(features),
+        "warnings": [
+            *table_warnings.warnings_of(features),
+            *table_warnings.of_components(components, [len(task.train) for task in tasks]),
+        ],
     }
 
 

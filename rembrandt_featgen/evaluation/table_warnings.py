@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
@@ -10,6 +12,7 @@ from rembrandt_featgen.features.tables import FeatureTable, twins
 _ENOUGH = 10  # patients of each class, from which on a column that tells classes apart without error is no chance
 _FEW = 3  # of each class, from which on one that has a single value in each class is none
 _NAMED = 3
+_MANY = 0.5  # components by training samples
 _NEAR, _COLUMNS = 0.01, 5  # of the median distance to the nearest patient, in that many columns or more
 
 
@@ -38,6 +41,28 @@ def warnings_of(table: FeatureTable) -> list[str]:
             f"tell{'s' * (len(perfect) == 1)} the classes apart without an error: is it a copy of the label?"
         )
     return lines
+
+
+def of_components(components: int, trained: Sequence[int]) -> list[str]:
+    """A line where principal components are nearly as many as the samples that they are learnt from; none where not.
+
+    Each is divided by its deviation: the last ones are noise, blown up to the size of the first. Of three radiomics
+    tables of 90 to 133 training samples, half as many components changed a tuned ridge's log loss by +0.10, +0.02 and
+    +0.03 beside the columns (AUROC by -0.06, -0.03 and +0.01), and as many by +0.13, +0.07 and +0.11 (-0.16, -0.14 and
+    -0.04); a quarter as many by +0.02, -0.01 and +0.00.
+
+    Args:
+      components: that are kept; 0 keeps the columns.
+      trained: numbers of training samples, of each task.
+    """
+    least = min(trained, default=0)
+    if not components or components < _MANY * least:
+        return []
+    return [
+        f"--components={components} of {least} training samples (of fewer in inner folds): where principal components "
+        "are half as many as samples or more, the last ones are noise blown up, and probabilities are worse than those "
+        "of the columns; take a quarter as many at most, or 0, the columns."
+    ]
 
 
 def near_twins(table: FeatureTable) -> list[tuple[str, str]]:

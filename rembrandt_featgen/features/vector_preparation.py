@@ -6,12 +6,18 @@ import dataclasses
 
 import numpy as np
 
+# Deviations of the training samples from their mean, at which a standardised column stops. A value thousands of
+# deviations off (a slip of the pen, or a column that is 0 for all but a patient or two) would make a linear score
+# absurd; what it was measured to be worth is in README.md. Of 401 training samples or fewer none is as far off.
+FAR = 20.0
 _FLAT = 1e-6  # of a column's largest absolute value: below it a standard deviation is of rounding
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class VectorPreparation:
     """Missing values become the median, columns are standardised, and turned to principal components where wanted.
+
+    Standardised columns stop at `FAR` to either side.
 
     Attributes:
       median: [d] float64 of the values that are there; 0 in a column without any.
@@ -44,7 +50,7 @@ class VectorPreparation:
         """
         filled = np.where(np.isnan(values), self.median, values.astype(np.float64))
         inverse = np.divide(1.0, self.deviation, out=np.zeros_like(self.deviation), where=self.deviation > 0)
-        standard = (filled - self.mean) * inverse
+        standard = np.clip((filled - self.mean) * inverse, -FAR, FAR)
         return (standard if self.axes is None else standard @ self.axes).astype(np.float32)
 
     def restore(self, prepared: np.ndarray) -> np.ndarray:
@@ -54,7 +60,8 @@ class VectorPreparation:
           prepared: [n, d], such as what a generator drew.
 
         Returns:
-          [n, d] float32, in which columns that were constant in training are so again.
+          [n, d] float32, in which columns that were constant in training are so again, and what was further off than
+          `FAR` is not.
 
         Raises:
           ValueError: vectors were turned to principal components.

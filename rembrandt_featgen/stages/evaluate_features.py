@@ -89,9 +89,6 @@ class Config:
     components: int = shared_flags.components()
     inner_folds: int = shared_flags.inner_folds()
     precision: str = shared_flags.precision()
-    device: str = shared_flags.device()
-    tf32: bool = shared_flags.tf32()
-    jit: bool = shared_flags.jit()
     augmentation: str = shared_flags.augmentation()
     classifier_filters: int = network_flags.classifier_filters()
     classifier_units: int = network_flags.classifier_units()
@@ -104,7 +101,6 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/study: report.json, index.html, predictions.csv, and tables as CSV and LaTeX."""
-    shared_flags.use_device(config)
     check(config)
     if config.synthetic and not config.features:
         raise InputError(
@@ -170,7 +166,12 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
     report = json_files.plain(
         study_report.report(
             gathered,
-            study_report.cohort_of(studied[0].table, config.features or f"features of {config.run_dir}"),
+            study_report.cohort_of(
+                studied[0].table,
+                config.features or f"features of {config.run_dir}",
+                components=config.components if any(not one.table.is_map for one in studied) else 0,
+                tasks=studied[0].tasks,
+            ),
             choices=choices,
             settings={**stage.record["config"], **_ran(config, gathered)},
             draws=config.bootstrap_draws,

@@ -1,7 +1,9 @@
 """Studies few patients of a class: what does generation add to 3, 5 or 10 of them, and how many real ones is it worth?
 
 The class is cut to some of its patients, drawn anew again and again; those who are left are tested. Regularisation is
-chosen by real samples alone, before anything is generated, and holds for every arm. Draws that are done are skipped.
+chosen by real samples alone, before anything is generated, and holds for every arm. Draws that are done are skipped,
+those of a finished study, too, where --draws is larger than it was, or --margin, --bootstrap_draws or --report_title
+is another.
 """
 
 from __future__ import annotations
@@ -14,16 +16,16 @@ from absl import logging
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifier_kinds
-from rembrandt_featgen.core import cli, json_files, provenance, registry, rundir
+from rembrandt_featgen.core import cli, json_files, made_by, provenance, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import (
     arms,
     engine,
+    few_shot_kept,
     few_shot_report,
     few_shots,
     gan_pools,
     plans,
-    predictions,
     study_report,
 )
 from rembrandt_featgen.evaluation.arms import ARMS
@@ -42,6 +44,10 @@ _ARMS = ("none", "class_weights", "undersampling", "mixup", *METHODS, arms.ORACL
 
 # Arms that there can be samples for: those that draw from a pool are GANs of maps, which each draw trains for itself.
 _POSSIBLE = tuple(name for name, arm in ARMS.items() if not arm.pool or name in gan_pools.OF_MAPS)
+
+
+# Flags that change nothing but what is reckoned of the draws, and how it is shown.
+_OF_THE_REPORT = ("margin", "bootstrap_draws", "report_title")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +70,9 @@ class Config:
         f"Numbers of groups of patients of it that are learnt from; {few_shots.TESTED} are left to test, at least.",
     )
     draws: int = cli.flag(
-        60, "How often patients are drawn anew; some 300 where there is time.", minimum=differences.TRAININGS
+        60,
+        "How often patients are drawn anew; some 300 where there is time. More of them extend a finished study.",
+        minimum=differences.TRAININGS,
     )
     oracle_groups: int = cli.flag(
         17, f"Further groups of it that the arm {arms.ORACLE} adds, fewer where too few would be left.", minimum=0
@@ -101,9 +109,6 @@ class Config:
     classifier_batch: int = network_flags.classifier_batch()
     classifier_learning_rate: float = network_flags.classifier_learning_rate()
     precision: str = shared_flags.precision()
-    device: str = shared_flags.device()
-    tf32: bool = shared_flags.tf32()
-    jit: bool = shared_flags.jit()
     gan_steps: int = cli.flag(800, "Steps of each GAN of maps, which each draw of patients trains anew.", minimum=1)
     ndf: int = network_flags.ndf()
     ngf: int = network_flags.ngf()
@@ -117,7 +122,6 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/fewshot: report.json, index.html, tables as CSV and LaTeX, and the predictions of each shots."""
-    shared_flags.use_device(config)
     if not config.features:
         raise InputError("--features is missing: give a table with a row for each sample, see stages.export_features")
     shots = few_shots.numbers(config.shots)
@@ -145,7 +149,8 @@ def run(config: Config) -> None:
         )
     settings = {number: _settings(config, table, number, reserve=reserve) for number in shots}
     digests = {"features_file": rundir.file_digest(Path(config.features))}
-    with rundir.open_stage(config, "fewshot", digests=digests, classes=table.classes.record) as stage:
+    kept = made_by.Kept(few_shot_kept.FILES, _serves)
+    with rundir.open_stage(config, "fewshot", digests=digests, classes=table.classes.record, kept=kept) as stage:
         if not stage.done:
             outcomes = {
                 number: few_shots.outcomes(
@@ -154,12 +159,18 @@ def run(config: Config) -> None:
                     settings[number],
                     folder=stage.path / "checkpoints" / str(number),
                     gans=_gans(config),
+                    known=few_shot_kept.read(stage.path, number),
                 )
                 for number in shots
             }
             _report(config, table, stage, planned=planned, outcomes=outcomes, label=label, reserve=reserve)
     folder = Path(config.run_dir) / registry.folder("fewshot")
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
+
+
+def _serves(flag: str, before, now) -> bool:
+    """Whether draws that were made with another value of a flag are what they would be with this one."""
+    return flag in _OF_THE_REPORT or (flag == "draws" and now > before)
 
 
 def _checked(config):
@@ -237,24 +248,36 @@ def _report(config, table, stage, *, planned, outcomes, label, reserve) -> None:
         seed=config.seed,
         margin=config.margin,
     )
+    acceptance = {
+        number: gan_pools.acceptance([one.choices["generators"] for one in each]) for number, each in outcomes.items()
+    }
+    cohort = study_report.cohort_of(
+        table,
+        config.features,
+        components=0 if table.is_map else config.components,
+        tasks=[task for each in planned.values() for task in each],
+    )
+    warnings = [*cohort.pop("warnings"), *gan_pools.few_accepted(acceptance)]
+    for line in warnings:
+        logging.warning("%s", line)
     report = json_files.plain(
         report
         | {
-            "acceptance": {
-                number: gan_pools.acceptance([one.choices["generators"] for one in each])
-                for number, each in outcomes.items()
-            },
-            "cohort": study_report.cohort_of(table, config.features),
+            "acceptance": acceptance,
+            "warnings": warnings,
+            "cohort": cohort,
             "settings": stage.record["config"],
             "versions": provenance.versions(),
             "commit": provenance.commit(),
         }
     )
-    files = {number: f"predictions_{number}.csv" for number in tables}
+    files = [
+        name
+        for number, each in outcomes.items()
+        for name in few_shot_kept.write(stage.path, number, tasks=planned[number], outcomes=each)
+    ]
     title = config.report_title or Path(config.features).stem
-    few_shot_page.write(stage.path, report, title, links={name: name for name in files.values()})
-    for number, gathered in tables.items():
-        predictions.write(stage.path / files[number], gathered)
+    few_shot_page.write(stage.path, report, title, links={name: name for name in files})
     logging.info("%s", report["verdict"])
     tensorboard.complete(stage, verdict=report["verdict"], verdict_word=report["verdict_word"])
 

@@ -35,6 +35,9 @@ def test_what_is_exported_is_what_was_trained(classifier, classes, tmp_path):
     assert [name.decode() for name in made["classes"].numpy()] == list(names)
     assert made["columns"].numpy()[3] == b"x3"
     np.testing.assert_allclose(wanted.sum(1), 1.0)
+    far = features[40:] + 1e6 * np.eye(8, dtype=np.float32)[0]
+    made = loaded(feature=tf.constant(far))["probability"]
+    np.testing.assert_allclose(made, pipeline.probabilities(far), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(("classifier", "classes"), [("cnn", 3), ("linear", 2)])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import rembrandt_featgen
-from rembrandt_featgen.core import cli, json_files, registry, rundir
+from rembrandt_featgen.core import cli, json_files, made_by, registry, rundir
 from rembrandt_featgen.core.errors import InputError, SettingsError
 
 
@@ -130,6 +130,57 @@ def test_changed_settings_of_a_stage_on_which_nothing_rests_redo_it(run, killed)
     assert not stage.record["resumed"]
     assert sorted(path.name for path in (run / "work").iterdir()) == ["flags.txt", "result.txt", "stage.json"]
     assert do(run, replaced=True, width=8)[0] is False
+
+
+KEPT = made_by.Kept(("*.csv",), lambda flag, before, now: flag == "width" and now > before)
+
+
+def test_what_serves_is_kept_until_the_stage_is_done_again(run):
+    def made(width, killed=False):
+        with rundir.open_stage(Config(str(run), width=width), "work", kept=KEPT) as stage:
+            if stage.done:
+                return None
+            found = sorted(path.name for path in stage.path.glob("*.csv"))
+            (stage.path / f"{width}.csv").write_text("")
+            (stage.path / "page.html").write_text(str(width))
+            if killed:
+                raise KeyboardInterrupt
+            stage.complete()
+            return found
+
+    assert made(2) == [] and made(2) is None
+    with pytest.raises(KeyboardInterrupt):
+        made(3, killed=True)
+    assert (run / "work/page.html").read_text() == "2" and made(2) is None  # what is finished stays
+    assert made(5) == ["2.csv", "3.csv"]  # resumed, though it was to be 3
+    record = json_files.read_json(run / "work/stage.json")
+    assert record["config"]["width"] == 5 and [one["config"] for one in record["extends"]] == [{"width": 2}]
+    assert (run / "work/page.html").read_text() == "5" and not (run / ".work.old").exists()
+    with pytest.raises(InputError, match="--width=5 .now 4."):
+        made(4)
+    assert made(6) == ["2.csv", "3.csv", "5.csv"]
+    assert len(json_files.read_json(run / "work/stage.json")["extends"]) == 2
+
+
+def test_a_kill_while_one_takes_the_place_of_another_loses_nothing(run, monkeypatch):
+    with rundir.open_stage(Config(str(run), width=2), "work", kept=KEPT) as stage:
+        (stage.path / "2.csv").write_text("")
+        stage.complete()
+    rename = Path.rename
+
+    def killed(path, target):
+        if path.name.endswith(".part"):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "rename", killed)
+        with rundir.open_stage(Config(str(run), width=3), "work", kept=KEPT) as stage:
+            stage.complete()
+    with rundir.open_stage(Config(str(run), width=3), "work", kept=KEPT) as stage:
+        assert (stage.path / "2.csv").exists() and not stage.done
+        stage.complete()
+    assert (run / "work/2.csv").exists() and not (run / ".work.old").exists()
 
 
 def test_a_setting_that_older_versions_lacked_is_refused_too(run):

@@ -43,6 +43,7 @@ def test_what_is_made_is_a_function_of_the_training_samples(task, eager_gans):
     assert len(pool.features) and pool.features.shape[1:] == (4, 4, 3) and pool.features.min() > LOWEST - 1e-5
     for label, name in enumerate(maps.classes.names):
         assert (pool.labels == label).sum() <= note["accepted"][name] <= note["generated"][name]
+        assert (pool.labels == label).sum() == min(note["accepted"][name], note["asked"][name])
         assert 0 <= note["by_discriminator"][name] <= note["generated"][name]
 
 
@@ -60,3 +61,16 @@ def test_acceptance_is_over_all_tasks():
     ]
     assert gan_pools.acceptance(notes) == {"acgan": {"judge": {"a": 0.25}, "discriminator": {"a": 0.75}}}
     assert gan_pools.acceptance([{}]) == {}
+    for note, asked in zip(notes, (4, 6)):
+        note["acgan"]["asked"] = {"a": asked}
+    assert gan_pools.acceptance(notes)["acgan"]["of_asked"] == {"a": 0.7}  # 1 of 4, and 6 of 6
+
+
+def test_a_generator_of_which_few_are_accepted_is_named_in_one_line():
+    def of(share):
+        return {"judge": {"a": 0.02, "b": 0.9}, "discriminator": {"a": 1.0, "b": 1.0}, "of_asked": {"a": share, "b": 1}}
+
+    assert gan_pools.few_accepted({3: {"acgan": of(0.8)}, 5: {"cgan": {"judge": {}}}, 10: {}}) == []
+    (line,) = gan_pools.few_accepted({3: {"acgan": of(0.2), "cgan": of(1.0)}, 5: {"acgan": of(0.31)}})
+    assert "acgan with 3 a: 20% of what was asked for (the judge accepted 2.0% of what was generated)" in line
+    assert "acgan with 5 a: 31%" in line and "; cgan" not in line and " b:" not in line

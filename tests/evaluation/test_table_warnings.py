@@ -1,13 +1,19 @@
 import numpy as np
 
 from rembrandt_featgen.evaluation.studies import table_of
-from rembrandt_featgen.evaluation.table_warnings import warnings_of
+from rembrandt_featgen.evaluation.table_warnings import of_components, warnings_of
 
 
 def table(n=24):
     random = np.random.default_rng(0)
     x, y = random.normal(size=(n, 4)), np.arange(n) % 2
     return x, y
+
+
+def test_many_components_of_few_samples_are_warned_of():
+    (line,) = of_components(20, [90, 40])
+    assert line.startswith("--components=20 of 40 training samples")
+    assert not of_components(19, [90, 40]) and not of_components(0, [4])
 
 
 def test_nothing_is_said_of_a_usual_table():

@@ -35,6 +35,19 @@ def test_principal_components_have_unit_variance():
     assert vector_preparation.fit(x, components=50).size == 5  # one column is constant
 
 
+def test_what_is_far_off_stops_where_it_is_far():
+    x = values()
+    for components in (0, 3):
+        preparation = vector_preparation.fit(x, components=components)
+        off, further = x[:2].copy(), x[:2].copy()
+        off[1, 0], further[1, 0] = 1e5, 1e9
+        far = preparation.apply(off)
+        np.testing.assert_array_equal(far, preparation.apply(further))
+        np.testing.assert_array_equal(far[0], preparation.apply(x[:1])[0])
+        assert np.abs(far[1]).max() == pytest.approx(20.0) or components
+    assert np.abs(vector_preparation.fit(x).apply(x)).max() < 20.0
+
+
 def test_a_column_without_any_value_becomes_zero():
     x = values()
     x[:, 0] = np.nan

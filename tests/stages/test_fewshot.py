@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import few_shot_report, predictions
+from rembrandt_featgen.evaluation import few_shot_report, predictions, trials
 from rembrandt_featgen.generation import gan_training
 from rembrandt_featgen.stages import fewshot
 from tests.stages import vector_files
@@ -89,6 +89,32 @@ def test_what_cannot_be_studied_is_one_line(features, changes, message):
     assert not (features.parent / "run" / "fewshot").exists()
 
 
+def test_a_finished_study_is_extended_by_draws_and_its_report_by_settings(features, tmp_path, monkeypatch):
+    small = {"shots": ("3",), "few_shot_arms": ("none", "smote", "gaussian")}
+    fewshot.run(config(features, draws=5, **small))
+    folder, ran = tmp_path / "run" / "fewshot", []
+    run = trials.run
+    monkeypatch.setattr(trials, "run", lambda table, task, *a, **k: ran.append(task.draw) or run(table, task, *a, **k))
+    fewshot.run(config(features, draws=8, **small))
+    assert ran == [5, 6, 7]
+    report = json.loads((folder / "report.json").read_text())
+    fewshot.run(config(features, draws=8, run_dir=str(tmp_path / "whole"), **small))
+    whole = tmp_path / "whole" / "fewshot"
+    assert (folder / "predictions_3.csv").read_bytes() == (whole / "predictions_3.csv").read_bytes()
+    assert json.loads((whole / "report.json").read_text())["rows"] == report["rows"] and report["draws"] == 8
+    ran.clear()
+    fewshot.run(config(features, draws=8, margin=0.2, report_title="Of eight", **small))
+    again = json.loads((folder / "report.json").read_text())
+    assert not ran and again["margin"] == 0.2 and "Of eight" in (folder / "index.html").read_text(encoding="utf-8")
+    assert [row["auroc"] for row in again["rows"]] == [row["auroc"] for row in report["rows"]]
+    (folder / "choices_3.json").unlink()  # as of a version that kept none
+    fewshot.run(config(features, draws=8, margin=0.1, report_title="Of eight", **small))
+    assert not ran
+    for changes in ({"draws": 6}, {"draws": 8, "test_fraction": 0.3}):
+        with pytest.raises(InputError, match="fewshot was made by other settings"):
+            fewshot.run(config(features, margin=0.1, report_title="Of eight", **{**small, **changes}))
+
+
 def test_what_is_named_twice_competes_once_and_errors_name_the_flag(features):
     twice = fewshot._checked(
         config(features, few_shot_arms=("none", "smote", "none"), few_shot_classifiers=("ridge", "ridge"))
@@ -147,6 +173,9 @@ def test_each_draw_trains_a_gan_of_maps(maps, tmp_path, monkeypatch, eager_gans)
     assert set(rows) == set(OF_MAPS["few_shot_arms"]) and rows["none"] > 0.8
     assert len(trained) == 3 and len(set(trained)) == 2 and {count for count, _ in trained} == {14 + 3}
     accepted = report["acceptance"]["3"]["adcgan"]
+    short = min(accepted["of_asked"].values()) < 0.5  # as it is of a GAN of one step, or not
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert bool(report["warnings"]) == short == ("Far fewer generated maps" in page)
     assert 0 < accepted["judge"]["benign"] <= 1 and accepted["discriminator"]["benign"] is None
     again = predictions.read(folder / "predictions_3.csv")
     (before,) = [text for name, text in kept.items() if name.endswith(".csv")]

@@ -90,7 +90,12 @@ def test_a_report_with_nothing_in_it_has_a_page():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "damaged .*run its command again.* --studies=two="), ("[]", "no report"), ('{"rows": [3]}', "no report")],
+    [
+        ("", "damaged .*run its command again.* --studies=two="),
+        ("[]", "no report"),
+        ('{"rows": [3]}', "no report"),
+        ('{"cohort": [3]}', "no report"),
+    ],
 )
 def test_what_is_no_report_is_one_line_that_deletes_nothing(home, tmp_path, text, message):
     (tmp_path / "two").mkdir()
@@ -98,6 +103,39 @@ def test_what_is_no_report_is_one_line_that_deletes_nothing(home, tmp_path, text
     with pytest.raises(InputError, match=message) as caught:
         pool_studies.run(pool_studies.Config(str(tmp_path / "x"), (str(home / "one"), str(tmp_path / "two"))))
     assert "delete" not in str(caught.value) and not (tmp_path / "x/pooled").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "key"),
+    [
+        (("arms", 2), "arm"),
+        (("arms", 2), "classifier"),
+        (("arms", 2, "difference"), "error"),
+        (("contrasts", 0, "difference"), "ci95"),
+        (("contrasts", 0), "question"),
+        (("against_best",), "rows"),
+        (("against_best",), "largest"),
+        (("against_best",), "resamples"),
+        (("against_best", "rows", 0), "difference_to_none"),
+        (("against_best", "rows", 0), "shots"),
+    ],
+)
+@pytest.mark.parametrize("damage", ["missing", "text"])
+def test_a_key_that_is_missing_or_damaged_is_named(home, tmp_path, place, key, damage):
+    report = json_files.plain(study_report(0.1))
+    gap = dict(report["contrasts"][0]["difference"])
+    row = {"shots": 3, "classifier": "ridge", "arm": "kde", "difference": gap, "difference_to_none": gap}
+    report["against_best"] = {"rows": [row], "resamples": 100, "largest": [3.0, 2.0]}
+    record = report
+    for part in place:
+        record = record[part]
+    record.pop(key)
+    if damage == "text" and key not in ("arm", "classifier", "question"):
+        record[key] = "?"
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two/report.json").write_text(json.dumps(report))
+    with pytest.raises(InputError, match=f"two/report.json: '{key}' of a row is missing.*--studies=two="):
+        pool_studies.run(pool_studies.Config(str(tmp_path / "x"), (str(home / "one"), str(tmp_path / "two"))))
 
 
 @pytest.mark.parametrize("study", ["=R/hn", "hn=", "", " "])
