@@ -46,7 +46,8 @@ setup(
         "jinja2>=3.1",
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "prdc==0.2", "ruff>=0.5", "mypy>=1.8"]
+        "gpu": ["tensorflow[and-cuda]>=2.15.1,<2.16"],  # Linux; CUDA 12.2 and cuDNN 8.9 as packages
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "prdc==0.2", "ruff>=0.5", "mypy>=1.8"],
     },
     entry_points={
         "console_scripts": [f"featgen-{s.replace('_', '-')} = rembrandt_featgen.stages.{s}:main" for s in BINARIES]

@@ -3,10 +3,24 @@ import os
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 # So that no worker waits for a long file at the end.
 _LONG_FIRST = ("test_pipeline.py", "test_selfcheck.py", "test_benchmark.py", "stages", "segmentation", "generation")
+
+
+def pytest_configure(config):
+    """Hides GPUs from tests, but for `pytest -m gpu`: the others hold values of CPUs. No test file is imported yet."""
+    if config.getoption("-m") != "gpu":
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+
+def pytest_runtest_setup(item):
+    """Skips tests marked gpu where there is none."""
+    if item.get_closest_marker("gpu"):
+        import tensorflow as tf
+
+        if not tf.config.list_physical_devices("GPU"):
+            pytest.skip("no GPU is visible; where there is one: pytest -m gpu")
 
 
 def pytest_collection_modifyitems(items):

@@ -32,6 +32,7 @@ LEFT_OPEN |= {"cross_fit", "cohort_report"}
 LEFT_OPEN |= {"test_fraction", "infogan_codes", "infogan_weight", "generate_batch", "extract_batch"}
 LEFT_OPEN |= {"classifier_arms", "classifier_kinds", "export_classifier", "bootstrap_draws", "projector_points"}
 LEFT_OPEN |= {"classes", "maximisation_steps", "report_title", "last_stage", "sweep_generators", "sweep_reference"}
+LEFT_OPEN |= {"device", "tf32", "jit"}
 LEFT_OPEN |= {"unet_validate_every", "unet_weight_decay"}  # do nothing by paper.flags
 
 
@@ -50,7 +51,7 @@ def read(name):
 
 # Flags that are texts, and no paths.
 TEXTS = {"label_column", "patient_column", "group_column", "group_pattern", "site_column", "site_pattern"}
-TEXTS |= {"report_title", "tap", "cut_class", "final_pipeline", "synthetic_to", "share"}
+TEXTS |= {"device", "report_title", "tap", "cut_class", "final_pipeline", "synthetic_to", "share"}
 
 
 def test_flags_that_are_paths_are_declared_as_such():

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from rembrandt_featgen.classification import perceptron_steps, training_problems
 from rembrandt_featgen.classification.training_problems import Problem
+from rembrandt_featgen.nn import devices
 
 _CHUNK_BYTES = {"CPU": 16 * 2**20, "GPU": 2**30}  # of weights and what is kept for each; a CPU's stay in its cache
 _POOL_BYTES = 256 * 2**20  # of samples and their orders, for a chunk
@@ -59,7 +60,7 @@ def fit(problems: Sequence[Problem], settings: PerceptronSettings, strengths: Se
     if any(not 0 <= strength * settings.learning_rate < 1 for strength in strengths):
         raise ValueError(f"weight decay must be from 0 to below {1 / settings.learning_rate:g}, received {strengths}")
     results: list[dict] = [{} for _ in problems]
-    device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    device = "GPU" if devices.is_on_gpu() else "CPU"
     # Problems of a chunk have the same number of steps; what but some need is not done for others.
     keys = [(_steps(one, settings), bool(one.mixing), one.focusing > 0) for one in problems]
     order = sorted(range(len(problems)), key=lambda number: (keys[number], id(problems[number].features)))

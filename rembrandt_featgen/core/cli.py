@@ -27,7 +27,9 @@ _NO_LOCK_HELP = (
 )
 
 
-def flag(default, help, *, choices=None, minimum=None, maximum=None, required=False, source="", path=False):
+def flag(
+    default, help, *, choices=None, minimum=None, maximum=None, required=False, source="", path=False, setting=True
+):
     """Declares one flag as a dataclass field.
 
     Args:
@@ -38,6 +40,7 @@ def flag(default, help, *, choices=None, minimum=None, maximum=None, required=Fa
       required: whether the user must give it.
       source: where the default comes from, such as "paper 4.1".
       path: whether it is a path, or some, in which `~` is the user's home.
+      setting: whether a result depends on it, so that what was made with another value is not taken for the same.
     """
     metadata = {
         "help": help,
@@ -47,8 +50,18 @@ def flag(default, help, *, choices=None, minimum=None, maximum=None, required=Fa
         "required": required,
         "source": source,
         "path": path,
+        "setting": setting,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def settings(config) -> dict:
+    """Name to value of what results of a `config` depend on."""
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config) if _is_setting(field)}
+
+
+def _is_setting(field) -> bool:
+    return field.metadata.get("setting", True)
 
 
 def define(config_class: type) -> flags.FlagValues:

@@ -29,6 +29,20 @@ _PACKAGES = (
 )
 
 
+_device = ""
+
+
+def set_device(said: str) -> None:
+    """Keeps what is said of the device that this process runs on."""
+    global _device
+    _device = said
+
+
+def device() -> str:
+    """What was said of the device; "" where nothing was."""
+    return _device
+
+
 def versions() -> dict[str, str]:
     """Version of this package and of those that figures depend on, by name."""
     return {THIS: rembrandt_featgen.__version__} | {name: importlib.metadata.version(name) for name in _PACKAGES}

@@ -80,8 +80,8 @@ def open_stage(
     stage.json last. A body that is killed leaves `<folder>.part`, in which the next run resumes.
 
     Args:
-      config: the stage's config; all its fields must agree with those of what is found, but for run_dir, and for other
-        paths where what is read, by `inputs` and `digests`, is the same.
+      config: the stage's config; all its settings must agree with those of what is found, but for run_dir, and for
+        other paths where what is read, by `inputs` and `digests`, is the same.
       name: of the stage in `registry.STAGES`.
       inputs: the finished stages that it reads, each of which must be in `config.run_dir`.
       digests: digest of each other thing that it reads, by name.
@@ -96,7 +96,7 @@ def open_stage(
     """
     run_dir, folder = Path(config.run_dir), registry.folder(name, kind)
     final, work = run_dir / folder, run_dir / f"{folder}.part"
-    settings = plain({k: v for k, v in dataclasses.asdict(config).items() if k != "run_dir"})
+    settings = plain({k: v for k, v in cli.settings(config).items() if k != "run_dir"})
     read = {entry.folder.name: entry.digest for entry in inputs} | dict(digests or {})
     record: dict = {"stage": name, "config": settings, "inputs": read}
     carried = [entry for entry in (classes, *(found.record.get("classes") for found in inputs)) if entry]
@@ -167,6 +167,7 @@ def open_stage(
             raise RuntimeError(f"stage {name} ended without stage.complete()")
         record |= {"seconds": round(time.time() - start, 1), "resumed": resumed}
         record |= {"versions": provenance.versions(), "commit": provenance.commit()}
+        record["device"] = provenance.device()
         record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S")
         write_json(work / RECORD, record)
         old = run_dir / f".{folder}.old"

@@ -22,6 +22,7 @@ with warnings.catch_warnings():
     import tensorflow_addons as tfa
 
 from rembrandt_featgen.nn import convolutions, mixed_precision
+from rembrandt_featgen.nn.map_dropout import MapDropout
 
 # Name of the head of the auxiliary classifier. Keras orders D's weights by the names of its heads, and TensorFlow sums
 # gradients in the order of the names of layers: another name that sorts elsewhere gives other last bits.
@@ -149,7 +150,7 @@ def build_discriminator(
             convolution = tfa.layers.SpectralNormalization(convolution, dtype="float32")
         x = tf.keras.layers.LeakyReLU(0.2, dtype=policy)(convolution(x))
         if networks != "reference":
-            x = tf.keras.layers.Dropout(0.25, dtype=policy)(x)
+            x = MapDropout(0.25, dtype=policy)(x)
     x = tf.keras.layers.Flatten(dtype=policy)(x)
 
     def head(name, units, hidden=x, **settings):

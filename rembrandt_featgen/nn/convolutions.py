@@ -8,13 +8,15 @@ kernel, and those of what a wide convolution read on large maps as another convo
     30 x 30 x 512 -> 15 x 15 x 1024, batch 10      kernel   99 ->  25
     240 x 240 x 128 -> 64, kernel of 3, batch 10   input   149 ->  90
 
-Elsewhere, in float16, and with a GPU, gradients are TensorFlow's; but not those of kernels larger than the map in
+Elsewhere, in float16, and on a GPU, gradients are TensorFlow's; but not those of kernels larger than the map in
 bfloat16, which oneDNN gets wrong.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
+
+from rembrandt_featgen.nn import devices
 
 # Where each way was faster or as fast, in bfloat16 and in float32, of the shapes of the U-Net and of the ACGAN.
 _SMALL, _LARGE = 30 * 30, 120 * 120  # positions of the output; with a stride of n, n^2 times as many count as small
@@ -100,7 +102,7 @@ def _is_worth_it(x, kernel):
         x.dtype in (tf.float32, tf.bfloat16)
         and kernel.shape[0] > 1
         and None not in x.shape[1:]
-        and not tf.config.list_logical_devices("GPU")
+        and not devices.is_on_gpu()
     )
 
 

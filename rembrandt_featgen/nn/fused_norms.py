@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from rembrandt_featgen.nn import devices
+
 _LARGE = 2**17  # numbers of a slice from which on slices go one by one
 
 
@@ -64,7 +66,7 @@ def instance_norm_relu(x: tf.Tensor, *, scale, offset, epsilon: float) -> tf.Ten
     Reference: Ulyanov et al. 2016, arXiv:1607.08022.
     """
     is_large = None not in x.shape[1:] and x.shape[1:].num_elements() >= _LARGE
-    if is_large and not tf.config.list_logical_devices("GPU"):  # a GPU has no cache to gain from
+    if is_large and not devices.is_on_gpu():  # a GPU has no cache to gain from
         return _one_by_one(epsilon)(x, scale, offset)
     return _as_channels(x, scale=scale, offset=offset, epsilon=epsilon)
 

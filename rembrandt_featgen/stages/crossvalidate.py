@@ -64,6 +64,7 @@ Config = dataclasses.make_dataclass(
 
 def run(config) -> None:
     """Assigns the folds, trains each, and gathers them into report/; ends with the report's path and its verdict."""
+    shared_flags.use_device(config)
     gans, stages_of_fold = _check(config)
     train_unet.check(config)
     train_unet.read_weights(config)

@@ -89,6 +89,9 @@ class Config:
     components: int = shared_flags.components()
     inner_folds: int = shared_flags.inner_folds()
     precision: str = shared_flags.precision()
+    device: str = shared_flags.device()
+    tf32: bool = shared_flags.tf32()
+    jit: bool = shared_flags.jit()
     augmentation: str = shared_flags.augmentation()
     classifier_filters: int = network_flags.classifier_filters()
     classifier_units: int = network_flags.classifier_units()
@@ -101,6 +104,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/study: report.json, index.html, predictions.csv, and tables as CSV and LaTeX."""
+    shared_flags.use_device(config)
     check(config)
     if config.synthetic and not config.features:
         raise InputError(

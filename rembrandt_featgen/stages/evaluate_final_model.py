@@ -22,6 +22,7 @@ from rembrandt_featgen.evaluation import (
 from rembrandt_featgen.evaluation.model_folder import FinalModel
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features import model_columns
+from rembrandt_featgen.nn import devices
 from rembrandt_featgen.reporting import external_page
 from rembrandt_featgen.stages import shared_flags, slice_flags
 
@@ -53,6 +54,7 @@ class Config:
     incomplete: str = shared_flags.incomplete()
     geometry: str = slice_flags.new_geometry()
     predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)
+    device: str = shared_flags.device()
     seed: int = shared_flags.seed()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
     report_title: str = shared_flags.report_title("the name of the table or cohort")
@@ -60,6 +62,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/external: report.json, index.html and predictions.csv."""
+    devices.use(config.device)
     if bool(config.test_features) == bool(config.test_cohort):
         raise InputError("give --test_features, a table of another cohort, or else --test_cohort, its volumes")
     model = model_folder.read(config.model_dir)

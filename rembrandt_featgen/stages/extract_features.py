@@ -53,6 +53,9 @@ class Config:
 
     run_dir: str = shared_flags.run_dir()
     precision: str = shared_flags.precision()
+    device: str = shared_flags.device()
+    tf32: bool = shared_flags.tf32()
+    jit: bool = shared_flags.jit()
     seed: int = shared_flags.seed()
     tap: str = cli.flag(
         "conv5",
@@ -99,6 +102,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/features: a store of [h, w, filters] features after ReLU for each split, or encoder.json alone."""
+    shared_flags.use_device(config)
     check_tap(config)
     prepared, trained = rundir.find(config.run_dir, "prepare_slices"), rundir.find(config.run_dir, "train_unet")
     check_cross_fit(config.features_from, trained.record["config"].get("cross_fit", 0))

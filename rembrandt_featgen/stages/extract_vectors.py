@@ -37,6 +37,9 @@ class Config:
 
     run_dir: str = shared_flags.run_dir()
     precision: str = shared_flags.precision()
+    device: str = shared_flags.device()
+    tf32: bool = shared_flags.tf32()
+    jit: bool = shared_flags.jit()
     vectors: str = cli.flag(
         "both",
         "What a patient's vector holds: pooled taps, numbers of the mask, or both.",
@@ -62,6 +65,7 @@ def run(config: Config) -> None:
 
     With --vector_augmentations there is augmented.parquet, too, of training patients, by the U-Net that saw them all.
     """
+    shared_flags.use_device(config)
     taps = cli.some_of("vector_taps", config.vector_taps, TAPS)
     found = rundir.find_inputs(config.run_dir, "extract_vectors")
     prepared, trained = found["prepare_slices"], found["train_unet"]

@@ -109,6 +109,9 @@ class Config:
     classifier_batch: int = network_flags.classifier_batch()
     classifier_learning_rate: float = network_flags.classifier_learning_rate()
     precision: str = shared_flags.precision()
+    device: str = shared_flags.device()
+    tf32: bool = shared_flags.tf32()
+    jit: bool = shared_flags.jit()
     gan_steps: int = cli.flag(800, "Steps of each GAN of maps, which each draw of patients trains anew.", minimum=1)
     ndf: int = network_flags.ndf()
     ngf: int = network_flags.ngf()
@@ -122,6 +125,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/fewshot: report.json, index.html, tables as CSV and LaTeX, and the predictions of each shots."""
+    shared_flags.use_device(config)
     if not config.features:
         raise InputError("--features is missing: give a table with a row for each sample, see stages.export_features")
     shots = few_shots.numbers(config.shots)

@@ -45,6 +45,9 @@ class Config:
     run_dir: str = shared_flags.run_dir()
     seed: int = shared_flags.seed()
     precision: str = shared_flags.precision()
+    device: str = shared_flags.device()
+    tf32: bool = shared_flags.tf32()
+    jit: bool = shared_flags.jit()
     generators: tuple[str, ...] = shared_flags.generators()
     synthetic_per_class: int = cli.flag(
         2400, "Features wanted of each class.", minimum=1, source="paper 4.2.2: 4800 in all"
@@ -62,6 +65,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/synthetic_<kind>: a store of accepted features, the classes alternating."""
+    shared_flags.use_device(config)
     # One for all kinds, trained if any of them is not done.
     judge = functools.cache(functools.partial(run_judges.judge_of_run, config.run_dir, config.seed))
     for kind in shared_flags.check_generators(config):

@@ -70,6 +70,7 @@ Config = dataclasses.make_dataclass(
 
 def run(config) -> None:
     """Runs each stage with its share of `config`; ends with the path of the report, if it comes so far."""
+    shared_flags.use_device(config)
     names = stages_of(config)
     _check(config)
     if "evaluate_features" in names:

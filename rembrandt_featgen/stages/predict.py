@@ -20,10 +20,10 @@ from rembrandt_featgen.evaluation import model_folder, new_patients, predictions
 from rembrandt_featgen.evaluation.model_folder import FinalModel
 from rembrandt_featgen.features import model_columns, volume_vectors
 from rembrandt_featgen.measures import classification, decisions
-from rembrandt_featgen.nn import saved_models
+from rembrandt_featgen.nn import devices, saved_models
 from rembrandt_featgen.segmentation import exported_unet
 from rembrandt_featgen.segmentation.exported_unet import ExportedUnet, SegmentedVolume
-from rembrandt_featgen.stages import slice_flags
+from rembrandt_featgen.stages import shared_flags, slice_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +54,12 @@ class Config:
     overwrite: bool = cli.flag(False, "Whether --mask and --result may replace a file; never one of --image.")
     geometry: str = slice_flags.new_geometry()
     predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)
+    device: str = shared_flags.device()
 
 
 def run(config: Config) -> dict:
     """Writes the mask, prints the prediction, and returns it."""
+    devices.use(config.device)
     if bool(config.features) == bool(config.image):
         raise InputError("give --image and --mask for the volume of a patient, or else --features for a table")
     if config.features:

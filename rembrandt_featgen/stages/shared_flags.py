@@ -17,7 +17,7 @@ from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation import training_set
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.measures import differences
-from rembrandt_featgen.nn import mixed_precision
+from rembrandt_featgen.nn import devices, mixed_precision
 
 PHANTOM = "phantom"  # of --cohort: the synthetic one
 
@@ -44,6 +44,41 @@ def precision():
         "on GPUs (with loss scaling).",
         choices=mixed_precision.PRECISIONS,
     )
+
+
+def device():
+    """--device."""
+    return cli.flag(
+        devices.AUTO,
+        "Where networks run: 'auto' on the GPUs that TensorFlow sees, else on the CPU; cpu; gpu; gpu:1 on the second "
+        "GPU alone. The first line of the log says what was found.",
+        setting=False,
+    )
+
+
+def tf32():
+    """--tf32."""
+    return cli.flag(
+        True,
+        "Whether GPUs may round what float32 products multiply to 10 bits (TensorFloat-32), which is faster; false is "
+        "nearer to what a CPU computes.",
+        setting=False,
+    )
+
+
+def jit():
+    """--jit."""
+    return cli.flag(
+        False,
+        "Whether XLA compiles what it can of each graph, on GPUs: the first steps take longer, and results differ in "
+        "their last bits. Measure whether it is faster on yours (tools/benchmark --device=gpu).",
+        setting=False,
+    )
+
+
+def use_device(config) -> None:
+    """Takes the device of a config, before TensorFlow computes anything; InputError where there is none such."""
+    devices.use(config.device, precision=config.precision, tf32=config.tf32, jit=config.jit)
 
 
 def cohort():

@@ -38,6 +38,9 @@ class Config:
     run_dir: str = shared_flags.run_dir()
     seed: int = shared_flags.seed()
     precision: str = shared_flags.precision()
+    device: str = shared_flags.device()
+    tf32: bool = shared_flags.tf32()
+    jit: bool = shared_flags.jit()
     generators: tuple[str, ...] = shared_flags.generators()
     synthetic_added: int = cli.flag(
         1158,
@@ -67,6 +70,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/classifiers: a folder for each arm and kind, predictions.csv, and Table 3 in stage.json."""
+    shared_flags.use_device(config)
     check(config)
     config = shared_flags.with_first_generator(config)
     (generator,) = config.generators

@@ -34,6 +34,9 @@ class Config:
     run_dir: str = shared_flags.run_dir()
     seed: int = shared_flags.seed()
     precision: str = shared_flags.precision()
+    device: str = shared_flags.device()
+    tf32: bool = shared_flags.tf32()
+    jit: bool = shared_flags.jit()
     generators: tuple[str, ...] = shared_flags.generators()
     gan_loss: str = cli.flag(
         "correct",
@@ -89,6 +92,7 @@ def run(config: Config) -> None:
 
     Each kind is a stage by itself: it is skipped, resumed or redone whatever became of the others.
     """
+    shared_flags.use_device(config)
     for kind in shared_flags.check_generators(config):
         _train(dataclasses.replace(config, generators=(kind,)))
 

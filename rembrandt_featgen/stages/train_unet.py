@@ -54,6 +54,9 @@ class Config:
     run_dir: str = shared_flags.run_dir()
     seed: int = shared_flags.seed()
     precision: str = shared_flags.precision()
+    device: str = shared_flags.device()
+    tf32: bool = shared_flags.tf32()
+    jit: bool = shared_flags.jit()
     unet_width: int = cli.flag(
         64, "Filters of the first block; each deeper one doubles them.", minimum=1, source="paper 3.1"
     )
@@ -170,6 +173,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/unet: best.npz, history.json, overlays.npz, and Table 2 in stage.json; part0/ and so on."""
+    shared_flags.use_device(config)
     check(config)
     prepared, checkpoint = rundir.find(config.run_dir, "prepare_slices"), read_weights(config)
     slices, record = prepared.folder, prepared.record

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from rembrandt_featgen.generation import gan_networks
+from tests import gpu_layout
 
 SHAPE = (5, 6, 3)
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -91,7 +92,7 @@ def test_networks_of_the_reference_implementation(of_images):
     assert kinds == {"InputLayer", "Conv2D", "LeakyReLU", "Flatten", "Dense"}
     assert {len(layer.get_weights()) for layer in network.layers if layer.get_weights()} == {2}  # no singular vectors
     ours = gan_networks.build_discriminator(SHAPE, 4, num_classes=2, of_images=of_images)
-    assert {"SpectralNormalization", "Dropout"} <= {type(layer).__name__ for layer in ours.layers}
+    assert {"SpectralNormalization", "MapDropout"} <= {type(layer).__name__ for layer in ours.layers}
     assert len(ours.trainable_weights) == len(network.trainable_weights)
 
 
@@ -167,3 +168,20 @@ def test_deviations_of_codes_are_bounded_below():
     network.get_layer("code_deviation").bias.assign([-1000.0, 0.0, 1000.0])
     found = network(tf.zeros((1, *SHAPE)))["code_deviation"].numpy()[0]
     np.testing.assert_allclose(found, [0.05, np.log(2) + 0.05, 1000.05], rtol=1e-6)
+
+
+def test_layout_pass_of_a_gpu_takes_a_training_discriminator_and_fails_on_keras_dropout(monkeypatch):
+    def laid_out():
+        network = gan_networks.build_discriminator((15, 15, 8), 8, num_classes=2)
+
+        def gradient(x):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(network(x, training=True)["source"])
+            return tape.gradient(loss, network.trainable_variables[0])
+
+        return gpu_layout.laid_out(tf.function(gradient).get_concrete_function(tf.TensorSpec((None, 15, 15, 8))), "6.1")
+
+    assert laid_out().count("Transpose") > 10  # channels first
+    monkeypatch.setattr(gan_networks, "MapDropout", tf.keras.layers.Dropout)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Size of values 0 does not match size of permutation 4"):
+        laid_out()
