@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rembrandt_featgen.cohort import image_paths, modality_names
 from rembrandt_featgen.cohort.csv_rows import read_lines, read_rows
 from rembrandt_featgen.cohort.patients import MASK, Entry, Patient, Problem, ways_out
+from rembrandt_featgen.core import paths
 from rembrandt_featgen.core.errors import InputError
 
 FILE = "manifest.csv"  # in a folder that is given as the cohort
@@ -150,14 +152,22 @@ def _finder(
         cell = row[images.get(name, name.lower())]
         if not cell:
             raise Problem(name, f"{where}: patient {patient} has no {name}; fill in its path, or {ways_out(name)}")
-        if not image_paths.exists(base / cell):
+        path = _place(base, cell)
+        if not image_paths.exists(path):
             raise Problem(
                 name,
-                f"{where}: {name} {base / cell} of {patient} is no file; correct its path, or {ways_out(name)}",
+                f"{where}: {name} {path} of {patient} is no file; correct its path, or {ways_out(name)}",
             )
-        return base / cell
+        return path
 
     return find
+
+
+def _place(base: Path, cell: str) -> Path:
+    """The path that a cell gives, from the manifest's folder; with accents as macOS has them where that is there."""
+    given = paths.expanded(cell)
+    spelt = [base / given, *(base / unicodedata.normalize(form, given) for form in ("NFC", "NFD"))]
+    return next((path for path in spelt if image_paths.exists(path)), spelt[0])
 
 
 def write_manifest(path: Path, patients: Sequence[Patient]) -> Path:

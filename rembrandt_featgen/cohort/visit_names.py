@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from absl import logging
 
+from rembrandt_featgen.cohort import confusable_names
 from rembrandt_featgen.core.errors import InputError
 
 _DATE = r"(?:19|20)\d\d(?:[.-]\d\d[.-]\d\d|(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))"
@@ -121,7 +123,9 @@ def nouns(ids: Mapping[str, str]) -> tuple[str, str]:
 
 
 def check_alike(names: Iterable[str], where: str, what: str = "patients") -> None:
-    """InputError for two ids that differ in their case, in blanks, or in - and _ alone: they may be one patient.
+    """InputError for two ids that may be one patient, and for one with a tab, a line end or a sign without width.
+
+    They may be one that differ in case, in blanks, in - and _ alone, or in letters of other scripts that look alike.
 
     Args:
       names: ids, each once.
@@ -130,12 +134,20 @@ def check_alike(names: Iterable[str], where: str, what: str = "patients") -> Non
     """
     first: dict[str, str] = {}
     for name in names:
-        for key in {re.sub(r"\s", "", name).casefold(), spelling(name)}:
+        sign = confusable_names.hidden(name)
+        if sign:
+            raise InputError(
+                f"{where}: {what} {name!a} has {unicodedata.name(sign, 'a control sign')} ({sign!a}), which tables and "
+                "names of files cannot show; take it out"
+            )
+        looks = confusable_names.looks(name)
+        for key in {re.sub(r"\s", "", looks), spelling(looks)}:
             other = first.setdefault(key, name)
             if other != name:
                 raise InputError(
-                    f"{where}: {what} {other!r} and {name!r} differ in case, blanks, - or _ alone; spell them alike "
-                    f"if they are one {what.removesuffix('s')}, which splits are not to divide, else rename one"
+                    f"{where}: {what} {other!a} and {name!a} look alike, or differ in case, blanks, - or _ alone; "
+                    f"spell them alike if they are one {what.removesuffix('s')}, which splits are not to divide, else "
+                    "rename one"
                 )
 
 

@@ -104,7 +104,7 @@ def _file_names(parts: Iterable[str]) -> dict[str, str]:
     """Folds, which may be named by sites as people write them, to what can be part of a file's name, each once."""
     names: dict[str, str] = {}
     for part in parts:
-        name = re.sub(r"[^A-Za-z0-9.+-]", "_", part)
+        name = re.sub(r"[^A-Za-z0-9.+-]", "_", part)[:100]  # a file's name has 255 at most
         taken = {other.casefold() for other in names.values()}
         names[part] = name if name.casefold() not in taken else f"{name}_{len(names)}"
     return names

@@ -124,6 +124,13 @@ def run(config: Config) -> None:
                 f"--cohort={config.cohort}: the masks of all training patients are empty, so that there is nothing to "
                 "learn to segment; check the masks, above 0 in the tumour, or put patients with tumour into training"
             )
+        for name in ("validation", "test"):
+            if members[name] and not any(measured[patient.id].tumour for patient in members[name]):
+                logging.warning(
+                    "the masks of all %s patients are empty: its dice says only whether nothing is predicted in them; "
+                    "check the masks of --cohort",
+                    name,
+                )
         fingerprints = {patient: one.fingerprint for patient, one in measured.items()}
         duplicates.check(fingerprints, cohort.patients, assignment, allowed=config.look_alikes == duplicates.ALLOW)
         preparation = with_moments(preparation, [one.part for one in trained])

@@ -56,6 +56,19 @@ def test_labels(tmp_path, column, texts, names, labels):
     assert cohort.classes.names == names or not names
 
 
+def test_home_and_both_ways_to_write_an_accent(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("home/a.nii.gz", "b [x] *.nii.gz", "zoe\u0308.nii.gz", "zo\u00eb 2.nii.gz", "~m.nii.gz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    text = "patient,label,mask,flair\n"
+    text += "P1,LGG,~m.nii.gz,~/a.nii.gz\nP2,LGG,b [x] *.nii.gz,zo\u00eb.nii.gz\nP3,HGG,c.nii.gz,zoe\u0308 2.nii.gz\n"
+    one, two, three = layouts.find_cohort(_manifest(tmp_path, text)).patients
+    assert (one.mask, one.images["flair"]) == (tmp_path / "~m.nii.gz", tmp_path / "home" / "a.nii.gz")
+    assert (two.mask, two.images["flair"]) == (tmp_path / "b [x] *.nii.gz", tmp_path / "zoe\u0308.nii.gz")
+    assert three.images["flair"] == tmp_path / "zo\u00eb 2.nii.gz"
+
+
 def test_write_manifest(tmp_path, monkeypatch):
     """Files below its folder are given from there, so that folder and manifest can move together."""
     (tmp_path / "a/in").mkdir(parents=True)

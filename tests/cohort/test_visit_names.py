@@ -74,8 +74,32 @@ def test_ids_that_nobody_can_tell_apart(one, two):
     refused(lambda: visit_names.check_alike([one, "Q", two], "--cohort"), "--cohort: ", *words)
 
 
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("PAT1", "P\u0410T1"),  # a Cyrillic A
+        ("BOX7", "\u0392\u039f\u03a77"),  # Greek letters
+        ("Müller", "Mu\u0308ller"),  # composed, and not
+        ("A-1", "A\u20131"),  # a dash
+        ("A 1", "A\u00a01"),  # a blank that does not break
+        ("P1", "\uff301"),  # of full width
+        ("Straße", "STRASSE"),
+    ],
+)
+def test_ids_that_look_alike(one, two):
+    words = [ascii(one), ascii(two), "look alike", "rename one"]
+    refused(lambda: visit_names.check_alike([one, "Q", two], "--cohort"), "--cohort: ", *words)
+
+
+@pytest.mark.parametrize("sign", ["\t", "\n", "\0", "\x7f", "\u200b", "\u202e", "\ufeff", "\u2028", "\udcff"])
+def test_ids_with_what_is_not_seen(sign):
+    refused(lambda: visit_names.check_alike(["Q", f"P{sign}1"], "--cohort"), f"--cohort: patients {ascii(f'P{sign}1')}")
+
+
 def test_ids_that_differ():
     visit_names.check_alike(["P1", "P11", "1-11", "11-1", "P-1-2", "P-12", "UPENN-GBM-00001_11"], "--cohort")
+    others = ["Иван", "Анна", "Müller", "Muller", "山田", "P0", "PO", "P1", "Pl", "Ångström 2"]
+    visit_names.check_alike(others, "--cohort")
 
 
 def manifest(folder, rows, header="patient,label,mask,flair"):

@@ -299,6 +299,20 @@ def test_masks_that_are_empty_in_all_training_patients_are_refused(cohort, tmp_p
     assert not list(tmp_path.glob("slices*"))
 
 
+def test_masks_that_are_empty_in_all_test_patients_are_said(cohort, tmp_path, caplog):
+    prepare_slices.run(prepare_slices.Config(str(tmp_path / "run"), str(cohort), image_size=32))
+    split = tmp_path / "run" / "slices" / "split.json"
+    for patient in sum(json.loads(split.read_text())["test"].values(), []):
+        (mask,) = cohort.glob(f"*/{patient}/*_seg.nii*")
+        rewrite(mask, np.zeros_like, np.uint8)
+    caplog.clear()
+    again = prepare_slices.Config(str(tmp_path / "again"), str(cohort), image_size=32, split_file=str(split))
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        prepare_slices.run(again)
+    assert "the masks of all test patients are empty: its dice says only" in caplog.text
+    assert "all validation patients" not in caplog.text
+
+
 def test_empty_masks_are_legal_and_counted(cohort, tmp_path, caplog):
     folder, _, mask = a_patient(cohort)
     rewrite(mask, np.zeros_like, np.uint8)
