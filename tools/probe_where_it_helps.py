@@ -111,8 +111,8 @@ def run(config: Config) -> None:
         * len([name for name in ARMS if METHODS.get(name, METHODS["smote"]).kind == "generative"])
     )
     print(
-        "| world | classifier | none | best classical | best generative | chosen difference | oracle |\n"
-        "|---|---|---|---|---|---|---|"
+        "| world | classifier | none | best classical | best generative | the two compared | chosen difference | oracle |\n"
+        "|---|---|---|---|---|---|---|---|"
     )
     for name in names:
         table = study(WORLDS[name], config.cohorts, Path(config.folder) / name)
@@ -174,7 +174,8 @@ def row(world: str, classifier: str, table: PredictionsTable, *, family: int) ->
     return (
         f"| {world} | `{classifier}` | {of_arm['none'].mean():.3f} | "
         f"{gap(of_arm[classical] - of_arm['none'])} `{classical}` | "
-        f"{gap(of_arm[generative] - of_arm['none'], family)} `{generative}` | {gap(with_ - without)} | "
+        f"{gap(of_arm[generative] - of_arm['none'], family)} `{generative}` | "
+        f"{gap(of_arm[generative] - of_arm[classical], family)} | {gap(with_ - without)} | "
         f"{gap(of_arm['oracle'] - of_arm['none'])} |"
     )
 
