@@ -111,8 +111,8 @@ def run(config: Config) -> None:
         * len([name for name in ARMS if METHODS.get(name, METHODS["smote"]).kind == "generative"])
     )
     print(
-        "| world | classifier | none | best classical | best generative | the two compared | chosen difference | oracle |\n|"
-        + "---|" * 8
+        "| world | classifier | none | best classical | best generative | the two compared | chosen | oracle |\n"
+        "|---|---|---|---|---|---|---|---|"
     )
     for name in names:
         table = study(WORLDS[name], config.cohorts, Path(config.folder) / name)
