@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rembrandt_featgen.features import vector_preparation
 from rembrandt_featgen.reporting import records, study_design, study_methods
 from rembrandt_featgen.reporting.checklist_answers import PARTLY, REPORTED, Answer, for_authors, not_done
 
@@ -83,7 +84,8 @@ def of_table(report: Mapping) -> dict[str, Answer]:
 def _prepared(report: Mapping) -> str:
     return (
         "Learnt from training patients alone: a missing value becomes the median of its column, columns are "
-        f"standardised, and a column that is constant in training becomes 0{_components(report)}."
+        f"standardised and stop at {vector_preparation.FAR:g} deviations, and a column that is constant in training "
+        f"becomes 0{_components(report)}."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.core.provenance import THIS
+from rembrandt_featgen.features import vector_preparation
 from rembrandt_featgen.measures import differences
 from rembrandt_featgen.reporting import contrast_words, records, study_design
 from rembrandt_featgen.reporting.checklist_features import features
@@ -58,7 +59,7 @@ def _features(report: Mapping) -> str:
     reduced = f", and reduced to at most {components:.0f} principal components," if components else ""
     return (
         f"Features were {number} numbers of each sample; missing ones were replaced by the median and columns "
-        f"standardised{reduced} by training patients alone."
+        f"standardised (stopping at {vector_preparation.FAR:g} deviations){reduced} by training patients alone."
     )
 
 

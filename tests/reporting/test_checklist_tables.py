@@ -63,6 +63,7 @@ def test_missing_values_are_imputed_by_training_medians():
             "7133 values" in said[number].answer and "median of its column in the training part" in said[number].answer
         )
         assert said[number].status == PARTLY
+    assert any("standardised and stop at 20 deviations" in one.answer for one in said.values())
     assert "median" in said["27a"].answer and "imputes nothing" not in said["27a"].answer
     assert "constant in training becomes 0" in said["12b"].answer
     assert "stop the program" in answers(table_study((6, 6, 128)))["11"].answer

@@ -213,7 +213,17 @@ def test_real_patients_are_left_out_where_none_are_in_reserve(features, caplog):
 
 def test_another_class_can_be_cut(features):
     fewshot.run(
-        config(features, cut_class="benign", shots=("3",), draws=2, few_shot_arms=("none", "smote", "gaussian"))
+        config(
+            features,
+            cut_class="benign",
+            shots=("3",),
+            draws=2,
+            few_shot_arms=("none", "smote", "gaussian"),
+            components=12,
+        )
     )
     report = json.loads((features.parent / "run" / "fewshot" / "report.json").read_text())
     assert report["cut"] == "benign" and report["shots"] == [3]
+    (line,) = report["warnings"]
+    assert line.startswith("--components=12 of 15 training samples")  # 3, and 12 of the 20 others
+    assert "--components=12 of 15" in (features.parent / "run/fewshot/index.html").read_text(encoding="utf-8")
