@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 STAGES = (HERE / "rembrandt_featgen/stages").glob("*.py")
-BINARIES = sorted(path.stem for path in STAGES if path.stem not in ("__init__", "shared_flags"))
+BINARIES = sorted(path.stem for path in STAGES if path.stem != "__init__" and not path.stem.endswith("_flags"))
 
 setup(
     name="rembrandt_featgen",

@@ -27,8 +27,16 @@ ROOT = Path(__file__).parent.parent
 # Flags of paper.flags' user, of what the paper did not do, and of what changes no result.
 LEFT_OPEN = {"run_dir", "cohort", "layout", "classes", "unet_weights", "unet_weights_modalities", "split_file", "seed"}
 LEFT_OPEN |= {"label_column", "group_column", "site_column", "site_pattern", "covariates", "slices_from"}
-LEFT_OPEN |= {"labels_table", "patient_column", "group_pattern", "incomplete", "look_alikes"}
-LEFT_OPEN |= {"cross_fit", "cohort_report"}
+LEFT_OPEN |= {
+    "pseudonymise",
+    "pseudonym_key",
+    "labels_table",
+    "patient_column",
+    "group_pattern",
+    "incomplete",
+    "look_alikes",
+}
+LEFT_OPEN |= {"cross_fit", "cohort_report", "pseudonymise", "pseudonym_key"}
 LEFT_OPEN |= {"test_fraction", "infogan_codes", "infogan_weight", "generate_batch", "extract_batch"}
 LEFT_OPEN |= {"classifier_arms", "classifier_kinds", "export_classifier", "bootstrap_draws", "projector_points"}
 LEFT_OPEN |= {"classes", "maximisation_steps", "report_title", "last_stage", "sweep_generators", "sweep_reference"}

@@ -33,7 +33,7 @@ ROOMS = (
 )
 # A stage imports no other stage, but for those that run others; all import what is not a stage.
 RUNNERS = ("stages.pipeline", "stages.crossvalidate", "stages.selfcheck", "stages.fit_final_model")
-SHARED = ("stages", "stages.network_flags", "stages.shared_flags", "stages.slice_flags")
+SHARED = ("stages", *(f"stages.{name}_flags" for name in ("network", "pseudonym", "shared", "slice")))
 # Libraries that are imported by one file each, so that a successor can replace them there.
 ALONE = {
     "absl.flags": "core.cli",

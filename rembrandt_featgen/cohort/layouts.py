@@ -16,11 +16,13 @@ from rembrandt_featgen.cohort import (
     labels_table,
     manifest,
     modality_names,
+    visit_names,
 )
 from rembrandt_featgen.cohort.csv_rows import Table
 from rembrandt_featgen.cohort.known_layouts import Layout
 from rembrandt_featgen.cohort.manifest import ManifestColumns
 from rembrandt_featgen.cohort.patients import MASK, Cohort, Entry
+from rembrandt_featgen.cohort.pseudonyms import Pseudonyms
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -33,11 +35,14 @@ class CohortOptions:
       group_pattern: regular expression whose first group finds, in an id, what no split may divide; "" for the ways to
         name visits that are known (`visit_names`).
       incomplete: one of `cohort_patients.INCOMPLETE`: what becomes of patients without a class, an image or a mask.
+      pseudonyms: that log lines and errors say in place of ids and groups, from when these are known; the patients keep
+        theirs, for `Pseudonyms.of_cohort` to replace. None to say ids.
     """
 
     labels_table: str = ""
     group_pattern: str = ""
     incomplete: str = cohort_patients.REFUSE
+    pseudonyms: Pseudonyms | None = None
 
 
 _USUAL = CohortOptions()
@@ -142,6 +147,7 @@ def _entries(
             f"--cohort={cohort}: no patients in it, found {case_files.shown(cohort, [])}; expected {known.expected} "
             f"(--layout={layout})"
         )
+    _withhold(entries, table, options)
     if not table:
         if layout != known_layouts.MANIFEST and not any(entry.text for entry in entries):
             usual = f", of {' or '.join(known.tables)}, which is not there" if known.tables else ""
@@ -164,6 +170,19 @@ def _entries(
         group_pattern=options.group_pattern,
         has_groups=bool(options.labels_table),
     )
+
+
+def _withhold(entries: Sequence[Entry], table: Table | None, options: CohortOptions) -> None:
+    """Withholds what identifies the patients: ids, the patients of visits, groups, and ids as a table spells them."""
+    if options.pseudonyms is None:
+        return
+    ids = [entry.id for entry in entries]
+    names = {*ids, *map(visit_names.patient_of, ids), *(entry.group for entry in entries)}
+    if options.group_pattern:
+        names |= {visit_names.group_of(name, options.group_pattern) for name in ids}
+    spelt = {visit_names.spelling(name) for name in names}
+    cells = {cell for _, row in table.rows for cell in row if visit_names.spelling(cell) in spelt} if table else set()
+    options.pseudonyms.withhold(ids, {*names, *cells}, where="--cohort")
 
 
 def _table(cohort: Path, known: Layout, given: str) -> Table | None:

@@ -16,6 +16,10 @@ from rembrandt_featgen.core.errors import InputError
 
 nib.imageglobals.logger.setLevel("CRITICAL")  # what it says of damaged headers comes with its exceptions anyway
 Header = nib.Nifti1Header
+# What is kept of a header: shape, and where the voxels lie. All else, text or numbers, may tell of the patient.
+_SIZE = ("dim", "pixdim", "xyzt_units")
+_PLACE = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
+_PLACE_2 = ("sform_code", "srow_x", "srow_y", "srow_z")
 
 
 class Raw(NamedTuple):
@@ -25,7 +29,7 @@ class Raw(NamedTuple):
       array: [x, y, slices, ...], an array or what becomes one when it is indexed.
       affine: [4, 4] from indices to mm in RAS.
       oriented: whether the file says how it lies.
-      header: of a NIfTI file of the same place; None to make one.
+      header: of a NIfTI file of the same place, without anything else that the file said; None to make one.
     """
 
     array: Any
@@ -56,14 +60,14 @@ def read_nifti(path: Path) -> Raw:
                 raise InputError(f"{needed}: no such file, which belongs to {path.name}; add it")
         pair: Any = nib.load(voxels)
         if isinstance(pair, nib.Nifti1Pair):
-            return Raw(pair.dataobj, pair.affine, _has_codes(pair.header), header=_of_one_file(pair.header))
+            return Raw(pair.dataobj, pair.affine, _has_codes(pair.header), header=_place_of(pair.header))
         return Raw(pair.dataobj, pair.affine, beside(path, (".mat",)).is_file())
     data = _unpacked(path)
     order = "<" if int.from_bytes(data[:4], "little") in (348, 540) else ">"
     second = int(np.frombuffer(data, f"{order}i4", 1)[0]) == 540
     _check_offset(data, path, order=order, second=second)
     image = (nib.Nifti2Image if second else nib.Nifti1Image).from_bytes(data)
-    return Raw(image.dataobj, image.affine, _has_codes(image.header), header=image.header.copy())
+    return Raw(image.dataobj, image.affine, _has_codes(image.header), header=_place_of(image.header))
 
 
 def read_mgh(path: Path) -> Raw:
@@ -105,13 +109,13 @@ def _check_offset(data: bytes, path: Path, *, order: str, second: bool) -> None:
         )
 
 
-def _of_one_file(header: Any) -> Header:
-    """The header of a pair as that of a single file."""
-    kind = nib.Nifti2Header if isinstance(header, nib.nifti2.Nifti2PairHeader) else Header
-    single = kind(header.binaryblock, header.endianness, check=False)
-    single["magic"] = kind.single_magic
-    single["vox_offset"] = 0  # it is set when the file is written
-    return single
+def _place_of(header: Any) -> Header:
+    """A header for a single file of the same shape and place, without text, times, extensions or anything else."""
+    kind = nib.Nifti2Header if header.sizeof_hdr == nib.Nifti2Header.sizeof_hdr else Header
+    place = kind(endianness=header.endianness)
+    for name in (*_SIZE, *_PLACE, *_PLACE_2):
+        place[name] = header[name]
+    return place
 
 
 def _has_codes(header: Header) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rembrandt_featgen.cohort.groups import check_whole
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.cohort.splits import LEFT_OUT, SPLITS, check_disjoint
+from rembrandt_featgen.core import withheld
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -58,12 +59,12 @@ def read_split(path: str | Path) -> dict[str, str]:
 
 
 def read_split_of(path: str | Path, cohort: Cohort) -> dict[str, str]:
-    """Reads the split of exactly this cohort's patients.
+    """Reads the split of exactly this cohort's patients, by their ids or, where these are withheld, by pseudonyms.
 
     Returns, Raises:
       As `read_split`; InputError, too, where the patients are not those of the cohort, or a group is divided.
     """
-    assignment = read_split(path)
+    assignment = {withheld.other(name): split for name, split in read_split(path).items()}
     known = {patient.id for patient in cohort.patients}
     for names, where in ((known - set(assignment), "--cohort only"), (set(assignment) - known, "the split only")):
         if names:

@@ -18,6 +18,7 @@ from rembrandt_featgen.cohort import geometry, image_files, nifti_files
 from rembrandt_featgen.cohort.geometry import Grid
 from rembrandt_featgen.cohort.image_files import StoredImage
 from rembrandt_featgen.cohort.reading_choice import AS_STORED, Reading
+from rembrandt_featgen.core import withheld
 from rembrandt_featgen.core.errors import InputError
 
 _MOST_LABELS = 32  # of a mask: more are the grey values of an image
@@ -40,7 +41,7 @@ class Volume:
       file: where the file's own voxels lie, with the same axes; the same grid, but for another spacing.
       file_shape: shape in the file, in its own axis order and with trailing axes of length 1.
       orientation: [3, 2] nibabel's orientation of the file's own axes.
-      header: of a NIfTI file of the same place, with the affine of its axes.
+      header: of a NIfTI file of the same place, with the affine of its axes and nothing else.
       moved: what --geometry did to bring it to the patient's first image, such as "t1.nii.gz resampled, corners 30 mm
         away"; "" where it lay there.
     """
@@ -209,7 +210,8 @@ def read_placed_mask(
 
 
 def write_like(path: str | Path, voxels: np.ndarray, like: Volume) -> np.ndarray:
-    """Writes an array in the orientation, shape, affine and units of the file that `like` was read from, atomically.
+    """Writes an array in the orientation, shape, affine and units of the file that `like` was read from, atomically;
+    nothing else of that file's header.
 
     Args:
       path: a .nii or .nii.gz file; it is replaced if it is there.
@@ -226,8 +228,7 @@ def write_like(path: str | Path, voxels: np.ndarray, like: Volume) -> np.ndarray
     if voxels.shape != like.voxels.shape:
         raise ValueError(f"voxels have shape {voxels.shape}, but {like.path} has {like.voxels.shape}")
     voxels = voxels.astype(np.uint8) if voxels.dtype == bool else voxels
-    header = like.header.copy()
-    header["cal_min"] = header["cal_max"] = 0  # the display range of the image is not that of what is written
+    header = like.header.copy()  # of the place alone
     on_file = geometry.resampled(voxels, like.affine, like.file, nearest=voxels.dtype.kind != "f")
     stored = nifti_files.turned_back(on_file, like.orientation, like.axes).reshape(like.file_shape)
     nifti_files.write_nifti(Path(path), stored, header.get_best_affine(), header=header)
@@ -273,7 +274,7 @@ def _placed(
     same_shape = _plain(stored.file_shape) == _plain(first.file_shape)
     array, affine, orientation = nifti_files.turned(stored.array, stored.affine, first.axes)
     grid, axes = Grid(array.shape, affine), geometry.axes_of(orientation)
-    alike = geometry.alike(first.file, grid)
+    alike, name = geometry.alike(first.file, grid), withheld.said(path.name)
     if reading.geometry == "voxels":
         if not same_shape:
             raise InputError(
@@ -282,25 +283,25 @@ def _placed(
                 "--geometry=resample, or resample one of them"
             )
         apart = "" if alike and axes == first.file_axes else _apart(grid, axes, first)
-        moved = f"{path.name} taken by its voxels, by its header {apart}" if apart else ""
+        moved = f"{name} taken by its voxels, by its header {apart}" if apart else ""
         return nifti_files.turned(stored.array, _affine(first), first.axes).array, first.file, moved
     # A file that lost its affine may lie in the very same box as the other, turned.
-    plain = [name for name, one in ((path, stored.affine), (first.path, _affine(first))) if geometry.is_default(one)]
-    silent = [name for name, says in ((path, stored.oriented), (first.path, first.oriented)) if not says]
+    plain = [file for file, one in ((path, stored.affine), (first.path, _affine(first))) if geometry.is_default(one)]
+    silent = [file for file, says in ((path, stored.oriented), (first.path, first.oriented)) if not says]
     turned = alike and same_shape and axes != first.file_axes and bool(plain or silent)
     # Of one header that says nothing and one that does, resampling would take a guess for the truth.
     guessed = len(silent) == 1 and not (alike and not turned)
     if (reading.geometry == "resample" and not guessed) or (alike and not turned):
-        moved = "" if alike else f"{path.name} resampled, {_apart(grid, axes, first)}"
-        return array, first.file if alike else grid, f"{path.name} turned by its header" if turned else moved
+        moved = "" if alike else f"{name} resampled, {_apart(grid, axes, first)}"
+        return array, first.file if alike else grid, f"{name} turned by its header" if turned else moved
     if turned:
         how, resampling = "may be turned against", "takes both headers for right"
         parts = [f"its axes run {axes}, those of the other {first.file_axes}"]
-        parts += [f"the header of {name} has no origin, as where the true one was lost" for name in plain[:1]]
+        parts += [f"the header of {file} has no origin, as where the true one was lost" for file in plain[:1]]
     else:
         how, resampling = "is not in the place of", "resamples it onto the other's grid"
         parts = geometry.differences(grid, first.file)
-    parts += [f"the header of {name} does not say how it lies" for name in silent]
+    parts += [f"the header of {file} does not say how it lies" for file in silent]
     ways = [f"--geometry=resample {resampling}"] if not guessed else [f"give {silent[0].name} a header that says so"]
     if same_shape:
         ways.append("--geometry=voxels takes its voxels for those of the other, where only a header is wrong")

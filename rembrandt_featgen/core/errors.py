@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 
+from rembrandt_featgen.core import withheld
+
 
 class InputError(ValueError):
     """Something that the user gave cannot be used.
 
     The message is one line: it quotes what was received, names the file and the flag, and gives the fix. `cli.main`
-    prints it without a traceback and exits with status 1.
+    prints it without a traceback and exits with status 1. Names that are withheld (`withheld`) are not in it.
     """
+
+    def __init__(self, message: str = ""):
+        super().__init__(withheld.said(message))
 
 
 class SettingsError(InputError):

@@ -13,6 +13,7 @@ from rembrandt_featgen.cohort.cohort_warnings import CT_BELOW
 from rembrandt_featgen.cohort.patients import Patient
 from rembrandt_featgen.cohort.reading_choice import AS_STORED, Reading
 from rembrandt_featgen.cohort.volumes import Volume, read_placed_mask, read_volumes
+from rembrandt_featgen.core import withheld
 from rembrandt_featgen.data import slicing
 
 _CT_NAMES = ("ct", "cbct")
@@ -89,7 +90,7 @@ def file_geometry(volume: Volume) -> tuple[np.ndarray, tuple[int, ...]]:
 
 def how_read(volume: Volume) -> str:
     """A file whose header does not say how it lies, and what its axes were taken for."""
-    return f"{Path(volume.path).name}, its axes read as {volume.file_axes}"
+    return f"{withheld.said(Path(volume.path).name)}, its axes read as {volume.file_axes}"
 
 
 def is_ct(modalities: Sequence[str], lowest: Sequence[float]) -> bool:

@@ -58,7 +58,8 @@ def find(
         masks=False,
         options=options or CohortOptions(),
     )
-    return with_sites(cohort, site_pattern)
+    cohort = with_sites(cohort, site_pattern)
+    return options.pseudonyms.of_cohort(cohort) if options and options.pseudonyms else cohort
 
 
 def digest(cohort: Cohort) -> str:

@@ -17,6 +17,7 @@ from absl import logging
 
 from rembrandt_featgen.cohort.classes import infer, without_decimals
 from rembrandt_featgen.cohort.manifest import GROUP, LABEL, PATIENT, SITE
+from rembrandt_featgen.cohort.pseudonyms import Pseudonyms
 from rembrandt_featgen.cohort.splits import SPLITS
 from rembrandt_featgen.cohort.visit_names import check_alike, groups_by_name
 from rembrandt_featgen.core.errors import InputError
@@ -54,6 +55,7 @@ def read_table(
     site_column: str = DEFAULTS["site"],
     covariates: Sequence[str] = (),
     group_pattern: str = "",
+    pseudonyms: Pseudonyms | None = None,
     flag: str = "--features",
 ) -> FeatureTable:
     """Reads features that were made elsewhere, and logs what was missing or left out; see `import_table`."""
@@ -63,6 +65,7 @@ def read_table(
         columns={"label": label_column, "patient": patient_column, "group": group_column, "site": site_column},
         covariates=covariates,
         group_pattern=group_pattern,
+        pseudonyms=pseudonyms,
         flag=flag,
     )
     for line in summary(read, f"{flag}={path}"):
@@ -77,6 +80,7 @@ def import_table(
     columns: Mapping[str, str] | None = None,
     covariates: Sequence[str] = (),
     group_pattern: str = "",
+    pseudonyms: Pseudonyms | None = None,
     flag: str = "--features",
 ) -> Imported:
     """Reads features that were made elsewhere.
@@ -88,6 +92,7 @@ def import_table(
         chosen, the column must be there; without a group, visits of a patient by their names are one.
       covariates: columns that are no features.
       group_pattern: of --group_pattern, which finds groups in names instead.
+      pseudonyms: that the table has in place of patients' ids and groups; None for these.
       flag: for messages.
 
     Returns:
@@ -112,6 +117,8 @@ def import_table(
     check_alike(np.unique(group).tolist(), where, "groups")
     sites = optional_column(source, "site", chosen["site"])
     check_alike([] if sites is None else np.unique(sites).tolist(), where, "sites")
+    if pseudonyms:
+        keys["patient"], group, sites = pseudonyms.of_columns(keys["patient"], group, sites, where=where)
     texts = sorted(set(keys["label"].tolist()))
     if len(texts) > _MOST_CLASSES:
         raise InputError(

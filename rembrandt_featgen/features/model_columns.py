@@ -10,6 +10,7 @@ import numpy as np
 from absl import logging
 
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.cohort.pseudonyms import Pseudonyms
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import importing
 from rembrandt_featgen.features.covariates import with_inputs
@@ -67,6 +68,7 @@ def read_samples(
     *,
     keys: Mapping[str, str] | None = None,
     labelled: bool = True,
+    pseudonyms: Pseudonyms | None = None,
     flag: str = "--test_features",
 ) -> FeatureTable:
     """Reads samples of other patients as a model takes them: columns by name, in any order, others left out.
@@ -77,6 +79,7 @@ def read_samples(
       classes: of the model; a file need not have samples of all of them.
       keys: names of the columns of "label", "patient", "group" and "site"; by default these.
       labelled: whether a label and a patient are needed. Else labels are 0, and without patients each row is one.
+      pseudonyms: that the table has in place of patients' ids and groups; None for these.
       flag: for messages.
 
     Raises:
@@ -97,6 +100,9 @@ def read_samples(
             raise InputError(f"{source.where}: row {empty[0] + source.first_row} has no {name}; fill it in")
     if groups is None and patients is not None:
         groups = importing.groups_of_visits(patients)
+    sites = source.texts(chosen["site"])
+    if pseudonyms and patients is not None and groups is not None:
+        patients, groups, sites = pseudonyms.of_columns(patients, groups, sites, where=source.where)
     values = np.concatenate(parts, axis=1)
     labels = _labels(source, chosen["label"], classes) if labelled else np.zeros(len(values), np.int64)
     try:
@@ -106,7 +112,7 @@ def read_samples(
             classes=classes,
             patients=patients,
             groups=groups,
-            sites=source.texts(chosen["site"]),
+            sites=sites,
             samples=source.whole_numbers(importing.SAMPLE),
             names=columns.names,
         )

@@ -1,9 +1,14 @@
-"""Tables as text: CSV for other programs, LaTeX (booktabs) for a paper."""
+"""Tables as text: CSV for people and other programs, LaTeX (booktabs) for a paper.
+
+Names in them are those of files, whatever these say: LaTeX's special characters are escaped, and a cell of CSV that a
+spreadsheet program would run as a formula begins with an apostrophe, which such a program shows as text.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -17,6 +22,9 @@ _SPECIALS = {
     "\N{MINUS SIGN}": "$-$",
     "\N{EN DASH}": "--",
 }
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
+_FORMULAS = ("=", "+", "-", "@", "\t")
+_NUMBER = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?%?")
 
 
 class Table(NamedTuple):
@@ -52,12 +60,14 @@ def latex(table: Table) -> str:
 
 
 def escape(text: str) -> str:
-    """Text with LaTeX's special characters made harmless."""
-    return "".join(_SPECIALS.get(character, character) for character in str(text))
+    """Text with LaTeX's special characters made harmless, in one line."""
+    line = _CONTROLS.sub(" ", str(text))
+    return "".join(_SPECIALS.get(character, character) for character in line)
 
 
 def _line(cells: Sequence[str]) -> str:
-    return " & ".join(map(escape, cells)) + r" \\"
+    line = " & ".join(map(escape, cells)) + r" \\"
+    return f"{{}}{line}" if line.startswith(("[", "*")) else line  # which would belong to the line break before
 
 
 def cell(value: float | None, bounds: tuple[float, float] | None, form: str = ".3f") -> str:
@@ -69,9 +79,16 @@ def cell(value: float | None, bounds: tuple[float, float] | None, form: str = ".
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable]) -> str:
-    """Header and rows as CSV; None is empty, floats keep all digits."""
+    """Header and rows as CSV; None is empty, floats keep all digits, and no cell is a formula."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([_harmless(value) for value in row] for row in [header, *rows])
     return buffer.getvalue()
+
+
+def _harmless(value):
+    """A cell that no spreadsheet program runs: text that begins as a formula does, and is no number, is quoted."""
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r", " ")  # which the writer does not quote
+    return f"'{text}" if text.startswith(_FORMULAS) and not _NUMBER.fullmatch(text) else text

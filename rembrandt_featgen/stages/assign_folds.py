@@ -14,7 +14,7 @@ from rembrandt_featgen.cohort import fresh_patients, split_files, splits
 from rembrandt_featgen.cohort.groups import unit
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir
-from rembrandt_featgen.stages import shared_flags
+from rembrandt_featgen.stages import pseudonym_flags, shared_flags
 
 GROUPINGS = ("patient", "site")
 FRESH = "fresh"  # of a fold that tests patients who are there for tests alone
@@ -37,6 +37,8 @@ class Config:
     site_column: str = shared_flags.site_column()
     site_pattern: str = shared_flags.site_pattern()
     incomplete: str = shared_flags.incomplete()
+    pseudonymise: bool = pseudonym_flags.pseudonymise()
+    pseudonym_key: str = pseudonym_flags.pseudonym_key()
     validation_fraction: float = shared_flags.validation_fraction()
     seed: int = shared_flags.seed()
     cv_folds: int = shared_flags.cv_folds()

@@ -40,7 +40,7 @@ from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.sample_pool import SamplePool
 from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.reporting import study_files
-from rembrandt_featgen.stages import network_flags, shared_flags
+from rembrandt_featgen.stages import network_flags, pseudonym_flags, shared_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +56,8 @@ class Config:
     group_pattern: str = shared_flags.group_pattern()
     site_column: str = shared_flags.site_column()
     covariates: tuple[str, ...] = shared_flags.covariates()
+    pseudonymise: bool = pseudonym_flags.pseudonymise()
+    pseudonym_key: str = pseudonym_flags.pseudonym_key()
     synthetic: str = cli.flag(
         "",
         "Samples that somebody else's generator made of the training patients alone, with the columns of --features: "

@@ -8,8 +8,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from absl import logging
+
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.layouts import CohortOptions
+from rembrandt_featgen.cohort.pseudonyms import Pseudonyms
 from rembrandt_featgen.core import cli, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import (
@@ -24,7 +27,7 @@ from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features import model_columns
 from rembrandt_featgen.nn import devices
 from rembrandt_featgen.reporting import external_page
-from rembrandt_featgen.stages import shared_flags, slice_flags
+from rembrandt_featgen.stages import pseudonym_flags, shared_flags, slice_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Config:
     site_column: str = cli.flag("", "Column of the site.")
     site_pattern: str = shared_flags.site_pattern()
     incomplete: str = shared_flags.incomplete()
+    pseudonymise: bool = pseudonym_flags.pseudonymise()
+    pseudonym_key: str = pseudonym_flags.pseudonym_key()
     geometry: str = slice_flags.new_geometry()
     predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)
     device: str = shared_flags.device()
@@ -90,7 +95,13 @@ def _report(config: Config, model: FinalModel, predicted: PredictionsTable, *, s
 
 def _of_file(config: Config, model: FinalModel):
     """What predicts the samples of --test_features, and a digest of the file."""
-    table = model_columns.read_samples(config.test_features, model.columns, model.classes, keys=_keys(config, model))
+    table = model_columns.read_samples(
+        config.test_features,
+        model.columns,
+        model.classes,
+        keys=_keys(config, model),
+        pseudonyms=_pseudonyms(config, model),
+    )
     seen_patients.refuse(table, model.seen, f"--test_features={config.test_features}")
     return (lambda _: external_report.predict(model, table)), rundir.file_digest(Path(config.test_features))
 
@@ -103,7 +114,9 @@ def _of_volumes(config: Config, model: FinalModel):
         layout=config.layout,
         keys=_keys(config, model),
         site_pattern=config.site_pattern,
-        options=CohortOptions(config.labels_table, config.group_pattern, config.incomplete),
+        options=CohortOptions(
+            config.labels_table, config.group_pattern, config.incomplete, pseudonyms=_pseudonyms(config, model)
+        ),
     )
     seen_patients.refuse_names(
         {patient.id: patient.group for patient in cohort.patients}, model.seen, f"--test_cohort={config.test_cohort}"
@@ -122,6 +135,18 @@ def _of_volumes(config: Config, model: FinalModel):
         )
 
     return make, external_cohort.digest(cohort)
+
+
+def _pseudonyms(config: Config, model: FinalModel) -> Pseudonyms | None:
+    """Those that are asked for; warns where the study had none, or others, so that ids cannot be compared."""
+    names = pseudonym_flags.pseudonyms_by(config.pseudonymise, key=config.pseudonym_key, run_dir=config.run_dir)
+    if model.record.get("pseudonyms", "") != (names.check if names else ""):
+        logging.warning(
+            "--pseudonymise, --pseudonym_key: the study had %s, so that its patients cannot be told by their ids here: "
+            "see to it that none of them is tested",
+            "pseudonyms by a key that is not this one" if model.record.get("pseudonyms") else "no pseudonyms",
+        )
+    return names
 
 
 def _keys(config: Config, model: FinalModel) -> dict[str, str]:

@@ -36,7 +36,7 @@ from rembrandt_featgen.generation.methods import METHODS
 from rembrandt_featgen.measures import differences
 from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.reporting import few_shot_page
-from rembrandt_featgen.stages import network_flags, shared_flags
+from rembrandt_featgen.stages import network_flags, pseudonym_flags, shared_flags
 
 # Real samples alone, what people do without a generator, every generator of vectors, and the controls.
 _ARMS = ("none", "class_weights", "undersampling", "mixup", *METHODS, arms.ORACLE, arms.COPY, arms.SHUFFLED)
@@ -63,6 +63,8 @@ class Config:
     group_pattern: str = shared_flags.group_pattern()
     site_column: str = shared_flags.site_column()
     covariates: tuple[str, ...] = shared_flags.covariates()
+    pseudonymise: bool = pseudonym_flags.pseudonymise()
+    pseudonym_key: str = pseudonym_flags.pseudonym_key()
     seed: int = shared_flags.seed()
     cut_class: str = cli.flag("", "The class that is cut to a few patients; by default the one of fewest.")
     shots: tuple[str, ...] = cli.flag(

@@ -21,6 +21,7 @@ from absl import logging
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.cohort import fresh_patients, split_files, splits
+from rembrandt_featgen.cohort.pseudonyms import Pseudonyms
 from rembrandt_featgen.core import cli, folders, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import shared_slices
@@ -43,7 +44,7 @@ from rembrandt_featgen.features.model_columns import ModelColumns
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.generation.sample_pool import SamplePool
-from rembrandt_featgen.stages import evaluate_features, prepare_slices, shared_flags
+from rembrandt_featgen.stages import evaluate_features, prepare_slices, pseudonym_flags, shared_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +71,10 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, "fit_final_model", [study.found], digests=study.digests, classes=classes) as stage:
         if not stage.done:
             make = _of_volumes if study.stages else _of_file
-            record = _fit(config, study, choice, material=make(config, study, choice, folder=stage.path))
+            material = make(config, study, choice, folder=stage.path)
+            names = _pseudonyms(config, study)
+            material.known["pseudonyms"] = names.check if names else ""  # with which others can be compared
+            record = _fit(config, study, choice, material=material)
             stage.complete(
                 **{name: record[name] for name in ("pipeline", "strength", "thresholds", "trained_on")},
                 expected_performance=record["expected_performance"],
@@ -132,6 +136,14 @@ def _fit(config: Config, study: Study, choice: Choice, *, material: _Material) -
     )
 
 
+def _pseudonyms(config: Config, study: Study) -> Pseudonyms | None:
+    """Those of the study, by its key; None where it had none."""
+    flags = study.stages["prepare_slices"] if study.stages else study.settings
+    return pseudonym_flags.pseudonyms_by(
+        flags.get("pseudonymise", False), key=flags.get("pseudonym_key", ""), run_dir=config.run_dir
+    )
+
+
 def _of_file(config: Config, study: Study, choice: Choice, *, folder: Path) -> _Material:
     """All samples of the study's file, which must be the same as it was."""
     flags = study.settings
@@ -141,6 +153,7 @@ def _of_file(config: Config, study: Study, choice: Choice, *, folder: Path) -> _
         classes=flags["classes"],
         covariates=flags["covariates"],
         group_pattern=flags.get("group_pattern", ""),
+        pseudonyms=_pseudonyms(config, study),
         flag="--study_features" if config.study_features else "--features",
         **{f"{name}_column": flags[f"{name}_column"] for name in importing.DEFAULTS},
     )

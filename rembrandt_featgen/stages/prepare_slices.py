@@ -40,7 +40,7 @@ from rembrandt_featgen.data.preparation_choice import (
 from rembrandt_featgen.data.shared_slices import SharedSlices
 from rembrandt_featgen.data.volume_measures import Measured, normalised_description, read_measured
 from rembrandt_featgen.nn import tensorboard
-from rembrandt_featgen.stages import shared_flags, slice_flags
+from rembrandt_featgen.stages import pseudonym_flags, shared_flags, slice_flags
 
 _STORE = "volumes"  # of all slices, which the splits refer to
 
@@ -62,6 +62,8 @@ class Config:
     site_column: str = shared_flags.site_column()
     site_pattern: str = shared_flags.site_pattern()
     incomplete: str = shared_flags.incomplete()
+    pseudonymise: bool = pseudonym_flags.pseudonymise()
+    pseudonym_key: str = pseudonym_flags.pseudonym_key()
     covariates: tuple[str, ...] = shared_flags.covariates()
     image_size: int = slice_flags.image_size()
     normalise: str = slice_flags.normalise()

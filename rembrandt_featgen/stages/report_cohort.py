@@ -19,7 +19,7 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import cohort_survey, shared_slices
 from rembrandt_featgen.data.patient_survey import PatientSurvey
 from rembrandt_featgen.reporting import cohort_figures, cohort_page, cohort_text
-from rembrandt_featgen.stages import shared_flags, slice_flags
+from rembrandt_featgen.stages import pseudonym_flags, shared_flags, slice_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Config:
     site_column: str = shared_flags.site_column()
     site_pattern: str = shared_flags.site_pattern()
     incomplete: str = shared_flags.incomplete()
+    pseudonymise: bool = pseudonym_flags.pseudonymise()
+    pseudonym_key: str = pseudonym_flags.pseudonym_key()
     image_size: int = slice_flags.image_size()
     crop: str = slice_flags.crop()
     fit: str = slice_flags.fit()

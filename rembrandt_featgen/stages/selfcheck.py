@@ -33,7 +33,7 @@ from rembrandt_featgen.stages import (
 # Of a cohort that has a manifest of this program, which says all that is known.
 _USUAL_COLUMNS = {
     **{f"{name}_column": name for name in (manifest.LABEL, manifest.PATIENT, manifest.GROUP, manifest.SITE)},
-    **{"labels_table": "", "group_pattern": ""},
+    **{"labels_table": "", "group_pattern": "", "pseudonymise": False},
 }
 ON_COHORT = ("random_labels", "planted_leak", "planted_signal")
 SIMULATED = (*self_checks.WORLDS, generator_checks.CHECK)

@@ -12,7 +12,7 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import split_files
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.data import shared_slices
-from rembrandt_featgen.stages import shared_flags, slice_flags
+from rembrandt_featgen.stages import pseudonym_flags, shared_flags, slice_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Config:
     site_column: str = shared_flags.site_column()
     site_pattern: str = shared_flags.site_pattern()
     incomplete: str = shared_flags.incomplete()
+    pseudonymise: bool = pseudonym_flags.pseudonymise()
+    pseudonym_key: str = pseudonym_flags.pseudonym_key()
     image_size: int = slice_flags.image_size()
     normalise: str = slice_flags.normalise()
     crop: str = slice_flags.crop()

@@ -17,7 +17,7 @@ from rembrandt_featgen.evaluation.sharing_games import Sharing
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.methods import METHODS
 from rembrandt_featgen.reporting import sharing_page
-from rembrandt_featgen.stages import shared_flags
+from rembrandt_featgen.stages import pseudonym_flags, shared_flags
 
 COPIER = "random_oversampling"  # what sharing the real patients themselves would give away
 
@@ -38,6 +38,8 @@ class Config:
     group_column: str = shared_flags.group_column()
     group_pattern: str = shared_flags.group_pattern()
     site_column: str = shared_flags.site_column()
+    pseudonymise: bool = pseudonym_flags.pseudonymise()
+    pseudonym_key: str = pseudonym_flags.pseudonym_key()
     covariates: tuple[str, ...] = cli.flag(
         (), "Columns of --features that are no features: they are neither judged nor part of a synthetic cohort."
     )

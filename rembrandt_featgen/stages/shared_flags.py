@@ -9,7 +9,7 @@ from pathlib import Path
 from rembrandt_featgen.cohort import cohort_patients, layouts, phantom, sites
 from rembrandt_featgen.cohort.manifest import GROUP, LABEL, PATIENT, SITE, ManifestColumns
 from rembrandt_featgen.cohort.patients import Cohort
-from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.core import cli, rundir, withheld
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.pipelines import AUGMENTATIONS
 from rembrandt_featgen.features import importing
@@ -18,6 +18,7 @@ from rembrandt_featgen.generation import training_set
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.measures import differences
 from rembrandt_featgen.nn import devices, mixed_precision
+from rembrandt_featgen.stages import pseudonym_flags
 
 PHANTOM = "phantom"  # of --cohort: the synthetic one
 
@@ -193,7 +194,8 @@ def find_cohort(config) -> Cohort:
         covariates=tuple(name for name in asked if name.lower() != SITE),
         patient=config.patient_column,
     )
-    options = layouts.CohortOptions(config.labels_table, config.group_pattern, config.incomplete)
+    names = pseudonym_flags.pseudonyms_by(config.pseudonymise, key=config.pseudonym_key, run_dir=config.run_dir)
+    options = layouts.CohortOptions(config.labels_table, config.group_pattern, config.incomplete, pseudonyms=names)
     path = cohort_path(config.cohort, config.run_dir)
     found = layouts.find_cohort(
         path, config.layout, config.modalities, names=config.classes, columns=columns, options=options
@@ -204,7 +206,7 @@ def find_cohort(config) -> Cohort:
             f"--covariates={','.join(asked)}: no site is known of the patients of --cohort={config.cohort}; name its "
             "column with --site_column, or give --site_pattern"
         )
-    return found
+    return names.of_cohort(found) if names else found
 
 
 def cohort_path(cohort: str, run_dir: str) -> Path:
@@ -213,8 +215,11 @@ def cohort_path(cohort: str, run_dir: str) -> Path:
 
 
 def fresh_patients(config) -> frozenset[str]:
-    """Ids of the patients of --cohort who are there for tests alone: of the phantom, those of --phantom_test_counts."""
-    return phantom.fresh_patients(cohort_path(config.cohort, config.run_dir))
+    """Ids of the patients of --cohort who are there for tests alone: of the phantom, those of --phantom_test_counts.
+
+    With --pseudonymise those that `find_cohort` gave them, which is to be called first.
+    """
+    return frozenset(map(withheld.other, phantom.fresh_patients(cohort_path(config.cohort, config.run_dir))))
 
 
 def cohort_report():
@@ -367,6 +372,7 @@ def read_features(config) -> FeatureTable:
         site_column=config.site_column,
         covariates=config.covariates,
         group_pattern=config.group_pattern,
+        pseudonyms=pseudonym_flags.pseudonyms_by(config.pseudonymise, key=config.pseudonym_key, run_dir=config.run_dir),
     )
 
 

@@ -5,12 +5,15 @@ import itertools
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK
 
 from rembrandt_featgen.cohort import geometry, volumes
 from rembrandt_featgen.cohort.geometry import Grid
 from rembrandt_featgen.cohort.reading_choice import Reading
 from rembrandt_featgen.cohort.volumes import read_placed_mask
 from rembrandt_featgen.core.errors import InputError
+from tests import markers
+from tests.cohort import image_examples
 from tests.cohort.refusals import refused
 
 SHAPE = (4, 5, 3)
@@ -79,6 +82,31 @@ def test_write_like_keeps_oblique_affine_codes_and_trailing_axis(tmp_path):
     np.testing.assert_allclose(written.affine, image.affine, atol=1e-5)
     assert int(written.header["sform_code"]) == 4
     assert int(written.header["qform_code"]) == 1
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".img", ".mha", ".nrrd", ".mgz"])
+def test_of_a_header_the_place_alone_is_written(tmp_path, ending):
+    source = nib.Nifti1Image(image_examples.voxels(), image_examples.OBLIQUE)
+    path = tmp_path / "in" / f"a{ending}"
+    path.parent.mkdir()
+    if ending in (".mha", ".nrrd"):
+        image = image_examples.itk_image(image_examples.voxels())
+        image.SetMetaData("PatientName", markers.HEADER["descrip"])
+        SimpleITK.WriteImage(image, str(path))
+    elif ending == ".mgz":
+        image = nib.MGHImage(image_examples.voxels(), source.affine).to_bytes()
+        path.write_bytes(gzip.compress(image + b"Quillfeather"))  # where FreeSurfer's tags are
+    else:
+        nib.save(source, tmp_path / "bare.nii")
+        markers.plant_nifti(tmp_path / "bare.nii", path)
+    assert markers.found(path.parent, ["Quillfeather"])
+    volume = volumes.read_volume(path)
+    (tmp_path / "out").mkdir()
+    volumes.write_like(tmp_path / "out" / "b.nii", volume.voxels > 30, volume)
+    written = nib.load(tmp_path / "out" / "b.nii")
+    assert not markers.found(tmp_path / "out", markers.WORDS)
+    assert not written.header["cal_max"] and not written.header["toffset"] and not written.header.extensions
+    np.testing.assert_allclose(written.affine, image_examples.OBLIQUE, atol=1e-4)
 
 
 def test_write_like_rejects_another_shape(tmp_path):

@@ -1,6 +1,7 @@
 """A study of a table, its final model, and what that says of other patients: from the commands' files alone."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,9 @@ import tensorflow as tf
 
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.stages import evaluate_features, evaluate_final_model, fit_final_model, predict
+from tests import markers
+
+NAME = "Wqz-Osgood "  # of patients, with a number
 
 
 def table(n, seed, prefix):
@@ -27,11 +31,13 @@ def table(n, seed, prefix):
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
-    table(48, 0, "p").to_csv(folder / "radiomics.csv", index=False)
+    table(48, 0, NAME).to_csv(folder / "radiomics.csv", index=False)
     evaluate_features.run(
         evaluate_features.Config(
             run_dir=str(folder / "run"),
             features=str(folder / "radiomics.csv"),
+            pseudonymise=True,
+            pseudonym_key=str(folder / "key"),
             covariates=("age", "sex"),
             cv_folds=3,
             trainings=1,
@@ -44,6 +50,15 @@ def study(tmp_path_factory):
     )
     fit_final_model.run(fit_final_model.Config(str(folder / "run"), bootstrap_draws=100))
     return folder
+
+
+def test_no_id_is_in_what_the_study_and_the_model_leave(study):
+    words = (NAME.strip(),)
+    assert not markers.found(study / "run", words)
+    (path,) = {path for path, _ in markers.found(study, words) if "run" not in path.relative_to(study).parts[0]}
+    assert path.name == "radiomics.csv"
+    assert re.search(r",P[a-z]{12},", (study / "run/study/predictions.csv").read_text())
+    assert json.loads((study / "run/final/model.json").read_text())["pseudonyms"]
 
 
 def test_the_model_is_of_the_lowest_validation_loss(study):
@@ -132,12 +147,19 @@ def test_samples_that_were_made_elsewhere(tmp_path):
         fit_final_model.run(fit_final_model.Config(str(tmp_path / "run"), "ridge/synthetic/0", bootstrap_draws=100))
 
 
-def test_what_cannot_be_done_is_said(study, tmp_path):
+def test_what_cannot_be_done_is_said(study, tmp_path, caplog):
     model = str(study / "run/final")
-    with pytest.raises(InputError, match="radiomics.csv has 48 patients whose id or group was in the study"):
+    same = {"test_features": str(study / "radiomics.csv"), "pseudonymise": True}
+    with pytest.raises(InputError, match="radiomics.csv has 48 patients whose id or group was in the study") as caught:
         evaluate_final_model.run(
-            evaluate_final_model.Config(str(tmp_path), model, test_features=str(study / "radiomics.csv"))
+            evaluate_final_model.Config(str(tmp_path), model, **same, pseudonym_key=str(study / "key"))
         )
+    assert NAME not in str(caught.value)
+    for changes in ({**same, "pseudonym_key": str(tmp_path / "keys" / "other")}, {**same, "pseudonymise": False}):
+        with pytest.raises(InputError, match="48 patients with all values of a sample that was"):
+            evaluate_final_model.run(evaluate_final_model.Config(str(tmp_path / "y"), model, **changes))
+        assert caplog.messages[-1].startswith("--pseudonymise, --pseudonym_key: the study had pseudonyms by a key that")
+        caplog.clear()
     with pytest.raises(InputError, match="there is no model.json in it; give the final/ folder"):
         predict.run(predict.Config(str(tmp_path), features=str(study / "radiomics.csv")))
     with pytest.raises(InputError, match="give --image and --mask .*, or else --features"):

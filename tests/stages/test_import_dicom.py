@@ -12,11 +12,18 @@ from rembrandt_featgen.cohort import layouts
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.stages import import_dicom, predict, prepare_slices
+from tests import markers
 from tests.cohort.image_examples import OBLIQUE, write_itk, write_series
 from tests.stages.test_predict import Classifier, export
 
 SHAPE = (24, 20, 20)
 FLAIR = {"g0008_103e": "AX FLAIR", "g0018_0080": "9000", "g0018_0081": "120", "g0018_0082": "2250"}
+# Name, birth, physician, institution, station, study and series in words, comments, a private block.
+PLANTED = {"g0010_0010": "QUILLFEATHER^ZYXOMMA", "g0010_0030": "19310719", "g0008_0090": "HARROWGATE^A"}
+PLANTED |= {"g0008_0080": "Ulverscroft Infirmary", "g0008_1010": "Oswaldkirk3T", "g0008_1030": "Thistlewhit follow-up"}
+PLANTED |= {"g0010_4000": "Lowther-Pinkerton", "g0009_0010": "Mompesson private", "g0020_4000": "Cholmondeley said so"}
+WORDS = ("quillfeather", "zyxomma", "19310719", "harrowgate", "ulverscroft", "oswaldkirk", "thistlewhit", "lowther")
+WORDS += ("mompesson", "cholmondeley", "HF13", "1999", "DOE")
 PATIENTS = {f"HF{1300 + number}": ("II" if number % 2 else "IV") for number in range(6)}
 
 
@@ -32,7 +39,7 @@ def download(tmp_path_factory):
     """Six patients, the first with a second visit; masks and grades beside."""
     folder = tmp_path_factory.mktemp("download")
     for number, patient in enumerate(PATIENTS):
-        tags = {"g0010_0020": patient, "g0008_0020": "19990101", **FLAIR}
+        tags = {"g0010_0020": patient, "g0008_0020": "19990101", **FLAIR, **PLANTED}
         write_series(folder / "dicom" / patient / "a", _array(patient), series=f"1.{number}", seed=number, **tags)
         tags |= {"g0008_103e": "AX T1", "g0018_0081": "12", "g0018_0082": "0"}
         write_series(folder / "dicom" / patient / "b", _array(patient)[:, :, :5], series=f"2.{number}", **tags)
@@ -133,9 +140,8 @@ def test_it_lists_and_resumes(download, tmp_path, capsys):
 
 def test_names_and_dates_are_nowhere(download, tmp_path):
     _imported(download, tmp_path / "out")
-    for path in (tmp_path / "out").rglob("*"):
-        text = f"{path.name} {path.read_text() if path.suffix in ('.csv', '.jsonl') else ''}"
-        assert not any(word in text for word in ("HF13", "1999", "DOE")), path
+    assert {word for _, word in markers.found(download / "dicom", WORDS)} == set(WORDS)  # all are in the download
+    assert not markers.found(tmp_path / "out", WORDS)
     lines = (tmp_path / "out" / "imported.jsonl").read_text().splitlines()
     assert all(set(json.loads(line)) == {"file", "digest"} for line in lines)
 
