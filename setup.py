@@ -7,7 +7,8 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 STAGES = (HERE / "rembrandt_featgen/stages").glob("*.py")
-BINARIES = sorted(path.stem for path in STAGES if path.stem != "__init__" and not path.stem.endswith("_flags"))
+BINARIES = sorted(path.stem for path in STAGES if "\ndef main(" in path.read_text(encoding="utf-8"))
+CLUSTER = ["distributed>=2024.8"]  # and dask; the last line for Python 3.9
 
 setup(
     name="rembrandt_featgen",
@@ -47,7 +48,16 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.15.1,<2.16"],  # Linux; CUDA 12.2 and cuDNN 8.9 as packages
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "prdc==0.2", "ruff>=0.5", "mypy>=1.8"],
+        "cluster": CLUSTER,  # --scheduler=local or the address of a cluster
+        "test": [
+            *CLUSTER,
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "hypothesis>=6.100",
+            "prdc==0.2",
+            "ruff>=0.5",
+            "mypy>=1.8",
+        ],
     },
     entry_points={
         "console_scripts": [f"featgen-{s.replace('_', '-')} = rembrandt_featgen.stages.{s}:main" for s in BINARIES]

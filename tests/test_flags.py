@@ -58,7 +58,7 @@ def read(name):
 
 
 # Flags that are texts, and no paths.
-TEXTS = {"label_column", "patient_column", "group_column", "group_pattern", "site_column", "site_pattern"}
+TEXTS = {"scheduler", "label_column", "patient_column", "group_column", "group_pattern", "site_column", "site_pattern"}
 TEXTS |= {"device", "report_title", "tap", "cut_class", "final_pipeline", "synthetic_to", "share"}
 
 

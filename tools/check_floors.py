@@ -33,7 +33,11 @@ ROOMS = (
 )
 # A stage imports no other stage, but for those that run others; all import what is not a stage.
 RUNNERS = ("stages.pipeline", "stages.crossvalidate", "stages.selfcheck", "stages.fit_final_model")
-SHARED = ("stages", *(f"stages.{name}_flags" for name in ("network", "pseudonym", "shared", "slice")))
+SHARED = (
+    "stages",
+    "stages.fold_jobs",
+    *(f"stages.{name}_flags" for name in ("network", "pseudonym", "shared", "slice")),
+)
 # Libraries that are imported by one file each, so that a successor can replace them there.
 ALONE = {
     "absl.flags": "core.cli",

@@ -1,7 +1,8 @@
-"""The engine: runs the tasks of a plan, each once however often it is interrupted, and gathers their predictions."""
+"""The engine: runs the tasks of plans, each once however often it is interrupted, and gathers their predictions."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from rembrandt_featgen.core import json_files
 from rembrandt_featgen.evaluation import predictions
 from rembrandt_featgen.evaluation.plans import Task
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
+from rembrandt_featgen.evaluation.schedulers import Call, Runner, Serial
 
 
 class Outcome(NamedTuple):
@@ -22,30 +24,90 @@ class Outcome(NamedTuple):
     choices: dict
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """Tasks that one callable does.
+
+    Attributes:
+      tasks: of one plan.
+      work: does one; its outcome depends on the task alone, so that a resumed run ends as it would have. It is a
+        function of a module, or an object of such a class, since it is sent to other processes; what it remembers stays
+        there.
+      folder: keeps the outcome of each task that is done, and gives it to a later run; None keeps nothing.
+      together: tasks of which `work` shares what costs time: the first so many, the next, and so on. One process does
+        all of these.
+    """
+
+    tasks: Sequence[Task]
+    work: Callable[[Task], Outcome]
+    folder: Path | None = None
+    together: int = 1
+
+
 def run(tasks: Sequence[Task], work: Callable[[Task], Outcome], folder: Path | None = None) -> list[Outcome]:
-    """The outcome of each task, in their order.
+    """The outcome of each task, in their order, all done in this process; args as of `Part`."""
+    return run_parts([Part(tasks, work, folder)], Serial())[0]
+
+
+def run_parts(parts: Sequence[Part], runner: Runner) -> list[list[Outcome]]:
+    """The outcome of each task of each part, in their order.
 
     Args:
-      tasks: of one plan.
-      work: does one; it depends on the task alone, so that a resumed run ends as it would have.
-      folder: keeps the outcome of each task that is done, and gives it to a later run; None keeps nothing.
+      parts: independent of each other.
+      runner: where they are done; this process alone writes into their folders.
+
+    Raises:
+      InputError: as by `Runner.results`; tasks that were done until then are kept.
     """
-    logging.info("plan %s: %d tasks: %s", tasks[0].plan, len(tasks), ", ".join(task.name for task in tasks))
-    outcomes = []
-    for task in tqdm(tasks, "tasks", unit="task"):
-        outcome = _kept(folder, task) if folder else None
-        if outcome is None:
-            outcome = work(task)
-            outcome = outcome._replace(choices=json_files.plain(outcome.choices))  # as those are that were kept
-            if folder:
-                _keep(folder, task, outcome)
-        outcomes.append(outcome)
-    return outcomes
+    found: list[dict[int, Outcome]] = []
+    calls: list[Call] = []
+    for number, part in enumerate(parts):
+        tasks = part.tasks
+        if tasks:
+            logging.info("plan %s: %d tasks: %s", tasks[0].plan, len(tasks), ", ".join(task.name for task in tasks))
+        kept = [_kept(part.folder, task) if part.folder else None for task in tasks]
+        found.append({place: outcome for place, outcome in enumerate(kept) if outcome is not None})
+        # In this process each task is kept at once, since what `work` remembers is there for the next.
+        size = part.together if runner.parallel else 1
+        for first in range(0, len(tasks), size):
+            left = [place for place in range(first, min(first + size, len(tasks))) if kept[place] is None]
+            if left:
+                calls.append(Call(_named(parts, number, left), number, left))
+    with tqdm(total=sum(len(part.tasks) for part in parts), desc="tasks", unit="task") as bar:
+        bar.update(sum(map(len, found)))
+        shared = [_Worker(tuple(part.tasks), part.work) for part in parts]
+        for done, outcomes in runner.results(shared, calls):
+            number, places = calls[done].of, calls[done].argument
+            for place, outcome in zip(places, outcomes):
+                plain = outcome._replace(choices=json_files.plain(outcome.choices))  # as those are that were kept
+                if parts[number].folder:
+                    _keep(parts[number].folder, parts[number].tasks[place], plain)
+                found[number][place] = plain
+                bar.update()
+    return [[outcomes[place] for place in range(len(part.tasks))] for part, outcomes in zip(parts, found)]
 
 
 def gather(outcomes: Sequence[Outcome]) -> PredictionsTable:
     """One table of all predictions."""
     return predictions.join([outcome.predictions for outcome in outcomes])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Worker:
+    """Does tasks by their places."""
+
+    tasks: tuple[Task, ...]
+    work: Callable[[Task], Outcome]
+
+    def __call__(self, places: Sequence[int]) -> list[Outcome]:
+        return [self.work(self.tasks[place]) for place in places]
+
+
+def _named(parts, number, places) -> str:
+    """Of a call, for messages: the tasks of parts may have the same names."""
+    first, last = (parts[number].tasks[place].name for place in (places[0], places[-1]))
+    name = first if first == last else f"{first} to {last}"
+    return name if len(parts) == 1 or parts[number].folder is None else f"{parts[number].folder.name}: {name}"
 
 
 def _kept(folder, task):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -15,15 +14,16 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import engine, plans, trial_samples, trials
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.competitors import Settings
-from rembrandt_featgen.evaluation.engine import Outcome
+from rembrandt_featgen.evaluation.engine import Outcome, Part
 from rembrandt_featgen.evaluation.gan_pools import GanPools
 from rembrandt_featgen.evaluation.plans import Task
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
+from rembrandt_featgen.evaluation.schedulers import Serial
 from rembrandt_featgen.evaluation.trial_samples import Trial
 from rembrandt_featgen.features.tables import FeatureTable
 
 TESTED = 10  # groups of the class that is cut are left to test, at least
-_TOGETHER = 8  # tasks whose networks are trained in one graph
+TOGETHER = 8  # tasks whose networks are trained in one graph
 TUNED_FROM = 5  # groups of a class, from which on inner folds can choose a strength
 
 
@@ -119,48 +119,67 @@ def trained(table: FeatureTable, planned: Mapping[int, Sequence[Task]]) -> dict[
     }
 
 
-def outcomes(
+@dataclasses.dataclass(frozen=True, eq=False)
+class Work:
+    """Does tasks of one table; those of each stretch of `together` share the training of networks of vectors.
+
+    Attributes:
+      table, settings: as for `trials.run`.
+      tasks: in their order.
+      gans: GANs of maps, which each task trains for itself; what they made is "generators" among its choices.
+      together: see `engine.Part`; results depend on it.
+      prepared: trials of the stretch that was begun last, by task.
+    """
+
+    table: FeatureTable
+    tasks: Sequence[Task]
+    settings: Settings
+    gans: GanPools | None = None
+    together: int = TOGETHER
+    prepared: dict[str, Trial] = dataclasses.field(default_factory=dict)
+
+    def __call__(self, task: Task) -> Outcome:
+        """The outcome of one of the tasks."""
+        table, settings = self.table, self.settings
+        if self.gans is not None and self.gans.kinds:
+            made = self.gans.of_task(table, task)
+            outcome = trials.run(table, task, dataclasses.replace(settings, pools={**settings.pools, **made.pools}))
+            return outcome._replace(choices=outcome.choices | {"generators": made.notes})
+        if task.name not in self.prepared:
+            first = [one.name for one in self.tasks].index(task.name) // self.together * self.together
+            together = self.tasks[first : first + self.together]
+            self.prepared.clear()
+            names = (one.name for one in together)
+            self.prepared.update(zip(names, trial_samples.fitted(table, together, settings)))
+        return trials.run(table, task, settings, trial=self.prepared[task.name])
+
+
+def part(
     table: FeatureTable,
     tasks: Sequence[Task],
     settings: Settings,
     *,
     folder: Path,
     gans: GanPools | None = None,
-    known: Mapping[int, Outcome] = MappingProxyType({}),
-) -> list[Outcome]:
-    """What each of some tasks of one table comes to.
+    together: int = TOGETHER,
+) -> Part:
+    """Some tasks of one table, for `engine.run_parts`.
 
     A draw is a function of its number, whatever the number of draws.
 
     Args:
-      table, settings: as for `trials.run`.
-      tasks: in their order; the networks of vectors of each stretch of `_TOGETHER` are trained in one graph.
-      folder: keeps what is done, see `engine.run`.
-      gans: GANs of maps, which each task trains for itself; what they made is "generators" among its choices.
-      known: draw to outcome of those that are not run again, see `few_shot_kept`.
+      table, tasks, settings, gans, together: see `Work`.
+      folder: keeps what is done, see `engine.Part`.
     """
-    everyone, tasks = tasks, [task for task in tasks if task.draw not in known]
-    prepared: dict[str, Trial] = {}
-
-    def work(task):
-        if gans is not None and gans.kinds:
-            made = gans.of_task(table, task)
-            outcome = trials.run(table, task, dataclasses.replace(settings, pools={**settings.pools, **made.pools}))
-            return outcome._replace(choices=outcome.choices | {"generators": made.notes})
-        if task.name not in prepared:
-            first = tasks.index(task) // _TOGETHER * _TOGETHER
-            together = tasks[first : first + _TOGETHER]
-            prepared.clear()
-            prepared.update(zip((one.name for one in together), trial_samples.fitted(table, together, settings)))
-        return trials.run(table, task, settings, trial=prepared[task.name])
-
-    done = dict(zip((task.draw for task in tasks), engine.run(tasks, work, folder) if tasks else ()))
-    return [known.get(task.draw) or done[task.draw] for task in everyone]
+    alone = gans is not None and gans.kinds
+    work = Work(table, tasks, settings, gans=gans, together=together)
+    return Part(tasks, work, folder, together=1 if alone else together)
 
 
 def predict(table: FeatureTable, tasks: Sequence[Task], settings: Settings, *, folder: Path) -> PredictionsTable:
-    """Predictions of the test samples by all tasks, see `outcomes`."""
-    return engine.gather(outcomes(table, tasks, settings, folder=folder))
+    """Predictions of the test samples by all tasks, see `part`."""
+    (outcomes,) = engine.run_parts([part(table, tasks, settings, folder=folder)], Serial())
+    return engine.gather(outcomes)
 
 
 def numbers(shots: Sequence[str]) -> list[int]:

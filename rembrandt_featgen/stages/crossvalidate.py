@@ -6,30 +6,21 @@ amount of synthetic data and threshold. Folds that are done are skipped; those t
 
 from __future__ import annotations
 
-import concurrent.futures.process
-import contextlib
 import dataclasses
-import multiprocessing
-import os
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import tensorflow as tf
 from absl import logging
-from tqdm import tqdm
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import reading_choice
-from rembrandt_featgen.core import cli, folders, interrupts, json_files, registry, rundir, system_errors
+from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import run_features, verdicts
+from rembrandt_featgen.evaluation import run_features, schedulers, verdicts
 from rembrandt_featgen.stages import (
     assign_folds,
     evaluate_features,
     extract_features,
+    fold_jobs,
     make_phantom,
     report_cohort,
     share_slices,
@@ -38,7 +29,6 @@ from rembrandt_featgen.stages import (
     write_study_report,
 )
 
-_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 _FOLD = stages.modules(registry.FOLD)
 _OF_GENERATORS = ("train_generators", "generate_synthetic")  # not trained where no arm draws from a generator
 _OWN = [
@@ -66,14 +56,22 @@ def run(config) -> None:
     """Assigns the folds, trains each, and gathers them into report/; ends with the report's path and its verdict."""
     shared_flags.use_device(config)
     gans, stages_of_fold = _check(config)
+    schedule = shared_flags.schedule(config)
+    if schedule.scheduler != schedulers.SERIAL and config.cv_workers > 1:
+        raise InputError(
+            f"--cv_workers={config.cv_workers} with --scheduler={config.scheduler}: it is of --scheduler=serial; leave "
+            "it out, and say --workers of --scheduler=local"
+        )
     train_unet.check(config)
     train_unet.read_weights(config)
     run_dir = Path(config.run_dir)
     with folders.working_on(run_dir):
-        _run(config, run_dir, gans=gans, stages_of_fold=stages_of_fold)
+        _run(config, run_dir, gans=gans, stages_of_fold=stages_of_fold, schedule=schedule)
 
 
-def _run(config, run_dir: Path, *, gans: tuple[str, ...], stages_of_fold: tuple[str, ...]) -> None:
+def _run(
+    config, run_dir: Path, *, gans: tuple[str, ...], stages_of_fold: tuple[str, ...], schedule: schedulers.Schedule
+) -> None:
     make_phantom.run(stages.share(make_phantom, config))
     if config.cohort_report:
         report_cohort.run(stages.share(report_cohort, config))
@@ -90,6 +88,7 @@ def _run(config, run_dir: Path, *, gans: tuple[str, ...], stages_of_fold: tuple[
             "split_file": str(folder / f"{fold['name']}.json"),
             "seed": fold["seed"],
             "generators": gans,
+            **_serial(),
         }
         jobs.append(
             [(name, stages.share(_FOLD[name], config, **_fitting(_FOLD[name], changes))) for name in stages_of_fold]
@@ -97,7 +96,12 @@ def _run(config, run_dir: Path, *, gans: tuple[str, ...], stages_of_fold: tuple[
     logging.info(
         "watch with: tensorboard --logdir %s; each fold's log is log.txt in its folder", run_dir / registry.FOLD_RUNS
     )
-    learn_folds(jobs, config.cv_workers, first=stages.share(share_slices, config))
+    first = stages.share(share_slices, config)
+    if schedule.scheduler == schedulers.SERIAL:
+        fold_jobs.learn_folds(jobs, config.cv_workers, first=first)
+    else:
+        with schedulers.opened(schedule) as runner:
+            fold_jobs.learn_folds_by(runner, jobs, first=first, study=run_dir)
     (run_dir / "flags.txt").write_text(cli.flagfile_text(config), encoding="utf-8")
     write_study_report.run(stages.share(write_study_report, config))
     found = json_files.read_json(run_dir / registry.folder("write_study_report") / "report.json")
@@ -129,102 +133,16 @@ def _check(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return gans, tuple(name for name in _FOLD if name not in left_out)
 
 
-def learn_folds(jobs: list[list[tuple[str, Any]]], workers: int, *, first: share_slices.Config | None = None) -> None:
-    """Runs each job in a process, the machine's cores shared between them.
-
-    Args:
-      jobs: each the stages of one fold, (name, config), in order; all have the fold's run_dir.
-      workers: processes at a time.
-      first: of the slices that jobs share; one of the processes writes them before the others start.
-
-    Raises:
-      InputError: from a job; those that have not started then never do.
-    """
-    threads = str(max((os.cpu_count() or 1) // workers, 1))
-    for variable in _THREADS:  # workers inherit them, and read them when they import TensorFlow
-        os.environ[variable] = threads
-    context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),))
-    with pool, contextlib.ExitStack() as stack:
-        stack.enter_context(_ended_workers())
-        if first is not None:
-            _submit(pool, _share, first).result()
-        bar = stack.enter_context(tqdm(total=len(jobs), desc="folds", unit="fold"))
-        running = [_submit(pool, _learn, job) for job in jobs]
-        try:
-            for done in concurrent.futures.as_completed(running):
-                done.result()
-                bar.update()
-        except BaseException:
-            for job in running:
-                job.cancel()
-            raise
-
-
-@contextlib.contextmanager
-def _ended_workers() -> Iterator[None]:
-    """Ends the workers on Ctrl-C, for what they do is resumed; says it in one line where the system has ended one."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        for worker in multiprocessing.active_children():
-            worker.terminate()
-        raise
-    except concurrent.futures.process.BrokenProcessPool as error:
-        raise InputError(
-            "a process that trained a fold was killed, as happens where memory runs out; give a smaller --cv_workers, "
-            "and run the same command again, which keeps what is finished"
-        ) from error
-
-
-def _submit(pool: concurrent.futures.Executor, work, argument) -> concurrent.futures.Future:
-    """Hands a job to the workers, one of which may start then; they leave Ctrl-C to this process."""
-    with interrupts.ignored():
-        return pool.submit(work, argument)
+def _serial() -> dict:
+    """Flags of a fold's own tasks: where folds are done at the same time, each does its tasks by itself."""
+    fields = dataclasses.fields(evaluate_features.Config)
+    return {field.name: field.default for field in fields if field.name in shared_flags.OF_SCHEDULE}
 
 
 def _fitting(module, changes: dict) -> dict:
     """Those of `changes` that `module.Config` has a field for."""
     names = {field.name for field in dataclasses.fields(module.Config)}
     return {name: value for name, value in changes.items() if name in names}
-
-
-def _start_worker(parent: int) -> None:
-    """Ends the worker should its parent be killed."""
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _share(config: share_slices.Config) -> None:
-    """Writes the slices that folds share; what it says goes to the console."""
-    cli.start_logging()
-    with system_errors.said(cli.path_flags(config)):
-        share_slices.run(config)
-    tf.keras.backend.clear_session()
-
-
-def _learn(job: list[tuple[str, Any]]) -> None:
-    """Runs the stages of one fold; what they say goes into log.txt of its folder."""
-    folder = Path(job[0][1].run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log.txt").open("a", encoding="utf-8") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    cli.start_logging()
-    for name, config in job:
-        start = time.time()
-        with system_errors.said(cli.path_flags(config)):
-            _FOLD[name].run(config)
-        tf.keras.backend.clear_session()
-        logging.info("%s: %.0f s", name, time.time() - start)
-        if name == "prepare_slices" and "extract_features" in dict(job):  # now rather than after the U-Net
-            size = rundir.find(folder, name).record["figures"]["image_size"]
-            extract_features.check_crops(dict(job)["extract_features"], size)
 
 
 def main() -> None:

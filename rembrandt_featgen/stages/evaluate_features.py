@@ -28,6 +28,7 @@ from rembrandt_featgen.evaluation import (
     plans,
     predictions,
     run_features,
+    schedulers,
     study_report,
     trials,
     verdicts,
@@ -35,6 +36,7 @@ from rembrandt_featgen.evaluation import (
 from rembrandt_featgen.evaluation.arms import ARMS, SYNTHETIC
 from rembrandt_featgen.evaluation.competitors import Settings
 from rembrandt_featgen.evaluation.run_features import Studied, of_maps
+from rembrandt_featgen.evaluation.schedulers import Schedule
 from rembrandt_featgen.features import importing
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.sample_pool import SamplePool
@@ -100,6 +102,10 @@ class Config:
     classifier_epochs: int = network_flags.classifier_epochs()
     classifier_batch: int = network_flags.classifier_batch()
     classifier_learning_rate: float = network_flags.classifier_learning_rate()
+    scheduler: str = shared_flags.scheduler()
+    workers: int = shared_flags.workers()
+    task_threads: int = shared_flags.task_threads()
+    memory_limit: float = shared_flags.memory_limit()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
     report_title: str = shared_flags.report_title("the name of the table, or of the run's folder")
 
@@ -108,6 +114,7 @@ def run(config: Config) -> None:
     """Writes run_dir/study: report.json, index.html, predictions.csv, and tables as CSV and LaTeX."""
     shared_flags.use_device(config)
     check(config)
+    schedule = shared_flags.schedule(config)
     if config.synthetic and not config.features:
         raise InputError(
             f"--synthetic={config.synthetic} without --features: it holds samples like those of --features; give both, "
@@ -122,7 +129,7 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, "evaluate_features", inputs, digests=digests, classes=classes.record) as stage:
         if not stage.done:
             studied = run_features.studied(wanted) if of_file is None else [of_file]
-            _study(config, studied, stage)
+            _study(config, studied, stage, schedule=schedule)
     folder = Path(config.run_dir) / registry.folder("evaluate_features")
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
 
@@ -144,9 +151,8 @@ def check(config) -> None:
         raise InputError(f"--arms={','.join(config.arms)}: {error}") from error
 
 
-def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
+def _study(config, studied: Sequence[Studied], stage: rundir.Stage, *, schedule: Schedule) -> None:
     """Does the tasks of all features, and writes what came of them."""
-    outcomes: list[engine.Outcome] = []
     choices: list[dict] = [{} for _ in studied[0].tasks]
     notes: dict[str, dict] = {}
     tested = np.unique(np.concatenate([task.test for task in studied[0].tasks]))
@@ -156,16 +162,23 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage) -> None:
             "no arm of --arms generates samples by a model: the report will have the table of arms, and no verdict"
         )
     logging.info("%s", expected)
-    for one in studied:
-        kept = stage.path / "checkpoints" / one.table.kind  # until the stage is done
-        settings = settings_of(config, one)
-        done = engine.run(one.tasks, functools.partial(trials.run, one.table, settings=settings, tuned={}), kept)
-        outcomes += done
+    parts = [
+        engine.Part(
+            one.tasks,
+            functools.partial(trials.run, one.table, settings=settings_of(config, one), tuned={}),
+            stage.path / "checkpoints" / one.table.kind,  # until the stage is done
+        )
+        for one in studied
+    ]
+    with schedulers.opened(schedule, stage.path / schedulers.LOG) as runner:
+        outcomes = engine.run_parts(parts, runner)
+        stage.record["schedule"] = runner.record
+    for one, done in zip(studied, outcomes):
         for choice, outcome in zip(choices, done):
             for name, entries in outcome.choices.items():
                 choice.setdefault(name, {}).update(entries)
         notes |= one.notes
-    gathered = engine.gather(outcomes)
+    gathered = engine.gather([outcome for done in outcomes for outcome in done])
     for choice in choices:
         for name, measured in choice["generators"].items():
             measured.update(notes.get(name.split("/")[-1], {}))

@@ -26,6 +26,7 @@ from rembrandt_featgen.evaluation import (
     few_shots,
     gan_pools,
     plans,
+    schedulers,
     study_report,
 )
 from rembrandt_featgen.evaluation.arms import ARMS
@@ -121,6 +122,10 @@ class Config:
     gan_learning_rate: float = network_flags.gan_learning_rate()
     gan_beta1: float = network_flags.gan_beta1()
     generate_tries: int = network_flags.generate_tries()
+    scheduler: str = shared_flags.scheduler()
+    workers: int = shared_flags.workers()
+    task_threads: int = shared_flags.task_threads()
+    memory_limit: float = shared_flags.memory_limit()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
     report_title: str = shared_flags.report_title("the name of the table")
 
@@ -132,6 +137,7 @@ def run(config: Config) -> None:
         raise InputError("--features is missing: give a table with a row for each sample, see stages.export_features")
     shots = few_shots.numbers(config.shots)
     config = _checked(config)
+    schedule = shared_flags.schedule(config)
     table = shared_flags.read_features(config)
     few_shots.check_kind(
         table, f"--features={config.features}", classifiers=config.few_shot_classifiers, arms=config.few_shot_arms
@@ -158,17 +164,25 @@ def run(config: Config) -> None:
     kept = made_by.Kept(few_shot_kept.FILES, _serves)
     with rundir.open_stage(config, "fewshot", digests=digests, classes=table.classes.record, kept=kept) as stage:
         if not stage.done:
-            outcomes = {
-                number: few_shots.outcomes(
+            # Draws of a finished study that serve are not run again.
+            known = {number: few_shot_kept.read(stage.path, number) for number in shots}
+            parts = [
+                few_shots.part(
                     table,
-                    planned[number],
+                    [task for task in planned[number] if task.draw not in known[number]],
                     settings[number],
                     folder=stage.path / "checkpoints" / str(number),
                     gans=_gans(config),
-                    known=few_shot_kept.read(stage.path, number),
                 )
                 for number in shots
-            }
+            ]
+            with schedulers.opened(schedule, stage.path / schedulers.LOG) as runner:
+                done = engine.run_parts(parts, runner)
+                stage.record["schedule"] = runner.record
+            outcomes = {}
+            for number, part, each in zip(shots, parts, done):
+                of_draw = known[number] | {task.draw: outcome for task, outcome in zip(part.tasks, each)}
+                outcomes[number] = [of_draw[task.draw] for task in planned[number]]
             _report(config, table, stage, planned=planned, outcomes=outcomes, label=label, reserve=reserve)
     folder = Path(config.run_dir) / registry.folder("fewshot")
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")

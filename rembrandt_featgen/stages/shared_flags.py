@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, rundir, withheld
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.pipelines import AUGMENTATIONS
+from rembrandt_featgen.evaluation import schedulers
+from rembrandt_featgen.evaluation.schedulers import Schedule
 from rembrandt_featgen.features import importing
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation import training_set
@@ -20,6 +23,7 @@ from rembrandt_featgen.measures import differences
 from rembrandt_featgen.nn import devices, mixed_precision
 from rembrandt_featgen.stages import pseudonym_flags
 
+OF_SCHEDULE = ("scheduler", "workers", "task_threads", "memory_limit")  # flags of where tasks are done
 PHANTOM = "phantom"  # of --cohort: the synthetic one
 
 
@@ -389,6 +393,61 @@ def components():
 def inner_folds():
     """--inner_folds."""
     return cli.flag(3, "Parts of the training groups by which regularisation is tuned.", minimum=2)
+
+
+def scheduler():
+    """--scheduler."""
+    return cli.flag(
+        schedulers.SERIAL,
+        "Where tasks are done, with the same result: one after another by this process (serial), by processes of this "
+        "machine (local), or by a cluster of Dask, whose scheduler's address this is, such as tcp://10.0.0.1:8786; "
+        "evaluation/README.md tells how to start one. The latter two need rembrandt_featgen[cluster].",
+        setting=False,
+    )
+
+
+def workers():
+    """--workers."""
+    return cli.flag(
+        0, "Processes of --scheduler=local; 0: by the cores, --task_threads for each.", minimum=0, setting=False
+    )
+
+
+def task_threads():
+    """--task_threads."""
+    return cli.flag(
+        0,
+        "Threads that the numeric libraries of each process take, on which the last bits of results depend; 0: an "
+        "equal share of the cores of --scheduler=local, 1 on a cluster. Of serial the environment says it: "
+        "TF_NUM_INTRAOP_THREADS, TF_NUM_INTEROP_THREADS and OMP_NUM_THREADS.",
+        minimum=0,
+        setting=False,
+    )
+
+
+def memory_limit():
+    """--memory_limit."""
+    return cli.flag(
+        0.0,
+        "GiB that each process of --scheduler=local may take; a task that takes more is ended. 0: no limit.",
+        minimum=0.0,
+        setting=False,
+    )
+
+
+def schedule(config) -> Schedule:
+    """Where the tasks of a config are done; InputError for flags that do not go together."""
+    found = Schedule(
+        config.scheduler,
+        workers=config.workers,
+        threads=config.task_threads,
+        memory_limit=config.memory_limit,
+        prepare=functools.partial(
+            devices.use, config.device, precision=config.precision, tf32=config.tf32, jit=config.jit
+        ),
+    )
+    schedulers.check(found)
+    return found
 
 
 def bootstrap_draws():

@@ -22,6 +22,7 @@ class Config:
     run_dir: str = cli.flag("", "Folder.", required=True)
     width: int = cli.flag(4, "Width.")
     names: tuple[str, ...] = cli.flag(("a", "b"), "Names.")
+    processes: int = cli.flag(1, "Processes at a time.", setting=False)
 
 
 @pytest.fixture
@@ -83,6 +84,12 @@ def test_done_stage_is_skipped(run, caplog):
     assert stage.record["figures"]["score"] == 0.5
     assert (run / "work" / "stage.json").read_bytes() == before
     assert f"work: done before, skipped (delete {run / 'work'} to redo it)" in caplog.text
+
+
+def test_what_is_no_setting_may_change(run):
+    _, stage = do(run)
+    assert "processes" not in stage.record["config"]
+    assert not do(run, processes=2)[0]
 
 
 def test_run_dir_may_be_moved(run, tmp_path):

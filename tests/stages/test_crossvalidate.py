@@ -42,3 +42,12 @@ def test_an_arm_that_something_feeds_is_not(arms, changes):
     crossvalidate._check(
         crossvalidate.Config(run_dir="nowhere", arms=tuple(arms.split(",")), **{"classifiers": ("ridge",), **changes})
     )
+
+
+def test_fold_processes_are_said_once(tmp_path):
+    config = crossvalidate.Config(
+        run_dir=str(tmp_path / "study"), scheduler="local", cv_workers=2, arms=("none",), classifiers=("ridge",)
+    )
+    with pytest.raises(InputError, match="^--cv_workers=2 with --scheduler=local: it is of --scheduler=serial"):
+        crossvalidate.run(config)
+    assert not (tmp_path / "study").exists()

@@ -1,0 +1,180 @@
+"""Runs the stages of a study's folds in processes: of this machine, or of Dask."""
+
+from __future__ import annotations
+
+import concurrent.futures.process
+import contextlib
+import dataclasses
+import multiprocessing
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+from tqdm import tqdm
+
+from rembrandt_featgen import stages
+from rembrandt_featgen.core import cli, interrupts, rundir, system_errors
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation.schedulers import Call, Runner
+
+_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+_TOKEN = ".shared"  # file in a study's folder, by which a process of Dask is known to see it
+_FIRST = "share_slices"
+
+Job = list[tuple[str, Any]]  # name of each stage of a fold, in order, and its config; all have the fold's run_dir
+
+
+def learn_folds(jobs: list[Job], workers: int, *, first: Any = None) -> None:
+    """Runs each job in a process, the machine's cores shared between them.
+
+    Args:
+      jobs: one for each fold.
+      workers: processes at a time.
+      first: config of share_slices; one of the processes writes the slices that jobs share before the others start.
+
+    Raises:
+      InputError: from a job; those that have not started then never do.
+    """
+    threads = str(max((os.cpu_count() or 1) // workers, 1))
+    for variable in _THREADS:  # workers inherit them, and read them when they import TensorFlow
+        os.environ[variable] = threads
+    context = multiprocessing.get_context("spawn")
+    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),))
+    with pool, contextlib.ExitStack() as stack:
+        stack.enter_context(_ended_workers())
+        if first is not None:
+            _submit(pool, _share, first).result()
+        bar = stack.enter_context(tqdm(total=len(jobs), desc="folds", unit="fold"))
+        running = [_submit(pool, _learn, job) for job in jobs]
+        try:
+            for done in concurrent.futures.as_completed(running):
+                done.result()
+                bar.update()
+        except BaseException:
+            for job in running:
+                job.cancel()
+            raise
+
+
+@contextlib.contextmanager
+def _ended_workers() -> Iterator[None]:
+    """Ends the workers on Ctrl-C, for what they do is resumed; says it in one line where the system has ended one."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise InputError(
+            "a process that trained a fold was killed, as happens where memory runs out; give a smaller --cv_workers, "
+            "and run the same command again, which keeps what is finished"
+        ) from error
+
+
+def _submit(pool: concurrent.futures.Executor, work, argument) -> concurrent.futures.Future:
+    """Hands a job to the workers, one of which may start then; they leave Ctrl-C to this process."""
+    with interrupts.ignored():
+        return pool.submit(work, argument)
+
+
+def learn_folds_by(runner: Runner, jobs: list[Job], *, first: Any, study: Path) -> None:
+    """Runs each job in a process of Dask; all of these must see the study's folder, into which jobs write.
+
+    Args:
+      runner: of Dask.
+      jobs, first: as for `learn_folds`.
+      study: run_dir of the study.
+
+    Raises:
+      InputError: from a job; or a process does not see the folder. Stages that were done are kept.
+    """
+    token = uuid.uuid4().hex
+    (study / _TOKEN).write_text(token, encoding="utf-8")
+    work = FoldWork(str(Path.cwd()), study=str(study), token=token)
+    try:
+        list(runner.results([work], [Call("shared slices", 0, [(_FIRST, first)])]))
+        calls = [Call(Path(job[0][1].run_dir).name, 0, job) for job in jobs]
+        with tqdm(total=len(jobs), desc="folds", unit="fold") as bar:
+            for _ in runner.results([work], calls):
+                bar.update()
+    finally:
+        (study / _TOKEN).unlink(missing_ok=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class FoldWork:
+    """Does jobs in a process of Dask as this process would.
+
+    Attributes:
+      folder: the working directory, by which other folders are named.
+      study: run_dir of the study.
+      token: what stands in a file there, if it is the same folder.
+    """
+
+    folder: str
+    study: str
+    token: str
+
+    def __call__(self, job: Job) -> None:
+        """Does a job; InputError where the folder is not the same."""
+        try:
+            os.chdir(self.folder)
+            there = (Path(self.study) / _TOKEN).read_text(encoding="utf-8")
+        except OSError:
+            there = ""
+        if there != self.token:
+            raise InputError(
+                f"--run_dir={self.study}: the worker on {socket.gethostname()} does not see it (from {self.folder}), "
+                "and folds write into it; take a folder that all machines share"
+            )
+        if job[0][0] == _FIRST:
+            _share(job[0][1])
+        else:
+            _learn(job)
+
+
+def _start_worker(parent: int) -> None:
+    """Ends the worker should its parent be killed."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _share(config) -> None:
+    """Writes the slices that folds share; what it says goes to the console."""
+    cli.start_logging()
+    with system_errors.said(cli.path_flags(config)):
+        stages.modules([_FIRST])[_FIRST].run(config)
+    tf.keras.backend.clear_session()
+
+
+def _learn(job: Job) -> None:
+    """Runs the stages of one fold; what they say goes into log.txt of its folder."""
+    folder = Path(job[0][1].run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log.txt").open("a", encoding="utf-8") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    cli.start_logging()
+    modules = stages.modules(dict(job))
+    for name, config in job:
+        start = time.time()
+        with system_errors.said(cli.path_flags(config)):
+            modules[name].run(config)
+        tf.keras.backend.clear_session()
+        logging.info("%s: %.0f s", name, time.time() - start)
+        if name == "prepare_slices" and "extract_features" in modules:  # now rather than after the U-Net
+            size = rundir.find(folder, name).record["figures"]["image_size"]
+            modules["extract_features"].check_crops(dict(job)["extract_features"], size)

@@ -1,0 +1,163 @@
+"""Two processes of Dask do what this process does, byte for byte, and say in one line what they cannot do."""
+
+import dataclasses
+import functools
+import os
+import sys
+import time
+
+import numpy as np
+import pytest
+import threadpoolctl
+from distributed import LocalCluster
+
+from rembrandt_featgen.core import thread_counts
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.evaluation import (
+    competitors,
+    dask_calls,
+    dask_runner,
+    engine,
+    few_shots,
+    plans,
+    predictions,
+    schedulers,
+    trials,
+)
+from rembrandt_featgen.evaluation.dask_threads import ThreadsPlugin
+from rembrandt_featgen.evaluation.schedulers import Call, Schedule
+from rembrandt_featgen.evaluation.studies import table_of
+from tests.evaluation import dask_work
+
+# As many as TensorFlow has in this process: the last bits depend on it.
+THREADS = thread_counts.of_this_process() or os.cpu_count()
+LIMIT = 2.0  # GiB
+SETTINGS = competitors.Settings(
+    arms=("none", "smote"), amounts=(0.0,), classifiers=("ridge",), inner_folds=2, measured=False
+)
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory):
+    schedule = Schedule("local", workers=2, threads=THREADS, memory_limit=LIMIT)
+    with schedulers.opened(schedule, tmp_path_factory.mktemp("pool") / schedulers.LOG) as pool:
+        yield pool
+
+
+@pytest.fixture
+def address(runner):
+    return runner._client.scheduler.address
+
+
+def table():
+    labels = np.repeat([0, 1], [28, 24])
+    x = np.random.default_rng(0).normal(size=(len(labels), 4)) + labels[:, None]
+    return table_of(x, np.array(["common", "rare"])[labels])
+
+
+def parts(folder):
+    """A part of folds, whose second task kills its process once, and one of two draws that share a training."""
+    features = table()
+    folds = plans.k_fold(features, folds=2, repeats=1, seeds=(0,), validation=0.25)
+    work = functools.partial(trials.run, features, settings=SETTINGS, tuned={})
+    killed = dask_work.KilledOnce(work, folds[1].name, folder / "killed")
+    draws = few_shots.tasks(features, draws=2, shots=[3], label=1, test=0.4)[3]
+    few = competitors.Settings(
+        arms=("none", "wgan"), amounts=(0.0,), classifiers=("ridge",), inner_folds=2, committed=True, measured=False
+    )
+    few = few_shots.part(features, draws, few, folder=folder / "few", together=2)
+    return [engine.Part(folds, killed, folder / "folds"), few]
+
+
+def written(outcomes, path):
+    predictions.write(path, engine.gather(outcomes))
+    return path.read_bytes(), [outcome.choices for outcome in outcomes]
+
+
+def test_the_same_predictions_byte_for_byte_though_a_process_was_killed(runner, tmp_path):
+    (tmp_path / "serial").mkdir()
+    (tmp_path / "serial" / "killed").touch()  # not this process
+    serial = engine.run_parts(parts(tmp_path / "serial"), schedulers.Serial())
+    (tmp_path / "dask").mkdir()
+    done = engine.run_parts(parts(tmp_path / "dask"), runner)
+    assert (tmp_path / "dask" / "killed").exists()
+    for one, other in zip(serial, done):
+        assert written(one, tmp_path / "one.csv") == written(other, tmp_path / "other.csv")
+    assert runner.record == {"scheduler": "local", "workers": 2, "threads": THREADS}
+    kept = [engine.Part(part.tasks, dask_work.refuse, part.folder, part.together) for part in parts(tmp_path / "dask")]
+    again = engine.run_parts(kept, runner)  # nothing is done again
+    assert [len(each) for each in again] == [2, 2]
+
+
+def test_what_a_user_is_to_read_comes_back(runner):
+    with pytest.raises(InputError, match=r"^x\.csv: give another$"):
+        list(runner.results([dask_work.refuse], [Call("a", 0, "x.csv")]))
+    assert list(runner.results([dask_work.double], [])) == []
+
+
+def test_what_all_processes_lost_is_sent_again(runner, tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    calls = [Call("one", 0, (one, other)), Call("other", 0, (other, one))]
+    found = dict(runner.results([dask_work.die_together], calls))
+    assert found == {0: "one", 1: "other"}
+
+
+def test_a_cluster_is_used_by_its_address(runner, address):
+    calls = [Call(f"call {number}", 0, number) for number in range(5)]
+    with schedulers.opened(Schedule(address, threads=THREADS)) as cluster:
+        assert cluster.record == {"scheduler": "cluster", "workers": 2, "threads": THREADS}
+        assert dict(cluster.results([dask_work.double], calls)) == {number: 2 * number for number in range(5)}
+
+
+def test_a_process_of_other_threads_or_versions_is_refused(monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    shared, one = (dask_work.double,), Call("a", 0, 2)
+    place = dask_calls.Place(3, dask_calls.versions(), log="")
+    with threadpoolctl.threadpool_limits():  # as they were, afterwards
+        assert dask_calls.call(shared, one, place) == 4
+    with pytest.raises(InputError, match="--task_threads=2: TensorFlow has started with 3 threads in a worker on"):
+        dask_calls.call(shared, one, dataclasses.replace(place, threads=2))
+    other = dataclasses.replace(place, versions={**place.versions, "numpy": "0.1"})
+    with pytest.raises(InputError, match=r"worker on .* has numpy .*, and this process has 0\.1; install the same"):
+        dask_calls.call(shared, one, other)
+
+
+def test_threads_are_set_before_tensorflow_is_imported_or_not_at_all(monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    ThreadsPlugin(5).setup(None)
+    assert thread_counts.of_this_process() == 3
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    ThreadsPlugin(5).setup(None)
+    assert thread_counts.of_this_process() == 5
+
+
+def test_a_process_that_ends_again_and_again_names_the_task(runner, monkeypatch):
+    monkeypatch.setattr(runner._client.cluster.scheduler, "allowed_failures", 1)
+    with pytest.raises(InputError, match="^draw 7: its process was ended 2 times, by the system"):
+        list(runner.results([dask_work.die], [Call("draw 7", 0, None)]))
+
+
+def test_too_much_memory_names_the_task_and_the_flag(runner, monkeypatch):
+    monkeypatch.setattr(runner._client.cluster.scheduler, "allowed_failures", 0)
+    with pytest.raises(InputError, match=r"^draw 7: its process took more than --memory_limit=2 GiB.*ended 1 time;"):
+        list(runner.results([dask_work.eat], [Call("draw 7", 0, LIMIT + 1.0)]))
+    assert list(runner.results([dask_work.double], [Call("b", 0, 2)])) == [(0, 4)]
+
+
+def test_where_no_scheduler_is(monkeypatch):
+    monkeypatch.setattr(dask_runner, "PATIENCE", 0.5)
+    start = time.monotonic()
+    message = r"--scheduler=tcp://127\.0\.0\.1:1: no scheduler of Dask answers within 0\.5"
+    with pytest.raises(InputError, match=message), schedulers.opened(Schedule("tcp://127.0.0.1:1")):
+        pass
+    assert time.monotonic() - start < 30.0
+
+
+def test_workers_of_several_threads_are_refused():
+    message = "takes 2 tasks at a time in one process.*--nthreads=1"
+    pool = LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0", protocol="tcp", host="127.0.0.1"
+    )
+    with pool, pytest.raises(InputError, match=message), schedulers.opened(Schedule(pool.scheduler_address)):
+        pass
