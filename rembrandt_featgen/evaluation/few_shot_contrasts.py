@@ -22,9 +22,9 @@ _RULE = (
     "shots at once. 'Equivalent': the 90% interval lies within the margin; else 'helped' or 'harmed': the 95% interval "
     "lies on one side of 0; else 'undecided'. The word of the study is that of all numbers of shots: 'helped' where "
     "some are and none is harmed, 'equivalent' where all are. The same is asked at each classifier, with bounds for "
-    "all of these at once. With fewer than some 300 draws, intervals of arms that use the frequent class in another "
-    "way (weights, undersampling) may be too narrow where patients are very few: in simulations of 60 draws they "
-    "held the truth in 85 to 95%."
+    "all of these at once. Intervals of arms that use the frequent class in another way "
+    "(weights, undersampling) may be too narrow where patients are very few: in simulations with 3 of them they held "
+    "the truth in 85 and 95% with 60 draws, and in 89 and 94% with 300."
 )
 _OF_GANS = (
     " A GAN is trained once for a draw, so that its samples know those whom the inner folds judge: what is chosen with "
