@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from rembrandt_featgen.classification import map_networks
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core import array_files
 from rembrandt_featgen.measures import decisions
 from rembrandt_featgen.nn import saved_models, weights
 
@@ -26,7 +27,7 @@ def restore_classifier(
     """
     kind = name.rpartition("_")[2]
     architecture = map_networks.Architecture(kind, shape, filters=filters, units=units, num_classes=num_classes)
-    network = map_networks.build_classifier(architecture, np.load(folder / "scale.npy"))
+    network = map_networks.build_classifier(architecture, array_files.read_own(folder / "scale.npy"))
     weights.load(network, folder / name / "best.npz")
     return network
 

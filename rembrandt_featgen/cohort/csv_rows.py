@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from rembrandt_featgen.core.errors import InputError
 
+_MOST_COLUMNS = 10_000  # of a manifest or clinical table, where each may be the one of the patients
 _SHOWN = 30  # columns that a message names
 _SEPARATORS = (",", ";", "\t")  # the preferred first
 _Lines = list[tuple[int, list[str]]]
@@ -68,7 +69,10 @@ def read_lines(path: Path, flag: str) -> _Lines:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             text = file.read()
-        return _separated(text)
+        lines = _separated(text)
+        if lines and len(lines[0][1]) > _MOST_COLUMNS:
+            raise csv.Error(f"{len(lines[0][1])} columns, more than {_MOST_COLUMNS}; leave out what is not needed")
+        return lines
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{flag} {path}: not readable as CSV ({reason}); save it as CSV in UTF-8") from error

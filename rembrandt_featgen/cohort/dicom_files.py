@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ _STORAGE = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(\d+)")  # what a file
 _NO_IMAGES = ("9", "11", "66", "67", "88", "104", "481")  # curves, presentations, segmentations, reports, plans
 _COSINE = 1e-3  # two orientations are the same if their cosines differ by less
 _NAMED = 4  # folders that a message names
+_MOST_PACKED = 2000  # pixels for a byte of a file: no way to pack them makes empty slices smaller
 _EVEN = 0.1  # of the median gap: by how much gaps between slices may differ from it
 
 
@@ -156,6 +158,12 @@ def read_slices(slices: Sequence[DicomSlice], where: str) -> tuple[np.ndarray, n
       InputError: as `arrange`, or the voxels of a file cannot be read.
     """
     ordered, affine = arrange(slices, where)
+    held = sum(one.path.stat().st_size for one in ordered)
+    claimed = sum(math.prod(int(one.numbers(name)[:1].sum()) for name in ("rows", "columns")) for one in ordered)
+    if claimed > _MOST_PACKED * held:
+        raise InputError(
+            f"{where}: headers say {claimed} pixels, the files have {held} bytes: damaged; download the series again"
+        )
     reader = SimpleITK.ImageSeriesReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileNames([str(one.path) for one in ordered])

@@ -50,11 +50,12 @@ def match(
     """
     any_column = name.casefold() == PATIENT
     chosen = table.position(name) if any_column else table.needed(name, "--patient_column")
+    known = _Ids(ids, group_pattern)
     candidates = [number for number in range(len(table.header)) if any_column or number == chosen]
     best: tuple = ()
     for number in candidates:
         of_ids = not any_column or bool(_OF_IDS.search(table.header[number].casefold()))
-        ways, rows_of = _rows_of(ids, table, number, group_pattern=group_pattern, of_ids=of_ids)
+        ways, rows_of = _rows_of(known, table, number, of_ids=of_ids)
         matched = sum(map(bool, rows_of))
         by_name = sum(bool(rows) and _WAYS[way] != _BY_NUMBER for way, rows in zip(ways, rows_of))
         # most patients, by more than bare numbers, which count rows, too; then the column that is named so, the more
@@ -105,22 +106,31 @@ def _say_other_visits(
         )
 
 
+class _Ids:
+    """The ids of a cohort, as each of _WAYS has them."""
+
+    def __init__(self, ids: Sequence[str], group_pattern: str):
+        self.ways = _ways(group_pattern)
+        self.keys = [[key(name) for key in self.ways] for name in ids]
+        numbers = {self.ways[3](name): keys[-1] for name, keys in zip(ids, self.keys)}
+        self.has_numbers = len(set(numbers.values())) == len(numbers)
+
+
 def _rows_of(
-    ids: Sequence[str], table: Table, number: int, *, group_pattern: str, of_ids: bool
+    ids: _Ids, table: Table, number: int, *, of_ids: bool
 ) -> tuple[list[int], list[list[tuple[int, list[str]]]]]:
     """Of each id, by which of _WAYS a column's cells are its id, and the rows of these cells.
 
     A bare number may be anything, unless the column is one of ids (`of_ids`); to be an id's number it must be no other
     patient's, too, and the column have nothing else.
     """
-    keys = _ways(group_pattern)
+    keys = ids.ways
     column = [row[1][number] for row in table.rows]
     whole = classes.without_decimals(column)
     written = whole if all(cell.isdigit() for cell in whole if cell) else column
     cells = [(cell, row) for cell, row in zip(written, table.rows) if cell]
     cells = [(cell, row) for cell, row in cells if of_ids or not cell.isdigit()]
-    numbers = {keys[3](name): keys[-1](name) for name in ids}
-    if len(set(numbers.values())) < len(numbers) or not all(cell.isdigit() for cell, _ in cells):
+    if not ids.has_numbers or not all(cell.isdigit() for cell, _ in cells):
         keys = keys[:-1]
     by_key: list[dict[str, list]] = [{} for _ in keys]
     for cell, row in cells:
@@ -128,8 +138,8 @@ def _rows_of(
             if key(cell):
                 by_key[way].setdefault(key(cell), []).append(row)
     ways, found = [], []
-    for one in ids:
-        hits = ((way, by_key[way].get(key(one), [])) for way, key in enumerate(keys) if by_key[way])
+    for of_id in ids.keys:
+        hits = ((way, by_key[way].get(of_id[way], [])) for way in range(len(keys)) if by_key[way])
         way, rows = next(((way, rows) for way, rows in hits if rows), (len(keys), []))
         ways.append(way)
         found.append(rows)

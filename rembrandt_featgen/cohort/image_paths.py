@@ -20,7 +20,11 @@ TIFS = (".tif", ".tiff")
 _NUMBERED = re.compile(r"_(\d+)(_mask)?\.tiff?$", re.IGNORECASE)
 # Files that have another beside them, by ending: what may stand beside instead of it.
 _BESIDE = {".hdr": (".img", ".img.gz", ".mat"), ".img": (".hdr", ".hdr.gz", ".mat")}
-_DATA_FILE = {".mhd": re.compile(r"^ElementDataFile\s*=\s*(.+?)\s*$"), ".nhdr": re.compile(r"^data ?file:\s*(.+?)\s*$")}
+_META = re.compile(r"^\s*ElementDataFile\s*=\s*(.+?)\s*$", re.IGNORECASE)
+_NRRD = re.compile(r"^\s*data ?file\s*:=?\s*(.+?)\s*$", re.IGNORECASE)
+_DATA_FILE = {".mhd": _META, ".mha": _META, ".nhdr": _NRRD, ".nrrd": _NRRD}
+_MOST_FILES = 100_000  # of voxels, that a text header names
+_HEAD = 2**20  # bytes of a text header that are looked at
 
 
 def split(path: str | Path) -> tuple[Path, str]:
@@ -93,11 +97,35 @@ def files_of_all(paths: Iterable[str | Path]) -> list[Path]:
 
 def _data_files(header: Path, pattern: re.Pattern) -> list[Path]:
     """The files that a text header names: one, or those of a list or a numbered pattern, which are all files beside."""
-    with header.open(encoding="utf-8", errors="replace") as file:
-        named = [found[1] for found in (pattern.match(line) for line in file) if found]
-    if named and named[-1].upper().startswith("LIST") or any("%" in name for name in named):
+    named = [name for name, _ in _named(header, pattern)]
+    if any(name.upper().startswith("LIST") or "%" in name for name in named):
         return [file for file in header.parent.iterdir() if file.is_file()]
-    return [header.parent / name for name in named]
+    return [header.parent / name for name in named if name.upper() != "LOCAL"]
+
+
+def _named(header: Path, pattern: re.Pattern) -> list[tuple[str, list[str]]]:
+    """What a text header names as its file of voxels, at each place where it does, and the lines that follow."""
+    with header.open("rb") as file:
+        lines = file.read(_HEAD).decode("utf-8", errors="replace").splitlines()
+    found = ((pattern.match(line), lines[number + 1 :]) for number, line in enumerate(lines))
+    return [(match[1], rest) for match, rest in found if match]
+
+
+def check_data_files(header: Path) -> None:
+    """ValueError where a text header names as its voxels what is no file: ITK would read a device for ever."""
+    for name, rest in _named(header, _DATA_FILE[ending(header)]):
+        names = [name]
+        if name.upper().startswith("LIST"):
+            names = [line.strip() for line in rest if line.strip()]
+        elif "%" in name:
+            pattern, *numbers = name.split()
+            first, last, step = ([int(number) for number in numbers] + [1, 1, 1])[:3]
+            if step == 0 or abs(last - first) > _MOST_FILES or not re.fullmatch(r"[^%]*%0?\d{0,2}d[^%]*", pattern):
+                raise ValueError(f"it names its files of voxels as {name[:60]!r}")
+            names = [pattern % number for number in range(first, last + (1 if step > 0 else -1), step)]
+        for one in names:
+            if one.upper() != "LOCAL" and not (header.parent / one).is_file():
+                raise ValueError(f"it names {one[:60]!r} as its voxels, which is no file")
 
 
 def digest(path: str | Path) -> bytes:

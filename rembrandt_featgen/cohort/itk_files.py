@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +12,16 @@ import SimpleITK
 
 from rembrandt_featgen.cohort import dicom_files, image_paths
 from rembrandt_featgen.cohort.nifti_files import Raw
+from rembrandt_featgen.core import file_sizes
 from rembrandt_featgen.core.errors import InputError
 
 SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # between ITK's and DICOM's mm (to the left, the back, up) and NIfTI's (RAS)
+_BYTES = {
+    **dict.fromkeys((SimpleITK.sitkUInt16, SimpleITK.sitkInt16, SimpleITK.sitkVectorInt16), 2),
+    **dict.fromkeys((SimpleITK.sitkUInt32, SimpleITK.sitkInt32, SimpleITK.sitkFloat32, SimpleITK.sitkVectorFloat32), 4),
+    **dict.fromkeys((SimpleITK.sitkUInt64, SimpleITK.sitkInt64, SimpleITK.sitkFloat64, SimpleITK.sitkVectorFloat64), 8),
+}  # of a component of a voxel; 1 of the others, at least
 _META_ORIENTATION = ("transformmatrix", "rotation", "orientation")
 _NRRD_SPACES = frozenset(
     {"right-anterior-superior", "left-anterior-superior", "left-posterior-superior", "ras", "las", "lps"}
@@ -21,14 +30,17 @@ _NRRD_SPACES = frozenset(
 
 def read_meta(path: Path) -> Raw:
     """MetaImage: .mha, or .mhd with its file of voxels; any exception of a damaged file."""
-    names = [line.partition("=")[0].strip() for line in _header_lines(path)]
-    return _read(path, oriented=any(name in _META_ORIENTATION for name in names))
+    lines = _header_lines(path)
+    names = [line.partition("=")[0].strip() for line in lines]
+    packed = any(re.fullmatch(r"compresseddata\s*=\s*t.*", line) for line in lines)
+    return _read(path, oriented=any(name in _META_ORIENTATION for name in names), packed=packed)
 
 
 def read_nrrd(path: Path) -> Raw:
     """NRRD: .nrrd, or .nhdr with its file of voxels; any exception of a damaged file."""
     fields = dict(line.partition(":")[::2] for line in _header_lines(path))
-    return _read(path, oriented=fields.get("space", "").strip().removesuffix("-time") in _NRRD_SPACES)
+    oriented = fields.get("space", "").strip().removesuffix("-time") in _NRRD_SPACES
+    return _read(path, oriented=oriented, packed=fields.get("encoding", "").strip() != "raw")
 
 
 def _header_lines(path: Path) -> list[str]:
@@ -43,9 +55,32 @@ def _header_lines(path: Path) -> list[str]:
     return lines
 
 
-def _read(path: Path, *, oriented: bool) -> Raw:
+def _read(path: Path, *, oriented: bool, packed: bool) -> Raw:
+    image_paths.check_data_files(path)
+    check_claim([path], sum(file.stat().st_size for file in image_paths.files_of(path)), packed=packed)
     image = SimpleITK.ReadImage(str(path))
     return Raw(_array_of(image), _affine_of(image), oriented)
+
+
+def check_claim(files: Sequence[Path], held: int, *, packed: bool) -> None:
+    """ValueError where headers say more voxels than there can be, for which ITK would take memory before it reads.
+
+    Args:
+      files: each with a header.
+      held: bytes of all files, those of voxels beside included.
+      packed: whether voxels are packed, or written as text.
+    """
+    size = 0
+    for file in files:
+        reader = SimpleITK.ImageFileReader()
+        reader.SetFileName(str(file))
+        reader.ReadImageInformation()
+        count = math.prod(reader.GetSize()) * max(reader.GetNumberOfComponents(), 1)
+        size += count * _BYTES.get(reader.GetPixelIDValue(), 1)
+    if packed:
+        file_sizes.check_unpacked(size, held, file_sizes.IMAGE_BYTES)
+        size //= file_sizes.DEFLATE
+    file_sizes.check_claim(size, held)
 
 
 def _array_of(image: SimpleITK.Image) -> np.ndarray:
@@ -83,6 +118,7 @@ def read_tif(folder: Path, *, mask: bool) -> Raw:
             f"{folder}: slices {numbers[0]} to {numbers[-1]} are not all there once (see before {wrong[0]}); add those "
             "that are missing"
         )
+    check_claim(files, sum(file.stat().st_size for file in files), packed=True)
     image = SimpleITK.ReadImage([str(file) for file in files])
     return Raw(_array_of(image), _LPS.copy(), oriented=False)
 

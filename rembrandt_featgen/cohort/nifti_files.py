@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +13,7 @@ import numpy as np
 from nibabel import orientations
 
 from rembrandt_featgen.cohort import image_paths
-from rembrandt_featgen.core import paths
+from rembrandt_featgen.core import file_sizes, paths
 from rembrandt_featgen.core.errors import InputError
 
 nib.imageglobals.logger.setLevel("CRITICAL")  # what it says of damaged headers comes with its exceptions anyway
@@ -20,6 +22,7 @@ Header = nib.Nifti1Header
 _SIZE = ("dim", "pixdim", "xyzt_units")
 _PLACE = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
 _PLACE_2 = ("sform_code", "srow_x", "srow_y", "srow_z")
+_HEAD = 1024  # bytes that have any header whole
 
 
 class Raw(NamedTuple):
@@ -59,10 +62,11 @@ def read_nifti(path: Path) -> Raw:
             if not needed.is_file():
                 raise InputError(f"{needed}: no such file, which belongs to {path.name}; add it")
         pair: Any = nib.load(voxels)
+        _check_pair(voxels, pair.header)
         if isinstance(pair, nib.Nifti1Pair):
             return Raw(pair.dataobj, pair.affine, _has_codes(pair.header), header=_place_of(pair.header))
         return Raw(pair.dataobj, pair.affine, beside(path, (".mat",)).is_file())
-    data = _unpacked(path)
+    data = _unpacked(path, _nifti_size)
     order = "<" if int.from_bytes(data[:4], "little") in (348, 540) else ">"
     second = int(np.frombuffer(data, f"{order}i4", 1)[0]) == 540
     _check_offset(data, path, order=order, second=second)
@@ -72,16 +76,58 @@ def read_nifti(path: Path) -> Raw:
 
 def read_mgh(path: Path) -> Raw:
     """MGH of FreeSurfer, packed (.mgz) or not."""
-    data = _unpacked(path)
+    data = _unpacked(path, lambda head: _claimed(nib.MGHImage.header_class, head))
     placed = data[28:30] != b"\x00\x00"  # goodRASFlag, which nibabel sets
     image = nib.MGHImage.from_bytes(data)
     return Raw(image.dataobj, image.affine, placed)
 
 
-def _unpacked(path: Path) -> bytes:
-    """Not by nibabel, which stops before the checksum at the end of a .gz file."""
+def _unpacked(path: Path, claimed: Callable[[bytes], int]) -> bytes:
+    """The bytes of an image, once its size is found to be what its header says.
+
+    Not by nibabel, which takes memory for what a header says, and stops before the checksum at the end of a .gz file.
+
+    Args:
+      path: of the file.
+      claimed: from the first bytes of an image to how many it has by its header.
+    """
     data = path.read_bytes()
-    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    packed = data[:2] == b"\x1f\x8b"
+    size = claimed(file_sizes.head_of_gzip(data, _HEAD) if packed else data[:_HEAD])
+    if not packed:
+        file_sizes.check_claim(size, len(data))
+        return data
+    file_sizes.check_unpacked(size, len(data), file_sizes.IMAGE_BYTES)
+    whole = file_sizes.gunzip(data, size + file_sizes.TRAILING)
+    file_sizes.check_claim(size, len(whole))
+    return whole
+
+
+def _nifti_size(head: bytes) -> int:
+    second = 540 in (int.from_bytes(head[:4], order) for order in ("little", "big"))
+    return _claimed((nib.Nifti2Image if second else nib.Nifti1Image).header_class, head)
+
+
+def _claimed(kind: Any, head: bytes) -> int:
+    """Bytes of an image by its header; 0 where that is cut off, which reading it says."""
+    if len(head) < kind.template_dtype.itemsize:
+        return 0
+    return _size_of(kind(head[: kind.template_dtype.itemsize], check=False))
+
+
+def _size_of(header: Any) -> int:
+    """Bytes from the beginning of the file of voxels on."""
+    shape = [int(side) for side in header.get_data_shape()]
+    return max(int(header.get_data_offset()), 0) + math.prod(shape) * header.get_data_dtype().itemsize
+
+
+def _check_pair(voxels: Path, header: Any) -> None:
+    """ValueError where a file of voxels has another size than the header beside it says."""
+    size, held = _size_of(header), voxels.stat().st_size
+    if voxels.suffix.lower() == ".gz":
+        file_sizes.check_unpacked(size, held, file_sizes.IMAGE_BYTES)
+        held = len(file_sizes.gunzip(voxels.read_bytes(), size + file_sizes.TRAILING))
+    file_sizes.check_claim(size, held)
 
 
 def beside(path: Path, endings: tuple[str, ...]) -> Path:

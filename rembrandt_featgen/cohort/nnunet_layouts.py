@@ -3,13 +3,13 @@ patients."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rembrandt_featgen.cohort import case_files, modality_names
 from rembrandt_featgen.cohort.patients import MASK, Entry, Problem, ways_out
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
 
 DATASET = "dataset.json"
@@ -58,10 +58,10 @@ def _channels(cohort: Path, modalities: Sequence[str]) -> dict[str, int]:
             "--layout"
         )
     try:
-        record = json.loads(path.read_text(encoding="utf-8-sig"))
+        record = json_files.parse(path.read_text(encoding="utf-8-sig"))
         names = record.get("channel_names") or record.get("modality")
         channels = {str(name): int(number) for number, name in names.items()}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, OverflowError) as error:
         raise InputError(
             f"--cohort={cohort}: {path.name} has no channel_names (nnU-Net) or modality (Decathlon) that could be read "
             f"({' '.join(str(error).split())}); correct it, or choose another --layout"

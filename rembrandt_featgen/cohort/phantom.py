@@ -20,6 +20,7 @@ from rembrandt_featgen.cohort.classes import Classes, infer
 from rembrandt_featgen.cohort.patients import Patient
 from rembrandt_featgen.cohort.phantom_rendering import MODALITIES, render
 from rembrandt_featgen.cohort.who_grades import GLIOMAS
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
 
 # Each parameter goes from the first value, typical of LGG, to the second, typical of HGG.
@@ -139,7 +140,11 @@ def fresh_patients(folder: str | Path) -> frozenset[str]:
       folder: of the cohort, or another path that --cohort takes.
     """
     path = Path(folder) / RECORD
-    return frozenset(json.loads(path.read_text(encoding="utf-8")).get(_FRESH, ()) if path.is_file() else ())
+    record = json_files.read_json(path, fix="make the phantom again, or delete that file") if path.is_file() else {}
+    fresh = record.get(_FRESH, []) if isinstance(record, dict) else None
+    if not isinstance(fresh, list) or not all(isinstance(name, str) for name in fresh):
+        raise InputError(f"{path} is damaged: no list of patients in {_FRESH!r}; make the phantom again, or delete it")
+    return frozenset(fresh)
 
 
 def draw_look(generator: np.random.Generator, place: float, difficulty: float) -> dict[str, float]:

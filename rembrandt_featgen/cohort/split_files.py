@@ -9,7 +9,7 @@ from pathlib import Path
 from rembrandt_featgen.cohort.groups import check_whole
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.cohort.splits import LEFT_OUT, SPLITS, check_disjoint
-from rembrandt_featgen.core import withheld
+from rembrandt_featgen.core import json_files, withheld
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -45,7 +45,7 @@ def read_split(path: str | Path) -> dict[str, str]:
       RuntimeError: a patient is in two splits.
     """
     try:
-        groups = json.loads(Path(path).read_text(encoding="utf-8"))
+        groups = json_files.parse(Path(path).read_text(encoding="utf-8"))
         named = [*SPLITS, *({LEFT_OUT} & groups.keys())]
         members = {split: [patient for group in groups[split].values() for patient in group] for split in named}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -8,6 +8,7 @@ written goes back the way it came.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,7 @@ _MOST_OF_A_VOLUME = 0.5  # for a mask; what covers more is one of the background
 _MOST_OUTSIDE = 0.1  # of a tumour, of the image that its mask is resampled onto
 _INTEGER_TOLERANCE = 1e-3  # labels that were stored with a scale factor come back with rounding errors
 _LONGEST = 2048  # voxels along an axis that --spacing may ask for
+_MOST_VOXELS = 2**29  # that it may: 512 x 512 x 2048
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,7 +109,7 @@ def read_volume(path: str | Path, flag: str = "--cohort", reading: Reading = AS_
     voxels, grid = _image(array, path, flag), file
     if reading.spacing:
         asked = geometry.at_spacing(file, reading.spacing)
-        if max(asked.shape) > _LONGEST:
+        if max(asked.shape) > _LONGEST or math.prod(asked.shape) > max(_MOST_VOXELS, math.prod(file.shape)):
             raise InputError(
                 f"{path}: --spacing={','.join(f'{side:g}' for side in reading.spacing)} makes {asked.shape} voxels of "
                 f"{file.shape}; take a coarser spacing, or leave --spacing out"

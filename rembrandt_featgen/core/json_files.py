@@ -32,6 +32,14 @@ def write_json(path: Path, value) -> None:
     temporary.replace(path)
 
 
+def parse(text: str | bytes):
+    """The value of JSON text; ValueError where it is damaged, or nested deeper than any that people write."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def read_json(path: Path, *, fix: str = ""):
     """Reads JSON; InputError when it is missing or damaged.
 
@@ -40,7 +48,7 @@ def read_json(path: Path, *, fix: str = ""):
       fix: what the message tells the user to do; by default what helps with a file of this run.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path} is missing or damaged ({' '.join(str(error).split())}); "
@@ -53,10 +61,17 @@ def resume_journal(path: Path) -> list:
 
     Args:
       path: of `append_row`; no such file is a journal without rows, which is made.
+
+    Raises:
+      InputError: a line is damaged otherwise.
     """
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+        rows = [parse(line) for line in lines]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({' '.join(str(error).split())}); delete it to begin anew") from error
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return [json.loads(line) for line in lines]
+    return rows
 
 
 def append_row(journal: TextIO, row) -> None:

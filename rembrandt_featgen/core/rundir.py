@@ -123,7 +123,7 @@ def open_stage(
     _refuse_run_of_before(run_dir)
     with lock(run_dir / f".{folder}.lock", final):
         if final.exists():
-            found = read_json(final / RECORD)
+            found = _read_record(final / RECORD)
             _refuse_before(final, found)
             extends = serves(found)
             if not extends and agrees(final, found):
@@ -140,7 +140,7 @@ def open_stage(
                 remove_folder(final)
         resumed = (work / SETTINGS).exists()
         if resumed:
-            found = read_json(work / SETTINGS)
+            found = _read_record(work / SETTINGS)
             resumed = serves(found) or agrees(work, found)
         if not resumed:
             remove_folder(work)
@@ -196,7 +196,7 @@ def find(run_dir: str | Path, name: str, kind: str = "") -> Found:
     _refuse_run_of_before(Path(run_dir))
     if not (folder / RECORD).is_file():
         raise InputError(f"--run_dir={run_dir}: there is no finished {folder.name}/ in it; run it first with {command}")
-    record = read_json(folder / RECORD)
+    record = _read_record(folder / RECORD)
     _refuse_before(folder, record)
     for before, digest in record.get("inputs", {}).items():
         path = Path(run_dir) / before / RECORD
@@ -237,7 +237,29 @@ def _refuse_run_of_before(run_dir: Path) -> None:
     for name in registry.FOLDERS_OF_BEFORE:
         record = run_dir / name / RECORD
         if record.is_file():
-            _refuse_before(record.parent, read_json(record))
+            _refuse_before(record.parent, _read_record(record, whole=False))
+
+
+def _read_record(path: Path, *, whole: bool = True) -> dict:
+    """What stage.json or settings.json holds; InputError where that is no record of a stage.
+
+    Args:
+      path: of the file.
+      whole: whether it needs what this version writes.
+    """
+    record = read_json(path)
+    known = record if isinstance(record, dict) else {"config": None}
+    parts = {name: known.get(name, None if whole else {}) for name in ("config", "inputs")}
+    parts |= {name: known.get(name, {}) for name in ("figures", "classes", "versions")}
+    wrong = [name for name, part in parts.items() if not isinstance(part, dict)]
+    if not wrong and not all(isinstance(digest, str) for digest in parts["inputs"].values()):
+        wrong = ["inputs"]
+    if wrong:
+        raise InputError(
+            f"{path} is damaged: no {wrong[0]} as a stage writes it; delete the folder {path.parent} to redo it, or "
+            "choose another --run_dir"
+        )
+    return record
 
 
 def _refuse_before(folder: Path, record: Mapping) -> None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store_format import CODECS, FRAME, fits, index_path
 
@@ -63,7 +64,7 @@ def read_index(folder: Path, split: str) -> Index:
     """
     path = index_path(folder, split)
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [json_files.parse(line) for line in path.read_text(encoding="utf-8").splitlines()]
         found = _of_another_store(folder, lines) if "store" in lines[0] else _of_shards(folder, lines)
         if lines[-1] != {"records": len(found.labels)}:
             raise ValueError("the end is missing")

@@ -7,12 +7,14 @@ volume's own. One compressed file a split, `truth-<split>.npz`, beside the store
 from __future__ import annotations
 
 import dataclasses
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from rembrandt_featgen.core import array_files
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -88,7 +90,7 @@ def truths(folder: Path, split: str) -> Iterator[Truth]:
     for number, patient in enumerate(arrays["patients"]):
         shape = tuple(arrays["shapes"][number])
         blob = arrays["masks"][ends[number] - arrays["lengths"][number] : ends[number]].tobytes()
-        bits = np.unpackbits(np.frombuffer(zlib.decompress(blob), np.uint8), count=int(np.prod(shape)))
+        bits = _bits(blob, math.prod(shape), _path(folder, split))
         yield Truth(
             patient=str(patient),
             mask=bits.reshape(shape).astype(bool),
@@ -144,13 +146,46 @@ def _path(folder: Path, split: str) -> Path:
 def _read(folder: Path, split: str) -> dict[str, np.ndarray]:
     path = _path(folder, split)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except Exception as error:  # numpy, zipfile and zlib have exceptions of their own for damaged files
-        raise InputError(
-            f"{path} is missing or damaged; delete {folder} so that its stage is done again (stages of version 0.1 "
-            "have no such file)"
-        ) from error
+        arrays = array_files.read_npz(path)
+        _check(arrays)
+        return arrays
+    except (ValueError, KeyError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        f"{path} is missing or damaged; delete {path.parent} so that its stage is done again (stages of version 0.1 "
+        "have no such file)"
+    )
+
+
+def _check(arrays: dict[str, np.ndarray]) -> None:
+    """ValueError or KeyError where arrays are missing, or do not belong together."""
+    count = len(arrays["patients"])
+    for name, width in (("shapes", 3), ("boxes", 4), ("scaled", 2), ("spacings", 3), ("lengths", 0)):
+        if arrays[name].shape != ((count, width) if width else (count,)) or arrays[name].dtype.kind not in "if":
+            raise ValueError(f"{name} is no array of {count} patients")
+    for name, sizes in (("masks", arrays["lengths"]), ("areas", arrays["shapes"][:, 0])):
+        whole = arrays[name].ndim == 1 and sizes.dtype.kind == "i" and (sizes >= 0).all()
+        if not whole or sum(sizes.tolist()) != len(arrays[name]):
+            raise ValueError(f"{name} is not as long as the patients' parts of it")
+    if (arrays["shapes"] < 0).any() or arrays["masks"].dtype != np.uint8 or arrays["patients"].dtype.kind != "U":
+        raise ValueError("an array has another type")
+
+
+def _bits(blob: bytes, count: int, path: Path) -> np.ndarray:
+    """[count] uint8 in {0, 1} of a packed mask; InputError where it has another size."""
+    size = -(-count // 8)
+    unpacker = zlib.decompressobj()
+    try:
+        # no more is taken than a mask of that size needs, whatever the header says
+        packed = unpacker.decompress(blob, size + 1)
+        if len(packed) != size or not unpacker.eof:
+            raise ValueError(f"a mask of {count} voxels has another size")
+    except (zlib.error, ValueError, OverflowError) as error:
+        raise _damaged(path) from error
+    return np.unpackbits(np.frombuffer(packed, np.uint8), count=count)
 
 
 def _stacked(rows: Sequence[np.ndarray], dtype, columns: int) -> np.ndarray:

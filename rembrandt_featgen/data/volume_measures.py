@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rembrandt_featgen.core import array_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.preparation import Preparation
 from rembrandt_featgen.data.slicing import Part
@@ -87,10 +88,12 @@ def read_measured(folder: Path, name: str) -> dict[str, Measured]:
     """Reads what `write_measured` wrote; InputError where it is missing or damaged."""
     path = _path(folder, name)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            patients, columns = file["patients"], {key: file[key] for key in _NAMES if key in file}
-            columns = {**_of_before(columns), **columns}
-    except Exception as error:  # numpy, zipfile and zlib have exceptions of their own for damaged files
+        arrays = array_files.read_npz(path)
+        patients, columns = arrays["patients"], {key: arrays[key] for key in _NAMES if key in arrays}
+        columns = {**_of_before(columns), **columns}
+        if len(columns) < len(_NAMES) or any(column.shape[:1] != patients.shape for column in columns.values()):
+            raise ValueError("its columns are not those of its patients")
+    except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"{path} is missing or damaged; delete {folder} so that its stage is done again") from error
     return {
         str(patient): Measured(**{key: _value(key, column[row]) for key, column in columns.items()})

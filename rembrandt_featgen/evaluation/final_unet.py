@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen.cohort import duplicates
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import array_files, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.preparation import Preparation
 from rembrandt_featgen.features import encoders
@@ -82,8 +82,14 @@ def write(folder: Path, home: Path, modalities: Sequence[str], *, maps: bool) ->
 
 def read_fingerprints(folder: str | Path) -> np.ndarray:
     """[patients, d] float32 of those whom the model has seen."""
-    with np.load(Path(folder) / FINGERPRINTS, allow_pickle=False) as file:
-        return file["fingerprints"].astype(np.float32)
+    path = Path(folder) / FINGERPRINTS
+    try:
+        fingerprints = array_files.read_npz(path)["fingerprints"]
+        if fingerprints.ndim != 2 or fingerprints.dtype.kind != "f":
+            raise ValueError("its fingerprints are no table of numbers")
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path} is missing or damaged; copy the folder of the model again") from error
+    return fingerprints.astype(np.float32)
 
 
 def refuse_copies(fingerprints: Mapping[str, np.ndarray], seen: np.ndarray, where: str) -> None:

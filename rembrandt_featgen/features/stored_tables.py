@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import paths
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.features import table_files
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
 
 PATIENT, LABEL, GROUP, SITE, SPLIT, SAMPLE = KEYS = ("patient", "label", "group", "site", "split", "sample")
@@ -65,7 +66,7 @@ def load_table(path: Path, classes: Classes) -> FeatureTable:
       InputError: the file is missing or damaged.
     """
     try:
-        read = pq.ParquetFile(path).read()
+        read = table_files.read_parquet(path)
         texts = {name: np.array(read[name].to_pylist(), str) for name in (PATIENT, LABEL, GROUP)}
         names = [field.name for field in read.schema if field.type == pa.float32()]
         return table_of_arrays(

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from rembrandt_featgen.core import array_files, file_sizes
 from rembrandt_featgen.core.errors import InputError
 
 # Cells, in lower case, that stand for a missing value; infinite numbers do, too.
@@ -22,6 +23,7 @@ _OF_SPREADSHEETS = ("#div/0!", "#n/a", "#n/a n/a", "#na", "#name?", "#null!", "#
 MISSING = ("", "-", ".", "?", "na", "n/a", "nan", "-nan", "none", "null", "missing", *_INFINITE, *_OF_SPREADSHEETS)
 _SHOWN = 60  # characters of a cell in a message
 _LISTED = 5  # names in a message
+_WIDE, _MOST_COLUMNS = 20_000, 200_000  # columns that are read otherwise, and that are not
 
 
 class Columns:
@@ -35,7 +37,7 @@ class Columns:
     """
 
     def __init__(self, path: Path, flag: str, *, names: Sequence[str], columns: Sequence[pa.ChunkedArray]):
-        self.where, self.names, self._columns = f"{flag}={path}", list(names), list(columns)
+        self.where, self.names, self._columns = f"{flag}={path}", list(names), columns
         self.rows = len(columns[0]) if columns else 0
         self.first_row = 2 if path.suffix.lower() == ".csv" else 1
 
@@ -70,19 +72,32 @@ class Columns:
             values = column.to_numpy(zero_copy_only=False).astype(float)
             whole = np.isfinite(values) & (values == np.round(values))
             cells = [f"{v:.0f}" if w else "" if np.isnan(v) else repr(float(v)) for v, w in zip(values, whole)]
-            return np.array(cells, str)
+            return self._fixed(cells, position)
         if pa.types.is_boolean(column.type):
             column = column.cast(pa.int8())
         try:
             column = pc.utf8_trim_whitespace(column.cast(pa.string()))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise self._of_odd_type(position) from error
-        return np.array(["" if cell is None else cell for cell in column.to_pylist()], str)
+        return self._fixed(["" if cell is None else cell for cell in column.to_pylist()], position)
+
+    def _fixed(self, cells: list[str], position: int) -> np.ndarray:
+        """[rows] str, as wide as the longest cell; InputError where that takes far more memory than the cells."""
+        longest = max(map(len, cells), default=0)
+        if 4 * longest * len(cells) > max(file_sizes.TABLE_BYTES, file_sizes.RATIO * sum(map(len, cells))):
+            raise self._of_long_cell(position, longest)
+        return np.array(cells, str)
 
     def _column(self, position: int) -> pa.Array:
         chunks = self._columns[position].chunks
         column = chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
-        return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        if not pa.types.is_dictionary(column.type):
+            return column
+        if pa.types.is_string(column.type.value_type) and len(column.dictionary):
+            longest = pc.max(pc.utf8_length(column.dictionary)).as_py() or 0
+            if longest * self.rows > max(file_sizes.TABLE_BYTES, file_sizes.RATIO * column.nbytes):
+                raise self._of_long_cell(position, longest)
+        return column.dictionary_decode()
 
     def _converted(self, position: int) -> tuple[np.ndarray, int | None]:
         """[rows] float64, NaN where missing; and the number of the first cell that is no number, or None."""
@@ -108,6 +123,12 @@ class Columns:
             bad = np.flatnonzero(np.isnan(values) & series.notna().to_numpy())
             return _finite(values), int(bad[0]) if len(bad) else None
 
+    def _of_long_cell(self, position: int, longest: int) -> InputError:
+        return InputError(
+            f"{self.where}: column {self.names[position]!r} has a cell of {longest} characters; shorten it, or take "
+            "the column out of the file"
+        )
+
     def _of_odd_type(self, position: int) -> InputError:
         return InputError(
             f"{self.where}: column {self.names[position]!r} holds {self._columns[position].type}, not numbers; write a "
@@ -130,6 +151,11 @@ def read_columns(path: Path, flag: str) -> Columns:
         raise InputError(f"{flag}={path} is no .csv, .parquet or .npz file; write the features as one of these")
     check_there(path, flag)
     names, columns = readers[path.suffix.lower()](path, flag)
+    if len(names) > _MOST_COLUMNS:
+        raise InputError(
+            f"{flag}={path} has {len(names)} columns, and {_MOST_COLUMNS} are read; write the features as an array of "
+            "an .npz file"
+        )
     if not columns or not len(columns[0]):
         raise InputError(f"{flag}={path} has no rows; write a header, and a row for each sample")
     return Columns(path, flag, names=names, columns=columns)
@@ -139,12 +165,8 @@ def read_arrays(path: Path, flag: str) -> dict[str, np.ndarray]:
     """The arrays of an .npz file by name; InputError where it is missing, damaged, or holds Python objects."""
     check_there(path, flag)
     try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise ValueError("it is a single array")
-        with file:
-            return {name: file[name] for name in file.files}
-    except Exception as error:  # numpy, zipfile and zlib have exceptions of their own for damaged files
+        return array_files.read_npz(path)
+    except ValueError as error:
         raise InputError(
             f"{flag}={path} cannot be read ({_one_line(error)}); write arrays of numbers and text with numpy.savez"
         ) from error
@@ -161,7 +183,7 @@ def shown(cell: str) -> str:
     return repr(cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]}...")
 
 
-def _csv(path: Path, flag: str) -> tuple[list[str], list]:
+def _csv(path: Path, flag: str) -> tuple[list[str], Sequence]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             names = [name.strip() for name in next(csv.reader(file, strict=True), [])]
@@ -169,6 +191,8 @@ def _csv(path: Path, flag: str) -> tuple[list[str], list]:
             raise ValueError("it is empty")
         if len(names) == 1:
             raise ValueError(f"its header {shown(names[0])} has no comma")
+        if len(names) > _WIDE:
+            return names, _wide(path, len(names)) if len(names) <= _MOST_COLUMNS else []
         # under numbers for names, as names may be there twice; the header's row is read and dropped
         read = pacsv.read_csv(
             path,
@@ -185,14 +209,55 @@ def _csv(path: Path, flag: str) -> tuple[list[str], list]:
     return names, read.columns
 
 
-def _parquet(path: Path, flag: str) -> tuple[list[str], list]:
+def _wide(path: Path, width: int) -> _Wide:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = [cells for cells in csv.reader(file, strict=True) if cells][1:]
+    odd = next((number for number, cells in enumerate(rows) if len(cells) != width), None)
+    if odd is not None:
+        raise ValueError(f"row {odd + 2} has {len(rows[odd])} cells, and the header {width}")
+    return _Wide(rows, width)
+
+
+class _Wide(Sequence):
+    """Columns of text of rows of cells: of many columns arrow would take 7 KB each, however few the rows."""
+
+    def __init__(self, rows: list[list[str]], width: int):
+        self._rows, self._width = rows, width
+
+    def __len__(self) -> int:
+        return self._width
+
+    def __getitem__(self, number):
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(self._width))]
+        return pa.chunked_array([pa.array([cells[number] for cells in self._rows], pa.string())])
+
+
+def _parquet(path: Path, flag: str) -> tuple[list[str], Sequence]:
     try:
-        read = pq.ParquetFile(path).read()
+        read = read_parquet(path)
     except (ValueError, OSError, pa.ArrowException, MemoryError) as error:
         raise InputError(
             f"{flag}={path} is not readable as Parquet ({_one_line(error)}); write it again, or as .csv"
         ) from error
     return read.column_names, read.columns
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """A Parquet file, texts as dictionaries; ValueError or what arrow raises where it is damaged or would be too large.
+
+    A few bytes of such a file may stand for any number of rows.
+    """
+    with path.open("rb") as source:
+        file = pq.ParquetFile(source)
+        known = file.metadata
+        groups = (known.row_group(number) for number in range(known.num_row_groups))
+        values = sum(group.column(number).num_values for group in groups for number in range(group.num_columns))
+        file_sizes.check_unpacked(
+            8 * max(values, known.num_rows * known.num_columns), path.stat().st_size, file_sizes.TABLE_BYTES
+        )
+        texts = [field.name for field in file.schema_arrow if pa.types.is_string(field.type)]
+        return pq.ParquetFile(source, read_dictionary=texts).read()
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

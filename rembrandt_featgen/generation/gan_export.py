@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import json_files
+from rembrandt_featgen.core import array_files, json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.generation.encoded_gan import EncodedGAN
 from rembrandt_featgen.generation.gan import GAN, build_gan
@@ -44,8 +44,8 @@ def restore_gan(folder: Path, precision: str = "float32") -> GAN:
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder} was made by another version of this program; delete it to redo it") from error
-    lowest = np.load(folder / LOWEST) if (folder / LOWEST).exists() else 0.0
-    gan = build_gan(dataclasses.replace(spec, precision=precision), np.load(folder / SCALE), lowest)
+    lowest = array_files.read_own(folder / LOWEST) if (folder / LOWEST).exists() else 0.0
+    gan = build_gan(dataclasses.replace(spec, precision=precision), array_files.read_own(folder / SCALE), lowest)
     weights.load(gan, folder / WEIGHTS)
     return gan
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from rembrandt_featgen.classification import classifier_export
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.splits import SPLITS
+from rembrandt_featgen.core import array_files
 from rembrandt_featgen.features import crops, encoders
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.generation.gan_kinds import KINDS
@@ -146,6 +147,6 @@ class Artifacts:
     def scaled(self, feature: np.ndarray) -> np.ndarray:
         """A feature as the discriminator sees it."""
         folder = self.folders["train_generators"]
-        scale, lowest = np.load(folder / "scale.npy"), folder / "lowest.npy"
-        above = feature - np.load(lowest) if lowest.exists() else feature
+        scale, lowest = array_files.read_own(folder / "scale.npy"), folder / "lowest.npy"
+        above = feature - array_files.read_own(lowest) if lowest.exists() else feature
         return np.divide(above, scale, out=np.zeros_like(feature), where=scale > 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from rembrandt_featgen.core import array_files, file_sizes
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -21,8 +22,7 @@ def save(arrays: Sequence[np.ndarray], path: Path) -> None:
 
 def read(path: Path) -> list[np.ndarray]:
     """The arrays that `save` wrote."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return [arrays[name] for name in arrays.files]
+    return list(array_files.read_npz(path, file_sizes.IMAGE_BYTES).values())
 
 
 def load(model: tf.keras.Model, path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core import array_files
 from rembrandt_featgen.reporting import run_figures
 from rembrandt_featgen.reporting.drawing import Figure
 
@@ -58,28 +59,27 @@ def collapse_sentence(collapses: Sequence[Mapping]) -> str:
 
 def shown_slices(path: Path, classes: Classes) -> Figure:
     """The slices of overlays.npz, as `overlays.save_overlays` writes it."""
-    with np.load(path) as arrays:
-        return Figure(
-            _drawn(arrays, "", classes, measure="dice"),
-            "Slices of test patients with the contours of the true and of the predicted tumour.",
-            "The slice with most tumour of the first test patients; the table says how good the U-Net is.",
-        )
+    return Figure(
+        _drawn(array_files.read_own_npz(path), "", classes, measure="dice"),
+        "Slices of test patients with the contours of the true and of the predicted tumour.",
+        "The slice with most tumour of the first test patients; the table says how good the U-Net is.",
+    )
 
 
 def worst_volumes(path: Path, classes: Classes) -> Figure | None:
     """The test volumes of lowest dice in overlays.npz; None where it has none."""
-    with np.load(path) as arrays:
-        if not len(arrays.get("worst_patients", ())):
-            return None
-        values = [f"{name} {dice:.2f}" for name, dice in zip(arrays["worst_patients"], arrays["worst_dice"])]
-        number = f"{len(values)} test volumes" if len(values) > 1 else "test volume"
-        return Figure(
-            _drawn(arrays, "worst_", classes, measure="volume's dice"),
-            f"A slice of each of the {number} of lowest dice, with the contours of the true and of the predicted "
-            f"tumour: {', '.join(values)}.",
-            f"The {number} of lowest dice, and of each the slice with most wrong pixels. Dice of the whole volume: "
-            f"{', '.join(values)}. Volumes without tumour have no dice and are left out.",
-        )
+    arrays = array_files.read_own_npz(path)
+    if not len(arrays.get("worst_patients", ())):
+        return None
+    values = [f"{name} {dice:.2f}" for name, dice in zip(arrays["worst_patients"], arrays["worst_dice"])]
+    number = f"{len(values)} test volumes" if len(values) > 1 else "test volume"
+    return Figure(
+        _drawn(arrays, "worst_", classes, measure="volume's dice"),
+        f"A slice of each of the {number} of lowest dice, with the contours of the true and of the predicted "
+        f"tumour: {', '.join(values)}.",
+        f"The {number} of lowest dice, and of each the slice with most wrong pixels. Dice of the whole volume: "
+        f"{', '.join(values)}. Volumes without tumour have no dice and are left out.",
+    )
 
 
 def _drawn(arrays: Mapping[str, np.ndarray], start: str, classes: Classes, *, measure: str) -> bytes:

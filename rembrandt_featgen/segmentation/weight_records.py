@@ -16,6 +16,7 @@ from absl import logging
 
 from rembrandt_featgen.cohort import duplicates
 from rembrandt_featgen.cohort.splits import SPLITS
+from rembrandt_featgen.core import array_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines, truth
 from rembrandt_featgen.data.preparation import Geometry, restore_volume
@@ -135,9 +136,14 @@ def read_record(weights: Path) -> SeenPatients | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            columns = {field.name: file[field.name] for field in dataclasses.fields(SeenPatients)}
-    except Exception as error:  # zip and numpy have exceptions of their own for damaged files
+        arrays = array_files.read_npz(path)
+        columns = {field.name: arrays[field.name] for field in dataclasses.fields(SeenPatients)}
+        fingerprints, texts = columns["fingerprints"], [columns[n] for n in ("patients", "splits", "modalities")]
+        if fingerprints.ndim != 2 or fingerprints.dtype.kind != "f" or columns["complete"].shape:
+            raise ValueError("an array has another shape")
+        if any(one.shape != fingerprints.shape[:1] or one.dtype.kind != "U" for one in texts):
+            raise ValueError("its columns differ in length")
+    except (ValueError, KeyError) as error:
         raise InputError(
             f"{path}, the record of the patients whom --unet_weights has seen, is damaged; copy it again from the run "
             "that made it, or delete it"
