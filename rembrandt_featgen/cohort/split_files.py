@@ -41,19 +41,23 @@ def read_split(path: str | Path) -> dict[str, str]:
       Patient id to one of SPLITS, or to LEFT_OUT, sorted by id.
 
     Raises:
-      InputError: the file is missing or damaged.
-      RuntimeError: a patient is in two splits.
+      InputError: the file is missing or damaged, or a patient is in two splits.
     """
     try:
         groups = json_files.parse(Path(path).read_text(encoding="utf-8"))
         named = [*SPLITS, *({LEFT_OUT} & groups.keys())]
         members = {split: [patient for group in groups[split].values() for patient in group] for split in named}
+        if not all(isinstance(name, str) for names in members.values() for name in names):
+            raise ValueError("an id is no text")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(
             f"{path}: not a split file ({reason}); delete its folder in --run_dir to split again"
         ) from error
-    check_disjoint(members)
+    try:
+        check_disjoint(members)
+    except RuntimeError as error:
+        raise InputError(f"{path}: {error}; correct it") from error
     assignment = {name: split for split, names in members.items() for name in names}
     return dict(sorted(assignment.items()))
 

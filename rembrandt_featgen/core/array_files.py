@@ -15,10 +15,9 @@ import numpy as np
 from rembrandt_featgen.core import file_sizes
 from rembrandt_featgen.core.errors import InputError
 
-_DAMAGES = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, RuntimeError, NotImplementedError, MemoryError),
-    *(SyntaxError, TypeError, RecursionError, OverflowError, AttributeError, IndexError, tokenize.TokenError),
-)
+_OF_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, RuntimeError, MemoryError)
+_OF_HEADERS = (SyntaxError, TypeError, OverflowError, AttributeError, IndexError, tokenize.TokenError)
+_DAMAGES = _OF_ZIP + _OF_HEADERS
 _PIECE = 2**22
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -91,12 +90,13 @@ def _array(file: IO[bytes], held: int) -> np.ndarray:
     if any(side < 0 for side in shape) or count * dtype.itemsize != held - file.tell():
         raise ValueError(f"an array of shape {shape} and {dtype} has {held - file.tell()} bytes: damaged")
     array = np.empty(count, dtype)
-    blob, filled = memoryview(array.view(np.uint8) if array.nbytes else b""), 0
+    blob = array.view(np.uint8) if array.nbytes else np.empty(0, np.uint8)
+    filled = 0
     while filled < array.nbytes:
         piece = file.read(min(_PIECE, array.nbytes - filled))
         if not piece:
             raise ValueError("it ends in the middle")
-        blob[filled : filled + len(piece)] = piece
+        blob[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
         filled += len(piece)
     return array.reshape(shape, order="F" if fortran else "C")
 

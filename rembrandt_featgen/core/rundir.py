@@ -20,6 +20,7 @@ from rembrandt_featgen.core.json_files import plain, read_json, write_json
 from rembrandt_featgen.core.paths import remove_folder
 
 RECORD = "stage.json"
+_PARTS = ("config", "inputs", "figures", "classes", "versions")  # of a record, in which each thing has a name
 SETTINGS = "settings.json"  # of a stage at work
 
 
@@ -249,10 +250,9 @@ def _read_record(path: Path, *, whole: bool = True) -> dict:
     """
     record = read_json(path)
     known = record if isinstance(record, dict) else {"config": None}
-    parts = {name: known.get(name, None if whole else {}) for name in ("config", "inputs")}
-    parts |= {name: known.get(name, {}) for name in ("figures", "classes", "versions")}
-    wrong = [name for name, part in parts.items() if not isinstance(part, dict)]
-    if not wrong and not all(isinstance(digest, str) for digest in parts["inputs"].values()):
+    needed = ("config", "inputs") if whole else ()
+    wrong = [name for name in _PARTS if not isinstance(known.get(name, None if name in needed else {}), dict)]
+    if not wrong and not all(isinstance(digest, str) for digest in (known.get("inputs") or {}).values()):
         wrong = ["inputs"]
     if wrong:
         raise InputError(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store_format import CODECS, FRAME, fits, index_path
 
@@ -50,11 +51,12 @@ class Writer:
         self._journal = self._index.with_name(f"{self._index.name}.part")
         header = json.dumps({"tensors": self._tensors, "codec": codec})
         lines = self._whole_shards(header) if resume else []
-        kept = {json.loads(line)["file"] for line in lines}
+        shards = [json_files.parse(line) for line in lines]
+        kept = {shard["file"] for shard in shards}
         for stale in self._folder.glob(f"{split}-*.tfrecord*"):
             if stale.name not in kept:
                 stale.unlink()
-        self._written = sum(len(json.loads(line)["labels"]) for line in lines)
+        self._written = sum(len(shard["labels"]) for shard in shards)
         self._journal.write_text("".join(line + "\n" for line in [header, *lines]), encoding="utf-8")
         self._index.unlink(missing_ok=True)
         self._shards = len(lines)
@@ -102,17 +104,19 @@ class Writer:
     def _whole_shards(self, header: str) -> list[str]:
         """Lines of the shards that a writer with the same header finished."""
         path = self._index if self._index.exists() else self._journal
-        lines = (
-            path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-        )  # without what follows the last newline
-        if lines[:1] != [header]:
-            return []
-        whole = []
-        for line in lines[1:]:
-            shard = json.loads(line)
-            if "file" not in shard or not fits(self._folder / shard["file"], shard["bytes"]):
-                break
-            whole.append(line)
+        whole: list[str] = []
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # without what follows the last newline
+            if lines[:1] != [header]:
+                return []
+            for line in lines[1:]:
+                shard = json_files.parse(line)
+                count = {len(shard[name]) for name in ("labels", "patients", "slices", "lengths")}
+                if len(count) > 1 or not fits(self._folder / shard["file"], shard["bytes"]):
+                    break
+                whole.append(line)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):  # the end of a finished index, or damage
+            pass
         return whole
 
     def _write_behind(self):

@@ -138,7 +138,7 @@ def read_record(weights: Path) -> SeenPatients | None:
     try:
         arrays = array_files.read_npz(path)
         columns = {field.name: arrays[field.name] for field in dataclasses.fields(SeenPatients)}
-        fingerprints, texts = columns["fingerprints"], [columns[n] for n in ("patients", "splits", "modalities")]
+        fingerprints, texts = columns["fingerprints"], [columns[name] for name in ("patients", "splits", "modalities")]
         if fingerprints.ndim != 2 or fingerprints.dtype.kind != "f" or columns["complete"].shape:
             raise ValueError("an array has another shape")
         if any(one.shape != fingerprints.shape[:1] or one.dtype.kind != "U" for one in texts):
@@ -148,8 +148,10 @@ def read_record(weights: Path) -> SeenPatients | None:
             f"{path}, the record of the patients whom --unet_weights has seen, is damaged; copy it again from the run "
             "that made it, or delete it"
         ) from error
-    columns["fingerprints"] = columns["fingerprints"].astype(np.float32)
-    return SeenPatients(**columns | {"complete": bool(columns["complete"])})
+    patients, splits, modalities = texts
+    return SeenPatients(
+        patients, splits, fingerprints.astype(np.float32), modalities=modalities, complete=bool(columns["complete"])
+    )
 
 
 def check_start(weights: str, before: SeenPatients | None, now: SeenPatients, *, cross_fit: bool) -> None:

@@ -178,7 +178,7 @@ def _two_splits(folder: Path) -> str:
     path.write_text(json.dumps({**groups, "validation": {"b": [], "a": []}}), encoding="utf-8")
     try:
         split_files.read_split(path)
-    except RuntimeError as error:
+    except InputError as error:
         return "caught" if "VICTIM" in str(error) else ""
     return ""
 

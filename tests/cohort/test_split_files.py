@@ -37,7 +37,7 @@ def test_damaged_file_refused(tmp_path, text):
 def test_a_patient_in_two_splits_of_a_file(tmp_path):
     groups = {split: {"HGG": ["a"], "LGG": []} for split in splits.SPLITS}
     (tmp_path / "split.json").write_text(json.dumps(groups))
-    with pytest.raises(RuntimeError, match="patient a"):
+    with pytest.raises(InputError, match="patient a"):
         split_files.read_split(tmp_path / "split.json")
 
 

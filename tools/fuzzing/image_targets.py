@@ -17,71 +17,73 @@ from rembrandt_featgen.cohort import volumes
 _CODE = "cohort/{image_files,volumes,geometry,image_paths,file_signatures,"
 _SHAPE = (5, 4, 3)
 # (offset, format): dim, datatype, bitpix, pixdim, vox_offset, scl_slope and scl_inter, codes, quaternion and srow.
-_NIFTI = (
-    *((40 + 2 * axis, "<h") for axis in range(8)),
-    *((70, "<h"), (72, "<h"), (108, "<f"), (112, "<f"), (116, "<f"), (252, "<h"), (254, "<h"), (0, "<i"), (123, "B")),
-    *((76 + 4 * axis, "<f") for axis in range(8)),
-    *((256 + 4 * number, "<f") for number in range(18)),
-    *((344, "<i"), (348, "B"), (352, "<i")),
+_NIFTI = tuple((40 + 2 * axis, "<h") for axis in range(8)) + tuple((76 + 4 * axis, "<f") for axis in range(8))
+_NIFTI += tuple((256 + 4 * number, "<f") for number in range(18)) + ((0, "<i"), (344, "<i"), (352, "<i"))
+_NIFTI += (
+    (70, "<h"),
+    (72, "<h"),
+    (108, "<f"),
+    (112, "<f"),
+    (116, "<f"),
+    (252, "<h"),
+    (254, "<h"),
+    (123, "B"),
+    (348, "B"),
 )
-_NIFTI2 = ((12, "<h"), (14, "<h"), (168, "<q"), *((16 + 8 * axis, "<q") for axis in range(8)), (0, "<i"), (540, "B"))
-_MGH = (*((4 * number, ">i") for number in range(7)), (28, ">h"), *((30 + 4 * number, ">f") for number in range(15)))
-_META_WORDS = (
-    *(
-        b"DimSize = 5 4 3\n",
-        b"DimSize = 2000 2000 750\n",
-        b"DimSize = 99999 99999 99999\n",
-        b"NDims = 4\n",
-        b"NDims = 40\n",
-    ),
-    *(b"ElementType = MET_DOUBLE\n", b"CompressedData = True\n", b"CompressedDataSize = 7\n", b"BinaryData = False\n"),
-    *(b"ElementDataFile = LIST\n", b"ElementDataFile = /dev/zero\n", b"ElementDataFile = x%03d.raw 1 99999 1\n"),
-    *(
-        b"ElementDataFile = LOCAL\n",
-        b"HeaderSize = -1\n",
-        b"HeaderSize = 99999999\n",
-        b"ElementNumberOfChannels = 999999\n",
-    ),
-    *(
-        b"TransformMatrix = nan 0 0 0 1 0 0 0 1\n",
-        b"ElementSpacing = 0 0 0\n",
-        b"ElementByteOrderMSB = True\n",
-        b"-1",
-        b"1e99",
-    ),
-)
-_NRRD_WORDS = (
-    *(
-        b"sizes: 5 4 3\n",
-        b"sizes: 2000 2000 750\n",
-        b"sizes: 99999999 99999999 9\n",
-        b"dimension: 4\n",
-        b"dimension: 16\n",
-    ),
-    *(
-        b"encoding: gzip\n",
-        b"encoding: raw\n",
-        b"encoding: ascii\n",
-        b"encoding: hex\n",
-        b"encoding: bzip2\n",
-        b"type: double\n",
-    ),
-    *(
-        b"data file: LIST\n",
-        b"data file: /dev/zero\n",
-        b"data file: x%03d.raw 1 999999999 1\n",
-        b"line skip: 99999999\n",
-    ),
-    *(
-        b"byte skip: -1\n",
-        b"byte skip: 99999999\n",
-        b"type: block\n",
-        b"block size: 99999\n",
-        b"space: ras\n",
-        b"endian: big\n",
-    ),
-    *(b"space directions: none (nan,0,0) (0,0,0)\n", b"kinds: vector domain domain\n", b"-1", b"1e99", b"NRRD0009"),
-)
+_NIFTI2 = tuple((16 + 8 * axis, "<q") for axis in range(8))
+_NIFTI2 += ((12, "<h"), (14, "<h"), (168, "<q"), (0, "<i"), (540, "B"))
+_MGH = tuple((4 * number, ">i") for number in range(7)) + tuple((30 + 4 * number, ">f") for number in range(15))
+_META_WORDS = b"""DimSize = 5 4 3
+DimSize = 2000 2000 750
+DimSize = 99999 99999 99999
+NDims = 4
+NDims = 40
+ElementType = MET_DOUBLE
+CompressedData = True
+CompressedDataSize = 7
+BinaryData = False
+ElementDataFile = LIST
+ElementDataFile = /dev/zero
+ElementDataFile = x%03d.raw 1 99999 1
+ElementDataFile = LOCAL
+HeaderSize = -1
+HeaderSize = 99999999
+ElementNumberOfChannels = 999999
+TransformMatrix = nan 0 0 0 1 0 0 0 1
+ElementSpacing = 0 0 0
+ElementByteOrderMSB = True
+-1
+1e99""".split(b"\n")
+_NRRD_WORDS = b"""sizes: 5 4 3
+sizes: 2000 2000 750
+sizes: 99999999 99999999 9
+dimension: 4
+dimension: 16
+encoding: gzip
+encoding: raw
+encoding: ascii
+encoding: hex
+encoding: bzip2
+type: double
+data file: LIST
+data file: /dev/zero
+data file: x%03d.raw 1 999999999 1
+line skip: 99999999
+byte skip: -1
+byte skip: 99999999
+type: block
+block size: 99999
+space: ras
+endian: big
+space directions: none (nan,0,0) (0,0,0)
+kinds: vector domain domain
+-1
+1e99
+NRRD0009""".split(b"\n")
+
+
+def _lines(words: list[bytes]) -> tuple[bytes, ...]:
+    return tuple(word + b"\n" * (b" " in word) for word in words)
 
 
 def _voxels() -> np.ndarray:
@@ -236,7 +238,7 @@ _TIFS, _DICOMS = _seeds_tif(), [_dicom(0), _dicom(1)]
 _OF_NIBABEL, _OF_ITK = _CODE + "nifti_files}", _CODE + "itk_files}"
 
 TARGETS = (
-    Target("nifti", _volume("x.nii"), _seeds_nifti, code=_OF_NIBABEL, fields=(*_NIFTI, *_NIFTI2)),
+    Target("nifti", _volume("x.nii"), _seeds_nifti, code=_OF_NIBABEL, fields=_NIFTI + _NIFTI2),
     Target(
         "gzip",
         _either("x.nii.gz", "y.nii.gz"),
@@ -247,8 +249,8 @@ TARGETS = (
     ),
     Target("analyze", _analyze, _seeds_pair, code=_OF_NIBABEL, fields=_NIFTI),
     Target("mgh", _either("x.mgz", "x.mgh"), _seeds_mgh, code=_OF_NIBABEL, shape="gzip", fields=_MGH),
-    Target("meta", _pair("x.mhd", "v.raw"), _seeds_meta, code=_OF_ITK, tokens=_META_WORDS),
-    Target("nrrd", _pair("x.nrrd", "v.raw"), _seeds_nrrd, code=_OF_ITK, tokens=_NRRD_WORDS),
+    Target("meta", _pair("x.mhd", "v.raw"), _seeds_meta, code=_OF_ITK, tokens=_lines(_META_WORDS)),
+    Target("nrrd", _pair("x.nrrd", "v.raw"), _seeds_nrrd, code=_OF_ITK, tokens=_lines(_NRRD_WORDS)),
     Target("tif", _folder_of("x_2.tif", "#0"), lambda: _TIFS, code=_OF_ITK),
     Target("dicom", _folder_of("x_2.dcm", ""), lambda: _DICOMS[1:], code="cohort/{dicom_files,image_files}"),
     Target("mask", _mask, _seeds_mask, code=_OF_NIBABEL, fields=_NIFTI),

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from rembrandt_featgen.core.errors import InputError
 
-SECONDS = 10.0  # of processor time for an input; four times as many on the clock, for what waits
+SECONDS = 10.0  # of processor time for an input
+_WAIT = 30.0  # more on the clock, for what waits instead
 MEGABYTES = 256  # beyond what the process had, touched or reserved
 _KILLED_AT = 6 * 2**30  # bytes of address space beyond what the process had
 _PACKAGE = "/rembrandt_featgen/"
@@ -51,14 +52,15 @@ def set_up() -> None:
 
 
 @contextlib.contextmanager
-def seconds(limit: float = SECONDS) -> Iterator[None]:
-    """Raises Hang in the body after so many seconds of processor time; ends the process where that is not heard."""
+def seconds() -> Iterator[None]:
+    """Raises Hang in the body after SECONDS of processor time; ends the process where that is not heard."""
+    limit = SECONDS
 
     def stop(number, frame):
         raise Hang(f"more than {limit:g} s")
 
-    faulthandler.dump_traceback_later(4 * limit, exit=True)
-    for clock, after in ((signal.ITIMER_PROF, limit), (signal.ITIMER_REAL, 3 * limit)):
+    faulthandler.dump_traceback_later(2 * _WAIT + limit, exit=True)
+    for clock, after in ((signal.ITIMER_PROF, limit), (signal.ITIMER_REAL, _WAIT + limit)):
         signal.signal({signal.ITIMER_PROF: signal.SIGPROF, signal.ITIMER_REAL: signal.SIGALRM}[clock], stop)
         signal.setitimer(clock, after)
     try:
@@ -78,11 +80,11 @@ def memory() -> Memory:
 def forget_peak() -> None:
     """From here on `Memory.touched` is counted anew, where the kernel allows it."""
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def _status() -> dict[str, str]:
-    with Path("/proc/self/status").open() as file:
+    with Path("/proc/self/status").open(encoding="ascii") as file:
         lines = (line.split() for line in file)
         return {line[0].rstrip(":"): line[1] for line in lines if line[0].startswith("Vm")}
 
@@ -94,7 +96,7 @@ def of_error(error: BaseException) -> Finding | None:
         return None if len(text) < 3000 else Finding("long message", f"{len(text)} characters: {text[:300]}")
     frames = traceback.extract_tb(error.__traceback__, limit=-_FRAMES)
     inside = [frame for frame in frames if _PACKAGE in frame.filename]
-    place = inside[-1] if inside else frames[-1]
+    place = (inside or [frame for frame in frames if frame.filename != __file__] or [*frames])[-1]
     where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__, limit=-30))
     return Finding(f"{type(error).__name__} in {where}", text)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import types
 from collections.abc import Collection, Iterator
 from pathlib import Path
+
+from fuzzing import limits, session
+from fuzzing.target import Target
 
 _ROOT = Path(__file__).resolve().parents[2] / "rembrandt_featgen"
 
@@ -54,3 +58,18 @@ class Lines:
                     first = code.co_firstlineno
                     found |= {(file, line) for _, _, line in code.co_lines() if line and line != first}
         return found
+
+
+def measure(target: Target, out: Path) -> dict[str, int]:
+    """Lines of a target's files that its valid inputs reach, that all kept ones do, and how many there are."""
+    kept = [path.read_bytes() for path in sorted((out / "corpus").iterdir())]
+    counter, counts, folder = Lines(target.files), {}, session.scratch()
+    for name, inputs in (("seeds", target.seeds()), ("corpus", kept)):
+        for data in inputs:
+            with counter.counted(), contextlib.suppress(Exception, limits.Hang), limits.seconds():
+                target.read(data, folder)
+            shutil.rmtree(folder)
+            folder.mkdir()
+        counts[name] = len(counter.reached & counter.all)
+    shutil.rmtree(folder)
+    return {**counts, "lines": len(counter.all)}

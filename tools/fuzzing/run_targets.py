@@ -205,7 +205,7 @@ def _report(data: bytes, folder: Path) -> None:
     name, path = pooled_tasks.find(f"x={folder}")
     report = pooled_tasks.read(name, path)
     pooled_tasks.tasks_of(name, report, path)
-    pooled_tasks.generated(name, report)
+    pooled_tasks.generated(name, report, path)
 
 
 def _seeds_report() -> list[bytes]:
@@ -215,12 +215,12 @@ def _seeds_report() -> list[bytes]:
     best = {"shots": 5, "arm": "gan", "classifier": "ridge", "difference": difference, "difference_to_none": difference}
     report = {
         "contrasts": [
-            {"classifier": "ridge", "difference": difference},
-            {"generator_once": True, "nadeau_bengio": bengio},
+            {"classifier": "ridge", "question": "best", "difference": difference},
+            {"generator_once": True, "question": "ridge", "nadeau_bengio": bengio},
         ],
         "arms": [arm, {**arm, "kind": "none"}],
         "rows": [{**arm, "shots": 5}],
-        "against_best": {"rows": [best]},
+        "against_best": {"rows": [best], "largest": [0.1], "resamples": 100},
     }
     return [json.dumps(report).encode()]
 
@@ -272,6 +272,8 @@ def _seeds_names() -> list[bytes]:
 
     dataset = 'dataset.json <- {"channel_names": {"0": "flair"}, "modality": {"0": "FLAIR", "1": "t1"}}'
     pair = "a,b"
+    bids = [("", "FLAIR"), ("derivatives/m/", "label-tumour_mask")]
+    folders = ["images_structural/{0}/{0}_FLAIR", "images_segm/{0}_segm"]
 
     def table(first: str, second: str) -> str:
         return f"t.csv <- id,label\\n{first},LGG\\n{second},HGG\\n"
@@ -279,13 +281,10 @@ def _seeds_names() -> list[bytes]:
     rembrandt = [f"900-00-{n}_2005.03.22/900-00-{n}_2005.03.22" for n in (5299, 5300)]
     tcga, slices = [f"TCGA-02-000{n}_1996.08.23" for n in (6, 7)], [f"TCGA_CS_494{n}_19960909" for n in (1, 2)]
     upenn, ucsf = [f"UPENN-GBM-0000{n}_11" for n in (1, 2)], [f"UCSF-PDGM-000{n}" for n in (4, 5)]
-    series = [(grade, number, 2 * number) for number, grade in enumerate(("HGG", "LGG"), 1)]
+    series = [("HGG", "MR_Flair.1"), ("HGG", "OT.2"), ("LGG", "MR_Flair.3"), ("LGG", "OT.4")]
     return [
         of(*(f"{grade}/p{grade}/p{grade}_{kind}.nii.gz" for grade in ("HGG", "LGG") for kind in ("flair", "seg"))),
-        of(
-            *(f"{grade}/{grade}/VSD.Brain.XX.O.MR_Flair.{n}/VSD.Brain.XX.O.MR_Flair.{n}.mha" for grade, n, _ in series),
-            *(f"{grade}/{grade}/VSD.Brain_3more.XX.O.OT.{n}/VSD.Brain_3more.XX.O.OT.{n}.mha" for grade, _, n in series),
-        ),
+        of(*(f"{grade}/{grade}/VSD.Brain.XX.O.{kind}/VSD.Brain.XX.O.{kind}.mha" for grade, kind in series)),
         of(
             "name_mapping.csv <- Grade,BraTS_2020_subject_ID\\nHGG,a\\nLGG,b",
             *(f"{name}/{name}_{kind}.nii" for name in pair.split(",") for kind in ("flair", "seg")),
@@ -306,15 +305,13 @@ def _seeds_names() -> list[bytes]:
         of(table(*slices), *(f"{name}/{name}_1{kind}.tif" for name in slices for kind in ("", "_mask"))),
         of(
             "participants.tsv <- participant_id\\tgroup\\nsub-01\\tcase\\nsub-02\\tcontrol",
-            *(f"sub-0{n}/ses-1/anat/sub-0{n}_ses-1_FLAIR.nii" for n in (1, 2)),
-            *(f"derivatives/m/sub-0{n}/ses-1/anat/sub-0{n}_ses-1_label-tumour_mask.nii" for n in (1, 2)),
+            *(f"{below}sub-0{n}/ses-1/anat/sub-0{n}_ses-1_{kind}.nii" for n in (1, 2) for below, kind in bids),
         ),
         of(dataset, table("a", "b"), "imagesTr/a_0000.nii", "imagesTr/b_0000.nii", "labelsTr/a.nii", "labelsTr/b.nii"),
         of(dataset, table("a", "b"), "imagesTr/a.nii", "imagesTr/b.nii", "labelsTr/a.nii", "labelsTr/b.nii"),
         of(
             table(*upenn),
-            *(f"images_structural/{name}/{name}_FLAIR.nii" for name in upenn),
-            *(f"images_segm/{name}_segm.nii" for name in upenn),
+            *(f"{of_upenn.format(name)}.nii" for name in upenn for of_upenn in folders),
         ),
         of(
             "UCSF-PDGM-metadata_v2.csv <- ID,WHO CNS Grade\\nUCSF-PDGM-004,4\\nUCSF-PDGM-005,2",
