@@ -5,7 +5,8 @@ list of {"name", "value", "unit", "ratio", "against"}, benchmark.md, a table of 
 round, peak memory, and the settings that were tried for each peer. Rows of subjects that this call does not measure are
 kept. The subjects, each described in tools/benchmarks/: augmentation, unet, dice, extraction, store, acgan, classifier,
 trainings.
-One more runs only if it is named, as it takes a quarter of an hour; paper: the hours of the paper's whole run.
+Two more run only if they are named: paper, a quarter of an hour, the hours of the paper's whole run; and, by
+--device=gpu instead of --subjects, device: all networks on that device beside PyTorch, within 8 minutes.
 """
 
 import dataclasses
@@ -21,9 +22,21 @@ from benchmarks import rows, turns  # noqa: E402
 from rembrandt_featgen.core import cli, folders, json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import store_format
+from rembrandt_featgen.nn import devices
 
-SUBJECTS = ("augmentation", "unet", "dice", "extraction", "store", "acgan", "classifier", "trainings", "paper")
-LONG = ("paper",)  # measured only if named
+SUBJECTS = (
+    "augmentation",
+    "unet",
+    "dice",
+    "extraction",
+    "store",
+    "acgan",
+    "classifier",
+    "trainings",
+    "paper",
+    "device",
+)
+LONG = ("paper", "device")  # measured only if named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +46,16 @@ class Config:
     run_dir: str = cli.flag("runs/benchmark", "Where everything goes.")
     subjects: tuple[str, ...] = cli.flag(
         tuple(name for name in SUBJECTS if name not in LONG),
-        f"What to measure: some of {', '.join(SUBJECTS)}; the last takes a quarter of an hour.",
+        f"What to measure: some of {', '.join(SUBJECTS)}; paper takes a quarter of an hour.",
     )
     peers: bool = cli.flag(
         False, "Whether to measure other packages, too, in .venv-peers, which is created if it is missing."
     )
+    device: str = cli.flag(
+        "", "Measures the networks on this device alone: gpu, gpu:1 or cpu, in each precision, within --minutes."
+    )
+    minutes: float = cli.flag(7.5, "Minutes that --device may take; what is not done by then is left out.", minimum=0.1)
+    quick: bool = cli.flag(False, "Whether --device takes fractions of seconds only, to try it.")
     rounds: int = cli.flag(5, "Turns of each side; the median counts.", minimum=1)
     precisions: tuple[str, ...] = cli.flag(
         ("float32", "bfloat16"), "Precisions to compare; the first is the reference."
@@ -92,7 +110,8 @@ class Config:
 
 def run(config: Config) -> None:
     """Measures, writes and prints, a subject at a time."""
-    subjects = cli.some_of("subjects", config.subjects, SUBJECTS)
+    subjects = ("device",) if config.device else cli.some_of("subjects", config.subjects, SUBJECTS)
+    devices.chosen_gpus(config.device or devices.AUTO)
     if config.peers and not turns.PEERS_PYTHON.exists():
         raise InputError(f"--peers needs {turns.PEERS_PYTHON}; tools/setup_peers creates it, as tools/benchmark does")
     folder = Path(config.run_dir)

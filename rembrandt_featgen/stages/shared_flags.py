@@ -75,8 +75,9 @@ def jit():
     """--jit."""
     return cli.flag(
         False,
-        "Whether XLA compiles what it can of each graph, on GPUs: the first steps take longer, and results differ in "
-        "their last bits. Measure whether it is faster on yours (tools/benchmark --device=gpu).",
+        "Whether XLA compiles what it can of each graph, on GPUs: the first steps take longer, results differ in their "
+        "last bits, and those of GANs by the noise that XLA draws from the same seed. Measure whether it is faster on "
+        "yours (tools/benchmark --device=gpu).",
         setting=False,
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import rows, turns
+from benchmarks import graphs, rows, turns
 from rembrandt_featgen.data import store
 from rembrandt_featgen.generation.gan import build_gan
 from rembrandt_featgen.generation.gan_spec import GanSpec
@@ -37,7 +37,20 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
 
 def train(options: dict) -> turns.Work:
     """A side: so many steps as an epoch."""
-    shape, batch = options["shape"], options["batch"]
+    gan, batch = _compiled(options), _batch(options)
+    batches = store.untuned(tf.data.Dataset.from_tensors(batch).repeat().prefetch(2))
+    networks = (gan.generator, gan.discriminator)
+    facts = {"parameters": sum(int(tf.size(x)) for network in networks for x in network.trainable_weights)}
+    return turns.Work(lambda: gan.fit(batches, steps_per_epoch=options["steps"], verbose=0), facts)
+
+
+def loop(options: dict) -> turns.Work:
+    """A side: so many steps in one graph, on a batch that stays where they are."""
+    return turns.Work(graphs.steps_in_graph(_compiled(options), _batch(options), options["steps"]))
+
+
+def _compiled(options):
+    shape = options["shape"]
     spec = GanSpec(
         kind="acgan",
         shape=tuple(shape),
@@ -51,9 +64,11 @@ def train(options: dict) -> turns.Work:
         precision=options["precision"],
     )
     gan = build_gan(spec, np.ones(shape[-1], np.float32))
-    gan.compile(mixed_precision.adam(2e-4, 0.5), mixed_precision.adam(2e-4, 0.5))
-    features = tf.nn.relu(tf.random.stateless_normal([batch, *shape], [0, 0]) - 1.0)
-    batches = store.untuned(tf.data.Dataset.from_tensors((features, tf.range(batch) % 2)).repeat().prefetch(2))
-    networks = (gan.generator, gan.discriminator)
-    facts = {"parameters": sum(int(tf.size(x)) for network in networks for x in network.trainable_weights)}
-    return turns.Work(lambda: gan.fit(batches, steps_per_epoch=options["steps"], verbose=0), facts)
+    steps = options.get("steps_per_execution", 1)
+    gan.compile(mixed_precision.adam(2e-4, 0.5), mixed_precision.adam(2e-4, 0.5), steps_per_execution=steps)
+    return gan
+
+
+def _batch(options):
+    features = tf.random.stateless_normal([options["batch"], *options["shape"]], [0, 0])
+    return tf.nn.relu(features - 1.0), tf.range(options["batch"]) % 2

@@ -26,7 +26,7 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
     with tempfile.TemporaryDirectory(dir=config.run_dir) as folder:
         options = {"width": int(config.widths[-1]), "size": config.image_size, "slices": config.extract_slices}
         options |= {"batch": config.batch, "precision": config.precisions[-1], "folder": str(Path(folder).resolve())}
-        _write_slices(options)
+        write_slices(options)
 
         def sides(kind, taps):
             return {f"{kind} {tap}": turns.Side(f"{__name__}:{kind}", {**options, "tap": tap}) for tap in taps}
@@ -90,7 +90,8 @@ def _unet(options):
     return build_unet(1, options["width"], precision=options["precision"])
 
 
-def _write_slices(options):
+def write_slices(options: dict) -> None:
+    """Fills `options["folder"]`, from which slices are extracted."""
     images, masks = slicewise.slices(options["slices"], options["size"])
     shape = (options["size"], options["size"], 1)
     folder = Path(options["folder"])

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from benchmarks import matmul, rows, turns
+from benchmarks import graphs, matmul, rows, turns
 from rembrandt_featgen.data import store
-from rembrandt_featgen.nn import inference, mixed_precision
+from rembrandt_featgen.nn import inference, mixed_precision, optimizers
 from rembrandt_featgen.segmentation import losses
 from rembrandt_featgen.segmentation.unet import build_unet
 
@@ -71,11 +71,17 @@ def flops(width: int, size: int, channels: int = 1, training: bool = True) -> fl
 def train(options: dict) -> turns.Work:
     """A side: a training step on the same batch."""
     images, masks = _batch(options)
-    unet = build_unet(1, options["width"], precision=options["precision"])
-    optimizer = mixed_precision.scaled(mixed_precision.adam(1e-3), options["precision"])
-    unet.compile(optimizer, losses.batch_soft_dice_loss)
+    unet = _compiled(options)
     batches = store.untuned(tf.data.Dataset.from_tensors((images, masks)).repeat().prefetch(2))
-    return turns.Work(lambda: unet.fit(batches, steps_per_epoch=STEPS, verbose=0), {"parameters": unet.count_params()})
+    steps = options.get("steps", STEPS)
+    return turns.Work(lambda: unet.fit(batches, steps_per_epoch=steps, verbose=0), {"parameters": unet.count_params()})
+
+
+def loop(options: dict) -> turns.Work:
+    """A side: so many steps in one graph, on a batch that stays where they are."""
+    unet = _compiled(options)
+    optimizers.make_variables(unet, tf.zeros([1, 16, 16, 1]), tf.zeros([1, 16, 16, 1]))
+    return turns.Work(graphs.steps_in_graph(unet, _batch(options), options["steps"]))
 
 
 def forward(options: dict) -> turns.Work:
@@ -84,6 +90,13 @@ def forward(options: dict) -> turns.Work:
     unet = build_unet(1, options["width"], precision=options["precision"])
     predict = inference.runner(unet)
     return turns.Work(lambda: predict(images), {"parameters": unet.count_params()})
+
+
+def _compiled(options):
+    unet = build_unet(1, options["width"], precision=options["precision"])
+    optimizer = mixed_precision.scaled(mixed_precision.adam(1e-3), options["precision"])
+    unet.compile(optimizer, losses.batch_soft_dice_loss)
+    return unet
 
 
 def _batch(options):

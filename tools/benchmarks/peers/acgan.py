@@ -54,25 +54,25 @@ class Discriminator(nn.Module):
             x = F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
             x = F.dropout(F.leaky_relu(convolution(x), 0.2), 0.25)
         x = x.flatten(1).float()
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(x.device.type, enabled=False):
             return self.source(x), self.class_head(x)
 
 
 def train(options: dict) -> turns.Work:
     """A side: so many steps, one after another."""
-    network.prepare()
-    candidates = {name: _training(options, *setting) for name, setting in network.settings().items()}
+    settings = network.prepare(options)
+    candidates = {name: _training(options, *setting) for name, setting in settings.items()}
     work, facts = turns.fastest(candidates)
     networks = Generator(options["shape"], options["filters"]), Discriminator(options["shape"], options["filters"])
     return turns.Work(work, {**facts, "parameters": network.parameters(*networks)})
 
 
-def _training(options, memory_format, compiled):
+def _training(options, memory_format, mode):
     state: list = []
 
     def steps():
         if not state:
-            state.append(_Step(options, memory_format, compiled))
+            state.append(_Step(options, memory_format, mode))
         for _ in range(options["steps"]):
             found = state[0].step()
         return [loss.item() for loss in found]
@@ -83,38 +83,44 @@ def _training(options, memory_format, compiled):
 class _Step:
     """Networks, optimizers and a batch."""
 
-    def __init__(self, options, memory_format, compiled):
+    def __init__(self, options, memory_format, mode):
         shape, batch, filters = options["shape"], options["batch"], options["filters"]
-        self._precision = options["precision"]
+        self._precision, self._device = options["precision"], options.get("device", "cpu")
+        self._scalers = [network.scaler(self._precision, self._device) for _ in range(2)]
         generator, discriminator = Generator(shape, filters), Discriminator(shape, filters)
-        self._networks = [x.to(memory_format=memory_format) for x in (generator, discriminator)]
-        self._run = [torch.compile(x) if compiled else x for x in self._networks]
+        self._networks = [x.to(self._device, memory_format=memory_format) for x in (generator, discriminator)]
+        self._run = [network.compiled(x, mode) for x in self._networks]
         self._optimizers = [torch.optim.Adam(x.parameters(), 2e-4, (0.5, 0.999), fused=True) for x in self._networks]
         height, width, channels = shape
         real = F.relu(torch.randn(batch, channels, height, width) - 1.0)
-        self._real, self._labels = real.to(memory_format=memory_format), torch.arange(batch) % CLASSES
+        self._real = real.to(self._device, memory_format=memory_format)
+        self._labels = torch.arange(batch, device=self._device) % CLASSES
 
     def step(self):
         """One step of D, then one of G, as `GAN.train_step` does them."""
         generator, discriminator = self._run
         g_optimizer, d_optimizer = self._optimizers
+        g_scaler, d_scaler = self._scalers
         count = len(self._labels)
-        noise, fake_labels = torch.randn(count, LATENT), (torch.arange(count) % CLASSES)[torch.randperm(count)]
-        with network.autocast(self._precision):
+        noise = torch.randn(count, LATENT, device=self._device)
+        fake_labels = self._labels[torch.randperm(count, device=self._device)]
+        with network.autocast(self._precision, self._device):
             fake = generator(noise, fake_labels)
             of_real, of_fake = discriminator(self._real), discriminator(fake.detach())
         d_loss = _source(of_real, True) + _source(of_fake, False)
         d_loss = d_loss + F.cross_entropy(of_real[1], self._labels) + F.cross_entropy(of_fake[1], fake_labels)
         d_optimizer.zero_grad(set_to_none=True)
-        d_loss.backward()
-        d_optimizer.step()
+        d_scaler.scale(d_loss).backward()
+        d_scaler.step(d_optimizer)
+        d_scaler.update()
         self._networks[1].requires_grad_(False)  # G's loss needs no gradient of D's weights
-        with network.autocast(self._precision):
+        with network.autocast(self._precision, self._device):
             again = discriminator(fake)
         g_loss = _source(again, True) + F.cross_entropy(again[1], fake_labels)
         g_optimizer.zero_grad(set_to_none=True)
-        g_loss.backward()
-        g_optimizer.step()
+        g_scaler.scale(g_loss).backward()
+        g_scaler.step(g_optimizer)
+        g_scaler.update()
         self._networks[1].requires_grad_(True)
         return d_loss, g_loss
 

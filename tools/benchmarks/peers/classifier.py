@@ -25,8 +25,8 @@ def build(shape, filters: int, units: int) -> nn.Module:
 
 def train(options: dict) -> turns.Work:
     """A side: an epoch."""
-    network.prepare()
-    candidates = {name: _training(options, *setting) for name, setting in network.settings().items()}
+    settings = network.prepare(options)
+    candidates = {name: _training(options, *setting) for name, setting in settings.items()}
     work, facts = turns.fastest(candidates)
     built = build(options["shape"], options["filters"], options["units"])
     # Keras counts the running means and variances of batch norm as well.
@@ -34,29 +34,32 @@ def train(options: dict) -> turns.Work:
     return turns.Work(work, {**facts, "parameters": network.parameters(built) + means})
 
 
-def _training(options, memory_format, compiled):
+def _training(options, memory_format, mode):
     state: list = []
+    device = options.get("device", "cpu")
+    scaler = network.scaler(options["precision"], device)
 
     def start():
         height, width, channels = options["shape"]
         features = F.relu(torch.randn(options["samples"], channels, height, width) - 1.0)
-        built = build(options["shape"], options["filters"], options["units"]).to(memory_format=memory_format)
+        built = build(options["shape"], options["filters"], options["units"])
+        built = built.to(device, memory_format=memory_format)
         optimizer = torch.optim.Adam(built.parameters(), 1e-3, fused=True)
-        run = torch.compile(built) if compiled else built
-        return features.to(memory_format=memory_format), run, optimizer
+        return features.to(device, memory_format=memory_format), network.compiled(built, mode), optimizer
 
     def epoch():
         if not state:
             state.extend(start())
         features, run, optimizer = state
-        labels, total = (torch.arange(options["samples"]) % 2).float(), 0.0
+        labels, total = (torch.arange(options["samples"], device=device) % 2).float(), 0.0
         for rows in torch.randperm(options["samples"]).tensor_split(-(-options["samples"] // options["batch"])):
             optimizer.zero_grad(set_to_none=True)
-            with network.autocast(options["precision"]):
+            with network.autocast(options["precision"], device):
                 logits = run(features[rows])
             loss = F.binary_cross_entropy_with_logits(logits.float()[:, 0], labels[rows])
-            loss.backward()
-            optimizer.step()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
             total += loss.detach()
         return float(total)
 

@@ -8,27 +8,46 @@ import os
 import torch
 
 
-def prepare() -> None:
-    """Takes all cores; the same numbers each time."""
+def prepare(options: dict) -> dict[str, tuple[torch.memory_format, str]]:
+    """Takes all cores, the same numbers each time; `settings` of the device of some options."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(0)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True  # as TensorFlow has it
+    torch.backends.cudnn.benchmark = True
+    return settings(options.get("device", "cpu"))
 
 
-def settings() -> dict[str, tuple[torch.memory_format, bool]]:
-    """Name to (memory format, whether compiled); what is mostly best comes first."""
+def settings(device: str = "cpu") -> dict[str, tuple[torch.memory_format, str]]:
+    """Name to (memory format, mode of torch.compile or ""); what is mostly best comes first.
+
+    On a GPU channels last alone, eagerly, compiled, and compiled into CUDA graphs ("reduce-overhead").
+    """
+    if device == "cuda":
+        modes = {"": "", ", compiled": "default", ", CUDA graphs": "reduce-overhead"}
+        return {f"channels_last{name}": (torch.channels_last, mode) for name, mode in modes.items()}
     formats = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
     return {
-        f"{name}{', compiled' if compiled else ''}": (found, compiled)
-        for compiled in (False, True)
+        f"{name}{', compiled' if mode else ''}": (found, mode)
+        for mode in ("", "default")
         for name, found in formats.items()
     }
 
 
-def autocast(precision: str):
+def compiled(module: torch.nn.Module, mode: str):
+    """A module as it is run in a mode of `settings`."""
+    return torch.compile(module, mode=mode) if mode else module
+
+
+def autocast(precision: str, device: str = "cpu"):
     """A context that computes in `precision`, with weights in float32."""
     if precision == "float32":
         return contextlib.nullcontext()
-    return torch.autocast("cpu", getattr(torch, precision))
+    return torch.autocast(device, getattr(torch, precision))
+
+
+def scaler(precision: str, device: str = "cpu") -> torch.amp.GradScaler:
+    """Of losses, which float16 needs; of the other precisions one that does nothing."""
+    return torch.amp.GradScaler(device, enabled=precision == "float16")
 
 
 def parameters(*networks: torch.nn.Module) -> int:

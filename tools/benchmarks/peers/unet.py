@@ -46,23 +46,27 @@ def forward(options: dict) -> turns.Work:
 
 
 def _fastest(options, make):
-    network.prepare()
-    candidates = {name: make(options, *setting) for name, setting in network.settings().items()}
+    settings = network.prepare(options)
+    candidates = {name: make(options, *setting) for name, setting in settings.items()}
     work, facts = turns.fastest(candidates)
     return turns.Work(work, {**facts, "parameters": network.parameters(UNet(options["width"]))})
 
 
-def _network(options, memory_format, compiled):
-    images = torch.randn(options["batch"], 1, options["size"], options["size"]).to(memory_format=memory_format)
-    unet = UNet(options["width"]).to(memory_format=memory_format)
-    return images, unet, torch.compile(unet) if compiled else unet
+def _network(options, memory_format, mode):
+    device = options.get("device", "cpu")
+    images = torch.randn(options["batch"], 1, options["size"], options["size"])
+    images = images.to(device, memory_format=memory_format)
+    unet = UNet(options["width"]).to(device, memory_format=memory_format)
+    return images, unet, network.compiled(unet, mode)
 
 
-def _training(options, memory_format, compiled):
+def _training(options, memory_format, mode):
     state: list = []
+    device, steps = options.get("device", "cpu"), options.get("steps", 1)
+    scaler = network.scaler(options["precision"], device)
 
     def start():
-        images, unet, run = _network(options, memory_format, compiled)
+        images, unet, run = _network(options, memory_format, mode)
         masks = (torch.rand_like(images) > 0.95).float()
         return images, masks, run, torch.optim.Adam(unet.parameters(), 1e-3, fused=True)
 
@@ -71,25 +75,26 @@ def _training(options, memory_format, compiled):
             state.extend(start())
         images, masks, run, optimizer = state
         optimizer.zero_grad(set_to_none=True)
-        with network.autocast(options["precision"]):
+        with network.autocast(options["precision"], device):
             probability = run(images)
         overlap = (masks * probability).sum()
         loss = 1.0 - (2.0 * overlap + 1e-5) / (probability.sum() + masks.sum() + 1e-5)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        return loss
 
-    return step
+    return lambda: [step() for _ in range(steps)][-1].item()  # which waits for a GPU
 
 
-def _running(options, memory_format, compiled):
+def _running(options, memory_format, mode):
     state: list = []
 
     def run():
         if not state:
-            images, _, unet = _network(options, memory_format, compiled)
+            images, _, unet = _network(options, memory_format, mode)
             state.extend([images, unet])
-        with torch.inference_mode(), network.autocast(options["precision"]):
-            return state[1](state[0]).numpy()
+        with torch.inference_mode(), network.autocast(options["precision"], options.get("device", "cpu")):
+            return state[1](state[0]).cpu().numpy()
 
     return run
