@@ -20,7 +20,7 @@ def unet():
     """(model, batch) of a U-Net with batch norm."""
     model = build_unet(1, 1, norm="batch")
     model.compile(mixed_precision.adam(1e-3), losses.batch_soft_dice_loss, [losses.iou])
-    images = tf.random.stateless_normal([2, 32, 32, 1], [0, 0])
+    images = tf.random.stateless_normal([2, 16, 16, 1], [0, 0])
     return model, (images, tf.cast(images > 1.0, tf.float32))
 
 

@@ -31,16 +31,17 @@ _SWEEPS = ("filters", "taps", "generators", "reference", "added", "added_to")
 def measure(config, peers: bool) -> tuple[list[dict], dict]:
     """Rows of the device, its name in `device_...`, and nothing of turns: sides of a GPU do not share the machine."""
     start, share, measured = time.monotonic(), 0.0, []
+    whole = sum(SHARES.values()) + sum(PEERS.values()) * peers + PAPER
     with tempfile.TemporaryDirectory(dir=config.run_dir) as folder:
         for name, own in SHARES.items():
             speed: dict = {}
             for python, its in ((sys.executable, own), (str(turns.PEERS_PYTHON), PEERS.get(name, 0.0) * peers)):
                 share += its
-                until = start + 60 * config.minutes * share
+                until = start + 60 * config.minutes * share / whole
                 if its:
                     speed |= _part(config, name, python=python, until=until, folder=folder)
             measured += rows_of(name, speed)
-        measured += _paper(config, folder, until=start + 60 * config.minutes * (share + PAPER))
+        measured += _paper(config, folder, until=start + 60 * config.minutes)
     return measured, {}
 
 
