@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -113,7 +113,7 @@ class Outcome(NamedTuple):
 def rates_of_cpu(config: Config) -> Config:
     """The config with the rates that were measured on two cores, where it has those of a GPU."""
     known = {**RATES, **ASSUMED}
-    changes = {name: cpu for name, (gpu, _, cpu, _) in known.items() if getattr(config, name) == gpu}
+    changes: dict[str, Any] = {name: cpu for name, (gpu, _, cpu, _) in known.items() if getattr(config, name) == gpu}
     return dataclasses.replace(config, **changes)
 
 

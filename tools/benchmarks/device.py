@@ -62,9 +62,9 @@ def rows_of(name: str, speed: dict[str, float]) -> list[dict]:
     ours = {key: value for key, value in speed.items() if key.endswith((" fit", " jit"))}
     theirs = {key: value for key, value in speed.items() if key.startswith("pytorch")}
     if ours and theirs:
-        best, other = max(ours, key=lambda key: ours[key]), max(theirs, key=lambda key: theirs[key])
-        against = f"{other}, of ours {best}"
-        rows.append(row(f"device_{name}_vs_pytorch", ours[best], UNITS[name], other=theirs[other], against=against))
+        best, peer = max(ours, key=lambda key: ours[key]), max(theirs, key=lambda key: theirs[key])
+        against = f"{peer}, of ours {best}"
+        rows.append(row(f"device_{name}_vs_pytorch", ours[best], UNITS[name], other=theirs[peer], against=against))
     return rows
 
 
