@@ -32,7 +32,7 @@ def calm(tool):
 
 
 def seconds(tool, config, tasks, places, width=1):
-    return tool.makespan(tool.Work("work", tasks, 100.0, width), places, config, np.random.default_rng(0))
+    return tool.makespan(tool.Work("work", tasks, 100.0, width=width), places, config, random=np.random.default_rng(0))
 
 
 def test_tasks_fill_places(tool, calm):

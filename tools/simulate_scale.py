@@ -133,16 +133,30 @@ def stages(config: Config) -> list[Work]:
     gathered = rows / config.rows_per_second
     shared = _shares(config.replicas, config.unet_batch), _shares(config.replicas, config.gan_batch)
     return [
-        Work("train_unet", networks, unet / shared[0], shared[0], networks * config.unet_epochs * training * image),
-        Work("extract_features", networks, slices / config.extract_slices_per_second, 1, networks * slices * feature),
+        Work(
+            "train_unet",
+            networks,
+            unet / shared[0],
+            width=shared[0],
+            moved=networks * config.unet_epochs * training * image,
+        ),
+        Work(
+            "extract_features", networks, slices / config.extract_slices_per_second, moved=networks * slices * feature
+        ),
         Work(
             "train_generators",
             networks * config.gans,
             steps / shared[1],
-            shared[1],
-            networks * config.gans * config.gan_epochs * training * feature,
+            width=shared[1],
+            moved=networks * config.gans * config.gan_epochs * training * feature,
         ),
-        Work("classifiers of maps", fitted, classifier, 1, fitted * training * feature, memory=2 * training * feature),
+        Work(
+            "classifiers of maps",
+            fitted,
+            classifier,
+            moved=fitted * training * feature,
+            memory=2 * training * feature,  # in float32
+        ),
         Work("classifiers of vectors", networks * config.trainings, vectors, memory=config.patients * _VECTOR_BYTES),
         Work(
             "gather predictions",
@@ -160,7 +174,7 @@ def _shares(replicas: int, batch: int) -> int:
     return min(replicas, batch)
 
 
-def makespan(work: Work, places: int, config: Config, random: np.random.Generator) -> float:
+def makespan(work: Work, places: int, config: Config, *, random: np.random.Generator) -> float:
     """Seconds until all tasks are done on places of `width`, one dispatched after another.
 
     Args:
@@ -189,7 +203,7 @@ def simulate(config: Config) -> list[Outcome]:
     random, found = np.random.default_rng(config.seed), []
     for work in stages(config):
         places = 1 if work.by_one else config.gpus
-        computed = makespan(work, places, config, random)
+        computed = makespan(work, places, config, random=random)
         stored = work.moved / (1e9 * config.storage_gb_per_second)
         dispatched = work.tasks * config.dispatch_seconds
         hours = max(computed, stored) / 3600
@@ -208,7 +222,7 @@ def simulate(config: Config) -> list[Outcome]:
             limit = f"tasks: {work.tasks:,} of {work.width} place(s) each"
         else:
             limit = "GPUs" if not config.on_cpu else "cores"
-        found.append(Outcome(work, hours, ideal, limit, min(ideal / hours, 1.0)))
+        found.append(Outcome(work, hours, ideal, limit=limit, busy=min(ideal / hours, 1.0)))
     return found
 
 
