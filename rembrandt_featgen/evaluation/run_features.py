@@ -36,12 +36,14 @@ class Studied(NamedTuple):
       tasks: of the plan.
       pools: samples that were made before, by arm.
       notes: what stage.json says of the pools, by arm.
+      warnings: lines of what the study is to warn of.
     """
 
     table: FeatureTable
     tasks: list[plans.Task]
     pools: dict[str, SamplePool]
     notes: dict[str, dict]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

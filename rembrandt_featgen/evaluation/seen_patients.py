@@ -41,20 +41,38 @@ def refuse(table: FeatureTable, seen: Mapping[str, list[str]], where: str) -> No
     Raises:
       InputError: a patient or a group has the name of one, or a sample has the same values.
     """
-    refuse_names(dict(zip(table.patients.tolist(), table.groups.tolist())), seen, where)
-    kept = set(seen["values"])
-    of_patients = zip(table.patients.tolist(), table.values)
-    same = [patient for patient, values in of_patients if not np.isnan(values).all() and _of_values(values) in kept]
+    refuse_names(_groups(table), seen, where)
+    same = _same_values(table, seen)
     if same:
-        raise _refusal(list(dict.fromkeys(same)), "with all values of a sample that was", where)
+        raise _refusal(same, "with all values of a sample that was", where)
+
+
+def among(table: FeatureTable, seen: Mapping[str, list[str]]) -> list[str]:
+    """The patients of a table who are among those of a record, under any name."""
+    return list(dict.fromkeys([*_same_names(_groups(table), seen), *_same_values(table, seen)]))
 
 
 def refuse_names(groups: Mapping[str, str], seen: Mapping[str, list[str]], where: str) -> None:
     """InputError where a patient or a group of `groups`, patient id to group, has the name of one of a record."""
-    patients, others = set(seen["patients"]), set(seen["groups"])
-    same = [name for name, group in groups.items() if _digest(name) in patients or _digest(group) in others]
+    same = _same_names(groups, seen)
     if same:
         raise _refusal(same, "whose id or group was", where)
+
+
+def _same_names(groups: Mapping[str, str], seen: Mapping[str, list[str]]) -> list[str]:
+    patients, others = set(seen["patients"]), set(seen["groups"])
+    return [name for name, group in groups.items() if _digest(name) in patients or _digest(group) in others]
+
+
+def _same_values(table: FeatureTable, seen: Mapping[str, list[str]]) -> list[str]:
+    kept = set(seen["values"])
+    of_patients = zip(table.patients.tolist(), table.values)
+    same = [patient for patient, values in of_patients if not np.isnan(values).all() and _of_values(values) in kept]
+    return list(dict.fromkeys(same))
+
+
+def _groups(table: FeatureTable) -> dict[str, str]:
+    return dict(zip(table.patients.tolist(), table.groups.tolist()))
 
 
 def _refusal(patients: list[str], how: str, where: str) -> InputError:

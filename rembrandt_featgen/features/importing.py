@@ -21,6 +21,7 @@ from rembrandt_featgen.cohort.pseudonyms import Pseudonyms
 from rembrandt_featgen.cohort.splits import SPLITS
 from rembrandt_featgen.cohort.visit_names import check_alike, groups_by_name
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.features import synthetic_files
 from rembrandt_featgen.features.informative_columns import informative
 from rembrandt_featgen.features.table_files import listed, shown
 from rembrandt_featgen.features.table_sources import Source, open_source
@@ -112,6 +113,7 @@ def import_table(
         empty = np.flatnonzero(keys[name] == "")
         if len(empty):
             raise InputError(f"{where}: row {empty[0] + source.first_row} has no {name}; fill it in, or leave it out")
+    synthetic_files.refuse(path, where, patients=keys["patient"], split=source.texts(SPLIT))
     check_alike(np.unique(keys["patient"]).tolist(), where)
     group = groups_of_visits(keys["patient"], group_pattern) if group is None else group
     check_alike(np.unique(group).tolist(), where, "groups")

@@ -12,7 +12,7 @@ from absl import logging
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.pseudonyms import Pseudonyms
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.features import importing
+from rembrandt_featgen.features import importing, synthetic_files
 from rembrandt_featgen.features.covariates import with_inputs
 from rembrandt_featgen.features.table_files import listed, shown
 from rembrandt_featgen.features.table_sources import Source, open_source
@@ -93,6 +93,9 @@ def read_samples(
     patients = source.texts(chosen["patient"])
     if patients is None and labelled:
         patients = importing.needed_column(source, "patient", chosen["patient"])
+    if patients is not None and labelled:
+        split = source.texts(importing.SPLIT)
+        synthetic_files.refuse(Path(path), source.where, patients=patients, split=split)
     groups = source.texts(chosen["group"])
     for name, column in (("patient", patients), ("group", groups)):
         empty = np.zeros(0, np.int64) if column is None else np.flatnonzero(column == "")

@@ -34,7 +34,7 @@ def write_table(path: Path, table: FeatureTable, splits: np.ndarray) -> None:
     taken = sorted({*KEYS, *table.covariates} & set(table.names))
     if table.is_map or taken:
         raise ValueError(f"a table of vectors is needed, none named {', '.join(taken) or 'as a key'}")
-    columns = {name: pa.array(column) for name, column in _keys(table, splits).items()}
+    columns = {name: pa.array(column) for name, column in keys_of(table, splits).items()}
     columns |= {name: pa.array(table.values[:, number]) for number, name in enumerate(table.names)}
     temporary = paths.temporary_beside(path)
     pq.write_table(pa.table(columns), temporary)
@@ -51,7 +51,7 @@ def write_maps(path: Path, table: FeatureTable, splits: np.ndarray) -> None:
     """
     temporary = paths.temporary_beside(path)
     with temporary.open("wb") as file:
-        np.savez_compressed(file, features=table.values, names=np.array(table.names), **_keys(table, splits))
+        np.savez_compressed(file, features=table.values, names=np.array(table.names), **keys_of(table, splits))
     temporary.replace(path)
 
 
@@ -85,7 +85,7 @@ def load_table(path: Path, classes: Classes) -> FeatureTable:
         ) from error
 
 
-def _keys(table: FeatureTable, splits: np.ndarray) -> dict[str, np.ndarray]:
+def keys_of(table: FeatureTable, splits: np.ndarray) -> dict[str, np.ndarray]:
     """Whose each row is, and the clinical columns."""
     keys = {
         PATIENT: table.patients,

@@ -29,6 +29,7 @@ from rembrandt_featgen.evaluation import (
     predictions,
     run_features,
     schedulers,
+    shared_cohort,
     study_report,
     trials,
     verdicts,
@@ -182,15 +183,17 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage, *, schedule:
     for choice in choices:
         for name, measured in choice["generators"].items():
             measured.update(notes.get(name.split("/")[-1], {}))
+    cohort = study_report.cohort_of(
+        studied[0].table,
+        config.features or f"features of {config.run_dir}",
+        components=config.components if any(not one.table.is_map for one in studied) else 0,
+        tasks=studied[0].tasks,
+    )
+    cohort["warnings"] += [line for one in studied for line in one.warnings]
     report = json_files.plain(
         study_report.report(
             gathered,
-            study_report.cohort_of(
-                studied[0].table,
-                config.features or f"features of {config.run_dir}",
-                components=config.components if any(not one.table.is_map for one in studied) else 0,
-                tasks=studied[0].tasks,
-            ),
+            cohort,
             choices=choices,
             settings={**stage.record["config"], **_ran(config, gathered)},
             draws=config.bootstrap_draws,
@@ -285,18 +288,24 @@ def _of_file(config, table: FeatureTable) -> Studied:
     """Features made elsewhere, and the tasks of --plan."""
     drawn = {SYNTHETIC: SamplePool(*importing.read_synthetic(config.synthetic, table))} if config.synthetic else {}
     seeds = seeds_of(config)
+    warnings: list[str] = []
     share = {"validation": config.validation_fraction, "division": config.seed}
     if config.plan == "split":
         split = importing.read_split(config.features)
         parts = {name: table.take(split == name) for name in splits.SPLITS}
         table, tasks = plans.given(parts, seeds, f"--features={config.features}, column split")
+        if config.synthetic:
+            held = table.take(np.concatenate([tasks[0].test, tasks[0].validation]))
+            warnings += filter(None, [shared_cohort.check_unseen(Path(config.synthetic), held)])
+            for line in warnings:
+                logging.warning("%s", line)
     elif config.plan == "sites":
         tasks = plans.sites(table, seeds=seeds, **share)
     elif config.plan == "hold-out":
         tasks = plans.hold_out(table, test=config.test_fraction, seeds=seeds, **share)
     else:
         tasks = plans.k_fold(table, folds=config.cv_folds, repeats=config.trainings, seeds=seeds[:1], **share)
-    return Studied(table, tasks, pools=drawn, notes={})
+    return Studied(table, tasks, pools=drawn, notes={}, warnings=tuple(warnings))
 
 
 def main() -> None:

@@ -145,6 +145,7 @@ def _share(config: Config, table: FeatureTable, folder: Path, *, digests: dict[s
         folder,
         cohort,
         config.share,
+        real=table,
         suffix=f".{config.share_format}",
         record={**digests, "settings": settings, "judged": row},
     )

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.features import importing
 from rembrandt_featgen.reporting import sharing_page, sharing_tables
-from rembrandt_featgen.stages import share_synthetic
+from rembrandt_featgen.stages import evaluate_features, share_synthetic
 from tests.reporting import pages
 
 
@@ -44,6 +45,7 @@ def test_files_of_the_stage(config, tmp_path):
     page = pages.Page((folder / "index.html").read_text())
     assert "shown to leak" in page.words and "synthetic_gaussian.parquet" in page.words
     assert len(pd.read_parquet(folder / "synthetic_gaussian.parquet")) == 40
+    assert (folder / "synthetic_gaussian.parquet.seen.json").exists() and ".seen.json" not in page.words
     provenance = (folder / "synthetic_gaussian.parquet.json").read_text()
     assert "real_" not in provenance and str(share_synthetic.Path(config.features).parent) not in provenance
     assert json.loads(provenance)["judged"]["generator"] == "gaussian"
@@ -79,6 +81,67 @@ def test_a_finished_judgement_shares_any_generator_but_a_copier(config, tmp_path
     share_synthetic.run(share_synthetic.dataclasses.replace(changed, share="kde"))
     assert len(pd.read_csv(folder / "synthetic_kde.csv")) == 40
     assert "synthetic_kde.csv" in pages.Page((folder / "index.html").read_text()).words
+
+
+@pytest.fixture(scope="module")
+def cohort(config, tmp_path_factory):
+    """Writes a cohort of patients 0 to 29, and returns its path and the table of all."""
+    folder, frame = tmp_path_factory.mktemp("cohort"), pd.read_csv(config.features)
+    frame = frame.iloc[np.random.default_rng(0).permutation(len(frame))]
+    frame["split"] = ["train"] * 30 + ["validation"] * 4 + ["test"] * 6
+    shared_cohort, path = share_synthetic.shared_cohort, folder / "real.csv"
+    frame[:30].drop(columns="split").to_csv(path, index=False)
+    real = importing.read_table(path)
+    made = shared_cohort.make(real, "gaussian", share_synthetic.Sharing(folds=2, repeats=1, games=6))
+    record = {"judged": {}, "settings": {"share": "gaussian", "features": "real.csv"}}
+    for suffix in shared_cohort.SUFFIXES:
+        shared_cohort.write(folder, made, "gaussian", real=real, suffix=suffix, record=record)
+    return folder, frame
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_synthetic_cohort_is_no_cohort_of_patients(cohort, tmp_path, suffix):
+    path = cohort[0] / f"synthetic_gaussian{suffix}"
+    with pytest.raises(InputError, match=r"is a synthetic cohort that this program made \(by gaussian from real.csv\)"):
+        importing.read_table(path)
+    frame = pd.read_csv(path) if suffix == ".csv" else pd.read_parquet(path)
+    assert set(frame["split"]) == {"synthetic"} and list(frame["group"]) == list(frame["patient"])
+    moved = tmp_path / "moved.csv"
+    for changed in (frame, frame.drop(columns="split"), frame.assign(patient=range(len(frame)))):
+        changed.to_csv(moved, index=False)
+        with pytest.raises(InputError, match="and no real patients: give it by --synthetic"):
+            importing.read_table(moved)
+    renamed = cohort[0] / f"renamed{suffix}"  # its provenance lies beside it under the old name
+    renamed.write_bytes(path.read_bytes())
+    with pytest.raises(InputError, match="by gaussian from real.csv"):
+        importing.read_table(renamed)
+    renamed.unlink()
+    frame.assign(patient=range(len(frame))).drop(columns="split").to_csv(moved, index=False)
+    assert len(importing.read_table(moved)) == 30  # nothing says so any more
+
+
+def test_samples_made_by_patients_who_are_tested_are_refused(cohort, tmp_path, caplog):
+    folder, frame = cohort
+    shuffled = frame[["split", "label", "z", "y", "x", "w", "patient"]]
+
+    def study(frame, **changes):
+        path = tmp_path / "all.csv"
+        frame.to_csv(path, index=False)
+        flags = {"synthetic": str(folder / "synthetic_gaussian.parquet"), "plan": "split", **changes}
+        config = evaluate_features.Config(str(tmp_path / "run"), features=str(path), **flags)
+        return evaluate_features._of_file(config, evaluate_features._read(config))
+
+    assert study(shuffled).warnings == ()
+    tested = shuffled.assign(split=["test", "validation", *shuffled["split"][2:]])
+    message = "--synthetic=.* 2 of the patients who validate or test made it: "
+    with pytest.raises(InputError, match=message):
+        study(tested)
+    with pytest.raises(InputError, match=message):  # by their rows
+        study(tested.assign(patient=[f"other_{number}" for number in range(len(tested))]))
+    alone = tmp_path / "synthetic_gaussian.parquet"
+    alone.write_bytes((folder / "synthetic_gaussian.parquet").read_bytes())
+    [warning] = study(tested, synthetic=str(alone)).warnings
+    assert "says nothing of the patients who made it" in warning and warning in caplog.text
 
 
 def test_too_few_patients_are_counted(config, tmp_path):
