@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from rembrandt_featgen.evaluation.arms import ARMS
+from rembrandt_featgen.evaluation.arms import ARMS, ORACLE
 from rembrandt_featgen.evaluation.contrasts import BEST, difference_record
 from rembrandt_featgen.evaluation.few_shot_choices import NONE, WITH, WITHOUT, Choices
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
@@ -30,6 +30,7 @@ _OF_GANS = (
     " A GAN is trained once for a draw, so that its samples know those whom the inner folds judge: what is chosen with "
     "generation may look better there than it is."
 )
+_TRIED = 60  # draws, the least with which intervals were simulated
 _MOST = 0.3  # of AUROC: more than generation is ever worth
 _MEANINGS = {
     "helped": "generation helped",
@@ -149,13 +150,11 @@ def sentence(contrasts: Sequence[Mapping], *, cut: str, draws: int, margin: floa
             to_none = one["difference_to_none"]
             at_least, at_most = to_none["simultaneous95"]
             text += f", as to real samples alone it is {to_none['difference']:+.3f} [{at_least:+.3f}, {at_most:+.3f}]"
-        if gap["detectable"] < _MOST:
-            text += f"; {gap['detectable']:.3f} could have been found"
-        else:
-            text += "; no difference that is to be expected could have been found"
-        loss = one["log_loss_difference"]
-        if loss["ci95"][0] > 0:
-            text += f"; its probabilities are worse, log loss {loss['difference']:+.3f}"
+        found_from = f"{gap['detectable']:.3f} could have been found"
+        text += f"; {found_from}" if gap["detectable"] < _MOST else f"; only {found_from}, more than is to be expected"
+        if one["log_loss_difference"]["ci95"][0] > 0:
+            losses = (f"{one[side]['log_loss']:.2f} {side} it" for side in (WITH, WITHOUT))
+            text += f"; its probabilities, at the class frequencies trained on, are worse: log loss {', '.join(losses)}"
         shown.append(f"{text})")
     text = (
         f"{found.capitalize()}: {_MEANINGS[found].format(margin=margin)} where few {unit} of class {cut} are trained "
@@ -163,6 +162,38 @@ def sentence(contrasts: Sequence[Mapping], *, cut: str, draws: int, margin: floa
         f"{margin:g}"
     )
     return f"{text}."
+
+
+def of_real_patients(rows: Sequence[Mapping], *, reserve: int, unit: str) -> str:
+    """What real patients more add, by which a word is read: a study that does not see these sees no generator.
+
+    Args:
+      rows: of report.json.
+      reserve: further groups that the arm "oracle" is trained on.
+      unit: what shots count.
+
+    Returns:
+      A sentence after a blank, of the classifier and shots where they add most; empty without that arm.
+    """
+    oracles = [one for one in rows if one["arm"] == ORACLE]
+    if not oracles:
+        return ""
+    most = max(oracles, key=lambda one: one["difference"]["difference"])
+    low, high = most["difference"]["simultaneous95"]
+    gain = f"{most['difference']['difference']:+.3f} [{low:+.3f}, {high:+.3f}] ({most['classifier']}, {most['shots']})"
+    if low > 0:
+        return f" {reserve} real {unit} more add up to {gain}."
+    return f" Not even {reserve} real {unit} more are shown to help: {gain} at most."
+
+
+def few_draws(draws: int) -> list[str]:
+    """A warning where draws are so few that nobody knows how often their intervals are right."""
+    if draws >= _TRIED:
+        return []
+    return [
+        f"{draws} draws are few: intervals were tried with {_TRIED} and more. Take a larger --draws; those that are "
+        "done serve."
+    ]
 
 
 def _times(table: PredictionsTable) -> dict[str, int]:

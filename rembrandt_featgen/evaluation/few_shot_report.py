@@ -108,7 +108,8 @@ def few_shot_report(
         "verdict_word": word,
         "verdict": few_shot_contrasts.sentence(
             contrasts, cut=classes.names[label], draws=len(cohort.draws), margin=margin, unit=unit
-        ),
+        )
+        + (few_shot_contrasts.of_real_patients(rows, reserve=reserve, unit=unit) if contrasts else ""),
         "verdict_rule": few_shot_contrasts.rule(tables, unit),
         "contrasts": contrasts,
         "against_best": few_shot_generators.against_best(choices, outcomes, margin=margin),

@@ -71,7 +71,11 @@ def contrasts_table(report: Mapping) -> Table:
         "pipeline without generation and one with it (classifier/arm/amount); these met on the test patients. AUROC "
         "per patient. A difference is that with generation less that without, in brackets its 95% interval over new "
         "patients and new trainings, those of classifiers for all of them at once. Could be found: with 80% power."
-        + (f" Equivalent: within {margin:g} of AUROC." if margin is not None else ""),
+        + (
+            f" Equivalent: the 90% interval of the row by itself lies within {margin:g} of AUROC."
+            if margin is not None
+            else ""
+        ),
         "tab:contrasts",
         [
             "Asked of",

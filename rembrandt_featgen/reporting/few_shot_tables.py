@@ -94,7 +94,8 @@ def table(report: Mapping) -> Table:
         + ": AUROC per patient with its 95% interval, and the difference to real samples alone with bounds that hold "
         "for all rows at once, over new patients (tested and trained on) and new draws. Could be found: by these, with "
         f"80% power. Worth: real {unit(report)} more that would do the same."
-        + (f" Equivalent: within {margin:g} of AUROC." if margin is not None else ""),
+        + " Helped and harmed go by these bounds; equivalent: the 90% interval of the row by itself (in few_shot.csv)"
+        + ("." if margin is None else f" lies within {margin:g} of AUROC."),
         "tab:few-shot",
         ["Arm", "Word", "AUROC", "Difference", "Could be found", "Difference of log loss", f"Worth ({unit(report)})"],
         groups=list(groups.items()),

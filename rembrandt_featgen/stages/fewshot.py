@@ -21,6 +21,7 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import (
     arms,
     engine,
+    few_shot_contrasts,
     few_shot_kept,
     few_shot_report,
     few_shots,
@@ -277,7 +278,11 @@ def _report(config, table, stage, *, planned, outcomes, label, reserve) -> None:
         components=0 if table.is_map else config.components,
         tasks=[task for each in planned.values() for task in each],
     )
-    warnings = [*cohort.pop("warnings"), *gan_pools.few_accepted(acceptance)]
+    warnings = [
+        *cohort.pop("warnings"),
+        *gan_pools.few_accepted(acceptance),
+        *few_shot_contrasts.few_draws(report["draws"]),
+    ]
     for line in warnings:
         logging.warning("%s", line)
     report = json_files.plain(

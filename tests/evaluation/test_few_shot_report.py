@@ -53,6 +53,29 @@ def test_the_rule_and_what_could_be_found_are_of_this_study(helped):
         assert gap["detectable"] > (high - low) / 2
 
 
+def test_what_real_patients_add_stands_beside_the_word(helped):
+    row = max((r for r in helped["rows"] if r["arm"] == "oracle"), key=lambda r: r["difference"]["difference"])
+    assert row["difference"]["simultaneous95"][0] > 0  # made so
+    gain = f"{row['difference']['difference']:+.3f} ["
+    assert f" {RESERVE} real patients more add up to {gain}" in helped["verdict"]
+    none = {**row, "difference": {"difference": 0.01, "simultaneous95": [-0.1, 0.12]}}
+    assert few_shot_contrasts.of_real_patients([none], reserve=17, unit="patients").startswith(" Not even 17 real")
+
+
+def test_few_draws_are_warned_of():
+    assert few_shot_contrasts.few_draws(60) == []
+    assert few_shot_contrasts.few_draws(5)[0].startswith("5 draws are few")
+
+
+def test_the_sentence_has_what_could_be_found_and_both_log_losses(helped):
+    one = json.loads(json.dumps(helped["contrasts"][0]))
+    one["difference"]["detectable"], one["log_loss_difference"]["ci95"] = 0.328, [0.1, 0.9]
+    one["without"]["log_loss"], one["with"]["log_loss"] = 1.59, 2.11
+    text = few_shot_contrasts.sentence([one], cut="case", draws=5, margin=0.05)
+    assert "only 0.328 could have been found" in text
+    assert "at the class frequencies trained on, are worse: log loss 2.11 with it, 1.59 without it" in text
+
+
 def test_an_arm_that_does_nothing_is_not_said_to(helped):
     assert all(_row(helped, "smote", shots)["word"] in ("undecided", "equivalent") for shots in SHOTS)
     none = _row(helped, "none")

@@ -81,7 +81,7 @@ def test_patients_come_before_slices_and_rows_say_what_they_count(page):
         "best pipeline 5 trainings helped 0.762 0.855 +0.093 [+0.033, +0.153] 0.003 +0.089",  # contrasts
         "19 × cnn/smote 6 × cnn/class_weights 19 × cnn/infogan/balance 6 × cnn/vae/1.0 cnn 5 trainings",
         "19 × smote 6 × class_weights 19 × infogan/balance 6 × vae/1.0",
-        "Equivalent: within 0.05 of AUROC.",
+        "Equivalent: the 90% interval of the row by itself lies within 0.05 of AUROC.",
         "none : real samples alone, with tuned regularisation",  # arms
         "0.580 [0.510, 0.650] 0.620 [0.550, 0.690] 0.008 the reference",
         "balance: 19, 1.0: 6",
