@@ -51,7 +51,9 @@ def test_valid_files_are_read(name):
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 @given(draw=st.randoms(use_true_random=False))
 def test_damaged_files_are_read_or_refused_in_one_line(name, draw):
     one = TARGETS[name]

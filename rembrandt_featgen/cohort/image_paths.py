@@ -49,8 +49,11 @@ def stem(path: Path) -> str:
 
 def exists(path: str | Path) -> bool:
     """Whether there is something behind the path: the file, or files in the folder."""
-    base, _ = split(path)
-    return base.is_file() or (base.is_dir() and bool(files_of(path)))
+    try:
+        base, _ = split(path)
+        return base.is_file() or (base.is_dir() and bool(files_of(path)))
+    except (OSError, ValueError):  # what no file can be called: too long, or with a null character
+        return False
 
 
 def tif_slices(folder: Path, *, mask: bool) -> list[Path]:

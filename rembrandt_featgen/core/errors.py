@@ -6,16 +6,25 @@ import re
 
 from rembrandt_featgen.core import withheld
 
+_WORD, _HALF = 600, 1400  # characters of a word, such as a path, and of the beginning and the end of a message
+
 
 class InputError(ValueError):
     """Something that the user gave cannot be used.
 
     The message is one line: it quotes what was received, names the file and the flag, and gives the fix. `cli.main`
-    prints it without a traceback and exits with status 1. Names that are withheld (`withheld`) are not in it.
+    prints it without a traceback and exits with status 1. Names that are withheld (`withheld`) are not in it, and what
+    it quotes of a file, which may be of any length, is cut.
     """
 
     def __init__(self, message: str = ""):
-        super().__init__(withheld.said(message))
+        super().__init__(_cut(withheld.said(message)))
+
+
+def _cut(message: str) -> str:
+    """A message that a terminal can show: its beginning, which says what is wrong, and its end, which says the fix."""
+    plain = re.sub(rf"\S{{{_WORD + 1},}}", lambda found: f"{found[0][:_WORD]}...", message)
+    return plain if len(plain) <= 2 * _HALF else f"{plain[:_HALF]} ... {plain[-_HALF:]}"
 
 
 class SettingsError(InputError):
