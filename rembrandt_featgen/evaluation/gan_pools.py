@@ -110,7 +110,15 @@ class GanPools:
                     name: tally.by_discriminator if gan.can_refuse else None for name, tally in zip(names, tallies)
                 },
             }
-            logging.info("%s: %s: %s", task.name, kind, made.notes[kind])
+            logging.info(
+                "%s: %s: the judge accepted %s",
+                task.name,
+                kind,
+                ", ".join(
+                    f"{tally.accepted} of {tally.generated} maps of {name} ({wanted} were asked for)"
+                    for name, tally in zip(names, tallies)
+                ),
+            )
         return made
 
     def _wanted(self, labels: np.ndarray) -> int:

@@ -108,7 +108,10 @@ def check_unseen(path: Path, held: FeatureTable, flag: str = "--synthetic") -> s
             f"{flag}={path} says nothing of the patients who made it, as {beside.name} is not beside it: it holds "
             "nothing against the figures only if none of those who validate or test was among them"
         )
-    seen = json_files.read_json(beside, fix=f"copy it again from where {path.name} was made, or take it away")
+    fix = f"copy it again from where {path.name} was made, or take it away"
+    seen = json_files.read_json(beside, fix=fix)
+    if not isinstance(seen, dict) or not {"names", "patients", "groups", "values"} <= set(seen):
+        raise InputError(f"{beside} is damaged; {fix}")
     if set(seen["names"]) <= set(held.names):
         order = [held.names.index(name) for name in seen["names"]]
         held = dataclasses.replace(held, values=held.values[:, order], names=tuple(seen["names"]))

@@ -187,6 +187,25 @@ def read_split(path: str | Path, flag: str = "--features") -> np.ndarray:
     return texts
 
 
+def trained_on(path: str | Path, flag: str = "--features") -> str:
+    """A warning where the column `split` says that some of the patients trained what computed the features; else "".
+
+    Args:
+      path: as for `read_table`.
+      flag: for messages.
+    """
+    texts = open_source(Path(path), flag).texts(SPLIT)
+    counts = {} if texts is None else {name: int((texts == name).sum()) for name in SPLITS[:2]}
+    seen = [f"{count} of split {name}" for name, count in counts.items() if count]
+    if texts is None or not seen:
+        return ""
+    return (
+        f"{flag}={path}: of {len(texts)} samples {' and '.join(seen)} are studied like others, and tested, too: if a "
+        "network that computed the features, as the U-Net of a run, was trained or chosen by these patients, figures "
+        "flatter and are not those of new patients; export features of the others alone, by --splits=test"
+    )
+
+
 def read_synthetic(path: str | Path, table: FeatureTable, flag: str = "--synthetic") -> tuple[np.ndarray, np.ndarray]:
     """Reads samples that somebody else's generator made.
 

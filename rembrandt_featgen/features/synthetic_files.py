@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import json_files, rundir
 from rembrandt_featgen.core.errors import InputError
 
 NAME = "synthetic"  # begins the names of the files and of patients, and is what the column split says
@@ -77,7 +76,7 @@ def _of(record: Mapping) -> str:
 def _read(path: Path) -> dict | None:
     """The record of a cohort; None where the file is none."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json_files.parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) and {"sha256", "judged"} <= set(record) else None

@@ -45,6 +45,18 @@ ARMS = {
 }
 
 
+# Of the arms of `few_shots`, whose maps are accepted by a judge that learns from the same patients as the generator.
+JUDGED = {
+    name: f"feature maps of {what} that an independent judge accepts, a classifier of the same training patients"
+    for name, what in {
+        "acgan": "an auxiliary classifier GAN",
+        "infogan": "an InfoGAN",
+        "cgan": "a conditional GAN",
+        "adcgan": "a GAN whose classifier tells the real of a class from the generated",
+    }.items()
+}
+
+
 def glossary(report: Mapping) -> dict[str, str]:
     """Term to meaning, of the arms that stand on the page and of words for what was done; {} where no arm does."""
     names = dict.fromkeys(str(row.get("arm")) for row in records.arms(report))

@@ -42,6 +42,7 @@ def render(report: Mapping, context: Mapping | None = None) -> str:
     groups: dict[str, list[Mapping]] = {}
     for row in rows:
         groups.setdefault(str(row.get("classifier")), []).append(row)
+    words = {**arm_words.ARMS, **arm_words.JUDGED}
     return page.render(
         "few_shot.html.j2",
         report,
@@ -58,7 +59,8 @@ def render(report: Mapping, context: Mapping | None = None) -> str:
         generators=generator_tables.lines(generator_tables.rows_of(report)),
         generator_arms=generator_tables.names(generator_tables.rows_of(report)),
         verdicts=verdict_records,
-        glossary={str(row["arm"]): arm_words.ARMS[str(row["arm"])] for row in rows if row.get("arm") in arm_words.ARMS},
+        acceptance=few_shot_tables.accepted(report),
+        glossary={str(row["arm"]): words[str(row["arm"])] for row in rows if row.get("arm") in words},
     )
 
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from rembrandt_featgen.reporting import contrast_tables, generator_tables, records, verdict_records
 from rembrandt_featgen.reporting.table_text import Table, cell, csv_text, latex
 
+_SHARES = ("judge", "discriminator", "of_asked")  # of generated maps that were accepted
 _NAMES = ("shots", "classifier", "arm", "kind", "word")
 
 
 def files(report: Mapping) -> dict[str, str]:
-    """File name to text: few_shot.csv, few_shot_contrasts.csv, ..._generators.csv, ..._curves.csv, few_shot.tex."""
+    """File name to text: few_shot.csv, few_shot_contrasts, ..._generators, ..._curves, ..._acceptance, few_shot.tex."""
     made = {
         "few_shot.csv": rows_csv(report),
         "few_shot_contrasts.csv": contrasts_csv(report),
@@ -21,7 +22,25 @@ def files(report: Mapping) -> dict[str, str]:
     if generator_tables.rows_of(report):
         made["few_shot_generators.csv"] = generator_tables.generators_csv(report)
         made["few_shot.tex"] += latex(generator_tables.generators_table(report))
+    if shares := accepted(report):
+        header = ["shots", "arm", "class", *_SHARES]
+        made["few_shot_acceptance.csv"] = csv_text(header, [list(one.values()) for one in shares])
     return made
+
+
+def accepted(report: Mapping) -> list[dict]:
+    """Of each number of shots, generator of maps and class, the shares of its maps that were accepted.
+
+    "judge" and "discriminator" (None where it cannot refuse) are shares of what was generated, "of_asked" the share of
+    what was asked for that the judge accepted.
+    """
+    found = []
+    for shots, arms in (report.get("acceptance") or {}).items():
+        for arm, shares in arms.items():
+            for name in shares.get("judge") or {}:
+                known = {key: records.finite(records.dig(shares, key, name)) for key in _SHARES}
+                found.append({"shots": shots, "arm": arm, "class": name, **known})
+    return found
 
 
 def rows_csv(report: Mapping) -> str:

@@ -288,24 +288,31 @@ def _of_file(config, table: FeatureTable) -> Studied:
     """Features made elsewhere, and the tasks of --plan."""
     drawn = {SYNTHETIC: SamplePool(*importing.read_synthetic(config.synthetic, table))} if config.synthetic else {}
     seeds = seeds_of(config)
-    warnings: list[str] = []
     share = {"validation": config.validation_fraction, "division": config.seed}
     if config.plan == "split":
         split = importing.read_split(config.features)
         parts = {name: table.take(split == name) for name in splits.SPLITS}
         table, tasks = plans.given(parts, seeds, f"--features={config.features}, column split")
-        if config.synthetic:
-            held = table.take(np.concatenate([tasks[0].test, tasks[0].validation]))
-            warnings += filter(None, [shared_cohort.check_unseen(Path(config.synthetic), held)])
-            for line in warnings:
-                logging.warning("%s", line)
     elif config.plan == "sites":
         tasks = plans.sites(table, seeds=seeds, **share)
     elif config.plan == "hold-out":
         tasks = plans.hold_out(table, test=config.test_fraction, seeds=seeds, **share)
     else:
         tasks = plans.k_fold(table, folds=config.cv_folds, repeats=config.trainings, seeds=seeds[:1], **share)
-    return Studied(table, tasks, pools=drawn, notes={}, warnings=tuple(warnings))
+    return Studied(table, tasks, pools=drawn, notes={}, warnings=_seen_before(config, table, tasks))
+
+
+def _seen_before(config, table: FeatureTable, tasks: Sequence[plans.Task]) -> tuple[str, ...]:
+    """Warns where those who are tested may have made the features, or the samples of --synthetic."""
+    line = ""
+    if config.plan != "split":
+        line = importing.trained_on(config.features)
+    elif config.synthetic:
+        held = table.take(np.concatenate([tasks[0].test, tasks[0].validation]))
+        line = shared_cohort.check_unseen(Path(config.synthetic), held)
+    if line:
+        logging.warning("%s", line)
+    return (line,) if line else ()
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ A row is a sample: patient, label, group, site (where it is known), split and sa
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from absl import logging
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import splits
-from rembrandt_featgen.core import cli, folders
+from rembrandt_featgen.core import cli, folders, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import run_tables, stored_tables, tables
 from rembrandt_featgen.stages import shared_flags
@@ -38,6 +39,11 @@ class Config:
     middle_slices: int = cli.flag(
         0, "With --what=maps: so many slices of each patient, those in the middle of its volume; 0: all.", minimum=0
     )
+    splits: tuple[str, ...] = cli.flag(
+        splits.SPLITS,
+        f"Whose features, of {', '.join(splits.SPLITS)}: the U-Net was trained by the first and chosen by the second, "
+        "and a study that tests them flatters.",
+    )
     site_pattern: str = shared_flags.site_pattern()
     overwrite: bool = cli.flag(False, "Whether --to may replace a file.")
 
@@ -52,15 +58,16 @@ def run(config: Config) -> None:
         raise InputError(f"--middle_slices={config.middle_slices} is of --what=maps alone; leave it out")
     if path.exists() and not config.overwrite:
         raise InputError(f"--to={path} is there already; name another file, or give --overwrite to replace it")
+    chosen = cli.some_of("splits", config.splits, splits.SPLITS)
     folders.make_folder(path.resolve().parent, "--to")
     stage = "extract_vectors" if config.what == "vectors" else "extract_features"
     parts = [
         run_tables.table_of_run(
             config.run_dir, stage, split, pooled=config.what == "channel_means", site_pattern=config.site_pattern
         )
-        for split in splits.SPLITS
+        for split in chosen
     ]
-    names = np.repeat(splits.SPLITS, [len(part) for part in parts])
+    names = np.repeat(chosen, [len(part) for part in parts])
     table = tables.joined(parts)
     if config.what == "columns":
         if np.prod(table.shape) > _MOST:
@@ -72,10 +79,32 @@ def run(config: Config) -> None:
     if table.is_map:
         rows = run_tables.middle_rows(table, config.middle_slices) if config.middle_slices else np.arange(len(table))
         table = table.take(rows)
+        _say_fewer(table, config.middle_slices)
         stored_tables.write_maps(path, table, names[rows])
     else:
         stored_tables.write_table(path, table, names)
+    if rundir.is_done(config.run_dir, "train_unet"):
+        _say_nothing_found(rundir.find(config.run_dir, "train_unet").record["figures"])
     logging.info("%s: %d rows of %s numbers", path, len(table), "x".join(map(str, table.shape)))
+
+
+def _say_fewer(table: tables.FeatureTable, count: int) -> None:
+    """Warns where patients have fewer slices than --middle_slices asks for."""
+    slices = np.unique(table.patients, return_counts=True)[1]
+    if (slices < count).any():
+        logging.warning(
+            "--middle_slices=%d: %d of %d patients have fewer slices, from %d on, and all of these are written",
+            count,
+            (slices < count).sum(),
+            len(slices),
+            slices.min(),
+        )
+
+
+def _say_nothing_found(figures: Mapping) -> None:
+    """Warns where the U-Net of the features finds no tumour in any test volume."""
+    if (figures.get("segmentation") or {}).get("test", {}).get("patient_hard_dice") == 0:
+        logging.warning("the U-Net that computed these features found nothing: its dice of test volumes is 0.000")
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ from rembrandt_featgen.evaluation import (
 from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.competitors import Settings
 from rembrandt_featgen.evaluation.gan_pools import GanPools
+from rembrandt_featgen.features import importing
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.methods import METHODS
 from rembrandt_featgen.measures import differences
@@ -143,6 +144,9 @@ def run(config: Config) -> None:
     few_shots.check_kind(
         table, f"--features={config.features}", classifiers=config.few_shot_classifiers, arms=config.few_shot_arms
     )
+    trained_on = importing.trained_on(config.features)
+    if trained_on:
+        logging.warning("%s", trained_on)
     label = _label(config, table)
     planned = few_shots.tasks(
         table,
@@ -184,7 +188,16 @@ def run(config: Config) -> None:
             for number, part, each in zip(shots, parts, done):
                 of_draw = known[number] | {task.draw: outcome for task, outcome in zip(part.tasks, each)}
                 outcomes[number] = [of_draw[task.draw] for task in planned[number]]
-            _report(config, table, stage, planned=planned, outcomes=outcomes, label=label, reserve=reserve)
+            _report(
+                config,
+                table,
+                stage,
+                planned=planned,
+                outcomes=outcomes,
+                label=label,
+                reserve=reserve,
+                warned=[trained_on] if trained_on else [],
+            )
     folder = Path(config.run_dir) / registry.folder("fewshot")
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
 
@@ -258,7 +271,7 @@ def _settings(config, table: FeatureTable, shots: int, *, reserve: int) -> Setti
     )
 
 
-def _report(config, table, stage, *, planned, outcomes, label, reserve) -> None:
+def _report(config, table, stage, *, planned, outcomes, label, reserve, warned) -> None:
     tables = {number: engine.gather(each) for number, each in outcomes.items()}
     report = few_shot_report.few_shot_report(
         tables,
@@ -289,7 +302,7 @@ def _report(config, table, stage, *, planned, outcomes, label, reserve) -> None:
         report
         | {
             "acceptance": acceptance,
-            "warnings": warnings,
+            "warnings": [*warned, *warnings],
             "cohort": cohort,
             "settings": stage.record["config"],
             "versions": provenance.versions(),

@@ -1,14 +1,16 @@
+import dataclasses
 import logging
 import shutil
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.core import json_files
+from rembrandt_featgen.core import json_files, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.features import augmented_vectors, patient_vectors, run_tables
+from rembrandt_featgen.features import augmented_vectors, importing, patient_vectors, run_tables
 from rembrandt_featgen.features.importing import read_table
 from rembrandt_featgen.features.run_tables import table_of_run
 from rembrandt_featgen.nn import weights
@@ -129,8 +131,30 @@ def test_taps_that_are_not_known(tmp_path):
         extract_vectors.run(extract_vectors.Config(str(tmp_path), vector_taps=("conv9",)))
 
 
+def _of_the_unseen(config, folder, caplog):
+    """Exports maps of test patients alone, of whom none trained the U-Net."""
+    path = folder / "unseen.npz"
+    changed = dataclasses.replace(config, to=str(path), splits=("test",), middle_slices=99)
+    with mock.patch.object(rundir, "find", _of_a_blind_unet):
+        export_features.run(changed)
+    tested = table_of_run(config.run_dir, "extract_features", "test")
+    assert read_table(path).patients.tolist() == tested.patients.tolist()
+    assert importing.trained_on(path) == ""
+    assert "patients have fewer slices, from" in caplog.text and "its dice of test volumes is 0.000" in caplog.text
+    caplog.clear()
+    export_features.run(dataclasses.replace(changed, splits=("validation", "test"), middle_slices=1, overwrite=True))
+    assert "of split validation are studied" in importing.trained_on(path) and "fewer slices" not in caplog.text
+
+
+def _of_a_blind_unet(run_dir, stage, *kind, find=rundir.find):
+    found = find(run_dir, stage, *kind)
+    if stage != "train_unet":
+        return found
+    return found._replace(record={"figures": {"segmentation": {"test": {"patient_hard_dice": 0.0}}}})
+
+
 @pytest.mark.parametrize("what", export_features.CHOICES)
-def test_exported_features_are_read_back_to_the_same_values(run_dir, tmp_path, what):
+def test_exported_features_are_read_back_to_the_same_values(run_dir, tmp_path, what, caplog):
     if what != "vectors":
         extract_features.run(extract_features.Config(str(run_dir), tap="conv4"))
     path = tmp_path / "new" / ("features.npz" if what == "maps" else "features.parquet")
@@ -154,6 +178,7 @@ def test_exported_features_are_read_back_to_the_same_values(run_dir, tmp_path, w
         values = values.reshape(len(values), -1)
         names = [f"channel_{c}_{row}_{column}" for row in range(4) for column in range(4) for c in range(16)]
     if what == "maps":
+        _of_the_unseen(config, tmp_path, caplog)
         np.testing.assert_array_equal(read.values, values)
         middle = read.take(run_tables.middle_rows(read, 2))
         for patient in np.unique(read.patients):

@@ -1,3 +1,4 @@
+import csv
 import json
 import shutil
 from unittest import mock
@@ -129,7 +130,8 @@ def maps(tmp_path):
     labels = np.repeat(["benign", "malignant"], [24, 14])
     values = np.abs(np.random.default_rng(0).normal(size=(38, 4, 4, 3))).astype(np.float32)
     values[..., 0] += 2 * (labels == "malignant")[:, None, None]
-    np.savez(tmp_path / "maps.npz", features=values, patient=[f"p{n}" for n in range(38)], label=labels)
+    names, split = [f"p{n}" for n in range(38)], ["train", "test"] * 19
+    np.savez(tmp_path / "maps.npz", features=values, patient=names, label=labels, split=split)
     return tmp_path / "maps.npz"
 
 
@@ -148,7 +150,7 @@ OF_MAPS = {
 }
 
 
-def test_each_draw_trains_a_gan_of_maps(maps, tmp_path, monkeypatch, eager_gans):
+def test_each_draw_trains_a_gan_of_maps(maps, tmp_path, monkeypatch, eager_gans, caplog):
     trained, gans, train = [], [], gan_training.train
 
     def once(features, labels, spec, **settings):
@@ -175,7 +177,13 @@ def test_each_draw_trains_a_gan_of_maps(maps, tmp_path, monkeypatch, eager_gans)
     accepted = report["acceptance"]["3"]["adcgan"]
     short = min(accepted["of_asked"].values()) < 0.5  # as it is of a GAN of one step, or not
     page = (folder / "index.html").read_text(encoding="utf-8")
-    assert bool(report["warnings"]) == short == ("Far fewer generated maps" in page)
+    trained_on, *others = report["warnings"]
+    assert bool(others) == short == ("Far fewer generated maps" in page)
+    assert "of 38 samples 19 of split train are studied" in trained_on and trained_on in caplog.text
+    assert "of split train" in page
+    assert "that an independent judge accepts" in page and f"{100 * accepted['judge']['benign']:.1f}%</td>" in page
+    [shares, _] = csv.DictReader((folder / "few_shot_acceptance.csv").open())
+    assert (shares["class"], float(shares["judge"])) == ("benign", accepted["judge"]["benign"])
     assert 0 < accepted["judge"]["benign"] <= 1 and accepted["discriminator"]["benign"] is None
     again = predictions.read(folder / "predictions_3.csv")
     (before,) = [text for name, text in kept.items() if name.endswith(".csv")]
