@@ -389,10 +389,11 @@ def test_predict_keeps_the_inputs_geometry(run, tmp_path):
     turned = nib.load(source).as_reoriented(nib.orientations.axcodes2ornt("PIL"))  # axes in another order and direction
     affine = turned.affine + np.array([[0, 0, 0, 10], [0, 0, 0, -20], [0, 0, 0, 5], [0, 0, 0, 0]])
     nib.save(nib.Nifti1Image(np.asarray(turned.dataobj), affine), tmp_path / "turned.nii")
+    (tmp_path / "a [b]").symlink_to(run_dir / "export")  # which TensorFlow takes for a pattern
     results = {}
     for name, image in (("straight", source), ("turned", tmp_path / "turned.nii")):
         mask, result = tmp_path / f"{name}.nii.gz", tmp_path / f"{name}.json"
-        predict.run(predict.Config(str(run_dir / "export"), (str(image),), str(mask), result=str(result)))
+        predict.run(predict.Config(str(tmp_path / "a [b]"), (str(image),), str(mask), result=str(result)))
         found, wanted = nib.load(mask), nib.load(image)
         assert found.shape == wanted.shape
         np.testing.assert_allclose(found.affine, wanted.affine)
@@ -407,30 +408,37 @@ def test_predict_keeps_the_inputs_geometry(run, tmp_path):
 
 
 def test_killed_training_resumes(run, tmp_path, caplog):
-    """SIGKILL in the middle of the U-Net's training; the next run continues after the last whole epoch."""
-    epochs = 15  # long enough to be killed before it ends
-    (tmp_path / "run").mkdir()
-    shutil.copytree(run[0] / "slices", tmp_path / "run" / "slices")
-    flags = [f"--flagfile={TINY}", f"--run_dir={tmp_path / 'run'}", f"--unet_epochs={epochs}", "--unet_patience=0"]
+    """Ctrl-C, then SIGKILL, in the middle of the U-Net's training; each run continues after the last whole epoch."""
+    epochs = 30  # long enough to be killed before it ends
+    home = tmp_path / "run [x] ü ~ 'q' *"  # which TensorFlow takes for a pattern
+    home.mkdir()
+    shutil.copytree(run[0] / "slices", home / "slices")
+    flags = [f"--flagfile={TINY}", f"--run_dir={home}", f"--unet_epochs={epochs}", "--unet_patience=0"]
     command = [sys.executable, "-m", "rembrandt_featgen.stages.train_unet", *flags]
-    history = tmp_path / "run" / "unet.part" / "history.json"
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    deadline = time.time() + 240
-    while time.time() < deadline and process.poll() is None:
-        if history.exists() and len(json.loads(history.read_text())["loss"]) >= 2:
-            break
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = len(json.loads(history.read_text())["loss"])
-    assert 2 <= done < epochs, "the run ended before it could be killed"
-    assert not (tmp_path / "run" / "unet").exists()
+    history = home / "unet.part" / "history.json"
+    done = 0
+    for how, status in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        deadline = time.time() + 240
+        while time.time() < deadline and process.poll() is None:
+            if history.exists() and len(json.loads(history.read_text())["loss"]) >= done + 2:
+                break
+            time.sleep(0.05)
+        process.send_signal(how)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == status, said
+        assert "Traceback" not in said
+        assert said.endswith("interrupted; run the same command again to resume\n") == (how is signal.SIGINT)
+        before, done = done, len(json.loads(history.read_text())["loss"])
+        assert before + 2 <= done < epochs, "the run ended before it could be killed"
+        assert not before or f"resumed after epoch {before}" in said
+        assert not (home / "unet").exists()
     with caplog.at_level(logging.INFO, logger="absl"):
         train_unet.run(cli.parse(train_unet.Config, flags, stages.all_flags))
     assert f"resumed after epoch {done}" in caplog.text
-    record = json_files.read_json(tmp_path / "run" / "unet" / "stage.json")
+    record = json_files.read_json(home / "unet" / "stage.json")
     assert record["resumed"]
-    assert len(json_files.read_json(tmp_path / "run" / "unet" / "history.json")["loss"]) == epochs
+    assert len(json_files.read_json(home / "unet" / "history.json")["loss"]) == epochs
 
 
 def test_points_of_sweeps_share_what_they_can(run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -23,12 +24,18 @@ def end(error: BaseException, interrupted: Interrupts, given: Mapping[str, str])
     if interrupted.explain(error):
         _end_progress_bars()
         print(SAID, file=sys.stderr)
-        sys.exit(STATUS)
+        _exit(STATUS)
     readable = error if isinstance(error, InputError) else system_errors.readable(error, given)
     if readable is not None:
         _end_progress_bars()
         print(f"error: {' '.join(str(readable).split())}", file=sys.stderr)
-        sys.exit(1)
+        _exit(1)
+
+
+def _exit(status: int) -> NoReturn:
+    """Ends the process; what is thrown away on the way, such as an archive that cannot be closed, says nothing more."""
+    sys.unraisablehook = lambda _: None
+    sys.exit(status)
 
 
 def _end_progress_bars() -> None:

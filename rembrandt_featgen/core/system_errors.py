@@ -81,7 +81,7 @@ def _cause(error: BaseException) -> tuple[int | None, str]:
     if type(error).__module__.startswith("tensorflow."):
         found = re.search(rf"(\S[^;\n]*); ({'|'.join(map(re.escape, _TEXTS))})", str(error))
         if found:
-            return _TEXTS[found[2]], found[1].rpartition(": ")[2].split(" ; ")[0]
+            return _TEXTS[found[2]], found[1].rpartition("}} ")[2]  # behind the name of the operation
     return None, ""
 
 

@@ -365,6 +365,26 @@ def test_a_real_interrupt_ends_with_one_line_and_no_traceback(where):
     assert (done.returncode, done.stderr) == (130, "interrupted; run the same command again to resume\n")
 
 
+def test_nothing_is_said_after_the_line():
+    """An archive on a disk that is full cannot be closed, and says so when it is thrown away."""
+    script = """
+    import dataclasses, errno, sys, zipfile
+    from rembrandt_featgen.core import cli
+    def run(config):
+        class Archive:
+            def __del__(self):
+                raise ValueError("seek of closed file")
+        archive = Archive()
+        raise OSError(errno.ENOSPC, "No space left on device", "a.npz")
+    Config = dataclasses.make_dataclass("Config", [("width", int, cli.flag(1, "Width."))])
+    cli.main(Config, run, about="")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 1
+    assert re.fullmatch("error: a.npz: No space left on device; .*\n", done.stderr)
+
+
 @pytest.mark.parametrize(
     ("error", "wanted"),
     [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rembrandt_featgen.core import json_files
+from rembrandt_featgen.core import json_files, system_errors
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.nn import checkpointing, mixed_precision, resumable_fit, weights
 from rembrandt_featgen.nn.checkpointing import Checkpointing
@@ -50,6 +50,14 @@ def test_resumes_in_a_folder_whose_name_is_a_pattern_for_tensorflow(tmp_path):
     model = one_weight(-1.0)
     assert Checkpointing(folder, model, monitor="val_iou").epochs_done == 2
     assert model.get_weights()[0].item() == 1.0  # what the last epoch left
+
+
+def test_what_the_system_refuses_tensorflow_is_one_line_too(tmp_path):
+    with pytest.raises(tf.errors.OpError) as caught:
+        tf.train.Checkpoint(model=one_weight()).write(str(tmp_path / ("long" * 75)))
+    said = str(system_errors.readable(caught.value, {"run_dir": str(tmp_path)}))
+    assert said.startswith(str(tmp_path / "long"))
+    assert said.endswith(f": File name too long (--run_dir={tmp_path}); choose a shorter name")
 
 
 @pytest.mark.parametrize(

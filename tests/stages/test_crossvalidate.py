@@ -2,8 +2,9 @@
 
 import pytest
 
-from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.stages import crossvalidate
+from rembrandt_featgen.core import folders
+from rembrandt_featgen.core.errors import BusyError, InputError
+from rembrandt_featgen.stages import crossvalidate, pipeline
 
 AUGMENTED = (
     "image_augmentation has nothing to learn from; give --vector_augmentations for vectors, or classifiers of maps"
@@ -51,3 +52,11 @@ def test_fold_processes_are_said_once(tmp_path):
     with pytest.raises(InputError, match="^--cv_workers=2 with --scheduler=local: it is of --scheduler=serial"):
         crossvalidate.run(config)
     assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize("binary", [crossvalidate, pipeline], ids=["study", "run"])
+def test_a_second_process_on_a_folder_stops_before_it_does_anything(binary, tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "_PATIENCE", 0.0)
+    with folders.working_on(tmp_path), pytest.raises(BusyError, match="another process is at work on"):
+        binary.run(binary.Config(run_dir=str(tmp_path)))
+    assert [path.name for path in tmp_path.iterdir()] == [".run.lock"]

@@ -1,3 +1,9 @@
+import concurrent.futures.process
+import dataclasses
+import errno
+import multiprocessing
+import pickle
+
 import pytest
 
 from rembrandt_featgen.core.errors import InputError
@@ -28,3 +34,36 @@ def test_a_process_that_does_not_see_the_study_is_named(tmp_path, monkeypatch, t
     message = f"--run_dir={tmp_path}: the worker on .* does not see it .*; take a folder that all machines share"
     with pytest.raises(InputError, match=message):
         work(jobs(tmp_path, 1)[0])
+
+
+def test_ctrl_c_ends_the_workers(monkeypatch):
+    ended = []
+    worker = dataclasses.make_dataclass("Worker", [], namespace={"terminate": lambda self: ended.append(self)})()
+    monkeypatch.setattr(multiprocessing, "active_children", lambda: [worker])
+    with pytest.raises(KeyboardInterrupt), fold_jobs._ended_workers():
+        raise KeyboardInterrupt
+    assert ended == [worker]
+
+
+def test_a_worker_that_was_killed_is_said():
+    refused = pytest.raises(InputError, match="was killed, as happens where memory runs out.*--cv_workers")
+    with refused, fold_jobs._ended_workers():
+        raise concurrent.futures.process.BrokenProcessPool("A child process terminated abruptly")
+
+
+def test_a_full_disk_in_a_fold_is_said(tmp_path, monkeypatch):
+    """What an error came of does not leave the process of a fold, so that it is said there."""
+
+    def run(config):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device", f"{tmp_path}/best.npz")
+        finally:
+            raise ValueError("Can't close the ZIP file while there is an open writing handle on it.")
+
+    monkeypatch.setattr(share_slices, "run", run)
+    with pytest.raises(InputError) as caught:
+        fold_jobs._share(share_slices.Config(run_dir=str(tmp_path)))
+    said = str(pickle.loads(pickle.dumps(caught.value)))
+    assert said.startswith(
+        f"{tmp_path}/best.npz: No space left on device (--run_dir={tmp_path}); free some of the disk"
+    )
