@@ -27,13 +27,18 @@ class Finding:
 
     Attributes:
       check: its name.
-      passed: whether the study did what it should.
+      passed: whether the study did what it should; None where too few studies were simulated to say.
       finding: the numbers, in a sentence.
     """
 
     check: str
-    passed: bool
+    passed: bool | None
     finding: str
+
+    @property
+    def outcome(self) -> str:
+        """In a word or two, for a line of the log."""
+        return "UNDECIDED" if self.passed is None else "passed" if self.passed else "FAILED"
 
 
 def random_labels(report: Mapping) -> Finding:
@@ -153,18 +158,24 @@ def simulated(check: str, found: Rates) -> Finding:
         "planted_benefit": new real patients, of which harm may not be said as often, and help at least a third as often
         as the power that studies of that error have. The intervals of the difference and of AUROC have to hold the
         truth as often as `COVERED`, there and where nothing is planted.
-      found: of that world.
+      found: of that world. Of fewer than `error_rates.ENOUGH` studies nothing is said but that they are too few, unless
+        more words are false than are allowed of any number.
     """
     planted = check == "planted_benefit"
     wrong = found.words.get("harmed", 0) if planted else found.false_words
     expected = power.difference_power(found.truth, found.error) if planted else 0.0
     words = ", ".join(f"{word} {times}" for word, times in found.words.items())
+    few = found.studies < error_rates.ENOUGH
+    passed: bool | None = wrong <= error_rates.allowed(found.studies)
+    if passed:
+        as_good = min(found.covered, found.arm_covered) >= COVERED and found.power() >= expected / 3
+        passed = None if few else as_good
     return Finding(
         check=check,
-        passed=wrong <= error_rates.allowed(found.studies)
-        and min(found.covered, found.arm_covered) >= COVERED
-        and found.power() >= expected / 3,
-        finding=f"{found.studies} simulated studies, true difference of AUROC {found.truth:+.3f}: {words}; false words "
+        passed=passed,
+        finding=few
+        * f"too few studies to say; {error_rates.ENOUGH} are needed (--simulated_studies): "
+        + f"{found.studies} simulated studies, true difference of AUROC {found.truth:+.3f}: {words}; false words "
         f"{wrong}, {error_rates.allowed(found.studies)} are allowed; 95% intervals hold the truth in "
         f"{found.covered:.1%} (difference) and {found.arm_covered:.1%} (AUROC {found.arm:.2f}) of studies"
         + (f"; power {found.power():.2f}, expected {expected:.2f}" if planted else ""),

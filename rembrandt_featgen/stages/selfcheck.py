@@ -51,7 +51,13 @@ _OWN = [
     (
         "simulated_studies",
         int,
-        cli.flag(1000, "Studies of each simulated world; some 15 minutes on one quiet core.", minimum=20),
+        cli.flag(
+            1000,
+            f"Studies of each simulated world, a tenth of them of the worlds of {generator_checks.CHECK} in which "
+            f"generators help; some 15 minutes on one quiet core. With fewer than {error_rates.ENOUGH}, "
+            f"of {generator_checks.CHECK} {generator_checks.NEEDED}, they are too few to say whether words are right.",
+            minimum=20,
+        ),
     ),
     (
         "simulated_generators",
@@ -109,7 +115,7 @@ def run(config) -> list[Finding]:
     checks |= {finding.check: dataclasses.asdict(finding) for finding in findings}
     json_files.write_json(path, {"self_checks": list(checks.values()), "power": power or before["power"]})
     for finding in findings:
-        print(f"{'passed' if finding.passed else 'FAILED'}: {finding.check}: {finding.finding}")
+        print(f"{finding.outcome}: {finding.check}: {finding.finding}")
     return findings
 
 

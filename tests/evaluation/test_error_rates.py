@@ -70,6 +70,9 @@ def test_rates_by_hand():
 def test_a_check_fails_where_words_are_false_or_intervals_short(check):
     wrong = said(word="harmed")
     good = self_checks.simulated(check, error_rates.rates([said()] * 95 + [wrong] * 5))
+    few = self_checks.simulated(check, error_rates.rates([said()] * 20))
+    assert few.passed is None and few.finding.startswith("too few studies to say; 40 are needed")
+    assert self_checks.simulated(check, error_rates.rates([said()] * 16 + [wrong] * 4)).passed is False
     assert good.passed and "false words 5, 9 are allowed" in good.finding
     assert not self_checks.simulated(check, error_rates.rates([said()] * 90 + [wrong] * 10)).passed
     assert not self_checks.simulated(check, error_rates.rates([said()] * 92 + [said(low=0.01)] * 8)).passed
@@ -91,7 +94,7 @@ def test_one_training_would_call_the_same_arm_better_or_worse(monkeypatch):
     world = World(plan="hold-out", arm=AGAIN, trainings=1, tested=200, numbers=4, classifiers=("mlp",))
     monkeypatch.setattr(differences, "TRAININGS", 1)
     once = self_checks.simulated("same_arm", error_rates.measure(world, 30))
-    assert not once.passed, once
+    assert once.passed is False, once
     monkeypatch.setattr(differences, "TRAININGS", 5)
     five = error_rates.measure(dataclasses.replace(world, trainings=5), 30)
     assert five.false_words <= error_rates.allowed(30)
