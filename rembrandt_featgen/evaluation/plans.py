@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -78,13 +79,9 @@ def k_fold(
     Raises:
       InputError: a class has fewer groups than folds, or too few for each of the three parts.
     """
-    counts = [len(groups) for groups in groups_by_class(table)]
-    if min(counts) < folds:
-        name = table.classes.names[counts.index(min(counts))]
-        raise InputError(
-            f"--cv_folds={folds}: class {name} has {min(counts)} groups of patients, and each fold tests one or more; "
-            "take fewer folds"
-        )
+    why = too_few(table, folds, validation)
+    if why:
+        raise InputError(f"--cv_folds={folds}: {why}")
     tasks = []
     for repeat in range(repeats):
         fold_of = _folds(table, folds, key=[division, repeat])
@@ -96,6 +93,24 @@ def k_fold(
             parts: dict[str, Any] = {"train": train, "validation": held_out, "test": test}
             tasks += [Task("k-fold", repeat, fold, fold=str(fold), seed=seed, **parts) for seed in seeds]
     return checked(table, tasks)
+
+
+def too_few(table: FeatureTable, folds: int, validation: float) -> str:
+    """Why a class has too few groups for `k_fold`, and what to do about it; "" where each has enough."""
+    counts = [len(groups) for groups in groups_by_class(table)]
+    least = min(counts)
+    rest = 2 if validation else 1  # who train and validate, where as many are tested as in any fold
+    enough = [number for number in range(2, least + 1) if least - math.ceil(least / number) >= rest]
+    if folds in enough:
+        return ""
+    name = table.classes.names[counts.index(least)]
+    fix = f"add patients of it, {rest + 1} are needed at least"
+    if enough:
+        fix = f"take {enough[0]}" + f" to {enough[-1]}" * (len(enough) > 1)
+    return (
+        f"class {name} has {least} group{'s' * (least != 1)} of patients, and each fold tests one or more and learns "
+        f"from {'two or more' if validation else 'others'}; {fix}"
+    )
 
 
 def hold_out(

@@ -13,6 +13,7 @@ from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.classification.classifier_kinds import CLASSIFIER_KINDS
 from rembrandt_featgen.classification.map_fitting import NetworkSettings
 from rembrandt_featgen.cohort.classes import Classes
+from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import competitors, engine, plans, study_arrays, study_report, trials
 from rembrandt_featgen.evaluation.arms import ARMS, USUAL, available
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
@@ -89,13 +90,12 @@ def evaluate(
       InputError: a class has too few groups for the folds.
     """
     arms, classifiers = study_arrays.names_of(arms), study_arrays.names_of(classifiers)
-    for names, known in ((arms, ARMS), (classifiers, CLASSIFIER_KINDS)):
-        unknown = [name for name in names if classifier_kinds.base_of(name) not in known]
-        if unknown or not len(names):
-            raise ValueError(f"give some of {', '.join(known)}, received {', '.join(unknown) or 'none'}")
+    study_arrays.check_names("arms", arms, ARMS)
+    study_arrays.check_names("classifiers", classifiers, CLASSIFIER_KINDS, base=classifier_kinds.base_of)
+    study_arrays.check_counts(folds, trainings, bootstrap_draws)
     chosen = available(arms, covariates=False, pools=())
-    if len(chosen) < len(set(arms)) and set(arms) != set(USUAL):
-        raise ValueError(f"arms {', '.join(sorted(set(arms) - set(chosen)))} need a file: see stages.evaluate_features")
+    if set(arms) != set(USUAL):
+        study_arrays.check_fed([name for name in arms if name not in chosen])
     try:
         competitors.check_arms(chosen)
     except ValueError as error:
@@ -111,6 +111,9 @@ def evaluate(
             f"classifiers {', '.join(classifiers)} for X {list(np.shape(X))}: ridge, mlp and neighbours are of vectors "
             "[n, d], cnn and linear of maps [n, h, w, c]"
         )
+    too_few = plans.too_few(table, folds, validation)
+    if too_few:
+        raise InputError(f"folds={folds}: {too_few}")
     tasks = plans.k_fold(table, folds=folds, repeats=trainings, seeds=(seed,), validation=validation, division=seed)
     settings = competitors.Settings(
         arms=chosen,

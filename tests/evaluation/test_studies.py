@@ -124,7 +124,7 @@ def test_a_strength_that_is_fixed_is_not_tuned():
     strong, weak = (study.predictions.select(classifier=name, arm="none") for name in ("ridge@100", "ridge@1e-4"))
     assert np.ptp(strong.probabilities[:, 1]) < 0.5 * np.ptp(weak.probabilities[:, 1])
     for wrong in ("ridge@", "ridge@0", "ridge@nan", "ridge@x", "neighbours@1.5", "tree@3"):
-        with pytest.raises(ValueError, match="write a strength above 0 behind|give some of|is none of"):
+        with pytest.raises(ValueError, match="write a strength above 0 behind|is unknown; give some of|is none of"):
             evaluate(x, y, **{**few, "classifiers": (wrong,)})
 
 
@@ -216,11 +216,11 @@ def test_labels_at_random_give_chance():
 
 def test_bad_input_is_refused():
     x, y, _ = cohort()
-    with pytest.raises(ValueError, match="received 'smoat'|received smoat"):
+    with pytest.raises(ValueError, match="^arms: 'smoat' is unknown, is 'smote' meant"):
         evaluate(x, y, arms=("smoat",))
     with pytest.raises(ValueError, match="y has missing values"):
         evaluate(x, np.where(y == "a", np.nan, 1.0))
-    with pytest.raises(ValueError, match="arms covariates need a file"):
+    with pytest.raises(ValueError, match="^arms: 'covariates' learns from clinical columns, which .* --covariates"):
         evaluate(x, y, arms=("none", "covariates"))
     with pytest.raises(ValueError, match="arms gaussian: none to compare generated features with; add 'none'"):
         evaluate(x, y, arms=("gaussian",))

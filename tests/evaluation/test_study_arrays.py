@@ -74,3 +74,44 @@ def test_one_name_is_a_name(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         evaluate(np.random.default_rng(0).normal(size=(24, 2)), y, arms="none", classifiers="ridge", folds=2)
     assert (seen["arms"], seen["classifiers"]) == (("none",), ("ridge",))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"folds": 1}, "^folds=1: folds must be 2 or more"),
+        ({"trainings": 0}, "^trainings=0: trainings must be 1 or more"),
+        ({"bootstrap_draws": 0}, "^bootstrap_draws=0: bootstrap_draws must be 2 or more"),
+        ({"arms": ("none", "smot")}, "^arms: 'smot' is unknown, is 'smote' meant"),
+        ({"classifiers": ("rigde",)}, "^classifiers: 'rigde' is unknown, is 'ridge' meant"),
+        ({"arms": ("none", "acgan")}, "^arms: 'acgan' adds samples that are made of volumes"),
+        ({"arms": ("none", "synthetic")}, "^arms: 'synthetic' adds samples of a file, .* --synthetic"),
+        ({"y": None}, "^y is None; give the label"),
+        ({"y": np.repeat("a", 24)}, "^y holds one class, a; give samples of two"),
+        ({"y": np.repeat(["a", "b"], 10)}, "^y has 20 values, and X has 24 samples"),
+        ({"groups": np.arange(10)}, "^groups has 10 values, and X has 24 samples"),
+        ({"y": np.repeat(["a", "b"], [22, 2])}, "^folds=5: class b has 2 groups .*; add patients of it, 3 are needed"),
+        (
+            {"y": np.repeat(["a", "b"], [23, 1])},
+            "^folds=5: class b has 1 group of .*; add patients of it, 3 are",
+        ),
+        ({"y": np.repeat(["a", "b"], [20, 4])}, "^folds=5: class b has 4 groups .*; take 2 to 4"),
+        ({"y": np.repeat(["a", "b"], [21, 3]), "folds": 2}, "^folds=2: class b has 3 groups .*; take 3$"),
+    ],
+)
+def test_what_is_wrong_is_named_first(given, words):
+    arrays = {"X": np.random.default_rng(0).normal(size=(24, 2)), "y": np.repeat(["a", "b"], 12)}
+    with pytest.raises(ValueError, match=words):
+        evaluate(**(arrays | given))
+
+
+def test_a_column_that_is_empty_or_infinite_is_named():
+    with pytest.raises(ValueError, match="X: column 'age' has no value at all; leave it out"):
+        table_of(X.assign(age=np.nan), Y)
+    for value in (np.inf, 1e300):
+        with pytest.raises(ValueError, match="X: column 1 is infinite, or too large for float32, in row 2"):
+            table_of(np.where(np.arange(12).reshape(6, 2) == 5, value, X.to_numpy()), Y.to_numpy())
+    maps = np.ones((6, 2, 2, 1))
+    maps[3, 0] = np.inf
+    with pytest.raises(ValueError, match="X is infinite in sample 3"):
+        table_of(maps, Y.to_numpy())
