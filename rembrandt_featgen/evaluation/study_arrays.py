@@ -84,7 +84,7 @@ def check_columns(X: ArrayLike, columns: Mapping[str, ArrayLike | None]) -> None
             whose, index = name, labels
     for name, column in columns.items():
         if column is not None and np.shape(column) != n:
-            raise ValueError(f"{name} has {len(column)} values, and X has {n[0]} samples; give one for each")
+            raise ValueError(f"{name} has {np.shape(column)[0]} values, and X has {n[0]} samples; give one for each")
 
 
 def check_classes(y: ArrayLike) -> None:
