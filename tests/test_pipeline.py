@@ -25,7 +25,7 @@ from tensorboard.plugins import projector
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifier_export
-from rembrandt_featgen.cohort import layouts, volumes
+from rembrandt_featgen.cohort import layouts, pseudonyms, volumes
 from rembrandt_featgen.core import cli, json_files, registry
 from rembrandt_featgen.data import slicing
 from rembrandt_featgen.data.store import Store
@@ -33,6 +33,7 @@ from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.segmentation import unet_export
 from rembrandt_featgen.segmentation.unet import tap_model
 from rembrandt_featgen.stages import pipeline, predict, train_unet
+from tests import markers
 
 ROOT = Path(__file__).parent.parent
 TINY = ROOT / "flags" / "reproduce_tiny.flags"
@@ -81,11 +82,16 @@ OWN = {
 }
 
 
+def pseudonymous(run_dir):
+    """Flags of a run whose patients have pseudonyms."""
+    return ["--pseudonymise", f"--pseudonym_key={run_dir.parent / 'key'}"]
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """(run folder, what tools/reproduce printed)."""
     run_dir = tmp_path_factory.mktemp("pipeline") / "run"
-    command = [ROOT / "tools" / "reproduce", f"--flagfile={TINY}", f"--run_dir={run_dir}"]
+    command = [ROOT / "tools" / "reproduce", f"--flagfile={TINY}", f"--run_dir={run_dir}", *pseudonymous(run_dir)]
     environment = {**os.environ, "REPRODUCE_PYTHON": sys.executable}
     done = subprocess.run(command, capture_output=True, text=True, timeout=1200, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -252,12 +258,23 @@ def test_no_patient_is_in_two_splits(run):
     assert set(Store(run_dir / "slices", "test").patients) <= set(str(split).replace("'", " ").split())
 
 
+def test_no_id_of_a_patient_is_left_or_said(run):
+    run_dir, done = run
+    words = [patient.id for patient in layouts.find_cohort(run_dir / "phantom" / "cohort").patients]
+    hits = markers.found(run_dir, words)
+    phantoms = {path for path, _ in hits if "phantom" in path.relative_to(run_dir).parts}
+    assert len(phantoms) >= 2 * len(words)
+    assert {path for path, _ in hits} == phantoms  # the synthetic cohorts, and nothing that was made of them
+    assert not [word for word in words if word in done.stdout + done.stderr]
+
+
 def test_slices_are_normalised_by_training_patients_alone(run):
     run_dir, _ = run
     train = np.stack([record["image"].numpy() for record in Store(run_dir / "slices", "train").dataset()])
     assert train.mean() == pytest.approx(0.0, abs=1e-4)
     assert train.std() == pytest.approx(1.0, abs=1e-4)
-    patients = {patient.id: patient for patient in layouts.find_cohort(run_dir / "phantom" / "cohort").patients}
+    names = pseudonyms.read(str(run_dir.parent / "key"), str(run_dir))
+    patients = {names.of(one.id): one for one in layouts.find_cohort(run_dir / "phantom" / "cohort").patients}
     ids = sorted(set(Store(run_dir / "slices", "train").patients))
     raw = [slicing.as_displayed(volumes.read_volume(patients[i].images["flair"]).voxels)[4:-4, 4:-4] for i in ids]
     found = figures(run_dir, "slices")
@@ -318,7 +335,12 @@ def test_flags_txt_gives_the_config_back(run):
     assert config.unet_width == 4
     assert config == cli.parse(
         pipeline.Config,
-        [f"--flagfile={TINY}", f"--run_dir={run_dir}", f"--unet_weights={run_dir}/pretraining/unet/best.npz"],
+        [
+            f"--flagfile={TINY}",
+            f"--run_dir={run_dir}",
+            f"--unet_weights={run_dir}/pretraining/unet/best.npz",
+            *pseudonymous(run_dir),
+        ],
     )
 
 
