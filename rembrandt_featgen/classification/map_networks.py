@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.nn import mixed_precision
+from rembrandt_featgen.nn import mixed_precision, replicated
 
 KINDS = ("cnn", "linear")
 _MOMENTUM = 0.9  # of batch norm: small cohorts have too few steps for Keras' 0.99 to settle
@@ -64,7 +64,7 @@ def build_blocks(architecture: Architecture) -> list[list[tf.keras.layers.Layer]
     convolutions = [
         [
             layers.Conv2D(filters, 3, padding="same", use_bias=False, dtype=policy),
-            layers.BatchNormalization(momentum=_MOMENTUM, dtype=policy),
+            replicated.BatchNormalization(momentum=_MOMENTUM, dtype=policy),
             layers.ReLU(dtype=policy),
             layers.MaxPooling2D(2, padding="same", dtype=policy),
         ]
@@ -72,9 +72,9 @@ def build_blocks(architecture: Architecture) -> list[list[tf.keras.layers.Layer]
     ]
     head = [
         layers.Flatten(dtype=policy),
-        layers.Dropout(0.5, dtype=policy),
+        replicated.Dropout(0.5, dtype=policy),
         layers.Dense(architecture.units, "relu", dtype=policy),
-        layers.Dropout(0.5, dtype=policy),
+        replicated.Dropout(0.5, dtype=policy),
         logit,
     ]
     return [*convolutions, head]

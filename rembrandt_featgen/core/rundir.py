@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -96,8 +97,8 @@ def open_stage(
       InputError: what is found was made with other settings or by version 0.1, or another process is at work on it.
     """
     run_dir, folder = Path(config.run_dir), registry.folder(name, kind)
-    final, work = run_dir / folder, run_dir / f"{folder}.part"
-    settings = plain({k: v for k, v in cli.settings(config).items() if k != "run_dir"})
+    final, work = run_dir / folder, part_of(run_dir, name, kind)
+    settings = _settings(config)
     read = {entry.folder.name: entry.digest for entry in inputs} | dict(digests or {})
     record: dict = {"stage": name, "config": settings, "inputs": read}
     carried = [entry for entry in (classes, *(found.record.get("classes") for found in inputs)) if entry]
@@ -179,6 +180,38 @@ def open_stage(
         remove_folder(old)
         _drop_scaffolding(final)
         stage.path = final
+
+
+@contextlib.contextmanager
+def open_copy(config, name: str, kind: str = "") -> Iterator[Stage]:
+    """Opens a temporary copy of the folder of a stage that another process, the chief of the workers, has open.
+
+    The copy has what a training resumes from, and is deleted at the end: the chief's alone is read. No lock is held.
+
+    Args:
+      config, name, kind: as for `open_stage`, which the chief was given.
+
+    Raises:
+      InputError: the chief was given other settings.
+    """
+    run_dir, folder = Path(config.run_dir), registry.folder(name, kind)
+    if is_done(run_dir, name, kind):
+        final = run_dir / folder
+        yield Stage(folder, final, run_dir / "tensorboard" / folder, done=True, record=read_json(final / RECORD))
+        return
+    work = part_of(config.run_dir, name, kind)
+    record = read_json(work / SETTINGS)
+    settings = _settings(config)
+    made_by.check(work, record, settings, names=made_by.changed(record, settings, free=cli.path_flags(config)))
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / folder
+        shutil.copytree(work, path, ignore=shutil.ignore_patterns("*.tfrecord*", "*.jsonl*"))
+        yield Stage(folder, path, Path(temporary) / "tensorboard", done=False, record=record)
+
+
+def part_of(run_dir: str | Path, name: str, kind: str = "") -> Path:
+    """The folder in which a stage is at work, which is renamed when it is finished."""
+    return Path(run_dir) / f"{registry.folder(name, kind)}.part"
 
 
 def find(run_dir: str | Path, name: str, kind: str = "") -> Found:
@@ -280,3 +313,7 @@ def _drop_scaffolding(folder: Path) -> None:
     for checkpoints in [*folder.rglob("checkpoints")]:
         shutil.rmtree(checkpoints)
     (folder / SETTINGS).unlink(missing_ok=True)
+
+
+def _settings(config) -> dict:
+    return plain({k: v for k, v in cli.settings(config).items() if k != "run_dir"})

@@ -13,7 +13,6 @@ from rembrandt_featgen.data.store_format import CODECS
 from rembrandt_featgen.data.store_index import read_index
 
 _READERS = min(8, max(2, os.cpu_count() or 1))  # records that are read at a time
-_NOTHING = tf.data.Dataset.from_tensors("")
 
 
 class Store:
@@ -84,7 +83,8 @@ class Store:
             filenames=file, compression_type="", buffer_size=0, byte_offsets=place - self._starts[shard]
         )
         records = tf.data.experimental.from_variant(records, tf.TensorSpec([], tf.string))
-        serialized = records.take(1).ignore_errors().concatenate(_NOTHING).take(1).get_single_element()
+        nothing = tf.data.Dataset.from_tensors("")  # not of the module: a strategy of hosts is made before all else
+        serialized = records.take(1).ignore_errors().concatenate(nothing).take(1).get_single_element()
         with tf.control_dependencies([tf.debugging.Assert(tf.strings.length(serialized) > 0, [damage])]):
             serialized = tf.identity(serialized)
         spec = {name: tf.io.FixedLenFeature([], tf.string) for name in [*self.tensors, "patient"]}

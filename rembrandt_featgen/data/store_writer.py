@@ -18,6 +18,16 @@ _SHARD_BYTES = 2**26  # of arrays; a writer holds two shards in memory
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
+def records_per_shard(tensors: Mapping[str, tuple[Sequence[int], str]]) -> int:
+    """Records in a shard, by default: some 64 MB, at most 256.
+
+    Args:
+      tensors: name to (shape, dtype on disk) of the arrays of a record.
+    """
+    size = sum(int(np.prod(shape)) * tf.as_dtype(dtype).size for shape, dtype in tensors.values())
+    return max(1, min(256, _SHARD_BYTES // max(size, 1)))
+
+
 class Writer:
     """Writes the records of one split; a context manager. A thread writes shard k while k + 1 is gathered.
 
@@ -28,7 +38,7 @@ class Writer:
       split: "train", "validation", "test" or another name; the files are `<split>-00000.tfrecord` and so on.
       tensors: name to (shape, dtype on disk) of the arrays of a record.
       codec: a name in `CODECS`.
-      per_shard: records in a shard; by default some 64 MB, at most 256.
+      per_shard: records in a shard; by default those of `records_per_shard`.
       resume: resumes after the last whole shard of a writer that was killed, if it was given the same; `len` is the
         number of records that are there. Otherwise what is there is overwritten.
     """
@@ -45,8 +55,7 @@ class Writer:
     ):
         self._folder, self._split, self._codec = Path(folder), split, codec
         self._tensors = {name: (tuple(shape), dtype) for name, (shape, dtype) in tensors.items()}
-        size = sum(int(np.prod(shape)) * tf.as_dtype(dtype).size for shape, dtype in self._tensors.values())
-        self._per_shard = per_shard or max(1, min(256, _SHARD_BYTES // max(size, 1)))
+        self._per_shard = per_shard or records_per_shard(self._tensors)
         self._index = index_path(self._folder, split)
         self._journal = self._index.with_name(f"{self._index.name}.part")
         header = json.dumps({"tensors": self._tensors, "codec": codec})

@@ -6,6 +6,7 @@ Features of training patients are cross-fitted, see `cross_fitting`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from absl import logging
 
 from rembrandt_featgen.data import pipelines, sampling_order
 from rembrandt_featgen.features import crops, cross_fitting
-from rembrandt_featgen.nn import checkpointing, mixed_precision, optimizers, resumable_fit
+from rembrandt_featgen.nn import checkpointing, distribution, mixed_precision, optimizers, replicated, resumable_fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +98,7 @@ def fit(
     folder: Path,
     logs: Path,
     group_of: Mapping[str, str] | None = None,
+    where: tf.distribute.Strategy | None = None,
 ) -> tuple[cross_fitting.Encoders, dict]:
     """Trains the CNN on all training patients, and one for each fold without that fold's.
 
@@ -109,12 +111,14 @@ def fit(
       folder: gets the weights: cnn/best.npz, and cnn_fold0/best.npz and so on.
       logs: of TensorBoard.
       group_of: training patient to group, which no fold divides; None where each patient is one.
+      where: the strategy; None for one device.
 
     Returns:
       What computes features, and balanced accuracies per slice, with which over-fitting can be judged: of "train" and
       "validation" by the CNN, and of "cross_fitted", of the training patients' features as they are kept: by
       CNNs that did not see them, mapped, and judged by the head of the CNN.
     """
+    where = where or distribution.strategy(distribution.ONE)
     everybody = set(train.patients.tolist())
     train, validation = (part.take(_useful(part)) for part in (train, validation))
     fold_of = cross_fitting.assign_folds(
@@ -128,7 +132,8 @@ def fit(
     if group_of is not None:  # who teaches nothing may have others of the group who do
         of_group = {group_of[patient]: number for patient, number in fold_of.items()}
         fold_of = {name: of_group[group_of[name]] for name in sorted(everybody) if group_of[name] in of_group}
-    network = _train(train, validation, settings=settings, folder=folder / "cnn", logs=logs / "cnn")
+    learn = functools.partial(_train, settings=settings, where=where)
+    network = learn(train, validation, folder=folder / "cnn", logs=logs / "cnn")
     accuracy = {"train": _accuracy(network, train), "validation": _accuracy(network, validation)}
     encoder = crops.of_crops(network)
     folds: list[tuple[tf.keras.Model, np.ndarray | None]] = []
@@ -137,7 +142,7 @@ def fit(
     numbers = np.array([fold_of.get(patient, -1) for patient in train.patients])
     for number in range(max(fold_of.values(), default=-1) + 1):
         name, seen = f"cnn_fold{number}", train.take(numbers != number)
-        of_fold = crops.of_crops(_train(seen, validation, settings=settings, folder=folder / name, logs=logs / name))
+        of_fold = crops.of_crops(learn(seen, validation, folder=folder / name, logs=logs / name))
         features, wanted = (one.predict(seen.images, verbose=0) for one in (of_fold, encoder))
         kernel = cross_fitting.channel_map(features, wanted)
         folds.append((of_fold, kernel))
@@ -155,14 +160,30 @@ def _useful(part: Crops) -> np.ndarray:
     return part.has_tumour if has_all else np.ones(len(part.labels), bool)
 
 
-def _train(train: Crops, validation: Crops, *, settings: Settings, folder: Path, logs: Path) -> tf.keras.Model:
+def _train(
+    train: Crops,
+    validation: Crops,
+    *,
+    settings: Settings,
+    folder: Path,
+    logs: Path,
+    where: tf.distribute.Strategy,
+) -> tf.keras.Model:
     """One CNN at its best epoch; all start from the same weights."""
     folder.mkdir(exist_ok=True)
-    tf.keras.utils.set_random_seed(settings.seed)
-    network = crops.build_cnn(settings.size, train.images.shape[-1], settings.filters, num_classes=settings.num_classes)
-    loss = "binary_crossentropy" if settings.num_classes == 2 else "sparse_categorical_crossentropy"
-    network.compile(mixed_precision.adam(settings.learning_rate), loss, weighted_metrics=[])
-    optimizers.make_variables(network, tf.zeros([1], tf.int64), tf.zeros([1, *network.output_shape[1:]]))
+
+    def build():
+        tf.keras.utils.set_random_seed(settings.seed)
+        return crops.build_cnn(
+            settings.size, train.images.shape[-1], settings.filters, num_classes=settings.num_classes
+        )
+
+    with distribution.scope(where):
+        network = build()
+        trainable = replicated.replicated(network, settings.seed)
+        loss = "binary_crossentropy" if settings.num_classes == 2 else "sparse_categorical_crossentropy"
+        trainable.compile(mixed_precision.adam(settings.learning_rate), loss, weighted_metrics=[])
+        optimizers.make_variables(trainable, tf.zeros([1], tf.int64), tf.zeros([1, *network.output_shape[1:]]))
     counts = np.bincount(train.labels, minlength=settings.num_classes)
     weights = len(train.labels) / (settings.num_classes * np.maximum(counts, 1))
     samples = [tf.constant(part) for part in (train.images, train.labels, weights[train.labels].astype(np.float32))]
@@ -182,14 +203,14 @@ def _train(train: Crops, validation: Crops, *, settings: Settings, folder: Path,
 
     held_out = (validation.images, validation.labels, weights[validation.labels].astype(np.float32))
     resumable_fit.fit(
-        network,
+        trainable,
         make_epoch=make_epoch,
         steps=pipelines.steps_per_epoch(len(train.labels), settings.batch),
         epochs=settings.epochs,
         validation=tf.data.Dataset.from_tensor_slices(held_out).batch(settings.batch),
         checkpointing=checkpointing.Checkpointing(
             folder,
-            network,
+            trainable,
             monitor="val_loss",
             mode="min",
             patience=settings.patience,
@@ -199,7 +220,7 @@ def _train(train: Crops, validation: Crops, *, settings: Settings, folder: Path,
         title=folder.name,
         seed=settings.seed,
     )
-    return network
+    return replicated.on_one_device(where, network, build, folder / "best.npz")
 
 
 def _accuracy(network: tf.keras.Model, part: Crops) -> float:

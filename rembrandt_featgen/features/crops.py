@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from rembrandt_featgen.nn import replicated
+
 TAP = "crop_cnn"  # the name of these features among the taps
 HALVINGS = 4  # of a crop's sides by the CNN
 _MOMENTUM = 0.9  # of batch norm, as in the classifier
@@ -128,9 +130,9 @@ def build_cnn(size: int, channels: int, filters: int = 8, num_classes: int = 2) 
     x = crop = tf.keras.Input((size, size, channels), name="crop")
     for level in range(HALVINGS):
         x = layers.Conv2D(filters * 2**level, 3, padding="same", use_bias=False)(x)
-        x = layers.ReLU()(layers.BatchNormalization(momentum=_MOMENTUM)(x))
+        x = layers.ReLU()(replicated.BatchNormalization(momentum=_MOMENTUM)(x))
         x = layers.MaxPooling2D(2, name="features" if level == HALVINGS - 1 else None)(x)
-    x = layers.Dropout(_DROPOUT)(layers.GlobalAveragePooling2D()(x))
+    x = replicated.Dropout(_DROPOUT)(layers.GlobalAveragePooling2D()(x))
     head = layers.Dense(*((1, "sigmoid") if num_classes == 2 else (num_classes, "softmax")), name="class")
     return tf.keras.Model(crop, head(x), name=TAP)
 

@@ -14,7 +14,7 @@ from rembrandt_featgen.generation import gan_heads, gan_networks, gan_updates
 from rembrandt_featgen.generation.gan_heads import class_loss, generator_class_loss, information_loss, source_loss
 from rembrandt_featgen.generation.gan_networks import CLASS_HEAD
 from rembrandt_featgen.generation.gan_spec import GanSpec
-from rembrandt_featgen.nn import mixed_precision, optimizers
+from rembrandt_featgen.nn import distribution, mixed_precision, optimizers, replicated
 
 
 def build_gan(spec: GanSpec, scale: np.ndarray, lowest: np.ndarray | float = 0.0) -> GAN:
@@ -155,14 +155,20 @@ class GAN(tf.keras.Model):
         Both maximise InfoGAN's bound L_I, too. A term is 0 where D has no head for it. G's source term is the usual
         non-saturating one: it maximises log P(real | fake). Where D classifies sources as well, L_C of D is over 2
         outputs a class, and G maximises by how much a feature looks more like a real than a generated one of its class.
+
+        Of several replicas each has its rows of the batch, and of what is drawn for it.
         """
-        features, labels = data
-        real = self._flipped(self._scaled(features), 0)
-        noise, fake_labels = self._noise_and_labels(tf.shape(labels)[0])
+        with replicated.seeded(self.spec.seed, self.d_optimizer.iterations):
+            return self._step(*data)
+
+    def _step(self, features, labels):
+        share = distribution.share(labels)
+        real = self._flipped(self._scaled(features), 0, share=share)
+        noise, fake_labels = (share.of(drawn) for drawn in self._noise_and_labels(share.total))
         kind, weight = self.spec.class_loss, self.spec.information_weight
 
         with tf.GradientTape() as g_tape:
-            fake = self._flipped(self.generator([noise, fake_labels], training=True), 1)
+            fake = self._flipped(self.generator([noise, fake_labels], training=True), 1, share=share)
             with g_tape.stop_recording(), tf.GradientTape() as d_tape:
                 of_real = self.discriminator(real, training=True)
                 of_fake = self.discriminator(fake, training=True)
@@ -171,35 +177,38 @@ class GAN(tf.keras.Model):
                 L_C += class_loss(of_fake, fake_labels, kind=kind, real=False)
                 L_I = information_loss(of_fake, noise)
                 d_loss = L_S + L_C + weight * L_I
-                d_scaled = gan_updates.scaled_loss(self.d_optimizer, d_loss)
+                d_scaled = gan_updates.scaled_loss(self.d_optimizer, share.part(d_loss))
             with g_tape.stop_recording():
                 gan_updates.apply_gradients(self.d_optimizer, d_tape, d_scaled, of=self.discriminator)
             again = self.discriminator(fake, training=True)
             g_loss = source_loss(again, fake_labels, real=True) + generator_class_loss(again, fake_labels, kind=kind)
             g_loss += weight * information_loss(again, noise)
-            g_scaled = gan_updates.scaled_loss(self.g_optimizer, g_loss)
+            g_scaled = gan_updates.scaled_loss(self.g_optimizer, share.part(g_loss))
         gan_updates.apply_gradients(self.g_optimizer, g_tape, g_scaled, of=self.generator)
         if self.spec.ema_decay:
             self._update_ema(noise, fake_labels)
 
         logs = {"d_loss": d_loss, "g_loss": g_loss, "information": -L_I}
         logs |= gan_heads.logged("real", of_real, labels) | gan_heads.logged("fake", of_fake, fake_labels)
-        return self._log(logs)
+        return self._log(logs, share)
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """What D says of real features that it was not trained on."""
         features, labels = data
-        return self._log(gan_heads.logged("real", self(features, training=False), labels))
+        return self._log(gan_heads.logged("real", self(features, training=False), labels), distribution.share(labels))
 
     def _scaled(self, features):
         return (features - self._lowest) * self._inverse
 
-    def _flipped(self, features, stream):
+    def _flipped(self, features, stream, *, share):
         """Each feature as it is or mirrored, by the toss of a coin; of another stream, by another one."""
         if not self.spec.flip:
             return features
         seed = tf.random.experimental.stateless_fold_in(self._step_seed(), 2 + stream)  # 1 is of `noise`
-        return tf.image.stateless_random_flip_left_right(features, seed)
+        if distribution.replicas() == 1:
+            return tf.image.stateless_random_flip_left_right(features, seed)
+        mirrored = share.of(tf.random.stateless_uniform([share.total], seed)) > 0.5  # as that function tosses
+        return tf.where(mirrored[:, tf.newaxis, tf.newaxis, tf.newaxis], features[:, :, ::-1], features)
 
     def _update_ema(self, noise, labels):
         gan_updates.update_ema(
@@ -211,11 +220,14 @@ class GAN(tf.keras.Model):
         # batch norm needs statistics of the averaged network; averages of G's are far from them
         self.ema_generator([noise, labels], training=True)
 
-    def _log(self, values):
+    def _log(self, values, share):
         """Adds values to the metrics of their names, and returns the means so far."""
         counted = {name: mean for name, mean in self._means.items() if name in values}
         for name, mean in counted.items():
-            mean.update_state(values[name])
+            value = tf.convert_to_tensor(values[name])
+            # of a step's mean a replica has a part; rows count one each
+            is_part = distribution.replicas() > 1 and value.shape.rank == 0
+            mean.update_state(value, sample_weight=share.weight if is_part else None)
         return {name: mean.result() for name, mean in counted.items()}
 
     def _noise_and_labels(self, batch):

@@ -21,7 +21,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a page on its end of life, at each start
     import tensorflow_addons as tfa
 
-from rembrandt_featgen.nn import convolutions, mixed_precision
+from rembrandt_featgen.nn import convolutions, distribution, mixed_precision, replicated
 from rembrandt_featgen.nn.map_dropout import MapDropout
 
 # Name of the head of the auxiliary classifier. Keras orders D's weights by the names of its heads, and TensorFlow sums
@@ -32,6 +32,24 @@ _MOMENTUM = 0.9  # of batch norm: small cohorts have too few steps for Keras' 0.
 _INIT = tf.keras.initializers.RandomNormal  # of deviation 0.02, as in the reference implementation
 _LEAST_FILTERS = 4  # of a hidden layer of slices
 _LEAST_DEVIATION = 0.05  # of a code by Q: a generator can make codes certain, and the bound would grow without end
+
+
+class SpectralNormalization(tfa.layers.SpectralNormalization):
+    """The wrapper of TensorFlow Addons, of which each replica normalises its own copy of the kernel, all alike."""
+
+    def normalize_weights(self):
+        """One step of the power iteration, then the kernel over its largest singular value."""
+        if not distribution.in_strategy():
+            super().normalize_weights()
+            return
+        w, u = tf.reshape(self.w, [-1, self.w_shape[-1]]), tf.convert_to_tensor(self.u)
+        for _ in range(self.power_iterations):
+            v = tf.math.l2_normalize(tf.matmul(u, w, transpose_b=True))
+            u = tf.math.l2_normalize(tf.matmul(v, w))
+        u, v = tf.stop_gradient(u), tf.stop_gradient(v)
+        sigma = tf.matmul(tf.matmul(v, w), u, transpose_b=True)
+        distribution.assign(self.u, u)
+        distribution.assign(self.w, tf.reshape(w / sigma, self.w_shape))
 
 
 def hidden_filters(filters: int, of_images: bool) -> list[int]:
@@ -76,9 +94,7 @@ def build_generator(
     rows, columns = -(-height // times), -(-width // times)  # doublings reach or pass the feature's size
 
     def activate(x):
-        return tf.keras.layers.ReLU(dtype=policy)(
-            tf.keras.layers.BatchNormalization(momentum=_MOMENTUM, dtype=policy)(x)
-        )
+        return tf.keras.layers.ReLU(dtype=policy)(replicated.BatchNormalization(momentum=_MOMENTUM, dtype=policy)(x))
 
     noise = tf.keras.Input((latent,), name="noise")
     labels = tf.keras.Input((), dtype=tf.int32, name="label")
@@ -147,7 +163,7 @@ def build_discriminator(
         )
         if networks != "reference":
             # float32: the wrapper writes the normalised kernel back, which would round the variable in half precision
-            convolution = tfa.layers.SpectralNormalization(convolution, dtype="float32")
+            convolution = SpectralNormalization(convolution, dtype="float32")
         x = tf.keras.layers.LeakyReLU(0.2, dtype=policy)(convolution(x))
         if networks != "reference":
             x = MapDropout(0.25, dtype=policy)(x)
@@ -173,7 +189,10 @@ def build_discriminator(
 
 def _with_stddev(x):
     """[batch, n] to [batch, 2 n]: beside each sample the deviations within the batch."""
-    variance = tf.math.reduce_variance(x, 0, keepdims=True)
+    if distribution.replicas() == 1:
+        variance = tf.math.reduce_variance(x, 0, keepdims=True)
+    else:
+        variance = distribution.variance(x)[tf.newaxis]
     # not 0: there the root has no gradient
     return tf.concat([x, tf.repeat(tf.sqrt(variance + 1e-6), tf.shape(x)[0], 0)], -1)
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from rembrandt_featgen.nn import distribution
+
 
 def scaled_loss(optimizer: tf.keras.optimizers.Optimizer, loss: tf.Tensor) -> tf.Tensor:
     """A loss times its scale where the optimizer is wrapped for loss scaling (float16), else as it is."""
@@ -15,7 +17,7 @@ def scaled_loss(optimizer: tf.keras.optimizers.Optimizer, loss: tf.Tensor) -> tf
 def apply_gradients(
     optimizer: tf.keras.optimizers.Optimizer, tape: tf.GradientTape, loss: tf.Tensor, *, of: tf.keras.Model
 ) -> None:
-    """One step down the gradients of a `scaled_loss`, in the trainable weights `of` a network."""
+    """One step down the gradients of a `scaled_loss`, summed over replicas, in the trainable weights `of` a network."""
     gradients = tape.gradient(loss, of.trainable_variables)
     if _scales(optimizer):
         gradients = optimizer.get_unscaled_gradients(gradients)
@@ -38,7 +40,10 @@ def update_ema(
     step = tf.cast(iterations, tf.float32)
     rate = 1.0 - tf.minimum(decay, (1.0 + step) / (10.0 + step))
     for mean, weight in zip(ema, weights):
-        mean.assign_sub(rate * (mean - weight))
+        if distribution.in_strategy():
+            distribution.assign(mean, mean - rate * (mean - weight))
+        else:
+            mean.assign_sub(rate * (mean - weight))
 
 
 def _scales(optimizer: tf.keras.optimizers.Optimizer) -> bool:

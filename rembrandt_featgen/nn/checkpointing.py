@@ -13,7 +13,7 @@ from absl import logging
 
 from rembrandt_featgen.core import json_files, paths
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.nn import weights
+from rembrandt_featgen.nn import distribution, weights
 
 SAVE_SECONDS = 15.0  # between saves of trainings whose epochs are short
 
@@ -123,7 +123,8 @@ class Checkpointing(tf.keras.callbacks.Callback):
             self.history.setdefault(name, []).append(float(value))
         if self.best_epoch == epoch:
             self._best = self.model.get_weights()
-        if time.monotonic() - self._saved_at >= self._seconds:
+        # all workers save at the same time, as each has a part of what is saved
+        if distribution.any_worker(self.model.distribute_strategy, time.monotonic() - self._saved_at >= self._seconds):
             self._save()
         self.model.stop_training = self.finished
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from rembrandt_featgen.nn import devices
+from rembrandt_featgen.nn import devices, distribution
 
 _LARGE = 2**17  # numbers of a slice from which on slices go one by one
 
@@ -42,6 +42,22 @@ def batch_norm_relu(x: tf.Tensor, *, scale, offset, epsilon: float) -> tuple[tf.
     count = tf.cast(tf.size(x) / tf.size(scale), tf.float32)
     # the operation gives the unbiased one
     return tf.nn.relu(found.y), found.batch_mean, found.batch_variance * (1.0 - 1.0 / count)
+
+
+def global_batch_norm_relu(
+    x: tf.Tensor, *, scale, offset, epsilon: float, about
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The same by mean and variance of the global batch, of which x are the rows of one replica.
+
+    Args:
+      x, scale, offset, epsilon: as for `batch_norm_relu`.
+      about: [channels] near the mean, see `distribution.moments`.
+    """
+    mean, variance, _ = distribution.moments(x, [0, 1, 2], about=about)
+    y = tf.nn.batch_normalization(
+        tf.cast(x, tf.float32), mean, variance, offset=offset, scale=scale, variance_epsilon=epsilon
+    )
+    return tf.cast(tf.nn.relu(y), x.dtype), tf.stop_gradient(mean), tf.stop_gradient(variance)
 
 
 def known_norm_relu(x: tf.Tensor, *, mean, variance, scale, offset, epsilon: float) -> tf.Tensor:

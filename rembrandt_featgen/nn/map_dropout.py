@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from rembrandt_featgen.nn import replicated
 
-class MapDropout(tf.keras.layers.Dropout):
+
+class MapDropout(replicated.Dropout):
     """Keras' dropout, with its values, done on maps as rows.
 
     TensorFlow's picks from a map and a scalar zero. Grappler, which lays convolutions out anew on a GPU, transposes the

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from rembrandt_featgen.nn import distribution
+
 WARMUP = 0.05  # of the steps, over which AdamW's rate rises from zero
 _GLOBAL_NORM = 1.0  # to which gradients are clipped
 
@@ -107,10 +109,17 @@ def make_variables(model: tf.keras.Model, truth: tf.Tensor, outputs: tf.Tensor) 
       truth: as of a batch of data, of any values.
       outputs: of the model for them.
     """
-    with model.distribute_strategy.scope():
-        remember(model.optimizer, model.trainable_variables)
+
+    def measure():
         model.compute_loss(None, truth, outputs)
         model.compute_metrics(None, truth, outputs, None)
+
+    with model.distribute_strategy.scope():
+        remember(model.optimizer, model.trainable_variables)
+        if distribution.is_distributed(model.distribute_strategy):
+            tf.function(model.distribute_strategy.run)(measure)  # metrics count in replicas alone
+        else:
+            measure()
     model.reset_metrics()
 
 

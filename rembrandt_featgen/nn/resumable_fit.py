@@ -9,7 +9,7 @@ import tensorflow as tf
 from tqdm.keras import TqdmCallback
 
 from rembrandt_featgen.data import pipelines
-from rembrandt_featgen.nn import weights
+from rembrandt_featgen.nn import distribution, weights
 from rembrandt_featgen.nn.checkpointing import Checkpointing
 
 
@@ -58,6 +58,13 @@ def fit(
     Returns:
       {"history": log name to values by epoch, "best_epoch": index from 0, "epochs": number}.
     """
+    where = model.distribute_strategy
+    of_validation: dict = {"validation_data": validation}
+    if distribution.is_distributed(where):
+        model.distribute_reduction_method = "first"  # logs are alike in all replicas, and are not to be summed
+        if validation is not None:
+            divided, count = distribution.validation_batches(where, validation)
+            of_validation = {"validation_data": divided, "validation_steps": count}
     parts = [(epochs, make_epoch)] if first_epochs is None else [first_epochs, (epochs, make_epoch)]
     for last, make in parts:
         done, end = checkpointing.epochs_done, min(last, epochs)
@@ -66,11 +73,11 @@ def fit(
         if first_epochs is not None:  # traced for the shapes of this part alone: a step for any shape is slower
             model.make_train_function(force=True)
         model.fit(
-            pipelines.endless(make, seed, done),
+            distribution.batches(where, pipelines.endless(make, seed, done)),
             epochs=end,
             initial_epoch=done,
             steps_per_epoch=steps,
-            validation_data=validation,
+            **of_validation,
             callbacks=[*extra, checkpointing, *watching(logs, title, epochs=epochs, done=done)],
             verbose=0,
         )

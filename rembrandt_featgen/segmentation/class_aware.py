@@ -20,6 +20,7 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import sampling_order, truth
 from rembrandt_featgen.data.store import Store
+from rembrandt_featgen.nn import distribution, replicated
 from rembrandt_featgen.segmentation.unet import block_output
 
 _DROPOUT = 0.5  # of the averaged features, as before the dense layers of the paper's classifier (3.3)
@@ -51,7 +52,7 @@ class ClassAware(tf.keras.Model):
         features = block_output(unet, "conv5")
         self.unet = unet
         self._block_and_tumour = tf.keras.Model(unet.input, [features, unet.output])
-        self.norm = tf.keras.layers.BatchNormalization(momentum=_MOMENTUM, center=False, scale=False, dtype="float32")
+        self.norm = replicated.BatchNormalization(momentum=_MOMENTUM, center=False, scale=False, dtype="float32")
         self.head = tf.keras.layers.Dense(
             1 if len(class_weights) == 2 else len(class_weights),
             kernel_initializer=tf.keras.initializers.GlorotUniform(seed),
@@ -86,7 +87,7 @@ class ClassAware(tf.keras.Model):
         with tf.GradientTape() as tape:
             features, tumour = self._block_and_tumour(images, training=True)
             logits = self._class_logits(features, tumour, training=True)
-            L_S = self.compute_loss(images, masks, tumour)
+            L_S = replicated.global_loss(self.compute_loss(images, masks, tumour), images)
             L_C = class_loss(labels, logits, self._slice_weights(masks, labels))
             loss = L_S + self._loss_weight * L_C
         self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
@@ -105,7 +106,7 @@ class ClassAware(tf.keras.Model):
         average = self.norm(tumour_average(features, tumour), training=training)
         if training:
             seed = tf.stack([tf.cast(self._seed, tf.int64), self.optimizer.iterations])
-            average = tf.nn.experimental.stateless_dropout(average, _DROPOUT, seed)
+            average = replicated.dropout(average, _DROPOUT, seed)
         return self.head(average)
 
     def _slice_weights(self, masks, labels):
@@ -147,9 +148,9 @@ def class_loss(labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor) -> tf.T
       weights: [batch] float32; 0 leaves a slice out.
 
     Returns:
-      float32 scalar; 0 where no slice has a weight.
+      float32 scalar; 0 where no slice has a weight. Of several replicas, the part of this one.
     """
-    counted = tf.cast(tf.math.count_nonzero(weights), tf.float32)
+    counted = distribution.total_of(tf.cast(tf.math.count_nonzero(weights), tf.float32))
     return tf.math.divide_no_nan(tf.reduce_sum(weights * _cross_entropy(labels, logits)), counted)
 
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from rembrandt_featgen.nn import convolutions, fused_norms, mixed_precision
+from rembrandt_featgen.nn import convolutions, distribution, fused_norms, mixed_precision
 
 try:
-    import tensorlayer as tl
+    # Some of its functions, none of which is called here, have a tensor or an optimizer as the default of an argument.
+    # Made eagerly, these would have TensorFlow begin, after which it takes neither other hosts nor virtual devices.
+    with tf.Graph().as_default():
+        import tensorlayer as tl
 except ImportError as error:  # TensorLayer imports cv2 and matplotlib without declaring them
     raise ImportError(
         f"tensorlayer cannot be imported ({error}); install this package with its pinned versions"
@@ -54,7 +57,10 @@ class _BatchNorm(_Unrecorded, tl.layers.BatchNorm):
         affine = {"scale": self.gamma, "offset": self.beta, "epsilon": self.epsilon}
         if not training:
             return fused_norms.known_norm_relu(inputs, mean=self.moving_mean, variance=self.moving_var, **affine)
-        outputs, mean, variance = fused_norms.batch_norm_relu(inputs, **affine)
+        if distribution.replicas() > 1:
+            outputs, mean, variance = fused_norms.global_batch_norm_relu(inputs, about=self.moving_mean, **affine)
+        else:
+            outputs, mean, variance = fused_norms.batch_norm_relu(inputs, **affine)
         for average, now in ((self.moving_mean, mean), (self.moving_var, variance)):
             average.assign_sub((average - now) * (1.0 - self.decay))
         return outputs
@@ -182,7 +188,7 @@ class TensorLayerNorm(tf.keras.layers.Layer):
     TensorLayer's layers hold settings and weights, and `fused_norms` computes; see `_BatchNorm` and `_InstanceNorm`.
 
     Args:
-      kind: one of `NORMS`. "batch" takes mean and variance of the batch (in `tf.distribute`, of a replica's share) to
+      kind: one of `NORMS`. "batch" takes mean and variance of the batch (in `tf.distribute`, of the global one) to
         train, and moving averages of these for all else; "instance" those of each slice, always.
     """
 

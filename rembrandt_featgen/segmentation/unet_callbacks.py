@@ -51,7 +51,7 @@ class CrossEntropyHelp(tf.keras.callbacks.Callback):
     def resume(self, steps_done: int) -> None:
         """Sets the fading to where it was after `steps_done` steps."""
         if not self._kept:
-            self._remaining.assign(max(float(self._remaining) - steps_done, 0.0))
+            self._remaining.assign(max(float(self._remaining.numpy()) - steps_done, 0.0))
 
     def keep(self) -> None:
         """Adds cross-entropy in full from now on."""

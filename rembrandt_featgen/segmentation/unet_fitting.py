@@ -14,7 +14,7 @@ import tensorflow as tf
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines, truth
 from rembrandt_featgen.data.store import Store
-from rembrandt_featgen.nn import mixed_precision, optimizers, resumable_fit
+from rembrandt_featgen.nn import mixed_precision, optimizers, replicated, resumable_fit
 from rembrandt_featgen.nn.checkpointing import Checkpointing
 from rembrandt_featgen.segmentation import class_aware, collapse, losses, unet_callbacks
 
@@ -166,7 +166,7 @@ def fit(
     help = unet_callbacks.CrossEntropyHelp(
         DICE[recipe.dice_over], recipe.warmup_steps, throughout=recipe.loss == "dice_ce"
     )
-    network, pairs = unet, None
+    network, pairs = replicated.replicated(unet, recipe.seed), None
     if weights is not None:
         network = class_aware.ClassAware(unet, weight=recipe.class_weight, class_weights=weights, seed=recipe.seed)
         pairs = pipelines.labelled_slice_pairs(slices, "validation", recipe.batch)  # for the head's measures

@@ -115,6 +115,7 @@ def _check(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
       The generators that arms draw from, and the stages of a fold.
     """
     evaluate_features.check(config)
+    shared_flags.check_strategy(config)
     reading_choice.parse_spacing(config.spacing)
     maps, vectors = (bool(run_features.of_maps(config.classifiers, maps)) for maps in (True, False))
     gans: tuple[str, ...] = ()

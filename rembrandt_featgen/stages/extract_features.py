@@ -22,10 +22,12 @@ that the U-Net predicts, and a small CNN, trained on the training patients' clas
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
@@ -34,12 +36,12 @@ from rembrandt_featgen.cohort import patient_files, splits
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, json_files, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import pipelines, store_format
+from rembrandt_featgen.data import pipelines, store_format, store_parts, store_writer
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import crop_cnn, crops, cross_fitting, part_features
 from rembrandt_featgen.features.reading import ENCODER
-from rembrandt_featgen.nn import tensorboard
+from rembrandt_featgen.nn import distribution, tensorboard, worker_stages
 from rembrandt_featgen.segmentation import unet_export, unet_parts
 from rembrandt_featgen.segmentation.unet import TAPS
 from rembrandt_featgen.stages import shared_flags
@@ -56,6 +58,7 @@ class Config:
     device: str = shared_flags.device()
     tf32: bool = shared_flags.tf32()
     jit: bool = shared_flags.jit()
+    strategy: str = shared_flags.strategy()
     seed: int = shared_flags.seed()
     tap: str = cli.flag(
         "conv5",
@@ -104,10 +107,11 @@ def run(config: Config) -> None:
     """Writes run_dir/features: a store of [h, w, filters] features after ReLU for each split, or encoder.json alone."""
     shared_flags.use_device(config)
     check_tap(config)
+    where = distribution.strategy(config.strategy)
     prepared, trained = rundir.find(config.run_dir, "prepare_slices"), rundir.find(config.run_dir, "train_unet")
     check_cross_fit(config.features_from, trained.record["config"].get("cross_fit", 0))
     slices = prepared.folder
-    with rundir.open_stage(config, "extract_features", [prepared, trained]) as stage:
+    with worker_stages.open_stage(where, config, "extract_features", [prepared, trained]) as stage:
         if stage.done:
             return
         size = prepared.record["figures"]["image_size"]
@@ -122,7 +126,9 @@ def run(config: Config) -> None:
         if config.tap == crops.TAP:
             check_crops(config, size)
             classes = Classes.of_record(prepared.record["classes"])
-            encoders, measured["accuracy"] = _learn_crops(config, segment, slices=slices, classes=classes, stage=stage)
+            encoders, measured["accuracy"] = _learn_crops(
+                config, segment, slices=slices, classes=classes, stage=stage, where=where
+            )
             tap, features = crops.encoder(unet, encoders.network), of_crops(segment, encoders, config.crop_size)
         else:
             encoders = part_features.tap_encoders(
@@ -135,8 +141,17 @@ def run(config: Config) -> None:
             encoder = {"tap": config.tap, "precision": config.precision, "batch": config.extract_batch}
             json_files.write_json(stage.path / ENCODER, encoder)
         else:
+            number, total = distribution.workers(where)
+            folder = rundir.part_of(config.run_dir, "extract_features")  # the chief's, that all workers write into
             for split in splits.SPLITS:
-                extract_split(config, features, shape=shape, slices=slices, split=split, folder=stage.path)
+                extract_split(
+                    config, features, shape=shape, slices=slices, split=split, folder=folder, part=(number, total)
+                )
+            distribution.any_worker(where, False)  # until all parts are written
+            if total > 1 and number == 0:
+                store_parts.join(folder, splits.SPLITS, total)
+        if not distribution.is_chief(where):
+            return
         tensorboard.complete(stage, tap=config.tap, shape=shape, features=counts, **measured)
         logging.info("features: %s at %s, %s", "x".join(map(str, shape)), config.tap, counts)
 
@@ -178,7 +193,13 @@ def check_crops(config, size: int) -> None:
 
 
 def _learn_crops(
-    config: Config, segment: Segmenter, *, slices: Path, classes: Classes, stage: rundir.Stage
+    config: Config,
+    segment: Segmenter,
+    *,
+    slices: Path,
+    classes: Classes,
+    stage: rundir.Stage,
+    where: tf.distribute.Strategy,
 ) -> tuple[cross_fitting.Encoders, dict]:
     """Trains the CNN on crops of training patients."""
     train, validation = (
@@ -203,6 +224,7 @@ def _learn_crops(
         folder=stage.path,
         logs=stage.logs,
         group_of=patient_files.read_patients(slices).group,
+        where=where,
     )
     if config.crop_folds and not encoders.folds:
         logging.warning(
@@ -242,20 +264,43 @@ def extract_split(
     slices: Path,
     split: str,
     folder: Path,
+    part: tuple[int, int] = (0, 1),
 ) -> None:
-    """Writes the features of one split, or what a run that was killed left of it."""
+    """Writes the features of one split, or what a run that was killed left of it.
+
+    Args:
+      config: of the stage.
+      features_of: from a batch of slices to their features.
+      shape: of a feature.
+      slices: folder of the stage prepare_slices.
+      split: one of `splits.SPLITS`.
+      folder: of the store.
+      part: number of the part of the split that is written, and how many there are, each in a folder of its own.
+    """
     tensors = {"feature": (shape, config.store_dtype)}
+    per_shard = store_writer.records_per_shard(tensors)
+    first, end = store_parts.records_of_part(len(Store(slices, split)), per_shard, part=part[0], parts=part[1])
+    if part[1] > 1:
+        folder = store_parts.folder_of(folder, *part)
+        folder.mkdir(exist_ok=True)
     with Writer(folder, split, tensors, codec=config.store_codec, resume=True) as writer:
-        done, total = len(writer), len(Store(slices, split))
+        done, total = len(writer), end - first
         if done:
             logging.info("%s of %s: resumed after %d of %d features", config.tap, split, done, total)
+        # the first batch begins where it would have, had one worker begun at 0: what is before the part is not written
+        number = (first + done) // config.extract_batch * config.extract_batch if part[1] > 1 else done
+        batches = pipelines.slices(slices, split, config.extract_batch, start=number) if done < total else []
         with tqdm(total=total, initial=done, desc=f"{config.tap} of {split}", unit="slice") as bar:
-            for batch in pipelines.slices(slices, split, config.extract_batch, start=done):
+            for batch in batches:
                 features = features_of(batch)
                 keys = [batch[name].numpy() for name in ("patient", "slice", "label")]
-                for feature, patient, position, label in zip(features, *keys):
-                    writer.write({"feature": feature}, patient.decode(), slice_index=position, label=label)
-                bar.update(len(features))
+                for place, feature, patient, position, label in zip(itertools.count(number), features, *keys):
+                    if first + len(writer) <= place < end:
+                        writer.write({"feature": feature}, patient.decode(), slice_index=position, label=label)
+                        bar.update()
+                number += len(features)
+                if number >= end:
+                    break
 
 
 def main() -> None:

@@ -120,6 +120,7 @@ def stages_of(config) -> list[str]:
 def _check(config) -> None:
     """InputError for what a late stage would refuse: now rather than after hours of training."""
     reading_choice.parse_spacing(config.spacing)
+    shared_flags.check_strategy(config)
     shared_flags.check_generators(config)
     extract_features.check_tap(config)
     extract_features.check_cross_fit(config.features_from, config.cross_fit)

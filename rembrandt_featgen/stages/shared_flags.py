@@ -20,7 +20,7 @@ from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation import training_set
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.measures import differences
-from rembrandt_featgen.nn import devices, mixed_precision
+from rembrandt_featgen.nn import devices, distribution, mixed_precision
 from rembrandt_featgen.stages import pseudonym_flags
 
 OF_SCHEDULE = ("scheduler", "workers", "task_threads", "memory_limit")  # flags of where tasks are done
@@ -85,6 +85,28 @@ def jit():
 def use_device(config) -> None:
     """Takes the device of a config, before TensorFlow computes anything; InputError where there is none such."""
     devices.use(config.device, precision=config.precision, tf32=config.tf32, jit=config.jit)
+
+
+def strategy():
+    """--strategy."""
+    return cli.flag(
+        distribution.ONE,
+        "Where it is computed: on one device; 'mirrored': on all GPUs of this host; 'multi_worker': on the hosts that "
+        "the environment variable TF_CONFIG names, on each of which this binary is started. Batches are divided, not "
+        "multiplied.",
+        choices=distribution.STRATEGIES,
+        setting=False,
+    )
+
+
+def check_strategy(config) -> None:
+    """InputError where several hosts are to do what runs several stages, some of which one host alone can."""
+    if config.strategy == distribution.MULTI_WORKER:
+        raise InputError(
+            f"--strategy={config.strategy} is for stages that are run one by one: train_unet, extract_features, "
+            "train_generators and train_classifiers, each started on all hosts; run the others on one host, or take "
+            f"--strategy={distribution.MIRRORED}"
+        )
 
 
 def cohort():

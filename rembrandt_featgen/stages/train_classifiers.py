@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +25,16 @@ from rembrandt_featgen.generation import adding
 from rembrandt_featgen.measures import decisions
 from rembrandt_featgen.measures.classification import patient_log_loss
 from rembrandt_featgen.measures.differences import MARGIN
-from rembrandt_featgen.nn import checkpointing, mixed_precision, optimizers, resumable_fit, tensorboard
+from rembrandt_featgen.nn import (
+    checkpointing,
+    distribution,
+    mixed_precision,
+    optimizers,
+    replicated,
+    resumable_fit,
+    tensorboard,
+    worker_stages,
+)
 from rembrandt_featgen.stages import network_flags, shared_flags
 
 ARMS = ("baseline", "augmented")
@@ -41,6 +51,7 @@ class Config:
     device: str = shared_flags.device()
     tf32: bool = shared_flags.tf32()
     jit: bool = shared_flags.jit()
+    strategy: str = shared_flags.strategy()
     generators: tuple[str, ...] = shared_flags.generators()
     synthetic_added: int = cli.flag(
         1158,
@@ -72,6 +83,7 @@ def run(config: Config) -> None:
     """Writes run_dir/classifiers: a folder for each arm and kind, predictions.csv, and Table 3 in stage.json."""
     shared_flags.use_device(config)
     check(config)
+    where = distribution.strategy(config.strategy)
     config = shared_flags.with_first_generator(config)
     (generator,) = config.generators
     extracted = rundir.find(config.run_dir, "extract_features")
@@ -79,7 +91,7 @@ def run(config: Config) -> None:
     features, synthetic = extracted.folder, generated.folder
     shape, classes = tuple(extracted.record["figures"]["shape"]), Classes.of_record(extracted.record["classes"])
     cli.some_of("synthetic_to", (config.synthetic_to,), adding.receivers(classes))
-    with rundir.open_stage(config, "train_classifiers", [extracted, generated]) as stage:
+    with worker_stages.open_stage(where, config, "train_classifiers", [extracted, generated]) as stage:
         if stage.done:
             return
         real, drawn = open_features(features, "train").labels, open_features(synthetic, "synthetic").labels
@@ -114,10 +126,13 @@ def run(config: Config) -> None:
                     num_classes=classes.count,
                 )
                 tf.keras.utils.set_random_seed(config.seed)
-                network = map_networks.build_classifier(architecture, scale)
-                losses[f"{arm}_{kind}"] = _train(
-                    config, stage, network, name=f"{arm}_{kind}", sources=sources[arm], features=features
-                )
+                build = functools.partial(map_networks.build_classifier, architecture, scale)
+                with distribution.scope(where):
+                    network = build()
+                    losses[f"{arm}_{kind}"] = _train(
+                        config, stage, network, name=f"{arm}_{kind}", sources=sources[arm], features=features
+                    )
+                network = replicated.on_one_device(where, network, build, stage.path / f"{arm}_{kind}" / "best.npz")
                 for split, of_split in samples.items():  # validation first
                     scores = _probabilities(network, features, split)
                     if split == "validation":
@@ -135,6 +150,8 @@ def run(config: Config) -> None:
                             seed=config.seed,
                         )
                     )
+        if not distribution.is_chief(where):
+            return
         tables = {split: predictions.join(parts) for split, parts in predicted.items()}
         rows = {
             split: study_report.arm_rows(table, draws=config.bootstrap_draws, seed=config.seed)[0]
@@ -187,6 +204,7 @@ def _train(config, stage, network, *, name, sources, features) -> float:
     folder.mkdir(exist_ok=True)
     optimizer = mixed_precision.scaled(mixed_precision.adam(config.classifier_learning_rate), config.precision)
     trainable, loss = map_networks.for_training(network)
+    trainable = replicated.replicated(trainable, config.seed)
     auroc = [tf.keras.metrics.AUC(name="auroc")] if loss == "binary_crossentropy" else []
     trainable.compile(optimizer, loss, ["accuracy", *auroc])
     optimizers.make_variables(trainable, tf.zeros([1], tf.int64), tf.zeros([1, *trainable.output_shape[1:]]))

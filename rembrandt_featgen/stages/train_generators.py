@@ -21,7 +21,7 @@ from rembrandt_featgen.generation import gan_callbacks, gan_export, gan_training
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.generation.gan_losses import CLASS_LOSSES
 from rembrandt_featgen.generation.gan_spec import NETWORKS, GanSpec
-from rembrandt_featgen.nn import checkpointing, resumable_fit, tensorboard
+from rembrandt_featgen.nn import checkpointing, distribution, resumable_fit, tensorboard, worker_stages
 from rembrandt_featgen.stages import network_flags, shared_flags
 
 SHOWN = 8  # maps of a generated feature in TensorBoard
@@ -37,6 +37,7 @@ class Config:
     device: str = shared_flags.device()
     tf32: bool = shared_flags.tf32()
     jit: bool = shared_flags.jit()
+    strategy: str = shared_flags.strategy()
     generators: tuple[str, ...] = shared_flags.generators()
     gan_loss: str = cli.flag(
         "correct",
@@ -100,9 +101,10 @@ def run(config: Config) -> None:
 def _train(config: Config) -> None:
     """Trains the one kind that `config` names."""
     (kind,) = config.generators
+    where = distribution.strategy(config.strategy)
     source = rundir.find(config.run_dir, "prepare_slices" if KINDS[kind].of_images else "extract_features")
     features, classes = source.folder, Classes.of_record(source.record["classes"])
-    with rundir.open_stage(config, "train_generators", [source], kind=kind) as stage:
+    with worker_stages.open_stage(where, config, "train_generators", [source], kind=kind) as stage:
         if stage.done:
             return
         tf.keras.utils.set_random_seed(config.seed)
@@ -132,7 +134,10 @@ def _train(config: Config) -> None:
             seed=config.seed,
         )
         gan_export.save_settings(stage.path, spec, scale=scale, lowest=lowest)
-        gan = gan_training.compiled(spec, scale, lowest, learning_rate=config.gan_learning_rate, beta1=config.gan_beta1)
+        with distribution.scope(where):
+            gan = gan_training.compiled(
+                spec, scale, lowest, learning_rate=config.gan_learning_rate, beta1=config.gan_beta1
+            )
         steps = pipelines.steps_per_epoch(len(training), config.gan_batch)
         epochs = streams.labelled_features([(features, "train", len(training))], config.gan_batch)
         if config.gan_balanced:
@@ -152,6 +157,8 @@ def _train(config: Config) -> None:
             seed=config.seed,
             extra=[gan_callbacks.GeneratedMaps(stage.logs, classes, channels=shown, epochs=config.gan_epochs)],
         )
+        if not distribution.is_chief(where):
+            return
         last = ", ".join(f"{name} {values[-1]:.3f}" for name, values in trained["history"].items())
         tensorboard.complete(
             stage,

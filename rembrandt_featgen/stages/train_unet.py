@@ -32,7 +32,7 @@ from rembrandt_featgen.data import pipelines, truth
 from rembrandt_featgen.data.pipelines import SAMPLINGS
 from rembrandt_featgen.features import cross_fitting
 from rembrandt_featgen.interpretation import overlays, samples
-from rembrandt_featgen.nn import inference, tensorboard
+from rembrandt_featgen.nn import distribution, inference, replicated, tensorboard, worker_stages
 from rembrandt_featgen.segmentation import (
     initial,
     postprocessing,
@@ -57,6 +57,7 @@ class Config:
     device: str = shared_flags.device()
     tf32: bool = shared_flags.tf32()
     jit: bool = shared_flags.jit()
+    strategy: str = shared_flags.strategy()
     unet_width: int = cli.flag(
         64, "Filters of the first block; each deeper one doubles them.", minimum=1, source="paper 3.1"
     )
@@ -175,10 +176,11 @@ def run(config: Config) -> None:
     """Writes run_dir/unet: best.npz, history.json, overlays.npz, and Table 2 in stage.json; part0/ and so on."""
     shared_flags.use_device(config)
     check(config)
+    where = distribution.strategy(config.strategy)
     prepared, checkpoint = rundir.find(config.run_dir, "prepare_slices"), read_weights(config)
     slices, record = prepared.folder, prepared.record
     digests = {"unet_weights": checkpoint.digest} if checkpoint else {}
-    with rundir.open_stage(config, "train_unet", [prepared], digests=digests) as stage:
+    with worker_stages.open_stage(where, config, "train_unet", [prepared], digests=digests) as stage:
         if stage.done:
             return
         classes, figures = Classes.of_record(record["classes"]), record["figures"]
@@ -192,7 +194,8 @@ def run(config: Config) -> None:
             seed = int(np.random.SeedSequence([config.seed, number]).generate_state(1)[0]) if number else config.seed
             return _start(config, figures, checkpoint, seed=seed)
 
-        unet = start()
+        with distribution.scope(where):
+            unet = start()
         if not checkpoint:
             initial.warn_of_rate(config.unet_learning_rate)
         shown = samples.largest_tumours(
@@ -200,8 +203,12 @@ def run(config: Config) -> None:
         )
         training = unet_parts.Training(_recipe(config), start, slices=slices, classes=classes)
         images = unet_callbacks.SegmentationImages(stage.logs, shown.images, shown.masks[..., np.newaxis])
-        trained = training.fit(unet, folder=stage.path, logs=stage.logs, extra=[images])
-        parts = unet_parts.fit_parts(training, part_of, folder=stage.path, logs=stage.logs)
+        with distribution.scope(where):
+            trained = training.fit(unet, folder=stage.path, logs=stage.logs, extra=[images])
+            parts = unet_parts.fit_parts(training, part_of, folder=stage.path, logs=stage.logs)
+        if not distribution.is_chief(where):
+            return
+        unet = replicated.on_one_device(where, unet, start, stage.path / "best.npz")
         weight_records.write_records(stage.path, seen, part_of)
         predict = postprocessing.mirrored(inference.runner(unet), config.mirrored_inference)
         table = {

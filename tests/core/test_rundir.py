@@ -433,3 +433,29 @@ def test_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=re.escape(f"--run_dir={tmp_path / 'file' / 'run'}: cannot make")):
         do(tmp_path / "file" / "run")
+
+
+def test_another_worker_has_a_copy_of_what_the_chief_resumes_from(run):
+    def looked_at(stage):
+        (stage.path / "part0").mkdir()
+        for name in ("history.json", "part0/best.npz", "train-00000.tfrecord"):
+            (stage.path / name).write_text(name)
+        with rundir.open_copy(Config(str(run), processes=2), "work") as copy:
+            assert not copy.done and copy.path != stage.path and copy.logs != stage.logs
+            assert sorted(str(path.relative_to(copy.path)) for path in copy.path.rglob("*") if path.is_file()) == [
+                "flags.txt",
+                "history.json",
+                "part0/best.npz",
+                "settings.json",
+            ]
+            (copy.path / "history.json").write_text("of the copy")
+        assert not copy.path.exists() and (stage.path / "history.json").read_text() == "history.json"
+        with (
+            pytest.raises(InputError, match=r"--width=4 \(now 5\)"),
+            rundir.open_copy(Config(str(run), width=5), "work"),
+        ):
+            pass
+
+    do(run, body=looked_at)
+    with rundir.open_copy(Config(str(run)), "work") as copy:
+        assert copy.done and copy.path == run / "work"

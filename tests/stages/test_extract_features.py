@@ -7,12 +7,13 @@ import tensorflow as tf
 
 from rembrandt_featgen.core import json_files, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import pipelines
+from rembrandt_featgen.data import pipelines, store_parts, store_writer
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.store_writer import Writer
-from rembrandt_featgen.features import streams
+from rembrandt_featgen.features import cross_fitting, streams
 from rembrandt_featgen.features.reading import open_features
 from rembrandt_featgen.nn import weights
+from rembrandt_featgen.segmentation import unet_export
 from rembrandt_featgen.segmentation.unet import build_unet, tap_model
 from rembrandt_featgen.stages import extract_features, train_generators
 
@@ -173,3 +174,43 @@ def test_damage_among_the_slices_is_one_line(run_dir):
         extract_features.run(extract_features.Config(str(run_dir)))
     assert str(caught.value) == f"{path} is damaged; delete {run_dir / 'slices'} so that its stage is done again"
     assert not list(run_dir.glob("features*"))
+
+
+def test_parts_of_workers_are_joined_to_the_bytes_of_one(run_dir, monkeypatch):
+    """Parts begin within batches of one worker, and one of two is killed after its first shard."""
+    monkeypatch.setattr(store_writer, "_SHARD_BYTES", 2 * 4 * 2 * 2 * 32)  # shards of two features
+    config = extract_features.Config(str(run_dir), extract_batch=3, precision="bfloat16")
+    extract_features.run(config)
+    whole, shape = run_dir / "features", (2, 2, 32)
+    network = unet_export.restore_unet(
+        run_dir / "unet",
+        config={"unet_width": WIDTH},
+        slices=json_files.read_json(run_dir / "slices" / "stage.json"),
+        precision="bfloat16",
+    )
+    encoders = cross_fitting.Encoders(tap_model(network, "conv5"), [], {})
+    joined = run_dir / "joined"
+    joined.mkdir()
+    of_tap, calls = extract_features.of_tap(encoders), []
+
+    def killed_at_last(batch):
+        calls.append(len(batch["slice"]))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return of_tap(batch)
+
+    def extract(part, features=of_tap):
+        for split in COUNTS:
+            extract_features.extract_split(
+                config, features, shape=shape, slices=run_dir / "slices", split=split, folder=joined, part=(part, 2)
+            )
+
+    with pytest.raises(KeyboardInterrupt):
+        extract(0, killed_at_last)
+    extract(0)
+    extract(1)
+    store_parts.join(joined, list(COUNTS), 2)
+    names = [path.name for path in joined.iterdir()]
+    assert len(names) == 3 + 4 + 1 + 2  # indices and shards
+    for name in names:
+        assert (joined / name).read_bytes() == (whole / name).read_bytes(), name

@@ -1,0 +1,63 @@
+"""A split that several workers write, each a part, and that one joins: the store that one alone would write.
+
+Parts are of whole shards, one run of them each. A worker writes its part into a folder of its own, as a store by itself
+whose shards count from 0; joined, the shards have the numbers that they would have had, and the index is made of their
+lines.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from rembrandt_featgen.data.store_format import index_path
+
+
+def records_of_part(count: int, per_shard: int, *, part: int, parts: int) -> tuple[int, int]:
+    """First, and one past the last, of the records that are a part's.
+
+    Args:
+      count: records of the split.
+      per_shard: records of a shard, of which each part has whole ones.
+      part: its number, from 0.
+      parts: how many there are.
+    """
+    shards = -(-count // per_shard)
+    first, end = part * shards // parts, (part + 1) * shards // parts
+    return min(first * per_shard, count), min(end * per_shard, count)
+
+
+def folder_of(folder: Path, part: int, parts: int) -> Path:
+    """Where a part is written, in the folder of the store."""
+    return folder / f"worker{part}of{parts}"
+
+
+def join(folder: Path, splits: Sequence[str], parts: int) -> None:
+    """Makes one store of the parts of each split, and deletes their folders; once killed, it can be called again.
+
+    Args:
+      folder: of the store, in which the folders of the parts are.
+      splits: names of the splits.
+      parts: how many there are.
+    """
+    folders = [folder_of(folder, part, parts) for part in range(parts)]
+    for split in splits:
+        header, records = "", 0
+        lines: list[str] = []
+        for part in folders:
+            header, *shards, end = index_path(part, split).read_text().splitlines()
+            for line in shards:
+                shard = json.loads(line)
+                name = f"{split}-{len(lines):05d}.tfrecord"
+                if (part / shard["file"]).exists():  # else a join that was killed has moved it
+                    (part / shard["file"]).replace(folder / name)
+                lines.append(json.dumps({**shard, "file": name}))
+            records += json.loads(end)["records"]
+        temporary = folder / f"{split}.jsonl.joined"
+        text = [header, *lines, json.dumps({"records": records})]
+        temporary.write_text("".join(f"{line}\n" for line in text))
+        temporary.replace(index_path(folder, split))
+    for part in folders:
+        shutil.rmtree(part)
