@@ -42,6 +42,7 @@ LEFT_OPEN |= {"classifier_arms", "classifier_kinds", "export_classifier", "boots
 LEFT_OPEN |= {"classes", "maximisation_steps", "report_title", "last_stage", "sweep_generators", "sweep_reference"}
 LEFT_OPEN |= {"device", "tf32", "jit"}
 LEFT_OPEN |= {"unet_validate_every", "unet_weight_decay"}  # do nothing by paper.flags
+LEFT_OPEN |= {"strategy"}
 
 
 # Of the study of a run's features, which paper.flags leaves out.

@@ -25,6 +25,7 @@ from rembrandt_featgen.stages import prepare_slices
 
 STAGES = ("train_unet", "extract_features", "train_generators")
 GAN = "generator_acgan"
+STORED = (".tfrecord", ".jsonl")  # files of a store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,7 @@ def commands(config: Config) -> dict[str, list[str]]:
     return {"train_unet": unet, "extract_features": ["--tap=conv4"], "train_generators": gan}
 
 
-def start(stage: str, run: Path, flags: list[str], workers: int) -> list[subprocess.Popen]:
+def start(stage: str, run: Path, *, flags: list[str], workers: int) -> list[subprocess.Popen]:
     """Starts the workers of a stage, each of which writes what it says into a file of its own."""
     sockets = [socket.socket() for _ in range(workers)]
     for one in sockets:
@@ -80,16 +81,16 @@ def start(stage: str, run: Path, flags: list[str], workers: int) -> list[subproc
     return processes
 
 
-def finish(stage: str, run: Path, flags: list[str], workers: int) -> None:
+def finish(stage: str, run: Path, *, flags: list[str], workers: int) -> None:
     """Runs a stage to its end."""
-    codes = [process.wait() for process in start(stage, run, flags, workers)]
+    codes = [process.wait() for process in start(stage, run, flags=flags, workers=workers)]
     if any(codes):
         raise RuntimeError(f"{stage} of {run} ended with {codes}; see {run.parent}/{run.name}-{stage}-*.log")
 
 
 def kill_one(run: Path, flags: list[str]) -> dict:
     """Kills the second of two workers that train the U-Net once an epoch is saved; returns what became of the chief."""
-    chief, other = start("train_unet", run, flags, 2)
+    chief, other = start("train_unet", run, flags=flags, workers=2)
     history = run / "unet.part" / "history.json"
     while not history.exists():
         time.sleep(0.02)
@@ -109,8 +110,10 @@ def differences(one: Path, two: Path) -> dict[str, float]:
 
 def same_bytes(one: Path, two: Path) -> bool:
     """Whether the stores of two folders have the same files with the same content."""
-    names = [sorted(path.name for path in folder.glob("*.[tj]*") if path.name != "stage.json") for folder in (one, two)]
-    return names[0] == names[1] and all((one / name).read_bytes() == (two / name).read_bytes() for name in names[0])
+    names = [sorted(path.name for path in folder.iterdir() if path.suffix in STORED) for folder in (one, two)]
+    return names[0] == names[1] != [] and all(
+        (one / name).read_bytes() == (two / name).read_bytes() for name in names[0]
+    )
 
 
 def run(config: Config) -> None:
@@ -126,21 +129,21 @@ def run(config: Config) -> None:
     if not one.exists():
         shutil.copytree(prepared, one)
     for stage in STAGES:
-        finish(stage, one, flags[stage], 1)
+        finish(stage, one, flags=flags[stage], workers=1)
     if not two.exists():
         shutil.copytree(prepared, two)
-    finish("train_unet", two, flags["train_unet"], 2)
+    finish("train_unet", two, flags=flags["train_unet"], workers=2)
     found["unet"] = differences(one / "unet", two / "unet")
     if not shared.exists():  # of one and the same U-Net
         shutil.copytree(one, shared, ignore=shutil.ignore_patterns("features", "generator_*", ".*.lock"))
     for stage in STAGES[1:]:
-        finish(stage, shared, flags[stage], 2)
+        finish(stage, shared, flags=flags[stage], workers=2)
     found["features"] = {"same_bytes": same_bytes(one / "features", shared / "features")}
     found["acgan"] = differences(one / GAN, shared / GAN)
     if not killed.exists():
         shutil.copytree(prepared, killed)
         found["killed"] = kill_one(killed, flags["train_unet"])
-    finish("train_unet", killed, flags["train_unet"], 2)
+    finish("train_unet", killed, flags=flags["train_unet"], workers=2)
     found["killed_and_resumed"] = differences(two / "unet", killed / "unet")
     json_files.write_json(folder / "workers.json", found)
     print(json.dumps(found, indent=2))

@@ -220,7 +220,7 @@ def _train(
         title=folder.name,
         seed=settings.seed,
     )
-    return replicated.on_one_device(where, network, build, folder / "best.npz")
+    return replicated.on_one_device(where, network, build=build, path=folder / "best.npz")
 
 
 def _accuracy(network: tf.keras.Model, part: Crops) -> float:

@@ -163,12 +163,12 @@ class GAN(tf.keras.Model):
 
     def _step(self, features, labels):
         share = distribution.share(labels)
-        real = self._flipped(self._scaled(features), 0, share=share)
+        real = self._flipped(self._scaled(features), 0, share)
         noise, fake_labels = (share.of(drawn) for drawn in self._noise_and_labels(share.total))
         kind, weight = self.spec.class_loss, self.spec.information_weight
 
         with tf.GradientTape() as g_tape:
-            fake = self._flipped(self.generator([noise, fake_labels], training=True), 1, share=share)
+            fake = self._flipped(self.generator([noise, fake_labels], training=True), 1, share)
             with g_tape.stop_recording(), tf.GradientTape() as d_tape:
                 of_real = self.discriminator(real, training=True)
                 of_fake = self.discriminator(fake, training=True)
@@ -200,7 +200,7 @@ class GAN(tf.keras.Model):
     def _scaled(self, features):
         return (features - self._lowest) * self._inverse
 
-    def _flipped(self, features, stream, *, share):
+    def _flipped(self, features, stream, share=None):
         """Each feature as it is or mirrored, by the toss of a coin; of another stream, by another one."""
         if not self.spec.flip:
             return features

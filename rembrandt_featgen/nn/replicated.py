@@ -135,7 +135,7 @@ def replicated(model: tf.keras.Model, seed: int) -> tf.keras.Model:
 
 
 def on_one_device(
-    where: tf.distribute.Strategy, model: tf.keras.Model, build: Callable[[], tf.keras.Model], path: Path
+    where: tf.distribute.Strategy, model: tf.keras.Model, *, build: Callable[[], tf.keras.Model], path: Path
 ) -> tf.keras.Model:
     """A trained model for what one worker does alone, for which variables that several hold would wait for the others.
 

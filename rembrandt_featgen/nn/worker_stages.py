@@ -26,8 +26,8 @@ def open_stage(
     where: tf.distribute.Strategy,
     config,
     name: str,
-    inputs: Sequence[rundir.Found] = (),
     *,
+    inputs: Sequence[rundir.Found] = (),
     digests: Mapping[str, str] | None = None,
     kind: str = "",
 ) -> Iterator[rundir.Stage]:

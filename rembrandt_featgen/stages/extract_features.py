@@ -111,7 +111,7 @@ def run(config: Config) -> None:
     prepared, trained = rundir.find(config.run_dir, "prepare_slices"), rundir.find(config.run_dir, "train_unet")
     check_cross_fit(config.features_from, trained.record["config"].get("cross_fit", 0))
     slices = prepared.folder
-    with worker_stages.open_stage(where, config, "extract_features", [prepared, trained]) as stage:
+    with worker_stages.open_stage(where, config, "extract_features", inputs=[prepared, trained]) as stage:
         if stage.done:
             return
         size = prepared.record["figures"]["image_size"]

@@ -91,7 +91,7 @@ def run(config: Config) -> None:
     features, synthetic = extracted.folder, generated.folder
     shape, classes = tuple(extracted.record["figures"]["shape"]), Classes.of_record(extracted.record["classes"])
     cli.some_of("synthetic_to", (config.synthetic_to,), adding.receivers(classes))
-    with worker_stages.open_stage(where, config, "train_classifiers", [extracted, generated]) as stage:
+    with worker_stages.open_stage(where, config, "train_classifiers", inputs=[extracted, generated]) as stage:
         if stage.done:
             return
         real, drawn = open_features(features, "train").labels, open_features(synthetic, "synthetic").labels
@@ -132,7 +132,9 @@ def run(config: Config) -> None:
                     losses[f"{arm}_{kind}"] = _train(
                         config, stage, network, name=f"{arm}_{kind}", sources=sources[arm], features=features
                     )
-                network = replicated.on_one_device(where, network, build, stage.path / f"{arm}_{kind}" / "best.npz")
+                network = replicated.on_one_device(
+                    where, network, build=build, path=stage.path / f"{arm}_{kind}" / "best.npz"
+                )
                 for split, of_split in samples.items():  # validation first
                     scores = _probabilities(network, features, split)
                     if split == "validation":

@@ -104,7 +104,7 @@ def _train(config: Config) -> None:
     where = distribution.strategy(config.strategy)
     source = rundir.find(config.run_dir, "prepare_slices" if KINDS[kind].of_images else "extract_features")
     features, classes = source.folder, Classes.of_record(source.record["classes"])
-    with worker_stages.open_stage(where, config, "train_generators", [source], kind=kind) as stage:
+    with worker_stages.open_stage(where, config, "train_generators", inputs=[source], kind=kind) as stage:
         if stage.done:
             return
         tf.keras.utils.set_random_seed(config.seed)

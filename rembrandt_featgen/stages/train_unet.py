@@ -180,7 +180,7 @@ def run(config: Config) -> None:
     prepared, checkpoint = rundir.find(config.run_dir, "prepare_slices"), read_weights(config)
     slices, record = prepared.folder, prepared.record
     digests = {"unet_weights": checkpoint.digest} if checkpoint else {}
-    with worker_stages.open_stage(where, config, "train_unet", [prepared], digests=digests) as stage:
+    with worker_stages.open_stage(where, config, "train_unet", inputs=[prepared], digests=digests) as stage:
         if stage.done:
             return
         classes, figures = Classes.of_record(record["classes"]), record["figures"]
@@ -208,7 +208,7 @@ def run(config: Config) -> None:
             parts = unet_parts.fit_parts(training, part_of, folder=stage.path, logs=stage.logs)
         if not distribution.is_chief(where):
             return
-        unet = replicated.on_one_device(where, unet, start, stage.path / "best.npz")
+        unet = replicated.on_one_device(where, unet, build=start, path=stage.path / "best.npz")
         weight_records.write_records(stage.path, seen, part_of)
         predict = postprocessing.mirrored(inference.runner(unet), config.mirrored_inference)
         table = {

@@ -3,7 +3,7 @@ import pytest
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import registry
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.stages import pipeline
+from rembrandt_featgen.stages import crossvalidate, pipeline
 
 CLASSES = Classes.of(("benign", "malignant"))
 
@@ -50,3 +50,13 @@ def test_an_arm_that_nothing_feeds_is_refused_before_anything_is_trained(tmp_pat
 )
 def test_classes_of_the_run_and_sweeps_that_are_not_asked_for_pass(settings):
     pipeline.check_receivers(pipeline.Config(run_dir="x", **settings), CLASSES)
+
+
+def test_several_hosts_run_stages_one_by_one(tmp_path):
+    config = {"run_dir": str(tmp_path / "run"), "strategy": "multi_worker"}
+    for binary in (pipeline, crossvalidate):
+        with pytest.raises(
+            InputError, match="^--strategy=multi_worker is for stages that are run one by one: train_unet"
+        ):
+            binary.run(binary.Config(**config))
+    assert not (tmp_path / "run").exists()
