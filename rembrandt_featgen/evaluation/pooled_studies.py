@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import few_shot_generators, pooled_tasks
 from rembrandt_featgen.evaluation.contrasts import BEST
 from rembrandt_featgen.evaluation.pooled_tasks import Task
@@ -89,6 +90,23 @@ def pooled_report(
     }
 
 
+def check(name: str, path: Path) -> None:
+    """InputError where a report.json is damaged, or no report of a study.
+
+    Args:
+      name: of the data set.
+      path: of the report.
+    """
+    report = pooled_tasks.read(name, path)
+    pooled_tasks.tasks_of(name, report, path)
+    if not (report.get("arms") or report.get("rows")):
+        raise InputError(
+            f"{path}: neither 'arms' nor 'rows' is in it, as if a part of it were lost; make that study again, or "
+            f"leave it out of --studies={name}=..."
+        )
+    pooled_tasks.generated(name, report, path)
+
+
 def pools_of(tasks: Sequence[Task], *, margin: float, seed: int) -> list[dict]:
     """The estimate over data sets of each contrast, of each arm, and of each arm, classifier and number of shots.
 
@@ -160,8 +178,14 @@ def _sentence(best: Mapping | None, margin: float) -> str:
         f"from the best without by {best['mean']:+.3f} of AUROC on average (95% interval {low:+.3f} to {high:+.3f}); "
         f"in the next data set like these it is better by more than {margin:g} with a probability of "
         f"{chances['above']:.0%}, worse by more than that with {chances['below']:.0%}, and within it with "
-        f"{chances['within']:.0%}."
+        f"{chances['within']:.0%}{_on_the_prior(best['data_sets'])}."
     )
+
+
+def _on_the_prior(number: int) -> str:
+    """What is to be known of chances in the next data set after few; "" after many."""
+    few = number < 2 * pooled_differences.DATA_SETS
+    return f" (which rests on the prior, as {number} data sets say little of how much they differ)" if few else ""
 
 
 def _in_one_alone(tasks: Sequence[Task]) -> list[str]:
@@ -211,7 +235,7 @@ def _warnings(described: Sequence[Mapping], pools: Sequence[Mapping]) -> list[st
                 "different; give them one name, --studies=NAME=DIR,NAME=DIR."
             )
     number = len({one["data_set"] for one in described})
-    if number < 2 * pooled_differences.DATA_SETS:
+    if _on_the_prior(number):
         lines.append(
             f"{number} data sets say little of how much data sets differ: what is said of the next one rests on the "
             "prior."

@@ -99,9 +99,14 @@ def sharing_report(
 def _sentence(rows: Sequence[Mapping]) -> str:
     """How many generators are shown to leak, which leaks least, and which keeps most of what real patients say.
 
-    Copies and mixtures of real patients, which are there for comparison, count only where there is nothing else.
+    It is said to be by its estimate where the interval of it and that of another overlap. Copies and mixtures of real
+    patients, which are there for comparison, count only where there is nothing else.
     """
-    rows = [row for row in rows if row["kind"] == "generative"] or list(rows)
+    copies = [row["generator"] for row in rows if row["kind"] != "generative"]
+    compared = [row for row in rows if row["kind"] == "generative"]
+    if copies and compared:
+        there = f"{', '.join(copies)}, copies or mixtures of real patients, {'is' if len(copies) == 1 else 'are'} there"
+        return f"{_sentence(compared)[:-1]} ({there} for comparison)."
     leaking = sum(row["word"] == LEAKS for row in rows)
     if len(rows) == 1:
         return f"{_kept(rows[0])} is {'' if leaking else 'not '}shown to leak."
@@ -109,14 +114,24 @@ def _sentence(rows: Sequence[Mapping]) -> str:
     counted = f"All {len(rows)}" if leaking == len(rows) else f"{leaking or 'None'} of {len(rows)}"
     counted = "Both" if leaking == len(rows) == 2 else counted
     counted += f" generators {'is' if leaking == 1 else 'are'} shown to leak"
-    if least is most:
-        return f"{counted}; {_kept(least)} both leaks least and keeps most."
-    return f"{counted}; {_kept(least)} leaks least, {_kept(most)} keeps most."
+    others = {id(one): [row for row in rows if row is not one] for one in (least, most)}
+    shown = {
+        "leaks least": all(_attack_of(least)["ci95"][1] < _attack_of(row)["ci95"][0] for row in others[id(least)]),
+        "keeps most": all(most["lost"]["ci95"][0] > row["lost"]["ci95"][1] for row in others[id(most)]),
+    }
+    leaks, keeps = (words if is_shown else f"{words} by its estimate" for words, is_shown in shown.items())
+    both = f"{_kept(least)} {leaks} and {keeps}" if least is most else f"{_kept(least)} {leaks}, {_kept(most)} {keeps}"
+    return f"{counted}; {both}{'' if all(shown.values()) else ', which is not shown to differ from all others'}."
 
 
 def _strongest(row: Mapping) -> float:
     """AUROC of the attack that tells members best."""
-    return max(attack["auroc"] for attack in row["attacks"].values())
+    return _attack_of(row)["auroc"]
+
+
+def _attack_of(row: Mapping) -> Mapping:
+    """The attack that tells members best."""
+    return max(row["attacks"].values(), key=lambda attack: attack["auroc"])
 
 
 def _kept(row: Mapping) -> str:

@@ -202,6 +202,8 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage, *, schedule:
         )
         | {"versions": provenance.versions(), "commit": provenance.commit()}
     )
+    if config.plan == "split" or not config.features:  # a division that was made before has a share of its own
+        report["cross_validation"]["validation_fraction"] = _validating(studied[0])
     study_files.write(stage.path, report, config.report_title or Path(config.features or config.run_dir).stem)
     predictions.write(stage.path / predictions.FILE, gathered)
     names = ("classifier", "arm", "auroc", "balanced_accuracy")
@@ -214,6 +216,14 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage, *, schedule:
         generators=report["generators"],
         choices=choices,
     )
+
+
+def _validating(studied: Studied) -> float:
+    """Share of the patients that are not tested who validate."""
+    [validation, training] = (
+        len(np.unique(studied.table.patients[rows])) for rows in (studied.tasks[0].validation, studied.tasks[0].train)
+    )
+    return validation / (validation + training)
 
 
 def _ran(config, gathered: predictions.PredictionsTable) -> dict[str, list[str]]:

@@ -54,6 +54,8 @@ def run(config: Config) -> None:
                 f"--studies={','.join(config.studies)}: {of_table[table]} and {name} are of the same table, whose "
                 f"patients would count twice; give both one name, such as {name}=DIR"
             )
+    for name, path in found:
+        pooled_studies.check(name, path)  # before there is a folder
     digests = {f"{name}={path}": rundir.file_digest(path) for name, path in found}
     # However a study is written, relative to wherever, it is resumed as the report that it names.
     resolved = dataclasses.replace(config, studies=tuple(digests))

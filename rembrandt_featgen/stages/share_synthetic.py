@@ -135,7 +135,6 @@ def _share(config: Config, table: FeatureTable, folder: Path, *, digests: dict[s
             "as if they were of nobody"
         )
         logging.warning("%s", warning)
-        print(f"warning: {warning}")
     # What goes with the cohort names no patient, and no folder.
     row = {**row, "memorisation": {k: v for k, v in row["memorisation"].items() if k != "most_copied"}}
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k != "run_dir"}
@@ -150,6 +149,8 @@ def _share(config: Config, table: FeatureTable, folder: Path, *, digests: dict[s
         record={**digests, "settings": settings, "judged": row},
     )
     title = config.report_title or Path(config.features).stem
+    shared = {"share": config.share, "share_format": config.share_format}
+    report["settings"] = {**(report.get("settings") or {}), **shared}
     sharing_page.write(folder, report, title, links=shared_cohort.written(folder))
 
 

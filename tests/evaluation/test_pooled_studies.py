@@ -81,6 +81,7 @@ def test_reports_are_found_and_pooled(folders):
     assert best["data_sets"] == 3 and best["word"] == report["verdict_word"] == "helped"
     assert best["mean"] == pytest.approx(0.11, abs=0.005)
     assert report["verdict"].startswith("Helped: over 3 data sets")
+    assert "(which rests on the prior, as 3 data sets say little" in report["verdict"]
     assert (gaussian["data_sets"], gaussian["tasks"], gaussian["kind"]) == (3, 8, "generative")
     assert gaussian["simultaneous95"][0] < gaussian["ci95"][0]
     assert pools["cell", "smote", "ridge", "all"]["word"] == ""

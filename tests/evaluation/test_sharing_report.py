@@ -74,7 +74,12 @@ def test_who_moves_patients_into_another_class_is_a_copier(table):
 def test_sentence_says_how_many_leak():
     row = {"kind": "generative", "lost": {"difference": 0.0, "ci95": [-0.1, 0.1]}, "word": "not shown"}
     rows = [
-        {**row, "generator": name, "auroc": 0.6 + 0.1 * i, "attacks": {"closeness": {"auroc": 0.5 + 0.1 * i}}}
+        {
+            **row,
+            "generator": name,
+            "auroc": 0.6 + 0.1 * i,
+            "attacks": {"closeness": {"auroc": 0.5 + 0.1 * i, "ci95": [0.46 + 0.1 * i, 0.54 + 0.1 * i]}},
+        }
         for i, name in enumerate("abc")
     ]
     leaking = [{**one, "word": "shown to leak"} for one in rows]
@@ -86,9 +91,15 @@ def test_sentence_says_how_many_leak():
     assert words[0].startswith("All 3 generators are shown to leak; a (") and "leaks least, c (" in words[0]
     assert words[1].startswith("1 of 3 generators is shown to leak; a (")
     assert words[2].startswith("None of 3 generators are shown to leak; a (")
-    assert words[3].startswith("a (") and words[3].endswith(") is shown to leak.")
-    assert words[4].startswith("a (") and words[4].endswith(") is not shown to leak.")
+    assert words[3].startswith("a (") and words[3].endswith(") is shown to leak.")  # alone
+    assert words[4].startswith("a (") and ") is not shown to leak (copies, copies or mixtures" in words[4]
     assert words[5].startswith("Both generators are shown to leak; b (")
+    assert words[1].endswith("(copies, copies or mixtures of real patients, is there for comparison).")
+    assert "leaks least, c (" in words[0] and "keeps most by its estimate, which is not shown to differ" in words[0]
+    far = [{**one, "lost": {"difference": 0.0, "ci95": [i, i + 0.5]}} for i, one in enumerate(rows)]
+    assert sharing_report._sentence(far).endswith(") keeps most.") and "estimate" not in sharing_report._sentence(far)
+    near = [{**one, "attacks": {"a": {"auroc": 0.6 + 0.01 * i, "ci95": [0.5, 0.7]}}} for i, one in enumerate(far)]
+    assert ") leaks least by its estimate, c (" in sharing_report._sentence(near)
 
 
 def test_degrees_of_freedom_count_groups(table, monkeypatch):

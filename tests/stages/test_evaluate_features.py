@@ -72,6 +72,8 @@ def test_a_split_of_the_file_and_samples_made_elsewhere(features):
     written = pd.read_csv(features.parent / "run" / "study" / "predictions.csv")
     assert set(written["patient"]) == set(table["patient"][table["split"] == "test"])
     assert set(written["arm"]) == set(arms)
+    page = (features.parent / "run" / "study" / "index.html").read_text(encoding="utf-8")
+    assert "33% of the patients that are not tested choose settings" in page  # 12 of 36, whatever the flag says
     table["group"] = ["family", "family", *table["patient"][2:]]  # of train and of test
     table.to_csv(features, index=False)
     message = "--features=.*radiomics.csv, column split: group family of patients is both in train and in test"

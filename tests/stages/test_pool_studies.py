@@ -95,6 +95,10 @@ def test_a_report_with_nothing_in_it_has_a_page():
         ("[]", "no report"),
         ('{"rows": [3]}', "no report"),
         ('{"cohort": [3]}', "no report"),
+        (
+            json.dumps({k: v for k, v in study_report(0.1, "b").items() if k != "arms"}),
+            "neither 'arms' nor 'rows'",
+        ),
     ],
 )
 def test_what_is_no_report_is_one_line_that_deletes_nothing(home, tmp_path, text, message):
@@ -102,7 +106,7 @@ def test_what_is_no_report_is_one_line_that_deletes_nothing(home, tmp_path, text
     (tmp_path / "two/report.json").write_text(text)
     with pytest.raises(InputError, match=message) as caught:
         pool_studies.run(pool_studies.Config(str(tmp_path / "x"), (str(home / "one"), str(tmp_path / "two"))))
-    assert "delete" not in str(caught.value) and not (tmp_path / "x/pooled").exists()
+    assert "delete" not in str(caught.value) and not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(
