@@ -166,10 +166,11 @@ def test_shared_cohort_is_read_again(table, tmp_path, suffix):
     assert cohort.patient_counts == {"a": 50, "b": 50, "c": 50} and np.isfinite(cohort.values).all()
     assert cohort.values[:, 1].std() > 10 and np.all(cohort.values[:, 4] == 0)  # in the units of the table
     assert not set(cohort.patients) & set(table.patients)
-    data, provenance = shared_cohort.write(tmp_path, cohort, "gaussian", suffix=suffix, record={})
+    data, provenance = shared_cohort.write(tmp_path, cohort, "gaussian", real=table, suffix=suffix, record={})
     assert data == f"synthetic_gaussian{suffix}"
-    read = importing.read_table(tmp_path / data, classes=("a", "b", "c"))
-    assert len(read) == 150 and set(read.patients) == set(cohort.patients)
+    values, labels = importing.read_synthetic(tmp_path / data, table)
+    np.testing.assert_allclose(values, cohort.values, rtol=1e-6)
+    assert labels.tolist() == cohort.labels.tolist()
     record = json_files.read_json(tmp_path / provenance)
     assert record["versions"]["rembrandt_featgen"] and record["file"] == data
     assert record["sha256"] == rundir.file_digest(tmp_path / data)
@@ -177,9 +178,13 @@ def test_shared_cohort_is_read_again(table, tmp_path, suffix):
 
 def test_a_killed_share_leaves_what_was_shared_before(table, tmp_path, monkeypatch):
     cohort = shared_cohort.make(table, "gaussian", Sharing())
-    names = [shared_cohort.write(tmp_path, cohort, "gaussian", suffix=one, record={}) for one in shared_cohort.SUFFIXES]
+    names = [
+        shared_cohort.write(tmp_path, cohort, "gaussian", real=table, suffix=one, record={})
+        for one in shared_cohort.SUFFIXES
+    ]
+    names += [tuple(f"{name}.seen.json" for name, _ in names)]
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert set(before) == {name for pair in names for name in pair} and len(before) == 4  # none takes another's place
+    assert set(before) == {name for pair in names for name in pair} and len(before) == 6  # none takes another's place
 
     def killed(frame, path, **_):
         path.write_text("patient,lab")
@@ -187,5 +192,5 @@ def test_a_killed_share_leaves_what_was_shared_before(table, tmp_path, monkeypat
 
     monkeypatch.setattr(shared_cohort.pd.DataFrame, "to_csv", killed)
     with pytest.raises(KeyboardInterrupt):
-        shared_cohort.write(tmp_path, cohort, "gaussian", suffix=".csv", record={"seed": 2})
+        shared_cohort.write(tmp_path, cohort, "gaussian", real=table, suffix=".csv", record={"seed": 2})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
