@@ -21,6 +21,7 @@ from rembrandt_featgen.core import endings, flagfiles, folders, interrupts, path
 from rembrandt_featgen.core.errors import InputError
 
 NO_LOCK = "no_lock"
+_BOUNDS = {"least": "minimum", "most": "maximum"}
 _NO_LOCK_HELP = (
     "Do not lock the folders that are written, on a file system that has no locks; see to it yourself that no two "
     "processes work on one folder."
@@ -208,7 +209,8 @@ def help_text(config_class: type, program: str, about: str) -> str:
             kind_text = {bool: "true|false", int: "INTEGER", float: "NUMBER", str: "TEXT"}.get(kind, "LIST")
         default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
         shown = "required" if meta["required"] else f"default: {default}" if default not in (None, "") else "optional"
-        notes = f"{meta['help']} ({shown}{'; ' + meta['source'] if meta['source'] else ''})"
+        bounds = [f"at {word} {meta[key]:g}" for word, key in _BOUNDS.items() if meta[key] is not None]
+        notes = f"{meta['help']} ({'; '.join([shown, *bounds, *filter(None, [meta['source']])])})"
         lines.append(f"  --{field.name}={kind_text}")
         lines.extend(textwrap.wrap(notes, 100, initial_indent=" " * 6, subsequent_indent=" " * 6))
     lines += [

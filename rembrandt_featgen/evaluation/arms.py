@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -142,6 +142,7 @@ def problem(
     draw: Callable[[int, int, int], np.ndarray] | None = None,
     reserve: Samples | None = None,
     fitted: Fitted | None = None,
+    class_names: Sequence[str] = (),
 ) -> Problem:
     """What a classifier is to be trained on.
 
@@ -156,6 +157,7 @@ def problem(
         it gives fewer, the problem has fewer.
       reserve: for an arm that adds it: samples that the plan keeps, prepared like `samples`.
       fitted: of an arm with a method: it, fitted to `real_samples` of these arguments; None to fit it here.
+      class_names: for messages; without them a class is its number.
 
     Raises:
       ValueError: an amount is missing, or has no use; or there is no pool for an arm that draws from one.
@@ -167,7 +169,15 @@ def problem(
         wanted = training_set.counts(labels, amount, num_classes)
         wanted = {label: count for label, count in wanted.items() if label in labels}
         extra = extra_samples(
-            arm, samples, wanted, num_classes=num_classes, signed=signed, seed=seed, draw=draw, fitted=fitted
+            arm,
+            samples,
+            wanted,
+            num_classes=num_classes,
+            signed=signed,
+            seed=seed,
+            draw=draw,
+            fitted=fitted,
+            class_names=class_names,
         )
         features, labels = np.concatenate([features, extra.features]), np.concatenate([labels, extra.labels])
     elif arm.reserve:
@@ -203,11 +213,12 @@ def extra_samples(
     seed: int,
     draw: Callable[[int, int, int], np.ndarray] | None = None,
     fitted: Fitted | None = None,
+    class_names: Sequence[str] = (),
 ) -> Samples:
     """Samples that the method of an arm makes, or those of its pool.
 
     Args:
-      arm, samples, num_classes, signed, seed, draw, fitted: as for `problem`.
+      arm, samples, num_classes, signed, seed, draw, fitted, class_names: as for `problem`.
       wanted: label to count.
     """
     if not arm.pool:
@@ -221,9 +232,9 @@ def extra_samples(
     for label, count in wanted.items():
         if len(parts[label]) < count:
             have = len(parts[label])
-            logging.log_first_n(
-                logging.WARNING, "%s: %d samples of label %d are wanted, of %d", 3, arm.name, count, label, have
-            )
+            name = class_names[label] if len(class_names) else label
+            words = "arm %s: %d samples of class %s are wanted, and %d are there: the arm adds these %d"
+            logging.log_first_n(logging.WARNING, words, 3, *(arm.name, count, name, have, have))
     return Samples(np.concatenate(list(parts.values())), np.repeat(list(parts), list(map(len, parts.values()))))
 
 

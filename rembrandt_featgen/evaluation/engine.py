@@ -16,6 +16,8 @@ from rembrandt_featgen.evaluation.plans import Task
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.evaluation.schedulers import Call, Runner, Serial
 
+_LISTED = 5  # tasks that a line of the log names one by one
+
 
 class Outcome(NamedTuple):
     """Of a task: the predictions of its test samples, and what it chose, as JSON takes it."""
@@ -34,6 +36,7 @@ class Part:
         function of a module, or an object of such a class, since it is sent to other processes; what it remembers stays
         there.
       folder: keeps the outcome of each task that is done, and gives it to a later run; None keeps nothing.
+      name: what sets it apart from other parts, in words.
       together: tasks of which `work` shares what costs time: the first so many, the next, and so on. One process does
         all of these.
     """
@@ -42,6 +45,7 @@ class Part:
     work: Callable[[Task], Outcome]
     folder: Path | None = None
     together: int = 1
+    name: str = ""
 
 
 def run(tasks: Sequence[Task], work: Callable[[Task], Outcome], folder: Path | None = None) -> list[Outcome]:
@@ -63,9 +67,9 @@ def run_parts(parts: Sequence[Part], runner: Runner) -> list[list[Outcome]]:
     calls: list[Call] = []
     for number, part in enumerate(parts):
         tasks = part.tasks
-        if tasks:
-            logging.info("plan %s: %d tasks: %s", tasks[0].plan, len(tasks), ", ".join(task.name for task in tasks))
         kept = [_kept(part.folder, task) if part.folder else None for task in tasks]
+        if tasks:
+            logging.info("%s", _planned(part, len(tasks) - kept.count(None)))
         found.append({place: outcome for place, outcome in enumerate(kept) if outcome is not None})
         # In this process each task is kept at once, since what `work` remembers is there for the next.
         size = part.together if runner.parallel else 1
@@ -83,6 +87,7 @@ def run_parts(parts: Sequence[Part], runner: Runner) -> list[list[Outcome]]:
                 if parts[number].folder:
                     _keep(parts[number].folder, parts[number].tasks[place], plain)
                 found[number][place] = plain
+                bar.set_postfix_str(parts[number].name, refresh=False)
                 bar.update()
     return [[outcomes[place] for place in range(len(part.tasks))] for part, outcomes in zip(parts, found)]
 
@@ -101,6 +106,15 @@ class _Worker:
 
     def __call__(self, places: Sequence[int]) -> list[Outcome]:
         return [self.work(self.tasks[place]) for place in places]
+
+
+def _planned(part, before: int) -> str:
+    """What there is to do, for the log."""
+    names, count = [task.name for task in part.tasks], len(part.tasks)
+    listed = ", ".join(names) if count <= _LISTED else f"{names[0]} to {names[-1]}"
+    done = f", {before} of them done before" if before else ""
+    of_part = f", {part.name}" if part.name else ""
+    return f"plan {part.tasks[0].plan}{of_part}: {count} task{'s' * (count != 1)}{done}: {listed}"
 
 
 def _named(parts, number, places) -> str:

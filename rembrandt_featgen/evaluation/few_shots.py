@@ -162,6 +162,7 @@ def part(
     folder: Path,
     gans: GanPools | None = None,
     together: int = TOGETHER,
+    name: str = "",
 ) -> Part:
     """Some tasks of one table, for `engine.run_parts`.
 
@@ -169,11 +170,11 @@ def part(
 
     Args:
       table, tasks, settings, gans, together: see `Work`.
-      folder: keeps what is done, see `engine.Part`.
+      folder, name: keeps what is done, and says which part it is, see `engine.Part`.
     """
     alone = gans is not None and gans.kinds
     work = Work(table, tasks, settings, gans=gans, together=together)
-    return Part(tasks, work, folder, together=1 if alone else together)
+    return Part(tasks, work, folder, together=1 if alone else together, name=name)
 
 
 def predict(table: FeatureTable, tasks: Sequence[Task], settings: Settings, *, folder: Path) -> PredictionsTable:

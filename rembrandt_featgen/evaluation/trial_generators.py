@@ -45,6 +45,7 @@ def measure_generators(trial: Trial) -> dict[str, dict]:
             seed=task.training_seed,
             draw=trial.draw(name, trial.outer),
             fitted=trial.fitted(name, trial.outer),
+            class_names=table.classes.names,
         )
         if set(drawn.labels.tolist()) == set(training.labels.tolist()):
             found[f"{table.kind}/{name}"] = generator_measures.measure(drawn, training, test, judged_by=judged_by)

@@ -100,6 +100,7 @@ class Trial:
             draw=self.draw(one.arm, part),
             reserve=self.reserve(part) if ARMS[one.arm].reserve else None,
             fitted=self.fitted(one.arm, part),
+            class_names=self.table.classes.names,
         )
 
     def fitted(self, arm: str, part: Part) -> Fitted | None:

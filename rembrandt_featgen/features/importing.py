@@ -254,15 +254,20 @@ def summary(read: Imported, where: str) -> list[str]:
     if read.missing:
         share = read.missing / table.values.size
         columns = int(np.isnan(table.values).any(0).sum())
-        lines.append(f"{where}: {read.missing} values are missing ({share:.1%}), in {columns} columns")
+        lines.append(
+            f"{where}: {read.missing} values are missing ({share:.1%}), in {columns} column{'s' * (columns != 1)}"
+        )
     pairs = twins(table)
     if pairs:
         lines.append(
-            f"{where}: {len(pairs)} samples have all values of a sample of another group, such as those of "
-            f"{' and '.join(pairs[0])}: a patient under two names leaks from training into the test"
+            f"{where}: {len(pairs)} sample{'s have' if len(pairs) != 1 else ' has'} all values of a sample of another "
+            f"group, such as those of {' and '.join(pairs[0])}: a patient under two names leaks from training "
+            "into the test"
         )
     for why, names in read.left_out.items():
-        lines.append(f"{where}: {len(names)} columns are left out, {why}: {listed(names)}")
+        lines.append(
+            f"{where}: {len(names)} column{'s are' if len(names) != 1 else ' is'} left out, {why}: {listed(names)}"
+        )
     return lines
 
 

@@ -109,7 +109,7 @@ def table(report: Mapping) -> Table:
     margin, draws = records.finite(report.get("margin")), records.finite(report.get("draws"))
     return Table(
         f"Few {unit(report)} of class {report.get('cut') or 'that is rare'} to train on"
-        + (f", drawn {draws:g} times" if draws is not None else "")
+        + (f", drawn {draws:g} time{'s' * (draws != 1)}" if draws is not None else "")
         + ": AUROC per patient with its 95% interval, and the difference to real samples alone with bounds that hold "
         "for all rows at once, over new patients (tested and trained on) and new draws. Could be found: by these, with "
         f"80% power. Worth: real {unit(report)} more that would do the same."

@@ -49,14 +49,19 @@ def chosen(side: Mapping | None) -> list[tuple[str, int]]:
     return sorted(known, key=lambda one: -one[1])
 
 
-def most_chosen(side: Mapping | None) -> str:
-    """The pipeline that was chosen most often, "ridge/smote/1 in 9 of 15 tasks"; "" where that is not recorded."""
+def most_chosen(side: Mapping | None, of: str = "task") -> str:
+    """The pipeline that was chosen most often, "ridge/smote/1 in 9 of 15 tasks"; "" where that is not recorded.
+
+    Args:
+      side: of a contrast.
+      of: what chose.
+    """
     known = chosen(side)
     if not known:
         return ""
     name, times = known[0]
     tasks = sum(n for _, n in known)
-    return f"{name} in {times} of {tasks} task{'s' * (tasks != 1)}"
+    return f"{name} in {times} of {tasks} {of}{'s' * (tasks != 1)}"
 
 
 def simultaneous(difference: Mapping | None) -> tuple[float, float] | None:

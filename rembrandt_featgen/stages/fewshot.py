@@ -178,9 +178,13 @@ def run(config: Config) -> None:
                     settings[number],
                     folder=stage.path / "checkpoints" / str(number),
                     gans=_gans(config),
+                    name=f"{number} shots",
                 )
                 for number in shots
             ]
+            for number, draws in known.items():
+                if draws:
+                    logging.info("%d shots: %d of %d draws were done before", number, len(draws), config.draws)
             with schedulers.opened(schedule, stage.path / schedulers.LOG) as runner:
                 done = engine.run_parts(parts, runner)
                 stage.record["schedule"] = runner.record
@@ -232,6 +236,11 @@ def _checked(config):
     if needs and not config.covariates:
         raise InputError(f"--few_shot_arms: {needs[0]} needs clinical columns; give --covariates, or leave it out")
     shared_flags.amounts(config.few_shot_amounts, "few_shot_amounts")
+    if not any(ARMS[name].kind == "generative" for name in config.few_shot_arms):
+        logging.warning(
+            "--few_shot_arms=%s: none generates, so there is no verdict, but what real patients add",
+            ",".join(config.few_shot_arms),
+        )
     return config
 
 

@@ -251,8 +251,8 @@ def test_help_tells_type_default_and_source():
     assert text.startswith("usage: python -m thing [--flagfile=FILE] [--flag=value ...]\n\nDoes things.\n")
     for lines in (
         "  --folder=TEXT\n      Where it goes. (default: here)",
-        "  --count=INTEGER\n      How many. (default: 3; paper 3.1)",
-        "  --rate=NUMBER\n      How fast. (default: 0.5)",
+        "  --count=INTEGER\n      How many. (default: 3; at least 1; at most 9; paper 3.1)",
+        "  --rate=NUMBER\n      How fast. (default: 0.5; at least 0; at most 1)",
         "  --augment=true|false\n      Whether to. (default: True)",
         "  --kind=he|she\n      Which. (default: he)",
         "  --names=LIST\n      Which ones. (default: flair)",

@@ -32,7 +32,7 @@ class Backwards(Serial):
         yield from reversed(list(super().results(shared, calls)))
 
 
-def test_a_stretch_is_one_call_and_what_is_kept_is_not_asked_for(tmp_path):
+def test_a_stretch_is_one_call_and_what_is_kept_is_not_asked_for(tmp_path, caplog):
     rows = np.arange(2)
     parts = {"train": rows, "validation": rows, "test": rows}
     tasks = [Task("k-fold", 0, number, fold=str(number), seed=0, **parts) for number in range(5)]
@@ -46,8 +46,14 @@ def test_a_stretch_is_one_call_and_what_is_kept_is_not_asked_for(tmp_path):
     engine.run(tasks[1:2], work, folders[0])
     done.clear()
     runner = Backwards()
-    several = [engine.Part(tasks, work, folders[0], together=3), engine.Part(tasks[:2], work, folders[1])]
-    found = engine.run_parts(several, runner)
+    several = [
+        engine.Part(tasks, work, folders[0], together=3, name="3 shots"),
+        engine.Part(tasks[:2], work, folders[1], name="5 shots"),
+    ]
+    with caplog.at_level("INFO", logger="absl"):
+        found = engine.run_parts(several, runner)
+    assert "plan k-fold, 3 shots: 5 tasks, 1 of them done before: draw0-fold0-seed0, " in caplog.text
+    assert "plan k-fold, 5 shots: 2 tasks: draw0-fold0-seed0, draw0-fold1-seed0" in caplog.text
     assert [(call.of, call.argument) for call in runner.calls] == [(0, [0, 2]), (0, [3, 4]), (1, [0]), (1, [1])]
     names = [call.name for call in runner.calls]
     assert len(set(names)) == 4 and names[0].startswith("a: draw0-fold0-seed0 to ")

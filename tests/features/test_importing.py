@@ -69,7 +69,7 @@ def test_a_patient_under_two_names_is_said(write, caplog):
     text = "patient,label,group,x,y\na,0,g,1,2\nb,0,g,1,2\nc,1,h,1,3\nd,1,i,1,2\ne,0,j,4,2\n"
     with caplog.at_level(logging.INFO, logger="absl"):
         read_table(write(text))
-    assert "1 samples have all values of a sample of another group, such as those of a and d" in caplog.text
+    assert "1 sample has all values of a sample of another group, such as those of a and d" in caplog.text
 
 
 MISSING = ("", "#DIV/0!", "#N/A", "NaN", "inf", "-Infinity", " NA ", "null", "1e999")
@@ -82,7 +82,7 @@ def test_missing_values_are_counted(write, caplog):
         table = read_table(path)
     np.testing.assert_array_equal(np.isnan(table.values), [[False, True]] * len(MISSING) + [[False, False]] * 2)
     assert table.missing == len(MISSING)
-    assert f"{len(MISSING)} values are missing (40.9%), in 1 columns" in caplog.text
+    assert f"{len(MISSING)} values are missing (40.9%), in 1 column" in caplog.text
     assert "2 columns are left out, as they are constant: same, z" in caplog.text
 
 

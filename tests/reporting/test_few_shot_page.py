@@ -38,6 +38,7 @@ def test_all_files_are_written_and_linked(report, tmp_path):
 def test_the_page_has_every_row_and_the_verdict(report):
     page = pages.Page(few_shot_page.render(report, {"title": "my study"}))
     words = " ".join(page.words)
+    assert "in 12 of 12 draws" in words and "12 tasks" not in words  # a draw has one task at each number of shots
     assert "does generation help where patients are few?" in words and report["verdict_word"].capitalize() in words
     for row in report["rows"]:
         assert f"{row['auroc']:.3f}" in words

@@ -116,11 +116,12 @@ def test_a_finished_study_is_extended_by_draws_and_its_report_by_settings(featur
             fewshot.run(config(features, margin=0.1, report_title="Of eight", **{**small, **changes}))
 
 
-def test_what_is_named_twice_competes_once_and_errors_name_the_flag(features):
+def test_what_is_named_twice_competes_once_and_errors_name_the_flag(features, caplog):
     twice = fewshot._checked(
         config(features, few_shot_arms=("none", "smote", "none"), few_shot_classifiers=("ridge", "ridge"))
     )
     assert twice.few_shot_arms == ("none", "smote") and twice.few_shot_classifiers == ("ridge",)
+    assert "--few_shot_arms=none,smote: none generates, so there is no verdict" in caplog.text
     with pytest.raises(InputError, match="--few_shot_amounts=x: write numbers"):
         fewshot._gans(config(features, few_shot_amounts=("x",)))
 
