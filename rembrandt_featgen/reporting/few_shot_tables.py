@@ -103,7 +103,7 @@ def table(report: Mapping) -> Table:
                 cell(records.finite(records.dig(gap, "difference")), verdict_records.simultaneous(gap), "+.3f"),
                 cell(records.finite(records.dig(gap, "detectable")), None),
                 cell(records.finite(records.dig(one, "log_loss_difference", "difference")), None, "+.3f"),
-                str(records.dig(one, "worth", "text") or ""),
+                str(records.dig(one, "worth", "text") or ("n/a" if one.get("difference") else "")),
             ]
         )
     margin, draws = records.finite(report.get("margin")), records.finite(report.get("draws"))
@@ -112,7 +112,8 @@ def table(report: Mapping) -> Table:
         + (f", drawn {draws:g} time{'s' * (draws != 1)}" if draws is not None else "")
         + ": AUROC per patient with its 95% interval, and the difference to real samples alone with bounds that hold "
         "for all rows at once, over new patients (tested and trained on) and new draws. Could be found: by these, with "
-        f"80% power. Worth: real {unit(report)} more that would do the same."
+        f"80% power. Worth: real {unit(report)} more that would do the same (n/a for what is "
+        "the end of the curve itself)."
         + " Helped and harmed go by these bounds; equivalent: the 90% interval of the row by itself (in few_shot.csv)"
         + ("." if margin is None else f" lies within {margin:g} of AUROC."),
         "tab:few-shot",

@@ -325,7 +325,6 @@ def _report(config, table, stage, *, planned, outcomes, label, reserve, warned) 
     ]
     title = config.report_title or Path(config.features).stem
     few_shot_page.write(stage.path, report, title, links={name: name for name in files})
-    logging.info("%s", report["verdict"])
     tensorboard.complete(stage, verdict=report["verdict"], verdict_word=report["verdict_word"])
 
 

@@ -40,6 +40,10 @@ def test_the_page_has_every_row_and_the_verdict(report):
     words = " ".join(page.words)
     assert "in 12 of 12 draws" in words and "12 tasks" not in words  # a draw has one task at each number of shots
     assert "does generation help where patients are few?" in words and report["verdict_word"].capitalize() in words
+    (last,) = (row for row in report["rows"] if row["arm"] == "oracle" and row["shots"] == max(made.SHOTS))
+    assert "worth" not in last and page.words.count("n/a") == 1  # it is the end of the curve by which worth is told
+    assert few_shot_tables.files(report)["few_shot.tex"].count("n/a") == 2  # the cell, and the caption
+    assert "Commit of the program: abc1234-dirty" in few_shot_page.render({**report, "commit": "abc1234-dirty"})
     for row in report["rows"]:
         assert f"{row['auroc']:.3f}" in words
         assert "worth" not in row or row["worth"]["text"] in words

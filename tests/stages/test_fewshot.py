@@ -220,7 +220,8 @@ def test_real_patients_are_left_out_where_none_are_in_reserve(features, caplog):
     assert "the arm oracle is left out: of class malignant no group is left" in caplog.text
 
 
-def test_another_class_can_be_cut(features):
+def test_another_class_can_be_cut(features, caplog, capfd):
+    caplog.set_level("INFO", logger="absl")
     fewshot.run(
         config(
             features,
@@ -233,6 +234,9 @@ def test_another_class_can_be_cut(features):
     )
     report = json.loads((features.parent / "run" / "fewshot" / "report.json").read_text())
     assert report["cut"] == "benign" and report["shots"] == [3]
-    (line,) = report["warnings"]
+    printed = capfd.readouterr().out
+    assert caplog.text.count(report["verdict"]) + printed.count(report["verdict"]) == 1  # said once, as the last line
+    line, few = report["warnings"]
     assert line.startswith("--components=12 of 15 training samples")  # 3, and 12 of the 20 others
+    assert few.startswith("2 draws are few")
     assert "--components=12 of 15" in (features.parent / "run/fewshot/index.html").read_text(encoding="utf-8")
