@@ -234,7 +234,7 @@ def extra_samples(
             have = len(parts[label])
             name = class_names[label] if len(class_names) else label
             words = "arm %s: %d samples of class %s are wanted, and %d are there: the arm adds these %d"
-            logging.log_first_n(logging.WARNING, words, 3, *(arm.name, count, name, have, have))
+            logging.log_first_n(logging.WARNING, words, 3, arm.name, count, name, have, have)
     return Samples(np.concatenate(list(parts.values())), np.repeat(list(parts), list(map(len, parts.values()))))
 
 
