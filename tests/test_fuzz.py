@@ -47,7 +47,7 @@ def test_valid_files_are_read(name):
             read += 1
         except InputError:
             pass
-    assert read or name in ("weights_record", "store_shard"), "no valid file is read: the damaged ones say nothing"
+    assert read, "no valid file is read: the damaged ones say nothing"
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -88,7 +88,7 @@ def _reader(data, folder):
         (b"", None),
         (b"I", None),
         (b"K", "KeyError in test_fuzz.py"),
-        (b"M", "memory touched"),
+        (b"M", "memory"),
         (b"S", "Hang in test_fuzz.py"),
         (b"H", "half-written"),
         (b"Q", "SystemExit in test_fuzz.py"),

@@ -12,18 +12,25 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib
 import importlib.util
 import json
+import os
 import shutil
-import subprocess
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
+
+from absl import logging
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-_INSTRUMENTED = ["rembrandt_featgen", "nibabel", "zipfile", "gzip", "csv", "absl"]
-_GUIDED = "--worker" in sys.argv and "--engine=plain" not in sys.argv and importlib.util.find_spec("atheris")
+_READERS = "core cohort data features nn.weights evaluation.pooled_tasks evaluation.predictions"
+_READERS += " segmentation.tensorlayer_files segmentation.weight_records"
+_INSTRUMENTED = ["nibabel", "zipfile", "gzip", "csv", *(f"rembrandt_featgen.{name}" for name in _READERS.split())]
+_GUIDED = "--engine=plain" not in sys.argv and importlib.util.find_spec("atheris")
 _ATHERIS = importlib.import_module("atheris") if _GUIDED else None
 
 
@@ -52,7 +59,6 @@ class Config:
     out: str = cli.flag("/tmp/fuzz", "Folder of the findings, the inputs that reach new code, and the counts.")
     engine: str = cli.flag("auto", "What chooses inputs; auto is atheris if there is one.", choices=_ENGINES)
     replay: str = cli.flag("", "A file that is read once by the one --target, without limits.")
-    worker: bool = cli.flag(False, "Reads in this process; without, each target has a process of its own.")
 
 
 def targets() -> dict:
@@ -70,46 +76,73 @@ def run(config: Config) -> None:
         )
     known = targets()
     names = cli.some_of("target", config.target or list(known), known)
-    from fuzzing import limits, lines, session  # after what is instrumented
+    from fuzzing import session  # after what is instrumented
 
     if config.replay:
         folder = session.scratch()
         known[names[0]].read(Path(config.replay).read_bytes(), folder)
         shutil.rmtree(folder)
         return
-    if config.worker:
-        limits.set_up()
-        out = Path(config.out, names[0])
-        session.work(known[names[0]], out, inputs=config.inputs, seed=config.seed, atheris=_ATHERIS)
-        return
     print(f"{_TITLES}\n{'|---' * (_TITLES.count('|') - 1)}|", flush=True)
     for name in names:
         out = Path(config.out, name)
-        state = _until_done(config, name, out)
-        reached = lines.measure(known[name], out)
+        state = _until_done(config, known[name], out)
+        reached = _measured(known[name], out)
         cells = [name, *(state[count] for count in ("inputs", "read", "refused"))]
         cells += [reached[count] for count in ("seeds", "corpus", "lines")]
         cells += [state["slowest"], "; ".join(f"{kind}: {n}" for kind, n in state["findings"].items()) or "none"]
         print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
-def _until_done(config: Config, name: str, out: Path) -> dict:
+def _until_done(config: Config, target, out: Path) -> dict:
     """The counts of a target, whose process is started again where an input ended it."""
+    from fuzzing import limits, session
+
     out.mkdir(parents=True, exist_ok=True)
     state: dict = {"inputs": 0, "read": 0, "refused": 0, "slowest": 0.0, "findings": {}}
+
+    def work(seed: int) -> None:
+        limits.set_up()
+        session.work(target, out, inputs=config.inputs, seed=seed, atheris=_ATHERIS)
+
     for crashes in range(_MOST_CRASHES):
-        command = [sys.executable, __file__, f"--target={name}", "--worker", f"--inputs={config.inputs}"]
-        command += [f"--seed={config.seed + crashes}", f"--out={config.out}", f"--engine={config.engine}"]
-        with (out / "log.txt").open("a", encoding="utf-8") as log:
-            code = subprocess.run(command, stdout=log, stderr=log).returncode
+        code = _in_child(functools.partial(work, config.seed + crashes), out / "log.txt")
         if (out / "state.json").exists():
             state = json.loads((out / "state.json").read_text(encoding="utf-8"))
         if state["inputs"] >= config.inputs:
             break
-        print(f"{name}: ended with {code} after {state['inputs']} inputs, see {out / 'log.txt'}", flush=True)
+        print(f"{target.name}: ended with {code} after {state['inputs']} inputs, see {out / 'log.txt'}", flush=True)
         if (out / "current").exists():
             shutil.copy(out / "current", out / f"crash-{crashes}.bin")
     return state
+
+
+def _measured(target, out: Path) -> dict:
+    """Lines that the inputs reach, of `lines.measure`."""
+    from fuzzing import lines
+
+    def measure() -> None:
+        (out / "lines.json").write_text(json.dumps(lines.measure(target, out)), encoding="utf-8")
+
+    _in_child(measure, out / "log.txt")
+    return json.loads((out / "lines.json").read_text(encoding="utf-8"))
+
+
+def _in_child(call: Callable[[], None], log: Path) -> int:
+    """The end of a process that calls a function: to import all anew takes longer than thousands of inputs."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1]
+    try:
+        with log.open("a", encoding="utf-8") as file:
+            for stream in (1, 2):
+                os.dup2(file.fileno(), stream)
+        logging.set_verbosity(logging.FATAL)
+        call()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ Header = nib.Nifti1Header
 _SIZE = ("dim", "pixdim", "xyzt_units")
 _PLACE = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
 _PLACE_2 = ("sform_code", "srow_x", "srow_y", "srow_z")
-_HEAD = 1024  # bytes that have any header whole
+_HEAD, _MGH_HEAD = 1024, 284  # bytes that have any header whole, and those of an MGH file's
 
 
 class Raw(NamedTuple):
@@ -76,7 +76,7 @@ def read_nifti(path: Path) -> Raw:
 
 def read_mgh(path: Path) -> Raw:
     """MGH of FreeSurfer, packed (.mgz) or not."""
-    data = _unpacked(path, lambda head: _claimed(nib.MGHImage.header_class, head))
+    data = _unpacked(path, lambda head: _claimed(nib.MGHImage.header_class, head, _MGH_HEAD))
     placed = data[28:30] != b"\x00\x00"  # goodRASFlag, which nibabel sets
     image = nib.MGHImage.from_bytes(data)
     return Raw(image.dataobj, image.affine, placed)
@@ -105,14 +105,16 @@ def _unpacked(path: Path, claimed: Callable[[bytes], int]) -> bytes:
 
 def _nifti_size(head: bytes) -> int:
     second = 540 in (int.from_bytes(head[:4], order) for order in ("little", "big"))
-    return _claimed((nib.Nifti2Image if second else nib.Nifti1Image).header_class, head)
+    kind = (nib.Nifti2Image if second else nib.Nifti1Image).header_class
+    return _claimed(kind, head, kind.sizeof_hdr)
 
 
-def _claimed(kind: Any, head: bytes) -> int:
-    """Bytes of an image by its header; 0 where that is cut off, which reading it says."""
-    if len(head) < kind.template_dtype.itemsize:
-        return 0
-    return _size_of(kind(head[: kind.template_dtype.itemsize], check=False))
+def _claimed(kind: Any, head: bytes, least: int) -> int:
+    """Bytes of an image by its header, which has itself `least`; ValueError where it is cut off."""
+    if len(head) < least:
+        raise ValueError(f"it ends within its header of {least} bytes")
+    size = kind.template_dtype.itemsize  # of MGH with what follows the voxels
+    return _size_of(kind(head[:size].ljust(size, b"\0"), check=False))
 
 
 def _size_of(header: Any) -> int:

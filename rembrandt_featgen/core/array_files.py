@@ -33,6 +33,9 @@ def read_npz(path: str | Path, most: int = file_sizes.TABLE_BYTES) -> dict[str, 
       ValueError: it is missing, damaged, holds Python objects or something else than arrays, or would take more memory.
     """
     try:
+        with Path(path).open("rb") as file:
+            if file.read(6) == b"\x93NUMPY":
+                raise ValueError("it is a single array")
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if any(one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for one in members):
@@ -98,7 +101,17 @@ def _array(file: IO[bytes], held: int) -> np.ndarray:
             raise ValueError("it ends in the middle")
         blob[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
         filled += len(piece)
+    if dtype.kind == "U" and _is_no_text(array):
+        raise ValueError("it holds text that is none")
     return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _is_no_text(array: np.ndarray) -> bool:
+    """Whether a letter is none of Unicode: Python cannot hold it, or no file of text can."""
+    if not array.nbytes:
+        return False
+    codes = array.view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+    return bool(((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any())
 
 
 def _reason(error: BaseException) -> str:

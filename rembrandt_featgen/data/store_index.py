@@ -20,7 +20,8 @@ from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store_format import CODECS, FRAME, fits, index_path
 
-_DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError)
+_DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
+_MOST_STORES = 20  # one referring to the next
 
 
 class Normalisation(NamedTuple):
@@ -62,10 +63,16 @@ def read_index(folder: Path, split: str) -> Index:
     Raises:
       InputError: an index or a shard is missing, damaged or of another size than written.
     """
+    return _read(folder, split, left=_MOST_STORES)
+
+
+def _read(folder: Path, split: str, *, left: int) -> Index:
     path = index_path(folder, split)
     try:
         lines = [json_files.parse(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        found = _of_another_store(folder, lines) if "store" in lines[0] else _of_shards(folder, lines)
+        if not left:
+            raise ValueError("stores that refer to each other")
+        found = _of_another_store(folder, lines, left=left) if "store" in lines[0] else _of_shards(folder, lines)
         if lines[-1] != {"records": len(found.labels)}:
             raise ValueError("the end is missing")
     except InputError:  # of the other store
@@ -119,6 +126,9 @@ def _of_shards(folder: Path, lines: list[dict]) -> Index:
     header, *shards, _ = lines
     if header["codec"] not in CODECS:
         raise ValueError(f"no codec {header['codec']!r}")
+    for shard in shards:
+        if len({len(shard[name]) for name in ("patients", "slices", "labels", "lengths")}) > 1:
+            raise ValueError(f"{shard['file']} has columns of several lengths")
     names = [sys.intern(patient) for shard in shards for patient in shard["patients"]]
     positions, labels, lengths = (
         [value for shard in shards for value in shard[key]] for key in ("slices", "labels", "lengths")
@@ -137,11 +147,11 @@ def _of_shards(folder: Path, lines: list[dict]) -> Index:
     )
 
 
-def _of_another_store(folder: Path, lines: list[dict]) -> Index:
+def _of_another_store(folder: Path, lines: list[dict], *, left: int) -> Index:
     header, chosen, _ = lines
     # Links of `folder` first, and ".." after that: TensorFlow would take ".." off the text.
     home = folder if header["store"] == "." else (folder.resolve() / header["store"]).resolve()
-    index = read_index(home, header["name"])
+    index = _read(home, header["name"], left=left - 1)
     rows = _rows(index, chosen["patients"])
     return dataclasses.replace(
         index,

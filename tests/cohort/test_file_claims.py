@@ -63,6 +63,8 @@ def _data_file(folder, name: str) -> None:
             lambda folder: (folder / "a.nii.gz").write_bytes(gzip.compress(_nifti(shape=(2000, 2000, 250)))),
             "header says 2000000352 bytes, and there are 864",
         ),
+        ("a.nii", lambda folder: (folder / "a.nii").write_bytes(_nifti()[:300]), "ends within its header of 348"),
+        ("a.mgh", lambda folder: (folder / "a.mgh").write_bytes(_mgh()[:101]), "ends within its header of 284"),
         ("a.mgh", lambda folder: (folder / "a.mgh").write_bytes(_mgh()), "header says 6000000284 bytes"),
         ("a.mgz", lambda folder: (folder / "a.mgz").write_bytes(gzip.compress(_mgh())), "would unpack"),
         ("a.hdr", lambda folder: _pair(folder, ""), "header says 6000000000 bytes, and there are 5000"),

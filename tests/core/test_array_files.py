@@ -55,6 +55,8 @@ def _npy(array, **settings) -> bytes:
         (_npz(_npy(np.zeros(5)).replace(b"(5,)", b"(-5,)")), "damaged"),
         (_npz(_npy(np.zeros(5))[:-1]), "damaged"),
         (_npz(_npy(np.zeros(5)), zipfile.ZIP_BZIP2), "packed in a way"),
+        (_npz(_npy(np.array(["a"])).replace(b"a\0\0\0", b"a\0\0\x41")), "text that is none"),
+        (_npz(_npy(np.array(["a"], ">U1")).replace(b"\0\0\0a", b"\0\0\xd8\0")), "text that is none"),
         (_npz(b"no array"), "magic"),
         (_npz(_npy(np.zeros(10**6))), "would unpack"),
         (b"PK\x03\x04 and no more", "zip"),

@@ -126,3 +126,30 @@ def test_a_split_of_nobody(folders):
     with Writer(folders[1], "none", TENSORS) as writer:
         write(writer, 0, 0)
     assert len(Store(folders[1], "none")) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "changes"),
+    [
+        (0, {"store": "."}),  # itself
+        (1, {"labels": [0, int("9" * 400)]}),
+        (1, {"lengths": [84] * 50}),
+        (1, {"bytes": "200"}),
+    ],
+)
+def test_what_a_stranger_could_write(tmp_path, line, changes):
+    folder = tmp_path / "store"
+    folder.mkdir()
+    with Writer(folder, "train", TENSORS) as writer:
+        write(writer, 0, 0)
+        write(writer, 0, 1)
+    path = folder / "train.jsonl"
+    lines = path.read_text().splitlines()
+    if line:
+        lines[line] = json.dumps({**json.loads(lines[line]), **changes})
+    else:
+        header = {"store": ".", "name": "train", "normalise": {}}
+        lines = [json.dumps(header), json.dumps({"patients": []}), lines[-1]]
+    path.write_text("".join(f"{one}\n" for one in lines))
+    with pytest.raises(InputError, match="delete .*store so that its stage is done again"):
+        Store(folder, "train")

@@ -15,7 +15,7 @@ from rembrandt_featgen.core.errors import InputError
 
 SECONDS = 10.0  # of processor time for an input
 _WAIT = 30.0  # more on the clock, for what waits instead
-MEGABYTES = 256  # beyond what the process had, touched or reserved
+MEGABYTES = 256  # beyond what the process had
 _KILLED_AT = 6 * 2**30  # bytes of address space beyond what the process had
 _PACKAGE = "/rembrandt_featgen/"
 _FRAMES = 2000  # of a traceback that ends a hang are looked at
@@ -23,13 +23,6 @@ _FRAMES = 2000  # of a traceback that ends a hang are looked at
 
 class Hang(BaseException):
     """An input takes too long; no reader catches it."""
-
-
-class Memory(NamedTuple):
-    """Megabytes: touched since `forget_peak`, and of address space at most since the process began."""
-
-    touched: int
-    reserved: int
 
 
 class Finding(NamedTuple):
@@ -71,14 +64,13 @@ def seconds() -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def memory() -> Memory:
-    """What this process has taken."""
-    status = _status()
-    return Memory(int(status["VmHWM"]) // 1024, int(status["VmPeak"]) // 1024)
+def memory() -> int:
+    """Megabytes that this process had at most since `forget_peak`."""
+    return int(_status()["VmHWM"]) // 1024
 
 
 def forget_peak() -> None:
-    """From here on `Memory.touched` is counted anew, where the kernel allows it."""
+    """From here on `memory` is counted anew, where the kernel allows it."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
@@ -102,9 +94,7 @@ def of_error(error: BaseException) -> Finding | None:
     return Finding(f"{type(error).__name__} in {where}", text)
 
 
-def of_memory(before: Memory, after: Memory) -> Finding | None:
+def of_memory(before: int, after: int) -> Finding | None:
     """What memory beyond the limit is; None within it."""
-    for what, more in (("touched", after.touched - before.touched), ("reserved", after.reserved - before.reserved)):
-        if more > MEGABYTES:
-            return Finding(f"memory {what}", f"{more} MB {what}")
-    return None
+    more = after - before
+    return Finding("memory", f"{more} MB more") if more > MEGABYTES else None
