@@ -116,11 +116,15 @@ def _parse(config_class, argv, known_elsewhere):
         if "Unknown" in message and renamed:
             now = registry.RENAMED_FLAGS[renamed[0]]
             raise InputError(f"--{renamed[0]} was a flag of version 0.1; it is now --{now}, see --help") from error
-        named = {argument.lstrip("-").partition("=")[0] for argument in argv if argument.startswith("-")}
-        elsewhere = sorted(name for name in named & known_elsewhere() if f"'{name}'" in message)
-        if elsewhere:
+        named = [argument.lstrip("-").partition("=")[0] for argument in argv if argument.startswith("-")]
+        known = known_elsewhere() - set(values)
+        elsewhere = [name for name in dict.fromkeys(named) if name in known]
+        if any(f"'{name}'" in message for name in elsewhere):
+            listed = ", ".join(f"--{name}" for name in elsewhere)
+            are, them = ("are flags", "them") if len(elsewhere) > 1 else ("is a flag", "it")
             raise InputError(
-                f"--{elsewhere[0]} is a flag of another binary, and would do nothing here; leave it out"
+                f"{listed} {are} of another binary, and would do nothing here; leave {them} out, or put {them} into a "
+                "--flagfile, which may hold flags of all binaries, and of which each takes its own"
             ) from error
         raise InputError(f"{message}; --help lists the flags") from error
     if rest:

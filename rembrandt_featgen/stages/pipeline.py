@@ -50,7 +50,10 @@ _OWN = [
         "last_stage",
         str,
         cli.flag(
-            "write_report", "Stage to end with: 'train_unet' pre-trains a U-Net for another run.", choices=registry.RUN
+            "write_report",
+            "Stage to end with: 'train_unet' pre-trains a U-Net for another run, after 'extract_features' features can "
+            "be exported (stages.export_features). Without it a later call goes on.",
+            choices=registry.RUN,
         ),
     ),
 ]

@@ -215,6 +215,17 @@ def test_flags_of_other_stages_may_stand_in_a_flagfile_only(line, tmp_path):
         cli.parse(Config, [line], elsewhere)
 
 
+def test_all_flags_of_other_stages_are_told_at_once():
+    with pytest.raises(
+        InputError, match="^--unused, --other are flags of another .* put them into a --flagfile, which"
+    ):
+        cli.parse(Config, ["--unused=1", "--count=5", "--other=2"], elsewhere)
+    with pytest.raises(InputError, match="^--other is a flag of another .* put it into a --flagfile"):
+        cli.parse(Config, ["--other=2"], elsewhere)
+    with pytest.raises(InputError, match="'typo'"):
+        cli.parse(Config, ["--typo=1", "--other=2"], elsewhere)
+
+
 TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs"))).map(str.strip)
 ITEMS = TEXT.filter(bool)
 
