@@ -167,8 +167,11 @@ GOOD = "p,0,50,1,2\nq,1,60,2,1\n"
         (HEADER + "p,0,50,1,2\nq,1,60,two,1\n", r"column 'x', row 3: 'two' is neither a number .* --covariates"),
         (HEADER + 'p,0,50,"1,5",2\nq,1,60,2,1\n', r"column 'x', row 2: '1,5' is neither .* decimal point"),
         (HEADER + GOOD + "p,1,50,3,3\n", "patient p has label 0 in one sample and 1 in another; correct"),
-        ("patient,group,label,x,y\np,Lee,0,1,2\nq,lee,1,2,1\n", "groups 'Lee' and 'lee' differ in case"),
-        ("patient,site,label,x,y\np,Leeds,0,1,2\nq,LEEDS,1,2,1\n", "sites 'LEEDS' and 'Leeds' differ in case"),
+        ("patient,group,label,x,y\np,Lee,0,1,2\nq,lee,1,2,1\n", "groups 'Lee' and 'lee' look alike, or differ in case"),
+        (
+            "patient,site,label,x,y\np,Leeds,0,1,2\nq,LEEDS,1,2,1\n",
+            "sites 'LEEDS' and 'Leeds' look alike, or",
+        ),
         (HEADER + GOOD + ",1,50,3,3\n", "row 4 has no patient"),
         (HEADER + GOOD + "r,,50,3,3\n", "row 4 has no label"),
         (HEADER + GOOD + "r,2,50,3,3\n", "patients of class 0, 1, 2"),
@@ -318,6 +321,6 @@ def test_visits_of_a_patient_are_one_group(write, caplog):
 
 
 def test_patients_whose_names_differ_in_spelling_alone(write):
-    with pytest.raises(InputError, match=r"patients 'P 1' and 'p1' differ in case, blanks") as caught:
+    with pytest.raises(InputError, match=r"patients 'P 1' and 'p1' look alike, or differ in case, blanks") as caught:
         read_table(write("patient,label,x\nP 1,LGG,1\np1,HGG,2\n"))
     assert len(str(caught.value).splitlines()) == 1
