@@ -173,15 +173,17 @@ def of_real_patients(rows: Sequence[Mapping], *, reserve: int, unit: str) -> str
       unit: what shots count.
 
     Returns:
-      A sentence after a blank, of the classifier and shots where they add most; empty without that arm.
+      A sentence after a blank, of the classifier and shots where they add most of those where they are shown to add
+      anything, if there are such; empty without that arm.
     """
     oracles = [one for one in rows if one["arm"] == ORACLE]
     if not oracles:
         return ""
-    most = max(oracles, key=lambda one: one["difference"]["difference"])
+    shown = [one for one in oracles if one["difference"]["simultaneous95"][0] > 0]
+    most = max(shown or oracles, key=lambda one: one["difference"]["difference"])
     low, high = most["difference"]["simultaneous95"]
     gain = f"{most['difference']['difference']:+.3f} [{low:+.3f}, {high:+.3f}] ({most['classifier']}, {most['shots']})"
-    if low > 0:
+    if shown:
         return f" {reserve} real {unit} more add up to {gain}."
     return f" Not even {reserve} real {unit} more are shown to help: {gain} at most."
 

@@ -166,7 +166,7 @@ def part(
 ) -> Part:
     """Some tasks of one table, for `engine.run_parts`.
 
-    A draw is a function of its number, whatever the number of draws.
+    A draw is a function of its stretch: of its number, and of how many draws there are where it is in the last one.
 
     Args:
       table, tasks, settings, gans, together: see `Work`.
@@ -175,6 +175,23 @@ def part(
     alone = gans is not None and gans.kinds
     work = Work(table, tasks, settings, gans=gans, together=together)
     return Part(tasks, work, folder, together=1 if alone else together, name=name)
+
+
+def serving(tasks: Sequence[Task], known: Mapping[int, Outcome], *, together: int = TOGETHER) -> dict[int, Outcome]:
+    """Of draws that are known, those whose whole stretch is, so that new ones do not change what they would be.
+
+    Args:
+      tasks: of a study, in their order.
+      known: draw to outcome, of one with fewer draws.
+      together: see `Work`.
+    """
+    stretches = (tasks[first : first + together] for first in range(0, len(tasks), together))
+    return {
+        task.draw: known[task.draw]
+        for stretch in stretches
+        if all(one.draw in known for one in stretch)
+        for task in stretch
+    }
 
 
 def predict(table: FeatureTable, tasks: Sequence[Task], settings: Settings, *, folder: Path) -> PredictionsTable:

@@ -32,8 +32,8 @@ WORLDS: dict[str, World] = {
         patients=(60, 20), numbers=10, shift=0.8, plan="hold-out", tested=100, classifiers=("ridge", "mlp"), fresh=1000
     ),
 }
-# Share of the studies in which a generator helps that have to say so. Where it helps a network, what six patients of a
-# class teach differs much between studies, and in some of them it helps by less than a verdict cares for.
+# Share of the studies in which a generator helps that have to say so. Where it helps a network, what eight patients of
+# a class teach differs much between studies, and in some of them it helps by less than a verdict cares for.
 POWERS = {"helps": 0.8, "helps_network": 0.5}
 # Studies of each of these, from which on it can be said: where half of that share find it, 20 of them pass in less than
 # 2% of series, 2 in 16% and 44%.

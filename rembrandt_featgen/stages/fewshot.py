@@ -170,14 +170,22 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, "fewshot", digests=digests, classes=table.classes.record, kept=kept) as stage:
         if not stage.done:
             # Draws of a finished study that serve are not run again.
-            known = {number: few_shot_kept.read(stage.path, number) for number in shots}
+            gans = _gans(config)
+            known = {
+                number: few_shots.serving(
+                    planned[number],
+                    few_shot_kept.read(stage.path, number),
+                    together=1 if gans.kinds else few_shots.TOGETHER,
+                )
+                for number in shots
+            }
             parts = [
                 few_shots.part(
                     table,
                     [task for task in planned[number] if task.draw not in known[number]],
                     settings[number],
                     folder=stage.path / "checkpoints" / str(number),
-                    gans=_gans(config),
+                    gans=gans,
                     name=f"{number} shots",
                 )
                 for number in shots

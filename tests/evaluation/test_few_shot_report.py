@@ -60,6 +60,9 @@ def test_what_real_patients_add_stands_beside_the_word(helped):
     assert f" {RESERVE} real patients more add up to {gain}" in helped["verdict"]
     none = {**row, "difference": {"difference": 0.01, "simultaneous95": [-0.1, 0.12]}}
     assert few_shot_contrasts.of_real_patients([none], reserve=17, unit="patients").startswith(" Not even 17 real")
+    unsure = {**row, "shots": 3, "difference": {"difference": 0.3, "simultaneous95": [-0.1, 0.7]}}
+    text = few_shot_contrasts.of_real_patients([unsure, row], reserve=RESERVE, unit="patients")
+    assert text.startswith(f" {RESERVE} real patients more add up to {gain}")
 
 
 def test_few_draws_are_warned_of():

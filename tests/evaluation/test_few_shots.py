@@ -8,6 +8,7 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import competitors, few_shots, trial_samples, trials
 from rembrandt_featgen.evaluation.competitors import Pipeline
+from rembrandt_featgen.evaluation.engine import Outcome
 from rembrandt_featgen.evaluation.studies import table_of
 from rembrandt_featgen.evaluation.trial_samples import Trial
 from rembrandt_featgen.features.tables import table_of_arrays
@@ -68,6 +69,14 @@ def test_trained_patients_are_those_of_the_tasks():
     planned = few_shots.tasks(features, draws=2, shots=[2], label=1, test=0.4)
     for task in planned[2]:
         assert few_shots.trained(features, planned)[2][task.draw] == sorted(set(features.patients[task.train]))
+
+
+@pytest.mark.parametrize(("known", "draws", "serve"), [(5, 12, 0), (8, 12, 8), (12, 16, 8), (16, 17, 16), (5, 5, 5)])
+def test_draws_serve_where_their_whole_stretch_is_known(known, draws, serve):
+    planned = few_shots.tasks(table(), draws=draws, shots=[2], label=1, test=0.4)[2]
+    outcomes = {number: Outcome(None, {}) for number in range(known)}
+    assert list(few_shots.serving(planned, outcomes)) == list(range(serve))
+    assert list(few_shots.serving(planned, outcomes, together=1)) == list(range(known))
 
 
 def test_ten_groups_are_left_to_test():

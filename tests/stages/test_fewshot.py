@@ -92,28 +92,28 @@ def test_what_cannot_be_studied_is_one_line(features, changes, message):
 
 def test_a_finished_study_is_extended_by_draws_and_its_report_by_settings(features, tmp_path, monkeypatch):
     small = {"shots": ("3",), "few_shot_arms": ("none", "smote", "gaussian")}
-    fewshot.run(config(features, draws=5, **small))
+    fewshot.run(config(features, draws=8, **small))
     folder, ran = tmp_path / "run" / "fewshot", []
     run = trials.run
     monkeypatch.setattr(trials, "run", lambda table, task, *a, **k: ran.append(task.draw) or run(table, task, *a, **k))
-    fewshot.run(config(features, draws=8, **small))
-    assert ran == [5, 6, 7]
+    fewshot.run(config(features, draws=9, **small))
+    assert ran == [8]  # stretches of eight are whole
     report = json.loads((folder / "report.json").read_text())
-    fewshot.run(config(features, draws=8, run_dir=str(tmp_path / "whole"), **small))
+    fewshot.run(config(features, draws=9, run_dir=str(tmp_path / "whole"), **small))
     whole = tmp_path / "whole" / "fewshot"
     assert (folder / "predictions_3.csv").read_bytes() == (whole / "predictions_3.csv").read_bytes()
-    assert json.loads((whole / "report.json").read_text())["rows"] == report["rows"] and report["draws"] == 8
+    assert json.loads((whole / "report.json").read_text())["rows"] == report["rows"] and report["draws"] == 9
     ran.clear()
-    fewshot.run(config(features, draws=8, margin=0.2, report_title="Of eight", **small))
+    fewshot.run(config(features, draws=9, margin=0.2, report_title="Of nine", **small))
     again = json.loads((folder / "report.json").read_text())
-    assert not ran and again["margin"] == 0.2 and "Of eight" in (folder / "index.html").read_text(encoding="utf-8")
+    assert not ran and again["margin"] == 0.2 and "Of nine" in (folder / "index.html").read_text(encoding="utf-8")
     assert [row["auroc"] for row in again["rows"]] == [row["auroc"] for row in report["rows"]]
     (folder / "choices_3.json").unlink()  # as of a version that kept none
-    fewshot.run(config(features, draws=8, margin=0.1, report_title="Of eight", **small))
+    fewshot.run(config(features, draws=9, margin=0.1, report_title="Of nine", **small))
     assert not ran
-    for changes in ({"draws": 6}, {"draws": 8, "test_fraction": 0.3}):
+    for changes in ({"draws": 6}, {"draws": 9, "test_fraction": 0.3}):
         with pytest.raises(InputError, match="fewshot was made by other settings"):
-            fewshot.run(config(features, margin=0.1, report_title="Of eight", **{**small, **changes}))
+            fewshot.run(config(features, margin=0.1, report_title="Of nine", **{**small, **changes}))
 
 
 def test_what_is_named_twice_competes_once_and_errors_name_the_flag(features, caplog):
