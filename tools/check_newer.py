@@ -51,6 +51,8 @@ PACKAGES = [
     "decorator",
     "deprecated",
     "imageio",
+    "dask",
+    "distributed",
 ]
 ALONE = ["tensorflow-probability", "tf-keras-vis", "tensorlayer", "tensorflow-addons", "prdc"]
 TESTS = [

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from rembrandt_featgen.core import folders, json_files, registry, rundir
+from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
 from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError
 from rembrandt_featgen.evaluation.sweep_points import Point
 from rembrandt_featgen.evaluation.sweep_results import CLASSIFIER
@@ -128,7 +128,7 @@ def learn(base: Base, point: Point) -> str:
 
 def _holds(base: Mapping, config, point: Point) -> bool:
     """Whether the base run's stage of that config has what a point's stage would make."""
-    wanted = json_files.plain(dataclasses.asdict(config))
+    wanted = json_files.plain(cli.settings(config))  # as stage.json has them: not the device
     several = [name for name in ("classifier_arms", "classifier_kinds") if name in wanted]
     free = {"run_dir", *several}
     if several and point.arms == ("baseline",):  # to which nothing is added

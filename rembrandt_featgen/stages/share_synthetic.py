@@ -137,7 +137,7 @@ def _share(config: Config, table: FeatureTable, folder: Path, *, digests: dict[s
         logging.warning("%s", warning)
     # What goes with the cohort names no patient, and no folder.
     row = {**row, "memorisation": {k: v for k, v in row["memorisation"].items() if k != "most_copied"}}
-    settings = {k: v for k, v in dataclasses.asdict(config).items() if k != "run_dir"}
+    settings = {k: v for k, v in cli.settings(config).items() if k not in ("run_dir", "pseudonym_key")}
     settings = json_files.plain({**settings, "features": Path(config.features).name})
     cohort = shared_cohort.make(table, config.share, _sharing(config))
     shared_cohort.write(

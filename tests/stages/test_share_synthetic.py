@@ -48,6 +48,7 @@ def test_files_of_the_stage(config, tmp_path):
     assert (folder / "synthetic_gaussian.parquet.seen.json").exists() and ".seen.json" not in page.words
     provenance = (folder / "synthetic_gaussian.parquet.json").read_text()
     assert "real_" not in provenance and str(share_synthetic.Path(config.features).parent) not in provenance
+    assert "pseudonym_key" not in provenance
     assert json.loads(provenance)["judged"]["generator"] == "gaussian"
 
 
