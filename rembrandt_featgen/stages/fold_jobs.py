@@ -142,7 +142,11 @@ class FoldWork:
 
 
 def _start_worker(parent: int) -> None:
-    """Ends the worker should its parent be killed."""
+    """Ends the worker should its parent be killed.
+
+    Its progress bars share no lock with other processes: one of a process that is ended would be reported as leaked.
+    """
+    tqdm.set_lock(threading.RLock())
 
     def watch():
         while os.getppid() == parent:

@@ -3,8 +3,10 @@ import dataclasses
 import errno
 import multiprocessing
 import pickle
+import threading
 
 import pytest
+from tqdm import tqdm
 
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation.schedulers import Serial
@@ -43,6 +45,17 @@ def test_ctrl_c_ends_the_workers(monkeypatch):
     with pytest.raises(KeyboardInterrupt), fold_jobs._ended_workers():
         raise KeyboardInterrupt
     assert ended == [worker]
+
+
+def test_workers_share_no_lock_of_progress_bars(monkeypatch):
+    """A worker that is ended would leave a semaphore behind, which Python warns of after the line."""
+    monkeypatch.setattr(threading.Thread, "start", lambda self: None)
+    before = tqdm.get_lock()
+    try:
+        fold_jobs._start_worker(0)
+        assert isinstance(tqdm.get_lock(), type(threading.RLock()))
+    finally:
+        tqdm.set_lock(before)
 
 
 def test_a_worker_that_was_killed_is_said():
