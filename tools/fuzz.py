@@ -18,12 +18,11 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-
-from absl import logging
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -58,6 +57,7 @@ class Config:
     seed: int = cli.flag(0, "Where the damage comes from; with --engine=plain a seed gives the same inputs.", minimum=0)
     out: str = cli.flag("/tmp/fuzz", "Folder of the findings, the inputs that reach new code, and the counts.")
     engine: str = cli.flag("auto", "What chooses inputs; auto is atheris if there is one.", choices=_ENGINES)
+    here: bool = cli.flag(False, "Reads the inputs in this process, and measures their lines; what the others call.")
     replay: str = cli.flag("", "A file that is read once by the one --target, without limits.")
 
 
@@ -83,11 +83,16 @@ def run(config: Config) -> None:
         known[names[0]].read(Path(config.replay).read_bytes(), folder)
         shutil.rmtree(folder)
         return
+    if config.here:
+        _work(config, known[names[0]], Path(config.out, names[0]), seed=config.seed)
+        return
     print(f"{_TITLES}\n{'|---' * (_TITLES.count('|') - 1)}|", flush=True)
     for name in names:
         out = Path(config.out, name)
         state = _until_done(config, known[name], out)
-        reached = _measured(known[name], out)
+        reached = {"seeds": "", "corpus": "", "lines": ""}
+        if (out / "lines.json").exists():
+            reached = json.loads((out / "lines.json").read_text(encoding="utf-8"))
         cells = [name, *(state[count] for count in ("inputs", "read", "refused"))]
         cells += [reached[count] for count in ("seeds", "corpus", "lines")]
         cells += [state["slowest"], "; ".join(f"{kind}: {n}" for kind, n in state["findings"].items()) or "none"]
@@ -96,36 +101,45 @@ def run(config: Config) -> None:
 
 def _until_done(config: Config, target, out: Path) -> dict:
     """The counts of a target, whose process is started again where an input ended it."""
-    from fuzzing import limits, session
-
     out.mkdir(parents=True, exist_ok=True)
+    (out / "lines.json").unlink(missing_ok=True)
     state: dict = {"inputs": 0, "read": 0, "refused": 0, "slowest": 0.0, "findings": {}}
-
-    def work(seed: int) -> None:
-        limits.set_up()
-        session.work(target, out, inputs=config.inputs, seed=seed, atheris=_ATHERIS)
-
     for crashes in range(_MOST_CRASHES):
-        code = _in_child(functools.partial(work, config.seed + crashes), out / "log.txt")
+        seed = config.seed + crashes
+        if target.alone:
+            code = _apart(config, target, out / "log.txt", seed=seed)
+        else:
+            code = _in_child(functools.partial(_work, config, target, out, seed=seed), out / "log.txt")
         if (out / "state.json").exists():
             state = json.loads((out / "state.json").read_text(encoding="utf-8"))
         if state["inputs"] >= config.inputs:
-            break
+            if (out / "lines.json").exists():
+                break
+            continue  # once more, to measure lines
         print(f"{target.name}: ended with {code} after {state['inputs']} inputs, see {out / 'log.txt'}", flush=True)
         if (out / "current").exists():
             shutil.copy(out / "current", out / f"crash-{crashes}.bin")
     return state
 
 
-def _measured(target, out: Path) -> dict:
-    """Lines that the inputs reach, of `lines.measure`."""
-    from fuzzing import lines
+def _work(config: Config, target, out: Path, *, seed: int) -> None:
+    """Reads the inputs of a target, or where they are read, notes the lines that they reach."""
+    from fuzzing import limits, lines, session
 
-    def measure() -> None:
+    state = out / "state.json"
+    if state.exists() and json.loads(state.read_text(encoding="utf-8"))["inputs"] >= config.inputs:
         (out / "lines.json").write_text(json.dumps(lines.measure(target, out)), encoding="utf-8")
+        return
+    limits.set_up()
+    session.work(target, out, inputs=config.inputs, seed=seed, atheris=_ATHERIS)
 
-    _in_child(measure, out / "log.txt")
-    return json.loads((out / "lines.json").read_text(encoding="utf-8"))
+
+def _apart(config: Config, target, log: Path, *, seed: int) -> int:
+    """The end of a new process that does the same."""
+    command = [sys.executable, __file__, f"--target={target.name}", "--here", f"--inputs={config.inputs}"]
+    command += [f"--seed={seed}", f"--out={config.out}", f"--engine={config.engine}"]
+    with log.open("a", encoding="utf-8") as file:
+        return subprocess.run(command, stdout=file, stderr=file).returncode
 
 
 def _in_child(call: Callable[[], None], log: Path) -> int:
@@ -137,7 +151,6 @@ def _in_child(call: Callable[[], None], log: Path) -> int:
         with log.open("a", encoding="utf-8") as file:
             for stream in (1, 2):
                 os.dup2(file.fileno(), stream)
-        logging.set_verbosity(logging.FATAL)
         call()
     except BaseException:
         traceback.print_exc()

@@ -93,7 +93,10 @@ def _unpacked(path: Path, claimed: Callable[[bytes], int]) -> bytes:
     """
     data = path.read_bytes()
     packed = data[:2] == b"\x1f\x8b"
-    size = claimed(file_sizes.head_of_gzip(data, _HEAD) if packed else data[:_HEAD])
+    head = file_sizes.head_of_gzip(data, _HEAD) if packed else data[:_HEAD]
+    if packed and len(head) < _HEAD:
+        head = file_sizes.gunzip(data, _HEAD)  # which says why there is no more
+    size = claimed(head)
     if not packed:
         file_sizes.check_claim(size, len(data))
         return data

@@ -172,19 +172,18 @@ def read_placed_mask(
     stored = image_files.load(path, flag)
     out = f"leave this patient out of {flag}"
     array, grid, moved = _placed(stored, path, image, flag=flag, reading=reading, out=out)
-    labels = _finite(array, np.float64, path=path, flag=flag)
-    wrong = (np.abs(labels - np.rint(labels)) > _INTEGER_TOLERANCE) | (labels < -_INTEGER_TOLERANCE)
-    if wrong.any():
+    labels, whole, wrong = _labels(array, path, flag)
+    if wrong is not None:
         raise InputError(
-            f"{path}: label {labels[wrong][0]:g} in the mask, but labels are integers from 0 (above 0 is tumour); "
+            f"{path}: label {wrong:g} in the mask, but labels are integers from 0 (above 0 is tumour); "
             f"save it with integer labels (resample by nearest neighbour), or {out}"
         )
-    if labels.max(initial=0) > _MOST_LABELS and (count := len(np.unique(np.rint(labels)))) > _MOST_LABELS:
+    if labels.max(initial=0) > _MOST_LABELS and (count := len(np.unique(whole))) > _MOST_LABELS:
         raise InputError(
             f"{path}: the mask has {count} labels, as an image has grey values (a mask of BraTS has 4 at most); "
             f"give the mask as the mask and the image as the image, or {out}"
         )
-    mask = (np.rint(labels) > 0).astype(np.uint8)
+    mask = (whole > 0).astype(np.uint8)
     for volume in (image, *others):
         if _is_copy(volume, labels, grid) or _is_copy(volume, mask, grid):
             raise InputError(
@@ -329,6 +328,17 @@ def _image(array: np.ndarray, path: Path, flag: str) -> np.ndarray:
             f"{flag}"
         )
     return voxels
+
+
+def _labels(array: np.ndarray, path: Path, flag: str) -> tuple[np.ndarray, np.ndarray, float | None]:
+    """The labels of a mask, the same rounded, and the first that is none; integers stay in the type of the file."""
+    if array.dtype.kind in "bui":
+        labels = np.ascontiguousarray(array)
+        return labels, labels, float(labels[labels < 0][0]) if labels.min(initial=0) < 0 else None
+    labels = _finite(array, np.float64, path=path, flag=flag)
+    whole = np.rint(labels)
+    wrong = (np.abs(labels - whole) > _INTEGER_TOLERANCE) | (labels < -_INTEGER_TOLERANCE)
+    return labels, whole, float(labels[wrong][0]) if wrong.any() else None
 
 
 def _finite(array: np.ndarray, dtype: type, *, path: Path, flag: str) -> np.ndarray:

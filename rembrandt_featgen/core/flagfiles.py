@@ -10,25 +10,33 @@ from rembrandt_featgen.core import paths
 from rembrandt_featgen.core.errors import InputError
 
 _COMMENTS = ("#", "//")
+_MOST_FILES = 1000  # that include each other: ten that include each other ten times would be read for years
 
 
-def lines_of(given: str, *, inside: Sequence[Path] = ()) -> Iterator[str]:
-    """The flags of a flagfile, those of the files that it includes in their place; each file at most once.
+def lines_of(given: str, *, inside: Sequence[Path] = (), read: list[Path] | None = None) -> Iterator[str]:
+    """The flags of a flagfile, those of the files that it includes in their place; none within itself.
 
     absl would decode it as the locale says, which is not UTF-8 everywhere.
 
     Args:
       given: the path, from the current folder; `~` is the user's home.
       inside: the files that include it.
+      read: all that were read before it, to which it is added.
 
     Raises:
-      InputError: no such file, or no text in UTF-8.
+      InputError: no such file, no text in UTF-8, or files that include each other again and again.
     """
     path = Path(paths.expanded(given))
-    if not given or not path.is_file():
+    if not given or not _is_file(path):
         raise InputError(f"--flagfile={given}: there is no such file")
     if any(path.samefile(other) for other in inside):
         return
+    read = [] if read is None else read
+    read.append(path)
+    if len(read) > _MOST_FILES:
+        raise InputError(
+            f"--flagfile={given} is one of more than {_MOST_FILES} files that include each other; include each once"
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -46,6 +54,13 @@ def lines_of(given: str, *, inside: Sequence[Path] = ()) -> Iterator[str]:
         if name.lstrip("-") == "flagfile" and line.startswith("-"):
             if not equals:
                 raise InputError(f"--flagfile={given}: {line!r} names no file; write --flagfile=FILE")
-            yield from lines_of(value.strip(), inside=[*inside, path])
+            yield from lines_of(value.strip(), inside=[*inside, path], read=read)
         else:
             yield line
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # what no file can be called: too long, or with a null character
+        return False

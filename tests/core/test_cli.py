@@ -164,6 +164,19 @@ def test_home_is_expanded_in_paths_and_nowhere_else(tmp_path, monkeypatch):
     assert read == config((f"{tmp_path}/a.nii", "b~.nii"), "~/a")
 
 
+def test_flagfiles_that_include_each_other_again_and_again_are_refused(tmp_path):
+    names = [tmp_path / f"{number}.flags" for number in range(6)]
+    for name, other in zip(names, names[1:]):
+        name.write_text(f"--flagfile={other}\n" * 10)
+    names[-1].write_text("")
+    with pytest.raises(InputError, match="more than 1000 files that include each other; include each once"):
+        cli.parse(Config, [f"--flagfile={names[0]}"])
+    long = tmp_path / "long.flags"
+    long.write_text(f"--flagfile={'x' * 5000}\n")
+    with pytest.raises(InputError, match="there is no such file"):
+        cli.parse(Config, [f"--flagfile={long}"])
+
+
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte order mark"])
 def test_flagfile_is_utf8_whatever_the_locale_says(mark, tmp_path):
     path = tmp_path / "a.flags"

@@ -9,6 +9,8 @@ import types
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from absl import logging
+
 from fuzzing import limits, session
 from fuzzing.target import Target
 
@@ -62,6 +64,7 @@ class Lines:
 
 def measure(target: Target, out: Path) -> dict[str, int]:
     """Lines of a target's files that its valid inputs reach, that all kept ones do, and how many there are."""
+    logging.set_verbosity(logging.FATAL)
     kept = [path.read_bytes() for path in sorted((out / "corpus").iterdir())]
     counter, counts, folder = Lines(target.files), {}, session.scratch()
     for name, inputs in (("seeds", target.seeds()), ("corpus", kept)):

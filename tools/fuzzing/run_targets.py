@@ -360,7 +360,7 @@ TARGETS = (
         shape="json lines",
         tokens=(b"train-00001.tfrecord", b"/dev/zero", b"..", b"codec", b"float32", b"zstd"),
     ),
-    Target("store_shard", _shard, lambda: [_store().shard_bytes], code="data/store"),
+    Target("store_shard", _shard, lambda: [_store().shard_bytes], code="data/store", alone=True),
     Target("stage", _stage, _seeds_stage, code=_CODE_RUN, shape="json", tokens=(b"config", b"inputs", b"versions")),
     Target("report", _report, _seeds_report, code="evaluation/pooled_tasks", shape="json"),
     Target(

@@ -18,6 +18,7 @@ class Target:
       read: writes an input into an empty folder, as one file or several, and has a public reader read it.
       seeds: makes valid inputs, of some hundred bytes each.
       code: files of the package whose lines are counted as reached, "room/{file,file}".
+      alone: whether it needs a process that was not forked, as TensorFlow's readers do.
       shape, fields, tokens: as `mutations.damaged` has them.
     """
 
@@ -28,6 +29,7 @@ class Target:
     shape: str = "binary"
     fields: tuple[tuple[int, str], ...] = ()
     tokens: tuple[bytes, ...] = ()
+    alone: bool = False
 
     @property
     def files(self) -> list[str]:
