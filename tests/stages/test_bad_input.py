@@ -273,7 +273,12 @@ def test_more_synthetic_features_wanted_than_there_are(tmp_path, monkeypatch, ca
             writer.write({"feature": np.zeros((1, 1, 1))}, "A", slice_index=0, label=1)
         json_files.write_json(
             tmp_path / name / "stage.json",
-            {"figures": {"shape": [1, 1, 1]}, "classes": {"names": ["LGG", "HGG"], "positive": "HGG"}},
+            {
+                "config": {},
+                "inputs": {},
+                "figures": {"shape": [1, 1, 1]},
+                "classes": {"names": ["LGG", "HGG"], "positive": "HGG"},
+            },
         )
     line = fails(train_classifiers.main, monkeypatch, capsys, f"--run_dir={tmp_path}", "--synthetic_added=5")
     assert "--synthetic_added=5" in line
