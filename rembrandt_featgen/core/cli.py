@@ -21,6 +21,7 @@ from rembrandt_featgen.core import endings, flagfiles, folders, interrupts, path
 from rembrandt_featgen.core.errors import InputError
 
 NO_LOCK = "no_lock"
+_LONGEST_NAME = 100  # of a flag
 _BOUNDS = {"least": "minimum", "most": "maximum"}
 _NO_LOCK_HELP = (
     "Do not lock the folders that are written, on a file system that has no locks; see to it yourself that no two "
@@ -162,6 +163,10 @@ def _expand_flagfiles(values, argv, known_elsewhere):
             names = {name, name[2:]} if name.startswith("no") else {name}
             if names & set(values) or not names & known_elsewhere():
                 expanded.append(line)
+    for argument in expanded:
+        name = argument.lstrip("-").partition("=")[0]
+        if argument.startswith("-") and len(name) > _LONGEST_NAME:  # absl compares it with all flags, letter by letter
+            raise InputError(f"--{name[:_LONGEST_NAME]}... is no flag; --help lists the flags")
     return expanded
 
 

@@ -27,7 +27,7 @@ def lines_of(given: str, *, inside: Sequence[Path] = (), read: list[Path] | None
       InputError: no such file, no text in UTF-8, or files that include each other again and again.
     """
     path = Path(paths.expanded(given))
-    if not given or not _is_file(path):
+    if not given or not paths.is_file(path):
         raise InputError(f"--flagfile={given}: there is no such file")
     if any(path.samefile(other) for other in inside):
         return
@@ -57,10 +57,3 @@ def lines_of(given: str, *, inside: Sequence[Path] = (), read: list[Path] | None
             yield from lines_of(value.strip(), inside=[*inside, path], read=read)
         else:
             yield line
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # what no file can be called: too long, or with a null character
-        return False

@@ -17,7 +17,17 @@ _LONGEST = 200  # bytes of a name that a temporary file may lengthen: file syste
 
 def expanded(path: str) -> str:
     """A path whose `~` or `~user` at its beginning is that user's home; `~name` of no user is a name like any other."""
-    return os.path.expanduser(path) if path.startswith("~") else path  # noqa: PTH111 pathlib refuses unknown users
+    if not path.startswith("~") or "\0" in path:
+        return path
+    return os.path.expanduser(path)  # noqa: PTH111 pathlib refuses unknown users
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; not where no file can be called so, with a name too long or a null character."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def temporary_beside(path: Path) -> Path:

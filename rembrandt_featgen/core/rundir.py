@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from absl import logging
 
-from rembrandt_featgen.core import cli, made_by, provenance, registry
+from rembrandt_featgen.core import cli, made_by, paths, provenance, registry
 from rembrandt_featgen.core.errors import InputError, carried_by
 from rembrandt_featgen.core.folders import lock, make_folder
 from rembrandt_featgen.core.json_files import plain, read_json, write_json
@@ -233,8 +233,8 @@ def find(run_dir: str | Path, name: str, kind: str = "") -> Found:
     record = _read_record(folder / RECORD)
     _refuse_before(folder, record)
     for before, digest in record.get("inputs", {}).items():
-        path = Path(run_dir) / before / RECORD
-        if path.is_file() and file_digest(path) != digest:
+        path = Path(run_dir) / before / RECORD  # of a stage; other things that are read may have any name
+        if paths.is_file(path) and file_digest(path) != digest:
             raise InputError(
                 f"--run_dir={run_dir}: {folder.name}/ was made from another {before}/ than is there now; make it again "
                 f"with {command}"

@@ -20,6 +20,7 @@ REPORT = "report.json"
 ALL = "all"  # shots of a study that cuts no class
 _LISTS = ("contrasts", "arms", "rows")  # of a report: what is pooled
 _PARTS = ("cohort", "cross_validation", "against_best")  # what else is read
+_LARGEST = 1e15  # number: no count or measure is larger
 _FOLDERS = ("fewshot", "study", "report")  # of a run, those whose report is of a study
 
 
@@ -186,7 +187,7 @@ class _Source(NamedTuple):
     def need(self, record: Any, key: str, kind: type) -> Any:
         """A value of a record that is of some kind."""
         value = record.get(key) if isinstance(record, Mapping) else None
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not isinstance(value, kind) or isinstance(value, bool) or kind is int and not _is_number(value):
             raise self.damaged(key)
         return value
 
@@ -195,7 +196,9 @@ class _Source(NamedTuple):
         found: list = []
         for key in keys:
             value = record.get(key, ...) if isinstance(record, Mapping) else ...
-            if key == "ci95" and value is not None and not (isinstance(value, (list, tuple)) and len(value) == 2):
+            if value is not None and isinstance(value, (list, tuple)) != (key == "ci95"):
+                raise self.damaged(key)
+            if isinstance(value, (list, tuple)) and len(value) != 2:
                 raise self.damaged(key)
             found += value if isinstance(value, (list, tuple)) else [value]
             if not all(one is None or _is_number(one) for one in found):
@@ -223,7 +226,7 @@ class _Source(NamedTuple):
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def _degrees(half: float, error: float) -> float:

@@ -172,6 +172,12 @@ def test_flagfiles_that_include_each_other_again_and_again_are_refused(tmp_path)
     with pytest.raises(InputError, match="more than 1000 files that include each other; include each once"):
         cli.parse(Config, [f"--flagfile={names[0]}"])
     long = tmp_path / "long.flags"
+    long.write_text("--,".replace(",", ",--" * 400) + "\n")
+    with pytest.raises(InputError, match="is no flag; --help lists the flags"):
+        cli.parse(Config, [f"--flagfile={long}"])
+    long.write_text("--flagfile=~\0\n")
+    with pytest.raises(InputError, match="there is no such file"):
+        cli.parse(Config, [f"--flagfile={long}"])
     long.write_text(f"--flagfile={'x' * 5000}\n")
     with pytest.raises(InputError, match="there is no such file"):
         cli.parse(Config, [f"--flagfile={long}"])

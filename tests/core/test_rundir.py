@@ -336,6 +336,34 @@ def test_damaged_record_says_the_mend(run, text):
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        "[]",
+        '{"inputs": {}}',
+        '{"config": [], "inputs": {}}',
+        '{"config": {}, "inputs": {"a": 1}}',
+        '{"config": {}, "inputs": {}, "figures": 3}',
+        '{"config": {}, "inputs": {}, "classes": "LGG"}',
+        "[" * 50000,
+    ],
+)
+def test_record_of_no_stage_is_refused_in_one_line(run, record):
+    do(run)
+    (run / "work" / "stage.json").write_text(record)
+    for call in (lambda: do(run), lambda: rundir.find(run, "work")):
+        with pytest.raises(InputError, match="damaged.*delete the folder .*work"):
+            call()
+
+
+def test_what_a_stage_read_may_have_any_name(run):
+    do(run)
+    path = run / "work" / "stage.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "inputs": {"x" * 5000: "0", "a=/b": "1", "\0": "2"}}))
+    assert len(rundir.find(run, "work").record["inputs"]) == 3
+
+
 def test_find_gives_a_digest_of_the_record(run):
     with pytest.raises(InputError) as caught:
         rundir.find(run, "work")

@@ -151,3 +151,21 @@ def test_errors_say_what_to_do(folders):
         pooled_tasks.find(str(folders / "nowhere"))
     with pytest.raises(InputError, match="no difference of AUROC"):
         pooled_tasks.tasks_of("a", {"arms": [{"arm": "none", "kind": "none"}]}, folders)
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"difference": [0.1, 0.2]},
+        {"error": [0.1, 0.2]},
+        {"ci95": 0.1},
+        {"ci95": [0.1, 0.2, 0.3]},
+        {"difference": 10**400},
+        {"difference": "0.1"},
+    ],
+)
+def test_numbers_that_are_none_are_named_with_their_key(difference):
+    (key,) = difference
+    one = {"question": "cnn", "difference": {**record(0.2), **difference}}
+    with pytest.raises(InputError, match=f"{key!r} of a row is missing or damaged"):
+        pooled_tasks.tasks_of("a", {"contrasts": [one]}, "report.json")
