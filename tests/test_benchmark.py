@@ -412,8 +412,8 @@ def test_only_what_is_asked_for_is_measured_and_the_rest_kept(benchmark, tmp_pat
     assert list(read(tmp_path / "rounds.json")) == ["augmentation", "store"]
 
 
-def test_the_long_subject_is_measured_only_if_named(benchmark):
-    assert set(benchmark.SUBJECTS) - set(benchmark.Config().subjects) == {"paper"}
+def test_long_subjects_are_measured_only_if_named(benchmark):
+    assert set(benchmark.SUBJECTS) - set(benchmark.Config().subjects) == {"device", "paper"}
 
 
 def test_an_unknown_subject_and_missing_peers_are_refused(benchmark, turns, tmp_path, monkeypatch):

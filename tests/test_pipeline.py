@@ -429,6 +429,11 @@ def test_predict_keeps_the_inputs_geometry(run, tmp_path):
     assert results["straight"][0]["label"] == max(straight, key=straight.get)
 
 
+def heeds_interrupts():
+    """Has a process heed Ctrl-C, which those of jobs in the background are told to ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_killed_training_resumes(run, tmp_path, caplog):
     """Ctrl-C, then SIGKILL, in the middle of the U-Net's training; each run continues after the last whole epoch."""
     epochs = 30  # long enough to be killed before it ends
@@ -440,7 +445,7 @@ def test_killed_training_resumes(run, tmp_path, caplog):
     history = home / "unet.part" / "history.json"
     done = 0
     for how, status in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
-        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heeds_interrupts)
         deadline = time.time() + 240
         while time.time() < deadline and process.poll() is None:
             if history.exists() and len(json.loads(history.read_text())["loss"]) >= done + 2:

@@ -63,7 +63,7 @@ def test_columns_of_a_table_keep_their_order():
 
 
 def test_ids_that_nobody_can_tell_apart_are_refused_by_name():
-    with pytest.raises(InputError, match="--cohort: patients 'Ann Lee' and 'ann_lee' differ"):
+    with pytest.raises(InputError, match="--cohort: patients 'Ann Lee' and 'ann_lee' look alike"):
         NAMES.withhold(["Ann Lee", "ann_lee"], where="--cohort")
 
 

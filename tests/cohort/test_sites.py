@@ -41,5 +41,5 @@ def test_sites_that_cannot_be_left_out(of, groups, words):
 def test_sites_that_nobody_can_tell_apart():
     """To leave out Leeds would train on the patients of leeds."""
     patients = [dataclasses.replace(one, site=site) for one, site in zip(PATIENTS, ("Leeds", "", "leeds"))]
-    with pytest.raises(InputError, match="--cohort: sites 'Leeds' and 'leeds' differ .* one site"):
+    with pytest.raises(InputError, match="--cohort: sites 'Leeds' and 'leeds' look alike, .* one site"):
         sites.with_sites(Cohort(patients, Classes.of(("LGG", "HGG"))), "")

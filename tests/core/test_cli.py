@@ -364,7 +364,7 @@ def test_an_interrupt_that_something_else_hides_is_one(monkeypatch, capsys):
         raise RuntimeError("UnknownError: in a call of Python") from None
 
     monkeypatch.setattr("sys.argv", ["binary"])
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which processes in the background ignore
     try:
         with pytest.raises(SystemExit) as stop:
             cli.main(Config, run, about="")
@@ -379,6 +379,7 @@ def test_an_interrupt_that_something_else_hides_is_one(monkeypatch, capsys):
 def test_a_real_interrupt_ends_with_one_line_and_no_traceback(where):
     script = """
     import dataclasses, os, signal, sys, time
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which processes in the background ignore
     sys.argv = ["-m"]
     import rembrandt_featgen
     from rembrandt_featgen.core import cli

@@ -8,6 +8,7 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.store_writer import Writer
+from tests.data import truths
 from tests.data.epochs import assert_differs_by_epoch_and_by_seed, assert_resumed_is_as_unbroken, epoch_of, same
 
 SLICE = {"image": ((16, 16, 1), "float32"), "mask": ((16, 16, 1), "uint8")}
@@ -113,7 +114,7 @@ def test_epochs_of_any_length_go_through_all_slices_again_and_again(slices):
 def test_patients_are_drawn_equally_often_and_their_slices_by_tumour(tmp_path, draws):
     slices = written(tmp_path, "aaabbcc")
     areas = np.array([1, 0, 1, 0, 0, 10, 0])
-    np.savez(slices / "truth-train.npz", areas=areas)
+    truths.write(slices, "train", areas)
     order = pipelines.training_order(slices, sampling="patients", draws=draws)
     made = pipelines.training_slices(slices, 7, None, order=order)
     labelled = pipelines.training_slices(slices, 7, None, order=order, labelled=True)
@@ -130,7 +131,7 @@ def test_patients_are_drawn_equally_often_and_their_slices_by_tumour(tmp_path, d
 @pytest.mark.parametrize("options", [{}, {"draws": 14}, {"sampling": "patients", "draws": 60}])
 def test_some_slices_alone(tmp_path, options):
     slices = written(tmp_path, "aaabbcc")
-    np.savez(slices / "truth-train.npz", areas=np.array([1, 0, 1, 9, 0, 10, 0]))
+    truths.write(slices, "train", np.array([1, 0, 1, 9, 0, 10, 0]))
 
     def drawn(kept):
         order = pipelines.training_order(slices, **options, kept=kept)

@@ -104,6 +104,7 @@ def test_what_all_processes_lost_is_sent_again(runner, tmp_path):
 
 def test_a_cluster_is_used_by_its_address(runner, address):
     calls = [Call(f"call {number}", 0, number) for number in range(5)]
+    runner._client.wait_for_workers(2, timeout=60)  # one may have been killed before
     with schedulers.opened(Schedule(address, threads=THREADS)) as cluster:
         assert cluster.record == {"scheduler": "cluster", "workers": 2, "threads": THREADS}
         assert dict(cluster.results([dask_work.double], calls)) == {number: 2 * number for number in range(5)}
@@ -134,7 +135,7 @@ def test_threads_are_set_before_tensorflow_is_imported_or_not_at_all(monkeypatch
 
 def test_a_process_that_ends_again_and_again_names_the_task(runner, monkeypatch):
     monkeypatch.setattr(runner._client.cluster.scheduler, "allowed_failures", 1)
-    with pytest.raises(InputError, match="^draw 7: its process was ended 2 times, by the system"):
+    with pytest.raises(InputError, match="^draw 7: its process was ended [23] times, by the system"):
         list(runner.results([dask_work.die], [Call("draw 7", 0, None)]))
 
 

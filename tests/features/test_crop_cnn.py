@@ -29,9 +29,9 @@ def fitted(tmp_path_factory):
     folder, seen = tmp_path_factory.mktemp("features"), {}
     train, original = make("train", 5, 4, missing=2), crop_cnn._train
 
-    def watched(part, validation, *, settings, folder, logs):
+    def watched(part, validation, *, folder, **settings):
         seen[folder.name] = part, validation
-        return original(part, validation, settings=settings, folder=folder, logs=logs)
+        return original(part, validation, folder=folder, **settings)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(crop_cnn, "_train", watched)
@@ -58,7 +58,7 @@ def test_no_fold_divides_a_group(tmp_path, monkeypatch):
     """Two patients a group; one of whom no tumour is predicted is left to the network that did not see the other."""
     train, seen = make("train", 4, 4, missing=PER_PATIENT), {}
 
-    def watched(part, validation, *, settings, folder, logs):
+    def watched(part, validation, *, folder, **settings):
         seen[folder.name] = set(part.patients)
         return crops.build_cnn(16, 1, 2)
 

@@ -23,7 +23,7 @@ def run_dir(tmp_path):
     """A run that has maps of five slices, and vectors of three patients."""
     for name in ("features", "vectors"):
         (tmp_path / name).mkdir()
-        record = {"classes": CLASSES.record, "inputs": {}, "figures": {}}
+        record = {"classes": CLASSES.record, "inputs": {}, "figures": {}, "config": {}}
         json_files.write_json(tmp_path / name / "stage.json", record)
     with Writer(tmp_path / "features", "train", {"feature": (MAPS.shape[1:], "float32")}) as writer:
         for number, (feature, patient) in enumerate(zip(MAPS, PATIENTS)):
@@ -75,7 +75,9 @@ def test_what_is_not_there_is_one_line(run_dir, tmp_path):
 def with_slices(run_dir, **changes):
     """A run whose slices know its patients."""
     (run_dir / "slices").mkdir(exist_ok=True)
-    json_files.write_json(run_dir / "slices" / "stage.json", {"classes": CLASSES.record, "inputs": {}, "figures": {}})
+    json_files.write_json(
+        run_dir / "slices" / "stage.json", {"classes": CLASSES.record, "inputs": {}, "figures": {}, "config": {}}
+    )
     known = zip(["A_1", "B_2", "B_3"], ["f", "f", "g"], ["01", "02", ""], ["61", "", "40"])
     patients = [
         Patient(name, "gone", {}, mask=Path(), **{"group": group, "site": site, "covariates": {"age": age}, **changes})

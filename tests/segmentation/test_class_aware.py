@@ -7,6 +7,7 @@ from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.nn import mixed_precision
 from rembrandt_featgen.segmentation import class_aware, losses
 from rembrandt_featgen.segmentation.unet import build_unet, tap_model
+from tests.data import truths
 
 LABELS = np.array([1, 0, 1, 0], np.int32)
 CLASS_WEIGHTS = (1.5, 0.75)
@@ -253,7 +254,7 @@ def test_class_weights_are_of_what_is_drawn(tmp_path, sampling, counts):
         for number, patient in enumerate(patients):
             blank = np.zeros((16, 16, 1))
             writer.write({"image": blank, "mask": blank}, patient, slice_index=number, label=int(patient != "A"))
-    np.savez(tmp_path / "truth-train.npz", areas=areas)
+    truths.write(tmp_path, "train", areas)
     classes, options = Classes.of(("a", "b")), {"weight": 0.3, "sampling": sampling}
     weights = class_aware.class_weights(tmp_path, classes, **options)
     np.testing.assert_allclose(weights, np.sum(counts) / (2 * np.array(counts)))

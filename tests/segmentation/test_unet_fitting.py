@@ -5,6 +5,7 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.segmentation import unet_fitting
 from rembrandt_featgen.stages import train_unet
+from tests.data import truths
 
 
 def recipe(**flags):
@@ -19,7 +20,7 @@ def stored(folder, size=32):
             for number in range(count):
                 blank = np.zeros((size, size, 1))
                 writer.write({"image": blank, "mask": blank}, "A", slice_index=number, label=0)
-        np.savez(folder / f"truth-{split}.npz", areas=np.zeros(count, np.int64))
+        truths.write(folder, split, np.zeros(count, np.int64))
     return folder
 
 

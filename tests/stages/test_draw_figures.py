@@ -19,7 +19,7 @@ def test_a_changed_sweep_is_another_input(tmp_path):
     json_files.write_json(tmp_path / "sweep" / "sweep.json", {"points": ["p"]})
     digests = []
     for seconds in (1, 2):
-        record = {"seconds": seconds, "inputs": {}, "versions": provenance.versions()}
+        record = {"config": {}, "seconds": seconds, "inputs": {}, "versions": provenance.versions()}
         json_files.write_json(tmp_path / "sweep" / "stage.json", record)
         found = rundir.find(tmp_path, "run_sweep")
         assert draw_figures._sweep(found.folder) == {"points": ["p"]}
