@@ -154,7 +154,7 @@ def opened(schedule: Schedule, log: Path | None = None) -> Iterator[DaskRunner]:
                     threads_per_worker=1,
                     processes=True,
                     memory_limit=int(schedule.memory_limit * _GIB) or None,
-                    dashboard_address=":0",
+                    dashboard_address="127.0.0.1:0",
                     silence_logs=standard.CRITICAL,
                 )
             client = stack.enter_context(Client(stack.enter_context(cluster)))

@@ -98,13 +98,14 @@ def _part(config, name, *, python, until, folder) -> dict[str, float]:
     path = os.pathsep.join(map(str, [turns.TOOLS] if is_peer else [turns.TOOLS, turns.ROOT]))
     title = f"  {'pytorch ' if is_peer else ''}{name}"
     found: dict[str, float] = {}
-    last = ""
+    last, late = "", False
     with _text_file() as said, _text_file() as log:
         environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "2"}
         process = subprocess.Popen(command, stdout=said, stderr=log, env=environment, cwd=turns.ROOT)
         try:
             process.wait(max(until - time.monotonic(), 1.0))
         except subprocess.TimeoutExpired:
+            late = True
             last = "; its time was over, the rest is left out (--minutes)"
         finally:
             process.kill()
@@ -117,8 +118,8 @@ def _part(config, name, *, python, until, folder) -> dict[str, float]:
         log.seek(0)
         text = log.read()
     failures = sorted({line for line in text.splitlines() if "layout failed" in line})
-    if process.returncode and not last:
-        last = f"; it failed: {text[-1000:]}"
+    if process.returncode and not late:
+        last += f"; it failed: {text[-1000:]}"
     print(f"{title}: {len(found)} speeds{last}{'; '.join(['', *failures])}", flush=True)
     return found
 
