@@ -322,6 +322,7 @@ def test_a_pool_that_has_too_few_is_said_with_the_class(caplog):
     samples = TrainingSamples(np.zeros((16, 3), np.float32), np.repeat([0, 1], [12, 4]), np.arange(16))
     pool = SamplePool(np.ones((5, 3), np.float32), np.ones(5, int))
     settings = {"num_classes": 2, "signed": True, "seed": 0, "draw": pool.draw, "class_names": ("a", "b")}
+    caplog.set_level("INFO", logger="absl")
     made = arms.problem(ARMS["synthetic"], samples, amount=0.0, **settings)
     assert np.bincount(made.labels).tolist() == [12, 9]
     assert "arm synthetic: 8 samples of class b are wanted, and 5 are there: the arm adds these 5" in caplog.text
