@@ -130,7 +130,7 @@ def _work(config: Config, target, out: Path, *, seed: int) -> None:
     if state.exists() and json.loads(state.read_text(encoding="utf-8"))["inputs"] >= config.inputs:
         (out / "lines.json").write_text(json.dumps(lines.measure(target, out)), encoding="utf-8")
         return
-    limits.set_up()
+    limits.set_up(capped=not target.alone)
     session.work(target, out, inputs=config.inputs, seed=seed, atheris=_ATHERIS)
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numcodecs
 
+from rembrandt_featgen.core import paths
+
 DTYPES = ("float32", "float16", "bfloat16")
 CODECS = {"none": None, "lz4": numcodecs.LZ4(), "zstd": numcodecs.Zstd(1)}
 FRAME = 16  # bytes that TFRecord puts around a record: its length before it, and two checksums
@@ -28,4 +30,4 @@ def index_path(folder: Path, split: str) -> Path:
 
 def fits(path: Path, size: int) -> bool:
     """Whether a shard is there, with so many bytes as its line of the index says."""
-    return path.exists() and path.stat().st_size == size
+    return paths.is_file(path) and path.stat().st_size == size

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rembrandt_featgen.core import json_files
+from rembrandt_featgen.core import json_files, paths
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store_format import CODECS, FRAME, fits, index_path
 
@@ -81,7 +81,7 @@ def _read(folder: Path, split: str, *, left: int) -> Index:
         raise InputError(f"{path} is missing or damaged; delete {folder} so that its stage is done again") from error
     for file, size in zip(found.files, found.sizes):
         if not fits(Path(file), size):
-            there = Path(file).stat().st_size if Path(file).exists() else 0
+            there = Path(file).stat().st_size if paths.is_file(Path(file)) else 0
             raise InputError(
                 f"{file} has {there} bytes, not {size}; delete {found.folder} so that its stage is done again"
             )

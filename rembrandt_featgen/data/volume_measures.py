@@ -93,12 +93,12 @@ def read_measured(folder: Path, name: str) -> dict[str, Measured]:
         columns = {**_of_before(columns), **columns}
         if len(columns) < len(_NAMES) or any(column.shape[:1] != patients.shape for column in columns.values()):
             raise ValueError("its columns are not those of its patients")
+        return {
+            str(patient): Measured(**{key: _value(key, column[row]) for key, column in columns.items()})
+            for row, patient in enumerate(patients)
+        }
     except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"{path} is missing or damaged; delete {folder} so that its stage is done again") from error
-    return {
-        str(patient): Measured(**{key: _value(key, column[row]) for key, column in columns.items()})
-        for row, patient in enumerate(patients)
-    }
 
 
 def is_measured(folder: Path, name: str) -> bool:

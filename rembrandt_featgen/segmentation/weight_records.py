@@ -178,6 +178,11 @@ def check_start(weights: str, before: SeenPatients | None, now: SeenPatients, *,
     refused = _REFUSED | ({("train", "train")} if cross_fit else set())
     same_name = before.patients[:, None] == now.patients
     comparable = before.modalities[:, None] == now.modalities
+    if before.fingerprints.shape[1] != now.fingerprints.shape[1]:
+        raise InputError(
+            f"--unet_weights={weights}: the record of the patients whom these weights have seen is damaged, or of "
+            "another version of this program; copy it again from the run that made it, or delete it"
+        )
     same_volume = comparable & (before.fingerprints @ now.fingerprints.T > duplicates.THRESHOLD)
     same = same_volume | (same_name & ~comparable)
     bad = {

@@ -135,6 +135,7 @@ def test_a_split_of_nobody(folders):
         (1, {"labels": [0, int("9" * 400)]}),
         (1, {"lengths": [84] * 50}),
         (1, {"bytes": "200"}),
+        (1, {"file": "x" * 5000}),
     ],
 )
 def test_what_a_stranger_could_write(tmp_path, line, changes):

@@ -85,6 +85,13 @@ def test_missing_and_damaged(tmp_path):
     (tmp_path / "measured-all.npz").write_bytes(b"PK nothing")
     with pytest.raises(InputError, match="missing or damaged"):
         read_measured(tmp_path, "all")
+    write_measured(tmp_path, "all", {"a": _measured(0)})
+    with np.load(tmp_path / "measured-all.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    for changes in ({"shape": np.ones(1)}, {"slices": np.ones(2)}, {"patients": np.array("a")}):
+        np.savez(tmp_path / "measured-all.npz", **{**arrays, **changes})
+        with pytest.raises(InputError, match="missing or damaged"):
+            read_measured(tmp_path, "all")
 
 
 def test_description_is_normalised_afterwards():

@@ -120,3 +120,8 @@ def test_records_are_read_back(everybody, tmp_path):
     (tmp_path / "other.patients.npz").write_bytes((tmp_path / "other.patients.npz").read_bytes()[:100])
     with pytest.raises(InputError, match=rf"{moved}.* is damaged; copy it again"):
         weight_records.read_record(tmp_path / "other.npz")
+
+
+def test_fingerprints_of_another_width_are_refused(everybody):
+    before = of(everybody, everybody.splits, fingerprints=everybody.fingerprints[:, :2])
+    assert "is damaged, or of another version" in refused(before, everybody)

@@ -37,9 +37,15 @@ class Finding(NamedTuple):
     text: str
 
 
-def set_up() -> None:
-    """Limits of this process: a crash is written to stderr, and address space ends before the machine's memory does."""
+def set_up(*, capped: bool = True) -> None:
+    """Limits of this process: a crash is written to stderr, and address space ends before the machine's memory does.
+
+    Args:
+      capped: the latter; TensorFlow's threads reserve far more than they take.
+    """
     faulthandler.enable()
+    if not capped:
+        return
     bytes_now = int(_status()["VmSize"]) * 1024
     resource.setrlimit(resource.RLIMIT_AS, (bytes_now + _KILLED_AT, resource.RLIM_INFINITY))
 
