@@ -88,3 +88,8 @@ def test_digest_is_of_content_and_part(tmp_path):
     before = digest(tmp_path / "one/b.hdr")
     (tmp_path / "one/b.img").write_bytes(b"other voxels")
     assert digest(tmp_path / "one/b.hdr") != before
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a/" * 3000, "a\0b", f"{'x' * 300}#1"])
+def test_what_no_file_can_be_called_is_not_there(tmp_path, name):
+    assert not image_paths.exists(tmp_path / name)
