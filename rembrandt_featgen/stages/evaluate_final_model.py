@@ -142,8 +142,8 @@ def _pseudonyms(config: Config, model: FinalModel) -> Pseudonyms | None:
     names = pseudonym_flags.pseudonyms_by(config.pseudonymise, key=config.pseudonym_key, run_dir=config.run_dir)
     if model.record.get("pseudonyms", "") != (names.check if names else ""):
         logging.warning(
-            "--pseudonymise, --pseudonym_key: the study had %s, so that its patients cannot be told by their ids here: "
-            "see to it that none of them is tested",
+            "--pseudonymise, --pseudonym_key: the study had %s, so that its patients cannot be identified by their ids "
+            "here: see to it that none of them is tested",
             "pseudonyms by a key that is not this one" if model.record.get("pseudonyms") else "no pseudonyms",
         )
     return names
