@@ -22,6 +22,7 @@ ORACLE = "oracle"  # the arm of real patients more, what a perfect generator wou
 COPY = "copy"  # the control that adds nothing new: as many samples as generators, all of them copies
 SHUFFLED = "shuffled"  # the control whose generator knows nothing of the classes
 SYNTHETIC = "synthetic"  # the arm of samples that somebody else's generator made
+_WARNED: set[tuple[str, str]] = set()  # arms and classes whose pools were said to hold too few
 
 
 class TrainingSamples(NamedTuple):
@@ -233,9 +234,16 @@ def extra_samples(
         if len(parts[label]) < count:
             have = len(parts[label])
             name = class_names[label] if len(class_names) else label
-            words = "arm %s: %d samples of class %s are wanted, and %d are there: the arm adds these %d"
-            logging.log_first_n(logging.WARNING, words, 3, arm.name, count, name, have, have)
+            words = f"{count} samples of class {name} are wanted, and {have} are there: the arm adds these {have}"
+            _warn_of_few(arm.name, str(name), words=words)
     return Samples(np.concatenate(list(parts.values())), np.repeat(list(parts), list(map(len, parts.values()))))
+
+
+def _warn_of_few(arm, class_name, *, words):
+    """Once for each arm and class; folds and seeds repeat it."""
+    if (arm, class_name) not in _WARNED:
+        _WARNED.add((arm, class_name))
+        logging.warning("arm %s: %s", arm, words)
 
 
 def real_samples(arm: Arm, samples: TrainingSamples, *, num_classes: int, signed: bool, seed: int) -> RealSamples:

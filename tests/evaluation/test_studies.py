@@ -318,14 +318,17 @@ def test_samples_made_elsewhere_are_an_arm():
     assert found[False] > 0.95 and found[True] < found[False] - 0.1
 
 
-def test_a_pool_that_has_too_few_is_said_with_the_class(caplog):
+def test_a_pool_that_has_too_few_is_said_with_the_class_once(caplog, monkeypatch):
+    monkeypatch.setattr(arms, "_WARNED", set())
     samples = TrainingSamples(np.zeros((16, 3), np.float32), np.repeat([0, 1], [12, 4]), np.arange(16))
     pool = SamplePool(np.ones((5, 3), np.float32), np.ones(5, int))
     settings = {"num_classes": 2, "signed": True, "seed": 0, "draw": pool.draw, "class_names": ("a", "b")}
     caplog.set_level("INFO", logger="absl")
     made = arms.problem(ARMS["synthetic"], samples, amount=0.0, **settings)
     assert np.bincount(made.labels).tolist() == [12, 9]
-    assert "arm synthetic: 8 samples of class b are wanted, and 5 are there: the arm adds these 5" in caplog.text
+    arms.problem(ARMS["synthetic"], samples, amount=0.0, **settings)
+    words = "arm synthetic: 8 samples of class b are wanted, and 5 are there: the arm adds these 5"
+    assert [record.getMessage() for record in caplog.records] == [words]
 
 
 def test_a_task_that_is_done_is_not_done_again(tmp_path):
