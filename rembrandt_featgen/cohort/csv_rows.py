@@ -69,6 +69,8 @@ def read_lines(path: Path, flag: str) -> _Lines:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             text = file.read()
+        if "\0" in text:
+            raise csv.Error("it has null characters, as a table in UTF-16 has")
         lines = _separated(text)
         if lines and len(lines[0][1]) > _MOST_COLUMNS:
             raise csv.Error(f"{len(lines[0][1])} columns, more than {_MOST_COLUMNS}; leave out what is not needed")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK
 
+from rembrandt_featgen.cohort import dicom_claims
 from rembrandt_featgen.core.errors import InputError
 
 SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
@@ -41,6 +42,8 @@ TAGS = {
     "columns": "0028|0011",
     "samples": "0028|0002",
     "frames": "0028|0008",
+    "bits": "0028|0100",
+    "syntax": "0002|0010",
     "instance": "0008|0018",
 }
 _STORAGE = re.compile(rb"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(\d+)")  # what a file holds
@@ -83,10 +86,11 @@ def read_header(path: Path) -> DicomSlice | None:
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))
     try:
+        dicom_claims.check_lengths(path)
         reader.ReadImageInformation()
         known = set(reader.GetMetaDataKeys())
         header = {name: _text(reader.GetMetaData(tag)) if tag in known else "" for name, tag in TAGS.items()}
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         stored = _STORAGE.search(head)
         if stored and stored[1].decode() in _NO_IMAGES:
             return None
@@ -159,10 +163,16 @@ def read_slices(slices: Sequence[DicomSlice], where: str) -> tuple[np.ndarray, n
     """
     ordered, affine = arrange(slices, where)
     held = sum(one.path.stat().st_size for one in ordered)
-    claimed = sum(math.prod(int(one.numbers(name)[:1].sum()) for name in ("rows", "columns")) for one in ordered)
-    if claimed > _MOST_PACKED * held:
+    claimed = [math.prod(int(one.numbers(name)[:1].sum()) for name in ("rows", "columns")) for one in ordered]
+    plain = [
+        count * int(one.numbers("bits")[:1].sum() or 8) // 8  # bytes
+        for count, one in zip(claimed, ordered, strict=True)
+        if one.header["syntax"] in dicom_claims.NATIVE
+    ]
+    if sum(claimed) > _MOST_PACKED * held or sum(plain) > held:
         raise InputError(
-            f"{where}: headers say {claimed} pixels, the files have {held} bytes: damaged; download the series again"
+            f"{where}: headers say {sum(claimed)} pixels, the files have {held} bytes: damaged; download the series "
+            "again"
         )
     reader = SimpleITK.ImageSeriesReader()
     reader.SetImageIO("GDCMImageIO")

@@ -46,6 +46,20 @@ def _meta(folder, ending: str, *, packed: bool, extra: str = "LOCAL") -> None:
     path.write_bytes(content.replace(b"ElementDataFile = LOCAL", f"ElementDataFile = {extra}".encode()))
 
 
+def _tif(folder, *, side: int, mode: str) -> None:
+    """Two .tif slices, of which the second says that it has sides of `side` pixels."""
+    for number, claimed in ((1, 8), (2, side)):
+        path = folder / f"x_{number}.tif"
+        SimpleITK.WriteImage(SimpleITK.Image(8, 8, SimpleITK.sitkUInt8), str(path), useCompression=mode == "packed")
+        data = bytearray(path.read_bytes())
+        at, entries = int.from_bytes(data[4:8], "little"), {}
+        for entry in range(at + 2, at + 2 + 12 * int.from_bytes(data[at : at + 2], "little"), 12):
+            entries[int.from_bytes(data[entry : entry + 2], "little")] = entry
+        for tag in (256, 257):  # width and height
+            data[entries[tag] + 2 : entries[tag] + 12] = b"\4\0\1\0\0\0" + claimed.to_bytes(4, "little")
+        path.write_bytes(data)
+
+
 def _data_file(folder, name: str) -> None:
     SimpleITK.WriteImage(SimpleITK.Image(4, 3, 2, SimpleITK.sitkInt16), str(folder / "a.nhdr"))
     text = (folder / "a.nhdr").read_text()
@@ -73,6 +87,9 @@ def _data_file(folder, name: str) -> None:
         ("a.mha", lambda folder: _meta(folder, ".mha", packed=True), "would unpack"),
         ("a.nrrd", lambda folder: _meta(folder, ".nrrd", packed=False), "header says 6000000000 bytes"),
         ("a.nrrd", lambda folder: _meta(folder, ".nrrd", packed=True), "would unpack"),
+        (".#0", lambda folder: _tif(folder, side=60_000, mode="plain"), "would unpack"),
+        (".#0", lambda folder: _tif(folder, side=60_000, mode="packed"), "would unpack"),
+        (".#0", lambda folder: _tif(folder, side=20_000, mode="packed"), "header says 363636 bytes, and there are"),
         ("a.mha", lambda folder: _meta(folder, ".mha", packed=False, extra="/dev/zero"), "'/dev/zero' as its voxels"),
         ("a.nhdr", lambda folder: _data_file(folder, "/dev/zero"), "'/dev/zero' as its voxels"),
         ("a.nhdr", lambda folder: _data_file(folder, "x%d.raw 1 999999999 1"), "names its files of voxels"),
@@ -84,7 +101,7 @@ def test_claims_are_checked_before_memory_is_taken(tmp_path, name, make, words):
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match=words):
-            image_files.load(tmp_path / name)
+            image_files.load(f"{tmp_path}{name[1:]}" if name[0] == "." else tmp_path / name)
         assert tracemalloc.get_traced_memory()[1] < 2e7
     finally:
         tracemalloc.stop()

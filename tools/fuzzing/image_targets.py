@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import struct
 import tempfile
 from pathlib import Path
 
@@ -173,6 +174,25 @@ def _dicom(place: int) -> bytes:
         return path.read_bytes()
 
 
+def _explicit(data: bytes) -> bytes:
+    """A DICOM file as `_dicom` writes it, with the kind of each value said beside it."""
+    at = data.index(b"\x08\x00\x16\x00")
+    whole = data[:at].replace(b"1.2.840.10008.1.2\0", b"1.2.840.10008.1.2.1\0")
+    whole = whole.replace(b"\x02\x00\x10\x00UI\x12\0", b"\x02\x00\x10\x00UI\x14\0")
+    whole = whole.replace(b"UL\x04\0" + data[140:144], b"UL\x04\0" + struct.pack("<I", len(whole) - 144))
+    kinds = {0x0008: b"LO", 0x0010: b"LO", 0x0018: b"DS", 0x0020: b"DS", 0x0028: b"US"}
+    kinds_of = {(0x0028, 0x0004): b"CS", (0x0028, 0x0030): b"DS", (0x0020, 0x000D): b"UI", (0x0020, 0x000E): b"UI"}
+    while at < len(data):
+        group, element, length = struct.unpack_from("<HHI", data, at)
+        value, at = data[at + 8 : at + 8 + length], at + 8 + length
+        if group == 0x7FE0:
+            whole += struct.pack("<HH2sHI", group, element, b"OW", 0, length) + value
+        else:
+            kind = kinds_of.get((group, element)) or kinds[group]
+            whole += struct.pack("<HH2sH", group, element, kind, length) + value
+    return whole
+
+
 def _volume(name: str):
     def read(data: bytes, folder: Path) -> None:
         (folder / name).write_bytes(data)
@@ -235,7 +255,12 @@ def _folder_of(name: str, part: str):
 
 
 _TIFS, _DICOMS = _seeds_tif(), [_dicom(0), _dicom(1)]
-_OF_NIBABEL, _OF_ITK = _CODE + "nifti_files}", _CODE + "itk_files}"
+_DICOMS.append(_explicit(_DICOMS[1]))
+_OF_NIBABEL, _OF_ITK, _OF_GDCM = (
+    _CODE + "nifti_files}",
+    _CODE + "itk_files}",
+    "cohort/{dicom_files,dicom_claims,image_files}",
+)
 
 TARGETS = (
     Target("nifti", _volume("x.nii"), _seeds_nifti, code=_OF_NIBABEL, fields=_NIFTI + _NIFTI2),
@@ -252,6 +277,6 @@ TARGETS = (
     Target("meta", _pair("x.mhd", "v.raw"), _seeds_meta, code=_OF_ITK, tokens=_lines(_META_WORDS)),
     Target("nrrd", _pair("x.nrrd", "v.raw"), _seeds_nrrd, code=_OF_ITK, tokens=_lines(_NRRD_WORDS)),
     Target("tif", _folder_of("x_2.tif", "#0"), lambda: _TIFS, code=_OF_ITK),
-    Target("dicom", _folder_of("x_2.dcm", ""), lambda: _DICOMS[1:], code="cohort/{dicom_files,image_files}"),
+    Target("dicom", _folder_of("x_2.dcm", ""), lambda: _DICOMS[1:], code=_OF_GDCM),
     Target("mask", _mask, _seeds_mask, code=_OF_NIBABEL, fields=_NIFTI),
 )
