@@ -116,10 +116,9 @@ def _warn_of_others(cohort: Path) -> None:
     ]
     if others:
         logging.warning(
-            "--cohort=%s: %d folders with images are left out, as they are of no grade, such as %s; move patients of "
-            "it into %s",
+            "--cohort=%s: %s left out, of no grade, such as %s; move patients of it into %s",
             cohort,
-            len(others),
+            case_files.folders_with_images(len(others)),
             others[0].name,
             " or ".join(folder.name for folder in graded),
         )

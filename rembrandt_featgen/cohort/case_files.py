@@ -15,6 +15,7 @@ from rembrandt_featgen.cohort.patients import MASK, Problem, ways_out
 # Of images that layouts look for; unpacked or converted files are taken, too.
 ENDINGS = (".nii.gz", ".nii", ".mha", ".nrrd", ".mgz")
 _SHOWN = 4  # files that a message names
+_COPY = re.compile(r"( ?\(\d+\)| - Copy( \(\d+\))?| copy( \d+)?)$", re.IGNORECASE)  # of a second download, or by hand
 
 
 class Naming(NamedTuple):
@@ -73,21 +74,31 @@ def folders_named(root: Path, pattern: str, depth: int = 3) -> Iterator[Path]:
             yield from folders_named(folder, pattern, depth - 1)
 
 
-def visit_folders(cohort: Path, pattern: str) -> list[Path]:
-    """`folders_named`; warns of folders beside them with images that are named otherwise, and so of no visit."""
+def folders_with_images(count: int) -> str:
+    """How many they are, with the verb."""
+    return "1 folder with images is" if count == 1 else f"{count} folders with images are"
+
+
+def visit_folders(cohort: Path, pattern: str, files_in: Callable[[Path], Sequence[Path]] = images_in) -> list[Path]:
+    """`folders_named`; warns of folders beside them with images that are named otherwise, and so of no visit.
+
+    Args:
+      cohort: where to look.
+      pattern: of the folders' names.
+      files_in: images in a folder.
+    """
     found = list(folders_named(cohort, pattern))
     others = [
         folder
         for parent in sorted({folder.parent for folder in found})
         for folder in subfolders(parent)
-        if not re.fullmatch(pattern, folder.name) and images_in(folder)
+        if not re.fullmatch(pattern, folder.name) and files_in(folder)
     ]
     if others:
         logging.warning(
-            "--cohort=%s: %d folders with images are left out, as their names are not like those of the others, such "
-            "as %s beside %s; rename them if they are of patients, too",
+            "--cohort=%s: %s left out, not named like the others, such as %s beside %s; rename those of patients, too",
             cohort,
-            len(others),
+            folders_with_images(len(others)),
             others[0].name,
             found[0].name,
         )
@@ -116,6 +127,13 @@ def finder(where: Path, files: Sequence[Path], *, name: str, naming: Naming) -> 
       naming: of the files.
     """
     named = named_files(files, name, naming)
+    copies = sorted(file.name for file in files if _COPY.search(stem(file.name)))
+    if copies:
+        logging.warning(
+            "%s: %s not read, by name a copy of another file; delete it, or rename it if it is the right one",
+            where,
+            f"{copies[0]} and {len(copies) - 1} more like it are" if copies[1:] else f"{copies[0]} is",
+        )
 
     def find(wanted: str) -> Path:
         for hits in _hits(named, wanted, naming.masks):

@@ -112,7 +112,7 @@ def scan(folder: Path) -> list[DicomSeries]:
             known.setdefault(same, one)
     if damaged:
         first = next(iter(damaged.values()))
-        logging.warning("%d folders have damaged files, such as %s", len(damaged), first)
+        logging.warning("damaged files in %d folder%s, such as %s", len(damaged), "s" * (len(damaged) > 1), first)
         if not stacks:
             raise InputError(f"--dicom={folder}: no other DICOM images than damaged ones, such as {first}")
     if not stacks:

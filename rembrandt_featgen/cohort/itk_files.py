@@ -118,9 +118,21 @@ def read_tif(folder: Path, *, mask: bool) -> Raw:
             f"{folder}: slices {numbers[0]} to {numbers[-1]} are not all there once (see before {wrong[0]}); add those "
             "that are missing"
         )
+    if mask:
+        _check_numbers(folder, numbers)
     check_claim(files, sum(file.stat().st_size for file in files), packed=True)
     image = SimpleITK.ReadImage([str(file) for file in files])
     return Raw(_array_of(image), _LPS.copy(), oriented=False)
+
+
+def _check_numbers(folder: Path, numbers: Sequence[int]) -> None:
+    """InputError where the slices of a mask have other numbers than those of the image, if there are any."""
+    images = [image_paths.slice_number(file) for file in image_paths.tif_slices(folder, mask=False)]
+    if images and list(numbers) != images:
+        raise InputError(
+            f"{folder}: its mask has slices {numbers[0]} to {numbers[-1]}, its image {images[0]} to {images[-1]}; give "
+            "each slice and its mask the same number"
+        )
 
 
 def read_dicom(folder: Path) -> Raw:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rembrandt_featgen.core.errors import InputError
+
 CHOICES = ("auto", "yes", "no")  # of the flag --trust_spacing
 _FULL_HEIGHT = 100  # slices of 1 mm; a head or more. BraTS, resampled to 1 mm, has 155
 _TOLERANCE = 1e-3  # mm; rounding of the affine
@@ -22,6 +24,20 @@ class Judgement(NamedTuple):
 def of_affine(affine: np.ndarray) -> np.ndarray:
     """mm between neighbouring voxels along each axis, [3], of an affine [4, 4] from voxel indices to mm."""
     return np.linalg.norm(np.asarray(affine, float)[:3, :3], axis=0)
+
+
+def check_resampling(spacing: Sequence[str], judgement: Judgement) -> None:
+    """InputError where --spacing resamples volumes of a spacing that is not real.
+
+    Args:
+      spacing: the flag's values; none where nothing is resampled.
+      judgement: on the spacing of the files.
+    """
+    if spacing and not judgement.real:
+        raise InputError(
+            f"--spacing={','.join(spacing)} resamples by the files' spacing, which is not known: {judgement.why}; "
+            "leave --spacing out, or give --trust_spacing=yes where it is"
+        )
 
 
 def judge(spacings: Sequence[np.ndarray], shapes: Sequence[tuple[int, ...]], choice: str = "auto") -> Judgement:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import logging
 
-from rembrandt_featgen.cohort import case_files, modality_names
+from rembrandt_featgen.cohort import case_files, image_paths, modality_names
 from rembrandt_featgen.cohort.case_files import Naming
 from rembrandt_featgen.cohort.patients import MASK, Entry, Problem, ways_out
 from rembrandt_featgen.core.errors import InputError
@@ -123,7 +123,9 @@ def read_upenn_gbm(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
 def read_lgg_segmentation(cohort: Path, modalities: Sequence[str]) -> Iterator[Entry]:
     """LGG segmentation: `TCGA_CS_4941_19960909/TCGA_CS_4941_19960909_<n>.tif` of three channels (t1, flair, t1ce), and
     `_<n>_mask.tif`. Labels are in data.csv."""
-    for folder in case_files.folders_named(cohort, FOLDER_SLICES):
+    for folder in case_files.visit_folders(
+        cohort, FOLDER_SLICES, lambda beside: image_paths.tif_slices(beside, mask=False)
+    ):
         yield Entry(str(folder), folder.name, "", is_grade=False, find=_slices_finder(folder))
 
 

@@ -264,11 +264,7 @@ def _judged(config: Config, trained: Sequence[Measured]) -> Judgement:
         [one.file_spacing for one in trained], [one.file_shape for one in trained], config.trust_spacing
     )
     logging.info("spacing is %s: %s", "real" if judgement.real else "unknown", judgement.why)
-    if config.spacing and not judgement.real:
-        raise InputError(
-            f"--spacing={','.join(config.spacing)} resamples by the files' spacing, which is not known: "
-            f"{judgement.why}; leave --spacing out, or give --trust_spacing=yes where it is"
-        )
+    spacing.check_resampling(config.spacing, judgement)
     return judgement
 
 

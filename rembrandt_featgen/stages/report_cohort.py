@@ -14,6 +14,7 @@ from pathlib import Path
 from absl import logging
 
 from rembrandt_featgen import stages
+from rembrandt_featgen.cohort import spacing
 from rembrandt_featgen.core import cli, json_files, provenance, registry, remarks, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import cohort_survey, shared_slices
@@ -86,11 +87,13 @@ def run(config: Config) -> None:
             report |= {"settings": settings, "versions": provenance.versions()}
             title = config.report_title or Path(config.run_dir).resolve().name
             _write(stage.path, json_files.plain(report), found, title=title)
-            stage.complete(problems=report["problems"], findings=report["findings"], verdict=report["verdict"])
+            stage.complete(**{name: report[name] for name in ("problems", "findings", "verdict", "spacing")})
             for line in report["findings"][len(said.warnings) :]:  # these were logged
                 logging.warning("cohort: %s", line)
     logging.info("cohort report: %s: %s", page, stage.record["figures"]["verdict"])
     _refuse(stage.record["figures"]["problems"], page)
+    if "spacing" in stage.record["figures"]:
+        spacing.check_resampling(config.spacing, spacing.Judgement(**stage.record["figures"]["spacing"]))
 
 
 def _write(folder: Path, report: Mapping, found: Sequence[PatientSurvey], *, title: str) -> None:

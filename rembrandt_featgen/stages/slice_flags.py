@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rembrandt_featgen.cohort.reading_choice import AS_STORED, GEOMETRIES, SLICE_AXES, Reading, parse_spacing
-from rembrandt_featgen.cohort.spacing import CHOICES
+from rembrandt_featgen.cohort.spacing import CHOICES, check_resampling, judge
 from rembrandt_featgen.core import cli
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.preparation import CROPS, FITS, NORMALISATIONS
@@ -116,6 +116,8 @@ def request(config, *, normalise: str = AUTO, slices_in: int = 1) -> Request:
       config: of the stage.
       normalise, slices_in: of its flags, if it has them; nothing that others say rests on them.
     """
+    if getattr(config, "trust_spacing", "") == "no":  # said before any volume is read
+        check_resampling(config.spacing, judge((), (), "no"))
     return Request(
         modalities=config.modalities,
         normalise=normalise,

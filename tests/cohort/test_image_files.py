@@ -199,6 +199,15 @@ def test_tif_slices_that_are_missing(tmp_path):
     refused(lambda: image_files.load(tmp_path / "b#mask"), tmp_path / "b", "_<n>_mask.tif", "--cohort")
 
 
+def test_tif_masks_of_other_slices(tmp_path):
+    folder = tmp_path / "a"
+    _tifs(folder, count=4)
+    for number in (4, 3, 2, 1):  # as many as there were, of one number more
+        (folder / f"a_{number}_mask.tif").rename(folder / f"a_{number + 1}_mask.tif")
+    assert image_files.load(f"{folder}#0").array.shape[2] == 4
+    refused(lambda: image_files.load(f"{folder}#mask"), folder, "mask has slices 2 to 5, its image 1 to 4", "--cohort")
+
+
 def _nifti_bytes(offset, kind=nib.Nifti1Image, extension=False):
     image = kind(ARRAY, OBLIQUE)
     if extension:

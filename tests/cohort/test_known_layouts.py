@@ -196,7 +196,7 @@ def test_folders_beside_those_of_grades_are_said(tmp_path, layout, caplog):
     assert "left out" not in caplog.text
     public_layouts.touch(made.cohort / "extra" / "one" / "one_flair.nii.gz", "", "")
     assert {patient.id: patient.label for patient in found(made).patients} == made.labels
-    assert "1 folders with images are left out, as they are of no grade, such as extra; move patients" in caplog.text
+    assert "1 folder with images is left out, of no grade, such as extra; move patients" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -211,9 +211,29 @@ def test_folders_that_are_named_otherwise_are_said(tmp_path, layout, name, caplo
     (visit.parent / "notes").mkdir()
     public_layouts.touch(visit.parent / name / f"{name}_flair.nii.gz", "", "")
     assert {patient.id: patient.label for patient in found(made).patients} == made.labels
-    assert f"1 folders with images are left out, as their names are not like those of the others, such as {name}" in (
-        caplog.text
+    assert f"1 folder with images is left out, not named like the others, such as {name}" in (caplog.text)
+
+
+def test_a_folder_of_slices_that_is_named_otherwise_is_said(tmp_path, caplog):
+    made = public_layouts.make("lgg_segmentation", tmp_path / "in" / "cohort")
+    folder = found(made).patients[0].mask.parent
+    assert "left out" not in caplog.text
+    public_layouts.touch(folder / "TCGA_CS_4941_19960909 (1)" / "x_1.tif", "", "")
+    assert {patient.id: patient.label for patient in found(made).patients} == made.labels
+    assert (
+        "1 folder with images is left out, not named like the others, such as TCGA_CS_4941_19960909 (1)" in caplog.text
     )
+
+
+@pytest.mark.parametrize("layout", ["brats2021", "brats2017", "tcga_glioma", "upenn_gbm", "ucsf_pdgm"])
+def test_a_second_download_of_a_file_is_said(tmp_path, layout, caplog):
+    made = public_layouts.make(layout, tmp_path / "in" / "cohort")
+    flair = found(made).patients[0].images["flair"]
+    assert "by name a copy" not in caplog.text
+    stem = flair.name.removesuffix(".nii.gz")
+    (flair.parent / f"{stem} (1).nii.gz").write_bytes(flair.read_bytes())
+    assert found(made).patients[0].images["flair"] == flair
+    assert f"{stem} (1).nii.gz is not read, by name a copy of another file; delete it" in caplog.text
 
 
 @pytest.mark.parametrize("pair", [("brats2021", "brats2023"), ("tcga_glioma", "rembrandt")])

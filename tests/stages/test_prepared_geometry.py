@@ -1,5 +1,6 @@
 """Slices on disk, against what went into the files: files that lie apart, planes, spacings, what is cut off."""
 
+import dataclasses
 import json
 
 import nibabel as nib
@@ -8,7 +9,7 @@ import pytest
 
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store import Store
-from rembrandt_featgen.stages import assign_folds, prepare_slices, share_slices
+from rembrandt_featgen.stages import assign_folds, prepare_slices, report_cohort, share_slices
 
 SIZE = (32, 32, 16)
 PLACE = nib.affines.from_matvec(np.diag([-1.0, -1.0, 1.0]), (20, 12, -5))  # left, posterior, superior
@@ -170,6 +171,13 @@ def test_spacing_that_is_not_known_is_not_resampled(tmp_path):
     cohort = _cohort(tmp_path)
     with pytest.raises(InputError, match=r"--spacing=1,1,2 resamples by .* not known: all files say 1 x 1 x 1 mm"):
         _prepared(tmp_path / "run", cohort, spacing=("1", "1", "2"))
+    config = report_cohort.Config(str(tmp_path / "run"), str(cohort), classes=("LGG", "HGG"), spacing=("1", "1", "2"))
+    for _ in range(2):  # again, of the report that is there
+        with pytest.raises(InputError, match=r"--spacing=1,1,2 resamples by .* not known: all files say 1 x 1 x 1 mm"):
+            report_cohort.run(config)
+    with pytest.raises(InputError, match=r"--spacing=1,1,2 resamples by .* not known: --trust_spacing=no says so"):
+        report_cohort.run(dataclasses.replace(config, cohort=str(cohort), trust_spacing="no"))
+    report_cohort.run(dataclasses.replace(config, trust_spacing="yes"))
 
 
 def test_what_is_cut_off_is_measured(tmp_path):
