@@ -6,7 +6,6 @@ on a `FlagValues` of its own, so that any number of binaries can be imported int
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import sys
@@ -17,16 +16,11 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from rembrandt_featgen.core import endings, flagfiles, folders, interrupts, paths, registry
+from rembrandt_featgen.core import common_flags, endings, flagfiles, interrupts, paths, registry
 from rembrandt_featgen.core.errors import InputError
 
-NO_LOCK = "no_lock"
 _LONGEST_NAME = 100  # of a flag
 _BOUNDS = {"least": "minimum", "most": "maximum"}
-_NO_LOCK_HELP = (
-    "Do not lock the folders that are written, on a file system that has no locks; see to it yourself that no two "
-    "processes work on one folder."
-)
 
 
 def flag(
@@ -66,8 +60,8 @@ def _is_setting(field) -> bool:
     return field.metadata.get("setting", True)
 
 
-def define(config_class: type) -> flags.FlagValues:
-    """Defines a flag for each field of `config_class` on new `FlagValues`."""
+def define(config_class: type, *, can_estimate: bool = False) -> flags.FlagValues:
+    """Defines a flag for each field of `config_class`, and those of every binary, on new `FlagValues`."""
     values = flags.FlagValues()
     types = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
@@ -87,7 +81,14 @@ def define(config_class: type) -> flags.FlagValues:
             flags.DEFINE_string(**common)
         else:
             flags.DEFINE_list(**{**common, "default": list(default)})
-    flags.DEFINE_boolean(NO_LOCK, False, _NO_LOCK_HELP, flag_values=values)
+    for name in common_flags.names(can_estimate):
+        of_kind, text, _ = common_flags.HELP[name]
+        if of_kind == "INTEGER":
+            flags.DEFINE_integer(name, 0, text, lower_bound=0, flag_values=values)
+        elif of_kind == "TEXT":
+            flags.DEFINE_string(name, "", text, flag_values=values)
+        else:
+            flags.DEFINE_boolean(name, False, text, flag_values=values)
     return values
 
 
@@ -106,9 +107,9 @@ def parse(config_class: type, argv: Sequence[str], known_elsewhere: Callable[[],
     return _parse(config_class, argv, known_elsewhere)[0]
 
 
-def _parse(config_class, argv, known_elsewhere):
-    """The config, and whether --no_lock is given."""
-    values = define(config_class)
+def _parse(config_class, argv, known_elsewhere, *, can_estimate=False):
+    """The config, and what was given of the flags of every binary."""
+    values = define(config_class, can_estimate=can_estimate)
     try:
         rest = values(["program", *_expand_flagfiles(values, argv, known_elsewhere)])[1:]
     except flags.Error as error:
@@ -138,7 +139,9 @@ def _parse(config_class, argv, known_elsewhere):
         if isinstance(value, float) and not math.isfinite(value):  # NaN is within all of absl's bounds
             raise InputError(f"--{field.name}={value} must be a finite number; --help tells more")
         read[field.name] = _as_read(field, value)
-    return config_class(**read), values[NO_LOCK].value
+    return config_class(**read), common_flags.read(
+        {name: values[name].value for name in common_flags.names(can_estimate)}
+    )
 
 
 def _as_read(field, value):
@@ -206,7 +209,7 @@ def flagfile_text(config) -> str:
     return "\n".join(lines) + "\n"
 
 
-def help_text(config_class: type, program: str, about: str) -> str:
+def help_text(config_class: type, program: str, about: str, *, can_estimate: bool = False) -> str:
     """What `--help` prints: what the binary does, then each flag with its type, default and source."""
     lines = [f"usage: {program} [--flagfile=FILE] [--flag=value ...]", "", about.strip(), "", "flags:"]
     types = typing.get_type_hints(config_class)
@@ -225,29 +228,44 @@ def help_text(config_class: type, program: str, about: str) -> str:
     lines += [
         "  --flagfile=FILE",
         "      Flags from a file in UTF-8, one on a line; a flagfile may name another, and later flags win.",
-        f"  --{NO_LOCK}=true|false",
-        *textwrap.wrap(f"{_NO_LOCK_HELP} (default: False)", 100, initial_indent=" " * 6, subsequent_indent=" " * 6),
+        *common_flags.help_lines(can_estimate),
     ]
     return "\n".join(lines)
 
 
-def main(config_class: type, run: Callable, *, about: str, known_elsewhere: Callable[[], set[str]] = set) -> None:
-    """Runs a binary: parses `sys.argv`, calls `run(config)`, and exits with 0, or with 1 and one line of error."""
+def main(
+    config_class: type,
+    run: Callable,
+    *,
+    about: str,
+    known_elsewhere: Callable[[], set[str]] = set,
+    estimate: Callable | None = None,
+) -> None:
+    """Runs a binary: parses `sys.argv`, calls `run(config)`, and exits with 0, or with 1 and one line of error.
+
+    Args:
+      config_class: a dataclass whose fields were made by `flag`.
+      run: does the work.
+      about: what the binary does, for --help.
+      known_elsewhere: as for `parse`.
+      estimate: what is called instead of `run` with --estimate_only, a flag that there is where this is given.
+    """
     program, arguments = Path(sys.argv[0]).name, sys.argv[1:]
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is not None:
         program = f"python -m {spec.name}"
+    can_estimate = estimate is not None
     if any(argument in ("--help", "-help", "-h", "--helpfull", "--helpshort") for argument in arguments):
-        print(help_text(config_class, program, about))
+        print(help_text(config_class, program, about, can_estimate=can_estimate))
         sys.exit(0)
     start_logging()
     with interrupts.noticed() as interrupted:
         given: dict[str, str] = {}
         try:
-            config, no_lock = _parse(config_class, arguments, known_elsewhere)
+            config, common = _parse(config_class, arguments, known_elsewhere, can_estimate=can_estimate)
             given |= path_flags(config)
-            with folders.without_locks() if no_lock else contextlib.nullcontext():
-                run(config)
+            with common_flags.applied(common):
+                (estimate if estimate and common.estimate_only else run)(config)
         except BaseException as error:
             endings.end(error, interrupted, given)
             raise

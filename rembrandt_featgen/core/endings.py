@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import NoReturn
@@ -30,6 +31,12 @@ def end(error: BaseException, interrupted: Interrupts, given: Mapping[str, str])
         _end_progress_bars()
         print(f"error: {' '.join(str(readable).split())}", file=sys.stderr)
         _exit(1)
+
+
+def end_at_once(line: str) -> NoReturn:
+    """Ends the process from any thread with one line of error and status 1, as a kill does: nothing is tidied up."""
+    os.write(2, f"\nerror: {' '.join(line.split())}\n".encode())
+    os._exit(1)
 
 
 def _exit(status: int) -> NoReturn:

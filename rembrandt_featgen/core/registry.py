@@ -242,3 +242,34 @@ def folder(name: str, kind: str = "") -> str:
     if STAGES[name].has_kinds and not kind:
         raise ValueError(f"the stage {name} has a folder for each kind of generator; name the kind")
     return STAGES[name].folder.format(kind=kind)
+
+
+# What makes a stage take less memory, and less disk, to be read after "take".
+LESS_MEMORY = {
+    "make_phantom": "a smaller --phantom_size or --phantom_slices",
+    "prepare_slices": "a smaller --image_size",
+    "share_slices": "a smaller --image_size",
+    "train_unet": "a smaller --unet_batch, --unet_width or --image_size",
+    "extract_features": "a smaller --extract_batch",
+    "extract_vectors": "a smaller --vector_batch",
+    "train_generators": "a smaller --gan_batch, --ndf and --ngf, or a deeper --tap",
+    "generate_synthetic": "a smaller --generate_batch, or a deeper --tap",
+    "train_classifiers": "a smaller --classifier_batch or --classifier_filters, or a deeper --tap",
+    "evaluate_features": "fewer --arms, --arm_amounts or --classifiers",
+    "fewshot": "fewer --few_shot_arms or --few_shot_classifiers",
+    "export": "a smaller --unet_width or --ngf",
+    "run_sweep": "fewer --sweep_taps or --sweep_filters",
+    "draw_figures": "fewer --projector_points",
+}
+LESS_DISK = {
+    "make_phantom": "fewer patients in --phantom_counts and --phantom_test_counts, or a smaller --phantom_size",
+    "prepare_slices": "a smaller --image_size, or fewer --modalities",
+    "share_slices": "a smaller --image_size, or fewer --modalities",
+    "train_unet": "a smaller --unet_width",
+    "extract_features": "--store_dtype=float16, --store_codec=lz4, --features_from=slices, or a deeper --tap",
+    "train_generators": "a smaller --ndf and --ngf",
+    "generate_synthetic": "a smaller --synthetic_per_class, or --store_dtype=float16",
+    "train_classifiers": "a smaller --classifier_filters",
+    "run_sweep": "fewer --sweep_taps or --sweep_filters",
+}
+LESS_ANYWHERE = "a smaller --image_size, or smaller batches"

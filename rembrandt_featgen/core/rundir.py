@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from absl import logging
 
-from rembrandt_featgen.core import cli, made_by, paths, provenance, registry
+from rembrandt_featgen.core import cli, made_by, memory, paths, provenance, registry
 from rembrandt_featgen.core.errors import InputError, carried_by
 from rembrandt_featgen.core.folders import lock, make_folder
 from rembrandt_featgen.core.json_files import plain, read_json, write_json
@@ -155,7 +155,8 @@ def open_stage(
         (work / "flags.txt").write_text(cli.flagfile_text(config), encoding="utf-8")
         stage, start = Stage(folder, work, logs, done=False, record=record), time.time()
         try:
-            yield stage
+            with memory.peak_of(name) as peak:
+                yield stage
         except Exception as error:
             readable = carried_by(error)
             if readable is None:
@@ -167,7 +168,7 @@ def open_stage(
             raise readable from error
         if not stage.done:
             raise RuntimeError(f"stage {name} ended without stage.complete()")
-        record |= {"seconds": round(time.time() - start, 1), "resumed": resumed}
+        record |= {"seconds": round(time.time() - start, 1), "resumed": resumed, "peak_memory": peak.size}
         record |= {"versions": provenance.versions(), "commit": provenance.commit()}
         record["device"] = provenance.device()
         record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S")

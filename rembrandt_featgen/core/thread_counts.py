@@ -1,4 +1,4 @@
-"""Numbers of threads of a process. TensorFlow reads them when it starts, so they are given by the environment."""
+"""Numbers of threads of a process. TensorFlow reads them when it begins to compute, so the environment says them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,31 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+import threadpoolctl
+
 _TENSORFLOW = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-VARIABLES = (*_TENSORFLOW, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_OTHERS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
+VARIABLES = (*_TENSORFLOW, *_OTHERS)
 
 
 def variables(count: int) -> dict[str, str]:
     """The environment of a process in which each numeric library takes that many threads."""
     return dict.fromkeys(VARIABLES, str(count))
+
+
+def use(count: int) -> None:
+    """Has this process, and those that it starts, compute with that many threads, before TensorFlow computes anything.
+
+    TensorFlow, whose pools also run tf.data's maps, reads the environment when it makes its first tensor; libraries of
+    numpy that are loaded are told by threadpoolctl.
+    """
+    os.environ.update(variables(count))
+    threadpoolctl.threadpool_limits(count)
+
+
+def total() -> int:
+    """Threads that this process and those that it starts are to have together: as `use` said, or all cores."""
+    return of_this_process() or os.cpu_count() or 1
 
 
 @contextlib.contextmanager

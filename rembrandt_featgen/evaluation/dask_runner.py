@@ -110,7 +110,8 @@ class DaskRunner:
             ended_for_memory = any(event["worker"] == worker for _, event in self._client.get_events(_MEMORY))
             memory = ""
             if ended_for_memory and self._schedule.scheduler == LOCAL:
-                memory = f"--memory_limit={self._schedule.memory_limit:g} GiB"
+                share = self._schedule.memory_limit / max(self._workers, 1)
+                memory = f"its share of --memory_limit ({share:.2g} GiB of each of {self._workers} processes)"
             elif ended_for_memory:
                 memory = "the --memory-limit with which `dask worker` was started"
             raise _ended(name, error.allowed_failures + 1, memory=memory) from error
@@ -143,8 +144,9 @@ def opened(schedule: Schedule, log: Path | None = None) -> Iterator[DaskRunner]:
     standard.getLogger("distributed").setLevel(standard.CRITICAL)  # it would speak of each process that comes and goes
     with contextlib.ExitStack() as stack:
         if schedule.scheduler == LOCAL:
-            workers = schedule.workers or max(CPU_COUNT // max(schedule.threads, 1), 1)
-            threads = schedule.threads or max(CPU_COUNT // workers, 1)
+            count = min(thread_counts.total(), CPU_COUNT)
+            workers = schedule.workers or max(count // max(schedule.threads, 1), 1)
+            threads = schedule.threads or max(count // workers, 1)
             stack.enter_context(dask.config.set(_of_pool()))
             stack.enter_context(thread_counts.for_new_processes(threads))
             # The memory limit of Dask is of a process, in which one task is at work.
@@ -153,7 +155,7 @@ def opened(schedule: Schedule, log: Path | None = None) -> Iterator[DaskRunner]:
                     n_workers=workers,
                     threads_per_worker=1,
                     processes=True,
-                    memory_limit=int(schedule.memory_limit * _GIB) or None,
+                    memory_limit=int(schedule.memory_limit * _GIB / workers) or None,
                     dashboard_address="127.0.0.1:0",
                     silence_logs=standard.CRITICAL,
                 )

@@ -25,7 +25,7 @@ class Schedule:
       workers: processes of "local"; 0 for as many as there are cores, `threads` for each.
       threads: of each process; 0 for an equal share of the cores of "local", and for one on a cluster. Those of
         "serial" are given by the environment, see `core.thread_counts`.
-      memory_limit: GiB that each process of "local" may take; 0 for no limit.
+      memory_limit: GiB that the processes of "local" may take together, each an equal share; 0 for no limit.
       prepare: what each process does before a task, such as taking its device.
     """
 
@@ -109,17 +109,13 @@ def check(schedule: Schedule) -> None:
     if name == LOCAL:
         return
     if name == SERIAL and schedule.threads:
-        environment = " ".join(f"{variable}={schedule.threads}" for variable in thread_counts.VARIABLES[:3])
         raise InputError(
-            f"--task_threads={schedule.threads} with --scheduler=serial: TensorFlow takes its threads when it starts; "
-            f"put {environment} before the command"
+            f"--task_threads={schedule.threads} with --scheduler=serial: it is of the processes of --scheduler=local; "
+            f"give --threads={schedule.threads}"
         )
     fix = "a cluster has the workers that were started" if schedule.address else "it is of --scheduler=local"
     if schedule.workers:
         raise InputError(f"--workers={schedule.workers} with --scheduler={name}: {fix}; leave it out")
-    if schedule.memory_limit:
-        fix = "start workers with `dask worker --memory-limit`" if schedule.address else fix
-        raise InputError(f"--memory_limit={schedule.memory_limit:g} with --scheduler={name}: {fix}; leave it out")
 
 
 @contextlib.contextmanager

@@ -127,7 +127,6 @@ class Config:
     scheduler: str = shared_flags.scheduler()
     workers: int = shared_flags.workers()
     task_threads: int = shared_flags.task_threads()
-    memory_limit: float = shared_flags.memory_limit()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
     report_title: str = shared_flags.report_title("the name of the table")
 

@@ -20,11 +20,10 @@ from absl import logging
 from tqdm import tqdm
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.core import cli, interrupts, rundir, system_errors
+from rembrandt_featgen.core import cli, interrupts, rundir, system_errors, thread_counts
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation.schedulers import Call, Runner
 
-_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 _TOKEN = ".shared"  # file in a study's folder, by which a process of Dask is known to see it
 _FIRST = "share_slices"
 
@@ -42,12 +41,11 @@ def learn_folds(jobs: list[Job], workers: int, *, first: Any = None) -> None:
     Raises:
       InputError: from a job; those that have not started then never do.
     """
-    threads = str(max((os.cpu_count() or 1) // workers, 1))
-    for variable in _THREADS:  # workers inherit them, and read them when they import TensorFlow
-        os.environ[variable] = threads
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),))
+    threads = max(thread_counts.total() // workers, 1)
     with pool, contextlib.ExitStack() as stack:
+        stack.enter_context(thread_counts.for_new_processes(threads))
         stack.enter_context(_ended_workers())
         if first is not None:
             _submit(pool, _share, first).result()

@@ -10,7 +10,7 @@ from pathlib import Path
 from rembrandt_featgen.cohort import cohort_patients, layouts, phantom, sites
 from rembrandt_featgen.cohort.manifest import GROUP, LABEL, PATIENT, SITE, ManifestColumns
 from rembrandt_featgen.cohort.patients import Cohort
-from rembrandt_featgen.core import cli, rundir, withheld
+from rembrandt_featgen.core import cli, memory, rundir, withheld
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.pipelines import AUGMENTATIONS
 from rembrandt_featgen.evaluation import schedulers
@@ -23,7 +23,7 @@ from rembrandt_featgen.measures import differences
 from rembrandt_featgen.nn import devices, distribution, mixed_precision
 from rembrandt_featgen.stages import pseudonym_flags
 
-OF_SCHEDULE = ("scheduler", "workers", "task_threads", "memory_limit")  # flags of where tasks are done
+OF_SCHEDULE = ("scheduler", "workers", "task_threads")  # flags of where tasks are done
 PHANTOM = "phantom"  # of --cohort: the synthetic one
 
 
@@ -441,19 +441,8 @@ def task_threads():
     return cli.flag(
         0,
         "Threads that the numeric libraries of each process take, on which the last bits of results depend; 0: an "
-        "equal share of the cores of --scheduler=local, 1 on a cluster. Of serial the environment says it: "
-        "TF_NUM_INTRAOP_THREADS, TF_NUM_INTEROP_THREADS and OMP_NUM_THREADS.",
+        "equal share of --threads or the cores of --scheduler=local, 1 on a cluster. Of serial --threads says it.",
         minimum=0,
-        setting=False,
-    )
-
-
-def memory_limit():
-    """--memory_limit."""
-    return cli.flag(
-        0.0,
-        "GiB that each process of --scheduler=local may take; a task that takes more is ended. 0: no limit.",
-        minimum=0.0,
         setting=False,
     )
 
@@ -464,7 +453,7 @@ def schedule(config) -> Schedule:
         config.scheduler,
         workers=config.workers,
         threads=config.task_threads,
-        memory_limit=config.memory_limit,
+        memory_limit=max(memory.limit() - sum(memory.of_tree().values()), 0) / memory.GIB if memory.limit() else 0.0,
         prepare=functools.partial(
             devices.use, config.device, precision=config.precision, tf32=config.tf32, jit=config.jit
         ),

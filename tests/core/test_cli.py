@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.core import cli, registry
+from rembrandt_featgen.core import cli, common_flags, registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.stages import extract_features, generate_synthetic, pipeline, predict
 
@@ -189,7 +189,7 @@ def test_flagfile_is_utf8_whatever_the_locale_says(mark, tmp_path):
     path.write_bytes(mark + "--folder=Universität\n".encode())
     code = f"""
     import dataclasses
-    from rembrandt_featgen.core import cli
+    from rembrandt_featgen.core import common_flags, cli
     Config = dataclasses.make_dataclass("Config", [("folder", str, cli.flag("", "Where."))])
     print(ascii(cli.parse(Config, ["--flagfile={path}"]).folder))
     """
@@ -300,7 +300,8 @@ def test_help_lists_every_flag(module, asked, monkeypatch, capsys):
         module.main()
     assert stop.value.code == 0
     listed = re.findall(r"^  --(\w+)=", capsys.readouterr().out, re.MULTILINE)
-    assert listed == [*(field.name for field in dataclasses.fields(module.Config)), "flagfile", "no_lock"]
+    common = common_flags.names("estimate_only" in listed)
+    assert listed == [*(field.name for field in dataclasses.fields(module.Config)), "flagfile", *common]
 
 
 def test_two_binaries_in_one_process_do_not_clash(monkeypatch):
@@ -382,7 +383,7 @@ def test_a_real_interrupt_ends_with_one_line_and_no_traceback(where):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which processes in the background ignore
     sys.argv = ["-m"]
     import rembrandt_featgen
-    from rembrandt_featgen.core import cli
+    from rembrandt_featgen.core import common_flags, cli
     def stop(config=None):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(10)
@@ -400,7 +401,7 @@ def test_nothing_is_said_after_the_line():
     """An archive on a disk that is full cannot be closed, and says so when it is thrown away."""
     script = """
     import dataclasses, errno, sys, zipfile
-    from rembrandt_featgen.core import cli
+    from rembrandt_featgen.core import common_flags, cli
     def run(config):
         class Archive:
             def __del__(self):

@@ -31,7 +31,7 @@ from tests.evaluation import dask_work
 
 # As many as TensorFlow has in this process: the last bits depend on it.
 THREADS = thread_counts.of_this_process() or os.cpu_count()
-LIMIT = 2.0  # GiB
+LIMIT = 2.0  # GiB of each of the processes
 SETTINGS = competitors.Settings(
     arms=("none", "smote"), amounts=(0.0,), classifiers=("ridge",), inner_folds=2, measured=False
 )
@@ -39,7 +39,7 @@ SETTINGS = competitors.Settings(
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory):
-    schedule = Schedule("local", workers=2, threads=THREADS, memory_limit=LIMIT)
+    schedule = Schedule("local", workers=2, threads=THREADS, memory_limit=2 * LIMIT)
     with schedulers.opened(schedule, tmp_path_factory.mktemp("pool") / schedulers.LOG) as pool:
         yield pool
 
@@ -141,7 +141,7 @@ def test_a_process_that_ends_again_and_again_names_the_task(runner, monkeypatch)
 
 def test_too_much_memory_names_the_task_and_the_flag(runner, monkeypatch):
     monkeypatch.setattr(runner._client.cluster.scheduler, "allowed_failures", 0)
-    with pytest.raises(InputError, match=r"^draw 7: its process took more than --memory_limit=2 GiB.*ended 1 time;"):
+    with pytest.raises(InputError, match=r"^draw 7: .* more than its share of --memory_limit \(2 GiB .*ended 1 time;"):
         list(runner.results([dask_work.eat], [Call("draw 7", 0, LIMIT + 1.0)]))
     assert list(runner.results([dask_work.double], [Call("b", 0, 2)])) == [(0, 4)]
 
