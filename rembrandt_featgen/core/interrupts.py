@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 
 SAID = "interrupted; run the same command again to resume"
 STATUS = 130  # what a shell reports for a program that Ctrl-C ended
@@ -46,16 +47,17 @@ def noticed() -> Iterator[Interrupts]:
 
 
 @contextlib.contextmanager
-def ignored() -> Iterator[None]:
-    """Has processes that are started meanwhile ignore Ctrl-C, which a terminal sends to all of them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def left_to_this_process() -> Iterator[None]:
+    """Keeps Ctrl-C, which a terminal sends to all its processes, from those that are started meanwhile.
+
+    So are those that threads which are started meanwhile start at any time. This process gets it once the body ends.
+    """
+    resource_tracker.ensure_running()  # where it had to be started within, it would let Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_at_once_while_importing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.metadata
 import subprocess
 from collections.abc import Mapping
@@ -46,6 +47,15 @@ def device() -> str:
 def versions() -> dict[str, str]:
     """Version of this package and of those that figures depend on, by name."""
     return {THIS: rembrandt_featgen.__version__} | {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+@functools.lru_cache(maxsize=1)
+def code() -> str:
+    """Digest of the modules of this package as they are when it is first asked for, whatever their version says."""
+    root, digest = Path(rembrandt_featgen.__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""What is logged while something is done, for a page that says it as well."""
+"""What is logged while something is done: kept for a page that says it as well, or nothing but errors."""
 
 from __future__ import annotations
 
@@ -37,3 +37,14 @@ def kept() -> Iterator[Remarks]:
         yield remarks
     finally:
         logger.removeHandler(remarks)
+
+
+@contextlib.contextmanager
+def errors_alone() -> Iterator[None]:
+    """Only errors are logged within, as where TensorFlow logs each file that it writes; afterwards what was before."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

@@ -170,7 +170,7 @@ def open_stage(
             raise RuntimeError(f"stage {name} ended without stage.complete()")
         record |= {"seconds": round(time.time() - start, 1), "resumed": resumed, "peak_memory": peak.size}
         record |= {"versions": provenance.versions(), "commit": provenance.commit()}
-        record["device"] = provenance.device()
+        record.setdefault("device", provenance.device())
         record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S")
         write_json(work / RECORD, record)
         old = run_dir / f".{folder}.old"

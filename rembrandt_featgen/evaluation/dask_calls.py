@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib.metadata
 import os
 import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import threadpoolctl
+from tqdm import tqdm
 
+import rembrandt_featgen
 from rembrandt_featgen.core import cli, provenance, thread_counts
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation.schedulers import Call
 
-PYTHON = "python"
+PYTHON, DASK = "python", "distributed"
 _ONE_AT_A_TIME = threading.Lock()  # what a callable remembers and TensorFlow's graphs are of one task
 _said: set[str] = set()  # logs that this process writes to
+
+
+class Program(NamedTuple):
+    """What a process computes with.
+
+    Attributes:
+      host: its machine.
+      folder: where this package is.
+      versions: of Python, Dask and the packages that figures depend on, by name.
+      code: see `provenance.code`; "" where it is known to be the same.
+    """
+
+    host: str
+    folder: str
+    versions: Mapping[str, str]
+    code: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,23 +48,48 @@ class Place:
 
     Attributes:
       threads: of each library.
-      versions: of `versions`, where the study was started.
+      program: where the study was started.
       log: file that gets all that it says; "" to leave that.
       prepare: see `schedulers.Schedule`.
     """
 
     threads: int
-    versions: Mapping[str, str]
-    log: str
+    program: Program
+    log: str = ""
     prepare: Callable[[], object] | None = None
 
 
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that figures depend on."""
-    return {PYTHON: ".".join(map(str, sys.version_info[:2]))} | provenance.versions()
+class Done(NamedTuple):
+    """What came of a call, and what is said of the device that it was done on, as in stage.json."""
+
+    value: Any
+    device: str
 
 
-def call(shared: Sequence[Callable[[Any], Any]], one: Call, place: Place) -> Any:
+@functools.lru_cache(maxsize=1)
+def program() -> Program:
+    """What this process computes with."""
+    versions = {PYTHON: ".".join(map(str, sys.version_info[:2])), DASK: importlib.metadata.version(DASK)}
+    folder = str(Path(rembrandt_featgen.__file__).parent)
+    return Program(socket.gethostname(), folder, versions=versions | provenance.versions(), code=provenance.code())
+
+
+def check(worker: Program, started: Program) -> None:
+    """InputError where a worker computes with something else than the process that was started."""
+    for name, version in started.versions.items():
+        if worker.versions.get(name) != version:
+            raise InputError(
+                f"--scheduler: the worker on {worker.host} has {name} {worker.versions.get(name)}, and this process "
+                f"has {version}; install the same versions there"
+            )
+    if started.code and worker.code != started.code:
+        raise InputError(
+            f"--scheduler: the worker on {worker.host} has another rembrandt_featgen ({worker.folder}) than this "
+            f"process ({started.folder}), of the same version; install the same there, and start the workers anew"
+        )
+
+
+def call(shared: Sequence[Callable[[Any], Any]], one: Call, place: Place) -> Done:
     """Does a call.
 
     Args:
@@ -53,11 +98,11 @@ def call(shared: Sequence[Callable[[Any], Any]], one: Call, place: Place) -> Any
       place: what the process must be like.
 
     Raises:
-      InputError: it has other versions, or has computed with another number of threads.
+      InputError: it computes with something else, or has computed with another number of threads.
     """
     with _ONE_AT_A_TIME:
         _prepare(place)
-        return shared[one.of](one.argument)
+        return Done(shared[one.of](one.argument), provenance.device())
 
 
 def _prepare(place: Place) -> None:
@@ -67,14 +112,9 @@ def _prepare(place: Place) -> None:
             os.dup2(log.fileno(), 2)
         cli.start_logging()
         _said.add(place.log)
-    here = versions()
-    other = [name for name, version in place.versions.items() if here.get(name) != version]
-    if other:
-        name = other[0]
-        raise InputError(
-            f"--scheduler: the worker on {socket.gethostname()} has {name} {here.get(name)}, and this process has "
-            f"{place.versions[name]}; install the same versions there"
-        )
+    # No lock that is shared with other processes: that of a process which is killed would be reported as leaked.
+    tqdm.set_lock(threading.RLock())
+    check(program(), place.program)
     count = thread_counts.of_this_process()
     if count != place.threads:
         raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging as standard
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,17 +13,19 @@ from typing import Any
 import dask
 from absl import logging
 from dask.system import CPU_COUNT
-from distributed import Client, LocalCluster, as_completed
+from distributed import Client, LocalCluster, TimeoutError, as_completed
 from distributed.scheduler import KilledWorker
 
 from rembrandt_featgen.core import interrupts, thread_counts
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import dask_calls
+from rembrandt_featgen.evaluation import dask_calls, dask_clusters
 from rembrandt_featgen.evaluation.dask_threads import ThreadsPlugin
 from rembrandt_featgen.evaluation.schedulers import LOCAL, Call, Schedule
 
 RETRIES = 3  # of a call whose process was ended; on a cluster its scheduler has a number of its own
-PATIENCE = 10.0  # seconds in which a scheduler must answer
+_ASKED = 10.0  # seconds after which a scheduler is asked whether there are workers
+_ENDED = 120.0  # seconds after which processes of a pool that are not there will not come
+_POLL = 0.02  # seconds
 _MEMORY = "worker-restart-memory"  # what Dask says of a process that it ended for its memory
 _GIB = 2**30
 
@@ -44,36 +47,38 @@ class DaskRunner:
         """
         self._client, self._schedule, self._threads, self._workers = client, schedule, threads, workers
         said = str(log.resolve()) if log else ""
-        self._place = dask_calls.Place(threads, dask_calls.versions(), log=said, prepare=schedule.prepare)
+        program = dask_calls.program()
+        if schedule.scheduler == LOCAL:  # whoever changes the code on this machine may do so while a study runs
+            program = program._replace(code="")
+        self._place = dask_calls.Place(threads, program, log=said, prepare=schedule.prepare)
+        self._given = f"--scheduler={schedule.scheduler}"
+        self._devices: set[str] = set()
 
     @property
     def record(self) -> dict:
         """See `schedulers.Runner`; of a cluster the processes that are there now."""
-        kind = "local" if self._schedule.scheduler == LOCAL else "cluster"
-        return {"scheduler": kind, "workers": self._workers or len(self._client.nthreads()), "threads": self._threads}
+        return {
+            "scheduler": "local" if self._schedule.scheduler == LOCAL else "cluster",
+            "workers": self._workers or len(self._client.nthreads()),
+            "threads": self._threads,
+            "devices": sorted(self._devices),
+        }
 
     def results(self, shared: Sequence[Callable[[Any], Any]], calls: Sequence[Call]) -> Iterator[tuple[int, Any]]:
         """See `schedulers.Runner`."""
         if not calls:
             return
-        given = f"--scheduler={self._schedule.scheduler}"
-        if not self._client.nthreads():
-            logging.info("%s: no worker is there yet; waiting for the first", given)
-        self._client.wait_for_workers(1)
         numbers: dict[Any, int] = {}
         try:
             handed = self._hand_out(shared)
             for number, call in enumerate(calls):
                 numbers[self._submit(handed, call)] = number
             lost, waiting = 0, as_completed(numbers)
-            for future in waiting:
+            while not waiting.is_empty():
+                future = self._next(waiting)
                 number = numbers.pop(future)
                 if future.status in ("cancelled", "lost"):
-                    if self._client.status != "running":
-                        raise InputError(
-                            f"{given}: the scheduler has gone; what was done is kept: start it again, and give the "
-                            "same command"
-                        )
+                    self._refuse_gone()
                     # the last process that had what is shared was ended: it is sent again
                     lost += 1
                     if lost > RETRIES * len(calls):
@@ -83,17 +88,58 @@ class DaskRunner:
                     numbers[again] = number
                     waiting.add(again)
                     continue
-                yield number, self._result(future, calls[number].name)
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"{given}: a worker has no {error.name}; install there what is installed here, in the same versions"
-            ) from error
+                done = self._result(future, calls[number].name)
+                self._devices.update({done.device} - {""})
+                yield number, done.value
+        except (InputError, GeneratorExit):
+            raise
+        except Exception:
+            self._explain()
+            raise
         finally:
             with contextlib.suppress(Exception):  # of a client whose scheduler has gone
                 self._client.cancel(list(numbers))
 
+    def _next(self, waiting):
+        """The next future that is done."""
+        asked = time.monotonic()
+        while not waiting.has_ready():
+            time.sleep(_POLL)
+            if self._client.status == "running" and time.monotonic() > asked + _ASKED:
+                self._wait_for_workers()
+                asked = time.monotonic()
+        return next(waiting)
+
+    def _wait_for_workers(self):
+        """Waits where no worker is there, and says so."""
+        try:
+            if self._client.nthreads():
+                return
+            logging.warning("%s: no worker is there; waiting for one", self._given)
+            self._client.wait_for_workers(1, timeout=None if self._schedule.address else _ENDED)
+            logging.info("%s: a worker is there", self._given)
+        except TimeoutError as error:
+            said = f"; see {self._place.log}" if self._place.log else ""
+            raise InputError(
+                f"{self._given}: its processes have ended, and no new ones start{said}; give the same command, which "
+                "keeps what was done"
+            ) from error
+
+    def _explain(self):
+        """InputError where the cluster is to blame for what was raised."""
+        self._refuse_gone()
+        if self._schedule.address:  # where another program is there, it may be any error
+            dask_clusters.check_workers(self._client, self._given)
+
+    def _refuse_gone(self):
+        if self._client.status != "running":
+            raise InputError(
+                f"{self._given}: the scheduler has gone; what was done is kept: start it again, and give the same "
+                "command"
+            )
+
     def _hand_out(self, shared):
-        self._client.wait_for_workers(1)
+        self._wait_for_workers()
         # As one object, so that arrays which several callables share are sent once.
         (handed,) = self._client.scatter([tuple(shared)], broadcast=True, hash=False)
         return handed
@@ -141,7 +187,8 @@ def opened(schedule: Schedule, log: Path | None = None) -> Iterator[DaskRunner]:
     Raises:
       InputError: no scheduler answers, or a worker has several threads.
     """
-    standard.getLogger("distributed").setLevel(standard.CRITICAL)  # it would speak of each process that comes and goes
+    for name in ("distributed", "distributed.client"):  # they would speak of each process that comes and goes
+        standard.getLogger(name).setLevel(standard.CRITICAL)
     with contextlib.ExitStack() as stack:
         if schedule.scheduler == LOCAL:
             count = min(thread_counts.total(), CPU_COUNT)
@@ -150,7 +197,9 @@ def opened(schedule: Schedule, log: Path | None = None) -> Iterator[DaskRunner]:
             stack.enter_context(dask.config.set(_of_pool()))
             stack.enter_context(thread_counts.for_new_processes(threads))
             # The memory limit of Dask is of a process, in which one task is at work.
-            with interrupts.ignored():  # which the pool's end is left to
+            limit = f" and {schedule.memory_limit / workers:.3g} GiB" if schedule.memory_limit else ""
+            logging.info("--scheduler=local: %d workers of %d threads%s each", workers, threads, limit)
+            with interrupts.left_to_this_process():  # which ends the others
                 cluster = LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
@@ -164,16 +213,12 @@ def opened(schedule: Schedule, log: Path | None = None) -> Iterator[DaskRunner]:
                 log.parent.mkdir(parents=True, exist_ok=True)
             yield DaskRunner(client, schedule, threads=threads, workers=workers, log=log)
             return
-        client = stack.enter_context(_connected(schedule.address))
-        several = {worker: count for worker, count in client.nthreads().items() if count > 1}
-        if several:
-            worker, count = next(iter(several.items()))
-            raise InputError(
-                f"--scheduler={schedule.scheduler}: worker {worker} takes {count} tasks at a time in one process; "
-                "start workers with `dask worker --nworkers=N --nthreads=1`"
-            )
+        client = stack.enter_context(dask_clusters.connected(schedule.address))
+        given = f"--scheduler={schedule.scheduler}"
+        dask_clusters.check_workers(client, given)
         plugin = ThreadsPlugin(schedule.threads or 1)
         client.register_plugin(plugin)
+        logging.info("%s: workers of %d threads each, now %d", given, schedule.threads or 1, len(client.nthreads()))
         stack.callback(_leave, client, plugin)
         yield DaskRunner(client, schedule, threads=schedule.threads or 1)
 
@@ -194,13 +239,3 @@ def _of_pool() -> dict[str, Any]:
         # A process has no task but that at work, so that its end is counted against no other.
         "distributed.scheduler.worker-saturation": 1.0,
     }
-
-
-def _connected(address: str) -> Client:
-    try:
-        return Client(address, timeout=PATIENCE)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise InputError(
-            f"--scheduler={address}: no scheduler of Dask answers within {PATIENCE:g} s; start one with `dask "
-            "scheduler`, and take the address that it says"
-        ) from error

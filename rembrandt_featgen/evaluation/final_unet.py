@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from rembrandt_featgen.cohort import duplicates
-from rembrandt_featgen.core import array_files, rundir
+from rembrandt_featgen.core import array_files, remarks, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.preparation import Preparation
 from rembrandt_featgen.features import encoders
@@ -54,9 +53,8 @@ def write(folder: Path, home: Path, modalities: Sequence[str], *, maps: bool) ->
         },
         taps=[] if maps or extracted["config"]["vectors"] == "numbers" else taps,
     )
-    logging.set_verbosity(logging.ERROR)  # TensorFlow logs each file that it writes
-    tf.saved_model.save(module, str(folder / UNET), signatures)
-    logging.set_verbosity(logging.INFO)
+    with remarks.errors_alone():
+        tf.saved_model.save(module, str(folder / UNET), signatures)
     seen = weight_records.read_record(found["train_unet"].folder / "best.npz")
     if seen is None:
         raise InputError(

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from rembrandt_featgen.classification import pipeline_export
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import json_files, provenance
+from rembrandt_featgen.core import json_files, provenance, remarks
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import seen_patients
 from rembrandt_featgen.evaluation.final_choice import Choice
@@ -106,10 +105,9 @@ def write(
     Returns:
       What model.json holds.
     """
-    logging.set_verbosity(logging.ERROR)  # TensorFlow logs each file that it writes
-    module, signatures = pipeline_export.exported(fitted.pipeline, table.classes, columns.names)
-    tf.saved_model.save(module, str(folder / CLASSIFIER), signatures)
-    logging.set_verbosity(logging.INFO)
+    with remarks.errors_alone():
+        module, signatures = pipeline_export.exported(fitted.pipeline, table.classes, columns.names)
+        tf.saved_model.save(module, str(folder / CLASSIFIER), signatures)
     _, first = np.unique(table.patients, return_index=True)
     preparation = fitted.pipeline.preparation
     record = json_files.plain(

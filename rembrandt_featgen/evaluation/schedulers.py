@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from rembrandt_featgen.core import thread_counts
+from rembrandt_featgen.core import provenance, thread_counts
 from rembrandt_featgen.core.errors import InputError
 
 SERIAL, LOCAL = "serial", "local"
@@ -66,7 +66,7 @@ class Runner(Protocol):
 
     @property
     def record(self) -> dict:
-        """Where calls are done, for stage.json."""
+        """Where calls are done, for stage.json; "devices" are those of the calls that this runner did."""
         ...
 
     def results(self, shared: Sequence[Callable[[Any], Any]], calls: Sequence[Call]) -> Iterator[tuple[int, Any]]:
@@ -90,12 +90,21 @@ class Serial:
     @property
     def record(self) -> dict:
         """See `Runner`."""
-        return {"scheduler": SERIAL, "workers": 1, "threads": thread_counts.of_this_process()}
+        threads, device = thread_counts.of_this_process(), provenance.device()
+        return {"scheduler": SERIAL, "workers": 1, "threads": threads, "devices": [device] if device else []}
 
     def results(self, shared: Sequence[Callable[[Any], Any]], calls: Sequence[Call]) -> Iterator[tuple[int, Any]]:
         """See `Runner`."""
         for number, call in enumerate(calls):
             yield number, shared[call.of](call.argument)
+
+
+def note(record: dict, runner: Runner) -> None:
+    """Puts into a stage's record where its calls were done, which may be on another device than this process has."""
+    record["schedule"] = runner.record
+    devices = record["schedule"]["devices"]
+    if devices:
+        record["device"] = "; ".join(devices)
 
 
 def check(schedule: Schedule) -> None:

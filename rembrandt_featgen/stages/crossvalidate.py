@@ -66,12 +66,13 @@ def run(config) -> None:
     train_unet.read_weights(config)
     run_dir = Path(config.run_dir)
     with folders.working_on(run_dir):
-        _run(config, run_dir, gans=gans, stages_of_fold=stages_of_fold, schedule=schedule)
+        jobs = _jobs(config, run_dir, gans=gans, stages_of_fold=stages_of_fold)
+        _learn(config, run_dir, jobs, schedule=schedule)
+        _report(config, run_dir)
 
 
-def _run(
-    config, run_dir: Path, *, gans: tuple[str, ...], stages_of_fold: tuple[str, ...], schedule: schedulers.Schedule
-) -> None:
+def _jobs(config, run_dir: Path, *, gans: tuple[str, ...], stages_of_fold: tuple[str, ...]) -> list[fold_jobs.Job]:
+    """Assigns the folds; what is to be done for each."""
     make_phantom.run(stages.share(make_phantom, config))
     if config.cohort_report:
         report_cohort.run(stages.share(report_cohort, config))
@@ -79,7 +80,7 @@ def _run(
     folder, record, _ = rundir.find(config.run_dir, "assign_folds")
     logging.info("%s", verdicts.expectation(record["figures"]["tested"], config.margin, config.trainings))
     cohort = str(shared_flags.cohort_path(config.cohort, config.run_dir))
-    jobs = []
+    jobs: list[fold_jobs.Job] = []
     for fold in record["figures"]["folds"]:
         changes = {
             "run_dir": str(run_dir / registry.FOLD_RUNS / fold["name"]),
@@ -93,6 +94,11 @@ def _run(
         jobs.append(
             [(name, stages.share(_FOLD[name], config, **_fitting(_FOLD[name], changes))) for name in stages_of_fold]
         )
+    return jobs
+
+
+def _learn(config, run_dir: Path, jobs: list[fold_jobs.Job], *, schedule: schedulers.Schedule) -> None:
+    """Trains the folds, each in a process."""
     logging.info(
         "watch with: tensorboard --logdir %s; each fold's log is log.txt in its folder", run_dir / registry.FOLD_RUNS
     )
@@ -102,6 +108,9 @@ def _run(
     else:
         with schedulers.opened(schedule) as runner:
             fold_jobs.learn_folds_by(runner, jobs, first=first, study=run_dir)
+
+
+def _report(config, run_dir: Path) -> None:
     (run_dir / "flags.txt").write_text(cli.flagfile_text(config), encoding="utf-8")
     write_study_report.run(stages.share(write_study_report, config))
     found = json_files.read_json(run_dir / registry.folder("write_study_report") / "report.json")

@@ -172,7 +172,7 @@ def _study(config, studied: Sequence[Studied], stage: rundir.Stage, *, schedule:
     ]
     with schedulers.opened(schedule, stage.path / schedulers.LOG) as runner:
         outcomes = engine.run_parts(parts, runner)
-        stage.record["schedule"] = runner.record
+        schedulers.note(stage.record, runner)
     for one, done in zip(studied, outcomes):
         for choice, outcome in zip(choices, done):
             for name, entries in outcome.choices.items():

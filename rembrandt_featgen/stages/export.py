@@ -14,7 +14,7 @@ from absl import logging
 from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifier_export
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import cli, registry, rundir
+from rembrandt_featgen.core import cli, registry, remarks, rundir
 from rembrandt_featgen.data.preparation import Preparation
 from rembrandt_featgen.evaluation import predictions
 from rembrandt_featgen.features import encoders
@@ -90,10 +90,9 @@ def run(config: Config) -> None:
                 classifier, Classes.of_record(records["train_classifiers"]["classes"]), thresholds
             ),
         }
-        logging.set_verbosity(logging.ERROR)  # TensorFlow logs each file that it writes
-        for name, (module, signatures) in models.items():
-            tf.saved_model.save(module, str(stage.path / name), signatures)
-        logging.set_verbosity(logging.INFO)
+        with remarks.errors_alone():
+            for name, (module, signatures) in models.items():
+                tf.saved_model.save(module, str(stage.path / name), signatures)
         weights = [variable.numpy() for variable in pretrained.variables(unet)]
         tensorlayer_files.write(stage.path / "unet_tensorlayer.npz", weights)
         seen = weight_records.read_record(folders["train_unet"] / "best.npz")

@@ -194,7 +194,7 @@ def run(config: Config) -> None:
                     logging.info("%d shots: %d of %d draws were done before", number, len(draws), config.draws)
             with schedulers.opened(schedule, stage.path / schedulers.LOG) as runner:
                 done = engine.run_parts(parts, runner)
-                stage.record["schedule"] = runner.record
+                schedulers.note(stage.record, runner)
             outcomes = {}
             for number, part, each in zip(shots, parts, done):
                 of_draw = known[number] | {task.draw: outcome for task, outcome in zip(part.tasks, each)}

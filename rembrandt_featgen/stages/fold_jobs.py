@@ -31,7 +31,7 @@ Job = list[tuple[str, Any]]  # name of each stage of a fold, in order, and its c
 
 
 def learn_folds(jobs: list[Job], workers: int, *, first: Any = None) -> None:
-    """Runs each job in a process, the machine's cores shared between them.
+    """Runs each job in a process, which share the threads that this one has, or the machine's cores.
 
     Args:
       jobs: one for each fold.
@@ -79,7 +79,7 @@ def _ended_workers() -> Iterator[None]:
 
 def _submit(pool: concurrent.futures.Executor, work, argument) -> concurrent.futures.Future:
     """Hands a job to the workers, one of which may start then; they leave Ctrl-C to this process."""
-    with interrupts.ignored():
+    with interrupts.left_to_this_process():
         return pool.submit(work, argument)
 
 
@@ -96,7 +96,8 @@ def learn_folds_by(runner: Runner, jobs: list[Job], *, first: Any, study: Path) 
     """
     token = uuid.uuid4().hex
     (study / _TOKEN).write_text(token, encoding="utf-8")
-    work = FoldWork(str(Path.cwd()), study=str(study), token=token)
+    seen = dict.fromkeys(item for _, config in [(_FIRST, first), *sum(jobs, [])] for item in _paths_there(config))
+    work = FoldWork(str(Path.cwd()), study=str(study), token=token, seen=tuple(seen))
     try:
         list(runner.results([work], [Call("shared slices", 0, [(_FIRST, first)])]))
         calls = [Call(Path(job[0][1].run_dir).name, 0, job) for job in jobs]
@@ -115,14 +116,16 @@ class FoldWork:
       folder: the working directory, by which other folders are named.
       study: run_dir of the study.
       token: what stands in a file there, if it is the same folder.
+      seen: flags and their paths that are read.
     """
 
     folder: str
     study: str
     token: str
+    seen: tuple[tuple[str, str], ...] = ()
 
     def __call__(self, job: Job) -> None:
-        """Does a job; InputError where the folder is not the same."""
+        """Does a job; InputError where the folder is not the same, or a path is not there."""
         try:
             os.chdir(self.folder)
             there = (Path(self.study) / _TOKEN).read_text(encoding="utf-8")
@@ -133,10 +136,21 @@ class FoldWork:
                 f"--run_dir={self.study}: the worker on {socket.gethostname()} does not see it (from {self.folder}), "
                 "and folds write into it; take a folder that all machines share"
             )
+        for name, path in self.seen:
+            if not Path(path).exists():
+                raise InputError(
+                    f"--{name}={path}: the worker on {socket.gethostname()} does not see it (from {self.folder}); put "
+                    "it where all machines see it under the same name"
+                )
         if job[0][0] == _FIRST:
             _share(job[0][1])
         else:
             _learn(job)
+
+
+def _paths_there(config) -> list[tuple[str, str]]:
+    """Flags of a config, and their paths, that are there before anything is done."""
+    return [(name, path) for name, path in cli.path_flags(config).items() if path and Path(path).exists()]
 
 
 def _start_worker(parent: int) -> None:

@@ -39,6 +39,21 @@ def test_commit_is_that_of_the_checkout_and_says_when_files_differ(checkout):
     assert provenance.commit() == f"{head}-dirty"
 
 
+def test_code_is_that_of_the_modules_when_it_is_first_asked_for(checkout):
+    digests = []
+    for text in ("", "changed", ""):
+        checkout.write_text(text)
+        provenance.code.cache_clear()
+        digests.append(provenance.code())
+    (checkout.parent / "notes.txt").write_text("no module")
+    (checkout.parent / "room").mkdir()
+    (checkout.parent / "room" / "new.py").write_text("")
+    assert provenance.code() == digests[2] == digests[0] != digests[1]
+    provenance.code.cache_clear()
+    assert provenance.code() not in digests
+    provenance.code.cache_clear()
+
+
 def test_no_commit_outside_a_checkout(tmp_path, monkeypatch):
     monkeypatch.setattr(rembrandt_featgen, "__file__", str(tmp_path / "package" / "__init__.py"))
     provenance.commit.cache_clear()

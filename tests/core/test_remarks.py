@@ -29,3 +29,13 @@ def test_it_ends_with_an_error():
     with pytest.raises(ValueError, match="x"), remarks.kept():
         raise ValueError("x")
     assert logging.get_absl_logger().handlers == handlers
+
+
+def test_only_errors_are_said_meanwhile_and_the_rest_again_after_an_error():
+    with remarks.kept() as found:
+        with pytest.raises(ValueError, match="full"), remarks.errors_alone():
+            logging.info("wrote a file")
+            logging.error("cannot write")
+            raise ValueError("disk full")
+        logging.info("after")
+    assert (found.warnings, found.notes) == (["cannot write"], ["after"])

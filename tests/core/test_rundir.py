@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import rembrandt_featgen
-from rembrandt_featgen.core import cli, json_files, made_by, registry, rundir
+from rembrandt_featgen.core import cli, json_files, made_by, provenance, registry, rundir
 from rembrandt_featgen.core.errors import InputError, SettingsError
 
 
@@ -55,6 +55,13 @@ class Killed(BaseException):
 def kill(stage):
     (stage.path / "half.txt").write_text("half")
     raise Killed
+
+
+def test_the_device_is_that_of_this_process_unless_the_work_was_done_elsewhere(run, monkeypatch):
+    monkeypatch.setattr(provenance, "_device", "runs on the CPU")
+    assert do(run / "here")[1].record["device"] == "runs on the CPU"
+    _, elsewhere = do(run / "there", body=lambda stage: stage.record.update(device="runs on a GPU"))
+    assert json_files.read_json(elsewhere.path / "stage.json")["device"] == "runs on a GPU"
 
 
 def test_complete_stage_is_one_folder_with_its_record(run):

@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from rembrandt_featgen.core import provenance
 from rembrandt_featgen.core.errors import InputError
+
+DEVICE = "runs on the worker's GPU"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,6 +52,11 @@ def refuse(argument):
     raise InputError(f"{argument}: give another")
 
 
+def take_device():
+    """Stands for `devices.use` of a process that has another device than that which was started."""
+    provenance.set_device(DEVICE)
+
+
 def double(number):
     """Twice a number."""
     return 2 * number
@@ -61,3 +69,9 @@ def eat(gibibytes):
         taken.append(np.ones(2**23))
     time.sleep(5.0)
     return len(taken)
+
+
+def stay(folder):
+    """Says which process is at work, and stays at it."""
+    (folder / str(os.getpid())).touch()
+    time.sleep(600.0)

@@ -4,19 +4,16 @@ import dataclasses
 import functools
 import os
 import sys
-import time
 
 import numpy as np
 import pytest
 import threadpoolctl
-from distributed import LocalCluster
 
 from rembrandt_featgen.core import thread_counts
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import (
     competitors,
     dask_calls,
-    dask_runner,
     engine,
     few_shots,
     plans,
@@ -39,7 +36,8 @@ SETTINGS = competitors.Settings(
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory):
-    schedule = Schedule("local", workers=2, threads=THREADS, memory_limit=2 * LIMIT)
+    limit = 2 * LIMIT
+    schedule = Schedule("local", workers=2, threads=THREADS, memory_limit=limit, prepare=dask_work.take_device)
     with schedulers.opened(schedule, tmp_path_factory.mktemp("pool") / schedulers.LOG) as pool:
         yield pool
 
@@ -83,7 +81,7 @@ def test_the_same_predictions_byte_for_byte_though_a_process_was_killed(runner, 
     assert (tmp_path / "dask" / "killed").exists()
     for one, other in zip(serial, done):
         assert written(one, tmp_path / "one.csv") == written(other, tmp_path / "other.csv")
-    assert runner.record == {"scheduler": "local", "workers": 2, "threads": THREADS}
+    assert runner.record == {"scheduler": "local", "workers": 2, "threads": THREADS, "devices": [dask_work.DEVICE]}
     kept = [engine.Part(part.tasks, dask_work.refuse, part.folder, part.together) for part in parts(tmp_path / "dask")]
     again = engine.run_parts(kept, runner)  # nothing is done again
     assert [len(each) for each in again] == [2, 2]
@@ -106,20 +104,26 @@ def test_a_cluster_is_used_by_its_address(runner, address):
     calls = [Call(f"call {number}", 0, number) for number in range(5)]
     runner._client.wait_for_workers(2, timeout=60)  # one may have been killed before
     with schedulers.opened(Schedule(address, threads=THREADS)) as cluster:
-        assert cluster.record == {"scheduler": "cluster", "workers": 2, "threads": THREADS}
+        known = {"scheduler": "cluster", "workers": 2, "threads": THREADS}
+        assert cluster.record == {**known, "devices": []}  # nothing was done yet
         assert dict(cluster.results([dask_work.double], calls)) == {number: 2 * number for number in range(5)}
 
 
 def test_a_process_of_other_threads_or_versions_is_refused(monkeypatch):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
     shared, one = (dask_work.double,), Call("a", 0, 2)
-    place = dask_calls.Place(3, dask_calls.versions(), log="")
+    place = dask_calls.Place(3, program := dask_calls.program())
     with threadpoolctl.threadpool_limits():  # as they were, afterwards
-        assert dask_calls.call(shared, one, place) == 4
+        assert dask_calls.call(shared, one, place).value == 4
     with pytest.raises(InputError, match="--task_threads=2: TensorFlow has started with 3 threads in a worker on"):
         dask_calls.call(shared, one, dataclasses.replace(place, threads=2))
-    other = dataclasses.replace(place, versions={**place.versions, "numpy": "0.1"})
+    numpy = program._replace(versions={**program.versions, "numpy": "0.1"})
+    other = dataclasses.replace(place, program=numpy)
     with pytest.raises(InputError, match=r"worker on .* has numpy .*, and this process has 0\.1; install the same"):
+        dask_calls.call(shared, one, other)
+    other = dataclasses.replace(place, program=program._replace(code="0", folder="/here"))
+    message = r"has another rembrandt_featgen \(.*/rembrandt_featgen\) than this process \(/here\), of the same version"
+    with pytest.raises(InputError, match=message):
         dask_calls.call(shared, one, other)
 
 
@@ -144,21 +148,3 @@ def test_too_much_memory_names_the_task_and_the_flag(runner, monkeypatch):
     with pytest.raises(InputError, match=r"^draw 7: .* more than its share of --memory_limit \(2 GiB .*ended 1 time;"):
         list(runner.results([dask_work.eat], [Call("draw 7", 0, LIMIT + 1.0)]))
     assert list(runner.results([dask_work.double], [Call("b", 0, 2)])) == [(0, 4)]
-
-
-def test_where_no_scheduler_is(monkeypatch):
-    monkeypatch.setattr(dask_runner, "PATIENCE", 0.5)
-    start = time.monotonic()
-    message = r"--scheduler=tcp://127\.0\.0\.1:1: no scheduler of Dask answers within 0\.5"
-    with pytest.raises(InputError, match=message), schedulers.opened(Schedule("tcp://127.0.0.1:1")):
-        pass
-    assert time.monotonic() - start < 30.0
-
-
-def test_workers_of_several_threads_are_refused():
-    message = "takes 2 tasks at a time in one process.*--nthreads=1"
-    pool = LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0", protocol="tcp", host="127.0.0.1"
-    )
-    with pool, pytest.raises(InputError, match=message), schedulers.opened(Schedule(pool.scheduler_address)):
-        pass

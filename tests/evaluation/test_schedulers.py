@@ -1,9 +1,10 @@
 import builtins
 import os
+import types
 
 import pytest
 
-from rembrandt_featgen.core import thread_counts
+from rembrandt_featgen.core import provenance, thread_counts
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import schedulers
 from rembrandt_featgen.evaluation.schedulers import Call, Schedule, Serial
@@ -19,6 +20,18 @@ def test_this_process_does_one_call_after_another():
     found = Serial().results([work, str], [Call("a", 0, 3), Call("b", 1, 4), Call("c", 0, 5)])
     assert next(found) == (0, -3) and done == [3]  # no more than what was asked for
     assert list(found) == [(1, "4"), (2, -5)]
+
+
+def test_a_record_says_where_calls_were_done(monkeypatch):
+    monkeypatch.setattr(provenance, "_device", "")
+    schedulers.note(record := {}, Serial())
+    assert record == {"schedule": {**Serial().record, "devices": []}}
+    provenance.set_device("runs on the CPU")
+    schedulers.note(record, Serial())
+    assert record["device"] == "runs on the CPU" and record["schedule"]["devices"] == ["runs on the CPU"]
+    cluster = types.SimpleNamespace(record={"devices": ["runs on an A", "runs on a B"]})
+    schedulers.note(record, cluster)
+    assert record["device"] == "runs on an A; runs on a B"
 
 
 @pytest.mark.parametrize(
