@@ -40,7 +40,7 @@ LEFT_OPEN |= {"cross_fit", "cohort_report", "pseudonymise", "pseudonym_key"}
 LEFT_OPEN |= {"test_fraction", "infogan_codes", "infogan_weight", "generate_batch", "extract_batch"}
 LEFT_OPEN |= {"classifier_arms", "classifier_kinds", "export_classifier", "bootstrap_draws", "projector_points"}
 LEFT_OPEN |= {"classes", "maximisation_steps", "report_title", "last_stage", "sweep_generators", "sweep_reference"}
-LEFT_OPEN |= {"device", "tf32", "jit"}
+LEFT_OPEN |= {"device", "tf32", "jit", "deterministic"}
 LEFT_OPEN |= {"unet_validate_every", "unet_weight_decay"}  # do nothing by paper.flags
 LEFT_OPEN |= {"strategy"}
 

@@ -25,7 +25,9 @@ _NAMES = re.compile(r"auto|cpu|gpu(?::(\d+))?")
 _DRIVER = Path("/proc/driver/nvidia/version")  # there wherever NVIDIA's driver is loaded
 
 
-def use(device: str, *, precision: str = "float32", tf32: bool = True, jit: bool = False) -> str:
+def use(
+    device: str, *, precision: str = "float32", tf32: bool = True, jit: bool = False, deterministic: bool = False
+) -> str:
     """Takes a device, before TensorFlow computes anything, and logs once where this process runs.
 
     Args:
@@ -33,6 +35,8 @@ def use(device: str, *, precision: str = "float32", tf32: bool = True, jit: bool
       precision: one of `mixed_precision.PRECISIONS`, to be said.
       tf32: whether GPUs may round what float32 products multiply to 10 bits (TensorFloat-32).
       jit: whether XLA compiles what it can of each graph; of graphs on a CPU only with TF_XLA_FLAGS=`CPU_JIT`.
+      deterministic: whether operations give the same bits each time; one that cannot raises. It stays so for the
+        process.
 
     Returns:
       What is logged.
@@ -52,7 +56,9 @@ def use(device: str, *, precision: str = "float32", tf32: bool = True, jit: bool
     if jit:
         _show_xla_its_libraries()
     tf.config.optimizer.set_jit(jit)
-    said = describe(precision, tf32=tf32) + ", compiled by XLA" * jit
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    said = describe(precision, tf32=tf32) + ", compiled by XLA" * jit + ", deterministic" * deterministic
     if said != provenance.device():
         provenance.set_device(said)
         logging.info("%s", said)

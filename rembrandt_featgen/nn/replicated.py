@@ -1,7 +1,8 @@
 """What Keras has for one device, for several: layers and a model that compute what one device would.
 
-Without a strategy each is Keras' own, to the last bit. The layers have Keras' names, by which Keras numbers them and
-TensorFlow orders the sums of their gradients.
+Dropout is drawn by seed and step, with a strategy or without: Keras draws from a state that no checkpoint holds, so
+that a training that is resumed would see other masks. All else is Keras' own without a strategy, to the last bit. The
+layers have Keras' names, by which Keras numbers them and TensorFlow orders the sums of their gradients.
 """
 
 from __future__ import annotations
@@ -21,17 +22,14 @@ _of_thread = threading.local()  # replicas are traced by a thread each
 
 @contextlib.contextmanager
 def seeded(seed: int, step: tf.Tensor) -> Iterator[None]:
-    """In which layers of this thread draw from seed and step alone, each call from its own stream, if in a strategy.
-
-    Without a strategy they draw from Keras' generator, as ever.
+    """In which layers of this thread draw from seed and step alone, each call from its own stream.
 
     Args:
       seed: of the training.
       step: int64, steps done.
     """
-    of_step = tf.stack([tf.cast(seed, tf.int64), tf.cast(step, tf.int64)]) if distribution.in_strategy() else None
     before = getattr(_of_thread, "state", None)
-    _of_thread.state = (of_step, [0])
+    _of_thread.state = (tf.stack([tf.cast(seed, tf.int64), tf.cast(step, tf.int64)]), [0])
     try:
         yield
     finally:
@@ -39,7 +37,7 @@ def seeded(seed: int, step: tf.Tensor) -> Iterator[None]:
 
 
 def _next_seed() -> tf.Tensor | None:
-    """Of the next call of a layer inside `seeded`; None where layers draw from Keras' generator."""
+    """Of the next call of a layer inside `seeded`; None outside, where layers draw from Keras' generator."""
     of_step, calls = getattr(_of_thread, "state", None) or (None, [0])
     if of_step is None:
         return None
@@ -124,10 +122,10 @@ def replicated(model: tf.keras.Model, seed: int) -> tf.keras.Model:
     """A functional model as one that Keras trains right under the present strategy, with the same weights.
 
     Args:
-      model: functional; it is returned as it is where there is no strategy.
+      model: functional; it is returned as it is where there is neither a strategy nor dropout.
       seed: of its masks.
     """
-    if not tf.distribute.has_strategy():
+    if not tf.distribute.has_strategy() and not any(isinstance(part, Dropout) for part in model.submodules):
         return model
     found = Replicated(model.input, model.output, name=model.name)
     found.seed = seed

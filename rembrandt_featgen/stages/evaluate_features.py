@@ -97,6 +97,7 @@ class Config:
     device: str = shared_flags.device()
     tf32: bool = shared_flags.tf32()
     jit: bool = shared_flags.jit()
+    deterministic: bool = shared_flags.deterministic()
     augmentation: str = shared_flags.augmentation()
     classifier_filters: int = network_flags.classifier_filters()
     classifier_units: int = network_flags.classifier_units()

@@ -40,6 +40,7 @@ class Config:
     device: str = shared_flags.device()
     tf32: bool = shared_flags.tf32()
     jit: bool = shared_flags.jit()
+    deterministic: bool = shared_flags.deterministic()
     vectors: str = cli.flag(
         "both",
         "What a patient's vector holds: pooled taps, numbers of the mask, or both.",

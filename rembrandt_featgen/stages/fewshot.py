@@ -117,6 +117,7 @@ class Config:
     device: str = shared_flags.device()
     tf32: bool = shared_flags.tf32()
     jit: bool = shared_flags.jit()
+    deterministic: bool = shared_flags.deterministic()
     gan_steps: int = cli.flag(800, "Steps of each GAN of maps, which each draw of patients trains anew.", minimum=1)
     ndf: int = network_flags.ndf()
     ngf: int = network_flags.ngf()

@@ -48,6 +48,7 @@ class Config:
     device: str = shared_flags.device()
     tf32: bool = shared_flags.tf32()
     jit: bool = shared_flags.jit()
+    deterministic: bool = shared_flags.deterministic()
     generators: tuple[str, ...] = shared_flags.generators()
     synthetic_per_class: int = cli.flag(
         2400, "Features wanted of each class.", minimum=1, source="paper 4.2.2: 4800 in all"

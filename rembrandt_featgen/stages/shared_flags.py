@@ -82,9 +82,25 @@ def jit():
     )
 
 
+def deterministic():
+    """--deterministic."""
+    return cli.flag(
+        False,
+        "Whether TensorFlow takes operations alone that give the same bits each time, which is slower: a run that was "
+        "killed and resumed then ends as an unbroken one would, on the same machine with as many threads.",
+        setting=False,
+    )
+
+
 def use_device(config) -> None:
     """Takes the device of a config, before TensorFlow computes anything; InputError where there is none such."""
-    devices.use(config.device, precision=config.precision, tf32=config.tf32, jit=config.jit)
+    devices.use(
+        config.device,
+        precision=config.precision,
+        tf32=config.tf32,
+        jit=config.jit,
+        deterministic=config.deterministic,
+    )
 
 
 def strategy():
@@ -455,7 +471,12 @@ def schedule(config) -> Schedule:
         threads=config.task_threads,
         memory_limit=max(memory.limit() - sum(memory.of_tree().values()), 0) / memory.GIB if memory.limit() else 0.0,
         prepare=functools.partial(
-            devices.use, config.device, precision=config.precision, tf32=config.tf32, jit=config.jit
+            devices.use,
+            config.device,
+            precision=config.precision,
+            tf32=config.tf32,
+            jit=config.jit,
+            deterministic=config.deterministic,
         ),
     )
     schedulers.check(found)

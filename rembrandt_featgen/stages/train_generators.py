@@ -37,6 +37,7 @@ class Config:
     device: str = shared_flags.device()
     tf32: bool = shared_flags.tf32()
     jit: bool = shared_flags.jit()
+    deterministic: bool = shared_flags.deterministic()
     strategy: str = shared_flags.strategy()
     generators: tuple[str, ...] = shared_flags.generators()
     gan_loss: str = cli.flag(

@@ -57,6 +57,7 @@ class Config:
     device: str = shared_flags.device()
     tf32: bool = shared_flags.tf32()
     jit: bool = shared_flags.jit()
+    deterministic: bool = shared_flags.deterministic()
     strategy: str = shared_flags.strategy()
     unet_width: int = cli.flag(
         64, "Filters of the first block; each deeper one doubles them.", minimum=1, source="paper 3.1"

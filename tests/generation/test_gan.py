@@ -107,8 +107,8 @@ def test_step_logs_what_is_watched(stepped):
         assert logs["information"] == pytest.approx(knows, abs=0.25)  # eight samples
     else:
         knows = 0.0
-    assert logs["d_loss"] == pytest.approx(terms[0] * np.log(2) - logs.get("information", 0.0), rel=0.05)
-    assert logs["g_loss"] == pytest.approx(terms[1] * np.log(2) - logs.get("information", 0.0), rel=0.05)
+    assert logs["d_loss"] == pytest.approx(terms[0] * np.log(2) - logs.get("information", 0.0), rel=0.1)
+    assert logs["g_loss"] == pytest.approx(terms[1] * np.log(2) - logs.get("information", 0.0), rel=0.1)
 
 
 def test_fit_does_what_a_step_does(fitted):
