@@ -1,0 +1,281 @@
+"""What is killed: commands of tiny runs and studies, one after another, and the stage that an event is of."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from rembrandt_featgen.core import registry
+
+_POINTS = {registry.SWEEP_POINTS: "run_sweep"}
+START = "(start)"  # before a command has touched a file
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A binary with its arguments; `{run}` and `{inputs}` stand for folders.
+
+    Attributes:
+      name: of the stage or runner.
+      arguments: of its command line.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+
+    @property
+    def module(self) -> str:
+        """Dotted name of its module."""
+        return f"{registry.PACKAGE}.{self.name}"
+
+    def argv(self, run: Path, inputs: Path) -> list[str]:
+        """Its command line without the program."""
+        return [argument.format(run=run, inputs=inputs) for argument in self.arguments]
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Commands that are run one after another, each until it has finished.
+
+    Attributes:
+      commands: in their order.
+      make_inputs: writes what they read into a folder.
+    """
+
+    commands: tuple[Command, ...]
+    make_inputs: Callable[[Path], None]
+
+
+def stage_of(path: Path, command: str) -> str:
+    """The stage that writes a file; "" of a lock, which is also taken to find a stage done.
+
+    Args:
+      path: relative to the folder of all runs of a work.
+      command: name of the one at work, which is the stage of what no stage writes.
+    """
+    if path.suffix == ".lock":
+        return ""
+    for part in path.parts:
+        if part in _POINTS:
+            return _POINTS[part]
+        name = part.removeprefix(".").removesuffix(".old").removesuffix(".part")
+        if name in _folders():
+            return _of_folder(name, command)
+        for start in ("generator_", "synthetic_"):
+            if name.startswith(start) and not Path(name).suffix:
+                return {"generator_": "train_generators", "synthetic_": "generate_synthetic"}[start]
+    return command
+
+
+@functools.lru_cache(maxsize=1)
+def _folders() -> dict[str, list[str]]:
+    """Name of each folder to the stages that write it."""
+    found: dict[str, list[str]] = {}
+    for stage in registry.STAGES.values():
+        if not stage.has_kinds:
+            found.setdefault(stage.folder, []).append(stage.name)
+    return found
+
+
+def _of_folder(folder: str, command: str) -> str:
+    names = _folders()[folder]
+    if len(names) == 1:
+        return names[0]
+    return "write_study_report" if command == "crossvalidate" else names[0]
+
+
+def _table(path: Path, seed: int) -> None:
+    """A table of vectors of 48 patients, two rows of some; each seed has other patients."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(48) % 2
+    rows = ["patient,label,age," + ",".join(f"f{number}" for number in range(6))]
+    for patient, label in enumerate(labels):
+        for _ in range(1 + patient % 2):
+            numbers = random.normal(size=6) + label * np.array([1.2, 0.6, 0, 0, 0, 0])
+            cells = ",".join(f"{number:.5f}" for number in numbers)
+            rows.append(f"{'pqr'[seed]}{patient:02d},{'malignant' if label else 'benign'},{40 + patient},{cells}")
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def _maps(path: Path) -> None:
+    random = np.random.default_rng(3)
+    labels = np.arange(24) % 2
+    maps = random.normal(size=(24, 4, 4, 3)).astype(np.float32) + labels[:, None, None, None].astype(np.float32)
+    names = np.array([f"m{number // 2 * 2 + number % 2:02d}" for number in range(24)])
+    np.savez(path, features=np.maximum(maps, 0), label=np.array(["benign", "malignant"])[labels], patient=names)
+
+
+def _inputs_of_studies(folder: Path) -> None:
+    for name, seed in (("one", 0), ("two", 1), ("three", 2)):
+        _table(folder / f"{name}.csv", seed)
+    _maps(folder / "maps.npz")
+
+
+_PHANTOM = (
+    "--cohort=phantom",
+    "--phantom_size=40",
+    "--phantom_slices=3",
+    "--image_size=32",
+    "--unet_width=2",
+    "--unet_epochs=3",
+    "--unet_batch=4",
+    "--unet_patience=0",
+    "--ndf=4",
+    "--ngf=4",
+    "--gan_epochs=3",
+    "--gan_batch=8",
+    "--synthetic_per_class=8",
+    "--generate_tries=200",
+    "--bootstrap_draws=100",
+    "--validation_fraction=0.3",
+    "--trainings=2",
+    "--vectors=numbers",
+    "--deterministic",
+)
+_TABLE = (
+    "--cv_folds=3",
+    "--trainings=2",
+    "--validation_fraction=0.25",
+    "--bootstrap_draws=100",
+    "--deterministic",
+    "--arms=none,smote,gaussian",
+    "--arm_amounts=0,1",
+)
+
+_PIPELINE = (
+    Command(
+        "pipeline",
+        (
+            "--run_dir={run}/run",
+            *_PHANTOM,
+            "--phantom_counts=LGG:7,HGG:8",
+            "--test_fraction=0.3",
+            "--synthetic_added=0",
+            "--classifier_filters=2",
+            "--classifier_units=4",
+            "--classifier_epochs=3",
+            "--maximisation_steps=2",
+            "--classifiers=ridge",
+            "--arms=none,gaussian",
+            "--arm_amounts=0",
+            "--sweep_added=0,4",
+        ),
+    ),
+    Command("export_features", ("--run_dir={run}/run", "--to={run}/features.parquet", "--overwrite")),
+    Command(
+        "predict",
+        (
+            "--model_dir={run}/run/export",
+            "--image={inputs}/flair.nii.gz",
+            "--mask={run}/mask.nii.gz",
+            "--result={run}/prediction.json",
+            "--overwrite",
+        ),
+    ),
+)
+_FOLDS = ("--cv_folds=2", "--classifiers=cnn,ridge", "--arms=none,smote,acgan", "--arm_amounts=0")
+_STUDY = (
+    Command(
+        "evaluate_features",
+        (
+            "--run_dir={run}/run_one",
+            "--features={inputs}/one.csv",
+            "--classifiers=ridge,mlp",
+            "--covariates=age",
+            *_TABLE,
+        ),
+    ),
+    Command(
+        "evaluate_features",
+        ("--run_dir={run}/run_two", "--features={inputs}/two.csv", "--classifiers=ridge", *_TABLE),
+    ),
+    Command(
+        "evaluate_features",
+        (
+            "--run_dir={run}/run_maps",
+            "--features={inputs}/maps.npz",
+            "--classifiers=cnn",
+            "--classifier_epochs=4",
+            *_TABLE,
+        ),
+    ),
+    Command("fit_final_model", ("--run_dir={run}/run_one", "--bootstrap_draws=100")),
+    Command(
+        "evaluate_final_model",
+        (
+            "--run_dir={run}/run_elsewhere",
+            "--model_dir={run}/run_one/final",
+            "--test_features={inputs}/three.csv",
+            "--bootstrap_draws=100",
+        ),
+    ),
+    Command(
+        "predict",
+        (
+            "--model_dir={run}/run_one/final",
+            "--features={inputs}/three.csv",
+            "--result={run}/predictions.csv",
+            "--overwrite",
+        ),
+    ),
+    Command(
+        "fewshot",
+        (
+            "--run_dir={run}/run_few",
+            "--features={inputs}/one.csv",
+            "--shots=3",
+            "--draws=5",
+            "--test_fraction=0.4",
+            "--few_shot_arms=none,smote,gaussian",
+            "--few_shot_classifiers=ridge",
+            "--fixed_strengths=ridge@0.3",
+            "--bootstrap_draws=100",
+            "--deterministic",
+        ),
+    ),
+    Command(
+        "share_synthetic",
+        (
+            "--run_dir={run}/run_shared",
+            "--features={inputs}/one.csv",
+            "--generators=gaussian,random_oversampling",
+            "--cv_folds=2",
+            "--attack_games=6",
+            "--bootstrap_draws=100",
+            "--share=gaussian",
+        ),
+    ),
+    Command(
+        "pool_studies", ("--run_dir={run}/run_pooled", "--studies=one={run}/run_one/study,two={run}/run_two/study")
+    ),
+    Command(
+        "crossvalidate",
+        ("--run_dir={run}/run_volumes", *_PHANTOM, "--phantom_counts=LGG:8,HGG:8", "--classifier_epochs=3", *_FOLDS),
+    ),
+)
+# For the tests: a study of vectors, which takes seconds.
+_TINY = (
+    Command(
+        "evaluate_features",
+        ("--run_dir={run}/run_one", "--features={inputs}/one.csv", "--classifiers=ridge", *_TABLE),
+    ),
+)
+
+
+def _inputs_of_runs(folder: Path) -> None:
+    from rembrandt_featgen.cohort import phantom
+
+    cohort = phantom.write_phantom(folder / "cohort", {"LGG": 1, "HGG": 1}, size=40, slices=3, seed=5)
+    image = min(cohort.rglob("*_flair.nii.gz"))
+    image.rename(folder / "flair.nii.gz")
+
+
+WORKS = {
+    "pipeline": Work(_PIPELINE, _inputs_of_runs),
+    "study": Work(_STUDY, _inputs_of_studies),
+    "tiny": Work(_TINY, _inputs_of_studies),
+}
