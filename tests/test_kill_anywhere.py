@@ -110,6 +110,22 @@ def test_each_exception_says_why():
         assert comparison.exception_of(path) is None, path
 
 
+def test_seconds_of_a_report_are_no_difference_and_its_other_numbers_are(tmp_path):
+    page = '<table><thead><tr><th scope="col">patients</th><th scope="col">seconds</th></tr></thead>'
+    page += "<tbody><tr><td>{}</td><td>{}</td></tr></tbody></table><td>3</td></tr>"
+    for name, patients, seconds in (("one", 7, 3), ("same", 7, "1,234"), ("two", 8, 3)):
+        (tmp_path / name / "run" / "report").mkdir(parents=True)
+        (tmp_path / name / "run" / "report" / "index.html").write_text(page.format(patients, seconds))
+        (tmp_path / name / "run" / "report" / "report.json").write_text(
+            f'{{"n": {patients}, "seconds": {len(name)}.5}}'
+        )
+    assert comparison.differences(tmp_path / "one", tmp_path / "same") == []
+    assert [line.split(": from")[0] for line in comparison.differences(tmp_path / "one", tmp_path / "two")] == [
+        "run/report/index.html",
+        "run/report/report.json",
+    ]
+
+
 def test_a_network_that_was_exported_differs_by_one_bit(tmp_path):
     for name, value in (("one", 1.0), ("same", 1.0), ("two", np.nextafter(np.float32(1), np.float32(2)))):
         module = tf.Module()
