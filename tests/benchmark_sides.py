@@ -1,5 +1,7 @@
 """Sides for test_benchmark.py, which run in processes of their own."""
 
+import os
+import time
 from pathlib import Path
 
 from benchmarks import turns
@@ -18,3 +20,10 @@ def writer(options):
 
 def failing(options):
     raise ValueError("this side cannot be")
+
+
+def sleeper(options):
+    """Writes its process' number, and takes a minute."""
+    Path(f"{options['file']}.new").write_text(str(os.getpid()))
+    Path(f"{options['file']}.new").rename(options["file"])
+    time.sleep(60)

@@ -44,6 +44,7 @@ SECONDS = {
     "unet": {"bfloat16": [0.5] * 3, "pytorch bfloat16": [2.0] * 3, "pytorch float32": [1.5] * 3},
     "extraction": {"extract conv5": [0.5] * 3, "run everything": [2.0] * 3, "run conv5": [0.25] * 3},
     "store": {"from store": [1.25] * 3, "read": [4.0]},
+    "feeding": {"unet correct": [0.1, 0.002, 0.004], "acgan bfloat16": [0.5] * 3},
     "acgan": {"bfloat16": [0.25] * 3, "pytorch bfloat16": [0.5] * 3, "pytorch float32": [3.0] * 3},
     "classifier": {"bfloat16": [2.0] * 3, "pytorch bfloat16": [5.0] * 3},
     "trainings": {"ours": [2.0] * 3, "MLPClassifier in a loop": [5.0] * 3},
@@ -79,6 +80,12 @@ EXPECTED = {
         "store_10n_vs_memory_throughput": (80.0, 10.0, "memory"),
         "store_peak_memory_10n_vs_n": (3.0, 1.0, "n"),
         "store_read": (20.0, None, None),
+    },
+    "feeding": {
+        "feeding_unet_correct": (750.0, 750 / 790, "U-Net on an H100"),
+        "feeding_unet_reference": (3.0, 3 / 790, "U-Net on an H100"),
+        "feeding_acgan_bfloat16": (8.0, 8 / 1280, "ACGAN on an H100"),
+        "feeding_classifier_float32_zstd": (4.0, None, None),
     },
     "acgan": {
         "acgan_step_float32": (2.0, None, None),

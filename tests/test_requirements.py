@@ -1,5 +1,6 @@
 """That what tools/setup_venv installs is what is pinned, with hashes, and what setup.py asks for."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -33,3 +34,14 @@ def test_what_setup_asks_for_is_pinned():
     assert "tensorflow" in asked and "numpy" in asked
     for path in PINS:
         assert {normal(name) for name in asked} <= set(pins(path)), path.name
+
+
+def test_what_bundles_for_gpu_machines_leave_out_is_imported_where_it_is_needed():
+    """Of ../shared/tools/gpu_bundle: not by a module as a whole, so that the benchmark and pytest -m gpu do without."""
+    left_out, found = {"skimage", "cv2", "cryptography"}, []
+    for path in [*(ROOT / "rembrandt_featgen").rglob("*.py"), *(ROOT / "tools" / "benchmarks").glob("*.py")]:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found += [(path.name, name) for name in names if name.partition(".")[0] in left_out]
+    assert found == []

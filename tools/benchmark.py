@@ -3,8 +3,8 @@
 Each side is a process of its own; sides take turns, and medians of their rounds are compared. Writes benchmark.json, a
 list of {"name", "value", "unit", "ratio", "against"}, benchmark.md, a table of it, and rounds.json: seconds of each
 round, peak memory, and the settings that were tried for each peer. Rows of subjects that this call does not measure are
-kept. The subjects, each described in tools/benchmarks/: augmentation, unet, dice, extraction, store, acgan, classifier,
-trainings.
+kept. The subjects, each described in tools/benchmarks/: augmentation, unet, dice, extraction, store, feeding, acgan,
+classifier, trainings.
 Two more run only if they are named: paper, a quarter of an hour, the hours of the paper's whole run; and, by
 --device=gpu instead of --subjects, device: all networks on that device beside PyTorch, within 8 minutes.
 """
@@ -30,6 +30,7 @@ SUBJECTS = (
     "dice",
     "extraction",
     "store",
+    "feeding",
     "acgan",
     "classifier",
     "trainings",
@@ -112,7 +113,7 @@ def run(config: Config) -> None:
     """Measures, writes and prints, a subject at a time."""
     subjects = ("device",) if config.device else cli.some_of("subjects", config.subjects, SUBJECTS)
     devices.chosen_gpus(config.device or devices.AUTO)
-    if config.peers and not turns.PEERS_PYTHON.exists():
+    if config.peers and not config.device and not turns.PEERS_PYTHON.exists():
         raise InputError(f"--peers needs {turns.PEERS_PYTHON}; tools/setup_peers creates it, as tools/benchmark does")
     folder = Path(config.run_dir)
     folders.make_folder(folder, "--run_dir")

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from rembrandt_featgen.data import augmentation, reference_augmentation, sampling_order, standard_augmentation, truth
-from rembrandt_featgen.data.store import Store, untuned
+from rembrandt_featgen.data.store import WORKERS, Store, untuned
 
 # The ways to augment; each is a module with `RANGES`, `draw`, `apply` and `augment`.
 AUGMENTATIONS = {
@@ -100,7 +100,7 @@ def training_slices(
                 images, masks = AUGMENTATIONS[mode].augment(images, masks, draws)
             return images, (masks, records["label"]) if labelled else masks
 
-        return store.dataset(order(key)).batch(batch).enumerate().map(one_batch, num_parallel_calls=2)
+        return store.dataset(order(key)).batch(batch).enumerate().map(one_batch, num_parallel_calls=WORKERS)
 
     return make_epoch
 

@@ -12,7 +12,7 @@ from rembrandt_featgen.core import paths
 from rembrandt_featgen.data.store_format import CODECS
 from rembrandt_featgen.data.store_index import read_index
 
-_READERS = min(8, max(2, os.cpu_count() or 1))  # records that are read at a time
+WORKERS = min(8, max(2, os.cpu_count() or 1))  # records that are read, and batches that are augmented, at a time
 
 
 class Store:
@@ -66,7 +66,7 @@ class Store:
             order = tf.data.Dataset.range(len(self))
         elif not isinstance(order, tf.data.Dataset):
             order = tf.data.Dataset.from_tensor_slices(tf.cast(order, tf.int64))
-        return untuned(order.map(self._read, num_parallel_calls=_READERS))
+        return untuned(order.map(self._read, num_parallel_calls=WORKERS))
 
     def _read(self, number):
         place = self._places[number]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK
 from scipy import ndimage, stats
-from skimage import measure
 
 _OF_VOLUME = (
     "volume",
@@ -45,6 +44,8 @@ def shape_numbers(mask: np.ndarray, spacing: np.ndarray) -> dict[str, float]:
       parts that do not touch; slices that have tumour; and of the slice with most of it: area (mm^2), solidity (share
       of its convex hull), eccentricity, irregularity (perimeter by that of a disc of its area).
     """
+    from skimage import measure  # here, for bundles for GPU machines leave it out
+
     numbers = dict.fromkeys(SHAPE, np.nan)
     if not mask.any():
         return {**numbers, "volume": 0.0, "parts": 0.0, "slices": 0.0}

@@ -71,6 +71,14 @@ def test_training_slices_are_a_function_of_the_seed(slices, augmentation):
         assert set(np.unique(mask)) == {0, 1}
 
 
+def test_batches_are_the_same_however_many_are_augmented_at_a_time(slices, monkeypatch):
+    found = []
+    for workers in (1, 8):
+        monkeypatch.setattr(pipelines, "WORKERS", workers)
+        found.append(epoch_of(pipelines.training_slices(slices, 2, "correct"), 0))
+    assert same(*found)
+
+
 def test_training_slices_hold_each_slice_once(slices):
     records = Store(slices, "train").dataset().as_numpy_iterator()
     stored = {record["image"].tobytes(): record["mask"].tobytes() for record in records}

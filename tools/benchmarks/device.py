@@ -3,27 +3,28 @@
 Parts, each a process: U-Net, ACGAN, classifier (of this program, then of PyTorch), extraction, and the hours of
 --paper_flags from some steps of each stage. Of each network and precision: `fit`, as training does it; the same
 compiled by XLA (`jit`); and `loop`, steps inside one graph on a batch that stays there, which says what feeding costs.
-The clock runs from the first part on: one that is not done when its share of the minutes is over is ended, what it
-measured by then counts, and what is missing is said. What a part does not need is left to those that come after it.
+The clock runs from the first part on: one that is not done when its share of the minutes is over is ended with all that
+it started, what it measured by then counts, and what is missing is said. What a part does not need is left to those
+that come after it. A part that fails, or PyTorch where there is none, is said, and the others are measured.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import re
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import turns
-from benchmarks.rows import row
+from benchmarks import device_processes, turns
+from benchmarks.device_processes import Command
+from benchmarks.rows import row, table
 
 # Part to its share of the minutes. The first one compiles the kernels that the others find in CUDA's cache.
 SHARES = {"unet": 0.27, "acgan": 0.14, "classifier": 0.08, "extraction": 0.08}
-PEERS = {"unet": 0.13, "acgan": 0.09, "classifier": 0.04}  # of PyTorch, after the part of the same name
-PAPER = 0.17
+PEERS = {"unet": 0.17, "acgan": 0.13, "classifier": 0.05}  # of PyTorch, after the part of the same name
+PAPER = 0.2
+WANTED = {"unet": 1.0, "acgan": 1.3}  # of PyTorch's best
 UNITS = {"unet": "slices/s", "acgan": "steps/s", "classifier": "samples/s", "extraction": "slices/s"}
 _SWEEPS = ("filters", "taps", "generators", "reference", "added", "added_to")
 
@@ -31,16 +32,26 @@ _SWEEPS = ("filters", "taps", "generators", "reference", "added", "added_to")
 def measure(config, peers: bool) -> tuple[list[dict], dict]:
     """Rows of the device, its name in `device_...`, and nothing of turns: sides of a GPU do not share the machine."""
     start, share, measured = time.monotonic(), 0.0, []
-    whole = sum(SHARES.values()) + sum(PEERS.values()) * peers + PAPER
-    with tempfile.TemporaryDirectory(dir=config.run_dir) as folder:
+    ours, peer = device_processes.ours(), device_processes.peer() if peers else None
+    if peers and not peer:
+        print(f"  pytorch: left out, for {turns.PEERS_PYTHON} is not there (tools/setup_peers gpu)", flush=True)
+    whole = sum(SHARES.values()) + sum(PEERS.values()) * bool(peer) + PAPER
+    with tempfile.TemporaryDirectory(dir=config.run_dir) as name:
+        folder = str(Path(name).resolve())  # parts run elsewhere
         for name, own in SHARES.items():
-            speed: dict = {}
-            for python, its in ((sys.executable, own), (str(turns.PEERS_PYTHON), PEERS.get(name, 0.0) * peers)):
+            sides = [("", ours, own)]
+            if peer and name in PEERS:
+                sides.append(("pytorch ", peer, PEERS[name]))
+            speed: dict[str, float] = {}
+            for who, started, its in sides:
                 share += its
+                given = {**options(config, name), "device_flag": config.device, "folder": folder, "peer": bool(who)}
+                arguments = ["-m", "benchmarks.device_sides", name, json.dumps(given)]
                 until = start + 60 * config.minutes * share / whole
-                if its:
-                    speed |= _part(config, name, python=python, until=until, folder=folder)
-            measured += rows_of(name, speed)
+                speed |= device_processes.speeds(Command(f"{who}{name}", started, arguments, until=until))
+            found = rows_of(name, speed)
+            measured += found
+            print(table(found) * bool(found) + verdict(name, speed), flush=True)  # now, in case there is no later
         measured += _paper(config, folder, until=start + 60 * config.minutes)
     return measured, {}
 
@@ -58,14 +69,33 @@ def rows_of(name: str, speed: dict[str, float]) -> list[dict]:
         beside = f"{precision} fit" if way not in ("fit", "conv5") else ""
         other = None if key.startswith("pytorch") else speed.get(beside)
         against = beside if other else None
-        rows.append(row(f"device_{name}_{key.replace(' ', '_')}", value, UNITS[name], other=other, against=against))
-    ours = {key: value for key, value in speed.items() if key.endswith((" fit", " jit"))}
-    theirs = {key: value for key, value in speed.items() if key.startswith("pytorch")}
-    if ours and theirs:
-        best, peer = max(ours, key=lambda key: ours[key]), max(theirs, key=lambda key: theirs[key])
-        against = f"{peer}, of ours {best}"
-        rows.append(row(f"device_{name}_vs_pytorch", ours[best], UNITS[name], other=theirs[peer], against=against))
+        title = re.sub(r"\W+", "_", f"device_{name}_{key}")
+        rows.append(row(title, value, UNITS[name], other=other, against=against))
+    found = _fastest(speed)
+    if found:
+        ours, peer = found
+        against = f"{peer}; of ours {ours}"
+        rows.append(row(f"device_{name}_vs_pytorch", speed[ours], UNITS[name], other=speed[peer], against=against))
     return rows
+
+
+def verdict(name: str, speed: dict[str, float]) -> str:
+    """Whether a network is as fast as it is to be beside PyTorch's best; "" where nothing is wanted of it."""
+    if name not in WANTED:
+        return ""
+    found = _fastest(speed)
+    if not found:
+        return f"{name}: no ratio, for not both of it and PyTorch's were measured; wanted {WANTED[name]:g}\n"
+    ratio = speed[found[0]] / speed[found[1]]
+    reached = "reached" if ratio >= WANTED[name] else "missed"
+    return f"{name}: {ratio:.3g} of PyTorch's best, wanted {WANTED[name]:g}: {reached}\n"
+
+
+def _fastest(speed) -> tuple[str, str] | None:
+    """Our fastest training, and PyTorch's; None where one of them is missing."""
+    ours = [key for key in speed if key.endswith((" fit", " jit"))]
+    theirs = [key for key in speed if key.startswith("pytorch")]
+    return (max(ours, key=speed.__getitem__), max(theirs, key=speed.__getitem__)) if ours and theirs else None
 
 
 def options(config, name: str) -> dict:
@@ -86,44 +116,6 @@ def options(config, name: str) -> dict:
     return found | {"batch": config.batch, "tap": "conv5"}
 
 
-def _text_file():
-    return tempfile.TemporaryFile("w+", encoding="utf-8")
-
-
-def _part(config, name, *, python, until, folder) -> dict[str, float]:
-    """Speeds of one process by name; what it said until it ended, or was ended."""
-    is_peer = python != sys.executable
-    given = {**options(config, name), "device_flag": config.device, "folder": folder, "peer": is_peer}
-    command = [python, "-m", "benchmarks.device_sides", name, json.dumps(given)]
-    path = os.pathsep.join(map(str, [turns.TOOLS] if is_peer else [turns.TOOLS, turns.ROOT]))
-    title = f"  {'pytorch ' if is_peer else ''}{name}"
-    found: dict[str, float] = {}
-    last, late = "", False
-    with _text_file() as said, _text_file() as log:
-        environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "2"}
-        process = subprocess.Popen(command, stdout=said, stderr=log, env=environment, cwd=turns.ROOT)
-        try:
-            process.wait(max(until - time.monotonic(), 1.0))
-        except subprocess.TimeoutExpired:
-            late = True
-            last = "; its time was over, the rest is left out (--minutes)"
-        finally:
-            process.kill()
-            process.wait()
-        said.seek(0)
-        for line in said.read().splitlines():
-            answer = json.loads(line)
-            found |= answer.get("speed", {})
-            last = f"; {answer['said']}" + last if "said" in answer else last
-        log.seek(0)
-        text = log.read()
-    failures = sorted({line for line in text.splitlines() if "layout failed" in line})
-    if process.returncode and not late:
-        last += f"; it failed: {text[-1000:]}"
-    print(f"{title}: {len(found)} speeds{last}{'; '.join(['', *failures])}", flush=True)
-    return found
-
-
 def _paper(config, folder, *, until) -> list[dict]:
     """Hours of --paper_flags without its sweeps, in float16 on a GPU, from --paper_steps of each stage."""
     if until < time.monotonic() + 1.0:
@@ -136,24 +128,17 @@ def _paper(config, folder, *, until) -> list[dict]:
     flags.write_text("\n".join(lines) + "\n", encoding="utf-8")
     run = Path(folder) / "paper"
     run.mkdir()
-    command = [sys.executable, str(turns.TOOLS / "benchmark.py"), "--subjects=paper", f"--run_dir={run}"]
-    command += [f"--paper_flags={flags}", f"--paper_steps={config.paper_steps}", "--paper_precisions="]
-    environment = {**os.environ, "PYTHONPATH": str(turns.ROOT)}
-    try:
-        subprocess.run(
-            command,
-            timeout=until - time.monotonic(),
-            check=True,
-            capture_output=True,
-            text=True,
-            env=environment,
-            cwd=turns.ROOT,
-        )
-    except subprocess.TimeoutExpired:
-        print("  paper: its time was over (--minutes)", flush=True)
-        return []
-    except subprocess.CalledProcessError as error:
-        print(f"  paper: it failed: {error.stderr[-1000:]}", flush=True)
+    arguments = [str(turns.TOOLS / "benchmark.py"), "--subjects=paper", f"--run_dir={run}"]
+    arguments += [f"--paper_flags={flags}", f"--paper_steps={config.paper_steps}", "--paper_precisions="]
+    command = Command("paper", device_processes.ours(), arguments, until=until)
+    with device_processes.text_file() as said, device_processes.text_file() as log:
+        late, code = device_processes.run(command, said, log)
+        for file in (said, log):
+            file.seek(0)
+        begun, text = [line.strip() for line in said.read().splitlines() if line.endswith("...")], log.read()
+    if late or code:
+        why = f"its time was over (--minutes) at {begun[-1:]}" if late else f"it failed: {text[-1000:]}"
+        print(f"  paper: {why}", flush=True)
         return []
     found = json.loads((run / "benchmark.json").read_text(encoding="utf-8"))
     return [{**one, "name": f"device_{one['name']}"} for one in found if "_half" not in one["name"]]

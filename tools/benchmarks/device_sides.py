@@ -1,5 +1,8 @@
 """The processes of `device`: python -m benchmarks.device_sides PART OPTIONS; says a line of JSON for each speed.
 
+What is to be known first comes first, for a process is ended when its time is over: a way in each precision, then the
+next way.
+
 Nothing but the standard library is imported until it is known whether the process is PyTorch's.
 """
 
@@ -15,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 
-PRECISIONS = ("float16", "bfloat16", "float32")  # what is to be known first comes first
+PRECISIONS = ("float16", "bfloat16", "float32")  # CPUs, which have no products of float16, take it last
 
 
 def rounds_per_second(work: Callable[[], object], seconds: float, least: int = 3) -> float:
@@ -35,7 +38,8 @@ def serve(part: str, options: dict, say: Callable[..., None]) -> None:
         try:
             say(speed={name: amount * rate()})
         except Exception as error:  # a precision or a setting that the device does not have
-            say(said=f"{name} failed ({type(error).__name__}: {error})"[:300])
+            say(said=" ".join(f"{name} failed ({type(error).__name__}: {error})"[:300].split()))
+    say(done=True)
 
 
 def _ours(part, options, say):
@@ -46,9 +50,9 @@ def _ours(part, options, say):
     module = importlib.import_module(f"benchmarks.{part}")
     if part == "extraction":
         module.write_slices(options)
-    for precision in PRECISIONS:
-        given = {**options, "precision": precision}
-        for way, function in _WAYS[part].items():
+    for way, function in _WAYS[part].items():
+        for precision in _in_order(options):
+            given = {**options, "precision": precision}
             if way == "jit":
                 devices.use(options["device_flag"], jit=True)
             yield f"{precision} {way}", functools.partial(_rate, getattr(module, function), given), _amount(part, given)
@@ -57,25 +61,37 @@ def _ours(part, options, say):
 
 
 def _of_pytorch(part, options, say):
+    """The same of PyTorch's: all precisions eagerly, then compiled, which takes up to minutes each."""
     import torch
 
-    if options["device"] == "cuda" and not torch.cuda.is_available():
-        say(said=f"PyTorch {torch.__version__} sees no GPU; tools/setup_peers gpu installs one that does")
+    from benchmarks.peers import network
+
+    device = options["device"]
+    if device == "cuda" and not torch.cuda.is_available():
+        cuda = torch.version.cuda
+        why = f"is for CUDA {cuda}, which the driver may be too old for" if cuda else "is for CPUs alone"
+        say(said=f"PyTorch {torch.__version__} sees no GPU: it {why}; tools/setup_peers gpu installs one for GPUs")
         return
-    where = torch.cuda.get_device_name() if options["device"] == "cuda" else "the CPU"
+    where = torch.cuda.get_device_name() if device == "cuda" else "the CPU"
     say(said=f"PyTorch {torch.__version__} on {where}")
     module = importlib.import_module(f"benchmarks.peers.{part}")
-    for precision in PRECISIONS:
-        given = {**options, "precision": precision}
-        yield f"pytorch {precision}", functools.partial(_rate, module.train, given, say), _amount(part, given)
+    for setting in network.settings(device):
+        for precision in _in_order(options):
+            given = {**options, "precision": precision, "setting": setting}
+            rate = functools.partial(_rate, module.train, given)
+            yield f"pytorch {precision}, {setting}", rate, _amount(part, given)
 
 
 _WAYS = {
-    "unet": {"fit": "train", "loop": "loop", "jit": "train"},
-    "acgan": {"fit": "train", "loop": "loop", "jit": "train"},
+    "unet": {"fit": "train", "jit": "train", "loop": "loop"},
+    "acgan": {"fit": "train", "jit": "train", "loop": "loop"},
     "classifier": {"fit": "train", "jit": "train"},
     "extraction": {"conv5": "extract", "bare": "run"},
 }
+
+
+def _in_order(options):
+    return PRECISIONS if options["device"] != "cpu" else PRECISIONS[::-1]
 
 
 def _amount(part, options):
@@ -85,11 +101,8 @@ def _amount(part, options):
     return options[{"acgan": "steps", "classifier": "samples", "extraction": "slices"}[part]]
 
 
-def _rate(function, options, say=None):
-    work = function(options)
-    if say is not None:
-        say(said=f"{options['precision']}: {work.facts['setting']}")
-    return rounds_per_second(work.round, options["seconds"])
+def _rate(function, options):
+    return rounds_per_second(function(options).round, options["seconds"])
 
 
 if __name__ == "__main__":

@@ -101,6 +101,7 @@ class _Step:
         generator, discriminator = self._run
         g_optimizer, d_optimizer = self._optimizers
         g_scaler, d_scaler = self._scalers
+        network.begin_step()
         count = len(self._labels)
         noise = torch.randn(count, LATENT, device=self._device)
         fake_labels = self._labels[torch.randperm(count, device=self._device)]

@@ -52,7 +52,9 @@ def _training(options, memory_format, mode):
             state.extend(start())
         features, run, optimizer = state
         labels, total = (torch.arange(options["samples"], device=device) % 2).float(), 0.0
-        for rows in torch.randperm(options["samples"]).tensor_split(-(-options["samples"] // options["batch"])):
+        order = torch.randperm(options["samples"], device=device)
+        for rows in order.tensor_split(-(-options["samples"] // options["batch"])):
+            network.begin_step()
             optimizer.zero_grad(set_to_none=True)
             with network.autocast(options["precision"], device):
                 logits = run(features[rows])

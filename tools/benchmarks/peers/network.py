@@ -9,12 +9,13 @@ import torch
 
 
 def prepare(options: dict) -> dict[str, tuple[torch.memory_format, str]]:
-    """Takes all cores, the same numbers each time; `settings` of the device of some options."""
+    """Takes all cores, the same numbers each time; of the device's `settings` all, or the one that options name."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True  # as TensorFlow has it
     torch.backends.cudnn.benchmark = True
-    return settings(options.get("device", "cpu"))
+    found = settings(options.get("device", "cpu"))
+    return {name: setting for name, setting in found.items() if name == options.get("setting", name)}
 
 
 def settings(device: str = "cpu") -> dict[str, tuple[torch.memory_format, str]]:
@@ -36,6 +37,11 @@ def settings(device: str = "cpu") -> dict[str, tuple[torch.memory_format, str]]:
 def compiled(module: torch.nn.Module, mode: str):
     """A module as it is run in a mode of `settings`."""
     return torch.compile(module, mode=mode) if mode else module
+
+
+def begin_step() -> None:
+    """Before each step: what CUDA graphs returned in the last one may be written over, but not within one."""
+    torch.compiler.cudagraph_mark_step_begin()
 
 
 def autocast(precision: str, device: str = "cpu"):

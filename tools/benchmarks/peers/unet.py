@@ -74,6 +74,7 @@ def _training(options, memory_format, mode):
         if not state:
             state.extend(start())
         images, masks, run, optimizer = state
+        network.begin_step()
         optimizer.zero_grad(set_to_none=True)
         with network.autocast(options["precision"], device):
             probability = run(images)
