@@ -1,23 +1,23 @@
-"""Measures what `--strategy=multi_worker` does: worker processes on this host, which talk over its loopback.
+"""Measures what `--strategy=multi_worker` does: worker processes on this host, which talk over its loopback, or each in
+a network namespace of its own, as hosts would.
 
 One worker and two train the same U-Net and the same ACGAN: their curves are to be equal. Two of which one is killed and
 started again are to end with the curves of those that were not. Two extract features: files are to be the same bytes.
 
-python tools/probe_workers.py --folder=runs/workers
+python tools/probe_workers.py --folder=runs/workers [--namespaces]
 """
 
+import contextlib
 import dataclasses
 import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import worker_processes
 
 from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.core import cli, folders, json_files
@@ -40,6 +40,7 @@ class Config:
     gan_epochs: int = cli.flag(6, "Epochs of the ACGAN.", minimum=1)
     norm: str = cli.flag("batch", "Norm of the U-Net.")
     loss: str = cli.flag("dice_ce", "Loss of the U-Net.")
+    namespaces: bool = cli.flag(False, "Whether each worker has a network namespace of its own; needs root.")
 
 
 def commands(config: Config) -> dict[str, list[str]]:
@@ -50,56 +51,44 @@ def commands(config: Config) -> dict[str, list[str]]:
     return {"train_unet": unet, "extract_features": ["--tap=conv4"], "train_generators": gan}
 
 
-def start(stage: str, run: Path, *, flags: list[str], workers: int) -> list[subprocess.Popen]:
-    """Starts the workers of a stage, each of which writes what it says into a file of its own."""
-    sockets = [socket.socket() for _ in range(workers)]
-    for one in sockets:
-        one.bind(("localhost", 0))
-    addresses = [f"localhost:{one.getsockname()[1]}" for one in sockets]
-    for one in sockets:
-        one.close()
-    processes = []
-    for number in range(workers):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
-        threads = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"), "1")
-        with (run.parent / f"{run.name}-{stage}-{number}.log").open("a") as log:
-            processes.append(
-                subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-m",
-                        f"rembrandt_featgen.stages.{stage}",
-                        f"--run_dir={run}",
-                        "--strategy=multi_worker",
-                        *flags,
-                    ],
-                    env={**os.environ, **threads, "TF_CONFIG": json.dumps(task), "CUDA_VISIBLE_DEVICES": "-1"},
-                    stdout=log,
-                    stderr=log,
-                )
-            )
-    return processes
+@dataclasses.dataclass(frozen=True)
+class Workers:
+    """Those of one run after another.
 
+    Attributes:
+      flags: of `commands`.
+      namespaces: of two workers; none for the loopback.
+    """
 
-def finish(stage: str, run: Path, *, flags: list[str], workers: int) -> None:
-    """Runs a stage to its end."""
-    codes = [process.wait() for process in start(stage, run, flags=flags, workers=workers)]
-    if any(codes):
-        raise RuntimeError(f"{stage} of {run} ended with {codes}; see {run.parent}/{run.name}-{stage}-*.log")
+    flags: dict[str, list[str]]
+    namespaces: list[str]
 
+    def start(self, stage: str, run: Path, *, count: int) -> list[subprocess.Popen]:
+        """Starts the workers of a stage, each of which writes what it says into a file of its own."""
+        command = [sys.executable, "-m", f"rembrandt_featgen.stages.{stage}", f"--run_dir={run}"]
+        command += ["--strategy=multi_worker", *self.flags[stage]]
+        return worker_processes.start(
+            [command] * count, run.parent / f"{run.name}-{stage}", namespaces=self.namespaces[:count]
+        )
 
-def kill_one(run: Path, flags: list[str]) -> dict:
-    """Kills the second of two workers that train the U-Net once an epoch is saved; returns what became of the chief."""
-    chief, other = start("train_unet", run, flags=flags, workers=2)
-    history = run / "unet.part" / "history.json"
-    while not history.exists():
-        time.sleep(0.02)
-        if chief.poll() is not None:
-            raise RuntimeError(f"the chief ended with {chief.returncode}; see {run.parent}/{run.name}-train_unet-0.log")
-    other.send_signal(signal.SIGKILL)
-    code = chief.wait()
-    other.wait()
-    return {"chief_ended_with": code, "epochs_saved": len(json_files.read_json(history)["loss"])}
+    def finish(self, stage: str, run: Path, *, count: int) -> None:
+        """Runs a stage to its end."""
+        codes = worker_processes.ended(self.start(stage, run, count=count))
+        if any(codes):
+            raise RuntimeError(f"{stage} of {run} ended with {codes}; see {run.parent}/{run.name}-{stage}-*.log")
+
+    def kill_one(self, run: Path) -> dict:
+        """Kills the second of two workers that train the U-Net once an epoch is saved; what became of the chief."""
+        chief, other = workers = self.start("train_unet", run, count=2)
+        history = run / "unet.part" / "history.json"
+        try:
+            while not history.exists() and chief.poll() is None:
+                time.sleep(0.02)
+            epochs = len(json_files.read_json(history)["loss"])
+            other.kill()
+            return {"chief_ended_with": chief.wait(), "epochs_saved": epochs}
+        finally:
+            worker_processes.kill(workers)
 
 
 def differences(one: Path, two: Path) -> dict[str, float]:
@@ -118,35 +107,45 @@ def same_bytes(one: Path, two: Path) -> bool:
 
 def run(config: Config) -> None:
     """Writes workers.json and prints it."""
-    folder, flags = Path(config.folder), commands(config)
+    folder = Path(config.folder)
     folders.make_folder(folder, "--folder")
-    prepared, found = folder / "prepared", {}
+    prepared = folder / "prepared"
     if not prepared.exists():
         counts = dict.fromkeys(("LGG", "HGG"), config.patients)
         cohort = phantom.write_phantom(folder / "cohort", counts, size=config.size, slices=config.slices)
         prepare_slices.run(prepare_slices.Config(str(prepared), str(cohort), image_size=config.size))
+    with contextlib.ExitStack() as stack:
+        two = stack.enter_context(worker_processes.network_namespaces(2)) if config.namespaces else []
+        found = compare(folder, Workers(commands(config), two))
+    found["namespaces"] = config.namespaces
+    json_files.write_json(folder / "workers.json", found)
+    print(json.dumps(found, indent=2))
+
+
+def compare(folder: Path, workers: Workers) -> dict:
+    """Runs one worker and two, and says how their results differ."""
+    prepared, found = folder / "prepared", {}
     one, two, shared, killed = (folder / name for name in ("one", "two", "shared", "killed"))
     if not one.exists():
         shutil.copytree(prepared, one)
     for stage in STAGES:
-        finish(stage, one, flags=flags[stage], workers=1)
+        workers.finish(stage, one, count=1)
     if not two.exists():
         shutil.copytree(prepared, two)
-    finish("train_unet", two, flags=flags["train_unet"], workers=2)
+    workers.finish("train_unet", two, count=2)
     found["unet"] = differences(one / "unet", two / "unet")
     if not shared.exists():  # of one and the same U-Net
         shutil.copytree(one, shared, ignore=shutil.ignore_patterns("features", "generator_*", ".*.lock"))
     for stage in STAGES[1:]:
-        finish(stage, shared, flags=flags[stage], workers=2)
+        workers.finish(stage, shared, count=2)
     found["features"] = {"same_bytes": same_bytes(one / "features", shared / "features")}
     found["acgan"] = differences(one / GAN, shared / GAN)
     if not killed.exists():
         shutil.copytree(prepared, killed)
-        found["killed"] = kill_one(killed, flags["train_unet"])
-    finish("train_unet", killed, flags=flags["train_unet"], workers=2)
+        found["killed"] = workers.kill_one(killed)
+    workers.finish("train_unet", killed, count=2)
     found["killed_and_resumed"] = differences(two / "unet", killed / "unet")
-    json_files.write_json(folder / "workers.json", found)
-    print(json.dumps(found, indent=2))
+    return found
 
 
 if __name__ == "__main__":

@@ -34,6 +34,22 @@ def folder_of(folder: Path, part: int, parts: int) -> Path:
     return folder / f"worker{part}of{parts}"
 
 
+def drop_stale(folder: Path, splits: Sequence[str], parts: int) -> None:
+    """Deletes what workers of another number left, of whose parts nothing serves; one worker's, where there are more.
+
+    Args:
+      folder, splits: as for `join`.
+      parts: how many there are now.
+    """
+    for stale in folder.glob("worker*of*"):
+        if parts == 1 or not stale.name.endswith(f"of{parts}"):
+            shutil.rmtree(stale)
+    if parts > 1:
+        for split in splits:
+            for stale in (index_path(folder, split).with_suffix(".jsonl.part"), *folder.glob(f"{split}-*.tfrecord*")):
+                stale.unlink(missing_ok=True)
+
+
 def join(folder: Path, splits: Sequence[str], parts: int) -> None:
     """Makes one store of the parts of each split, and deletes their folders; once killed, it can be called again.
 

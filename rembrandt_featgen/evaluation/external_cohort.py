@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
@@ -21,6 +22,7 @@ from rembrandt_featgen.evaluation import external_report, final_unet, prediction
 from rembrandt_featgen.evaluation.model_folder import FinalModel
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features import volume_vectors
+from rembrandt_featgen.nn import distribution, sharding
 from rembrandt_featgen.segmentation import exported_unet
 from rembrandt_featgen.segmentation.exported_unet import SegmentedVolume
 
@@ -73,9 +75,19 @@ def digest(cohort: Cohort) -> str:
 
 
 def predict(
-    cohort: Cohort, model: FinalModel, folder: str | Path, *, journal: Path, batch: int, geometry: str = "auto"
+    cohort: Cohort,
+    model: FinalModel,
+    folder: str | Path,
+    *,
+    journal: Path,
+    batch: int,
+    geometry: str = "auto",
+    where: tf.distribute.Strategy | None = None,
 ) -> PredictionsTable:
     """A row for each patient of a model of vectors, for each slice of one of maps.
+
+    Of several workers each does a share of the patients, in a journal of its own beside the chief's, and all return
+    the rows of all.
 
     Args:
       cohort: of `find`.
@@ -84,17 +96,20 @@ def predict(
       journal: file that keeps each patient who is done, for a later run.
       batch: slices that are computed at a time.
       geometry: of `Reading.for_new`.
+      where: the strategy, of one or several workers; None for one.
 
     Raises:
       InputError: a volume cannot be read, or is in the study that made the model.
     """
     unet, seen = exported_unet.load(folder), final_unet.read_fingerprints(folder)
     reading = unet.reading.for_new(geometry)
-    done = {row["patient"]: row for row in json_files.resume_journal(journal)}
-    with journal.open("a", encoding="utf-8") as file:
-        for patient in tqdm(cohort.patients, "patients", unit="patient"):
-            if patient.id in done:
-                continue
+    where = where or distribution.strategy(distribution.ONE)
+    number, _ = distribution.workers(where)
+    done = {row["patient"]: row for row in sharding.gathered(where, _of_before(journal) if number == 0 else [])[0]}
+    mine = list(sharding.share_of([patient for patient in cohort.patients if patient.id not in done], where))
+    before = len(done)
+    with _journal_of(journal, number).open("a", encoding="utf-8") as file:
+        for patient in tqdm(mine, "patients", unit="patient"):
             paths = [patient.images[name] for name in model.modalities]
             volumes = read_volumes(paths, "--test_cohort", reading)
             segmented, probabilities = _predicted(model, unet, volumes, batch=batch)
@@ -108,6 +123,8 @@ def predict(
                 "empty": not segmented.mask.any(),
             }
             json_files.append_row(file, done[patient.id])
+    for rows_of_worker in sharding.gathered(where, list(done.values())[before:]):
+        done |= {row["patient"]: row for row in rows_of_worker}
     rows = [done[patient.id] for patient in cohort.patients]
     empty = sum(row["empty"] for row in rows)
     if empty:
@@ -123,6 +140,23 @@ def predict(
     return external_report.predicted_rows(
         model, samples, np.concatenate([np.array(row["probabilities"]) for row in rows])
     )
+
+
+def _journal_of(journal: Path, number: int) -> Path:
+    """Of a worker."""
+    return journal.with_name(f"{journal.stem}-{number}{journal.suffix}") if number else journal
+
+
+def _of_before(journal: Path) -> list[dict]:
+    """Rows of the patients who were done before; the chief's journal takes in those of other workers."""
+    rows, others = json_files.resume_journal(journal), list(journal.parent.glob(f"{journal.stem}-*{journal.suffix}"))
+    with journal.open("a", encoding="utf-8") as file:
+        for other in others:
+            for row in json_files.resume_journal(other):
+                json_files.append_row(file, row)
+                rows.append(row)
+            other.unlink()
+    return rows
 
 
 def _predicted(model, unet, volumes, *, batch) -> tuple[SegmentedVolume, np.ndarray]:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tqdm.keras import TqdmCallback
 
 from rembrandt_featgen.data import pipelines
-from rembrandt_featgen.nn import distribution, weights
+from rembrandt_featgen.nn import distribution, sharding, weights
 from rembrandt_featgen.nn.checkpointing import Checkpointing
 
 
@@ -65,6 +65,7 @@ def fit(
         if validation is not None:
             divided, count = distribution.validation_batches(where, validation)
             of_validation = {"validation_data": divided, "validation_steps": count}
+    agreed = [sharding.LogsOfChief()] if distribution.workers(where)[1] > 1 else []
     parts = [(epochs, make_epoch)] if first_epochs is None else [first_epochs, (epochs, make_epoch)]
     for last, make in parts:
         done, end = checkpointing.epochs_done, min(last, epochs)
@@ -78,7 +79,7 @@ def fit(
             initial_epoch=done,
             steps_per_epoch=steps,
             **of_validation,
-            callbacks=[*extra, checkpointing, *watching(logs, title, epochs=epochs, done=done)],
+            callbacks=[*agreed, *extra, checkpointing, *watching(logs, title, epochs=epochs, done=done)],
             verbose=0,
         )
     weights.load(model, checkpointing.best_weights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import tensorflow as tf
@@ -11,7 +12,7 @@ from rembrandt_featgen.core import rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.nn import distribution
 
-# What a collective ends with when a worker is gone.
+# What a collective ends with when a worker is gone; and, rarely, what this worker itself has met.
 _LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -19,6 +20,7 @@ _LOST = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
+_WHERE = re.compile(r"\s|Graph execution error|Detected at node|<stack traces|\d+ root error|\(\d+\) ?$")  # of errors
 
 
 @contextlib.contextmanager
@@ -30,6 +32,7 @@ def open_stage(
     inputs: Sequence[rundir.Found] = (),
     digests: Mapping[str, str] | None = None,
     kind: str = "",
+    classes: Mapping | None = None,
 ) -> Iterator[rundir.Stage]:
     """`rundir.open_stage` of the chief; of other workers `rundir.open_copy`, whose body need not complete it.
 
@@ -37,12 +40,12 @@ def open_stage(
 
     Args:
       where: the strategy.
-      config, name, inputs, digests, kind: as for `rundir.open_stage`.
+      config, name, inputs, digests, kind, classes: as for `rundir.open_stage`.
 
     Raises:
       InputError: as by `rundir.open_stage`; or a worker is gone.
     """
-    opened = rundir.open_stage(config, name, inputs, digests=digests, kind=kind)
+    opened = rundir.open_stage(config, name, inputs, digests=digests, kind=kind, classes=classes)
     number, total = distribution.workers(where)
     if total == 1:
         with opened as stage:
@@ -61,9 +64,15 @@ def open_stage(
         distribution.any_worker(where, False)  # until the chief has written it
     except _LOST as error:
         raise InputError(
-            f"worker {number} of {total} has lost another ({type(error).__name__}); start all of them again with the "
-            "same command: training resumes after the last epoch that was saved"
+            f"worker {number} of {total} has lost another, it seems ({type(error).__name__}: {_what_happened(error)}); "
+            "start all of them again with the same command: training resumes after the last epoch that was saved"
         ) from error
+
+
+def _what_happened(error: tf.errors.OpError) -> str:
+    """The first line of an error that is of itself, not of where it was met."""
+    lines = [line for line in error.message.splitlines() if line.strip() and not _WHERE.match(line)]
+    return lines[0].strip() if lines else "nothing more is said"
 
 
 def _opened_by_chief(where, stack, opened) -> rundir.Stage:

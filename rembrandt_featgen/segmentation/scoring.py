@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import collections
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from rembrandt_featgen.data import pipelines, truth
 from rembrandt_featgen.data.preparation import Geometry, restore_volume
+from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.truth import Truth
 from rembrandt_featgen.measures.segmentation import mean_interval, over_volumes, volume_measures
 from rembrandt_featgen.measures.surfaces import surface_measures
 from rembrandt_featgen.segmentation import losses, postprocessing
 
 _SLICES = {"soft_dice_loss": losses.soft_dice_loss, "hard_dice": losses.hard_dice, "iou": losses.iou}
+_COLUMNS = {**dict.fromkeys(_SLICES, np.float32), "predicted": np.int64, "tumour": np.float32}  # of slices
 
 
 def evaluate(
@@ -40,20 +46,85 @@ def evaluate(
       three over the slices that have tumour, and their number; without_tumour: the number of the others, and
       nothing_predicted, the share of them in which nothing is predicted, which is what dice 1 stands for there.
     """
-    rows: dict[str, list] = {name: [] for name in [*_SLICES, "predicted", "tumour"]}
-    volumes = _Volumes(truths, largest_component, in_mm)
+    return summary([measured(predict, batches, truths, largest_component=largest_component, in_mm=in_mm)])
+
+
+def measured(
+    predict: Callable[[tf.Tensor], np.ndarray],
+    batches: Iterable[dict],
+    truths: Iterable[Truth],
+    *,
+    largest_component: bool = False,
+    in_mm: bool = False,
+    rows: tuple[int, int] | None = None,
+) -> dict:
+    """What `summary` is made of, of some of the patients of a split, as JSON can hold it.
+
+    Args:
+      predict, largest_component, in_mm: as for `evaluate`.
+      batches: records; of the first and the last batch some slices may be of other patients.
+      truths: of the patients.
+      rows: first, and one past the last, of the slices that are theirs; None for all.
+    """
+    columns: dict[str, list] = {name: [] for name in _COLUMNS}
+    volumes, number = _Volumes(truths, largest_component, in_mm), 0
     for batch in batches:
-        mask = tf.cast(batch["mask"], tf.float32)
-        probability = tf.constant(predict(batch["image"]))
+        count = len(batch["mask"])
+        first, end = (0, count) if rows is None else np.clip(np.subtract(rows, number), 0, count)
+        number += count
+        mask = tf.cast(batch["mask"], tf.float32)[first:end]
+        probability = tf.constant(predict(batch["image"]))[first:end]
         for name, measure in _SLICES.items():
-            rows[name].append(measure(mask, probability).numpy())
-        rows["predicted"].append(tf.math.count_nonzero(probability > postprocessing.THRESHOLD, (1, 2, 3)).numpy())
-        rows["tumour"].append(tf.reduce_sum(mask, (1, 2, 3)).numpy())
+            columns[name] += measure(mask, probability).numpy().tolist()
+        predicted = tf.math.count_nonzero(probability > postprocessing.THRESHOLD, (1, 2, 3))
+        columns["predicted"] += predicted.numpy().tolist()
+        columns["tumour"] += tf.reduce_sum(mask, (1, 2, 3)).numpy().tolist()
         volumes.add(probability)
-    if not rows["tumour"]:
+    return {"slices": columns, **volumes.measured()}
+
+
+def measured_part(
+    predict: Callable[[tf.Tensor], np.ndarray],
+    folder: Path,
+    split: str,
+    *,
+    batch: int,
+    part: tuple[int, int],
+    largest_component: bool = False,
+    in_mm: bool = False,
+) -> dict:
+    """`measured` of one of several parts of a split's patients, in the batches that the whole split would have.
+
+    Args:
+      predict, largest_component, in_mm: as for `evaluate`.
+      folder: of the stage prepare_slices.
+      split: one of `splits.SPLITS`.
+      batch: slices in a batch.
+      part: its number, from 0, and how many there are.
+    """
+    counts = list(collections.Counter(Store(folder, split).patients).values())
+    first, end = (number * len(counts) // part[1] for number in (part[0], part[0] + 1))
+    start, stop = sum(counts[:first]), sum(counts[:end])
+    begin = start // batch * batch
+    return measured(
+        predict,
+        pipelines.slices(folder, split, batch, start=begin).take(-(-(stop - begin) // batch) if stop > start else 0),
+        itertools.islice(truth.truths(folder, split), first, end),
+        largest_component=largest_component,
+        in_mm=in_mm,
+        rows=(start - begin, stop - begin),
+    )
+
+
+def summary(parts: Sequence[Mapping]) -> dict:
+    """What `evaluate` returns, of what was `measured` of all patients, part by part in their order."""
+    columns = {
+        name: np.concatenate([np.array(part["slices"][name], kind) for part in parts])
+        for name, kind in _COLUMNS.items()
+    }
+    if not len(columns["tumour"]):
         return {}
-    columns = {name: np.concatenate(parts) for name, parts in rows.items()}
-    by_volume = volumes.measures()
+    by_volume = _by_volume(parts)
     by_patient = {name: row["dice"] for name, row in by_volume.items()}
     dice = np.array(list(by_patient.values()))
     has_tumour = ~np.isnan(dice)
@@ -97,14 +168,20 @@ class _Volumes:
         if self._in_mm:
             self._surfaces[truth.patient] = surface_measures(truth.mask, mask, truth.spacing)
 
-    def measures(self) -> dict[str, dict[str, float]]:
-        """Measures by patient; ValueError where slices and truths do not fit each other."""
+    def measured(self) -> dict:
+        """Counts and surfaces of the volumes; ValueError where slices and truths do not fit each other."""
         if self._truth is not None or any(map(len, self._waiting)):
             raise ValueError("slices and true masks are not of the same volumes")
-        patients, *counts = zip(*self._rows)
-        overlap, predicted, tumour = (np.array(count) for count in counts)
-        by_volume = volume_measures(np.array(patients), overlap=overlap, predicted=predicted, tumour=tumour)
-        return {name: {**row, **self._surfaces.get(name, {})} for name, row in by_volume.items()}
+        return {"volumes": self._rows, "surfaces": self._surfaces}
+
+
+def _by_volume(parts: Sequence[Mapping]) -> dict[str, dict[str, float]]:
+    """Measures by patient."""
+    patients, *counts = zip(*(row for part in parts for row in part["volumes"]))
+    overlap, predicted, tumour = (np.array(count) for count in counts)
+    by_volume = volume_measures(np.array(patients), overlap=overlap, predicted=predicted, tumour=tumour)
+    surfaces = {name: row for part in parts for name, row in part["surfaces"].items()}
+    return {name: {**row, **surfaces.get(name, {})} for name, row in by_volume.items()}
 
 
 def _mean(values: np.ndarray) -> float:

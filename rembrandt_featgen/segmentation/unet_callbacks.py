@@ -10,9 +10,12 @@ import tensorflow as tf
 
 from rembrandt_featgen.data import pipelines
 from rembrandt_featgen.measures.segmentation import volume_measures
+from rembrandt_featgen.nn import distribution, inference, sharding
 from rembrandt_featgen.segmentation import losses
 
 _THROUGHOUT = 300  # steps that cross-entropy may need to lead anywhere
+_MEASURES = ("loss", "soft_dice_loss", "hard_dice", "iou", "overlap", "predicted", "tumour")
+_ROW: tuple[tuple[str, type], ...] = (("patient", str), *((name, np.float32) for name in _MEASURES))  # of a slice
 
 
 class CrossEntropyHelp(tf.keras.callbacks.Callback):
@@ -67,6 +70,8 @@ class Validation(tf.keras.callbacks.Callback):
     over the volumes that have tumour of the dice of all their slices together, which is 0 where nothing is predicted;
     and val_tumour_found, the share of all tumour pixels that is predicted. The last two need some tumour.
 
+    Several devices and workers each take whole batches in turn; all learn the logs that one device would have.
+
     Args:
       unet: from slices to the tumour's probability.
       loss: of (truth, probability), per slice or for the batch.
@@ -76,33 +81,42 @@ class Validation(tf.keras.callbacks.Callback):
 
     def __init__(self, unet: tf.keras.Model, loss: Callable, *, folder: Path, batch: int):
         super().__init__()
-        self._slices = pipelines.slices(folder, "validation", batch)
+        self._slices, self._where = pipelines.slices(folder, "validation", batch), unet.distribute_strategy
         spec = self._slices.element_spec
 
-        @tf.function(input_signature=(spec["image"], spec["mask"]))  # one graph, whatever the length of a batch
-        def measure(images, masks):
-            probability, truth = unet(images, training=False), tf.cast(masks, tf.float32)
-            predicted = tf.cast(probability > 0.5, tf.float32)
-            return {
-                "loss": tf.fill(tf.shape(images)[:1], tf.reduce_mean(loss(masks, probability))),
-                "soft_dice_loss": losses.soft_dice_loss(masks, probability),
-                "hard_dice": losses.hard_dice(masks, probability),
-                "iou": losses.iou(masks, probability),
-                "overlap": tf.reduce_sum(truth * predicted, (1, 2, 3)),
-                "predicted": tf.reduce_sum(predicted, (1, 2, 3)),
-                "tumour": tf.reduce_sum(truth, (1, 2, 3)),
-            }
+        def measuring(network):
+            @tf.function(input_signature=(spec["image"], spec["mask"]))  # one graph, whatever the length of a batch
+            def measure(images, masks):
+                probability, truth = network(images, training=False), tf.cast(masks, tf.float32)
+                predicted = tf.cast(probability > 0.5, tf.float32)
+                return {
+                    "loss": tf.fill(tf.shape(images)[:1], tf.reduce_mean(loss(masks, probability))),
+                    "soft_dice_loss": losses.soft_dice_loss(masks, probability),
+                    "hard_dice": losses.hard_dice(masks, probability),
+                    "iou": losses.iou(masks, probability),
+                    "overlap": tf.reduce_sum(truth * predicted, (1, 2, 3)),
+                    "predicted": tf.reduce_sum(predicted, (1, 2, 3)),
+                    "tumour": tf.reduce_sum(truth, (1, 2, 3)),
+                }
 
-        self._measure = measure
+            return measure
+
+        self._measure = inference.OnDevices(unet, measuring)
+
+    def _rows(self, batch) -> dict[str, list]:
+        """Of each slice of a batch its measures, and the patient."""
+        measured = self._measure.here()(batch["image"], batch["mask"])
+        patients = pipelines.text(batch["patient"].numpy())
+        return {"patient": patients.tolist(), **{name: value.numpy().tolist() for name, value in measured.items()}}
 
     def on_epoch_end(self, epoch, logs=None):
         """Measures, and adds to the logs."""
-        rows: dict[str, list] = {}
-        for batch in self._slices:
-            for name, value in self._measure(batch["image"], batch["mask"]).items():
-                rows.setdefault(name, []).append(value.numpy())
-            rows.setdefault("patient", []).append(pipelines.text(batch["patient"].numpy()))
-        columns = {name: np.concatenate(parts) for name, parts in rows.items()}
+        where = self._where
+        if distribution.is_distributed(where):
+            self._measure.refresh()
+        measured = inference.over_devices(where, self._rows, sharding.share_of(self._slices, where))
+        batches = sharding.in_turn(sharding.gathered(where, [rows for _, rows in measured]))
+        columns = {name: np.concatenate([np.array(rows[name], dtype) for rows in batches]) for name, dtype in _ROW}
         of_pixels = {name: columns.pop(name).astype(float) for name in ("overlap", "predicted", "tumour")}
         volumes = volume_measures(columns.pop("patient"), **of_pixels)
         logs.update({f"val_{name}": float(values.mean(dtype=float)) for name, values in columns.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data import pipelines, truth
 from rembrandt_featgen.data.store import Store
-from rembrandt_featgen.nn import mixed_precision, optimizers, replicated, resumable_fit
+from rembrandt_featgen.nn import mixed_precision, optimizers, replicated, resumable_fit, sharding
 from rembrandt_featgen.nn.checkpointing import Checkpointing
 from rembrandt_featgen.segmentation import class_aware, collapse, losses, unet_callbacks
 
@@ -100,12 +100,39 @@ def budget(recipe: Recipe, slices: Path, kept: np.ndarray | None = None) -> Budg
         validate_every=recipe.validate_every,
     )
     _check_size(recipe, store.tensors["image"][0][:2])
-    exact = recipe.steps or recipe.sampling == "patients"
-    draws = steps * recipe.batch if exact else None
+    draws = None if _takes_each_once(recipe) else steps * recipe.batch
     half_epochs = round(recipe.half_size * epochs)
     if recipe.half_size < 1:  # rounded, the share of a few epochs may be all, and the network never see whole slices
         half_epochs = min(half_epochs, epochs - 1)
     return Budget(steps, epochs, half_epochs, draws=draws)
+
+
+def check_batches(
+    where: tf.distribute.Strategy, recipe: Recipe, slices: Path, *, left_out: Sequence[Collection[str]] = ((),)
+) -> None:
+    """InputError where batches have no slice for each replica.
+
+    Args:
+      where: the strategy.
+      recipe: of the trainings.
+      slices: folder of the stage prepare_slices.
+      left_out: of each training, the training patients that it does without.
+    """
+    patients, labelled = Store(slices, "train").patients, len(Store(slices, "validation"))
+    for without in left_out:
+        count = sum(patient not in without for patient in patients)
+        sharding.check_batches(
+            where,
+            "--unet_batch",
+            recipe.batch,
+            count=count if _takes_each_once(recipe) else None,
+            validation=labelled if recipe.class_weight else None,
+        )
+
+
+def _takes_each_once(recipe) -> bool:
+    """Whether an epoch has each slice once, and not so many batches."""
+    return not recipe.steps and recipe.sampling != "patients"
 
 
 def _check_size(recipe, size) -> None:

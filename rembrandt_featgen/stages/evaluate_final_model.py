@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import stages
@@ -25,7 +26,7 @@ from rembrandt_featgen.evaluation import (
 from rembrandt_featgen.evaluation.model_folder import FinalModel
 from rembrandt_featgen.evaluation.predictions import PredictionsTable
 from rembrandt_featgen.features import model_columns
-from rembrandt_featgen.nn import devices
+from rembrandt_featgen.nn import devices, distribution, worker_stages
 from rembrandt_featgen.reporting import external_page
 from rembrandt_featgen.stages import pseudonym_flags, shared_flags, slice_flags
 
@@ -60,6 +61,7 @@ class Config:
     geometry: str = slice_flags.new_geometry()
     predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)
     device: str = shared_flags.device()
+    strategy: str = shared_flags.strategy_of_workers()
     seed: int = shared_flags.seed()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
     report_title: str = shared_flags.report_title("the name of the table or cohort")
@@ -68,15 +70,22 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/external: report.json, index.html and predictions.csv."""
     devices.use(config.device)
+    where = distribution.strategy(config.strategy)
     if bool(config.test_features) == bool(config.test_cohort):
         raise InputError("give --test_features, a table of another cohort, or else --test_cohort, its volumes")
     model = model_folder.read(config.model_dir)
     digests = {"model": rundir.file_digest(Path(config.model_dir) / model_folder.MODEL)}
     read = _of_file if config.test_features else _of_volumes
-    make, digests["patients"] = read(config, model)
-    with rundir.open_stage(config, "evaluate_final_model", [], digests=digests, classes=model.classes.record) as stage:
+    make, digests["patients"] = read(config, model, where)
+    with worker_stages.open_stage(
+        where, config, "evaluate_final_model", digests=digests, classes=model.classes.record
+    ) as stage:
         if not stage.done:
-            _report(config, model, make(stage.path), stage=stage)
+            predicted = make()
+            if distribution.is_chief(where):
+                _report(config, model, predicted, stage=stage)
+    if not distribution.is_chief(where):
+        return
     folder = Path(config.run_dir) / registry.folder("evaluate_final_model")
     print(f"report: {folder / 'index.html'}\n{stage.record['figures']['last_line']}")
 
@@ -93,7 +102,7 @@ def _report(config: Config, model: FinalModel, predicted: PredictionsTable, *, s
     stage.complete(finding=report["verdict"], last_line=external_report.last_line(report["arms"][0]))
 
 
-def _of_file(config: Config, model: FinalModel):
+def _of_file(config: Config, model: FinalModel, where: tf.distribute.Strategy):
     """What predicts the samples of --test_features, and a digest of the file."""
     table = model_columns.read_samples(
         config.test_features,
@@ -103,11 +112,11 @@ def _of_file(config: Config, model: FinalModel):
         pseudonyms=_pseudonyms(config, model),
     )
     seen_patients.refuse(table, model.seen, f"--test_features={config.test_features}")
-    return (lambda _: external_report.predict(model, table)), rundir.file_digest(Path(config.test_features))
+    return (lambda: external_report.predict(model, table)), rundir.file_digest(Path(config.test_features))
 
 
-def _of_volumes(config: Config, model: FinalModel):
-    """What predicts the patients of --test_cohort, at work in a folder, and a digest of them."""
+def _of_volumes(config: Config, model: FinalModel, where: tf.distribute.Strategy):
+    """What predicts the patients of --test_cohort, each worker some of them, and a digest of them."""
     cohort = external_cohort.find(
         config.test_cohort,
         model,
@@ -122,8 +131,9 @@ def _of_volumes(config: Config, model: FinalModel):
         {patient.id: patient.group for patient in cohort.patients}, model.seen, f"--test_cohort={config.test_cohort}"
     )
 
-    def make(folder: Path):
-        journal = folder / "checkpoints" / "patients.jsonl"  # goes when the stage is done
+    def make():
+        work = rundir.part_of(config.run_dir, "evaluate_final_model")  # the chief's
+        journal = work / "checkpoints" / "patients.jsonl"  # goes when the stage is done
         journal.parent.mkdir(exist_ok=True)
         return external_cohort.predict(
             cohort,
@@ -132,6 +142,7 @@ def _of_volumes(config: Config, model: FinalModel):
             journal=journal,
             batch=config.predict_batch,
             geometry=config.geometry,
+            where=where,
         )
 
     return make, external_cohort.digest(cohort)

@@ -41,7 +41,7 @@ from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import crop_cnn, crops, cross_fitting, part_features
 from rembrandt_featgen.features.reading import ENCODER
-from rembrandt_featgen.nn import distribution, tensorboard, worker_stages
+from rembrandt_featgen.nn import distribution, inference, sharding, tensorboard, worker_stages
 from rembrandt_featgen.segmentation import unet_export, unet_parts
 from rembrandt_featgen.segmentation.unet import TAPS
 from rembrandt_featgen.stages import shared_flags
@@ -116,6 +116,8 @@ def run(config: Config) -> None:
         if stage.done:
             return
         size = prepared.record["figures"]["image_size"]
+        if config.tap == crops.TAP:
+            sharding.check_batches(where, "--crop_batch", config.crop_batch)
         unet = unet_export.restore_unet(
             trained.folder, config=trained.record["config"], slices=prepared.record, precision=config.precision
         )
@@ -144,9 +146,18 @@ def run(config: Config) -> None:
         else:
             number, total = distribution.workers(where)
             folder = rundir.part_of(config.run_dir, "extract_features")  # the chief's, that all workers write into
+            if number == 0:
+                store_parts.drop_stale(folder, splits.SPLITS, total)
             for split in splits.SPLITS:
                 extract_split(
-                    config, features, shape=shape, slices=slices, split=split, folder=folder, part=(number, total)
+                    config,
+                    features,
+                    shape=shape,
+                    slices=slices,
+                    split=split,
+                    folder=folder,
+                    part=(number, total),
+                    where=where,
                 )
             distribution.any_worker(where, False)  # until all parts are written
             if total > 1 and number == 0:
@@ -266,6 +277,7 @@ def extract_split(
     split: str,
     folder: Path,
     part: tuple[int, int] = (0, 1),
+    where: tf.distribute.Strategy | None = None,
 ) -> None:
     """Writes the features of one split, or what a run that was killed left of it.
 
@@ -277,7 +289,9 @@ def extract_split(
       split: one of `splits.SPLITS`.
       folder: of the store.
       part: number of the part of the split that is written, and how many there are, each in a folder of its own.
+      where: the strategy, all of whose devices here compute; None for one device.
     """
+    where = where or distribution.strategy(distribution.ONE)
     tensors = {"feature": (shape, config.store_dtype)}
     per_shard = store_writer.records_per_shard(tensors)
     first, end = store_parts.records_of_part(len(Store(slices, split)), per_shard, part=part[0], parts=part[1])
@@ -292,8 +306,7 @@ def extract_split(
         number = (first + done) // config.extract_batch * config.extract_batch if part[1] > 1 else done
         batches = pipelines.slices(slices, split, config.extract_batch, start=number) if done < total else []
         with tqdm(total=total, initial=done, desc=f"{config.tap} of {split}", unit="slice") as bar:
-            for batch in batches:
-                features = features_of(batch)
+            for batch, features in inference.over_devices(where, features_of, batches):
                 keys = [batch[name].numpy() for name in ("patient", "slice", "label")]
                 for place, feature, patient, position, label in zip(itertools.count(number), features, *keys):
                     if first + len(writer) <= place < end:

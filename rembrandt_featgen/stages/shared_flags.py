@@ -115,12 +115,24 @@ def strategy():
     )
 
 
+def strategy_of_workers():
+    """--strategy, of what runs an exported model, each worker on one device."""
+    return cli.flag(
+        distribution.ONE,
+        "'multi_worker': the hosts that the environment variable TF_CONFIG names, on each of which this binary is "
+        "started, share the patients; 'one': this host has all of them.",
+        choices=(distribution.ONE, distribution.MULTI_WORKER),
+        setting=False,
+    )
+
+
 def check_strategy(config) -> None:
     """InputError where several hosts are to do what runs several stages, some of which one host alone can."""
     if config.strategy == distribution.MULTI_WORKER:
         raise InputError(
             f"--strategy={config.strategy} is for stages that are run one by one: train_unet, extract_features, "
-            "train_generators and train_classifiers, each started on all hosts; run the others on one host, or take "
+            "train_generators, train_classifiers and evaluate_final_model, each started on all hosts; run the others "
+            "on one host, or take "
             f"--strategy={distribution.MIRRORED}"
         )
 

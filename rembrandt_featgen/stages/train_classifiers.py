@@ -32,12 +32,14 @@ from rembrandt_featgen.nn import (
     optimizers,
     replicated,
     resumable_fit,
+    sharding,
     tensorboard,
     worker_stages,
 )
 from rembrandt_featgen.stages import network_flags, shared_flags
 
 ARMS = ("baseline", "augmented")
+_BATCH = 64  # features that are predicted at a time
 _KINDS_OF_ARM = {"baseline": "none", "augmented": "generative"}  # as the predictions table has them
 
 
@@ -107,6 +109,14 @@ def run(config: Config) -> None:
             ) from error
         sources = {"baseline": [(features, "train", np.arange(len(real)))]}
         sources["augmented"] = [*sources["baseline"], (synthetic, "synthetic", numbers)]
+        for arm in config.classifier_arms:
+            sharding.check_batches(
+                where,
+                "--classifier_batch",
+                config.classifier_batch,
+                count=sum(len(chosen) for _, _, chosen in sources[arm]),
+                validation=len(open_features(features, "validation")),
+            )
         thresholds: dict[str, np.ndarray | None] = dict.fromkeys(ARMS)  # of two classes 0.5, as in the paper
         if classes.count > 2:
             learnt = {"baseline": real, "augmented": np.concatenate([real, drawn[numbers]])}
@@ -137,7 +147,7 @@ def run(config: Config) -> None:
                     where, network, build=build, path=stage.path / f"{arm}_{kind}" / "best.npz"
                 )
                 for split, of_split in samples.items():  # validation first
-                    scores = _probabilities(network, features, split)
+                    scores = _probabilities(where, network, folder=features, split=split)
                     if split == "validation":
                         patient_losses[f"{arm}_{kind}"] = patient_log_loss(of_split.patients, of_split.labels, scores)
                     predicted[split].append(
@@ -232,10 +242,11 @@ def _train(config, stage, network, *, name, sources, features) -> float:
     return min(trained["history"]["val_loss"])
 
 
-def _probabilities(network, folder, split) -> np.ndarray:
+def _probabilities(where, network, *, folder, split) -> np.ndarray:
     """[n, classes] of the features of a split."""
     model, _ = map_networks.for_training(network)
-    p = np.asarray(model.predict(streams.feature_pairs(folder, split, 64), verbose=0), np.float64)
+    batches = streams.feature_pairs(folder, split, _BATCH)
+    p = sharding.rows_of(where, lambda some: model.predict(some, verbose=0), batches, size=_BATCH).astype(np.float64)
     return decisions.two_columns(p[:, 0]) if p.shape[1] == 1 else p
 
 

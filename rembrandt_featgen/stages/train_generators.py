@@ -21,7 +21,7 @@ from rembrandt_featgen.generation import gan_callbacks, gan_export, gan_training
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.generation.gan_losses import CLASS_LOSSES
 from rembrandt_featgen.generation.gan_spec import NETWORKS, GanSpec
-from rembrandt_featgen.nn import checkpointing, distribution, resumable_fit, tensorboard, worker_stages
+from rembrandt_featgen.nn import checkpointing, distribution, resumable_fit, sharding, tensorboard, worker_stages
 from rembrandt_featgen.stages import network_flags, shared_flags
 
 SHOWN = 8  # maps of a generated feature in TensorBoard
@@ -117,6 +117,13 @@ def _train(config: Config) -> None:
             lowest = scaling.lowest(batches) if KINDS[kind].of_images else 0.0
             scale = scaling.root_mean_square(batches, lowest)
         training = open_features(features, "train")
+        sharding.check_batches(
+            where,
+            "--gan_batch",
+            config.gan_batch,
+            count=None if config.gan_balanced else len(training),
+            validation=len(open_features(features, "validation")),
+        )
         spec = GanSpec(
             kind=kind,
             shape=training.shape,

@@ -28,11 +28,10 @@ from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import pipelines, truth
 from rembrandt_featgen.data.pipelines import SAMPLINGS
 from rembrandt_featgen.features import cross_fitting
 from rembrandt_featgen.interpretation import overlays, samples
-from rembrandt_featgen.nn import distribution, inference, replicated, tensorboard, worker_stages
+from rembrandt_featgen.nn import distribution, inference, replicated, sharding, tensorboard, worker_stages
 from rembrandt_featgen.segmentation import (
     initial,
     postprocessing,
@@ -186,6 +185,8 @@ def run(config: Config) -> None:
             return
         classes, figures = Classes.of_record(record["classes"]), record["figures"]
         part_of = cross_fitting.parts_of_run(slices, classes, parts=config.cross_fit, seed=config.seed)
+        groups = [{name for name, part in part_of.items() if part == number} for number in set(part_of.values())]
+        unet_fitting.check_batches(where, _recipe(config), slices, left_out=[set(), *groups])
         seen = weight_records.seen_patients(
             slices, figures["modalities"][0], weights=config.unet_weights, cross_fit=config.cross_fit > 0
         )
@@ -207,21 +208,27 @@ def run(config: Config) -> None:
         with distribution.scope(where):
             trained = training.fit(unet, folder=stage.path, logs=stage.logs, extra=[images])
             parts = unet_parts.fit_parts(training, part_of, folder=stage.path, logs=stage.logs)
-        if not distribution.is_chief(where):
-            return
         unet = replicated.on_one_device(where, unet, build=start, path=stage.path / "best.npz")
-        weight_records.write_records(stage.path, seen, part_of)
         predict = postprocessing.mirrored(inference.runner(unet), config.mirrored_inference)
-        table = {
-            split: scoring.evaluate(
-                predict,
-                pipelines.slices(slices, split, config.unet_batch),
-                truth.truths(slices, split),
-                largest_component=config.largest_component,
-                in_mm=figures["spacing"]["real"] and split == "test",
+        parts_of_split = {
+            split: sharding.gathered(
+                where,
+                scoring.measured_part(
+                    predict,
+                    slices,
+                    split,
+                    batch=config.unet_batch,
+                    part=distribution.workers(where),
+                    largest_component=config.largest_component,
+                    in_mm=figures["spacing"]["real"] and split == "test",
+                ),
             )
             for split in splits.SPLITS
         }
+        if not distribution.is_chief(where):
+            return
+        table = {split: scoring.summary(found) for split, found in parts_of_split.items()}
+        weight_records.write_records(stage.path, seen, part_of)
         if table["test"]:  # the run of a final model has no test patients
             overlays.save_overlays(stage.path / "overlays.npz", predict, slices, by_volume=table["test"]["by_volume"])
         tensorboard.complete(

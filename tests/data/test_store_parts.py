@@ -48,6 +48,21 @@ def test_a_join_that_was_killed_is_done_again(tmp_path, whole, monkeypatch):
     assert files(joined) == whole
 
 
+def test_what_workers_of_another_number_left_is_deleted(tmp_path, whole):
+    joined = in_parts(tmp_path / "joined", 3)
+    with pytest.raises(KeyboardInterrupt), Writer(joined, "train", TENSORS, per_shard=PER_SHARD) as alone:
+        write(alone, 0, PER_SHARD + 1)
+        raise KeyboardInterrupt
+    in_parts(joined, 2)
+    store_parts.drop_stale(joined, ("train", "test"), 2)
+    assert sorted(path.name for path in joined.iterdir()) == ["worker0of2", "worker1of2"]
+    store_parts.join(joined, ("train", "test"), 2)
+    assert files(joined) == whole
+    in_parts(joined, 2)
+    store_parts.drop_stale(joined, ("train", "test"), 1)
+    assert files(joined) == whole and not list(joined.glob("worker*"))
+
+
 def test_parts_are_of_whole_shards_and_hold_each_record_once():
     for count in (0, 1, 8, 45):
         ends = [store_parts.records_of_part(count, 8, part=part, parts=4) for part in range(4)]
