@@ -23,7 +23,14 @@ def made(folder, *, losses=(0.5, 0.25)):
     """A folder as a run leaves it."""
     (folder / "unet").mkdir(parents=True)
     np.savez(folder / "unet" / "best.npz", np.arange(6, dtype=np.float32).reshape(2, 3), np.zeros(2))
-    record = {"config": {"seed": 1}, "seconds": 3.5, "finished": "2026-11-28T13:00:00", "resumed": False, "inputs": {}}
+    record = {
+        "config": {"seed": 1},
+        "seconds": 3.5,
+        "finished": "2026-11-28T13:00:00",
+        "resumed": False,
+        "peak_memory": 4,
+        "inputs": {},
+    }
     (folder / "unet" / "stage.json").write_text(json.dumps(record))
     digest = comparison.hashlib.sha256((folder / "unet" / "stage.json").read_bytes()).hexdigest()
     (folder / "study").mkdir()
@@ -41,7 +48,7 @@ def pair(tmp_path):
     """Two folders that are the same, but for what differs by nature."""
     one, two = made(tmp_path / "one"), made(tmp_path / "two")
     record = json.loads((two / "unet" / "stage.json").read_text())
-    record |= {"seconds": 99.0, "finished": "2026-11-28T14:00:00", "resumed": True}
+    record |= {"seconds": 99.0, "finished": "2026-11-28T14:00:00", "resumed": True, "peak_memory": 5}
     (two / "unet" / "stage.json").write_text(json.dumps(record))
     digest = comparison.hashlib.sha256((two / "unet" / "stage.json").read_bytes()).hexdigest()
     (two / "study" / "stage.json").write_text(json.dumps({**record, "inputs": {"unet": digest}}))

@@ -32,6 +32,7 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, registry
 
 _MOST_ATTEMPTS = 400  # of a command in a round: more means that it makes no progress
+_EARLY = 0.4  # of a stage that was never killed before: so much of it is sure to come
 _BUSY = "another process is at work on"
 
 
@@ -112,6 +113,8 @@ class Rounds:
             if number < 0 or counts[stage] >= self._config.each:
                 return None
             extent = Extent(**self.state["extents"].get(f"{place} {stage}", {}))
+            if not any(kill["stage"] == stage for kill in self.state["kills"]):  # none is to be left out by luck
+                extent = Extent(extent.seconds * _EARLY, int(extent.events * _EARLY))
             return attempts.draw(extent, random, is_start=stage == works.START)
 
         log = self._home / f"log_{number}.txt"

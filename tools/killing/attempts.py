@@ -19,6 +19,7 @@ import numpy as np
 from killing import works
 from killing.file_events import Event, Watch
 from killing.works import Command
+from rembrandt_featgen.nn import checkpointing
 
 _LAST = 6  # events, the one on the stage's record the first, among which a kill at the end of a stage falls
 _RECORD = ".stage.json.tmp"
@@ -102,6 +103,7 @@ def start(command: Command, argv: list[str], log: Path) -> int:
         with Path(os.devnull).open(encoding="utf-8") as nothing:
             os.dup2(nothing.fileno(), 0)
         module = importlib.import_module(command.module)
+        checkpointing.SAVE_SECONDS = 0.0  # after each epoch, however short: kills fall between them
         sys.modules["__main__"] = module  # for processes that it spawns
         sys.argv = [str(module.__file__), *argv]
         module.main()

@@ -75,7 +75,9 @@ def without_seconds(path: Path, digests: dict) -> str:
 EXCEPTIONS = (
     Exception_("*.lock", None, "holds process, machine and time of who had it last; it locks nothing"),
     Exception_(
-        "*stage.json", without("seconds", "finished", "resumed"), "how long it took, when, and whether it was resumed"
+        "*stage.json",
+        without("seconds", "finished", "resumed", "peak_memory"),
+        "how long it took, when, whether it was resumed, and how much memory it took",
     ),
     Exception_("*/report/report.json", without_seconds, "holds how long each stage took"),
     Exception_("*/report/index.html", without_seconds, "has a table of how long each stage took"),
