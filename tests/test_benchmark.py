@@ -82,10 +82,10 @@ EXPECTED = {
         "store_read": (20.0, None, None),
     },
     "feeding": {
-        "feeding_unet_correct": (750.0, 750 / 790, "U-Net on an H100"),
-        "feeding_unet_reference": (3.0, 3 / 790, "U-Net on an H100"),
-        "feeding_acgan_bfloat16": (8.0, 8 / 1280, "ACGAN on an H100"),
-        "feeding_classifier_float32_zstd": (4.0, None, None),
+        "feeding_unet_correct": (7500.0, 7500 / 790, "U-Net on an H100"),
+        "feeding_unet_reference": (30.0, 30 / 790, "U-Net on an H100"),
+        "feeding_acgan_bfloat16": (80.0, 80 / 1280, "ACGAN on an H100"),
+        "feeding_classifier_float32_zstd": (40.0, None, None),
     },
     "acgan": {
         "acgan_step_float32": (2.0, None, None),

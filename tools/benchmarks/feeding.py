@@ -1,7 +1,7 @@
 """Input pipelines as training has them, from the store to batches in memory: what a core reads, and what a GPU takes.
 
 Slices are read, checked, augmented and made batches of, as for `train_unet`; features as for `train_generators`
-(classes by turns) and `train_classifiers` (each once). Nothing trains on them. A round is an epoch; rows are of a
+(classes by turns) and `train_classifiers` (each once). Nothing trains on them. A round is ten epochs; rows are of a
 second of processor time, which other processes change little, so that a ratio of 2 says that half a core keeps a GPU
 busy. What was read before is in the system's memory: a disk has to be as quick as the bytes that are asked for.
 """
@@ -22,6 +22,7 @@ from rembrandt_featgen.features import streams
 
 # What one H100 trains (issue 17): slices of the U-Net in float16 in batches of 32, features of the ACGAN at 80 steps/s.
 TAKEN = {"unet": (790.0, "U-Net on an H100"), "acgan": (1280.0, "ACGAN on an H100")}
+EPOCHS = 10  # of a round: to begin takes as long as some batches
 # Name to type and codec of the features' store.
 STORES = {"float32": ("float32", "none"), "bfloat16": ("bfloat16", "none"), "float32_zstd": ("float32", "zstd")}
 
@@ -51,30 +52,30 @@ def measure(config, peers: bool) -> tuple[list[dict], dict]:
         network, way = name.split(" ")
         unit = f"{'slices' if network == 'unet' else 'features'}/s of a core"
         taken, by = TAKEN.get(network, (None, None))
-        value = amounts[name] / one.median_of_cpu
+        value = EPOCHS * amounts[name] / one.median_of_cpu
         rows.append(row(f"feeding_{network}_{way}", value, unit, other=taken, against=by))
     return rows, found
 
 
 def unet(options: dict) -> turns.Work:
-    """A side: an epoch of slices."""
+    """A side: epochs of slices."""
     return _through(pipelines.training_slices(Path(options["folder"]), options["batch"], options["mode"]))
 
 
 def acgan(options: dict) -> turns.Work:
-    """A side: an epoch of features of all classes equally often."""
+    """A side: epochs of features of all classes equally often."""
     return _through(streams.balanced_features(Path(options["folder"]), options["batch"]))
 
 
 def classifier(options: dict) -> turns.Work:
-    """A side: an epoch of features, each once."""
+    """A side: epochs of features, each once in one."""
     source = Path(options["folder"]), "train", options["samples"]
     return _through(streams.labelled_features([source], options["batch"]))
 
 
 def _through(make_epoch):
     key = tf.constant([0, 0], tf.int64)
-    batches = store.untuned(tf.data.Dataset.from_tensors(key).flat_map(make_epoch).prefetch(2))
+    batches = store.untuned(tf.data.Dataset.from_tensors(key).repeat(EPOCHS).flat_map(make_epoch).prefetch(2))
 
     def work():
         for _ in batches:
