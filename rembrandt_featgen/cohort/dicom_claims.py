@@ -65,14 +65,15 @@ def _walk(data: bytes | mmap.mmap, at: int, *, order: str, explicit: bool, meta:
       Where the next element begins, and the transfer syntax, if it was met.
     """
     ends: list[int | None] = []  # of the sequences and items around an element; None where delimiters say it
-    in_pixels, syntax = False, ""
+    in_pixels, syntax, unknown = False, "", 0  # unknown: depth of the first sequence of no kind, which is implicit
     while at + 8 <= len(data):
         while ends and ends[-1] is not None and ends[-1] <= at:
             ends.pop()
+        unknown = 0 if len(ends) < unknown else unknown
         tag = struct.unpack_from(order + "HH", data, at)
         if meta and tag[0] != _SYNTAX[0]:
             break
-        kind, at, length = _head(data, at, order=order, explicit=explicit and tag[0] != _ITEM[0])
+        kind, at, length = _head(data, at, order=order, explicit=explicit and not unknown and tag[0] != _ITEM[0])
         if meta and explicit and not kind:
             raise ValueError(f"element ({tag[0]:04x},{tag[1]:04x}) of its meta group is of no kind that DICOM knows")
         if tag in (_ITEM_END, _END):
@@ -82,6 +83,7 @@ def _walk(data: bytes | mmap.mmap, at: int, *, order: str, explicit: bool, meta:
         elif length == _UNDEFINED or (not in_pixels and (kind == b"SQ" or tag == _ITEM)):
             ends.append(None if length == _UNDEFINED else at + length)
             in_pixels |= tag == _PIXELS
+            unknown = unknown or len(ends) * (kind == b"UN")
             if len(ends) > _DEEPEST:
                 raise ValueError(f"sequences and items are nested more than {_DEEPEST} deep")
         else:
@@ -92,10 +94,13 @@ def _walk(data: bytes | mmap.mmap, at: int, *, order: str, explicit: bool, meta:
 
 
 def _head(data: bytes | mmap.mmap, at: int, *, order: str, explicit: bool) -> tuple[bytes, int, int]:
-    """How an element's value is written, b"" where it is not said, where the value begins, and its length."""
+    """How an element's value is written, b"" where it is not said, where the value begins, and its length.
+
+    What is of no known kind is of a long one to GDCM; a file in which it is none is read only after that has failed.
+    """
     kind = bytes(data[at + 4 : at + 6])
     if explicit and kind in _SHORT:
         return kind, at + 8, struct.unpack_from(order + "H", data, at + 6)[0]
-    if explicit and kind in _LONG and at + 12 <= len(data):
-        return kind, at + 12, struct.unpack_from(order + "I", data, at + 8)[0]
+    if explicit and at + 12 <= len(data):
+        return kind if kind in _LONG else b"", at + 12, struct.unpack_from(order + "I", data, at + 8)[0]
     return b"", at + 8, struct.unpack_from(order + "I", data, at + 4)[0]

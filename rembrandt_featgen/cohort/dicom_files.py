@@ -94,7 +94,10 @@ def read_header(path: Path) -> DicomSlice | None:
         stored = _STORAGE.search(head)
         if stored and stored[1].decode() in _NO_IMAGES:
             return None
-        raise InputError(f"{path}: a damaged DICOM file; download it again, or take it out of its folder") from error
+        why = f" ({error})" if isinstance(error, ValueError) else ""
+        raise InputError(
+            f"{path}: a damaged DICOM file{why}; download it again, or take it out of its folder"
+        ) from error
     return DicomSlice(path, header)
 
 

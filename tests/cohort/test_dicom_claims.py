@@ -46,7 +46,8 @@ _SAYS_MORE = {
     "pixels": (_element((0x7FE0, 0x10), b"OW", b"1234", length=_HUGE), _EXPLICIT),
     "implicit": (_element((0x10, 0x20), b"", b"ABCD", length=_HUGE), dicom_claims.IMPLICIT),
     "big endian": (_element((0x10, 0x20), b"UN", b"ABCD", order=">", length=_HUGE), dicom_claims.BIG),
-    "kind unknown": (b"\x10\x00\x20\x00\x00\x00\x00\x30ABCD", _EXPLICIT),
+    "kind unknown": (_NAME + b"\x10\0\x21\0\x04\0\0\0" + _HUGE.to_bytes(4, "little"), _EXPLICIT),
+    "kind unknown at once": (b"\x10\0\x20\0\x04\0\0\0" + _HUGE.to_bytes(4, "little"), _EXPLICIT),
     "within a sequence": (
         _element((8, 0x1140), b"SQ", struct.pack("<HHI", 0xFFFE, 0xE000, _HUGE), length=0xFFFFFFFF),
         _EXPLICIT,
@@ -69,7 +70,7 @@ def test_an_element_longer_than_the_file_is_refused_before_gdcm_reads_it(name, t
     with pytest.raises(ValueError, match=f"says {_HUGE} bytes, and there are [0-9]+$"):
         dicom_claims.check_lengths(path)
     monkeypatch.setattr(SimpleITK.ImageFileReader, "ReadImageInformation", lambda reader: pytest.fail("GDCM read it"))
-    refused(lambda: dicom_files.read_header(path), path, "a damaged DICOM file")
+    refused(lambda: dicom_files.read_header(path), path, "a damaged DICOM file (element", f"says {_HUGE} bytes")
 
 
 def test_a_damaged_meta_group_is_refused(tmp_path):
@@ -98,6 +99,9 @@ def test_files_as_they_should_be_pass(tmp_path):
     frames = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, size) + b"\xff" * size for size in (0, 16))
     end = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
     packed = _element((0x7FE0, 0x10), b"OB", frames + end, length=0xFFFFFFFF)
+    implicit = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF) + _element((9, 0x10), b"", b"1.2.840")
+    unknown = _element((9, 0x1001), b"UN", implicit + struct.pack("<HHI", 0xFFFE, 0xE00D, 0) + end, length=0xFFFFFFFF)
+    dicom_claims.check_lengths(_file(tmp_path / "d", _NAME + unknown + _NAME))
     dicom_claims.check_lengths(_file(tmp_path / "a", _NAME + packed + _NAME, "1.2.840.10008.1.2.4.70"))
     for file in write_series(tmp_path / "c", voxels()):
         dicom_claims.check_lengths(file)
