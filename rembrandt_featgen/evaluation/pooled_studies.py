@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from absl import logging
+
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import few_shot_generators, pooled_tasks
+from rembrandt_featgen.evaluation import few_shot_generators, pooled_tasks, shared_patients
 from rembrandt_featgen.evaluation.contrasts import BEST
 from rembrandt_featgen.evaluation.pooled_tasks import Task
 from rembrandt_featgen.measures import differences, pooled_differences
@@ -46,9 +48,11 @@ def pooled_report(
     tasks: list[Task] = []
     described = []
     generators, families = [], []
+    people: dict[str, frozenset[str]] = {}  # of each data set
     for name, path in studies:
         report = pooled_tasks.read(name, path)
         tasks += pooled_tasks.tasks_of(name, report, path)
+        people[name] = people.get(name, frozenset()) | shared_patients.ids_of(path)
         of_study, family = pooled_tasks.generated(name, report, path)
         if of_study:
             generators += of_study
@@ -65,6 +69,9 @@ def pooled_report(
                 "word": report.get("verdict_word"),
             }
         )
+    in_common = shared_patients.sentences(people)
+    for line in in_common:
+        logging.warning("%s", line)
     pools = pools_of(tasks, margin=margin, seed=seed)
     best = next((one for one in pools if one["of"] == "contrast" and one["classifier"] == BEST), None)
     return {
@@ -86,7 +93,7 @@ def pooled_report(
         "verdict_word": best["word"] if best else "undecided",
         "verdict": _sentence(best, margin),
         "verdict_rule": RULE,
-        "warnings": _warnings(described, pools) + _in_one_alone(tasks),
+        "warnings": in_common + _warnings(described, pools) + _in_one_alone(tasks),
     }
 
 
