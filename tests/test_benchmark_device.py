@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -226,6 +227,27 @@ def test_a_side_that_cannot_start_is_said(modules, capsys):
     started = processes.Started("/usr/bin/is_not_there", {})
     assert processes.speeds(processes.Command("pytorch unet", started, [], until=0.0)) == {}
     assert "No such file" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "flags, done",
+    [
+        (["--device=gpu", "--peers"], True),
+        (["--device=gpu:1"], True),
+        (["--peers"], False),
+        (["--subjects=unet"], True),
+    ],
+)
+def test_where_peers_cannot_be_installed_a_gpu_is_measured_all_the_same(tmp_path, flags, done):
+    said = {"tools/setup_venv": "", "tools/setup_peers": "echo peers $1; exit 1", ".venv/bin/python": 'echo did "$@"'}
+    for name, line in said.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    shutil.copy(TOOLS / "benchmark", tmp_path / "tools")
+    found = subprocess.run([tmp_path / "tools" / "benchmark", *flags], capture_output=True, text=True)
+    assert (found.returncode == 0) == done and ("did tools/benchmark.py" in found.stdout) == done
+    assert ("peers gpu" in found.stdout) == ("--peers" in flags and "--device=gpu" in flags)
 
 
 def test_a_side_ends_with_what_started_it(tmp_path):
