@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from rembrandt_featgen.cohort import manifest, volumes
 from rembrandt_featgen.cohort.classes import Classes, infer
@@ -109,7 +110,8 @@ def write_phantom(
     for label, count in counts.items():
         place = looks.index(label)
         # Fresh patients are the last of all that there could be, so that no --phantom_counts ever has them.
-        for index in [*range(count), *range(_MOST - fresh.get(label, 0), _MOST)]:
+        indices = [*range(count), *range(_MOST - fresh.get(label, 0), _MOST)]
+        for index in tqdm(indices, f"phantoms of {label}", unit="patient"):
             generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(place, index)))
             drawn = {**draw_look(generator, place / (len(looks) - 1), difficulty), **draw_anatomy(generator)}
             images, mask = render(generator, drawn, size=size, slices=slices, modalities=modalities)

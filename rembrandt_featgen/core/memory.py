@@ -114,6 +114,13 @@ def of_tree() -> dict[int, int]:
     return _of_proc() if (_PROC / "self" / "status").exists() else _of_ps()
 
 
+def of_this_process(*, peak: bool = False) -> int:
+    """Bytes of this process that are in memory, or the most that ever were; getrusage would count its parent's."""
+    if (_PROC / "self" / "status").exists():
+        return _size_of(os.getpid(), ("VmHWM" if peak else "VmRSS",))
+    return _of_ps().get(os.getpid(), 0)
+
+
 def available() -> int:
     """Bytes that this process could take more: by the system, its container, and --memory_limit; 0 if nobody says."""
     left = [_system_available(), *_container_available()]

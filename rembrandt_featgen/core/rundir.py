@@ -153,7 +153,7 @@ def open_stage(
                 shutil.copy2(path, work / path.name)
         write_json(work / SETTINGS, record)  # after what is kept: without it nothing of this folder is trusted
         (work / "flags.txt").write_text(cli.flagfile_text(config), encoding="utf-8")
-        stage, start = Stage(folder, work, logs, done=False, record=record), time.time()
+        stage, start, cpu_start = Stage(folder, work, logs, done=False, record=record), time.time(), time.process_time()
         try:
             with memory.peak_of(name) as peak:
                 yield stage
@@ -169,6 +169,7 @@ def open_stage(
         if not stage.done:
             raise RuntimeError(f"stage {name} ended without stage.complete()")
         record |= {"seconds": round(time.time() - start, 1), "resumed": resumed, "peak_memory": peak.size}
+        record |= {"cpu_seconds": round(time.process_time() - cpu_start, 1)}
         record |= {"versions": provenance.versions(), "commit": provenance.commit()}
         record.setdefault("device", provenance.device())
         record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S")

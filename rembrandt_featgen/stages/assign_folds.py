@@ -66,7 +66,7 @@ def run(config: Config) -> None:
         records = []
         tested: set[str] = set()
         for repeat in range(config.cv_repeats):
-            parts = _divide(config, fresh_patients.without(cohort, fresh), repeat)
+            parts = divide(config, fresh_patients.without(cohort, fresh), repeat)
             if fresh:
                 parts = {part: fresh_patients.tested(assignment, fresh) for part, assignment in parts.items()}
             names = _file_names(parts)
@@ -90,7 +90,7 @@ def run(config: Config) -> None:
         logging.info("folds: %d, of %d %s", len(records), count, unit(cohort, count))
 
 
-def _divide(config: Config, cohort: Cohort, repeat: int) -> dict[str, dict[str, str]]:
+def divide(config: Config, cohort: Cohort, repeat: int) -> dict[str, dict[str, str]]:
     """Name of each fold of a repeat to its assignment."""
     if config.cv_grouping == "site":
         return splits.site_folds(

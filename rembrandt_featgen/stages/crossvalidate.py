@@ -18,9 +18,11 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import run_features, schedulers, verdicts
 from rembrandt_featgen.stages import (
     assign_folds,
+    estimates,
     evaluate_features,
     extract_features,
     fold_jobs,
+    limits,
     make_phantom,
     report_cohort,
     share_slices,
@@ -54,21 +56,34 @@ Config = dataclasses.make_dataclass(
 
 def run(config) -> None:
     """Assigns the folds, trains each, and gathers them into report/; ends with the report's path and its verdict."""
-    shared_flags.use_device(config)
-    gans, stages_of_fold = _check(config)
+    gans, stages_of_fold = _checked(config)
     schedule = shared_flags.schedule(config)
     if schedule.scheduler != schedulers.SERIAL and config.cv_workers > 1:
         raise InputError(
             f"--cv_workers={config.cv_workers} with --scheduler={config.scheduler}: it is of --scheduler=serial; leave "
             "it out, and say --workers of --scheduler=local"
         )
-    train_unet.check(config)
-    train_unet.read_weights(config)
     run_dir = Path(config.run_dir)
     with folders.working_on(run_dir):
         jobs = _jobs(config, run_dir, gans=gans, stages_of_fold=stages_of_fold)
         _learn(config, run_dir, jobs, schedule=schedule)
         _report(config, run_dir)
+
+
+def estimate(config) -> None:
+    """Prints what the study takes, from a trial in a temporary folder; InputError where it does not fit."""
+    gans, stages_of_fold = _checked(config)
+    estimates.of_study(config, stages_of_fold, gans)
+
+
+def _checked(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """As `_check`; and InputError for U-Net's flags, and for what cannot fit here."""
+    shared_flags.use_device(config)
+    found = _check(config)
+    train_unet.check(config)
+    train_unet.read_weights(config)
+    limits.check(config, found[1])
+    return found
 
 
 def _jobs(config, run_dir: Path, *, gans: tuple[str, ...], stages_of_fold: tuple[str, ...]) -> list[fold_jobs.Job]:
@@ -157,7 +172,7 @@ def _fitting(module, changes: dict) -> dict:
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags, estimate=estimate)
 
 
 if __name__ == "__main__":

@@ -113,14 +113,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/study: report.json, index.html, predictions.csv, and tables as CSV and LaTeX."""
-    shared_flags.use_device(config)
-    check(config)
-    schedule = shared_flags.schedule(config)
-    if config.synthetic and not config.features:
-        raise InputError(
-            f"--synthetic={config.synthetic} without --features: it holds samples like those of --features; give both, "
-            "or leave it out"
-        )
+    schedule = _checked(config)
     of_file = _of_file(config, _read(config)) if config.features else None
     files = {"features_file": config.features, "synthetic_file": config.synthetic}  # "features" is a folder of a run
     digests = {name: rundir.file_digest(Path(path)) for name, path in files.items() if path}
@@ -130,9 +123,32 @@ def run(config: Config) -> None:
     with rundir.open_stage(config, "evaluate_features", inputs, digests=digests, classes=classes.record) as stage:
         if not stage.done:
             studied = run_features.studied(wanted) if of_file is None else [of_file]
-            _study(config, studied, stage, schedule=schedule)
+            study(config, studied, stage, schedule=schedule)
     folder = Path(config.run_dir) / registry.folder("evaluate_features")
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
+
+
+def estimate(config: Config) -> None:
+    """Prints what the study takes, from some of its tasks; InputError where it does not fit."""
+    from rembrandt_featgen.stages import estimates  # which runs this module
+
+    _checked(config)
+    wanted = wanted_of(config)
+    found = [_of_file(config, _read(config))] if config.features else run_features.studied(wanted)
+    estimates.of_features(config, found)
+
+
+def _checked(config: Config) -> Schedule:
+    """Where tasks are done; InputError for flags that do not go together."""
+    shared_flags.use_device(config)
+    check(config)
+    schedule = shared_flags.schedule(config)
+    if config.synthetic and not config.features:
+        raise InputError(
+            f"--synthetic={config.synthetic} without --features: it holds samples like those of --features; give both, "
+            "or leave it out"
+        )
+    return schedule
 
 
 def check(config) -> None:
@@ -152,7 +168,7 @@ def check(config) -> None:
         raise InputError(f"--arms={','.join(config.arms)}: {error}") from error
 
 
-def _study(config, studied: Sequence[Studied], stage: rundir.Stage, *, schedule: Schedule) -> None:
+def study(config, studied: Sequence[Studied], stage: rundir.Stage, *, schedule: Schedule) -> None:
     """Does the tasks of all features, and writes what came of them."""
     choices: list[dict] = [{} for _ in studied[0].tasks]
     notes: dict[str, dict] = {}
@@ -327,7 +343,7 @@ def _seen_before(config, table: FeatureTable, tasks: Sequence[plans.Task]) -> tu
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags, estimate=estimate)
 
 
 if __name__ == "__main__":

@@ -214,6 +214,16 @@ def run(config: Config) -> None:
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")
 
 
+def estimate(config: Config) -> None:
+    """Prints what the study takes, from some of its draws; InputError where it does not fit."""
+    from rembrandt_featgen.stages import estimates  # which runs this module
+
+    shared_flags.use_device(config)
+    few_shots.numbers(config.shots)
+    config = _checked(config)
+    estimates.of_few_shots(config, shared_flags.read_features(config), trains=bool(_gans(config).kinds))
+
+
 def _serves(flag: str, before, now) -> bool:
     """Whether draws that were made with another value of a flag are what they would be with this one."""
     return flag in _OF_THE_REPORT or (flag == "draws" and now > before)
@@ -338,7 +348,7 @@ def _report(config, table, stage, *, planned, outcomes, label, reserve, warned) 
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags, estimate=estimate)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,10 @@ from rembrandt_featgen.evaluation import run_features, verdicts
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.generation import adding
 from rembrandt_featgen.stages import (
+    estimates,
     evaluate_features,
     extract_features,
+    limits,
     run_sweep,
     shared_flags,
     train_classifiers,
@@ -73,15 +75,27 @@ Config = dataclasses.make_dataclass(
 
 def run(config) -> None:
     """Runs each stage with its share of `config`; ends with the path of the report, if it comes so far."""
+    names = _checked(config)
+    run_dir = Path(config.run_dir)
+    with folders.working_on(run_dir):
+        _run(config, names, run_dir)
+
+
+def estimate(config) -> None:
+    """Prints what the run takes, from a trial in a temporary folder; InputError where it does not fit."""
+    estimates.of_run(config, _checked(config))
+
+
+def _checked(config) -> list[str]:
+    """Names of the stages; InputError now for what a late one would refuse, and for what cannot fit here."""
     shared_flags.use_device(config)
     names = stages_of(config)
     _check(config)
     if "evaluate_features" in names:
         evaluate_features.check(config)
         run_features.check_arms(config.arms, run_features.fed_arms(config, config.generators))
-    run_dir = Path(config.run_dir)
-    with folders.working_on(run_dir):
-        _run(config, names, run_dir)
+    limits.check(config, names)
+    return names
 
 
 def _run(config, names: Sequence[str], run_dir: Path) -> None:
@@ -168,7 +182,7 @@ def check_receivers(config, classes: Classes) -> None:
 
 def main() -> None:
     """Entry point of the binary."""
-    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags)
+    cli.main(Config, run, about=__doc__, known_elsewhere=stages.all_flags, estimate=estimate)
 
 
 if __name__ == "__main__":

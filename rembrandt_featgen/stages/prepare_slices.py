@@ -103,7 +103,7 @@ def run(config: Config) -> None:
     request = slice_flags.request(config, normalise=config.normalise, slices_in=config.slices_in)
     cohort = shared_flags.find_cohort(config)
     fresh = shared_flags.fresh_patients(config)
-    assignment = _assignment(config, cohort, fresh)
+    assignment = assignment_of(config, cohort, fresh)
     split = hashlib.sha256(repr(sorted(assignment.items())).encode()).hexdigest()
     shared = shared_slices.find_shared(config.slices_from, cohort, request) if config.slices_from else None
     known = repr([(one.group, one.site, sorted(one.covariates.items())) for one in cohort.patients])
@@ -181,7 +181,7 @@ def are_shared(config: Config) -> bool:
         shared_flags.find_cohort(config),
         slice_flags.request(config, normalise=config.normalise, slices_in=config.slices_in),
     )
-    assignment = _assignment(config, cohort, shared_flags.fresh_patients(config))
+    assignment = assignment_of(config, cohort, shared_flags.fresh_patients(config))
     training = [patient for patient, split in assignment.items() if split == "train"]
     shared = shared_slices.find_shared(config.slices_from, cohort, request)
     return shared.has(choose_preparation(request, shared.contents, training))
@@ -214,7 +214,7 @@ def _stored(
     return (folder, _STORE), preparation
 
 
-def _assignment(config: Config, cohort: Cohort, fresh: Collection[str] = ()) -> dict[str, str]:
+def assignment_of(config: Config, cohort: Cohort, fresh: Collection[str] = ()) -> dict[str, str]:
     """Which patient is in which split, as drawn or as --split_file says; `fresh` are there for tests alone."""
     if config.split_file:
         return _checked(

@@ -30,15 +30,11 @@ from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.cohort.who_grades import GLIOMAS
 from rembrandt_featgen.core import json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data.pipelines import steps_per_epoch
 from rembrandt_featgen.evaluation import sweep_sharing
 from rembrandt_featgen.evaluation.sweep_points import Point
 from rembrandt_featgen.evaluation.sweep_results import CLASSIFIER
 from rembrandt_featgen.features import crops
-from rembrandt_featgen.generation import adding
-from rembrandt_featgen.generation.gan_kinds import KINDS
-from rembrandt_featgen.segmentation import unet_fitting
-from rembrandt_featgen.stages import extract_features, run_sweep, shared_flags
+from rembrandt_featgen.stages import extract_features, run_sweep, shared_flags, step_counts
 
 # The paper's cohort (3.4, 3.5): patients, those of them who are tested, slices for training and for the test.
 PATIENTS = {"HGG": 61, "LGG": 40}
@@ -122,33 +118,7 @@ def slices(flags) -> dict[str, dict[str, int]]:
 
 def steps(flags, arms=("baseline", "augmented")) -> dict[str, int]:
     """Steps of the whole run by clock, of the first GAN and each classifier; a step of `prepare_slices` is a slice."""
-    counts = {split: sum(own.values()) for split, own in slices(flags).items()}
-
-    def of_all(batch):
-        return sum(steps_per_epoch(count, batch) for count in counts.values())
-
-    kind = KINDS[flags.generators[0]]
-    drawn = round(flags.synthetic_per_class / (ACCEPTED if kind.has_auxiliary_classifier else 1.0))
-    batch = min(flags.generate_batch, flags.extract_batch) if kind.of_images else flags.generate_batch
-    samples = [counts["train"] + (_added(flags) if arm == "augmented" else 0) for arm in arms]
-    classify = flags.classifier_epochs * sum(steps_per_epoch(count, flags.classifier_batch) for count in samples)
-    unet_steps, unet_epochs = unet_fitting.steps_and_epochs(
-        counts["train"],
-        batch=flags.unet_batch,
-        epochs=flags.unet_epochs,
-        steps=flags.unet_steps,
-        validate_every=flags.unet_validate_every,
-    )
-    validation = unet_epochs * steps_per_epoch(counts["validation"], flags.unet_batch)
-    return {
-        "prepare_slices": sum(counts.values()),
-        "train_unet": unet_steps * unet_epochs,
-        "evaluate": validation + of_all(flags.unet_batch),
-        "extract_features": of_all(flags.extract_batch),
-        "train_generators": flags.gan_epochs * steps_per_epoch(counts["train"], flags.gan_batch),
-        "generate_synthetic": len(GLIOMAS) * steps_per_epoch(drawn, batch),
-        **dict.fromkeys(flags.classifier_kinds, classify),
-    }
+    return step_counts.steps(flags, slices(flags), accepted=ACCEPTED, arms=arms)
 
 
 def sweep_points(flags, folder: Path) -> list[tuple[Point, list[str]]]:
@@ -177,17 +147,6 @@ def sweep_points(flags, folder: Path) -> list[tuple[Point, list[str]]]:
         (point, sweep_sharing.stages_to_learn(base, point))
         for point in run_sweep.find_points(stages.share(run_sweep, flags), base)
     ]
-
-
-def _added(flags) -> int:
-    """Features that the augmented arm adds."""
-    if flags.synthetic_added:
-        return flags.synthetic_added
-    if flags.synthetic_to == adding.ALL:
-        return len(GLIOMAS) * flags.synthetic_per_class
-    training = slices(flags)["train"]
-    gap = max(training.values()) - min(training.values())
-    return min(gap, flags.synthetic_per_class) if flags.synthetic_to == adding.MINORITY else flags.synthetic_per_class
 
 
 def _sides(config, path, flags, points, folder) -> dict[str, turns.Side]:

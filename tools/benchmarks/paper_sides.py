@@ -9,24 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import shutil
-import time
 from pathlib import Path
-from unittest import mock
 
-import numpy as np
 import tensorflow as tf
 
 from benchmarks import turns
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, rundir
 from rembrandt_featgen.evaluation.sweep_results import CLASSIFIER
-from rembrandt_featgen.generation import adding, gan_training
-from rembrandt_featgen.generation.gan import GAN
-from rembrandt_featgen.nn import inference, resumable_fit, weights
+from rembrandt_featgen.generation import adding
+from rembrandt_featgen.nn import weights
 from rembrandt_featgen.segmentation import initial
-from rembrandt_featgen.stages import pipeline, shared_flags
+from rembrandt_featgen.stages import pipeline, shared_flags, step_clocks
 
 SLICES = 5  # of a phantom patient: 21 batches of 10 are 21 patients of each grade, and none is left over
 AFTER_UNET = ("extract_features", "train_generators", "generate_synthetic", "train_classifiers")
@@ -41,7 +36,7 @@ def read_flags(path: str, run_dir: str = "."):
 def prepare_slices(options: dict) -> turns.Work:
     """A side: prepares the cohort three times, which counts as so many steps, and puts an untrained U-Net beside it."""
     config = _trial(options)
-    clock = _Clock(2, per=2 * SLICES * patients(config, options["steps"])[1])
+    clock = step_clocks.Clock(2, per=2 * SLICES * patients(config, options["steps"])[1])
 
     def work():
         modules = stages.modules(["make_phantom", "prepare_slices"])
@@ -82,64 +77,6 @@ def patients(config, steps: int) -> tuple[int, int]:
     return training, training + 2  # one validates, one is tested
 
 
-class _Clock:
-    """Seconds of each step, and the peak memory after each half of them.
-
-    Args:
-      steps: that count; later ones do not.
-      skipped: steps before them, which trace and compile.
-      per: what a step's seconds are divided by.
-    """
-
-    def __init__(self, steps: int, skipped: int = 1, per: int = 1):
-        self._steps, self._skipped, self._per = steps, skipped, per
-        self._started: float | None = None
-        self.facts: dict = {"seconds": [], "peak_bytes": []}
-
-    @property
-    def full(self) -> bool:
-        return len(self.facts["seconds"]) == self._steps
-
-    def start(self) -> None:
-        self._started = time.perf_counter()
-
-    def stop(self) -> None:
-        if self._started is None:
-            raise RuntimeError("a clock stops that was not started")
-        seconds = (time.perf_counter() - self._started) / self._per
-        if self._skipped:
-            self._skipped -= 1
-        elif not self.full:
-            self.facts["seconds"].append(seconds)
-            if self.full or len(self.facts["seconds"]) == self._steps // 2:
-                self.facts["peak_bytes"].append(turns.peak_bytes())
-
-    def mark(self) -> None:
-        """The end of a step and the start of the next."""
-        if self._started is not None:
-            self.stop()
-        self.start()
-
-
-class _Enough(Exception):
-    """The last clock is full."""
-
-
-class _Batches(tf.keras.callbacks.Callback):
-    """Times the training batches of a fit, the wait for their data included."""
-
-    def __init__(self, clock: _Clock, ended):
-        super().__init__()
-        self._clock, self._ended = clock, ended
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self._clock.start()
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._clock.stop()
-        self._ended()
-
-
 def _trial(options: dict):
     """The flagfile's config of one GAN, but for `options["changes"]` and what says how long a run takes."""
     config = shared_flags.with_first_generator(read_flags(options["flags"], options["folder"]))
@@ -176,7 +113,7 @@ def _work(config, names, steps: int, last: str = "") -> turns.Work:
 
     def work():
         for name, module in stages.modules(names).items():
-            with contextlib.suppress(_Enough), _watched(name, steps, last, facts=facts):
+            with contextlib.suppress(step_clocks.Enough), step_clocks.watched(name, steps, last, facts=facts):
                 module.run(stages.share(module, config))
             tf.keras.backend.clear_session()
         for name, found in facts.items():
@@ -184,65 +121,6 @@ def _work(config, names, steps: int, last: str = "") -> turns.Work:
                 raise RuntimeError(f"{name}: there were {len(found['seconds'])} of {steps} steps")
 
     return turns.Work(work, facts)
-
-
-@contextlib.contextmanager
-def _watched(stage_name: str, steps: int, last: str, facts: dict):
-    """Times what a stage does; a clock is there once it does that."""
-    clocks: dict[str, _Clock] = {}
-
-    def clock(name, skipped=1):
-        if name not in clocks:
-            clocks[name] = _Clock(steps, skipped)
-            facts[name] = clocks[name].facts
-        return clocks[name]
-
-    def ended():
-        if last in clocks and clocks[last].full:
-            raise _Enough
-
-    watching, runner, accepted = resumable_fit.watching, inference.runner, GAN.accepted
-
-    @functools.wraps(watching)
-    def watched_fit(logs, title, **given):
-        name = title.rpartition("_")[2] if stage_name == "train_classifiers" else stage_name  # "augmented_cnn"
-        return [*watching(logs, title, **given), _Batches(clock(name), ended)]
-
-    @functools.wraps(runner)
-    def watched_runner(network):
-        run = runner(network)
-
-        def watched(batch):
-            found = run(batch)
-            # from the end of one to the end of the next: what is done with it, and the wait for the next
-            clock("evaluate" if stage_name == "train_unet" else stage_name, 0).mark()
-            ended()
-            return found
-
-        return watched
-
-    @functools.wraps(accepted)
-    def watched_draw(gan, features, labels):
-        drawn = clock("generate_synthetic")
-
-        def keep_all(found):
-            drawn.mark()
-            return np.ones_like(found)
-
-        found = accepted(gan, features, labels)
-        kept = tf.numpy_function(keep_all, [found], tf.bool)
-        kept.set_shape(found.shape)
-        return kept
-
-    with contextlib.ExitStack() as stack:
-        for owner, name, watched in (
-            (resumable_fit, "watching", watched_fit),
-            (inference, "runner", watched_runner),
-            (GAN, "accepted", watched_draw),
-            (gan_training, "STEPS_PER_EXECUTION", 1),
-        ):
-            stack.enter_context(mock.patch.object(owner, name, watched))
-        yield
 
 
 def _write_unet(config) -> None:

@@ -1,0 +1,138 @@
+"""What a run may take: the disk that is free where it writes, the memory that is available; and what cannot fit.
+
+`check` is done before every run and costs nothing: it counts what cannot be less, such as the weights of a network and
+the maps that a step keeps, so that what it refuses could never have worked. What it lets pass may still be too much,
+which `--estimate_only` measures.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rembrandt_featgen.cohort.classes import parse_counts
+from rembrandt_featgen.core import memory, registry
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.features import crops
+from rembrandt_featgen.stages import shared_flags
+
+_FLOAT = 4  # bytes
+_ADAM = 4  # arrays for each weight: itself, its gradient, two moments
+_LEVELS = 5
+
+
+class Need(NamedTuple):
+    """What a stage takes: bytes; `work` of disk only while it is at work."""
+
+    name: str
+    memory: int = 0
+    disk: int = 0
+    work: int = 0
+
+
+class Room(NamedTuple):
+    """What there is: bytes; 0 where nobody says. `where` is the folder whose disk it is."""
+
+    memory: int
+    disk: int
+    where: Path
+
+
+def room(run_dir: str) -> Room:
+    """What there is for a run in `run_dir`, with the memory that this process has taken already."""
+    where = Path(run_dir).absolute()
+    while not where.is_dir():
+        where = where.parent
+    free = memory.available()
+    taken = sum(memory.of_tree().values()) if free else 0
+    return Room(free + taken, shutil.disk_usage(where).free, where)
+
+
+def check_room(needs: Iterable[Need], there: Room) -> None:
+    """InputError for the first stage that does not fit; each finds the disk as those before it left it."""
+    disk = 0
+    for need in needs:
+        disk += need.disk
+        if 0 < there.memory < need.memory:
+            by = "--memory_limit leaves" if memory.limit() else "are available here"
+            less = registry.LESS_MEMORY.get(need.name, registry.LESS_ANYWHERE)
+            raise InputError(
+                f"{need.name} needs {memory.shown(need.memory)} of memory, and {memory.shown(there.memory)} {by}; take "
+                f"{less}" + (", or give a larger --memory_limit" if memory.limit() else "")
+            )
+        if disk + need.work > there.disk:
+            less = registry.LESS_DISK.get(need.name, "a smaller cohort or --image_size")
+            before = f", after {memory.shown(disk - need.disk)} of those before it" if disk > need.disk else ""
+            wanted, free = memory.shown(need.disk + need.work), memory.shown(there.disk)
+            raise InputError(
+                f"{need.name} needs {wanted} of disk{before}, and {free} are free in {there.where}; take {less}, or a "
+                "--run_dir where there is room"
+            )
+
+
+def check(config, names: Sequence[str]) -> None:
+    """InputError for a run that cannot fit, whatever is measured.
+
+    Args:
+      config: of the pipeline or of a study.
+      names: of the stages that it has.
+    """
+    needs = [Need(name, **least(name, config)) for name in names]
+    check_room(needs, room(config.run_dir))
+
+
+def least(name: str, config) -> dict[str, int]:
+    """Bytes of memory and disk that a stage cannot do without; of disk for phantoms alone, whose slices are known."""
+    count = _slices(config)
+    if name == "prepare_slices":
+        voxels = config.image_size**2 * (len(config.modalities) * config.slices_in * _FLOAT + 1)
+        return {"disk": count * voxels}
+    if name == "train_unet":
+        weights = _unet_weights(config)
+        maps = config.unet_batch * config.image_size**2 * config.unet_width * _maps_of_unet()
+        return {"memory": _FLOAT * (_ADAM * weights + maps), "disk": _FLOAT * weights}
+    if name == "extract_features" and config.features_from == "store":
+        size = 2 if config.store_dtype != "float32" else _FLOAT
+        kept = count * math.prod(map_shape(config)) * size
+        return {"disk": kept if config.store_codec == "none" else 0}
+    if name == "train_generators":
+        height, width, channels = map_shape(config)
+        kept = config.gan_batch * height * width * (2 * channels + config.ngf + config.ndf)
+        return {"memory": _FLOAT * kept}
+    return {}
+
+
+def map_shape(config) -> tuple[int, int, int]:
+    """[h, w, c] of a feature at --tap."""
+    if config.tap == crops.TAP:
+        side = config.crop_size // 2**crops.HALVINGS
+        return side, side, config.crop_filters
+    level = int(config.tap[-1]) - 1
+    side = config.image_size // 2**level
+    return side, side, config.unet_width * 2**level
+
+
+def _slices(config) -> int:
+    """Slices of the whole cohort, where they are phantoms; else 0: nothing has been read."""
+    if config.cohort != shared_flags.PHANTOM:
+        return 0
+    fresh = parse_counts(config.phantom_test_counts, "--phantom_test_counts")
+    counts = parse_counts(config.phantom_counts, "--phantom_counts")
+    return (sum(counts.values()) + sum(fresh.values())) * config.phantom_slices
+
+
+def _maps_of_unet() -> float:
+    """Outputs of two convolutions of each block that a step keeps for gradients, in full-size maps of the width."""
+    down = [2 / 2**level for level in range(_LEVELS)]
+    return math.fsum([*down, *down[:-1]])
+
+
+def _unet_weights(config) -> int:
+    """Of the 3x3 convolutions."""
+    widths = [config.unet_width * 2**level for level in range(_LEVELS)]
+    down = sum(9 * width * (max(width // 2, 1) + width) for width in widths)
+    up = sum(9 * width * (2 * width + width) for width in widths[:-1])
+    return down + up
