@@ -157,7 +157,7 @@ def test_split_of_the_papers_cohort(monkeypatch):
         for n in range(count)
     ]
     cohort = Cohort(patients, Classes.of(("LGG", "HGG")))
-    split = prepare_slices._assignment(stages.share(prepare_slices, read("paper")), cohort)
+    split = prepare_slices.assignment_of(stages.share(prepare_slices, read("paper")), cohort)
     counts = Counter((split[patient.id], patient.label) for patient in patients)
     assert counts == {
         **{("test", "HGG"): 7, ("validation", "HGG"): 6, ("train", "HGG"): 48},

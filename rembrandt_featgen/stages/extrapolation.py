@@ -19,9 +19,9 @@ from rembrandt_featgen.stages.trial_runs import Measured, Trial
 
 ACCEPTED = 0.8  # of what a GAN with an auxiliary classifier draws: of the paper's 82.3% (4.2.2)
 _EVALUATE = "evaluate"  # the clock of a U-Net's runs, in which that of each split begins anew
-_PER_PATIENT = ("make_phantom",)
-_PAGE = 240 * 2**10  # bytes of the page of a cohort without patients
-_OF_NUMBER = 10  # bytes of a number of a stored vector, with what the file says of its column
+_PER_PATIENT = ("make_phantom", "report_cohort")
+_OF_NUMBER = 4  # bytes of a number of a stored vector
+_OF_PREDICTION = 140  # bytes of a row of predictions.csv
 _PER_SLICE = ("prepare_slices", "extract_features")
 
 
@@ -167,12 +167,13 @@ def _by_class(whole: Whole) -> dict[str, int]:
 def _disk(name: str, trial: Trial, whole: Whole, *, small: Whole) -> int:
     """Bytes of a stage's files."""
     found, patients = trial.stages[name].disk, whole.count() - small.count()
-    if name == "report_cohort":
-        page = min(_PAGE, found)
-        return page + round((found - page) * whole.count() / max(small.count(), 1))
     if name == "extract_vectors":  # small files are what says what their columns are
         copies = whole.config.vector_augmentations * whole.count("train")
         return found + max(patients + copies, 0) * trial.figures[name]["columns"] * _OF_NUMBER
+    if name == "train_classifiers":
+        predicted = whole.count("test", of_slices=True) - small.count("test", of_slices=True)
+        trained = len(whole.config.classifier_arms) * len(whole.config.classifier_kinds)
+        return found + max(predicted, 0) * trained * _OF_PREDICTION
     return round(found * _growth(name, whole, small))
 
 

@@ -83,13 +83,13 @@ def test_disk_grows_with_samples_where_files_do():
     assert rows["prepare_slices"].samples == "140 patients, 700 slices"
 
 
-def test_pages_and_vectors_have_what_is_there_without_patients():
+def test_vectors_and_predictions_are_added_to_what_is_there_without_them():
     run, small = whole("--vector_augmentations=2"), whole(train=(4, 4), validation=(1, 1), test=(1, 1))
-    found = trial(small, report_cohort=Measured(np.ones(2), {}, disk=extrapolation._PAGE + 12000))
-    assert extrapolation.row("report_cohort", found, run).disk == extrapolation._PAGE + 140000
     found = trial(small, extract_vectors=Measured(np.ones(2), {}, disk=5000))
     found.figures["extract_vectors"] = {"columns": 20}
-    assert extrapolation.row("extract_vectors", found, run).disk == 5000 + (140 - 12 + 2 * 100) * 20 * 10
+    assert extrapolation.row("extract_vectors", found, run).disk == 5000 + (140 - 12 + 2 * 100) * 20 * 4
+    found = trial(small, train_classifiers=Measured(np.ones(2), {}, disk=5000))
+    assert extrapolation.row("train_classifiers", found, run).disk == 5000 + (100 - 10) * 2 * 2 * 140
 
 
 @pytest.mark.parametrize(("receiver", "added"), [("all", 600), ("minority", 100), ("HGG", 300)])

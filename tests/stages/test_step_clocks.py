@@ -24,6 +24,7 @@ def test_the_first_step_is_set_apart_and_items_are_counted(seconds):
     clock.mark(4)
     assert (clock.first[0], clock.rest[0], clock.count) == (10.0, 8.0, 6.0)
     assert clock.mean[0] == pytest.approx(8 / 6) and clock.spent[0] == 18.0
+    assert clock.quick[0] == pytest.approx(1.0 + 0.25 * 0.5)  # of 2 / 2 and 6 / 4
     assert clock.facts["seconds"] == [2.0, 6.0]
 
 
