@@ -282,7 +282,7 @@ def _print(rows: Sequence[Row], tested: Mapping[str, int], config, *, there: lim
         f"This supposes that both pipelines have an AUROC of {power.AUROC:g}, and estimates that correlate by "
         f"{power.CORRELATION:g} over cohorts, or by {power.ALIKE:g} where they rank patients alike."
     )
-    limits.check_room([limits.Need(row.name, row.memory, row.disk, row.work) for row in rows], there)
+    limits.check_room([limits.Need(row.name, row.memory, disk=row.disk, work=row.work) for row in rows], there)
 
 
 def table(rows: Sequence[Row]) -> list[str]:

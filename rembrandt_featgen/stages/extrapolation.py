@@ -121,15 +121,15 @@ def items(name: str, whole: Whole, *, small: Whole, found: Measured) -> dict[str
         return {name: steps[name] * kinds}
     if name == "train_generators":
         epochs = config.gan_epochs * kinds
-        return {name: steps[name] * kinds, **_around(name, epochs, validating, config.gan_batch)}
+        return {name: steps[name] * kinds, **_around(name, epochs, validating, batch=config.gan_batch)}
     epochs = config.classifier_epochs * len(config.classifier_arms)
     found_items: dict[str, float] = {}
     for kind in config.classifier_kinds:
-        found_items |= {kind: steps[kind], **_around(kind, epochs, validating, config.classifier_batch)}
+        found_items |= {kind: steps[kind], **_around(kind, epochs, validating, batch=config.classifier_batch)}
     return found_items
 
 
-def _around(name: str, epochs: int, validating: int, batch: int) -> dict[str, float]:
+def _around(name: str, epochs: int, validating: int, *, batch: int) -> dict[str, float]:
     return {f"{name} {EPOCH_ENDS}": epochs, f"{name} {VALIDATION}": epochs * steps_per_epoch(validating, batch)}
 
 
