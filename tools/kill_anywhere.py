@@ -25,8 +25,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from killing import attempts, comparison, works
+from killing import attempts, comparison, small_disk, works
 from killing.attempts import Attempt, Ended, Extent
+from killing.small_disk import SmallDisk
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, registry
@@ -43,6 +44,12 @@ class Config:
     what: str = cli.flag("pipeline", "What is killed.", choices=tuple(works.WORKS))
     kills: int = cli.flag(200, "Rounds end with the one in which there were so many.", minimum=1)
     each: int = cli.flag(3, "Most kills of a stage in a round.", minimum=1)
+    disk_step: int = cli.flag(
+        0,
+        "KiB of a file system in memory (Linux, as root) on which rounds are run in place of kills, and which grows by "
+        "so much whenever a command has ended for it was full; 0 kills.",
+        minimum=0,
+    )
     seed: int = cli.flag(0, "Of the moments, which also depend on how fast the machine is.", minimum=0)
     folder: str = cli.flag("/tmp/kill_anywhere", "Folder of the runs and the counts.")
 
@@ -59,7 +66,7 @@ class Rounds:
         self._home = Path(config.folder).absolute() / config.what
         self._run, self._inputs, self._unbroken = (self._home / name for name in ("runs", "inputs", "unbroken"))
         self._home.mkdir(parents=True, exist_ok=True)
-        self._file = self._home / "state.json"
+        self._file, self._disk = self._home / "state.json", None
         self.state: dict = {"round": -2, "command": 0, "kills": [], "rounds": [], "extents": {}, "stuck": []}
         if self._file.exists():
             self.state = json.loads(self._file.read_text(encoding="utf-8"))
@@ -70,7 +77,14 @@ class Rounds:
     def go(self) -> None:
         """All that is left."""
         while self.state["round"] < 0 or len(self.state["kills"]) < self._config.kills:
-            self._round()
+            small = self._config.disk_step and self.state["round"] >= 0
+            self._disk = SmallDisk(self._run, self._config.disk_step) if small else None
+            try:
+                self._round()
+            finally:
+                if self._disk:
+                    self._disk.unmount()
+            self._clear()
             write(self._home, self.state)
         write(self._home, self.state)
 
@@ -99,7 +113,6 @@ class Rounds:
         if found or not finished:
             shutil.copytree(self._run, self._home / f"differs_{number}", dirs_exist_ok=True, symlinks=True)
         self.state |= {"round": number + 1, "command": 0}
-        self._clear()
 
     def _command(self, place: int) -> bool:
         """Runs a command until it has finished; whether it did."""
@@ -110,7 +123,7 @@ class Rounds:
         )
 
         def plan_of(stage):
-            if number < 0 or counts[stage] >= self._config.each:
+            if number < 0 or self._disk or counts[stage] >= self._config.each:
                 return None
             extent = Extent(**self.state["extents"].get(f"{place} {stage}", {}))
             if not any(kill["stage"] == stage for kill in self.state["kills"]):  # none is to be left out by luck
@@ -119,6 +132,7 @@ class Rounds:
 
         log = self._home / f"log_{number}.txt"
         for _ in range(_MOST_ATTEMPTS):
+            before = log.stat().st_size if log.exists() else 0
             ended = Attempt(command, command.argv(self._run, self._inputs), run=self._run, log=log).run(plan_of)
             if ended.killed:
                 counts[ended.stage] += 1
@@ -129,16 +143,26 @@ class Rounds:
                     found = {f"{place} {stage}": dataclasses.asdict(e) for stage, e in ended.extents.items()}
                     self.state["extents"] |= found
                 return True
-            said = log.read_text(encoding="utf-8", errors="replace")[-3000:]
+            said = log.read_bytes()[before:].decode("utf-8", errors="replace")
+            if self._disk and small_disk.one_line(said):
+                ended.stage, ended.mode, ended.after = self._last_stage(command), "full", said.splitlines()[-1]
+                self._note(ended, number, place)
+                self._disk.grow()
+                continue
             if _BUSY in said.splitlines()[-1]:  # workers of a process that was killed alone may live for a second
                 time.sleep(1.0)
                 continue
-            self.state["stuck"].append({"round": number, "command": command.name, "said": said})
+            self.state["stuck"].append({"round": number, "command": command.name, "said": said[-3000:]})
             print(f"{command.name} ended with {ended.status}: {said[-500:]}", flush=True)
             if number < 0:
                 raise RuntimeError(f"{command.name} does not even run unbroken")
             return False
         raise RuntimeError(f"{command.name}: no progress in {_MOST_ATTEMPTS} attempts")
+
+    def _last_stage(self, command) -> str:
+        """The stage whose unfinished folder was touched last."""
+        parts = sorted(self._run.rglob("*.part"), key=lambda path: path.stat().st_mtime)
+        return works.stage_of(parts[-1].relative_to(self._run), command.name) if parts else command.name
 
     def _note(self, ended: Ended, number: int, place: int) -> None:
         kill = dataclasses.asdict(ended)
@@ -159,7 +183,7 @@ class Rounds:
 
 def _fresh(folder: Path, fill) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     fill(folder)
 
 
