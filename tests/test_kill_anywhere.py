@@ -15,7 +15,9 @@ from rembrandt_featgen.core import registry
 
 TOOLS = Path(__file__).parent.parent / "tools"
 sys.path.insert(0, str(TOOLS))
-comparison, works = (importlib.import_module(f"killing.{name}") for name in ("comparison", "works"))
+comparison, small_disk, works = (
+    importlib.import_module(f"killing.{name}") for name in ("comparison", "small_disk", "works")
+)
 PLANS = [("event", 0.0, 12), ("event", 0.0, 40), ("end", 0.0, 2)]  # as `attempts.Plan` has them
 
 
@@ -131,6 +133,23 @@ def test_seconds_of_a_report_are_no_difference_and_its_other_numbers_are(tmp_pat
         "run/report/index.html",
         "run/report/report.json",
     ]
+
+
+FULL = "error: No space left on device (--run_dir=x); free some of the disk, and run the same command again"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_fine"),
+    [
+        (f"[1/2] a stage\n{FULL}, which keeps what is finished\n", True),
+        (f"{FULL}\nand another line\n", False),
+        (f"Traceback (most recent call last):\n{FULL}\n", False),
+        ("error: --run_dir=x: settings.json is damaged\n", False),
+        ("", False),
+    ],
+)
+def test_a_full_disk_is_one_line(said, is_fine):
+    assert small_disk.one_line(said) == is_fine
 
 
 def test_a_network_that_was_exported_differs_by_one_bit(tmp_path):

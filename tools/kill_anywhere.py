@@ -1,12 +1,14 @@
 """Kills tiny runs and studies at random moments, starts them again, and compares what they leave with an unbroken run.
 
 python tools/kill_anywhere.py --what=pipeline --kills=200 --seed=0 --folder=FOLDER
+python tools/kill_anywhere.py --what=study --disk_step=500 --kills=1 --folder=FOLDER
 
 All commands of a work (`killing/works.py`) are run unbroken, twice, which says what differs by nature; then in rounds,
 each command again and again until it has finished, killed (SIGKILL, mostly with all processes that it started) in each
 stage up to --each times: right after a file was made, written to, closed, moved or deleted; at any moment; among the
 last events of a stage; before it has touched a file. Then all files are compared (`killing/comparison.py`). What was
-ended resumes, in the round at which it was. FOLDER gets kills.json and kills.md.
+ended resumes, in the round at which it was. FOLDER gets kills.json and kills.md. With --disk_step a disk that is full
+again and again takes the place of kills; each command has to end in one line that says so.
 """
 
 from __future__ import annotations
@@ -66,7 +68,8 @@ class Rounds:
         self._home = Path(config.folder).absolute() / config.what
         self._run, self._inputs, self._unbroken = (self._home / name for name in ("runs", "inputs", "unbroken"))
         self._home.mkdir(parents=True, exist_ok=True)
-        self._file, self._disk = self._home / "state.json", None
+        self._file = self._home / "state.json"
+        self._disk: SmallDisk | None = None
         self.state: dict = {"round": -2, "command": 0, "kills": [], "rounds": [], "extents": {}, "stuck": []}
         if self._file.exists():
             self.state = json.loads(self._file.read_text(encoding="utf-8"))
@@ -221,10 +224,10 @@ def write(home: Path, state: dict) -> None:
     for kill in state["kills"]:
         by_stage[kill["stage"]][kill["mode"]] += 1
     order = [works.START, *registry.STAGES, *registry.RUNNERS]
-    titles = ["stage", "kills", "after an event on a file", "at any moment", "while it ended", "before a file"]
+    titles = ["stage", "in all", "after an event on a file", "at any moment", "while it ended", "before a file", "full"]
     rows = [titles, ["---"] * len(titles)]
     for stage in sorted(by_stage, key=lambda name: order.index(name) if name in order else len(order)):
-        counts = [by_stage[stage][mode] for mode in attempts.MODES]
+        counts = [by_stage[stage][mode] for mode in (*attempts.MODES, "full")]
         rows.append([f"`{stage}`", str(sum(counts)), *map(str, counts)])
     differences = [line for one in state["rounds"] for line in one["differences"]]
     summary = {

@@ -177,6 +177,19 @@ _PIPELINE = (
         ),
     ),
 )
+_SHOTS = (
+    "--run_dir={run}/run_few",
+    "--features={inputs}/one.csv",
+    "--shots=3",
+    "--test_fraction=0.4",
+    "--few_shot_arms=none,smote,gaussian",
+    "--few_shot_classifiers=ridge",
+    "--fixed_strengths=ridge@0.3",
+    "--bootstrap_draws=100",
+    "--deterministic",
+)
+# The second one extends the first, whose folder stays until it is finished.
+_FEW = (Command("fewshot", ("--draws=5", *_SHOTS)), Command("fewshot", ("--draws=7", *_SHOTS)))
 _FOLDS = ("--cv_folds=2", "--classifiers=cnn,ridge", "--arms=none,smote,acgan", "--arm_amounts=0")
 _STUDY = (
     Command(
@@ -222,21 +235,7 @@ _STUDY = (
             "--overwrite",
         ),
     ),
-    Command(
-        "fewshot",
-        (
-            "--run_dir={run}/run_few",
-            "--features={inputs}/one.csv",
-            "--shots=3",
-            "--draws=5",
-            "--test_fraction=0.4",
-            "--few_shot_arms=none,smote,gaussian",
-            "--few_shot_classifiers=ridge",
-            "--fixed_strengths=ridge@0.3",
-            "--bootstrap_draws=100",
-            "--deterministic",
-        ),
-    ),
+    *_FEW,
     Command(
         "share_synthetic",
         (
@@ -277,5 +276,6 @@ def _inputs_of_runs(folder: Path) -> None:
 WORKS = {
     "pipeline": Work(_PIPELINE, _inputs_of_runs),
     "study": Work(_STUDY, _inputs_of_studies),
+    "extension": Work(_FEW, _inputs_of_studies),
     "tiny": Work(_TINY, _inputs_of_studies),
 }
