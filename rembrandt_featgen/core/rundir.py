@@ -124,6 +124,7 @@ def open_stage(
     make_folder(run_dir, "--run_dir")
     _refuse_run_of_before(run_dir)
     with lock(run_dir / f".{folder}.lock", final):
+        _end_what_was_killed(final, work)
         if final.exists():
             found = _read_record(final / RECORD)
             _refuse_before(final, found)
@@ -139,13 +140,13 @@ def open_stage(
                 record["extends"] = made_by.extends(found, changed(found))
             else:
                 logging.info("%s: its inputs%s have changed, so it is done again", folder, " or flags" * replaced)
-                remove_folder(final)
+                _discard(final)
         resumed = (work / SETTINGS).exists()
         if resumed:
             found = _read_record(work / SETTINGS)
             resumed = serves(found) or agrees(work, found)
         if not resumed:
-            remove_folder(work)
+            _discard(work)
             shutil.rmtree(logs, ignore_errors=True)
         work.mkdir(exist_ok=True)
         if final.exists() and kept is not None and not resumed:
@@ -162,7 +163,7 @@ def open_stage(
             if readable is None:
                 raise
             if not resumed and not any(work.rglob("checkpoints")):
-                remove_folder(work)
+                _discard(work)
             if readable is error:
                 raise
             raise readable from error
@@ -174,12 +175,10 @@ def open_stage(
         record.setdefault("device", provenance.device())
         record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S")
         write_json(work / RECORD, record)
-        old = run_dir / f".{folder}.old"
         if final.exists():  # what this extends
-            remove_folder(old)
-            final.rename(old)
+            final.rename(_old(final))
         work.rename(final)
-        remove_folder(old)
+        _discard(_old(final))
         _drop_scaffolding(final)
         stage.path = final
 
@@ -308,6 +307,34 @@ def _refuse_before(folder: Path, record: Mapping) -> None:
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's content, as hexadecimal text."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _old(final: Path) -> Path:
+    """Where a finished stage is while one that extends it takes its place."""
+    return final.with_name(f".{final.name}.old")
+
+
+def _discard(folder: Path) -> None:
+    """Deletes a folder, of which a kill leaves nothing half deleted where somebody would look for it."""
+    aside = _aside(folder)
+    remove_folder(aside)
+    if folder.is_symlink() or folder.exists():
+        folder.rename(aside)
+        remove_folder(aside)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name.lstrip('.')}.discarded")
+
+
+def _end_what_was_killed(final: Path, work: Path) -> None:
+    """Ends what a kill left in the middle: a stage that takes the place of another, and folders to be deleted."""
+    old = _old(final)
+    if old.exists() and not final.exists():
+        old.rename(final)
+    for folder in (final, work, old):
+        remove_folder(_aside(folder))
+    _discard(old)
 
 
 def _drop_scaffolding(folder: Path) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from rembrandt_featgen.cohort import duplicates
 from rembrandt_featgen.core import array_files, remarks, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.preparation import Preparation
 from rembrandt_featgen.features import encoders
+from rembrandt_featgen.nn import saved_models
 from rembrandt_featgen.segmentation import unet_export, weight_records
 from rembrandt_featgen.segmentation.unet import tap_model
 
@@ -54,7 +54,7 @@ def write(folder: Path, home: Path, modalities: Sequence[str], *, maps: bool) ->
         taps=[] if maps or extracted["config"]["vectors"] == "numbers" else taps,
     )
     with remarks.errors_alone():
-        tf.saved_model.save(module, str(folder / UNET), signatures)
+        saved_models.save(module, folder / UNET, signatures)
     seen = weight_records.read_record(found["train_unet"].folder / "best.npz")
     if seen is None:
         raise InputError(

@@ -107,7 +107,7 @@ def write(
     """
     with remarks.errors_alone():
         module, signatures = pipeline_export.exported(fitted.pipeline, table.classes, columns.names)
-        tf.saved_model.save(module, str(folder / CLASSIFIER), signatures)
+        saved_models.save(module, folder / CLASSIFIER, signatures)
     _, first = np.unique(table.patients, return_index=True)
     preparation = fitted.pipeline.preparation
     record = json_files.plain(

@@ -28,6 +28,17 @@ def module_and_signatures(weights, **functions) -> tuple[tf.Module, dict]:
     return module, signatures
 
 
+def save(module: tf.Module, folder: Path, signatures: dict) -> None:
+    """Saves a module as a SavedModel in place of what is there, such as what a kill left of one.
+
+    Args:
+      module, signatures: as of `module_and_signatures`.
+      folder: of the model alone.
+    """
+    paths.remove_folder(folder)
+    tf.saved_model.save(module, str(folder), signatures)
+
+
 def signatures_of(folder: str, name: str, signatures: Sequence[str]) -> list:
     """Signatures of an exported model, such as the classifier's `classify`.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import tensorflow as tf
 from absl import logging
 
 from rembrandt_featgen import stages
@@ -21,6 +20,7 @@ from rembrandt_featgen.features import encoders
 from rembrandt_featgen.generation import gan_export
 from rembrandt_featgen.generation.encoded_gan import EncodedGAN
 from rembrandt_featgen.generation.gan_kinds import KINDS
+from rembrandt_featgen.nn import saved_models
 from rembrandt_featgen.segmentation import pretrained, tensorlayer_files, unet_export, weight_records
 from rembrandt_featgen.stages import shared_flags
 
@@ -92,7 +92,7 @@ def run(config: Config) -> None:
         }
         with remarks.errors_alone():
             for name, (module, signatures) in models.items():
-                tf.saved_model.save(module, str(stage.path / name), signatures)
+                saved_models.save(module, stage.path / name, signatures)
         weights = [variable.numpy() for variable in pretrained.variables(unet)]
         tensorlayer_files.write(stage.path / "unet_tensorlayer.npz", weights)
         seen = weight_records.read_record(folders["train_unet"] / "best.npz")

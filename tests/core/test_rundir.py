@@ -1,7 +1,9 @@
 import dataclasses
 import json
 import logging
+import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -195,6 +197,58 @@ def test_a_kill_while_one_takes_the_place_of_another_loses_nothing(run, monkeypa
         assert (stage.path / "2.csv").exists() and not stage.done
         stage.complete()
     assert (run / "work/2.csv").exists() and not (run / ".work.old").exists()
+
+
+@pytest.mark.parametrize("how", ["extended", "done again"])
+def test_a_kill_at_any_rename_or_deletion_leaves_nothing_half_deleted(run, monkeypatch, how):
+    """Of a stage that takes the place of another, and of one whose input has changed since."""
+    kept, settings = (KEPT, ({"width": 2}, {"width": 3})) if how == "extended" else (None, ({"width": 2}, {"width": 2}))
+    words = ("a", "a") if how == "extended" else ("a", "b")
+    real = {name: getattr(os, name) for name in ("rename", "replace", "unlink", "rmdir")}
+    done = 0
+
+    def make(number, killed_at=0):
+        nonlocal done
+        done = 0
+
+        def act(name):
+            def call(*args, **kwargs):
+                nonlocal done
+                done += 1
+                if done == killed_at:
+                    raise Killed
+                return real[name](*args, **kwargs)
+
+            return call
+
+        with monkeypatch.context() as patched:
+            for name in real:
+                patched.setattr(os, name, act(name))
+            config, digests = Config(str(run), **settings[number]), {"table": words[number]}
+            with rundir.open_stage(config, "work", kept=kept, digests=digests) as stage:
+                if not stage.done:
+                    (stage.path / "2.csv").write_text(words[number])
+                    stage.complete()
+
+    def left():
+        return sorted(str(path.relative_to(run)) for path in run.rglob("*"))
+
+    make(0)
+    make(1)
+    wanted, steps = left(), done
+    for killed_at in range(1, steps + 1):
+        shutil.rmtree(run)
+        make(0)
+        with pytest.raises(Killed):
+            make(1, killed_at)
+        make(1)
+        assert left() == wanted, killed_at
+        assert (run / "work/2.csv").read_text() == words[1]
+        record = json_files.read_json(run / "work/stage.json")
+        assert record["config"]["width"] == settings[1]["width"] and len(record.get("extends", [])) == (
+            how == "extended"
+        )
+    assert steps > 5
 
 
 def test_a_setting_that_older_versions_lacked_is_refused_too(run):

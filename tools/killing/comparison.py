@@ -43,14 +43,13 @@ class Exception_:
     reason: str
 
 
-def without(*names: str) -> Reader:
-    """JSON without some keys of the outermost object."""
-
-    def read(path: Path, digests: dict):
-        value = json.loads(_content(path, digests))
-        return {key: value[key] for key in value if key not in names}
-
-    return read
+def record(path: Path, digests: dict) -> dict:
+    """stage.json without times, memory, and whether it was resumed; so of those that it extends."""
+    names = ("seconds", "finished", "resumed", "peak_memory")
+    found = json.loads(_content(path, digests))
+    parts = [found, *found.get("extends", ())]
+    shown = [{key: part[key] for key in part if key not in (*names, "extends")} for part in parts]
+    return {**shown[0], "extends": shown[1:]}
 
 
 def arrays(path: Path, _: dict) -> dict:
@@ -76,7 +75,7 @@ EXCEPTIONS = (
     Exception_("*.lock", None, "holds process, machine and time of who had it last; it locks nothing"),
     Exception_(
         "*stage.json",
-        without("seconds", "finished", "resumed", "peak_memory"),
+        record,
         "how long it took, when, whether it was resumed, and how much memory it took",
     ),
     Exception_("*/report/report.json", without_seconds, "holds how long each stage took"),
