@@ -9,7 +9,7 @@ _HOST = "/job:localhost/replica:0/task:0/device:"
 
 
 def laid_out(function, architecture: str) -> list[str]:
-    """Operations of a concrete function after the layout pass for a GPU of some compute capability.
+    """Operations of a concrete function, and of what it calls, after the layout pass for a GPU of a compute capability.
 
     Below 7.0 maps of every type are laid out with channels first, from there on those in float16 (and in float32 with
     TF32 from 8.0 on) with channels last.
@@ -32,11 +32,13 @@ def laid_out(function, architecture: str) -> list[str]:
     rewriting.fail_on_optimizer_errors = True
     with tf.Graph().as_default() as graph:
         nodes = function.graph.as_graph_def()
-        for node in nodes.node:
+        inside = [node for each in nodes.library.function for node in each.node_def]  # such as of a loop's body
+        for node in [*nodes.node, *inside]:
             node.device = f"{_HOST}GPU:0"
         tf.import_graph_def(nodes, name="")
     described = meta_graph.create_meta_graph_def(graph=graph)
     names = [output.op.name for output in function.outputs]
     described.collection_def["train_op"].node_list.value.extend(names)
     optimized = tf_optimizer.OptimizeGraph(config, described, cluster=cluster.Cluster(devices=devices))
-    return [node.op for node in optimized.node]
+    inside = [node for each in optimized.library.function for node in each.node_def]
+    return [node.op for node in [*optimized.node, *inside]]

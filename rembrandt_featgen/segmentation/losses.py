@@ -56,7 +56,7 @@ def cross_entropy(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
     # 1e-30, not 1e-7: a clip that binds has no gradient, and a stuck network is below 1e-7
     log_p = tf.math.log(tf.maximum(probability, 1e-30))
     log_not_p = tf.math.log(tf.maximum(1.0 - probability, 1e-7))
-    return -_mean(truth * log_p + (1.0 - truth) * log_not_p)
+    return -tf.reduce_mean(truth * log_p + (1.0 - truth) * log_not_p)
 
 
 class TumourFound(tf.keras.metrics.Metric):
@@ -100,13 +100,6 @@ def iou(truth: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
 def _dice(truth, probability):
     truth, probability = tf.cast(truth, tf.float32), tf.cast(probability, tf.float32)
     return (2.0 * _sum(truth * probability) + EPSILON) / (_sum(probability) + _sum(truth) + EPSILON)
-
-
-def _mean(x):
-    """Of a replica's rows, of which there may be none."""
-    if distribution.replicas() == 1:
-        return tf.reduce_mean(x)
-    return tf.math.divide_no_nan(tf.reduce_sum(x), tf.cast(tf.size(x), tf.float32))
 
 
 def _threshold(probability):

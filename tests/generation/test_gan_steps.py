@@ -8,6 +8,7 @@ from scipy import special
 from rembrandt_featgen.generation.gan import GAN, build_gan
 from rembrandt_featgen.generation.gan_spec import GanSpec
 from rembrandt_featgen.nn import mixed_precision
+from tests import gpu_layout
 
 RATE = 0.3
 WEIGHT = 0.7  # of L_I
@@ -164,6 +165,13 @@ def trained(request):
     gan.fit(features, labels, batch_size=16, shuffle=False, verbose=0)
     noise, labels = gan.noise(200, [9, 9]), tf.constant([0, 1] * 100)
     return gan, noise, labels.numpy(), gan.generate(noise, labels).numpy()
+
+
+@pytest.mark.parametrize("architecture", ["6.1", "9.0"])
+def test_layout_pass_of_a_gpu_takes_the_loop_of_steps(trained, architecture):
+    """All that `fit` runs; the same with Keras' dropout fails, as does the discriminator alone (test_gan_networks)."""
+    (steps,) = trained[0].train_tf_function._list_all_concrete_functions()
+    assert gpu_layout.laid_out(steps, architecture).count("Transpose") > 50  # of 3 that it has without the pass
 
 
 def test_generated_features_are_of_the_class_that_was_asked_for(trained):

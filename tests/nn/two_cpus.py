@@ -90,7 +90,7 @@ NETWORKS = {
 
 
 def train(where, make, steps=STEPS):
-    """Logs of a training step by step, and the largest weight of each of its variables."""
+    """Logs of a training step by step, and of each variable the mean of the weights' absolute values."""
     tf.keras.backend.reset_uids()
     tf.keras.utils.set_random_seed(1)
     with distribution.scope(where):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.segmentation import unet_fitting
 from rembrandt_featgen.stages import train_unet
+from tests.cohort.refusals import refused
 from tests.data import truths
 
 
@@ -47,6 +50,16 @@ def test_some_of_the_slices_take_as_large_a_share_of_the_steps(tmp_path):
     slices, kept = stored(tmp_path), np.arange(25) < 15
     assert unet_fitting.budget(recipe(unet_epochs=7), slices, kept) == (2, 7, 0, None)
     assert unet_fitting.budget(recipe(unet_steps=50, unet_validate_every=10), slices, kept) == (10, 3, 0, 100)
+
+
+def test_batches_without_a_slice_for_each_replica_are_refused_before_any_training(tmp_path):
+    slices, two, three = stored(tmp_path), *(SimpleNamespace(num_replicas_in_sync=number) for number in (2, 3))
+    unet_fitting.check_batches(two, recipe(), slices)  # 10, 10 and 5 slices
+    unet_fitting.check_batches(three, recipe(unet_batch=4, unet_sampling="patients"), slices)
+    refused(lambda: unet_fitting.check_batches(two, recipe(unet_batch=4), slices), "--unet_batch=4", "has 1")
+    refused(lambda: unet_fitting.check_batches(two, recipe(unet_batch=1, unet_steps=9), slices), "--unet_batch=1")
+    unet_fitting.check_batches(two, recipe(unet_batch=4), slices, left_out=[{"A"}])  # who has all of them
+    refused(lambda: unet_fitting.check_batches(two, recipe(unet_class_weight=0.3), slices), "1 validation samples")
 
 
 def test_half_of_a_size_that_the_network_does_not_take(tmp_path):
