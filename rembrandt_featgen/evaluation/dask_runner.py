@@ -236,6 +236,8 @@ def _of_pool() -> dict[str, Any]:
         **memory,
         "distributed.worker.memory.terminate": 1.0,
         "distributed.scheduler.allowed-failures": RETRIES,
+        # It would keep the stacks that tasks were in, of each second and task, for nobody to look at.
+        "distributed.worker.profile.enabled": False,
         # A process has no task but that at work, so that its end is counted against no other.
         "distributed.scheduler.worker-saturation": 1.0,
     }

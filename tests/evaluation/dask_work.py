@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 
 from rembrandt_featgen.core import provenance
@@ -60,6 +61,11 @@ def take_device():
 def double(number):
     """Twice a number."""
     return 2 * number
+
+
+def profiled(argument):
+    """Whether Dask keeps which functions its process was in."""
+    return dask.config.get("distributed.worker.profile.enabled")
 
 
 def eat(gibibytes):

@@ -100,6 +100,11 @@ def test_what_all_processes_lost_is_sent_again(runner, tmp_path):
     assert found == {0: "one", 1: "other"}
 
 
+def test_processes_keep_no_profile_of_tasks_that_are_done(runner):
+    """It grew by a quarter of a MiB with each task."""
+    assert list(runner.results([dask_work.profiled], [Call("a", 0, None)])) == [(0, False)]
+
+
 def test_a_cluster_is_used_by_its_address(runner, address):
     calls = [Call(f"call {number}", 0, number) for number in range(5)]
     runner._client.wait_for_workers(2, timeout=60)  # one may have been killed before
