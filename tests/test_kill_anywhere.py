@@ -31,6 +31,7 @@ def made(folder, *, losses=(0.5, 0.25)):
         "finished": "2026-11-28T13:00:00",
         "resumed": False,
         "peak_memory": 4,
+        "cpu_seconds": 3.0,
         "inputs": {},
     }
     (folder / "unet" / "stage.json").write_text(json.dumps(record))
@@ -50,7 +51,13 @@ def pair(tmp_path):
     """Two folders that are the same, but for what differs by nature."""
     one, two = made(tmp_path / "one"), made(tmp_path / "two")
     record = json.loads((two / "unet" / "stage.json").read_text())
-    record |= {"seconds": 99.0, "finished": "2026-11-28T14:00:00", "resumed": True, "peak_memory": 5}
+    record |= {
+        "seconds": 99.0,
+        "finished": "2026-11-28T14:00:00",
+        "resumed": True,
+        "peak_memory": 5,
+        "cpu_seconds": 7.5,
+    }
     (two / "unet" / "stage.json").write_text(json.dumps(record))
     digest = comparison.hashlib.sha256((two / "unet" / "stage.json").read_bytes()).hexdigest()
     (two / "study" / "stage.json").write_text(json.dumps({**record, "inputs": {"unet": digest}}))

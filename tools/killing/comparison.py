@@ -45,7 +45,7 @@ class Exception_:
 
 def record(path: Path, digests: dict) -> dict:
     """stage.json without times, memory, and whether it was resumed; so of those that it extends."""
-    names = ("seconds", "finished", "resumed", "peak_memory")
+    names = ("seconds", "cpu_seconds", "finished", "resumed", "peak_memory")
     found = json.loads(_content(path, digests))
     parts = [found, *found.get("extends", ())]
     shown = [{key: part[key] for key in part if key not in (*names, "extends")} for part in parts]
@@ -76,7 +76,7 @@ EXCEPTIONS = (
     Exception_(
         "*stage.json",
         record,
-        "how long it took, when, whether it was resumed, and how much memory it took",
+        "when it was made, how long that took, how much memory, and whether it was resumed",
     ),
     Exception_("*/report/report.json", without_seconds, "holds how long each stage took"),
     Exception_("*/report/index.html", without_seconds, "has a table of how long each stage took"),
