@@ -146,10 +146,12 @@ def test_killed_extraction_resumes_after_the_last_whole_shard(unet, run_dir, mon
     kept = sorted((run_dir / "features.part").glob("*.tfrecord"))
     times = {path.name: path.stat().st_mtime_ns for path in kept}
     assert list(times) == ["train-00000.tfrecord", "train-00001.tfrecord"]
+    (run_dir / "features.part" / "worker1of2").mkdir()  # as of two workers, before
     with caplog.at_level(logging.INFO, logger="absl"):
         extract_features.run(config)
     assert "conv5 of train: resumed after 4 of 7 features" in caplog.text
     assert {name: (run_dir / "features" / name).stat().st_mtime_ns for name in times} == times
+    assert not list((run_dir / "features").glob("worker*"))
     found = everything(run_dir / "features", "train")
     assert found["slice"].tolist() == list(range(7))
     np.testing.assert_allclose(
