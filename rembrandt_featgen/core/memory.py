@@ -47,6 +47,7 @@ class Peak:
 @dataclasses.dataclass
 class _Watch:
     limit: int = 0
+    given: bool = True  # by --memory_limit; else it is what there is
     end: Callable[[str], object] = lambda line: None
     started: bool = False
 
@@ -76,7 +77,7 @@ def shown(size: float) -> str:
 
 def limit() -> int:
     """Bytes that this process and those that it starts may take together; 0 without a limit."""
-    return _watch.limit
+    return _watch.limit if _watch.given else 0
 
 
 def set_limit(size: int) -> None:
@@ -94,6 +95,20 @@ def set_limit(size: int) -> None:
         )
     _watch.limit, _watch.end = size, _end
     _start()
+
+
+@contextlib.contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """As `set_limit` of what there is, meanwhile; nothing where a limit was given, or the size is 0."""
+    if _watch.limit or not size:
+        yield
+        return
+    _watch.limit, _watch.given, _watch.end = size, False, _end
+    _start()
+    try:
+        yield
+    finally:
+        _watch.limit, _watch.given = 0, True
 
 
 @contextlib.contextmanager
@@ -182,6 +197,10 @@ def _over(total: int, *, of_others: int) -> str:
     less = "fewer --cv_workers or --workers, where there are several"
     if _stages:
         less = registry.LESS_MEMORY.get(_stages[-1].name, registry.LESS_ANYWHERE)
+    if not _watch.given:
+        return (
+            f"{shown(total)} of memory are taken{at}{whose}, and {shown(_watch.limit)} are available here; take {less}"
+        )
     return (
         f"--memory_limit={shown(_watch.limit)}: {shown(total)} are taken{at}{whose}; give more, or take {less}; the "
         "same command resumes"

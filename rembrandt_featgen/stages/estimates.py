@@ -162,7 +162,8 @@ def of_few_shots(config, table: FeatureTable, *, trains: bool) -> None:
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="rembrandt_featgen_", ignore_cleanup_errors=True) as name:
+    kept_within = memory.at_most(limits.room(tempfile.gettempdir()).memory)
+    with kept_within, tempfile.TemporaryDirectory(prefix="rembrandt_featgen_") as name:
         yield Path(name).resolve()
 
 

@@ -189,6 +189,8 @@ def measured(name: str, run_dir: Path, work: Callable[[], object], *, cohort: Co
     """
     print(f"measuring {name} ...", file=sys.stderr, flush=True)
     before: dict[Path, int] = {}
+    logs = run_dir / "tensorboard"
+    logged = size_of(logs)
     memory: list[int] = []
     drop, complete = rundir._drop_scaffolding, rundir.write_json
 
@@ -215,7 +217,7 @@ def measured(name: str, run_dir: Path, work: Callable[[], object], *, cohort: Co
     tf.keras.backend.clear_session()
     kept = sum(size_of(folder) for folder in before)
     dropped_later = sum(before.values()) - kept
-    kept += sum(size_of(run_dir / "tensorboard" / folder.name) for folder in before)
+    kept += size_of(logs) - logged
     return Measured(seconds, bars | clocks, memory=max(memory, default=0), disk=kept, work=dropped_later)
 
 

@@ -9,7 +9,7 @@ import time
 
 from rembrandt_featgen.core import cli, rundir
 
-_TAKE = "import sys, time; taken = bytearray(b'1') * (int(sys.argv[1]) << 20); time.sleep(60)"
+_TAKE = "import sys, time; taken = bytearray(b'1') * (int(sys.argv[1]) << 20); print(1, flush=True); time.sleep(60)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +28,13 @@ def run(config: Config) -> None:
             return
         with (stage.path / "starts.txt").open("a") as starts:
             starts.write("x")
-        child = subprocess.Popen([sys.executable, "-c", _TAKE, str(config.mib_of_child)])
+        command = [sys.executable, "-c", _TAKE, str(config.mib_of_child)]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         (stage.path / "child.txt").write_text(str(child.pid))
         taken = bytearray(b"1") * (config.mib << 20)
-        time.sleep(1.0)
+        if child.stdout is not None:
+            child.stdout.readline()  # it has taken its memory
+        time.sleep(1.5)
         child.kill()
         child.wait()
         stage.complete(taken=len(taken))

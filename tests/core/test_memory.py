@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -118,3 +119,18 @@ def test_what_is_available_is_no_more_than_the_limit_leaves(monkeypatch):
     assert memory.available() <= 2**21
     monkeypatch.setattr(memory, "_container_available", lambda: iter([12345]))
     assert memory.available() == 12345
+
+
+def test_while_something_is_tried_there_is_no_more_than_there_is(monkeypatch):
+    said = []
+    monkeypatch.setattr(memory, "_end", said.append)
+    with memory.peak_of("train_unet"), memory.at_most(2**20):
+        assert memory.limit() == 0  # nobody gave one
+        memory._look()
+    assert re.fullmatch(
+        r"\d+\.\d [MG]iB of memory are taken, at train_unet, and 1\.0 MiB are available here; take a smaller --unet_.*",
+        said[0],
+    )
+    said.clear()
+    memory._look()
+    assert not said

@@ -10,7 +10,17 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.core import cli
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.stages import estimates, evaluate_features, extrapolation, limits, pipeline, trial_runs
+from rembrandt_featgen.stages import (
+    crossvalidate,
+    estimates,
+    evaluate_features,
+    extrapolation,
+    fewshot,
+    limits,
+    pipeline,
+    study_trials,
+    trial_runs,
+)
 
 TINY = ["--cohort=phantom", "--phantom_counts=LGG:8,HGG:9", "--phantom_test_counts=LGG:20,HGG:20", "--phantom_size=32"]
 TINY += ["--phantom_slices=3", "--image_size=32", "--unet_width=1", "--unet_batch=4", "--unet_epochs=7"]
@@ -84,3 +94,38 @@ def test_the_table_shows_totals_and_units():
         "stage samples time CPU time memory disk\na 3 patients 30 s 60 s 1.0 GiB 3.0 MiB\n"
         "b 4 slices, 5 times 2.0 h 89 s 1.0 MiB 2.0 GiB\nall 2.0 h 2.5 min 1.0 GiB 2.0 GiB"
     )
+
+
+def test_a_study_of_few_patients_is_tried_by_some_of_its_draws(tmp_path, temporary, capsys):
+    rows = [f"p{n},{'ab'[n % 2]},{n % 2 + n / 30}" for n in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["patient,label,x", *rows]))
+    flags = [f"--run_dir={tmp_path}/run", f"--features={tmp_path}/t.csv", "--classes=a,b", "--shots=5", "--draws=24"]
+    flags += ["--few_shot_arms=none,smote", "--few_shot_classifiers=ridge", "--bootstrap_draws=100"]
+    fewshot.estimate(cli.parse(fewshot.Config, flags))
+    said = lines(capsys)
+    assert said[1].startswith("fewshot  24 draws of 40 vectors  ") and "With 40 test patients (a 20, b 20)" in said[-2]
+    assert not (tmp_path / "run").exists() and not [*temporary.glob("rembrandt_featgen_*")]
+
+
+def test_stages_of_a_study_count_once_for_each_fold(tmp_path, capsys, monkeypatch):
+    def tried(config, cohort, names, folder):
+        assert list(names) == ["make_phantom", "report_cohort", "prepare_slices", "train_unet", "extract_vectors"]
+        found = trial_runs.Trial(folder, config, {"train": {"LGG": 1, "HGG": 1}}, {"train": {"LGG": 3, "HGG": 3}})
+        found.stages = {name: trial_runs.Measured(np.ones(2), {}, memory=2**30, disk=2**20) for name in names}
+        found.figures["extract_vectors"] = {"columns": 5}
+        return found
+
+    def study(config, studied, folder):
+        assert len(studied[0].table) == 8 + 9 and len(studied[0].tasks) == config.trainings
+        return extrapolation.Row("evaluate_features", "", np.ones(2), memory=1, disk=1)
+
+    monkeypatch.setattr(trial_runs, "run", tried)
+    monkeypatch.setattr(study_trials, "row", study)
+    flags = [flag for flag in TINY if "last_stage" not in flag and "test_counts" not in flag]
+    flags += ["--cv_folds=3", "--cv_repeats=2", "--cv_workers=2", "--classifiers=ridge", "--arms=none,gaussian"]
+    crossvalidate.estimate(cli.parse(crossvalidate.Config, [f"--run_dir={tmp_path}/run", *flags], stages.all_flags))
+    said = {line.split()[0]: " ".join(line.split()) for line in lines(capsys) if line}
+    assert said["train_unet"] == "train_unet 7 x 7 steps, 6 times 6 s 6 s 2.0 GiB 6.0 MiB"
+    assert said["share_slices"].endswith(" slices 1 s 1 s 1.0 GiB 8.5 MiB")  # 51 slices, of 6
+    assert "With 17 test patients (LGG 8, HGG 9)" in said["With"]
+    assert not (tmp_path / "run").exists()
