@@ -62,9 +62,9 @@ def test_two_devices_extract_the_bytes_of_one(runs):
 def test_a_gan_resumes_under_another_strategy(runs):
     one, two = (json_files.read_json(run / "generator_acgan/history.json") for run in runs)
     assert set(one) == set(two)
-    assert np.ptp(one["d_loss"]) > 1e-2
+    assert np.ptp(one["d_loss"]) > 5e-3
     for name, values in one.items():
-        np.testing.assert_allclose(two[name], values, atol=1e-3, err_msg=name)
+        np.testing.assert_allclose(two[name], values, atol=1e-4, err_msg=name)
 
 
 def test_a_classifier_resumes_under_another_strategy(runs):
