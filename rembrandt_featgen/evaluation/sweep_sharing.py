@@ -45,16 +45,18 @@ class Base:
       kind: of its generator.
       records: stage.json of each of its stages, by name.
       modules: of the stages that a point may learn itself, by name.
+      where: flags of where networks run, which are no settings and in no record.
     """
 
     run_dir: Path
     kind: str
     records: dict[str, dict]
     modules: Mapping[str, Any]
+    where: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def config(self, name: str, **changes):
         """Its config of a stage, but for `changes`; those that the stage does not have are left out."""
-        given = {**self.records[name]["config"], **changes}
+        given = {**self.records[name]["config"], **self.where, **changes}
         given = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
         known = [field.name for field in dataclasses.fields(self.modules[name].Config)]
         return self.modules[name].Config(**{key: given[key] for key in known if key in given})

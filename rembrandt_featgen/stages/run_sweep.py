@@ -35,6 +35,10 @@ class Config:
     """Flags of the stage."""
 
     run_dir: str = shared_flags.run_dir()
+    device: str = shared_flags.device()
+    tf32: bool = shared_flags.tf32()
+    jit: bool = shared_flags.jit()
+    deterministic: bool = shared_flags.deterministic()
     sweep_reference: tuple[str, ...] = cli.flag(
         (),
         "Modes to compare as 'reference' and as 'correct', each alone: some of "
@@ -75,7 +79,8 @@ def run(config: Config) -> None:
     if not (any(axes) or config.sweep_from_scratch):
         logging.info("sweep: none asked for; name values by --sweep_filters, --sweep_taps, --sweep_added, ...")
         return
-    base = find_base(config.run_dir)
+    where = {"device": config.device, "tf32": config.tf32, "jit": config.jit, "deterministic": config.deterministic}
+    base = dataclasses.replace(find_base(config.run_dir), where=where)
     points = find_points(config, base)
     logging.info("sweep: %d points: %s", len(points), ", ".join(point.name for point in points))
     notes = {}

@@ -286,3 +286,16 @@ def test_what_a_point_comes_to_share_is_linked(base, monkeypatch):
     json_files.write_json(run_dir / "classifiers" / "stage.json", record)
     learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
     assert not own.exists() and not own.is_symlink()
+
+
+def test_points_are_learnt_where_the_run_was_told_to(base, monkeypatch):
+    seen = []
+
+    def learnt(base, point):
+        seen.append(base.config("train_generators"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep_sharing, "learn", learnt)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep.run(run_sweep.Config(str(base()), device="cpu", tf32=False, deterministic=True, sweep_filters=("5",)))
+    assert [(one.device, one.tf32, one.jit, one.deterministic) for one in seen] == [("cpu", False, False, True)]
