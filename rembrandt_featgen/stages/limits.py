@@ -57,10 +57,11 @@ def check_room(needs: Iterable[Need], there: Room) -> None:
     for need in needs:
         disk += need.disk
         if 0 < there.memory < need.memory:
-            by = "--memory_limit leaves" if memory.limit() else "are available here"
+            free = memory.shown(there.memory)
+            left = f"--memory_limit leaves {free}" if memory.limit() else f"{free} are available here"
             less = registry.LESS_MEMORY.get(need.name, registry.LESS_ANYWHERE)
             raise InputError(
-                f"{need.name} needs {memory.shown(need.memory)} of memory, and {memory.shown(there.memory)} {by}; take "
+                f"{need.name} needs {memory.shown(need.memory)} of memory, and {left}; take "
                 f"{less}" + (", or give a larger --memory_limit" if memory.limit() else "")
             )
         if disk + need.work > there.disk:

@@ -42,7 +42,7 @@ def test_memory_names_the_stage_what_it_needs_what_there_is_and_the_flag(monkeyp
     with pytest.raises(InputError, match=message):
         limits.check_room(need, limits.Room(5 * GIB, 1, Path("/d")))
     monkeypatch.setattr(memory._watch, "limit", 5 * GIB)
-    with pytest.raises(InputError, match=r"5\.0 GiB --memory_limit leaves; .*, or give a larger --memory_limit$"):
+    with pytest.raises(InputError, match=r", and --memory_limit leaves 5\.0 GiB; .*, or give a larger --memory_limit$"):
         limits.check_room(need, limits.Room(5 * GIB, 1, Path("/d")))
 
 
