@@ -12,7 +12,7 @@ from tensorboard.plugins import projector
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.image import metadata
 
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.core import paths, rundir
 
 _OF_EACH_PATIENT = ("by_patient", "by_volume")  # too many to look at
 
@@ -43,10 +43,11 @@ def write_images(logs: Path, images: Mapping[str, bytes], descriptions: Mapping[
     """Writes PNGs as they are; `tf.summary.image` would encode each again.
 
     Args:
-      logs: folder of the events.
+      logs: folder of the events, of these alone: what a kill or a full disk left of them before goes.
       images: name to PNG.
       descriptions: name to what it shows.
     """
+    paths.remove_folder(logs)  # else each try on a full disk would leave a part, and fill what was freed
     with tf.summary.create_file_writer(str(logs)).as_default():
         for name, png in images.items():
             width, height = (str(pixels).encode() for pixels in struct.unpack(">II", png[16:24]))  # PNG's IHDR chunk
