@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 from tqdm import tqdm
@@ -12,6 +15,8 @@ from tqdm import tqdm
 from rembrandt_featgen.core import system_errors
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.core.interrupts import SAID, STATUS, Interrupts
+
+_tidied: list[Callable[[], object]] = []
 
 
 def end(error: BaseException, interrupted: Interrupts, given: Mapping[str, str]) -> None:
@@ -34,9 +39,45 @@ def end(error: BaseException, interrupted: Interrupts, given: Mapping[str, str])
 
 
 def end_at_once(line: str) -> NoReturn:
-    """Ends the process from any thread with one line of error and status 1, as a kill does: nothing is tidied up."""
+    """Ends the process from any thread with one line of error and status 1, as a kill does.
+
+    Nothing is tidied up, but for what `tidied_by` says.
+    """
     os.write(2, f"\nerror: {' '.join(line.split())}\n".encode())
+    _tidy()
     os._exit(1)
+
+
+@contextlib.contextmanager
+def tidied_by(act: Callable[[], object]) -> Iterator[None]:
+    """Has `end_at_once`, SIGTERM and SIGHUP call `act` before they end the process meanwhile."""
+
+    def ended(number, _):
+        _tidy()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    numbers = []
+    if threading.current_thread() is threading.main_thread():  # which alone gets signals
+        numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) == signal.SIG_DFL]
+    _tidied.append(act)
+    for number in numbers:
+        signal.signal(number, ended)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        _tidied.remove(act)
+
+
+def _tidy() -> None:
+    """Does what `tidied_by` says, while other threads are at work, whose errors are no news any more."""
+    if _tidied:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+    for act in list(_tidied):
+        act()
 
 
 def _exit(status: int) -> NoReturn:

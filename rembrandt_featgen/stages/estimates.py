@@ -20,7 +20,7 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import fresh_patients, splits
 from rembrandt_featgen.cohort.classes import Classes, infer, parse_counts
 from rembrandt_featgen.cohort.patients import Cohort, Patient
-from rembrandt_featgen.core import memory, registry, rundir
+from rembrandt_featgen.core import memory, registry, rundir, temporary_folders
 from rembrandt_featgen.evaluation import few_shots, run_features, sweep_sharing, verdicts
 from rembrandt_featgen.evaluation.run_features import Studied
 from rembrandt_featgen.features.tables import FeatureTable
@@ -163,8 +163,8 @@ def of_few_shots(config, table: FeatureTable, *, trains: bool) -> None:
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
     kept_within = memory.at_most(limits.room(tempfile.gettempdir()).memory)
-    with kept_within, tempfile.TemporaryDirectory(prefix="rembrandt_featgen_") as name:
-        yield Path(name).resolve()
+    with kept_within, temporary_folders.folder() as path:
+        yield path
 
 
 def _cohort(config, folder: Path) -> tuple[Cohort, frozenset[str]]:

@@ -17,6 +17,7 @@ from rembrandt_featgen.cohort.classes import parse_counts
 from rembrandt_featgen.core import memory, registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import crops
+from rembrandt_featgen.nn import devices
 from rembrandt_featgen.stages import shared_flags
 
 _FLOAT = 4  # bytes
@@ -86,15 +87,22 @@ def check(config, names: Sequence[str]) -> None:
 
 
 def least(name: str, config) -> dict[str, int]:
-    """Bytes of memory and disk that a stage cannot do without; of disk for phantoms alone, whose slices are known."""
+    """Bytes of memory and disk that a stage cannot do without; of disk for phantoms alone, whose slices are known.
+
+    The memory is that of this host: what networks keep on GPUs is not, and replicas of --strategy=mirrored, which share
+    a batch, are on GPUs. Where there is none they are one.
+    """
     count = _slices(config)
+    of_map = _FLOAT if config.precision == "float32" else _FLOAT // 2
+    on_host = not devices.chosen_gpus(config.device)
     if name == "prepare_slices":
         voxels = config.image_size**2 * (len(config.modalities) * config.slices_in * _FLOAT + 1)
         return {"disk": count * voxels}
     if name == "train_unet":
         weights = _unet_weights(config)
         maps = config.unet_batch * config.image_size**2 * config.unet_width * _maps_of_unet()
-        return {"memory": _FLOAT * (_ADAM * weights + maps), "disk": _FLOAT * weights}
+        needed = _FLOAT * _ADAM * weights + of_map * math.ceil(maps)
+        return {"memory": needed * on_host, "disk": _FLOAT * weights}
     if name == "extract_features" and config.features_from == "store":
         size = 2 if config.store_dtype != "float32" else _FLOAT
         kept = count * math.prod(map_shape(config)) * size
@@ -102,7 +110,7 @@ def least(name: str, config) -> dict[str, int]:
     if name == "train_generators":
         height, width, channels = map_shape(config)
         kept = config.gan_batch * height * width * (2 * channels + config.ngf + config.ndf)
-        return {"memory": _FLOAT * kept}
+        return {"memory": of_map * kept * on_host}
     return {}
 
 

@@ -133,7 +133,6 @@ def _begun(config, cohort: Cohort, members: int, *, folder: Path) -> Trial:
         "synthetic_to": adding.ALL,
         "classifier_epochs": EPOCHS,
         "classifier_patience": 0,
-        "pseudonymise": False,
         "look_alikes": "allow",
     }
     known = {field.name for field in dataclasses.fields(config)}

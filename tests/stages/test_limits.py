@@ -1,10 +1,10 @@
 """What cannot fit is refused before anything is done; what could is not."""
 
 import dataclasses
-import re
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, memory
@@ -20,14 +20,14 @@ def config(*flags, binary=pipeline):
 
 
 def test_stages_find_the_disk_as_those_before_left_it():
-    needs = [limits.Need("prepare_slices", disk=3), limits.Need("train_unet", disk=1, work=4), limits.Need("export")]
-    limits.check_room(needs, limits.Room(0, 8, Path("/d")))
+    sizes = [limits.Need("prepare_slices", disk=3 * GIB), limits.Need("train_unet", disk=GIB, work=4 * GIB)]
+    needs = [*sizes, limits.Need("export")]
+    limits.check_room(needs, limits.Room(0, 8 * GIB, Path("/d")))
     with pytest.raises(InputError) as caught:
-        limits.check_room(needs, limits.Room(0, 7, Path("/d")))
-    assert re.fullmatch(
-        r"train_unet needs 0 KiB of disk, after 0 KiB of those before it, and 0 KiB are free in /d; take a smaller "
-        r"--unet_width, or a --run_dir where there is room",
-        str(caught.value),
+        limits.check_room(needs, limits.Room(0, 7 * GIB, Path("/d")))
+    assert str(caught.value) == (
+        "train_unet needs 5.0 GiB of disk, after 3.0 GiB of those before it, and 7.0 GiB are free in /d; take a "
+        "smaller --unet_width, or a --run_dir where there is room"
     )
 
 
@@ -58,6 +58,30 @@ def test_shapes_of_maps_and_weights_are_those_of_the_network():
         shape = unet.tap_model(network, tap).compute_output_shape((1, 64, 64, 1))
         assert limits.map_shape(own) == tuple(shape[1:])
     assert 0.7 * network.count_params() < limits._unet_weights(own) <= network.count_params()
+
+
+def test_what_networks_keep_is_counted_by_their_precision_and_not_on_gpus(monkeypatch):
+    def memory_of(*flags):
+        own = config("--unet_batch=64", "--unet_width=1", "--image_size=64", *flags)
+        return [limits.least(name, own)["memory"] for name in ("train_unet", "train_generators")]
+
+    whole = memory_of()
+    # maps of two convolutions each of 64, 32, 16, 8 and 4 pixels on the way down, and four on the way up
+    maps = 64 * 2 * (2 * (64**2 + 2 * 32**2 + 4 * 16**2 + 8 * 8**2) + 16 * 4**2)
+    weights = 4 * 4 * limits._unet_weights(config("--unet_width=1"))
+    assert whole[0] == 4 * maps + weights
+    for precision in ("bfloat16", "float16"):
+        assert memory_of(f"--precision={precision}") == [2 * maps + weights, whole[1] // 2]
+    assert memory_of("--device=cpu", "--strategy=mirrored") == whole  # replicas on one host share a batch
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [kind])
+    for device in ("auto", "gpu", "gpu:0"):
+        assert memory_of(f"--device={device}") == [0, 0]
+    assert memory_of("--device=cpu") == whole
+    huge = config("--unet_batch=1000000")
+    limits.check(huge, ["train_unet"])
+    with pytest.raises(InputError, match="^train_unet needs "):
+        limits.check(dataclasses.replace(huge, device="cpu"), ["train_unet"])
 
 
 def test_what_no_machine_has_is_refused_at_once_by_a_run_and_a_study(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from rembrandt_featgen.cohort import phantom, pseudonyms
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.evaluation import study_folds
-from rembrandt_featgen.stages import crossvalidate
+from rembrandt_featgen.stages import crossvalidate, pipeline, trial_runs
 from tests import markers
 
 ARMS = ("none", "covariates", "features_and_covariates", "smote", "gaussian", "image_augmentation")
@@ -71,6 +71,23 @@ def test_no_name_of_a_header_a_column_or_a_file_is_left(study, manifest):
     assert {word for _, word in markers.found(manifest.parent, words)} == set(words)  # all of them were there
     known = json_files.read_json(study / "cohort_report" / "report.json")["patients"]
     assert len(known) == 16
+
+
+def test_no_name_is_in_what_a_trial_has_meanwhile(manifest, tmp_path, monkeypatch, capsys):
+    found, tried = [], trial_runs.run
+
+    def run(*given, **named):
+        trial = tried(*given, **named)
+        assert [*trial.run_dir.glob("slices/*")]
+        found.extend(markers.found(trial.run_dir, (*markers.WORDS, ID, FAMILY, *OTHERS)))
+        return trial
+
+    monkeypatch.setattr(trial_runs, "run", run)
+    names = {name: value for name, value in COLUMNS.items() if name != "covariates"}
+    few = {"last_stage": "prepare_slices", "image_size": 32, "unet_batch": 2, "extract_batch": 2}
+    named = {"pseudonymise": True, "pseudonym_key": str(manifest.parent / "key")}
+    pipeline.estimate(pipeline.Config(run_dir=str(tmp_path / "run"), cohort=str(manifest), **few, **names, **named))
+    assert capsys.readouterr().out.count("prepare_slices") == 1 and not found
 
 
 def test_folds_of_vectors_become_a_report(study):
