@@ -73,6 +73,8 @@ class Rounds:
         self.state: dict = {"round": -2, "command": 0, "kills": [], "rounds": [], "extents": {}, "stuck": []}
         if self._file.exists():
             self.state = json.loads(self._file.read_text(encoding="utf-8"))
+            if config.disk_step:  # its disk went with the process
+                self.state["command"] = 0
         else:
             _in_child(lambda: _fresh(self._inputs, self._work.make_inputs))
             self._clear()
@@ -152,7 +154,7 @@ class Rounds:
                 self._note(ended, number, place)
                 self._disk.grow()
                 continue
-            if _BUSY in said.splitlines()[-1]:  # workers of a process that was killed alone may live for a second
+            if _BUSY in said:  # workers of a process that was killed alone may live for a second
                 time.sleep(1.0)
                 continue
             self.state["stuck"].append({"round": number, "command": command.name, "said": said[-3000:]})
@@ -251,6 +253,8 @@ def run(config: Config) -> None:
     rounds.go()
     home = Path(config.folder, config.what)
     print((home / "kills.md").read_text(encoding="utf-8"))
+    if rounds.state["stuck"] or any(one["differences"] for one in rounds.state["rounds"]):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -201,9 +201,10 @@ class Attempt:
                 os.killpg(self._process, signal.SIGKILL)
         os.kill(self._process, signal.SIGKILL)
         _, status = os.waitpid(self._process, 0)
+        ended = os.waitstatus_to_exitcode(status)
         return Ended(
-            os.waitstatus_to_exitcode(status),
-            killed=True,
+            ended,
+            killed=ended == -signal.SIGKILL,  # or it had just ended by itself
             stage=self._stage,
             mode=self._plan.mode,
             after="" if event is None else f"{event.kind}: {event.path}",

@@ -85,7 +85,7 @@ EXCEPTIONS = (
     Exception_(
         "*saved_model.pb",
         lambda path, _: tensorflow_files.graphs(path),
-        "functions are numbered by what the process made before: signatures, operations, constants are compared",
+        "functions are numbered by what the process made before: what they compute is compared, node by node",
     ),
     Exception_(
         "*variables/variables.index",
