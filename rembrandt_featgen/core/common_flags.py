@@ -19,9 +19,9 @@ HELP = {
     ),
     "threads": (
         "INTEGER",
-        "Threads that TensorFlow, tf.data and the libraries of numpy compute with, of all processes together; the last "
-        "bits of results depend on it. 0: what the environment says (TF_NUM_INTRAOP_THREADS, OMP_NUM_THREADS), else "
-        "all cores.",
+        "Threads that TensorFlow, tf.data and the libraries of numpy compute with, of all processes together, of which "
+        "each has one at least; the last bits of results depend on it. 0: what the environment says "
+        "(TF_NUM_INTRAOP_THREADS, OMP_NUM_THREADS), else all cores.",
         "default: 0; at least 0",
     ),
     "memory_limit": (

@@ -1,7 +1,8 @@
 """Memory: what this process and those that it started take, the most of each stage, and the limit of --memory_limit.
 
-A thread looks several times a second. Linux says it in /proc, other systems by `ps`. Of this process all counts that is
-in memory; of those that it started only what is theirs alone, for they share the files of libraries.
+A thread looks several times a second, once where there is no limit. Linux says it in /proc, other systems by `ps`. Of
+this process all counts that is in memory; of those that it started all but files, such as libraries, which they share.
+Pages that a fork shares with its parent, and shared memory, count for each process: rather too much than too little.
 
 The limit is not the system's: RLIMIT_AS counts what TensorFlow reserves and never touches (3.9 GiB where 1.8 were in
 memory), and RLIMIT_DATA less of that (2.5), so that either would end what fits, with a traceback from within a library.
@@ -11,13 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import re
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rembrandt_featgen.core import endings, registry
@@ -26,9 +28,11 @@ from rembrandt_featgen.core.errors import InputError
 GIB = 2**30
 _UNITS = {"": GIB, "k": 2**10, "m": 2**20, "g": GIB, "t": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
-_PERIOD = 0.2  # seconds between two looks
+_PERIOD, _UNLIMITED_PERIOD = 0.2, 1.0  # seconds between two looks
 _PROC = Path("/proc")
 _KIB = 1024
+_MOST = 2.0**60  # bytes that a limit may be
+_SHOWN = 40  # letters of what is no size
 
 
 @dataclasses.dataclass
@@ -61,10 +65,14 @@ def parse(text: str, flag: str = "--memory_limit") -> int:
     Raises:
       InputError: it is no size.
     """
-    found = _SIZE.fullmatch(text.strip()) if text.strip() else None
-    if found is None and text.strip():
-        raise InputError(f"{flag}={text}: write a size such as 4GiB or 512MiB; a number alone is GiB, 0 no limit")
-    return int(float(found.group(1)) * _UNITS[found.group(2).lower()]) if found else 0
+    if not text.strip():
+        return 0
+    found = _SIZE.fullmatch(text.strip())
+    size = float(found.group(1)) * _UNITS[found.group(2).lower()] if found else math.inf
+    if size > _MOST:
+        said = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        raise InputError(f"{flag}={said}: write a size such as 4GiB or 512MiB; a number alone is GiB, 0 no limit")
+    return int(size)
 
 
 def shown(size: float) -> str:
@@ -176,7 +184,7 @@ def _start() -> None:
 
 def _look_for_ever() -> None:
     while True:
-        time.sleep(_PERIOD)
+        time.sleep(_PERIOD if _watch.limit else _UNLIMITED_PERIOD)
         with contextlib.suppress(OSError, ValueError):
             _look()
 
@@ -218,7 +226,8 @@ def _end(line: str) -> None:
 
 def _of_proc() -> dict[int, int]:
     sizes = {os.getpid(): _size_of(os.getpid(), ("VmRSS",))}
-    for process in _descendants(_parents_by_proc()):
+    known = (_PROC / "thread-self" / "children").exists()
+    for process in _below(_children_by_proc) if known else _descendants(_parents_by_proc()):
         with contextlib.suppress(OSError):
             sizes[process] = _size_of(process, ("RssAnon", "RssShmem"))
     return sizes
@@ -229,8 +238,18 @@ def _size_of(process: int, names: tuple[str, ...]) -> int:
     return sum(int(line.split()[1]) * _KIB for line in lines if line.partition(":")[0] in names)
 
 
+def _children_by_proc(process: int) -> list[int]:
+    """What each thread of a process started, as most kernels say it; no other process is looked at."""
+    children: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in (_PROC / str(process) / "task").iterdir():
+            with contextlib.suppress(OSError):
+                children += map(int, (thread / "children").read_text(encoding="utf-8").split())
+    return children
+
+
 def _parents_by_proc() -> dict[int, int]:
-    """Process to its parent."""
+    """Process to its parent, of all processes."""
     parents = {}
     for entry in os.scandir(_PROC):
         if entry.name.isdecimal():
@@ -254,9 +273,14 @@ def _descendants(parents: dict[int, int]) -> list[int]:
     children: dict[int, list[int]] = {}
     for process, parent in parents.items():
         children.setdefault(parent, []).append(process)
-    found, waiting = [], [os.getpid()]
+    return _below(lambda process: children.get(process, []))
+
+
+def _below(children: Callable[[int], Sequence[int]]) -> list[int]:
+    found: list[int] = []
+    waiting = [os.getpid()]
     while waiting:
-        below = [process for process in children.get(waiting.pop(), []) if process not in found]
+        below = [process for process in children(waiting.pop()) if process not in found]
         found += below
         waiting += below
     return found

@@ -268,6 +268,18 @@ def is_done(run_dir: str | Path, name: str, kind: str = "") -> bool:
     return (Path(run_dir) / registry.folder(name, kind) / RECORD).is_file()
 
 
+def is_done_by(config, name: str, kind: str = "") -> bool:
+    """Whether the folder of a finished stage is there that was made with these settings, of whatever inputs.
+
+    Args:
+      config, name, kind: as for `open_stage`.
+    """
+    if not is_done(config.run_dir, name, kind):
+        return False
+    record = _read_record(Path(config.run_dir) / registry.folder(name, kind) / RECORD)
+    return not made_by.changed(record, _settings(config), free=cli.path_flags(config))
+
+
 def _refuse_run_of_before(run_dir: Path) -> None:
     for name in registry.FOLDERS_OF_BEFORE:
         record = run_dir / name / RECORD

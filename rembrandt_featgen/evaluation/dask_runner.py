@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging as standard
 import time
 import uuid
@@ -16,7 +17,7 @@ from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, TimeoutError, as_completed
 from distributed.scheduler import KilledWorker
 
-from rembrandt_featgen.core import interrupts, thread_counts
+from rembrandt_featgen.core import interrupts, memory, thread_counts
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import dask_calls, dask_clusters
 from rembrandt_featgen.evaluation.dask_threads import ThreadsPlugin
@@ -82,7 +83,7 @@ class DaskRunner:
                     # the last process that had what is shared was ended: it is sent again
                     lost += 1
                     if lost > RETRIES * len(calls):
-                        raise _ended(calls[number].name, RETRIES, memory="")
+                        raise _ended(calls[number].name, RETRIES, limit="")
                     handed = self._hand_out(shared) if handed.status != "finished" else handed
                     again = self._submit(handed, calls[number])
                     numbers[again] = number
@@ -154,20 +155,20 @@ class DaskRunner:
         except KilledWorker as error:
             worker = getattr(error.last_worker, "address", None)
             ended_for_memory = any(event["worker"] == worker for _, event in self._client.get_events(_MEMORY))
-            memory = ""
+            whose = ""
             if ended_for_memory and self._schedule.scheduler == LOCAL:
                 share = self._schedule.memory_limit / max(self._workers, 1)
-                memory = f"its share of --memory_limit ({share:.2g} GiB of each of {self._workers} processes)"
+                whose = f"its share of --memory_limit ({share:.2g} GiB of each of {self._workers} processes)"
             elif ended_for_memory:
-                memory = "the --memory-limit with which `dask worker` was started"
-            raise _ended(name, error.allowed_failures + 1, memory=memory) from error
+                whose = "the --memory-limit with which `dask worker` was started"
+            raise _ended(name, error.allowed_failures + 1, limit=whose) from error
 
 
-def _ended(name: str, count: int, *, memory: str) -> InputError:
+def _ended(name: str, count: int, *, limit: str) -> InputError:
     times = f"{count} time{'s' * (count != 1)}"
-    if memory:
+    if limit:
         return InputError(
-            f"{name}: its process took more than {memory}, and was ended {times}; give more, with fewer workers "
+            f"{name}: its process took more than {limit}, and was ended {times}; give more, with fewer workers "
             "at a time where the machine has no more"
         )
     return InputError(
@@ -185,7 +186,7 @@ def opened(schedule: Schedule, log: Path | None = None) -> Iterator[DaskRunner]:
       log: see `schedulers.opened`.
 
     Raises:
-      InputError: no scheduler answers, or a worker has several threads.
+      InputError: this process alone takes --memory_limit; no scheduler answers, or a worker has several threads.
     """
     for name in ("distributed", "distributed.client"):  # they would speak of each process that comes and goes
         standard.getLogger(name).setLevel(standard.CRITICAL)
@@ -194,6 +195,7 @@ def opened(schedule: Schedule, log: Path | None = None) -> Iterator[DaskRunner]:
             count = min(thread_counts.total(), CPU_COUNT)
             workers = schedule.workers or max(count // max(schedule.threads, 1), 1)
             threads = schedule.threads or max(count // workers, 1)
+            schedule = dataclasses.replace(schedule, memory_limit=_left(schedule))
             stack.enter_context(dask.config.set(_of_pool()))
             stack.enter_context(thread_counts.for_new_processes(threads))
             # The memory limit of Dask is of a process, in which one task is at work.
@@ -213,6 +215,12 @@ def opened(schedule: Schedule, log: Path | None = None) -> Iterator[DaskRunner]:
                 log.parent.mkdir(parents=True, exist_ok=True)
             yield DaskRunner(client, schedule, threads=threads, workers=workers, log=log)
             return
+        if schedule.memory_limit:
+            logging.warning(
+                "--memory_limit is of this process alone where --scheduler=%s; that of its workers is said where they "
+                "are started: dask worker --memory-limit",
+                schedule.scheduler,
+            )
         client = stack.enter_context(dask_clusters.connected(schedule.address))
         given = f"--scheduler={schedule.scheduler}"
         dask_clusters.check_workers(client, given)
@@ -223,6 +231,17 @@ def opened(schedule: Schedule, log: Path | None = None) -> Iterator[DaskRunner]:
         yield DaskRunner(client, schedule, threads=schedule.threads or 1)
 
 
+def _left(schedule: Schedule) -> float:
+    """GiB that this process leaves to those that it starts, of --memory_limit; InputError where that is nothing."""
+    taken = sum(memory.of_tree().values()) / _GIB
+    if 0 < schedule.memory_limit <= taken:
+        raise InputError(
+            f"--memory_limit={schedule.memory_limit:.3g}GiB: this program takes {taken:.3g} GiB before the processes "
+            "of --scheduler=local start; give more than that"
+        )
+    return schedule.memory_limit and schedule.memory_limit - taken
+
+
 def _leave(client: Client, plugin: ThreadsPlugin) -> None:
     with contextlib.suppress(Exception):  # of a client whose scheduler has gone
         client.unregister_worker_plugin(plugin.name)
@@ -230,10 +249,10 @@ def _leave(client: Client, plugin: ThreadsPlugin) -> None:
 
 def _of_pool() -> dict[str, Any]:
     """Settings of Dask under which a pool is started."""
-    memory = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")}
+    unlimited = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")}
     return {
         # TensorFlow keeps the memory that it had: a process near its limit would pause for ever.
-        **memory,
+        **unlimited,
         "distributed.worker.memory.terminate": 1.0,
         "distributed.scheduler.allowed-failures": RETRIES,
         # It would keep the stacks that tasks were in, of each second and task, for nobody to look at.

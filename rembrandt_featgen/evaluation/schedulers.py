@@ -25,7 +25,8 @@ class Schedule:
       workers: processes of "local"; 0 for as many as there are cores, `threads` for each.
       threads: of each process; 0 for an equal share of the cores of "local", and for one on a cluster. Those of
         "serial" are given by the environment, see `core.thread_counts`.
-      memory_limit: GiB that the processes of "local" may take together, each an equal share; 0 for no limit.
+      memory_limit: GiB that this process and those of "local" may take together; each of these has an equal share of
+        what is left when they start. 0 for no limit.
       prepare: what each process does before a task, such as taking its device.
     """
 

@@ -68,9 +68,10 @@ def of_run(config, names: Sequence[str]) -> None:
         if _SWEEP in names:
             rows[_SWEEP] = _sweep(config, trial, rows)
     ordered = [rows[name] for name in names if name in rows and rows[name].seconds.any()]
-    for row in ordered:
-        if _is_done(config, row.name):
-            row.seconds, row.disk, row.work, row.samples = np.zeros(2), 0, 0, f"{row.samples} (done before)"
+    done = _done(config, names)
+    for number, row in enumerate(ordered):
+        if row.name in done:
+            ordered[number] = Row(row.name, f"{row.samples} (done before)", np.zeros(2), memory=0, disk=0)
     _print(ordered, patients["test"], config, there=there)
 
 
@@ -266,9 +267,16 @@ class _Changed:
         return self._changes[name] if name in self._changes else getattr(self._config, name)
 
 
-def _is_done(config, name: str) -> bool:
-    kinds = config.generators if registry.STAGES[name].has_kinds else ("",)
-    return all(rundir.is_done(config.run_dir, name, kind) for kind in kinds)
+def _done(config, names: Sequence[str]) -> set[str]:
+    """Stages that the run will skip: they have its settings, and so have those that they read."""
+    done: set[str] = set()
+    for name in names:
+        stage, module = registry.STAGES[name], stages.modules([name])[name]
+        own = stages.share(module, config)
+        kinds = config.generators if stage.has_kinds else ("",)
+        if done.issuperset({*stage.inputs} & {*names}) and all(rundir.is_done_by(own, name, kind) for kind in kinds):
+            done.add(name)
+    return done
 
 
 def _print(rows: Sequence[Row], tested: Mapping[str, int], config, *, there: limits.Room) -> None:

@@ -481,7 +481,7 @@ def schedule(config) -> Schedule:
         config.scheduler,
         workers=config.workers,
         threads=config.task_threads,
-        memory_limit=max(memory.limit() - sum(memory.of_tree().values()), 0) / memory.GIB if memory.limit() else 0.0,
+        memory_limit=memory.limit() / memory.GIB,
         prepare=functools.partial(
             devices.use,
             config.device,

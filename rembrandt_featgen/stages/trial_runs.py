@@ -158,8 +158,9 @@ def _run(trial: Trial, names: Collection[str], cohort: Cohort) -> None:
         module = stages.modules([name])[name]
         work = functools.partial(module.run, stages.share(module, trial.config))
         trial.stages[name] = measured(name, trial.run_dir, work, cohort=trial_cohort(trial, cohort))
-        with contextlib.suppress(Exception):
-            trial.figures[name] = rundir.find(trial.run_dir, name, _kind(trial, name)).record["figures"]
+        for kind in trial.config.generators[:1] if registry.STAGES[name].has_kinds else ("",):
+            if rundir.is_done(trial.run_dir, name, kind):
+                trial.figures[name] = rundir.find(trial.run_dir, name, kind).record["figures"]
         if name == "prepare_slices":
             found = trial.figures[name]["split"]
             trial.patients = {split: dict(one["patients"]) for split, one in found.items()}
@@ -171,10 +172,6 @@ def trial_cohort(trial: Trial, cohort: Cohort) -> Cohort | None:
     if trial.config.cohort == shared_flags.PHANTOM:
         return None
     return chosen(cohort, round(1 / trial.config.validation_fraction))
-
-
-def _kind(trial: Trial, name: str) -> str:
-    return trial.config.generators[0] if registry.STAGES[name].has_kinds else ""
 
 
 def measured(name: str, run_dir: Path, work: Callable[[], object], *, cohort: Cohort | None = None) -> Measured:

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -50,10 +51,15 @@ def test_sizes(text, size):
     assert memory.parse(text) == size
 
 
-@pytest.mark.parametrize("text", ["four", "-1", "4 GiBs", "GiB", "1e3", "nan"])
+@pytest.mark.parametrize("text", ["four", "-1", "4 GiBs", "GiB", "1e3", "nan", "2000000000"])
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(InputError, match=rf"^--memory_limit={text}: write a size such as 4GiB"):
         memory.parse(text)
+
+
+def test_a_size_of_very_many_digits_is_refused_in_a_short_line():
+    with pytest.raises(InputError, match=r"^--memory_limit=9{40}\.\.\.: write a size"):
+        memory.parse("9" * 400)
 
 
 def test_a_run_that_takes_too_much_ends_in_one_line_and_resumes_with_more(tmp_path):
@@ -109,6 +115,33 @@ def test_both_ways_count_this_process_and_what_it_starts(count):
         child.wait()
     assert next(iter(after)) == os.getpid() and child.pid not in before
     assert after[os.getpid()] - before[os.getpid()] > 0.8 * taken.nbytes
+
+
+def test_children_of_all_threads_and_theirs_are_found_as_by_a_look_at_all_processes():
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1, flush=True); input()'])"
+    started = []
+
+    def start():
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        started.append(subprocess.Popen([sys.executable, "-c", code], **pipes))
+        started[0].stdout.readline()
+        looked.wait()
+
+    looked = threading.Event()
+    thread = threading.Thread(target=start)
+    thread.start()
+    try:
+        end = time.monotonic() + 30.0
+        while len(found := memory._below(memory._children_by_proc)) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert sorted(found) == sorted(memory._descendants(memory._parents_by_proc()))
+        assert started[0].pid in found and set(found) < set(memory.of_tree())
+    finally:
+        looked.set()
+        thread.join()
+        started[0].communicate(b"\n")
+    assert started[0].pid not in memory.of_tree()
 
 
 def test_what_is_available_is_no_more_than_the_limit_leaves(monkeypatch):

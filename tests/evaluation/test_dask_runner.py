@@ -1,5 +1,6 @@
 """Two processes of Dask do what this process does, byte for byte, and say in one line what they cannot do."""
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from rembrandt_featgen.core import thread_counts
+from rembrandt_featgen.core import memory, thread_counts
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.evaluation import (
     competitors,
     dask_calls,
+    dask_clusters,
     engine,
     few_shots,
     plans,
@@ -36,7 +38,7 @@ SETTINGS = competitors.Settings(
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory):
-    limit = 2 * LIMIT
+    limit = 2 * LIMIT + sum(memory.of_tree().values()) / memory.GIB  # with what this process takes
     schedule = Schedule("local", workers=2, threads=THREADS, memory_limit=limit, prepare=dask_work.take_device)
     with schedulers.opened(schedule, tmp_path_factory.mktemp("pool") / schedulers.LOG) as pool:
         yield pool
@@ -146,6 +148,25 @@ def test_a_process_that_ends_again_and_again_names_the_task(runner, monkeypatch)
     monkeypatch.setattr(runner._client.cluster.scheduler, "allowed_failures", 1)
     with pytest.raises(InputError, match="^draw 7: its process was ended [23] times, by the system"):
         list(runner.results([dask_work.die], [Call("draw 7", 0, None)]))
+
+
+def test_a_limit_that_this_process_takes_leaves_nothing_and_is_no_limit_of_none():
+    message = r"^--memory_limit=0\.01GiB: this program takes \d[\d.]* GiB before the processes of --scheduler=local"
+    with (
+        pytest.raises(InputError, match=message),
+        schedulers.opened(Schedule("local", workers=1, memory_limit=0.01)),
+    ):
+        pass
+
+
+def test_the_limit_of_a_cluster_is_said_to_be_elsewhere(monkeypatch, caplog):
+    monkeypatch.setattr(dask_clusters, "connected", lambda address: contextlib.nullcontext(object()))
+    monkeypatch.setattr(dask_clusters, "check_workers", lambda client, given: sys.exit(3))
+    for limit, said in ((4.0, 1), (0.0, 0)):
+        caplog.clear()
+        with pytest.raises(SystemExit), schedulers.opened(Schedule("tcp://a:1", memory_limit=limit)):
+            pass
+        assert sum("dask worker --memory-limit" in line for line in caplog.messages) == said
 
 
 def test_too_much_memory_names_the_task_and_the_flag(runner, monkeypatch):

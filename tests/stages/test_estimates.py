@@ -8,7 +8,7 @@ import pytest
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.patients import Cohort, Patient
-from rembrandt_featgen.core import cli
+from rembrandt_featgen.core import cli, json_files, registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.stages import (
     crossvalidate,
@@ -129,3 +129,36 @@ def test_stages_of_a_study_count_once_for_each_fold(tmp_path, capsys, monkeypatc
     assert said["share_slices"].endswith(" slices 1 s 1 s 1.0 GiB 8.5 MiB")  # 51 slices, of 6
     assert "With 17 test patients (LGG 8, HGG 9)" in said["With"]
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_done_takes_nothing_unless_it_was_made_by_other_settings(tmp_path):
+    own = cli.parse(pipeline.Config, [f"--run_dir={tmp_path}", *TINY], stages.all_flags)
+    names = ["make_phantom", "prepare_slices", "train_unet"]
+
+    def finish(name, **changes):
+        settings = cli.settings(stages.share(stages.modules([name])[name], own)) | changes
+        settings.pop("run_dir")
+        (tmp_path / registry.folder(name)).mkdir(exist_ok=True)
+        record = {"config": json_files.plain(settings), "inputs": {}}
+        json_files.write_json(tmp_path / registry.folder(name) / "stage.json", record)
+
+    assert estimates._done(own, names) == set()
+    finish("make_phantom")
+    finish("train_unet")  # of slices that are made anew
+    assert estimates._done(own, names) == {"make_phantom"}
+    finish("prepare_slices", image_size=64)
+    assert estimates._done(own, names) == {"make_phantom"}
+    finish("prepare_slices")
+    assert estimates._done(own, names) == {*names}
+
+
+def test_a_record_of_a_trial_that_cannot_be_read_is_an_error_and_one_that_is_not_there_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(trial_runs, "measured", lambda *given, **named: None)
+    own = cli.parse(pipeline.Config, [f"--run_dir={tmp_path}", *TINY], stages.all_flags)
+    trial = trial_runs.Trial(tmp_path, own)
+    trial_runs._run(trial, ["train_unet"], None)
+    assert trial.figures == {}
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "stage.json").write_text("{")
+    with pytest.raises(InputError, match="stage.json"):
+        trial_runs._run(trial, ["train_unet"], None)
