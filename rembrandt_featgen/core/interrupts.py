@@ -50,14 +50,25 @@ def noticed() -> Iterator[Interrupts]:
 def left_to_this_process() -> Iterator[None]:
     """Keeps Ctrl-C, which a terminal sends to all its processes, from those that are started meanwhile.
 
-    So are those that threads which are started meanwhile start at any time. This process gets it once the body ends.
+    So are those that threads which are started meanwhile start at any time. This process gets it once the body ends,
+    where that is in the main thread, whatever other threads there are; elsewhere the main thread gets it at once.
     """
     resource_tracker.ensure_running()  # where it had to be started within, it would let Ctrl-C through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before, pressed = signal.getsignal(signal.SIGINT), []
+    # The mask is this thread's, and what is started has it; another thread may take the signal for the process,
+    # whose handler runs here.
+    noted = threading.current_thread() is threading.main_thread() and before not in (signal.SIG_IGN, None)
+    if noted:
+        signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if noted:
+            signal.signal(signal.SIGINT, before)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 def end_at_once_while_importing() -> None:

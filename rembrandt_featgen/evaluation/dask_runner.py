@@ -130,7 +130,12 @@ class DaskRunner:
         """InputError where the cluster is to blame for what was raised."""
         self._refuse_gone()
         if self._schedule.address:  # where another program is there, it may be any error
-            dask_clusters.check_workers(self._client, self._given)
+            try:
+                dask_clusters.check_workers(self._client, self._given)
+            except InputError:
+                raise
+            except Exception:  # of asking, which is to hide no other
+                self._refuse_gone()
 
     def _refuse_gone(self):
         if self._client.status != "running":

@@ -144,24 +144,7 @@ def run(config: Config) -> None:
             encoder = {"tap": config.tap, "precision": config.precision, "batch": config.extract_batch}
             json_files.write_json(stage.path / ENCODER, encoder)
         else:
-            number, total = distribution.workers(where)
-            folder = rundir.part_of(config.run_dir, "extract_features")  # the chief's, that all workers write into
-            if number == 0:
-                store_parts.drop_stale(folder, splits.SPLITS, total)
-            for split in splits.SPLITS:
-                extract_split(
-                    config,
-                    features,
-                    shape=shape,
-                    slices=slices,
-                    split=split,
-                    folder=folder,
-                    part=(number, total),
-                    where=where,
-                )
-            distribution.any_worker(where, False)  # until all parts are written
-            if total > 1 and number == 0:
-                store_parts.join(folder, splits.SPLITS, total)
+            _extract(config, features, shape=shape, slices=slices, where=where)
         if not distribution.is_chief(where):
             return
         tensorboard.complete(stage, tap=config.tap, shape=shape, features=counts, **measured)
@@ -266,6 +249,45 @@ def of_crops(segment: Segmenter, encoders: cross_fitting.Encoders, size: int) ->
         return encode(images.numpy(), patients)
 
     return features
+
+
+def _extract(
+    config: Config,
+    features: Callable[[dict], np.ndarray],
+    *,
+    shape: tuple[int, ...],
+    slices: Path,
+    where: tf.distribute.Strategy,
+) -> None:
+    """Writes the store; of several workers each writes its part, and the chief joins them.
+
+    Where all parts were written before, by however many workers, no feature is computed again.
+    """
+    number, total = distribution.workers(where)
+    folder = rundir.part_of(config.run_dir, "extract_features")  # the chief's, that all workers write into
+    parts = sharding.gathered(where, store_parts.written(folder) if number == 0 else 0)[0]
+    if parts:
+        logging.info("features: all %d parts of workers were written before, and are joined", parts)
+    else:
+        parts = total
+        if number == 0:
+            store_parts.drop_stale(folder, splits.SPLITS, total)
+        for split in splits.SPLITS:
+            extract_split(
+                config,
+                features,
+                shape=shape,
+                slices=slices,
+                split=split,
+                folder=folder,
+                part=(number, total),
+                where=where,
+            )
+        distribution.any_worker(where, False)  # until all parts are written
+        if total > 1 and number == 0:
+            store_parts.say_written(folder, total)
+    if parts > 1 and number == 0:
+        store_parts.join(folder, splits.SPLITS, parts)
 
 
 def extract_split(

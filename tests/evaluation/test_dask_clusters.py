@@ -73,6 +73,44 @@ def test_a_worker_of_the_same_program_or_that_has_gone_is_not():
         dask_clusters.check_workers(Found(found), "--scheduler=tcp://b:1")
 
 
+class Fails:
+    """A client of which the sharing fails, and then the asking for programs."""
+
+    status = "running"
+
+    def __init__(self, asked):
+        self._asked = asked
+
+    def nthreads(self):
+        return {"tcp://a:1": 1}
+
+    def scatter(self, *_, **__):
+        raise RuntimeError("the true error")
+
+    def run(self, *_, **__):
+        if isinstance(self._asked, OSError):
+            raise self._asked
+        return {"tcp://a:1": self._asked}
+
+    def cancel(self, _):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "message"),
+    [
+        (OSError("asking failed"), RuntimeError, "^the true error$"),
+        (PROGRAM, RuntimeError, "^the true error$"),
+        (OLDER, InputError, "has another version of"),
+    ],
+    ids=["asking fails", "the same program", "older"],
+)
+def test_what_is_raised_is_explained_by_other_programs_only(asked, kind, message):
+    runner = DaskRunner(Fails(asked), Schedule("tcp://b:1"), threads=1)
+    with pytest.raises(kind, match=message):
+        list(runner.results([dask_work.double], CALLS))
+
+
 def test_the_first_worker_is_waited_for(pool, monkeypatch, caplog):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
     late = threading.Timer(0.5, pool.scale, [1])

@@ -1,5 +1,7 @@
 import json
 import logging
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.store_writer import Writer
 from rembrandt_featgen.features import cross_fitting, streams
 from rembrandt_featgen.features.reading import open_features
-from rembrandt_featgen.nn import weights
+from rembrandt_featgen.nn import distribution, sharding, weights
 from rembrandt_featgen.segmentation import unet_export
 from rembrandt_featgen.segmentation.unet import build_unet, tap_model
 from rembrandt_featgen.stages import extract_features, train_generators
@@ -129,9 +131,6 @@ def test_killed_extraction_resumes_after_the_last_whole_shard(unet, run_dir, mon
     monkeypatch.setattr("rembrandt_featgen.data.store_writer._SHARD_BYTES", 2 * 2 * 2 * 16 * WIDTH * 4)  # two features
     config = extract_features.Config(str(run_dir), extract_batch=1)
 
-    class Killed(BaseException):
-        """Stands for SIGKILL: nothing in the package handles it."""
-
     write = Writer.write
 
     def write_five(self, *arguments, **keywords):
@@ -216,3 +215,68 @@ def test_parts_of_workers_are_joined_to_the_bytes_of_one(run_dir, monkeypatch):
     assert len(names) == 3 + 4 + 1 + 2  # indices and shards
     for name in names:
         assert (joined / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the package handles it."""
+
+
+def killed_at(patch, number):
+    """Has the process end before the join moves, or deletes, for that time."""
+    done = []
+
+    def counted(function):
+        def or_killed(*arguments):
+            if len(done) == number:
+                raise Killed
+            done.append(1)
+            return function(*arguments)
+
+        return or_killed
+
+    def join(*arguments):
+        patch.setattr(Path, "replace", counted(Path.replace))
+        patch.setattr(store_parts.shutil, "rmtree", counted(shutil.rmtree))
+        store_join(*arguments)
+
+    store_join = store_parts.join
+    patch.setattr(store_parts, "join", join)
+
+
+# of two workers: 4 shards and an index of train, 1 and 1, 2 and 1; then two folders are deleted
+@pytest.mark.parametrize(("kill", "workers_then"), [(0, 2), (3, 2), (4, 1), (6, 2), (11, 2), (12, 1)])
+def test_a_join_that_was_killed_costs_no_feature(kill, workers_then, run_dir, monkeypatch):
+    """The stage of the chief of two workers is killed, and started again, by one worker perhaps."""
+    monkeypatch.setattr(store_writer, "_SHARD_BYTES", 2 * 4 * 2 * 2 * 32)  # shards of two features
+    config = extract_features.Config(str(run_dir), extract_batch=3)
+    extract_features.run(config)
+    whole = (run_dir / "features").rename(run_dir / "whole")
+    extract_split = extract_features.extract_split
+
+    def of_both(*arguments, part, **keywords):
+        for number in range(part[1]):
+            extract_split(*arguments, part=(number, part[1]), **keywords)
+
+    def workers(total):
+        monkeypatch.setattr(distribution, "workers", lambda where: (0, total))
+
+    monkeypatch.setattr(distribution, "any_worker", lambda where, value: value)
+    monkeypatch.setattr(sharding, "gathered", lambda where, value: [value])
+    workers(2)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(extract_features, "extract_split", of_both)
+        killed_at(patch, kill)
+        if kill == 12:  # when all is joined
+            patch.setattr(extract_features.tensorboard, "complete", lambda *_, **__: store_parts.shutil.rmtree(""))
+        extract_features.run(config)
+
+    def never(*_, **__):
+        raise AssertionError("features are computed again")
+
+    workers(workers_then)
+    monkeypatch.setattr(extract_features, "extract_split", never)
+    extract_features.run(config)
+    names = [path.name for path in whole.iterdir()]
+    assert sorted(names) == sorted(path.name for path in (run_dir / "features").iterdir())
+    for name in set(names) - {"stage.json", "flags.txt"}:
+        assert (run_dir / "features" / name).read_bytes() == (whole / name).read_bytes(), name
