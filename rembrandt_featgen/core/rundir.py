@@ -8,7 +8,7 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from rembrandt_featgen.core.paths import remove_folder
 RECORD = "stage.json"
 _PARTS = ("config", "inputs", "figures", "classes", "versions")  # of a record, in which each thing has a name
 SETTINGS = "settings.json"  # of a stage at work
+_when_finished: list[Callable[[Path, dict], object]] = []
 
 
 @dataclasses.dataclass
@@ -179,8 +180,23 @@ def open_stage(
             final.rename(_old(final))
         work.rename(final)
         _discard(_old(final))
+        for act in list(_when_finished):
+            act(final, record)
         _drop_scaffolding(final)
         stage.path = final
+
+
+@contextlib.contextmanager
+def when_finished(act: Callable[[Path, dict], object]) -> Iterator[None]:
+    """Calls `act` meanwhile with the folder and the record of each stage that is finished.
+
+    What only a stage at work needs, such as checkpoints, is still there then.
+    """
+    _when_finished.append(act)
+    try:
+        yield
+    finally:
+        _when_finished.remove(act)
 
 
 @contextlib.contextmanager

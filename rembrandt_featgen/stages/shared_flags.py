@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rembrandt_featgen.cohort import cohort_patients, layouts, phantom, sites
@@ -25,6 +26,7 @@ from rembrandt_featgen.stages import pseudonym_flags
 
 OF_SCHEDULE = ("scheduler", "workers", "task_threads")  # flags of where tasks are done
 PHANTOM = "phantom"  # of --cohort: the synthetic one
+_instead: list[Cohort] = []
 
 
 def run_dir():
@@ -241,6 +243,8 @@ def find_cohort(config) -> Cohort:
     Raises:
       InputError: as by `layouts.find_cohort`; or no site is known and --covariates names it.
     """
+    if _instead:
+        return _instead[-1]
     asked = getattr(config, "covariates", ())
     columns = ManifestColumns(
         label=config.label_column,
@@ -262,6 +266,17 @@ def find_cohort(config) -> Cohort:
             "column with --site_column, or give --site_pattern"
         )
     return names.of_cohort(found) if names else found
+
+
+@contextlib.contextmanager
+def cohort_instead(cohort: Cohort | None) -> Iterator[None]:
+    """Has `find_cohort` find these patients meanwhile, as in a trial by some of them; None changes nothing."""
+    before = list(_instead)
+    _instead.extend([cohort] if cohort is not None else [])
+    try:
+        yield
+    finally:
+        _instead[:] = before
 
 
 def cohort_path(cohort: str, run_dir: str) -> Path:

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -188,25 +187,17 @@ def measured(name: str, run_dir: Path, work: Callable[[], object], *, cohort: Co
     logs = run_dir / "tensorboard"
     logged = size_of(logs)
     memory: list[int] = []
-    drop, complete = rundir._drop_scaffolding, rundir.write_json
 
-    def dropped(folder):
+    def finished(folder, record):
         before[folder] = size_of(folder)
-        drop(folder)
-
-    def written(path, value):
-        if path.name == rundir.RECORD:
-            memory.append(value["peak_memory"])
-        complete(path, value)
+        memory.append(record["peak_memory"])
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet())
         bars = stack.enter_context(step_clocks.watched_bars())
         clocks = stack.enter_context(step_clocks.watched(name))
-        stack.enter_context(mock.patch.object(rundir, "_drop_scaffolding", dropped))
-        stack.enter_context(mock.patch.object(rundir, "write_json", written))
-        if cohort is not None:
-            stack.enter_context(mock.patch.object(shared_flags, "find_cohort", lambda config: cohort))
+        stack.enter_context(rundir.when_finished(finished))
+        stack.enter_context(shared_flags.cohort_instead(cohort))
         start = step_clocks.now()
         work()
         seconds = step_clocks.now() - start

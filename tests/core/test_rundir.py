@@ -83,6 +83,24 @@ def test_complete_stage_is_one_folder_with_its_record(run):
     assert cli.parse(Config, [f"--flagfile={run / 'work' / 'flags.txt'}"]) == Config(str(run))
 
 
+def test_a_stage_that_is_finished_is_told_with_what_it_was_at_work_with(run):
+    told = []
+
+    def finished(folder, record):
+        told.append((folder, record["peak_memory"] > 0, (folder / "checkpoints" / "a").exists()))
+
+    def body(stage):
+        (stage.path / "checkpoints").mkdir()
+        (stage.path / "checkpoints" / "a").touch()
+
+    with rundir.when_finished(finished):
+        do(run, body=body)
+        do(run)  # skipped
+    assert told == [(run / "work", True, True)] and not (run / "work" / "checkpoints").exists()
+    do(run, inputs={"before": "d2"})
+    assert len(told) == 1
+
+
 def test_done_stage_is_skipped(run, caplog):
     do(run)
     before = (run / "work" / "stage.json").read_bytes()

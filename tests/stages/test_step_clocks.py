@@ -1,9 +1,15 @@
 """Clocks of steps and of bars."""
 
+import types
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from tqdm import tqdm
 
+from rembrandt_featgen.generation import gan_training
+from rembrandt_featgen.generation.gan import GAN
+from rembrandt_featgen.nn import inference
 from rembrandt_featgen.stages import step_clocks
 
 
@@ -46,3 +52,16 @@ def test_items_of_bars_of_both_kinds_are_timed_and_bars_work_as_before(capsys):
     list(tqdm([1], "after"))
     assert "after" not in clocks
     assert "10/10" in capsys.readouterr().err
+
+
+def test_runs_of_a_network_are_timed_and_draws_are_kept_while_a_stage_is_watched():
+    network = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(2,))])
+    kinds = (inference.runner, GAN.accepted, gan_training.STEPS_PER_EXECUTION)
+    with step_clocks.watched("extract_features") as clocks:
+        run = inference.runner(network)
+        assert [run(np.ones((3, 2), np.float32)).shape for _ in range(3)] == [(3, 1)] * 3
+        refusing = types.SimpleNamespace(can_refuse=False)
+        kept = GAN.accepted(refusing, tf.zeros((4, 2)), tf.zeros(4, tf.int32))
+        assert kept.numpy().all()
+    assert clocks["extract_features"].count == 1 and "generate_synthetic" in clocks  # without the first one
+    assert kinds == (inference.runner, GAN.accepted, gan_training.STEPS_PER_EXECUTION)
