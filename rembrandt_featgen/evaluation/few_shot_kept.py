@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.evaluation import engine, predictions
-from rembrandt_featgen.evaluation.arms import ARMS
 from rembrandt_featgen.evaluation.engine import Outcome
 from rembrandt_featgen.evaluation.plans import Task
 
@@ -32,8 +31,6 @@ def write(folder: Path, shots: int, *, tasks: Sequence[Task], outcomes: Sequence
 def read(folder: Path, shots: int) -> dict[int, Outcome]:
     """Draw to outcome of what a finished study keeps; nothing where there is none.
 
-    Studies of before kept predictions alone. What GANs of maps made is not known of these, so that they are run again.
-
     Args:
       folder: of the study.
       shots: of the tasks.
@@ -41,10 +38,5 @@ def read(folder: Path, shots: int) -> dict[int, Outcome]:
     table, choices = (folder / pattern.replace("*", str(shots)) for pattern in FILES)
     if not table.is_file():
         return {}
-    found, known = predictions.read(table), json_files.read_json(choices) if choices.is_file() else None
-    if known is None and any(ARMS[arm].pool for arm in set(found.arm.tolist())):
-        return {}
-    nothing: dict = {"generators": {}}
-    return {
-        draw: Outcome(rows, nothing if known is None else known[str(draw)]) for (draw,), rows in found.split("draw")
-    }
+    known = json_files.read_json(choices)
+    return {draw: Outcome(rows, known[str(draw)]) for (draw,), rows in predictions.read(table).split("draw")}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from rembrandt_featgen.core import json_files
 from rembrandt_featgen.core.errors import InputError
@@ -60,13 +61,17 @@ def few_shot_report(
     cohort = few_shot_scores.cohort(tables, few=label, draws=draws, seed=seed)
     training = {shots: cohort.training(trained[shots]) for shots in tables}
     kinds, outcomes, more = {}, {}, training
-    for shots, table in tables.items():
-        for (classifier, arm), of_arm in table.take(table.chosen).split("classifier", "arm"):
-            scores = cohort.scores(of_arm)
-            outcomes[Row(shots, classifier, arm)] = cohort.outcome(scores)
-            kinds[arm] = str(of_arm.kind[0])
-            if arm == ORACLE and more is training:
-                more = few_shot_scores.with_reserve(training, scores, cohort)
+    parts = [
+        (Row(shots, *key), of_arm)
+        for shots, table in tables.items()
+        for key, of_arm in table.take(table.chosen).split("classifier", "arm")
+    ]
+    for row, of_arm in tqdm(parts, "resamples", unit="pipeline"):  # minutes of a study of many draws
+        scores = cohort.scores(of_arm)
+        outcomes[row] = cohort.outcome(scores)
+        kinds[row.arm] = str(of_arm.kind[0])
+        if row.arm == ORACLE and more is training:
+            more = few_shot_scores.with_reserve(training, scores, cohort)
     study = _Study(cohort, training, with_reserve=more, outcomes=outcomes)
     gaps = {row: study.gap(row, "auroc") for row in outcomes if row.arm != NONE}
     bounds = differences.simultaneous(

@@ -21,7 +21,7 @@ from rembrandt_featgen.cohort.pseudonyms import Pseudonyms
 from rembrandt_featgen.cohort.splits import SPLITS
 from rembrandt_featgen.cohort.visit_names import check_alike, groups_by_name
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.features import synthetic_files
+from rembrandt_featgen.features import stored_tables, synthetic_files
 from rembrandt_featgen.features.informative_columns import informative
 from rembrandt_featgen.features.table_files import listed, shown
 from rembrandt_featgen.features.table_sources import Source, open_source
@@ -30,6 +30,7 @@ from rembrandt_featgen.features.tables import FeatureTable, in_float32, table_of
 SAMPLE, SPLIT = "sample", "split"
 DEFAULTS = {"label": LABEL, "patient": PATIENT, "group": GROUP, "site": SITE}  # names of columns, as of manifests
 _MOST_CLASSES = 50
+_POOR_DICE = 0.5  # as on the page of a run
 
 
 class Imported(NamedTuple):
@@ -190,6 +191,10 @@ def read_split(path: str | Path, flag: str = "--features") -> np.ndarray:
 def trained_on(path: str | Path, flag: str = "--features") -> str:
     """A warning where the column `split` says that some of the patients trained what computed the features; else "".
 
+    A column cannot say what computed the features: each table made by hand, as of radiomics that nothing learnt, that
+    has train or validation in such a column is warned of for nothing; hence the "if" of the line. Of the three tables
+    of radiomics and three manifests of the real data that tests know, none has the column.
+
     Args:
       path: as for `read_table`.
       flag: for messages.
@@ -203,6 +208,23 @@ def trained_on(path: str | Path, flag: str = "--features") -> str:
         f"{flag}={path}: of {len(texts)} samples {' and '.join(seen)} are studied like others, and tested, too: if a "
         "network that computed the features, as the U-Net of a run, was trained or chosen by these patients, figures "
         "flatter and are not those of new patients; export features of the others alone, by --splits=test"
+    )
+
+
+def made_by_poor_unet(path: str | Path, flag: str = "--features") -> str:
+    """A warning where a table that `export_features` wrote is of a U-Net that finds little; else "".
+
+    Args:
+      path: as for `read_table`.
+      flag: for messages.
+    """
+    dice = stored_tables.unet_dice(Path(path))
+    if dice is None or dice >= _POOR_DICE:
+        return ""
+    what = "found nothing" if dice < 0.005 else "segments poorly"
+    return (
+        f"{flag}={path}: the U-Net that computed these features {what} (mean dice of test volumes {dice:.2f}), so they "
+        "may say little about the tumour."
     )
 
 

@@ -15,18 +15,20 @@ from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import paths
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import table_files
+from rembrandt_featgen.features.table_sources import UNET_DICE
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
 
 PATIENT, LABEL, GROUP, SITE, SPLIT, SAMPLE = KEYS = ("patient", "label", "group", "site", "split", "sample")
 
 
-def write_table(path: Path, table: FeatureTable, splits: np.ndarray) -> None:
+def write_table(path: Path, table: FeatureTable, splits: np.ndarray, unet_dice: float | None = None) -> None:
     """Writes a file, whole or not at all.
 
     Args:
       path: .parquet.
       table: of vectors; see `run_tables` for maps. Missing values are NaN.
       splits: [n] str, name of each sample's split.
+      unet_dice: mean dice of test volumes of the U-Net that computed the features, if there is one.
 
     Raises:
       ValueError: the features are maps, or have names that rows need for themselves.
@@ -37,22 +39,45 @@ def write_table(path: Path, table: FeatureTable, splits: np.ndarray) -> None:
     columns = {name: pa.array(column) for name, column in keys_of(table, splits).items()}
     columns |= {name: pa.array(table.values[:, number]) for number, name in enumerate(table.names)}
     temporary = paths.temporary_beside(path)
-    pq.write_table(pa.table(columns), temporary)
+    metadata = None if unet_dice is None else {UNET_DICE: str(float(unet_dice))}
+    pq.write_table(pa.table(columns, metadata=metadata), temporary)
     temporary.replace(path)
 
 
-def write_maps(path: Path, table: FeatureTable, splits: np.ndarray) -> None:
+def write_maps(path: Path, table: FeatureTable, splits: np.ndarray, unet_dice: float | None = None) -> None:
     """Writes a file of maps, whole or not at all.
 
     Args:
       path: .npz.
       table: of maps.
       splits: [n] str, name of each sample's split.
+      unet_dice: as for `write_table`.
     """
     temporary = paths.temporary_beside(path)
+    more = {} if unet_dice is None else {UNET_DICE: np.float64(unet_dice)}
     with temporary.open("wb") as file:
-        np.savez_compressed(file, features=table.values, names=np.array(table.names), **keys_of(table, splits))
+        np.savez_compressed(file, features=table.values, names=np.array(table.names), **keys_of(table, splits), **more)
     temporary.replace(path)
+
+
+def unet_dice(path: Path) -> float | None:
+    """What a file of `write_table` or `write_maps` says of the U-Net's dice; None where it says nothing.
+
+    Args:
+      path: of a table that was read before: what is damaged in it says nothing here.
+    """
+    try:
+        if path.suffix.lower() == ".parquet":
+            found = (pq.read_schema(path).metadata or {}).get(UNET_DICE.encode())
+        elif path.suffix.lower() == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                found = arrays.get(UNET_DICE)
+        else:
+            found = None
+        value = None if found is None else float(found)
+    except (OSError, ValueError, TypeError, pa.ArrowException):
+        return None
+    return value if value is not None and 0 <= value <= 1 else None
 
 
 def load_table(path: Path, classes: Classes) -> FeatureTable:

@@ -13,6 +13,7 @@ from rembrandt_featgen.features.table_files import Columns, listed, read_arrays,
 from rembrandt_featgen.features.tables import in_float32
 
 FEATURES, NAMES = "features", "names"  # arrays of .npz files
+UNET_DICE = "unet_dice"  # beside the features, or in the metadata of Parquet: how the network that made them segments
 
 
 class OfColumns:
@@ -120,7 +121,7 @@ class OfArrays:
 
     def features(self, special: set[str]) -> tuple[np.ndarray, list[str]]:
         """The features and the names of their last axis."""
-        unused = [name for name in self._arrays if name.casefold() not in special | {FEATURES, NAMES}]
+        unused = [name for name in self._arrays if name.casefold() not in special | {FEATURES, NAMES, UNET_DICE}]
         if unused:
             self.left_out["as arrays beside the features"] = tuple(unused)
         return self._finite(), self._names()

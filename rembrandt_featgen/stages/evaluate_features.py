@@ -329,16 +329,17 @@ def _of_file(config, table: FeatureTable) -> Studied:
 
 
 def _seen_before(config, table: FeatureTable, tasks: Sequence[plans.Task]) -> tuple[str, ...]:
-    """Warns where those who are tested may have made the features, or the samples of --synthetic."""
+    """Warns where those who are tested may have made the features, or the samples of --synthetic, or a poor U-Net."""
     line = ""
     if config.plan != "split":
         line = importing.trained_on(config.features)
     elif config.synthetic:
         held = table.take(np.concatenate([tasks[0].test, tasks[0].validation]))
         line = shared_cohort.check_unseen(Path(config.synthetic), held)
-    if line:
+    lines = tuple(filter(None, (line, importing.made_by_poor_unet(config.features))))
+    for line in lines:
         logging.warning("%s", line)
-    return (line,) if line else ()
+    return lines
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ A row is a sample: patient, label, group, site (where it is known), split and sa
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.core import cli, folders, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.features import run_tables, stored_tables, tables
+from rembrandt_featgen.features import importing, run_tables, stored_tables, tables
 from rembrandt_featgen.stages import shared_flags
 
 _MOST = 50_000  # columns; Parquet keeps some hundred bytes on each
@@ -69,6 +68,7 @@ def run(config: Config) -> None:
     ]
     names = np.repeat(chosen, [len(part) for part in parts])
     table = tables.joined(parts)
+    dice = _unet_dice(config.run_dir)
     if config.what == "columns":
         if np.prod(table.shape) > _MOST:
             raise InputError(
@@ -80,11 +80,12 @@ def run(config: Config) -> None:
         rows = run_tables.middle_rows(table, config.middle_slices) if config.middle_slices else np.arange(len(table))
         table = table.take(rows)
         _say_fewer(table, config.middle_slices)
-        stored_tables.write_maps(path, table, names[rows])
+        stored_tables.write_maps(path, table, names[rows], unet_dice=dice)
     else:
-        stored_tables.write_table(path, table, names)
-    if rundir.is_done(config.run_dir, "train_unet"):
-        _say_nothing_found(rundir.find(config.run_dir, "train_unet").record["figures"])
+        stored_tables.write_table(path, table, names, unet_dice=dice)
+    line = importing.made_by_poor_unet(path, "--to")
+    if line:
+        logging.warning("%s", line)
     logging.info("%s: %d rows of %s numbers", path, len(table), "x".join(map(str, table.shape)))
 
 
@@ -101,10 +102,12 @@ def _say_fewer(table: tables.FeatureTable, count: int) -> None:
         )
 
 
-def _say_nothing_found(figures: Mapping) -> None:
-    """Warns where the U-Net of the features finds no tumour in any test volume."""
-    if (figures.get("segmentation") or {}).get("test", {}).get("patient_hard_dice") == 0:
-        logging.warning("the U-Net that computed these features found nothing: its dice of test volumes is 0.000")
+def _unet_dice(run_dir: str) -> float | None:
+    """Mean dice of test volumes of the run's U-Net; None where there is none, or no tumour to find."""
+    if not rundir.is_done(run_dir, "train_unet"):
+        return None
+    figures = rundir.find(run_dir, "train_unet").record["figures"]
+    return (figures.get("segmentation") or {}).get("test", {}).get("patient_hard_dice")
 
 
 def main() -> None:

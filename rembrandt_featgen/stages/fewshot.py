@@ -144,9 +144,9 @@ def run(config: Config) -> None:
     few_shots.check_kind(
         table, f"--features={config.features}", classifiers=config.few_shot_classifiers, arms=config.few_shot_arms
     )
-    trained_on = importing.trained_on(config.features)
-    if trained_on:
-        logging.warning("%s", trained_on)
+    warned = [*filter(None, (importing.trained_on(config.features), importing.made_by_poor_unet(config.features)))]
+    for line in warned:
+        logging.warning("%s", line)
     label = _label(config, table)
     planned = few_shots.tasks(
         table,
@@ -208,7 +208,7 @@ def run(config: Config) -> None:
                 outcomes=outcomes,
                 label=label,
                 reserve=reserve,
-                warned=[trained_on] if trained_on else [],
+                warned=warned,
             )
     folder = Path(config.run_dir) / registry.folder("fewshot")
     print(f"report: {folder / 'index.html'}\nverdict: {stage.record['figures']['verdict']}")

@@ -218,7 +218,8 @@ def _check_outputs(config: Config) -> None:
             continue
         place = Path(path).resolve()
         folders.make_folder(place.parent, flag)
-        if place in taken:
+        # Where names differ in case alone they may be of one file, as on macOS.
+        if place in taken or place.exists() and any(one.exists() and one.samefile(place) for one in taken):
             raise InputError(
                 f"{flag}={path} is also --image, --features or --mask, and would be overwritten; name another file"
             )

@@ -206,9 +206,12 @@ def run(config: Config) -> None:
 
 
 def check(config) -> None:
-    """InputError for arms or classifiers that are not known."""
-    cli.some_of("classifier_arms", config.classifier_arms, ARMS)
-    cli.some_of("classifier_kinds", config.classifier_kinds, map_networks.KINDS)
+    """InputError for arms or classifiers that are not known, or named twice, whose training would be there twice."""
+    for flag, known in (("classifier_arms", ARMS), ("classifier_kinds", map_networks.KINDS)):
+        given = getattr(config, flag)
+        once = cli.some_of(flag, given, known)
+        if len(once) < len(given):
+            raise InputError(f"--{flag}={','.join(given)} names one twice; write --{flag}={','.join(once)}")
 
 
 def _train(config, stage, network, *, name, sources, features) -> float:

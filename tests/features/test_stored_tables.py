@@ -4,8 +4,8 @@ import pytest
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.features.importing import read_table
-from rembrandt_featgen.features.stored_tables import load_table, write_table
+from rembrandt_featgen.features.importing import made_by_poor_unet, read_table
+from rembrandt_featgen.features.stored_tables import load_table, unet_dice, write_maps, write_table
 from rembrandt_featgen.features.tables import table_of_arrays
 
 COLUMNS = ("values", "labels", "patients", "groups", "samples")
@@ -58,3 +58,31 @@ def test_damage_is_one_line(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match="is missing or damaged; delete"):
         load_table(path, CLASSES)
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".npz"])
+def test_how_well_the_unet_of_features_segments_goes_with_them(tmp_path, ending):
+    path, splits = tmp_path / f"t{ending}", np.full(6, "test")
+    maps = table_of_arrays(np.ones((6, 1, 1, 2)), [0, 1, 0, 2, 2, 1], classes=CLASSES, patients=list("abcdef"))
+    for dice, words in ((0.004, "found nothing (mean dice of test volumes 0.00)"), (0.3, "segments poorly"), (0.5, "")):
+        if ending == ".npz":
+            write_maps(path, maps, splits, unet_dice=dice)
+        else:
+            write_table(path, table(), splits, unet_dice=dice)
+        assert unet_dice(path) == dice
+        assert words in made_by_poor_unet(path) if words else made_by_poor_unet(path) == ""
+        names = read_table(path, classes=CLASSES.names).names
+        assert len(names) == (2 if ending == ".npz" else 5)  # it is no feature
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.npz"])
+def test_files_that_say_nothing_of_a_unet(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"a,b\n1,2\n")
+    assert unet_dice(path) is None
+    np.savez(tmp_path / "t.npz", unet_dice=[0.1, 0.2])
+    assert unet_dice(tmp_path / "t.npz") is None
+    np.savez(tmp_path / "t.npz", unet_dice="much")
+    assert unet_dice(tmp_path / "t.npz") is None
+    np.savez(tmp_path / "t.npz", unet_dice=np.nan)
+    assert unet_dice(tmp_path / "t.npz") is None

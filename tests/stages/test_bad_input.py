@@ -379,6 +379,8 @@ def test_predict_never_replaces_a_file_unasked(cohort, tmp_path, monkeypatch, ca
         (["--sweep_taps=conv9"], ["--sweep_taps=conv9", "uconv4"]),
         (["--sweep_filters=x"], ["--sweep_filters=x", "64,256,512"]),
         (["--classifier_kinds=typo"], ["--classifier_kinds", "typo"]),
+        (["--classifier_kinds=cnn,linear,cnn"], ["names one twice; write --classifier_kinds=cnn,linear"]),
+        (["--classifier_arms=baseline,baseline"], ["names one twice; write --classifier_arms=baseline"]),
         (["--unet_weights=/nowhere.npz"], ["--unet_weights=/nowhere.npz", "No such file"]),
         (["--unet_weights_modalities=t1"], ["--unet_weights_modalities=t1", "give both or neither"]),
         (["--unet_class_weight=0.3"], ["--unet_class_weight=0.3 without --cross_fit", "--cross_fit=3"]),

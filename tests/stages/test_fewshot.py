@@ -108,7 +108,11 @@ def test_a_finished_study_is_extended_by_draws_and_its_report_by_settings(featur
     again = json.loads((folder / "report.json").read_text())
     assert not ran and again["margin"] == 0.2 and "Of nine" in (folder / "index.html").read_text(encoding="utf-8")
     assert [row["auroc"] for row in again["rows"]] == [row["auroc"] for row in report["rows"]]
-    (folder / "choices_3.json").unlink()  # as of a version that kept none
+    kept = (folder / "choices_3.json").read_text()
+    (folder / "choices_3.json").unlink()
+    with pytest.raises(InputError, match=r"choices_3\.json is missing or damaged"):
+        fewshot.run(config(features, draws=9, margin=0.1, report_title="Of nine", **small))
+    (folder / "choices_3.json").write_text(kept)
     fewshot.run(config(features, draws=9, margin=0.1, report_title="Of nine", **small))
     assert not ran
     for changes in ({"draws": 6}, {"draws": 9, "test_fraction": 0.3}):
@@ -132,7 +136,7 @@ def maps(tmp_path):
     values = np.abs(np.random.default_rng(0).normal(size=(38, 4, 4, 3))).astype(np.float32)
     values[..., 0] += 2 * (labels == "malignant")[:, None, None]
     names, split = [f"p{n}" for n in range(38)], ["train", "test"] * 19
-    np.savez(tmp_path / "maps.npz", features=values, patient=names, label=labels, split=split)
+    np.savez(tmp_path / "maps.npz", features=values, patient=names, label=labels, split=split, unet_dice=0.001)
     return tmp_path / "maps.npz"
 
 
@@ -177,7 +181,9 @@ def test_each_draw_trains_a_gan_of_maps(maps, tmp_path, monkeypatch, eager_gans,
     assert len(trained) == 3 and len(set(trained)) == 2 and {count for count, _ in trained} == {14 + 3}
     accepted = report["acceptance"]["3"]["adcgan"]
     page = (folder / "index.html").read_text(encoding="utf-8")
-    trained_on, *others = report["warnings"]
+    trained_on, of_unet, *others = report["warnings"]
+    assert "the U-Net that computed these features found nothing (mean dice of test volumes 0.00)" in of_unet
+    assert "features found nothing" in page and of_unet in caplog.text
     short = min(accepted["of_asked"].values()) < 0.5  # as it is of a GAN of one step, or not
     assert [line.startswith("Far fewer generated maps") for line in others] == [True] * short + [False]
     assert others[-1].startswith("2 draws are few")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import nibabel as nib
 import numpy as np
@@ -278,3 +279,13 @@ def test_a_volume_of_unknown_orientation_is_warned_of(image, tmp_path):
     result = predict.run(_config(tmp_path, path, Classifier(["a", "b"], [0.0, 1.0])))
     (warning,) = result["warnings"]
     assert "the header of image.nii, its axes read as LAS, does not say how it lies" in warning
+
+
+def test_a_name_that_differs_in_case_alone_does_not_overwrite_the_image(image, tmp_path):
+    """Where the file system takes both for one; a second name of the file stands for that here."""
+    other = tmp_path / "IMAGE.nii"
+    os.link(image[0], other)
+    config = predict.Config(model_dir=str(tmp_path), image=(str(image[0]),), mask=str(other), overwrite=True)
+    with pytest.raises(InputError, match="also --image"):
+        predict._check_outputs(config)
+    predict._check_outputs(dataclasses.replace(config, mask=str(tmp_path / "other.nii")))
