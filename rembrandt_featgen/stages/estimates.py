@@ -217,8 +217,7 @@ def _study(config, whole: Whole, trial: Trial, *, classes: Classes) -> Row:
     shape: tuple[int, ...] = ()
     if run_features.of_maps(config.classifiers, True):
         shape = tuple(trial.figures["extract_features"]["shape"])
-        size = 4 * math.prod(shape) * whole.count(of_slices=True)
-        limits.check_room([limits.Need(_OF_STUDY, memory=2 * size)], limits.room(config.run_dir))
+        limits.check_maps(config.run_dir, shape, whole.count(of_slices=True))
     like = study_trials.like_a_run(config, whole, classes=classes, columns=columns, shape=shape)
     return study_trials.row(config, like, trial.run_dir / "study")
 

@@ -43,7 +43,7 @@ from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.sample_pool import SamplePool
 from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.reporting import study_files
-from rembrandt_featgen.stages import network_flags, pseudonym_flags, shared_flags
+from rembrandt_featgen.stages import limits, network_flags, pseudonym_flags, shared_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +122,9 @@ def run(config: Config) -> None:
     classes = of_file.table.classes if of_file else Classes.of_record(inputs[0].record["classes"])
     with rundir.open_stage(config, "evaluate_features", inputs, digests=digests, classes=classes.record) as stage:
         if not stage.done:
+            for one in (one for one in inputs if one.record["stage"] == "extract_features"):
+                figures = one.record["figures"]
+                limits.check_maps(config.run_dir, figures["shape"], sum(figures["features"].values()))
             studied = run_features.studied(wanted) if of_file is None else [of_file]
             study(config, studied, stage, schedule=schedule)
     folder = Path(config.run_dir) / registry.folder("evaluate_features")

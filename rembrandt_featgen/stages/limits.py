@@ -26,12 +26,13 @@ _LEVELS = 5
 
 
 class Need(NamedTuple):
-    """What a stage takes: bytes; `work` of disk only while it is at work."""
+    """What a stage takes: bytes; `work` of disk only while it is at work. `less`: how it takes less memory."""
 
     name: str
     memory: int = 0
     disk: int = 0
     work: int = 0
+    less: str = ""
 
 
 class Room(NamedTuple):
@@ -60,7 +61,7 @@ def check_room(needs: Iterable[Need], there: Room) -> None:
         if 0 < there.memory < need.memory:
             free = memory.shown(there.memory)
             left = f"--memory_limit leaves {free}" if memory.limit() else f"{free} are available here"
-            less = registry.LESS_MEMORY.get(need.name, registry.LESS_ANYWHERE)
+            less = need.less or registry.LESS_MEMORY.get(need.name, registry.LESS_ANYWHERE)
             raise InputError(
                 f"{need.name} needs {memory.shown(need.memory)} of memory, and {left}; take "
                 f"{less}" + (", or give a larger --memory_limit" if memory.limit() else "")
@@ -112,6 +113,19 @@ def least(name: str, config) -> dict[str, int]:
         kept = config.gan_batch * height * width * (2 * channels + config.ngf + config.ndf)
         return {"memory": of_map * kept * on_host}
     return {}
+
+
+def check_maps(run_dir: str, shape: Sequence[int], count: int) -> None:
+    """InputError for a study of maps that do not fit into memory, where they all are, twice while its table is made.
+
+    Args:
+      run_dir: of the study.
+      shape: of a map.
+      count: of the maps.
+    """
+    size = 2 * _FLOAT * math.prod(shape) * count
+    less = "only --classifiers of vectors, such as ridge,mlp, or maps of a deeper --tap"
+    check_room([Need("evaluate_features", memory=size, less=less)], room(run_dir))
 
 
 def map_shape(config) -> tuple[int, int, int]:

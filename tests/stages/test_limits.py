@@ -84,6 +84,16 @@ def test_what_networks_keep_is_counted_by_their_precision_and_not_on_gpus(monkey
         limits.check(dataclasses.replace(huge, device="cpu"), ["train_unet"])
 
 
+def test_a_study_of_maps_has_all_of_them_in_memory_twice(monkeypatch):
+    monkeypatch.setattr(limits, "room", lambda run_dir: limits.Room(8 * GIB, 1, Path("/d")))
+    limits.check_maps("x", [16, 16, 1024], 4096)  # a MiB each
+    with pytest.raises(
+        InputError,
+        match=r"^evaluate_features needs 9\.0 GiB of memory, .*; take only --classifiers of vectors",
+    ):
+        limits.check_maps("x", [16, 16, 1024], 4608)
+
+
 def test_what_no_machine_has_is_refused_at_once_by_a_run_and_a_study(tmp_path):
     for binary in (pipeline, crossvalidate):
         huge = config("--unet_batch=1000000", "--cohort=phantom", binary=binary)
