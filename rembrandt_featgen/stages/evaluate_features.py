@@ -122,8 +122,8 @@ def run(config: Config) -> None:
     classes = of_file.table.classes if of_file else Classes.of_record(inputs[0].record["classes"])
     with rundir.open_stage(config, "evaluate_features", inputs, digests=digests, classes=classes.record) as stage:
         if not stage.done:
-            for one in (one for one in inputs if one.record["stage"] == "extract_features"):
-                figures = one.record["figures"]
+            maps = registry.folder("extract_features")
+            for figures in (one.record["figures"] for one in inputs if one.folder.name == maps):
                 limits.check_maps(config.run_dir, figures["shape"], sum(figures["features"].values()))
             studied = run_features.studied(wanted) if of_file is None else [of_file]
             study(config, studied, stage, schedule=schedule)

@@ -83,7 +83,8 @@ def check(config, names: Sequence[str]) -> None:
       config: of the pipeline or of a study.
       names: of the stages that it has.
     """
-    needs = [Need(name, **least(name, config)) for name in names]
+    sizes = {name: least(name, config) for name in names}
+    needs = [Need(name, memory=own.get("memory", 0), disk=own.get("disk", 0)) for name, own in sizes.items()]
     check_room(needs, room(config.run_dir))
 
 
