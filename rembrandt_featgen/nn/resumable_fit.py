@@ -13,8 +13,18 @@ from rembrandt_featgen.nn import distribution, sharding, weights
 from rembrandt_featgen.nn.checkpointing import Checkpointing
 
 
+class TensorBoard(tf.keras.callbacks.TensorBoard):
+    """Keras', which writes an epoch to disk at its end, so that a kill loses no point of the curves."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the logs."""
+        super().on_epoch_end(epoch, logs)
+        for writer in self._writers.values():
+            writer.flush()
+
+
 def watching(logs: Path, title: str, *, epochs: int, done: int) -> list[tf.keras.callbacks.Callback]:
-    """A progress bar and TensorBoard scalars.
+    """TensorBoard scalars, which come before an epoch is saved, and a progress bar.
 
     Args:
       logs: folder of the events.
@@ -23,7 +33,7 @@ def watching(logs: Path, title: str, *, epochs: int, done: int) -> list[tf.keras
       done: epochs done before.
     """
     bar = TqdmCallback(epochs=epochs, verbose=0, desc=title, initial=done)
-    return [tf.keras.callbacks.TensorBoard(str(logs), write_graph=False, update_freq="epoch"), bar]
+    return [TensorBoard(str(logs), write_graph=False, update_freq="epoch"), bar]
 
 
 def fit(
@@ -73,13 +83,14 @@ def fit(
             continue
         if first_epochs is not None:  # traced for the shapes of this part alone: a step for any shape is slower
             model.make_train_function(force=True)
+        board, *bars = watching(logs, title, epochs=epochs, done=done)
         model.fit(
             distribution.batches(where, pipelines.endless(make, seed, done)),
             epochs=end,
             initial_epoch=done,
             steps_per_epoch=steps,
             **of_validation,
-            callbacks=[*agreed, *extra, checkpointing, *watching(logs, title, epochs=epochs, done=done)],
+            callbacks=[*agreed, *extra, board, checkpointing, *bars],
             verbose=0,
         )
     weights.load(model, checkpointing.best_weights)

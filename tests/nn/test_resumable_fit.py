@@ -2,13 +2,23 @@
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rembrandt_featgen.classification import map_networks
 from rembrandt_featgen.nn import resumable_fit
 from rembrandt_featgen.nn.checkpointing import Checkpointing
 
 
-def test_training_does_not_trace_its_step_again_for_another_batch_or_epoch(tmp_path):
+def test_an_epoch_is_on_its_curves_before_it_is_saved_and_no_more_step_is_traced(tmp_path, monkeypatch):
+    """A kill right after it was saved loses no point; and a step is traced for the first batch alone."""
+    on_disk, save = [], Checkpointing._save
+
+    def saved(checkpointing):
+        save(checkpointing)
+        folder = EventAccumulator(str(tmp_path / "logs" / "validation"), purge_orphaned_data=False).Reload()
+        on_disk.append([event.step for event in folder.Tensors("epoch_loss")])
+
+    monkeypatch.setattr(Checkpointing, "_save", saved)
     model = map_networks.build_classifier(
         map_networks.Architecture("cnn", (4, 4, 2), filters=2, units=2), np.ones(2, np.float32)
     )
@@ -29,6 +39,7 @@ def test_training_does_not_trace_its_step_again_for_another_batch_or_epoch(tmp_p
         seed=0,
     )
     assert checkpointing.epochs_done == 3
+    assert on_disk == [[0], [0, 1], [0, 1, 2]]
     # Twice for the first batch: once to make the variables of optimizer and metrics, once to use them.
     assert model.train_function.experimental_get_tracing_count() == 2
     assert model.test_function.experimental_get_tracing_count() <= 2

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 _SESSION = "_hparams_/session_start_info"  # holds the time at which it was written
-_NAMES = ("shared_name", "debug_name", "_class", "_collective_manager_ids")  # attributes that name objects
+_NAMES = ("shared_name", "debug_name", "_class", "_gradient_op_type")  # attributes that name objects
 
 
 def variables(prefix: Path) -> dict:
