@@ -96,11 +96,12 @@ def _walk(data: bytes | mmap.mmap, at: int, *, order: str, explicit: bool, meta:
 def _head(data: bytes | mmap.mmap, at: int, *, order: str, explicit: bool) -> tuple[bytes, int, int]:
     """How an element's value is written, b"" where it is not said, where the value begins, and its length.
 
-    What is of no known kind is of a long one to GDCM; a file in which it is none is read only after that has failed.
+    What is of no known kind is of a long one to GDCM, but for two zeros, which it takes for none; a file in which the
+    others are none is read only after that has failed.
     """
     kind = bytes(data[at + 4 : at + 6])
     if explicit and kind in _SHORT:
         return kind, at + 8, struct.unpack_from(order + "H", data, at + 6)[0]
-    if explicit and at + 12 <= len(data):
+    if explicit and kind != b"\0\0" and at + 12 <= len(data):
         return kind if kind in _LONG else b"", at + 12, struct.unpack_from(order + "I", data, at + 8)[0]
     return b"", at + 8, struct.unpack_from(order + "I", data, at + 4)[0]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from rembrandt_featgen.nn import distribution
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
+_PIECE = 2**16  # bytes of each worker that are gathered at a time, as floats, so that 100 workers take 26 MB
 
 
 def gathered(where: tf.distribute.Strategy, value: Any) -> list:
@@ -30,14 +32,18 @@ def gathered(where: tf.distribute.Strategy, value: Any) -> list:
     number, total = distribution.workers(where)
     if total == 1:
         return [value]
-    text = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    text = np.frombuffer(zlib.compress(json.dumps(value).encode()), np.uint8)
     lengths = np.zeros(total)
     lengths[number] = len(text)
     lengths = _total_of_workers(where, lengths).astype(int)
-    texts = np.zeros([total, lengths.max()], np.float32)  # GPUs sum no integers
-    texts[number, : len(text)] = text
-    texts = _total_of_workers(where, texts).astype(np.uint8)
-    return [json.loads(row[:length].tobytes()) for row, length in zip(texts, lengths)]
+    pieces = []
+    for first in range(0, lengths.max(), _PIECE):
+        mine = text[first : first + _PIECE]
+        piece = np.zeros([total, min(_PIECE, lengths.max() - first)], np.float32)  # GPUs sum no integers
+        piece[number, : len(mine)] = mine
+        pieces.append(_total_of_workers(where, piece).astype(np.uint8))
+    texts = np.concatenate(pieces, axis=1)
+    return [json.loads(zlib.decompress(row[:length].tobytes())) for row, length in zip(texts, lengths)]
 
 
 def _total_of_workers(where, values: np.ndarray) -> np.ndarray:

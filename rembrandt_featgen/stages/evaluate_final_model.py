@@ -61,7 +61,7 @@ class Config:
     geometry: str = slice_flags.new_geometry()
     predict_batch: int = cli.flag(8, "Slices in a batch.", minimum=1)
     device: str = shared_flags.device()
-    strategy: str = shared_flags.strategy_of_workers()
+    strategy: str = shared_flags.strategy()
     seed: int = shared_flags.seed()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
     report_title: str = shared_flags.report_title("the name of the table or cohort")
@@ -70,7 +70,7 @@ class Config:
 def run(config: Config) -> None:
     """Writes run_dir/external: report.json, index.html and predictions.csv."""
     devices.use(config.device)
-    where = distribution.strategy(config.strategy)
+    where = _strategy(config.strategy)
     if bool(config.test_features) == bool(config.test_cohort):
         raise InputError("give --test_features, a table of another cohort, or else --test_cohort, its volumes")
     model = model_folder.read(config.model_dir)
@@ -88,6 +88,14 @@ def run(config: Config) -> None:
         return
     folder = Path(config.run_dir) / registry.folder("evaluate_final_model")
     print(f"report: {folder / 'index.html'}\n{stage.record['figures']['last_line']}")
+
+
+def _strategy(given: str) -> tf.distribute.Strategy:
+    """That of workers, or one device: of the GPUs of a host, too, an exported model takes one."""
+    if given == distribution.MIRRORED:
+        logging.info("--strategy=%s: an exported model runs on one device, as with %s", given, distribution.ONE)
+        given = distribution.ONE
+    return distribution.strategy(given)
 
 
 def _report(config: Config, model: FinalModel, predicted: PredictionsTable, *, stage: rundir.Stage) -> None:

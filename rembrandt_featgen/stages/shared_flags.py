@@ -111,19 +111,8 @@ def strategy():
         distribution.ONE,
         "Where it is computed: on one device; 'mirrored': on all GPUs of this host; 'multi_worker': on the hosts that "
         "the environment variable TF_CONFIG names, on each of which this binary is started. Batches are divided, not "
-        "multiplied.",
+        "multiplied. An exported model runs on one device of each host, also by 'mirrored'.",
         choices=distribution.STRATEGIES,
-        setting=False,
-    )
-
-
-def strategy_of_workers():
-    """--strategy, of what runs an exported model, each worker on one device."""
-    return cli.flag(
-        distribution.ONE,
-        "'multi_worker': the hosts that the environment variable TF_CONFIG names, on each of which this binary is "
-        "started, share the patients; 'one': this host has all of them.",
-        choices=(distribution.ONE, distribution.MULTI_WORKER),
         setting=False,
     )
 

@@ -48,6 +48,7 @@ _SAYS_MORE = {
     "big endian": (_element((0x10, 0x20), b"UN", b"ABCD", order=">", length=_HUGE), dicom_claims.BIG),
     "kind unknown": (_NAME + b"\x10\0\x21\0\x04\0\0\0" + _HUGE.to_bytes(4, "little"), _EXPLICIT),
     "kind unknown at once": (b"\x10\0\x20\0\x04\0\0\0" + _HUGE.to_bytes(4, "little"), _EXPLICIT),
+    "no kind is said": (_NAME + _element((0x10, 0x21), b"", bytes(256), length=_HUGE), _EXPLICIT),
     "within a sequence": (
         _element((8, 0x1140), b"SQ", struct.pack("<HHI", 0xFFFE, 0xE000, _HUGE), length=0xFFFFFFFF),
         _EXPLICIT,

@@ -99,16 +99,31 @@ def test_variables_keep_float32_digits(stepped):
 def test_step_logs_what_is_watched(stepped):
     kind, _, _, _, logs = stepped
     assert set(logs) == {"d_loss", "g_loss"} | LOGS[kind]
-    # an untrained discriminator knows nothing: each term is ln 2; of a code, N(0, ln 2 + 0.05) says this of (-1, 1)
+    assert np.isfinite(list(logs.values())).all()
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_losses_of_a_discriminator_that_knows_nothing(kind, precision):
+    """Its heads say nothing, and hardly learn: each term is ln 2, whatever weights and dropout are drawn.
+
+    Of an untrained one's logits d_loss was within 0.09 of that, by twelve seeds, so that no tolerance says much.
+    """
+    tf.keras.utils.set_random_seed(3)
+    gan = tiny(kind, learning_rate=1e-7, precision=precision)
+    for name in {*HEADS[kind], "projection"} & {layer.name for layer in gan.discriminator.layers}:
+        for weight in gan.discriminator.get_layer(name).trainable_weights:
+            weight.assign(tf.zeros_like(weight))
+    logs = {name: float(value) for name, value in gan.train_step(tuple(map(tf.constant, batch()))).items()}
     terms = {"acgan": (4, 2), "infogan": (4, 2), "cgan": (2, 1), "adcgan": (6, 1)}[kind]  # ln 4 of four outputs
-    deviation = np.log(2) + 0.05
-    knows = 2 * (np.log(2) - np.log(deviation * np.sqrt(2 * np.pi)) - 1 / 6 / deviation**2)
-    if kind == "infogan":
-        assert logs["information"] == pytest.approx(knows, abs=0.25)  # eight samples
-    else:
-        knows = 0.0
-    assert logs["d_loss"] == pytest.approx(terms[0] * np.log(2) - logs.get("information", 0.0), rel=0.1)
-    assert logs["g_loss"] == pytest.approx(terms[1] * np.log(2) - logs.get("information", 0.0), rel=0.1)
+    information = 0.0
+    if kind == "infogan":  # of a code, N(0, ln 2 + 0.05) says this of (-1, 1)
+        deviation, information = np.log(2) + 0.05, logs["information"]
+        knows = 2 * (np.log(2) - np.log(deviation * np.sqrt(2 * np.pi)) - 1 / 6 / deviation**2)
+        # eight samples of two codes u, with u^2 / (2 deviation^2) in each: a standard deviation of 0.13
+        assert information == pytest.approx(knows, abs=0.4)
+    assert logs["d_loss"] == pytest.approx(terms[0] * np.log(2) - information, abs=1e-3)
+    assert logs["g_loss"] == pytest.approx(terms[1] * np.log(2) - information, abs=1e-3)
 
 
 def test_fit_does_what_a_step_does(fitted):

@@ -1,5 +1,7 @@
 """Shares of workers; that all learn what each has is tested in tests/stages/test_two_workers.py."""
 
+import concurrent.futures
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -30,6 +32,28 @@ def test_one_worker_has_everything():
         one, lambda batches: np.concatenate(list(batches)), tf.data.Dataset.range(5).batch(2), size=2
     )
     assert rows.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_what_workers_have_is_gathered_piece_by_piece(monkeypatch):
+    """Two threads as workers; of one there are more pieces than of the other."""
+    barrier, given, shapes = threading.Barrier(2, timeout=60), {}, set()
+
+    def total(number, values):
+        given[number] = values
+        barrier.wait()
+        found = given[0] + given[1]
+        shapes.add(found.shape)
+        barrier.wait()
+        return found
+
+    monkeypatch.setattr(distribution, "workers", lambda number: (number, 2))
+    monkeypatch.setattr(sharding, "_total_of_workers", total)
+    monkeypatch.setattr(sharding, "_PIECE", 20)
+    values = [{"of": 0, "numbers": [0.1 + n**0.5 for n in range(40)]}, {"of": 1, "word": "\u00e9"}]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda number: sharding.gathered(number, values[number]), range(2))) == [values, values]
+    assert (2, 20) in shapes and len(shapes) == 3  # lengths, whole pieces, the last one
+    assert all(shape[-1] <= 20 for shape in shapes)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import logging
 import shutil
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -31,6 +33,7 @@ from rembrandt_featgen.stages import (
     prepare_slices,
     train_unet,
 )
+from tools import worker_processes
 
 TAPS = ("conv1", "conv5")
 
@@ -165,15 +168,18 @@ def test_a_volume_without_a_tumour_and_a_table_for_a_model_of_volumes(study, tmp
         predict.run(predict.Config(model, features=str(tmp_path / "a.csv")))
 
 
-def test_another_cohort(study, capsys):
+def test_another_cohort(study, capsys, caplog):
     manifest, rows = renamed(study, "other")
     config = evaluate_final_model.Config(
         str(study / "external"),
         str(study / "run/final"),
         test_cohort=manifest,
         bootstrap_draws=100,
+        strategy="mirrored",  # as a flagfile of the whole study may say
     )
-    evaluate_final_model.run(config)
+    with caplog.at_level(logging.INFO, logger="absl"):
+        evaluate_final_model.run(config)
+    assert "--strategy=mirrored: an exported model runs on one device, as with one" in caplog.text
     report = json.loads((study / "external/external/report.json").read_text())
     row = report["arms"][0]
     assert row["n"] == {"LGG": 4, "HGG": 4}
@@ -183,6 +189,29 @@ def test_another_cohort(study, capsys):
     image = str(rows[0]["flair"])
     one = predict.run(predict.Config(str(study / "run/final"), (image,), str(study / "one.nii.gz"), overwrite=True))
     assert predicted.loc[rows[0]["patient"], "p_HGG"] == pytest.approx(one["probability"]["HGG"], abs=1e-6)
+
+
+def test_two_workers_write_the_bytes_of_one(study, tmp_path):
+    """Two processes that read, segment and classify the patients of the cohort, each some of them."""
+    (manifest, _), model = renamed(study, "other"), str(study / "run/final")
+    flags = {"model_dir": model, "test_cohort": manifest, "bootstrap_draws": 100}
+    evaluate_final_model.run(evaluate_final_model.Config(str(study / "external"), **flags))  # perhaps done before
+    command = [sys.executable, "-m", evaluate_final_model.__name__, f"--run_dir={tmp_path}", "--strategy=multi_worker"]
+    command += [f"--{name}={value}" for name, value in flags.items()]
+    workers = worker_processes.start([command] * 2, tmp_path / "log")
+    try:
+        codes = worker_processes.ended(workers, timeout=400)
+    finally:
+        worker_processes.kill(workers)
+    logs = [worker_processes.log_of(tmp_path / "log", number).read_text() for number in range(2)]
+    assert codes == [0, 0], "\n".join(log[-3000:] for log in logs)
+    assert all("4/4" in log for log in logs)  # patients
+    of_two, of_one = tmp_path / "external", study / "external/external"
+    assert (of_two / "predictions.csv").read_bytes() == (of_one / "predictions.csv").read_bytes()
+    reports = [json_files.read_json(folder / "report.json") for folder in (of_two, of_one)]
+    for report in reports:
+        del report["settings"]  # in which paths may be written otherwise
+    assert reports[0] == reports[1]
 
 
 @pytest.fixture
