@@ -63,7 +63,8 @@ def fit(problems: Sequence[Problem], settings: PerceptronSettings, strengths: Se
     device = "GPU" if devices.is_on_gpu() else "CPU"
     # Problems of a chunk have the same number of steps; what but some need is not done for others.
     keys = [(_steps(one, settings), bool(one.mixing), one.focusing > 0) for one in problems]
-    order = sorted(range(len(problems)), key=lambda number: (keys[number], id(problems[number].features)))
+    firsts = training_problems.first_of_features(problems)
+    order = sorted(range(len(problems)), key=lambda number: (keys[number], firsts[number]))
     weights, samples = zip(*(_bytes(problem, settings) for problem in problems)) if problems else ((), ())
     for _, alike in itertools.groupby(order, lambda number: keys[number]):
         for part in training_problems.chunks(alike, samples, _POOL_BYTES):

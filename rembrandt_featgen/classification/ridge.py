@@ -54,7 +54,8 @@ def fit(problems: Sequence[Problem], settings: RidgeSettings, strengths: Sequenc
         raise ValueError(f"a ridge needs strengths above 0, received {min(strengths)}")
     results: list[dict] = [{} for _ in problems]
     # Those of nearly the same n are padded least; those of the same features share their QR.
-    order = sorted(range(len(problems)), key=lambda k: (len(problems[k].labels), id(problems[k].features)))
+    firsts = training_problems.first_of_features(problems)
+    order = sorted(range(len(problems)), key=lambda k: (len(problems[k].labels), firsts[k]))
     for run in training_problems.chunks(order, [_bytes(problem) for problem in problems], _CHUNK_BYTES):
         solved = _fit_chunk([problems[k] for k in run], settings, [strengths[k] for k in run])
         for number, arrays in zip(run, solved):

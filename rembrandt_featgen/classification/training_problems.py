@@ -124,6 +124,16 @@ def all_mixed(problem: Problem, rows: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return share * rows[first] + (1 - share) * rows[second], share * targets[first] + (1 - share) * targets[second]
 
 
+def first_of_features(problems: Sequence[Problem]) -> list[int]:
+    """Of each problem the number of the first one with the same array of features.
+
+    To sort by it puts those of the same features together, always in the same order: the last bits of a solution depend
+    on its place among those that are solved together, and so on addresses in memory, were problems sorted by these.
+    """
+    firsts: dict[int, int] = {}
+    return [firsts.setdefault(id(problem.features), number) for number, problem in enumerate(problems)]
+
+
 def chunks(numbers: Iterable[int], sizes: Sequence[int], limit: int) -> Iterator[list[int]]:
     """Divides problems into runs of at most `limit` bytes together, and of one problem at least.
 

@@ -1,9 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import optimize, special
 from sklearn.linear_model import LogisticRegression
 
-from rembrandt_featgen.classification import ridge, training_problems
+from rembrandt_featgen.classification import perceptrons, ridge, training_problems
 from rembrandt_featgen.classification.training_problems import Problem
 from tests.classification import vectors
 
@@ -65,6 +67,26 @@ def test_more_chunks_give_the_same(monkeypatch):
     monkeypatch.setattr(ridge, "_CHUNK_BYTES", 1)
     for one, other in zip(together, ridge.fit(problems, SETTINGS, [0.1] * 4)):
         np.testing.assert_allclose(one["kernel"], other["kernel"], atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", [ridge, perceptrons])
+def test_the_order_of_problems_does_not_depend_on_where_they_are_in_memory(kind, monkeypatch):
+    """Last bits depend on the place of a problem in its chunk."""
+    orders = []
+
+    def noted(numbers, *rest):
+        orders.append(list(numbers))
+        return iter(())
+
+    monkeypatch.setattr(training_problems, "chunks", noted)
+    one, other = vectors.problem(30, 4, 2, seed=1), vectors.problem(30, 4, 2, seed=2)
+    places = sorted((np.empty((30, 4), np.float32) for _ in range(4)), key=id)
+    for first, second in (places[:2], places[3:1:-1]):  # the second pair of arrays stands in the opposite order
+        pair = [dataclasses.replace(one, features=first), dataclasses.replace(other, features=second)]
+        problems = [pair[0], pair[1], pair[0], pair[1]]
+        settings = SETTINGS if kind is ridge else perceptrons.PerceptronSettings()
+        kind.fit(problems, settings, [0.1] * 4)
+    assert orders[0] == orders[1] == [0, 2, 1, 3]
 
 
 def test_no_penalty_is_refused():
