@@ -146,6 +146,8 @@ def sentence(contrasts: Sequence[Mapping], *, cut: str, draws: int, margin: floa
         gap = one["difference"]
         low, high = gap["simultaneous95"]
         text = f"{gap['difference']:+.3f} [{low:+.3f}, {high:+.3f}] with {one['shots']} {unit} ({one['word']}"
+        if one["word"] == "equivalent" and not -margin < low <= high < margin:  # which is asked of the 90% interval
+            text += f" by the 90% interval [{gap['ci90'][0]:+.3f}, {gap['ci90'][1]:+.3f}]"
         if one["word"] == "undecided" and low > 0:
             to_none = one["difference_to_none"]
             at_least, at_most = to_none["simultaneous95"]

@@ -57,6 +57,9 @@ def sentence(contrasts: Sequence[Contrast], patients: Mapping[str, int], margin:
         f"{_interval(found.value, *found.interval())}, margin {margin:g}, {sum(patients.values())} patients, "
         f"{found.trainings} training{'s' * (found.trainings != 1)}{' of one division' * best.of_one_division}"
     )
+    low, high = found.interval()
+    if best.word == "equivalent" and not -margin < low <= high < margin:  # which is asked of the 90% interval
+        text += "; 'equivalent' by the 90% interval [{:+.3f}, {:+.3f}]".format(*found.interval(2 * differences.LEVEL))
     if np.isfinite(found.detectable) and found.trainings >= differences.TRAININGS:
         text += f"; a difference of {found.detectable:.3f} could have been found (80% power)"
     at = max(best.alone, key=lambda name: best.alone[name], default="")
@@ -120,4 +123,4 @@ def _most(one: Contrast, side: str) -> str:
 
 
 def _interval(value: float, low: float, high: float) -> str:
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]" if np.isfinite([low, high]).all() else f"{value:+.3f}"

@@ -95,6 +95,10 @@ def test_a_classifier_may_gain_what_the_best_pipeline_does_not():
     assert "real samples alone" not in text  # which are what was chosen
     assert "(ridge/gaussian)" in text and "(ridge/none)" in text
     assert "80 patients, 5 trainings; a difference of 0." in text
+    low, high = found["best pipeline"].auroc.interval()
+    narrow = 0.5 * (np.abs([low, high]).max() + np.abs(found["best pipeline"].auroc.interval(0.1)).max())
+    assert "by the 90% interval [-0.0" in verdicts.sentence(list(found.values()), {"LGG": 40, "HGG": 40}, narrow)
+    assert "90%" not in text
     assert "At each classifier: mlp helped (+0." in text and ", ridge equivalent (+0.000 [-0.0" in text
 
 
@@ -168,7 +172,8 @@ def test_a_class_of_one_patient_leaves_it_undecided():
     few = table.take(np.isin(table.patient, [f"P{n}" for n in (0, 2, 4, 5)]))
     compared = contrasts.contrasts(few, draws=50, seed=0)
     assert verdicts.word(compared) == "undecided"
-    assert "a class has fewer than two patients" in verdicts.sentence(compared, {"a": 3, "b": 1}, 0.05)
+    text = verdicts.sentence(compared, {"a": 3, "b": 1}, 0.05)
+    assert "a class has fewer than two patients" in text and "nan" not in text
 
 
 def test_the_corrected_error_takes_each_division_once():

@@ -79,6 +79,16 @@ def test_the_sentence_has_what_could_be_found_and_both_log_losses(helped):
     assert "at the class frequencies trained on, are worse: log loss 2.11 with it, 1.59 without it" in text
 
 
+def test_the_interval_that_an_equivalence_rests_on_is_said(helped):
+    one = json.loads(json.dumps(helped["contrasts"][0]))
+    one["word"] = "equivalent"
+    one["difference"] |= {"simultaneous95": [-0.044, 0.058], "ci90": [-0.034, 0.048]}
+    text = few_shot_contrasts.sentence([one], cut="case", draws=60, margin=0.05)
+    assert "(equivalent by the 90% interval [-0.034, +0.048]" in text
+    one["difference"]["simultaneous95"] = [-0.044, 0.049]
+    assert "90%" not in few_shot_contrasts.sentence([one], cut="case", draws=60, margin=0.05)
+
+
 def test_an_arm_that_does_nothing_is_not_said_to(helped):
     assert all(_row(helped, "smote", shots)["word"] in ("undecided", "equivalent") for shots in SHOTS)
     none = _row(helped, "none")
