@@ -73,11 +73,12 @@ def near_twins(table: FeatureTable) -> list[tuple[str, str]]:
     """
     if table.is_map or len(table) < 3:
         return []
-    deviation = np.nanstd(table.values, axis=0)
+    values = table.values[:, np.isfinite(table.values).any(axis=0)]
+    deviation = np.nanstd(values, axis=0)
     varying = np.flatnonzero(deviation > 0)
     if len(varying) < _COLUMNS:
         return []
-    values = table.values[:, varying]
+    values = values[:, varying]
     scaled = np.nan_to_num((values - np.nanmean(values, axis=0)) / deviation[varying])
     most = np.unique(table.groups, return_counts=True)[1].max()  # samples of a group, which may be near each other
     distances, rows = NearestNeighbors(n_neighbors=min(len(table), most + 1)).fit(scaled).kneighbors(scaled)

@@ -1,7 +1,10 @@
+import dataclasses
+import warnings
+
 import numpy as np
 
 from rembrandt_featgen.evaluation.studies import table_of
-from rembrandt_featgen.evaluation.table_warnings import of_components, warnings_of
+from rembrandt_featgen.evaluation.table_warnings import near_twins, of_components, warnings_of
 
 
 def table(n=24):
@@ -60,8 +63,13 @@ def test_patients_with_nearly_the_same_numbers_are_named():
     x[7, 3] = np.nan
     assert warnings_of(table_of(x, y)) == []
     x[41] = np.round(x[7], 2)
-    (line,) = warnings_of(table_of(x, y))
+    made = table_of(x, y)
+    (line,) = warnings_of(made)
     assert line.startswith("1 pair of patients have nearly the same numbers (7 and 41): a patient under two names")
+    with warnings.catch_warnings():  # numpy's, of a column that nobody has
+        warnings.simplefilter("error")
+        emptied = np.where(np.arange(12) == 5, np.float32("nan"), made.values)
+        assert near_twins(dataclasses.replace(made, values=emptied)) == [("7", "41")]
     groups = np.where(np.arange(60) == 41, 7, np.arange(60))
     assert warnings_of(table_of(x, y, groups=groups)) == []
     assert warnings_of(table_of(x[:, 4:8], y)) == []
