@@ -49,7 +49,14 @@ def started(temporary, how):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heeds_signals,
     )
+
+
+def _heeds_signals():
+    """Those that processes in the background ignore."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_nothing_is_left_where_memory_ends_it(temporary):

@@ -38,7 +38,9 @@ def run_dir(tmp_path_factory):
     names = [f"{split}_{label}_{i}" for split in COUNTS for label in range(3) for i in range(COUNTS[split][label])]
     lines = ["patient,group,site", *(f"{name},{name}," for name in names)]
     (path / "slices" / patient_files.FILE).write_text("\n".join(lines) + "\n")
-    record = {"config": {"store_dtype": "float16", "store_codec": "none"}, "figures": {"shape": SHAPE}, "inputs": {}}
+    record = {"config": {"store_dtype": "float16", "store_codec": "none"}, "figures": {}, "inputs": {}}
+    counts = {split: 2 * sum(COUNTS[split]) for split in COUNTS}
+    record["figures"] = {"shape": SHAPE, "features": counts}
     record["classes"] = CLASSES.record
     for folder in (features, path / "slices", path / "unet"):
         json_files.write_json(folder / rundir.RECORD, record)
