@@ -22,7 +22,7 @@ def use(count: int) -> None:
     """Has this process, and those that it starts, compute with that many threads, before TensorFlow computes anything.
 
     TensorFlow, whose pools also run tf.data's maps, reads the environment when it makes its first tensor; libraries of
-    numpy that are loaded are told by threadpoolctl.
+    numpy that are loaded are limited by threadpoolctl.
     """
     os.environ.update(variables(count))
     threadpoolctl.threadpool_limits(count)

@@ -1,6 +1,6 @@
 """What is no training, and of which each worker does a share: the result is that of one, to the last bit.
 
-Batches are never divided here, but dealt out whole: a network computes each as it would have alone.
+Batches are never divided here, but shared out whole: a network computes each as it would have alone.
 """
 
 from __future__ import annotations
