@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.patients import Cohort, Patient
-from rembrandt_featgen.core import registry, rundir
+from rembrandt_featgen.core import registry, remarks, rundir
 from rembrandt_featgen.generation import adding
 from rembrandt_featgen.stages import shared_flags, step_clocks
 
@@ -216,10 +215,5 @@ def size_of(folder: Path) -> int:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Says nothing meanwhile but errors: what a trial finds is no result."""
-    level = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.set_verbosity(level)
+    with remarks.errors_alone(), contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        yield
