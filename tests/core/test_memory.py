@@ -118,30 +118,33 @@ def test_both_ways_count_this_process_and_what_it_starts(count):
 
 
 def test_children_of_all_threads_and_theirs_are_found_as_by_a_look_at_all_processes():
-    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1, flush=True); input()'])"
-    started = []
+    """Processes that other tests left may come and go meanwhile, so that only these two are asked for."""
+    last = "import os; print(os.getpid(), flush=True); input()"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {last!r}])"
+    started, below = [], []
 
     def start():
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         started.append(subprocess.Popen([sys.executable, "-c", code], **pipes))
-        started[0].stdout.readline()
+        below.append(int(started[0].stdout.readline()))
+        ready.set()
         looked.wait()
 
-    looked = threading.Event()
+    ready, looked = threading.Event(), threading.Event()
     thread = threading.Thread(target=start)
     thread.start()
     try:
-        end = time.monotonic() + 30.0
-        while len(found := memory._below(memory._children_by_proc)) < 2:
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        assert sorted(found) == sorted(memory._descendants(memory._parents_by_proc()))
-        assert started[0].pid in found and set(found) < set(memory.of_tree())
+        assert ready.wait(60.0)
+        both = {started[0].pid, *below}
+        assert len(both) == 2
+        assert both <= set(memory._below(memory._children_by_proc))
+        assert both <= set(memory._descendants(memory._parents_by_proc()))
+        assert both <= set(memory.of_tree())
     finally:
         looked.set()
         thread.join()
         started[0].communicate(b"\n")
-    assert started[0].pid not in memory.of_tree()
+    assert not both & set(memory.of_tree())
 
 
 def test_what_is_available_is_no_more_than_the_limit_leaves(monkeypatch):
