@@ -5,7 +5,15 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # So that no worker waits for a long file at the end.
-_LONG_FIRST = ("test_pipeline.py", "test_selfcheck.py", "test_benchmark.py", "stages", "segmentation", "generation")
+_LONG_FIRST = (
+    "test_pipeline.py",
+    "test_selfcheck.py",
+    "test_benchmark.py",
+    "stages",
+    "estimates",
+    "segmentation",
+    "generation",
+)
 
 
 def pytest_configure(config):

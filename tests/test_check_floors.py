@@ -34,6 +34,7 @@ HOUSE = {
     "evaluation/trials.py": "from rembrandt_featgen.classification import fitting as fitting\n",
     "interpretation/attribution.py": "import tf_keras_vis.gradcam\n",
     "reporting/page.py": "from rembrandt_featgen.measures import overlap\n",
+    "estimates/limits.py": "from rembrandt_featgen.reporting import page\n",
     "stages/__init__.py": "def all_flags(): ...\n",
     "stages/shared_flags.py": "from rembrandt_featgen.core import cli\n",
     "stages/extract_features.py": "from rembrandt_featgen import stages\n",
@@ -53,6 +54,7 @@ ROOMS = (
     "evaluation",
     "interpretation",
     "reporting",
+    "estimates",
     "stages",
 )
 

@@ -29,19 +29,20 @@ ROOMS = (
     "evaluation",
     "interpretation",
     "reporting",
+    "estimates",
     "stages",
 )
 # A stage imports no other stage, but for those that run others; all import what is not a stage.
-RUNNERS = ("stages.pipeline", "stages.crossvalidate", "stages.selfcheck", "stages.fit_final_model")
-# What says what stages will take: it runs them, and any of them may ask it.
-ESTIMATES = tuple(
-    f"stages.{name}"
-    for name in ("estimates", "extrapolation", "limits", "step_clocks", "step_counts", "study_trials", "trial_runs")
+RUNNERS = (
+    "stages.pipeline",
+    "stages.crossvalidate",
+    "stages.selfcheck",
+    "stages.fit_final_model",
+    "stages.trial_stages",
 )
 SHARED = (
     "stages",
     "stages.fold_jobs",
-    *ESTIMATES,
     *(f"stages.{name}_flags" for name in ("network", "pseudonym", "shared", "slice")),
 )
 # Libraries that are imported by one file each, so that a successor can replace them there.
@@ -106,7 +107,7 @@ def _fault(module: str, target: str) -> str:
             return f"{room} is no room of tools/check_floors.py"
     if ROOMS.index(imported) > ROOMS.index(importing):
         return f"{module} imports {target}, and {imported} comes after {importing}"
-    sideways = importing == imported == "stages" and target not in SHARED and module not in RUNNERS + ESTIMATES
+    sideways = importing == imported == "stages" and target not in SHARED and module not in RUNNERS
     return f"{module} imports the stage {target}, which only {', '.join(RUNNERS)} may" if sideways else ""
 
 

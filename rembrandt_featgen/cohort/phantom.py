@@ -50,6 +50,7 @@ ANATOMY = {
     "elongation": (0.80, 1.25),
     "angle": (0.0, 3.14),
 }
+COHORT = "phantom"  # as --cohort names it
 RECORD = "phantom.json"
 _FRESH = "fresh_patients"  # in the record
 _COUNTS = {"LGG": 12, "HGG": 18}

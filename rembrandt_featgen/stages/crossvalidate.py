@@ -15,19 +15,19 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import reading_choice
 from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.estimates import limits, run_estimates
 from rembrandt_featgen.evaluation import run_features, schedulers, verdicts
 from rembrandt_featgen.stages import (
     assign_folds,
-    estimates,
     evaluate_features,
     extract_features,
     fold_jobs,
-    limits,
     make_phantom,
     report_cohort,
     share_slices,
     shared_flags,
     train_unet,
+    trial_stages,
     write_study_report,
 )
 
@@ -73,7 +73,7 @@ def run(config) -> None:
 def estimate(config) -> None:
     """Prints what the study takes, from a trial in a temporary folder; InputError where it does not fit."""
     gans, stages_of_fold = _checked(config)
-    estimates.of_study(config, stages_of_fold, gans)
+    run_estimates.of_study(config, stages_of_fold, gans, calls=trial_stages.CALLS)
 
 
 def _checked(config) -> tuple[tuple[str, ...], tuple[str, ...]]:

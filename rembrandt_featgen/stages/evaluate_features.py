@@ -21,6 +21,7 @@ from rembrandt_featgen.cohort import splits
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, json_files, provenance, registry, rundir
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.estimates import limits, study_estimates
 from rembrandt_featgen.evaluation import (
     arms,
     competitors,
@@ -43,7 +44,7 @@ from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.sample_pool import SamplePool
 from rembrandt_featgen.nn import tensorboard
 from rembrandt_featgen.reporting import study_files
-from rembrandt_featgen.stages import limits, network_flags, pseudonym_flags, shared_flags
+from rembrandt_featgen.stages import network_flags, pseudonym_flags, shared_flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,12 +134,17 @@ def run(config: Config) -> None:
 
 def estimate(config: Config) -> None:
     """Prints what the study takes, from some of its tasks; InputError where it does not fit."""
-    from rembrandt_featgen.stages import estimates  # which runs this module
-
     _checked(config)
     wanted = wanted_of(config)
     found = [_of_file(config, _read(config))] if config.features else run_features.studied(wanted)
-    estimates.of_features(config, found)
+    study_estimates.of_features(config, found, study=try_tasks)
+
+
+def try_tasks(config: Config, studied: Sequence[Studied], run_dir: str) -> None:
+    """Does the tasks of a study in the folder of a trial."""
+    own = dataclasses.replace(config, run_dir=run_dir)
+    with rundir.open_stage(own, "evaluate_features", classes=studied[0].table.classes.record) as stage:
+        study(own, studied, stage, schedule=Schedule())
 
 
 def _checked(config: Config) -> Schedule:

@@ -18,6 +18,7 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.core import cli, json_files, made_by, provenance, registry, rundir
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.estimates import study_estimates
 from rembrandt_featgen.evaluation import (
     arms,
     engine,
@@ -216,12 +217,11 @@ def run(config: Config) -> None:
 
 def estimate(config: Config) -> None:
     """Prints what the study takes, from some of its draws; InputError where it does not fit."""
-    from rembrandt_featgen.stages import estimates  # which runs this module
-
     shared_flags.use_device(config)
     few_shots.numbers(config.shots)
     config = _checked(config)
-    estimates.of_few_shots(config, shared_flags.read_features(config), trains=bool(_gans(config).kinds))
+    table = shared_flags.read_features(config)
+    study_estimates.of_few_shots(config, table, trains=bool(_gans(config).kinds), run=run)
 
 
 def _serves(flag: str, before, now) -> bool:

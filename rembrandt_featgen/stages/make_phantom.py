@@ -48,7 +48,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Writes run_dir/phantom/cohort, unless --cohort names another."""
-    if config.cohort != shared_flags.PHANTOM:
+    if config.cohort != phantom.COHORT:
         logging.info("phantom: not needed, --cohort=%s", config.cohort)
         return
     counts = parse_counts(config.phantom_counts, "--phantom_counts")

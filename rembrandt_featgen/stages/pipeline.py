@@ -17,18 +17,18 @@ from rembrandt_featgen.cohort import reading_choice
 from rembrandt_featgen.cohort.classes import KNOWN_PAIRS, Classes
 from rembrandt_featgen.core import cli, folders, json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.estimates import limits, run_estimates
 from rembrandt_featgen.evaluation import run_features, verdicts
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.generation import adding
 from rembrandt_featgen.stages import (
-    estimates,
     evaluate_features,
     extract_features,
-    limits,
     run_sweep,
     shared_flags,
     train_classifiers,
     train_unet,
+    trial_stages,
 )
 
 _MODULES = stages.modules()
@@ -83,7 +83,7 @@ def run(config) -> None:
 
 def estimate(config) -> None:
     """Prints what the run takes, from a trial in a temporary folder; InputError where it does not fit."""
-    estimates.of_run(config, _checked(config))
+    run_estimates.of_run(config, _checked(config), trial_stages.CALLS)
 
 
 def _checked(config) -> list[str]:

@@ -68,15 +68,8 @@ class Config:
 
 def run(config: Config) -> None:
     """Learns the points and writes run_dir/sweep: sweep.json, sweep.csv, pretraining.csv, and TensorBoard's HParams."""
-    axes = (
-        config.sweep_reference,
-        config.sweep_taps,
-        config.sweep_generators,
-        config.sweep_filters,
-        config.sweep_added,
-    )
     check(config)
-    if not (any(axes) or config.sweep_from_scratch):
+    if not asks(config):
         logging.info("sweep: none asked for; name values by --sweep_filters, --sweep_taps, --sweep_added, ...")
         return
     where = {"device": config.device, "tf32": config.tf32, "jit": config.jit, "deterministic": config.deterministic}
@@ -116,6 +109,18 @@ def run(config: Config) -> None:
             len(points),
             Path(config.run_dir) / registry.folder("run_sweep") / "sweep.csv",
         )
+
+
+def asks(config) -> bool:
+    """Whether flags ask for any point."""
+    axes = (
+        config.sweep_reference,
+        config.sweep_taps,
+        config.sweep_generators,
+        config.sweep_filters,
+        config.sweep_added,
+    )
+    return any(axes) or config.sweep_from_scratch
 
 
 def check(config) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from rembrandt_featgen import stages
-from rembrandt_featgen.cohort import duplicates, fresh_patients, manifest, split_files, splits, volumes
+from rembrandt_featgen.cohort import duplicates, fresh_patients, manifest, phantom, split_files, splits, volumes
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.core import cli, folders, json_files, registry
@@ -205,7 +205,7 @@ def planted_signal(config, home: Path) -> tuple[Finding, list[dict]]:
             dataclasses.replace(
                 _study(config),
                 run_dir=str(folder),
-                cohort=shared_flags.PHANTOM,
+                cohort=phantom.COHORT,
                 layout="auto",
                 modalities=("flair",),
                 classes=(),

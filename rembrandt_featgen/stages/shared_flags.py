@@ -25,7 +25,6 @@ from rembrandt_featgen.nn import devices, distribution, mixed_precision
 from rembrandt_featgen.stages import pseudonym_flags
 
 OF_SCHEDULE = ("scheduler", "workers", "task_threads")  # flags of where tasks are done
-PHANTOM = "phantom"  # of --cohort: the synthetic one
 _instead: list[Cohort] = []
 
 
@@ -131,7 +130,7 @@ def check_strategy(config) -> None:
 def cohort():
     """--cohort."""
     return cli.flag(
-        PHANTOM, "Folder or manifest CSV of your cohort; 'phantom' makes or takes the synthetic one.", path=True
+        phantom.COHORT, "Folder or manifest CSV of your cohort; 'phantom' makes or takes the synthetic one.", path=True
     )
 
 
@@ -270,7 +269,7 @@ def cohort_instead(cohort: Cohort | None) -> Iterator[None]:
 
 def cohort_path(cohort: str, run_dir: str) -> Path:
     """Where the cohort is: what --cohort names, or the phantom in the run's folder."""
-    return rundir.find(run_dir, "make_phantom").folder / "cohort" if cohort == PHANTOM else Path(cohort)
+    return rundir.find(run_dir, "make_phantom").folder / "cohort" if cohort == phantom.COHORT else Path(cohort)
 
 
 def fresh_patients(config) -> frozenset[str]:

@@ -11,8 +11,9 @@ import pytest
 
 from rembrandt_featgen.cohort import phantom, pseudonyms
 from rembrandt_featgen.core import json_files
+from rembrandt_featgen.estimates import trial_runs
 from rembrandt_featgen.evaluation import study_folds
-from rembrandt_featgen.stages import crossvalidate, pipeline, trial_runs
+from rembrandt_featgen.stages import crossvalidate, pipeline
 from tests import markers
 
 ARMS = ("none", "covariates", "features_and_covariates", "smote", "gaussian", "image_augmentation")

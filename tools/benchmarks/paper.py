@@ -30,11 +30,12 @@ from rembrandt_featgen.cohort.patients import Cohort, Patient
 from rembrandt_featgen.cohort.who_grades import GLIOMAS
 from rembrandt_featgen.core import json_files, registry, rundir
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.estimates import step_counts
 from rembrandt_featgen.evaluation import sweep_sharing
 from rembrandt_featgen.evaluation.sweep_points import Point
 from rembrandt_featgen.evaluation.sweep_results import CLASSIFIER
 from rembrandt_featgen.features import crops
-from rembrandt_featgen.stages import extract_features, run_sweep, shared_flags, step_counts
+from rembrandt_featgen.stages import extract_features, run_sweep, shared_flags
 
 # The paper's cohort (3.4, 3.5): patients, those of them who are tested, slices for training and for the test.
 PATIENTS = {"HGG": 61, "LGG": 40}

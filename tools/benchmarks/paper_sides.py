@@ -17,11 +17,12 @@ import tensorflow as tf
 from benchmarks import turns
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, rundir
+from rembrandt_featgen.estimates import step_clocks
 from rembrandt_featgen.evaluation.sweep_results import CLASSIFIER
 from rembrandt_featgen.generation import adding
 from rembrandt_featgen.nn import weights
 from rembrandt_featgen.segmentation import initial
-from rembrandt_featgen.stages import pipeline, shared_flags, step_clocks
+from rembrandt_featgen.stages import pipeline, shared_flags
 
 SLICES = 5  # of a phantom patient: 21 batches of 10 are 21 patients of each grade, and none is left over
 AFTER_UNET = ("extract_features", "train_generators", "generate_synthetic", "train_classifiers")

@@ -7,37 +7,35 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import rundir
+from rembrandt_featgen.estimates import extrapolation, trial_runs
+from rembrandt_featgen.estimates.extrapolation import Row
 from rembrandt_featgen.evaluation import plans
 from rembrandt_featgen.evaluation.arms import AUGMENTED
 from rembrandt_featgen.evaluation.run_features import Studied
-from rembrandt_featgen.evaluation.schedulers import Schedule
 from rembrandt_featgen.features.tables import FeatureTable, table_of_arrays
 from rembrandt_featgen.generation.sample_pool import SamplePool
-from rembrandt_featgen.stages import evaluate_features, extrapolation, trial_runs
-from rembrandt_featgen.stages.extrapolation import Row
 
 TASKS = 2  # of each study; the first one traces and compiles
 _EPOCHS = (1, 2, 4)  # of networks of maps; those of the first trial are there to compile
 
 
-def row(config, studied: Sequence[Studied], folder: Path) -> Row:
+def row(config, studied: Sequence[Studied], folder: Path, *, study: Callable[..., None]) -> Row:
     """A study of some features, from a trial.
 
     Args:
       config: of the study, or of the run that it is of.
       studied: its features, with all tasks.
       folder: of the trial.
+      study: of `StageCalls`.
     """
-    rows = [_of_one(config, one, folder / one.table.kind) for one in studied]
+    rows = [_of_one(config, one, folder / one.table.kind, study=study) for one in studied]
     return Row(
         "evaluate_features",
         samples="; ".join(one.samples for one in rows),
@@ -48,11 +46,11 @@ def row(config, studied: Sequence[Studied], folder: Path) -> Row:
     )
 
 
-def _of_one(config, one: Studied, folder: Path) -> Row:
+def _of_one(config, one: Studied, folder: Path, *, study: Callable[..., None]) -> Row:
     if not one.table.is_map:
-        return _tried(config, one, folder)
+        return _tried(config, one, folder, study=study)
     tried = [
-        _tried(_with_epochs(config, epochs), one, folder / str(epochs))
+        _tried(_with_epochs(config, epochs), one, folder / str(epochs), study=study)
         for epochs in _EPOCHS
         if epochs <= config.classifier_epochs
     ]
@@ -68,15 +66,9 @@ def _with_epochs(config, epochs: int):
     return dataclasses.replace(config, **changes)
 
 
-def _tried(config, one: Studied, folder: Path) -> Row:
+def _tried(config, one: Studied, folder: Path, *, study: Callable[..., None]) -> Row:
     few = one._replace(tasks=one.tasks[:TASKS])
-    own = stages.share(evaluate_features, config, run_dir=str(folder))
-
-    def work():
-        with rundir.open_stage(own, "evaluate_features", classes=one.table.classes.record) as stage:
-            evaluate_features.study(own, [few], stage, schedule=Schedule())
-
-    found = trial_runs.measured("evaluate_features", folder, work)
+    found = trial_runs.measured("evaluate_features", folder, lambda: study(config, [few], str(folder)))
     more = len(one.tasks) / len(few.tasks) - 1.0  # as much as is kept of each task until the end is in its predictions
     return Row(
         "evaluate_features",
@@ -99,7 +91,7 @@ def like_a_run(config, whole: extrapolation.Whole, *, classes: Classes, columns:
       shape: of a map; () for no study of maps.
     """
     generator = np.random.default_rng(0)
-    seeds = evaluate_features.seeds_of(config)
+    seeds = range(config.trainings)
     make = functools.partial(_table, generator, config, classes=classes)
     found: list[Studied] = []
     for counts, numbers, sizes in ((whole.slices, shape, whole.patients), (whole.patients, (columns,), whole.patients)):

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from rembrandt_featgen.data.pipelines import steps_per_epoch
-from rembrandt_featgen.stages import step_counts
-from rembrandt_featgen.stages.step_clocks import EPOCH_ENDS, VALIDATION, Clock
-from rembrandt_featgen.stages.trial_runs import Measured, Trial
+from rembrandt_featgen.estimates import step_counts
+from rembrandt_featgen.estimates.step_clocks import EPOCH_ENDS, VALIDATION, Clock
+from rembrandt_featgen.estimates.trial_runs import Measured, Trial
 
 ACCEPTED = 0.8  # of what a GAN with an auxiliary classifier draws: of the paper's 82.3% (4.2.2)
 _EVALUATE = "evaluate"  # the clock of a U-Net's runs, in which that of each split begins anew

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from tqdm import tqdm
 
+from rembrandt_featgen.estimates import step_clocks
 from rembrandt_featgen.generation import gan_training
 from rembrandt_featgen.generation.gan import GAN
 from rembrandt_featgen.nn import inference
-from rembrandt_featgen.stages import step_clocks
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import io
 import sys
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen import stages
+from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.cohort.patients import Cohort, Patient
-from rembrandt_featgen.core import registry, remarks, rundir
+from rembrandt_featgen.core import memory, registry, remarks, rundir, temporary_folders
+from rembrandt_featgen.estimates import limits, step_clocks
+from rembrandt_featgen.estimates.stage_calls import StageCalls
 from rembrandt_featgen.generation import adding
-from rembrandt_featgen.stages import shared_flags, step_clocks
 
 EPOCHS = 3  # of each training
 PATIENTS = 5  # of each class, at least: one is tested, one validates
@@ -70,7 +72,15 @@ class Trial:
     figures: dict[str, dict] = dataclasses.field(default_factory=dict)
 
 
-def run(config, cohort: Cohort, names: Sequence[str], *, folder: Path) -> Trial:
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A temporary folder for a trial, which may take what memory there is and no more."""
+    kept_within = memory.at_most(limits.room(tempfile.gettempdir()).memory)
+    with kept_within, temporary_folders.folder() as path:
+        yield path
+
+
+def run(config, cohort: Cohort, names: Sequence[str], *, folder: Path, calls: StageCalls) -> Trial:
     """Runs some stages of a run on some of its patients.
 
     Args:
@@ -78,6 +88,7 @@ def run(config, cohort: Cohort, names: Sequence[str], *, folder: Path) -> Trial:
       cohort: of the whole run; of phantoms, which are made, it says the classes alone.
       names: of the stages, in their order.
       folder: an empty one.
+      calls: of the stages.
     """
     members = PATIENTS
     needed = BATCHES * max(config.unet_batch, config.extract_batch)
@@ -85,7 +96,7 @@ def run(config, cohort: Cohort, names: Sequence[str], *, folder: Path) -> Trial:
         needed = max(needed, config.gan_batch, config.classifier_batch)
     while True:
         trial = _begun(config, cohort, members, folder=folder / str(members))
-        _run(trial, [name for name in names if name in ("make_phantom", *_SIZED)], cohort)
+        _run(trial, [name for name in names if name in ("make_phantom", *_SIZED)], cohort, calls=calls)
         training = sum(trial.slices["train"].values())
         enough = members * needed / training if training else 1
         largest = max(sum(patient.label == name for patient in cohort.patients) for name in cohort.classes.names)
@@ -93,7 +104,8 @@ def run(config, cohort: Cohort, names: Sequence[str], *, folder: Path) -> Trial:
         if training >= needed or more <= members:
             break
         members = more
-    _run(trial, [name for name in names if name not in trial.stages and name not in ("make_phantom", *_SIZED)], cohort)
+    left = [name for name in names if name not in trial.stages and name not in ("make_phantom", *_SIZED)]
+    _run(trial, left, cohort, calls=calls)
     return trial
 
 
@@ -151,11 +163,10 @@ class _With:
         return self._others[name] if name in self._others else getattr(self._config, name)
 
 
-def _run(trial: Trial, names: Collection[str], cohort: Cohort) -> None:
+def _run(trial: Trial, names: Collection[str], cohort: Cohort, *, calls: StageCalls) -> None:
     for name in names:
-        module = stages.modules([name])[name]
-        work = functools.partial(module.run, stages.share(module, trial.config))
-        trial.stages[name] = measured(name, trial.run_dir, work, cohort=trial_cohort(trial, cohort))
+        work = functools.partial(calls.run, name, trial.config, trial_cohort(trial, cohort))
+        trial.stages[name] = measured(name, trial.run_dir, work)
         for kind in trial.config.generators[:1] if registry.STAGES[name].has_kinds else ("",):
             if rundir.is_done(trial.run_dir, name, kind):
                 trial.figures[name] = rundir.find(trial.run_dir, name, kind).record["figures"]
@@ -167,19 +178,18 @@ def _run(trial: Trial, names: Collection[str], cohort: Cohort) -> None:
 
 def trial_cohort(trial: Trial, cohort: Cohort) -> Cohort | None:
     """The patients of a trial; None where it makes phantoms, which it reads by itself."""
-    if trial.config.cohort == shared_flags.PHANTOM:
+    if trial.config.cohort == phantom.COHORT:
         return None
     return chosen(cohort, round(1 / trial.config.validation_fraction))
 
 
-def measured(name: str, run_dir: Path, work: Callable[[], object], *, cohort: Cohort | None = None) -> Measured:
+def measured(name: str, run_dir: Path, work: Callable[[], object]) -> Measured:
     """What a stage takes, of which nothing is shown but that it is measured.
 
     Args:
       name: of the stage.
       run_dir: of the trial.
       work: runs it.
-      cohort: the patients that it finds; None for those of its flags.
     """
     print(f"measuring {name} ...", file=sys.stderr, flush=True)
     before: dict[Path, int] = {}
@@ -196,7 +206,6 @@ def measured(name: str, run_dir: Path, work: Callable[[], object], *, cohort: Co
         bars = stack.enter_context(step_clocks.watched_bars())
         clocks = stack.enter_context(step_clocks.watched(name))
         stack.enter_context(rundir.when_finished(finished))
-        stack.enter_context(shared_flags.cohort_instead(cohort))
         start = step_clocks.now()
         work()
         seconds = step_clocks.now() - start

@@ -7,9 +7,10 @@ import pytest
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli
-from rembrandt_featgen.stages import extrapolation, pipeline, step_counts
-from rembrandt_featgen.stages.step_clocks import Clock
-from rembrandt_featgen.stages.trial_runs import Measured, Trial
+from rembrandt_featgen.estimates import extrapolation, step_counts
+from rembrandt_featgen.estimates.step_clocks import Clock
+from rembrandt_featgen.estimates.trial_runs import Measured, Trial
+from rembrandt_featgen.stages import pipeline
 
 
 def clock(first, *others):

@@ -9,8 +9,9 @@ import tensorflow as tf
 from rembrandt_featgen import stages
 from rembrandt_featgen.core import cli, memory
 from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.estimates import limits
 from rembrandt_featgen.segmentation import unet
-from rembrandt_featgen.stages import crossvalidate, limits, pipeline
+from rembrandt_featgen.stages import crossvalidate, pipeline
 
 GIB = 2**30
 

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.cohort.classes import parse_counts
 from rembrandt_featgen.core import memory, registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.nn import devices
-from rembrandt_featgen.stages import shared_flags
 
 _FLOAT = 4  # bytes
 _ADAM = 4  # arrays for each weight: itself, its gradient, two moments
@@ -141,7 +141,7 @@ def map_shape(config) -> tuple[int, int, int]:
 
 def _slices(config) -> int:
     """Slices of the whole cohort, where they are phantoms; else 0: nothing has been read."""
-    if config.cohort != shared_flags.PHANTOM:
+    if config.cohort != phantom.COHORT:
         return 0
     fresh = parse_counts(config.phantom_test_counts, "--phantom_test_counts")
     counts = parse_counts(config.phantom_counts, "--phantom_counts")
