@@ -16,7 +16,7 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from rembrandt_featgen.core import common_flags, endings, flagfiles, interrupts, paths, registry
+from rembrandt_featgen.core import common_flags, endings, flagfiles, interrupts, paths, unknown_flags
 from rembrandt_featgen.core.errors import InputError
 
 _LONGEST_NAME = 100  # of a flag
@@ -114,21 +114,7 @@ def _parse(config_class, argv, known_elsewhere, *, can_estimate=False):
         rest = values(["program", *_expand_flagfiles(values, argv, known_elsewhere)])[1:]
     except flags.Error as error:
         message = " ".join(str(error).split())
-        renamed = [name for name in registry.RENAMED_FLAGS if f"'{name}'" in message or f"'no{name}'" in message]
-        if "Unknown" in message and renamed:
-            now = registry.RENAMED_FLAGS[renamed[0]]
-            raise InputError(f"--{renamed[0]} was a flag of version 0.1; it is now --{now}, see --help") from error
-        named = [argument.lstrip("-").partition("=")[0] for argument in argv if argument.startswith("-")]
-        known = known_elsewhere() - set(values)
-        elsewhere = [name for name in dict.fromkeys(named) if name in known]
-        if any(f"'{name}'" in message for name in elsewhere):
-            listed = ", ".join(f"--{name}" for name in elsewhere)
-            are, them = ("are flags", "them") if len(elsewhere) > 1 else ("is a flag", "it")
-            raise InputError(
-                f"{listed} {are} of another binary, and would do nothing here; leave {them} out, or put {them} into a "
-                "--flagfile, which may hold flags of all binaries, and of which each takes its own"
-            ) from error
-        raise InputError(f"{message}; --help lists the flags") from error
+        raise InputError(unknown_flags.told(message, argv, own=set(values), elsewhere=known_elsewhere())) from error
     if rest:
         raise InputError(f"unexpected argument {rest[0]!r}: flags are written --name=value; --help lists them")
     read: dict[str, typing.Any] = {}

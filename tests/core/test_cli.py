@@ -245,6 +245,30 @@ def test_all_flags_of_other_stages_are_told_at_once():
         cli.parse(Config, ["--typo=1", "--other=2"], elsewhere)
 
 
+def test_a_flag_with_the_same_end_is_suggested():
+    few = dataclasses.make_dataclass(
+        "Few", [("few_shot_arms", str, cli.flag("", "Arms.")), ("n", int, cli.flag(1, "N."))]
+    )
+
+    def said(*argv, known=frozenset({"arms", "kinds", "sweep_n"})):
+        with pytest.raises(InputError) as caught:
+            cli.parse(few, argv, lambda: known)
+        return str(caught.value)
+
+    assert said("--kinds=a", "--arms=none").startswith(
+        "--kinds, --arms are flags of another binary, and would do nothing here; take --few_shot_arms for --arms; or "
+        "leave them out, or put them into a --flagfile, "
+    )
+    assert "; take --n for --sweep_n; or leave it out" in said("--sweep_n=2")
+    assert "take" not in said("--kinds=a").partition("of which")[0]
+    unknown = "Unknown command line flag 'arms'; perhaps --few_shot_arms; --help lists the flags"
+    assert said("--arms=none", known=frozenset()) == unknown
+    assert said("--rms=none", known=frozenset()) == "Unknown command line flag 'rms'; --help lists the flags"
+    assert said("--few_shot_arm=x") == (
+        "Unknown command line flag 'few_shot_arm'. Did you mean: few_shot_arms ?; --help lists the flags"
+    )
+
+
 TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs"))).map(str.strip)
 ITEMS = TEXT.filter(bool)
 
