@@ -248,7 +248,7 @@ def write(home: Path, state: dict) -> None:
 
 def run(config: Config) -> None:
     """Kills, restarts, compares, and says what was found."""
-    stages.modules([*registry.STAGES, "pipeline", "crossvalidate", "predict", "export_features"])
+    stages.modules([*registry.STAGES, *registry.RUNNERS])
     rounds = Rounds(config)
     rounds.go()
     home = Path(config.folder, config.what)

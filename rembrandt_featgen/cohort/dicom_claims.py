@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import mmap
+import os
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 from rembrandt_featgen.core import file_sizes
 
@@ -18,6 +19,7 @@ _UNDEFINED = 0xFFFFFFFF  # a length that delimiters say
 _ITEM, _ITEM_END, _END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
 _PIXELS, _SYNTAX = (0x7FE0, 0x0010), (0x0002, 0x0010)
 _DEEPEST = 100  # sequences within sequences; GDCM calls itself for each, and has no end
+_WINDOW = 2**14  # bytes that are read at once: a header's
 _INFLATED = 2**26  # bytes that a small file may become; a slice of 4096 x 4096 pixels has 2**25
 IMPLICIT, DEFLATED, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 NATIVE = ("", IMPLICIT, "1.2.840.10008.1.2.1", BIG)  # transfer syntaxes in which nothing is packed
@@ -30,7 +32,8 @@ def check_lengths(path: Path) -> None:
       ValueError: one says more bytes than there are, sequences nest without end, or it would unpack to far too much.
       OSError: it cannot be read.
     """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with path.open("rb", buffering=0) as file:
+        data = _Bytes(file)
         at = 132 if data[128:132] == b"DICM" else 0
         at, syntax = _walk(data, at, order="<", explicit=data[at + 4 : at + 6] in _LONG | _SHORT, meta=True)
         order = ">" if syntax == BIG else "<"
@@ -39,6 +42,31 @@ def check_lengths(path: Path) -> None:
             return
         explicit = syntax != IMPLICIT if syntax else data[at + 4 : at + 6] in _LONG | _SHORT
         _walk(data, at, order=order, explicit=explicit)
+
+
+class _Bytes:
+    """Bytes of a file by their places, read as they are asked for.
+
+    Were they mapped into memory, a drive that fails, or a file that becomes shorter, would end the process (SIGBUS);
+    and not all file systems can.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self._file, self._size = file, os.fstat(file.fileno()).st_size
+        self._start, self._window = 0, b""
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, _ = part.indices(self._size)
+        if start < self._start or stop > self._start + len(self._window):
+            self._file.seek(start)
+            self._start, self._window = start, self._file.read(max(stop - start, _WINDOW))
+        found = self._window[start - self._start : stop - self._start]
+        if len(found) < stop - start:
+            raise ValueError("it became shorter while it was read")
+        return found
 
 
 def _inflated(data: bytes) -> bytes:
@@ -51,7 +79,7 @@ def _inflated(data: bytes) -> bytes:
     return whole
 
 
-def _walk(data: bytes | mmap.mmap, at: int, *, order: str, explicit: bool, meta: bool = False) -> tuple[int, str]:
+def _walk(data: bytes | _Bytes, at: int, *, order: str, explicit: bool, meta: bool = False) -> tuple[int, str]:
     """Goes from element to element, into sequences as if what they hold stood beside them.
 
     Args:
@@ -70,7 +98,7 @@ def _walk(data: bytes | mmap.mmap, at: int, *, order: str, explicit: bool, meta:
         while ends and ends[-1] is not None and ends[-1] <= at:
             ends.pop()
         unknown = 0 if len(ends) < unknown else unknown
-        tag = struct.unpack_from(order + "HH", data, at)
+        tag = struct.unpack(order + "HH", data[at : at + 4])
         if meta and tag[0] != _SYNTAX[0]:
             break
         kind, at, length = _head(data, at, order=order, explicit=explicit and not unknown and tag[0] != _ITEM[0])
@@ -88,20 +116,20 @@ def _walk(data: bytes | mmap.mmap, at: int, *, order: str, explicit: bool, meta:
                 raise ValueError(f"sequences and items are nested more than {_DEEPEST} deep")
         else:
             if tag == _SYNTAX:
-                syntax = bytes(data[at : at + min(length, 64)]).decode("ascii", "replace").strip("\0 ")
+                syntax = data[at : at + min(length, 64)].decode("ascii", "replace").strip("\0 ")
             at += length
     return at, syntax
 
 
-def _head(data: bytes | mmap.mmap, at: int, *, order: str, explicit: bool) -> tuple[bytes, int, int]:
+def _head(data: bytes | _Bytes, at: int, *, order: str, explicit: bool) -> tuple[bytes, int, int]:
     """How an element's value is written, b"" where it is not said, where the value begins, and its length.
 
     What is of no known kind is of a long one to GDCM, but for two zeros, which it takes for none; a file in which the
     others are none is read only after that has failed.
     """
-    kind = bytes(data[at + 4 : at + 6])
+    kind = data[at + 4 : at + 6]
     if explicit and kind in _SHORT:
-        return kind, at + 8, struct.unpack_from(order + "H", data, at + 6)[0]
+        return kind, at + 8, struct.unpack(order + "H", data[at + 6 : at + 8])[0]
     if explicit and kind != b"\0\0" and at + 12 <= len(data):
-        return kind if kind in _LONG else b"", at + 12, struct.unpack_from(order + "I", data, at + 8)[0]
-    return b"", at + 8, struct.unpack_from(order + "I", data, at + 4)[0]
+        return kind if kind in _LONG else b"", at + 12, struct.unpack(order + "I", data[at + 8 : at + 12])[0]
+    return b"", at + 8, struct.unpack(order + "I", data[at + 4 : at + 8])[0]

@@ -66,11 +66,16 @@ def resume_journal(path: Path) -> list:
       InputError: a line is damaged otherwise.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        lines = text.split("\n")[:-1]
         rows = [parse(line) for line in lines]
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({' '.join(str(error).split())}); delete it to begin anew") from error
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    whole = "".join(f"{line}\n" for line in lines)
+    if whole != text or not path.exists():
+        temporary = paths.temporary_beside(path)  # a kill must not lose the lines that are whole
+        temporary.write_text(whole, encoding="utf-8")
+        temporary.replace(path)
     return rows
 
 

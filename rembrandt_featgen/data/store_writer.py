@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.core import json_files
+from rembrandt_featgen.core import folders, json_files
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store_format import CODECS, FRAME, fits, index_path
 
@@ -66,7 +66,8 @@ class Writer:
             if stale.name not in kept:
                 stale.unlink()
         self._written = sum(len(shard["labels"]) for shard in shards)
-        self._journal.write_text("".join(line + "\n" for line in [header, *lines]), encoding="utf-8")
+        with folders.whole(self._journal) as temporary:  # a kill must not lose which shards are whole
+            temporary.write_text("".join(line + "\n" for line in [header, *lines]), encoding="utf-8")
         self._index.unlink(missing_ok=True)
         self._shards = len(lines)
         self._pending: concurrent.futures.Future | None = None

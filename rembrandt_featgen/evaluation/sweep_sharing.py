@@ -1,4 +1,4 @@
-"""What the points of a sweep share with their base run, by links, and what each learns itself."""
+"""What the points of a sweep share with their base run, by links or copies, and what each learns itself."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ _SOURCES_OF_IMAGES = {
     "train_generators": (),
     "generate_synthetic": ("train_generators", "extract_features"),
 }
+_COPY = "copy_of.txt"  # in a folder that is shared and no link
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,8 +112,8 @@ def learn(base: Base, point: Point) -> str:
             _link(shared, home, name)
             continue
         folder = home / shared.folder(name)
-        if folder.is_symlink():
-            folder.unlink()
+        if folder.is_symlink() or (folder / _COPY).is_file():
+            _remove(folder)
         try:
             base.modules[name].run(base.config(name, run_dir=str(home), **_changes(point)))
         except SettingsError as error:  # it would be the same for all points
@@ -141,13 +142,23 @@ def _holds(base: Mapping, config, point: Point) -> bool:
 
 
 def _link(base: Base, home: Path, name: str) -> None:
-    """Makes a stage's folder of the point one with the base run's."""
-    folder = home / base.folder(name)
-    target = os.path.relpath(base.run_dir / base.folder(name), home)
+    """Makes a stage's folder of the point one with the base run's; a copy of it where the file system has no links."""
+    folder, source = home / base.folder(name), base.run_dir / base.folder(name)
+    target = os.path.relpath(source, home)
     if folder.is_symlink() and str(folder.readlink()) == target:
         return
+    if (folder / _COPY).is_file() and (folder / rundir.RECORD).read_bytes() == (source / rundir.RECORD).read_bytes():
+        return
     _remove(folder)
-    folder.symlink_to(target)
+    try:
+        folder.symlink_to(target)
+    except OSError as error:
+        logging.warning("%s: %s, so that it is a copy of %s", folder, error.strerror, source)
+        part = home / f".{folder.name}.copy"  # renamed when it is whole
+        _remove(part)
+        shutil.copytree(source, part)
+        (part / _COPY).write_text(f"{target}\n", encoding="utf-8")
+        part.rename(folder)
 
 
 def _remove(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """DICOM files whose headers say more than the file has: refused before GDCM takes memory, or the process, for it."""
 
+import os
 import resource
 import struct
 import sys
@@ -109,6 +110,17 @@ def test_files_as_they_should_be_pass(tmp_path):
         bare = tmp_path / "bare"
         bare.write_bytes(file.read_bytes()[file.read_bytes().index(b"\x08\0\x16\0") :])  # as before DICOM's preamble
         dicom_claims.check_lengths(bare)
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_refused(tmp_path):
+    """Mapped into memory it would end the process by SIGBUS, as a drive that fails would."""
+    path = _file(tmp_path / "a.dcm", _NAME + _element((0x7FE0, 0x10), b"OW", bytes(10 * dicom_claims._WINDOW)) + _NAME)
+    with path.open("rb", buffering=0) as file:
+        data = dicom_claims._Bytes(file)
+        assert data[128:132] == b"DICM" and data[len(data) - 4 :] == b"ABCD" and data[len(data) :] == b""
+        os.truncate(path, 200)
+        with pytest.raises(ValueError, match="became shorter"):
+            data[1000:1004]
 
 
 def _with_size(files, side):

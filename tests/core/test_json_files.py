@@ -43,6 +43,24 @@ def test_write_json_is_whole_or_not_at_all(value, tmp_path, monkeypatch):
     assert json_files.read_json(path) == {"a": [1, None]}
 
 
+def test_a_kill_as_a_journal_is_resumed_loses_no_row(tmp_path, monkeypatch):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n{"a": 2')
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", killed)
+        json_files.resume_journal(path)
+    assert json_files.resume_journal(path) == [{"a": 1}]
+    assert path.read_text() == '{"a": 1}\n'
+    with monkeypatch.context() as patch:  # one that is whole is not written again
+        patch.setattr(Path, "write_text", killed)
+        assert json_files.resume_journal(path) == [{"a": 1}]
+    assert [one.name for one in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
 def test_a_journal_goes_on_after_its_last_whole_line(tmp_path):
     path, rows = tmp_path / "rows.jsonl", [{"a": 1.5}, {"a": float("inf"), "b": "é\n"}]
     assert json_files.resume_journal(path) == []

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,6 +119,19 @@ def test_resumed_after_a_kill_in_the_middle(damage, folder, tmp_path):
         assert len(writer) == (32 if damage in ("shard cut", "shard gone") else 40)
         write(writer, len(writer), COUNT)
     assert files(folder) == whole
+
+
+def test_a_kill_as_it_resumes_loses_no_shard(folder, monkeypatch):
+    (folder / "train.jsonl").rename(folder / "train.jsonl.part")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", killed)
+        Writer(folder, "train", TENSORS, per_shard=PER_SHARD, resume=True)
+    with Writer(folder, "train", TENSORS, per_shard=PER_SHARD, resume=True) as writer:
+        assert len(writer) == COUNT
 
 
 def test_not_resumed_with_other_settings(folder):

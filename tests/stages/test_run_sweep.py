@@ -1,11 +1,14 @@
 """Which points a sweep has, and what they share with the base run; tests/test_pipeline.py says that they are learnt."""
 
 import dataclasses
+import errno
+import os
+from pathlib import Path
 
 import pytest
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import json_files, registry
+from rembrandt_featgen.core import json_files, registry, rundir
 from rembrandt_featgen.core.errors import BusyError, InputError, SettingsError
 from rembrandt_featgen.evaluation import sweep_sharing
 from rembrandt_featgen.stages import (
@@ -286,6 +289,39 @@ def test_what_a_point_comes_to_share_is_linked(base, monkeypatch):
     json_files.write_json(run_dir / "classifiers" / "stage.json", record)
     learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
     assert not own.exists() and not own.is_symlink()
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EIO])
+def test_what_is_shared_is_copied_where_there_are_no_links(number, base, monkeypatch, caplog):
+    """As on exFAT, on Android's and on WebDAV's file systems."""
+
+    def no_links(path, target, **_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "symlink_to", no_links)
+    run_dir, seen = base(), []
+    (run_dir / "features" / "train.bin").write_bytes(b"features")
+    home = run_dir / "sweep_points" / "filters=8"
+    learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_filters=("8",))
+    assert f"{home / 'features'}: {os.strerror(number)}, so that it is a copy of {run_dir / 'features'}" in caplog.text
+    assert (home / "features" / "train.bin").read_bytes() == b"features"
+    assert rundir.find(home, "extract_features").digest == rundir.find(run_dir, "extract_features").digest
+    made = (home / "features").stat().st_ino
+    learn(run_dir, monkeypatch, lambda *_: None, sweep_filters=("8",))
+    assert (home / "features").stat().st_ino == made  # it serves
+    record = json_files.read_json(run_dir / "features" / "stage.json")
+    json_files.write_json(run_dir / "features" / "stage.json", {**record, "seconds": 1.0})
+    learn(run_dir, monkeypatch, lambda *_: None, sweep_filters=("8",))
+    assert json_files.read_json(home / "features" / "stage.json")["seconds"] == 1.0
+    assert {path.name for path in home.iterdir()} == {"slices", "unet", "features"}
+    learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
+    own = run_dir / "sweep_points" / "tap=conv5" / "classifiers"
+    assert own.is_dir() and not own.is_symlink()
+    record = json_files.read_json(run_dir / "classifiers" / "stage.json")
+    record["config"]["classifier_kinds"] = ["linear"]
+    json_files.write_json(run_dir / "classifiers" / "stage.json", record)
+    learn(run_dir, monkeypatch, lambda *_: None, sweep_taps=("conv3",))
+    assert not own.exists()  # what the point learns itself now
 
 
 def test_points_are_learnt_where_the_run_was_told_to(base, monkeypatch):

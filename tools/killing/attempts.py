@@ -22,7 +22,7 @@ from killing.works import Command
 from rembrandt_featgen.nn import checkpointing
 
 _LAST = 6  # events, the one on the stage's record the first, among which a kill at the end of a stage falls
-_RECORD = ".stage.json.tmp"
+_RECORDS = (".stage.json.tmp", ".manifest.csv.part")  # what is written last
 _WAIT = 0.05
 MODES = ("event", "moment", "end", "start")
 _SHARES = (0.45, 0.3, 0.2, 0.05)  # of the modes
@@ -183,7 +183,7 @@ class Attempt:
             self._plan = plan_of(stage) or Plan("")
         self._events += 1
         self._extents[stage].events += 1
-        if self._recorded or event.path.name == _RECORD:
+        if self._recorded or event.path.name in _RECORDS:
             self._recorded += 1
 
     def _end_stage(self):

@@ -7,8 +7,7 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
+from killing import work_inputs
 from rembrandt_featgen.core import registry
 
 _POINTS = {registry.SWEEP_POINTS: "run_sweep"}
@@ -86,33 +85,6 @@ def _of_folder(folder: str, command: str) -> str:
     if len(names) == 1:
         return names[0]
     return "write_study_report" if command == "crossvalidate" else names[0]
-
-
-def _table(path: Path, seed: int) -> None:
-    """A table of vectors of 48 patients, two rows of some; each seed has other patients."""
-    random = np.random.default_rng(seed)
-    labels = np.arange(48) % 2
-    rows = ["patient,label,age," + ",".join(f"f{number}" for number in range(6))]
-    for patient, label in enumerate(labels):
-        for _ in range(1 + patient % 2):
-            numbers = random.normal(size=6) + label * np.array([1.2, 0.6, 0, 0, 0, 0])
-            cells = ",".join(f"{number:.5f}" for number in numbers)
-            rows.append(f"{'pqr'[seed]}{patient:02d},{'malignant' if label else 'benign'},{40 + patient},{cells}")
-    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-
-
-def _maps(path: Path) -> None:
-    random = np.random.default_rng(3)
-    labels = np.arange(24) % 2
-    maps = random.normal(size=(24, 4, 4, 3)).astype(np.float32) + labels[:, None, None, None].astype(np.float32)
-    names = np.array([f"m{number // 2 * 2 + number % 2:02d}" for number in range(24)])
-    np.savez(path, features=np.maximum(maps, 0), label=np.array(["benign", "malignant"])[labels], patient=names)
-
-
-def _inputs_of_studies(folder: Path) -> None:
-    for name, seed in (("one", 0), ("two", 1), ("three", 2)):
-        _table(folder / f"{name}.csv", seed)
-    _maps(folder / "maps.npz")
 
 
 _PHANTOM = (
@@ -265,17 +237,41 @@ _TINY = (
 )
 
 
-def _inputs_of_runs(folder: Path) -> None:
-    from rembrandt_featgen.cohort import phantom
-
-    cohort = phantom.write_phantom(folder / "cohort", {"LGG": 1, "HGG": 1}, size=40, slices=3, seed=5)
-    image = min(cohort.rglob("*_flair.nii.gz"))
-    image.rename(folder / "flair.nii.gz")
+_OF_DOWNLOAD = (
+    "--out={run}/cohort",
+    "--labels_table={inputs}/clinical.csv",
+    "--label_column=Grade",
+    "--masks={inputs}/masks",
+)
+# The second one has more patients, visits and modalities, and keeps what the first one wrote.
+_IMPORT = (
+    Command("import_dicom", ("--dicom={inputs}/some", *_OF_DOWNLOAD)),
+    Command("import_dicom", ("--dicom={inputs}/all", "--modalities=flair,t1", *_OF_DOWNLOAD)),
+)
+_SELFCHECK = (
+    Command(
+        "selfcheck",
+        (
+            "--run_dir={run}/run",
+            "--checks=random_labels,planted_leak,same_arm",
+            "--simulated_studies=20",
+            *_PHANTOM,
+            "--phantom_counts=LGG:8,HGG:8",
+            "--classifier_epochs=3",
+            "--cv_folds=2",
+            "--classifiers=cnn",
+            "--arms=none,acgan",
+            "--arm_amounts=0",
+        ),
+    ),
+)
 
 
 WORKS = {
-    "pipeline": Work(_PIPELINE, _inputs_of_runs),
-    "study": Work(_STUDY, _inputs_of_studies),
-    "extension": Work(_FEW, _inputs_of_studies),
-    "tiny": Work(_TINY, _inputs_of_studies),
+    "pipeline": Work(_PIPELINE, work_inputs.of_runs),
+    "study": Work(_STUDY, work_inputs.of_studies),
+    "extension": Work(_FEW, work_inputs.of_studies),
+    "import_dicom": Work(_IMPORT, work_inputs.of_imports),
+    "selfcheck": Work(_SELFCHECK, lambda _: None),
+    "tiny": Work(_TINY, work_inputs.of_studies),
 }
