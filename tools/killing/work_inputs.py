@@ -32,6 +32,7 @@ def _maps(path: Path) -> None:
 
 
 def of_studies(folder: Path) -> None:
+    """Three tables of other patients each, and maps."""
     for name, seed in (("one", 0), ("two", 1), ("three", 2)):
         _table(folder / f"{name}.csv", seed)
     _maps(folder / "maps.npz")
@@ -41,13 +42,15 @@ def of_imports(folder: Path) -> None:
     """Two downloads, of which the second one has all of the first, and what is known of their patients."""
     for number, patient in enumerate(("HF01", "HF02", "HF03", "HF04")):
         for visit in range(1 + number % 2):
-            for which in ("some", "all") if number < 2 and visit == 0 else ("all",):
-                for modality in ("flair", "t1"):
-                    _series(folder / which / patient / f"{visit}{modality}", patient, modality=modality, visit=visit)
             random = np.random.default_rng([number, visit])
             mask = SimpleITK.GetImageFromArray((random.uniform(size=(6, 16, 16)) > 0.5).astype(np.uint8))
-            (folder / "masks").mkdir(exist_ok=True)
-            SimpleITK.WriteImage(mask, str(folder / "masks" / f"{patient}_1999010{1 + visit}_mask.nii.gz"))
+            for download in ("some", "all") if number < 2 and visit == 0 else ("all",):
+                for modality in ("flair", "t1"):
+                    place = folder / download / patient / f"{visit}{modality}"
+                    _series(place, patient, modality=modality, visit=visit)
+                masks = folder / f"{download}_masks"
+                masks.mkdir(exist_ok=True)
+                SimpleITK.WriteImage(mask, str(masks / f"{patient}_1999010{1 + visit}_mask.nii.gz"))
     (folder / "clinical.csv").write_text("patient,Grade\nHF01,II\nHF02,IV\nHF03,II\nHF04,IV\n", encoding="utf-8")
 
 
@@ -78,6 +81,7 @@ def _series(folder: Path, patient: str, *, modality: str, visit: int) -> None:
 
 
 def of_runs(folder: Path) -> None:
+    """A volume for `predict`."""
     cohort = phantom.write_phantom(folder / "cohort", {"LGG": 1, "HGG": 1}, size=40, slices=3, seed=5)
     image = min(cohort.rglob("*_flair.nii.gz"))
     image.rename(folder / "flair.nii.gz")

@@ -241,12 +241,14 @@ _OF_DOWNLOAD = (
     "--out={run}/cohort",
     "--labels_table={inputs}/clinical.csv",
     "--label_column=Grade",
-    "--masks={inputs}/masks",
 )
 # The second one has more patients, visits and modalities, and keeps what the first one wrote.
 _IMPORT = (
-    Command("import_dicom", ("--dicom={inputs}/some", *_OF_DOWNLOAD)),
-    Command("import_dicom", ("--dicom={inputs}/all", "--modalities=flair,t1", *_OF_DOWNLOAD)),
+    Command("import_dicom", ("--dicom={inputs}/some", "--masks={inputs}/some_masks", *_OF_DOWNLOAD)),
+    Command(
+        "import_dicom",
+        ("--dicom={inputs}/all", "--masks={inputs}/all_masks", "--modalities=flair,t1", *_OF_DOWNLOAD),
+    ),
 )
 _SELFCHECK = (
     Command(
