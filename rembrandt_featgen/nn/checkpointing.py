@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from absl import logging
+from tensorflow.python import pywrap_tfe
 
 from rembrandt_featgen.core import json_files, paths
 from rembrandt_featgen.core.errors import InputError
@@ -113,7 +114,7 @@ class Checkpointing(tf.keras.callbacks.Callback):
         return self.epochs_done - 1 - max([best, *rises(counts)]) >= self._patience
 
     def on_epoch_end(self, epoch, logs=None):
-        """Notes the epoch, and saves it when it is time."""
+        """Notes the epoch, and saves it when it is time; frees what TensorFlow keeps of it."""
         for name, value in logs.items():
             if not math.isfinite(float(value)):
                 raise InputError(
@@ -126,6 +127,8 @@ class Checkpointing(tf.keras.callbacks.Callback):
         # all workers save at the same time, as each has a part of what is saved
         if distribution.any_worker(self.model.distribute_strategy, time.monotonic() - self._saved_at >= self._seconds):
             self._save()
+        # TensorFlow keeps a tensor for each number that was ever made one, such as those of logs: 35 kB an epoch.
+        pywrap_tfe.TFE_ClearScalarCache()
         self.model.stop_training = self.finished
 
     def on_train_end(self, logs=None):

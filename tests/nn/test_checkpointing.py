@@ -1,4 +1,7 @@
+import ctypes
+import ctypes.util
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -346,3 +349,29 @@ def test_watching_writes_every_epochs_scalars(unbroken):
             seen += [float(tf.make_ndarray(v.tensor)) for v in event.summary.value if v.tag == "epoch_loss"]
     assert values["train"] == pytest.approx(found["history"]["loss"])
     assert values["validation"] == pytest.approx(found["history"]["val_loss"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mallinfo2 is of Linux' glibc")
+def test_numbers_that_became_tensors_in_an_epoch_are_freed_at_its_end(tmp_path):
+    class Heap(ctypes.Structure):
+        _fields_ = [(name, ctypes.c_size_t) for name in ("a", "b", "c", "d", "mapped", "e", "f", "used", "g", "h")]
+
+    libc = ctypes.CDLL(ctypes.util.find_library("c"))
+    if not hasattr(libc, "mallinfo2"):
+        pytest.skip("this C library has no mallinfo2")
+    libc.mallinfo2.restype = Heap
+
+    def used():
+        heap = libc.mallinfo2()
+        return heap.mapped + heap.used
+
+    model = one_weight()
+    callback = Checkpointing(tmp_path, model, monitor="val_iou", seconds=3600.0)
+    callback.set_model(model)
+    callback.on_epoch_end(0, {"val_iou": 0.1})
+    before = used()
+    for number in range(20_000):
+        tf.constant(number + 0.123)
+    kept = used() - before
+    callback.on_epoch_end(1, {"val_iou": 0.0})
+    assert kept > 5_000_000 and used() - before < 0.2 * kept
