@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from rembrandt_featgen.core import system_errors
 from rembrandt_featgen.core.errors import InputError
 
 _MOST_COLUMNS = 10_000  # of a manifest or clinical table, where each may be the one of the patients
@@ -76,6 +77,7 @@ def read_lines(path: Path, flag: str) -> _Lines:
             raise csv.Error(f"{len(lines[0][1])} columns, more than {_MOST_COLUMNS}; leave out what is not needed")
         return lines
     except (UnicodeDecodeError, csv.Error, OSError) as error:
+        system_errors.raise_of_drive(error)
         reason = " ".join(str(error).split())
         raise InputError(f"{flag} {path}: not readable as CSV ({reason}); save it as CSV in UTF-8") from error
 

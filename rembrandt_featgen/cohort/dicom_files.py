@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK
 
 from rembrandt_featgen.cohort import dicom_claims
+from rembrandt_featgen.core import system_errors
 from rembrandt_featgen.core.errors import InputError
 
 SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
@@ -79,6 +80,7 @@ def read_header(path: Path) -> DicomSlice | None:
         with path.open("rb") as file:
             head = file.read(2048)
     except OSError as error:
+        system_errors.raise_of_drive(error)
         raise InputError(f"{path}: cannot be read ({error.strerror}); correct its permissions or its link") from error
     if head[128:132] != b"DICM" and head[:2] not in (b"\x08\x00", b"\x02\x00"):
         return None
@@ -91,6 +93,7 @@ def read_header(path: Path) -> DicomSlice | None:
         known = set(reader.GetMetaDataKeys())
         header = {name: _text(reader.GetMetaData(tag)) if tag in known else "" for name, tag in TAGS.items()}
     except (RuntimeError, ValueError) as error:
+        system_errors.check_drive(path)
         stored = _STORAGE.search(head)
         if stored and stored[1].decode() in _NO_IMAGES:
             return None
@@ -184,6 +187,7 @@ def read_slices(slices: Sequence[DicomSlice], where: str) -> tuple[np.ndarray, n
     try:
         array = SimpleITK.GetArrayFromImage(reader.Execute()).transpose(2, 1, 0)
     except RuntimeError as error:
+        system_errors.check_drive(*(one.path for one in ordered))
         reason = " ".join(str(error).split())[-200:]
         raise InputError(
             f"{where}: the voxels of the DICOM series cannot be read ({reason}); download it again"

@@ -7,6 +7,8 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+from rembrandt_featgen.core import system_errors
+
 _BYTES = 4096  # of a file that are looked at
 _IMPORT = "import its series by rembrandt_featgen.stages.import_dicom, or give the folder that holds nothing else"
 _PICTURE = "a picture has lost the grey values; export the volume itself as NIfTI"
@@ -70,6 +72,7 @@ def recognise(path: Path) -> Signature | None:
         with path.open("rb") as file:
             return of_bytes(file.read(_BYTES))
     except OSError as error:
+        system_errors.raise_of_drive(error)
         return Signature("", f"cannot be read ({error.strerror})", "correct its permissions, or copy it again")
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rembrandt_featgen.cohort import file_signatures, image_paths, itk_files, nifti_files
+from rembrandt_featgen.core import system_errors
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -75,6 +76,8 @@ def load(path: str | Path, flag: str = "--cohort") -> StoredImage:
     except InputError as error:
         raise InputError(f"{error}, {out}") from error
     except Exception as error:  # nibabel, zlib, struct, ITK ... have exceptions of their own for damaged files
+        system_errors.raise_of_drive(error)
+        system_errors.check_drive(*[base] * base.is_file())
         reason = " ".join(f"{type(error).__name__}: {error}".split())[-300:]
         raise InputError(
             f"{path}: not a readable {chosen.title}, perhaps truncated ({reason}); copy or download it again, {out}"

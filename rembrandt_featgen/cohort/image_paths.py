@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from rembrandt_featgen.core import system_errors
+
 PART = "#"
 MASK_PART = "mask"
 TIFS = (".tif", ".tiff")
@@ -52,7 +54,8 @@ def exists(path: str | Path) -> bool:
     try:
         base, _ = split(path)
         return base.is_file() or (base.is_dir() and bool(files_of(path)))
-    except (OSError, ValueError):  # what no file can be called: too long, or with a null character
+    except (OSError, ValueError) as error:
+        system_errors.raise_of_drive(error)  # others are of what no file can be called: too long, a null character
         return False
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rembrandt_featgen.cohort import case_files, modality_names
 from rembrandt_featgen.cohort.patients import MASK, Entry, Problem, ways_out
-from rembrandt_featgen.core import json_files
+from rembrandt_featgen.core import json_files, system_errors
 from rembrandt_featgen.core.errors import InputError
 
 DATASET = "dataset.json"
@@ -62,6 +62,7 @@ def _channels(cohort: Path, modalities: Sequence[str]) -> dict[str, int]:
         names = record.get("channel_names") or record.get("modality")
         channels = {str(name): int(number) for number, name in names.items()}
     except (OSError, ValueError, AttributeError, TypeError, OverflowError) as error:
+        system_errors.raise_of_drive(error)
         raise InputError(
             f"--cohort={cohort}: {path.name} has no channel_names (nnU-Net) or modality (Decathlon) that could be read "
             f"({' '.join(str(error).split())}); correct it, or choose another --layout"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from rembrandt_featgen.cohort.manifest import GROUP, PATIENT, SITE
 from rembrandt_featgen.cohort.patients import Patient
+from rembrandt_featgen.core import system_errors
 from rembrandt_featgen.core.errors import InputError
 
 FILE = "patients.csv"
@@ -64,6 +65,7 @@ def read_patients(folder: Path) -> PatientFile:
         if header[:3] != [PATIENT, GROUP, SITE] or any(len(row) != len(header) for row in rows):
             raise ValueError(f"its columns are {', '.join(header)}")
     except (OSError, ValueError, csv.Error) as error:
+        system_errors.raise_of_drive(error)
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path} is missing or damaged ({reason}); delete {folder} so that its stage is done again"

@@ -9,7 +9,7 @@ from pathlib import Path
 from rembrandt_featgen.cohort.groups import check_whole
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.cohort.splits import LEFT_OUT, SPLITS, check_disjoint
-from rembrandt_featgen.core import json_files, withheld
+from rembrandt_featgen.core import json_files, system_errors, withheld
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -50,6 +50,7 @@ def read_split(path: str | Path) -> dict[str, str]:
         if not all(isinstance(name, str) for names in members.values() for name in names):
             raise ValueError("an id is no text")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        system_errors.raise_of_drive(error)
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(
             f"{path}: not a split file ({reason}); delete its folder in --run_dir to split again"

@@ -12,7 +12,7 @@ from typing import IO
 
 import numpy as np
 
-from rembrandt_featgen.core import file_sizes
+from rembrandt_featgen.core import file_sizes, system_errors
 from rembrandt_featgen.core.errors import InputError
 
 _OF_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, RuntimeError, MemoryError)
@@ -47,6 +47,7 @@ def read_npz(path: str | Path, most: int = file_sizes.TABLE_BYTES) -> dict[str, 
                     arrays[one.filename.removesuffix(".npy")] = _array(file, one.file_size)
             return arrays
     except _DAMAGES as error:
+        system_errors.raise_of_drive(error)
         raise ValueError(_reason(error)) from error
 
 
@@ -56,6 +57,7 @@ def read_npy(path: str | Path) -> np.ndarray:
         with Path(path).open("rb") as file:
             return _array(file, Path(path).stat().st_size)
     except _DAMAGES as error:
+        system_errors.raise_of_drive(error)
         raise ValueError(_reason(error)) from error
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
-from rembrandt_featgen.core import paths
+from rembrandt_featgen.core import paths, system_errors
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -41,7 +41,7 @@ def parse(text: str | bytes):
 
 
 def read_json(path: Path, *, fix: str = ""):
-    """Reads JSON; InputError when it is missing or damaged.
+    """Reads JSON; InputError when it is missing or damaged, and OSError when its drive fails.
 
     Args:
       path: of the file.
@@ -50,6 +50,7 @@ def read_json(path: Path, *, fix: str = ""):
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        system_errors.raise_of_drive(error)
         raise InputError(
             f"{path} is missing or damaged ({' '.join(str(error).split())}); "
             + (fix or f"delete the folder {path.parent} if this program made it, or choose another --run_dir")
@@ -70,6 +71,7 @@ def resume_journal(path: Path) -> list:
         lines = text.split("\n")[:-1]
         rows = [parse(line) for line in lines]
     except (OSError, ValueError) as error:
+        system_errors.raise_of_drive(error)
         raise InputError(f"{path} is damaged ({' '.join(str(error).split())}); delete it to begin anew") from error
     whole = "".join(f"{line}\n" for line in lines)
     if whole != text or not path.exists():

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from rembrandt_featgen.core import system_errors
 from rembrandt_featgen.core.errors import InputError
 
 WILD = frozenset("*?[\\")  # TensorFlow takes paths with these for patterns of many paths, and finds none
@@ -26,7 +27,8 @@ def is_file(path: Path) -> bool:
     """Whether there is such a file; not where no file can be called so, with a name too long or a null character."""
     try:
         return path.is_file()
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        system_errors.raise_of_drive(error)
         return False
 
 

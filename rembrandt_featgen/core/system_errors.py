@@ -7,11 +7,14 @@ import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from rembrandt_featgen.core.errors import InputError
 
 _AGAIN = "and run the same command again, which keeps what is finished"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_DRIVE = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH)
+_FILES = (errno.EMFILE, errno.ENFILE)
 _FIXES: dict[int, str] = {
     **dict.fromkeys(_FULL, f"free some of the disk, {_AGAIN}"),
     errno.EFBIG: f"take a disk that may hold larger files (ulimit -f says what you may write), {_AGAIN}",
@@ -24,9 +27,9 @@ _FIXES: dict[int, str] = {
     **dict.fromkeys((errno.ENOTEMPTY, errno.EBUSY), f"see which other program has files of it open, {_AGAIN}"),
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ELOOP: "its links lead back to themselves; name what they should lead to",
-    **dict.fromkeys((errno.EMFILE, errno.ENFILE), f"allow more open files (ulimit -n 4096), {_AGAIN}"),
+    **dict.fromkeys(_FILES, f"allow more open files (ulimit -n 4096), {_AGAIN}"),
     **dict.fromkeys(
-        (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+        _DRIVE,
         f"see whether the disk or network drive works, {_AGAIN}",
     ),
 }
@@ -62,6 +65,32 @@ def said(flags: Mapping[str, str]) -> Iterator[None]:
         if found is None:
             raise
         raise found from error
+
+
+def raise_of_drive(error: BaseException) -> None:
+    """Raises an error again that says nothing of its file, which is there and whole as far as is known.
+
+    The drive or the network failed, or too many files are open. Who takes errors of reading for a damaged file, and
+    says to delete it, or does its work anew, asks this first.
+    """
+    number, _ = _cause(error)
+    if number in (*_DRIVE, *_FILES):
+        raise error
+
+
+def check_drive(*files: Path) -> None:
+    """OSError where files cannot be read to their ends, for libraries that do not say why they could not.
+
+    Raises:
+      OSError: as `raise_of_drive` does.
+    """
+    for path in files:
+        try:
+            with path.open("rb", buffering=0) as file:
+                while file.read(2**20):
+                    pass
+        except OSError as error:
+            raise_of_drive(error)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rembrandt_featgen.core import json_files, paths
+from rembrandt_featgen.core import json_files, paths, system_errors
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store_format import CODECS, FRAME, fits, index_path
 
@@ -78,6 +78,7 @@ def _read(folder: Path, split: str, *, left: int) -> Index:
     except InputError:  # of the other store
         raise
     except (*_DAMAGES, IndexError) as error:
+        system_errors.raise_of_drive(error)
         raise InputError(f"{path} is missing or damaged; delete {folder} so that its stage is done again") from error
     for file, size in zip(found.files, found.sizes):
         if not fits(Path(file), size):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.core import folders, json_files
+from rembrandt_featgen.core import folders, json_files, system_errors
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.store_format import CODECS, FRAME, fits, index_path
 
@@ -125,8 +125,8 @@ class Writer:
                 if len(count) > 1 or not fits(self._folder / shard["file"], shard["bytes"]):
                     break
                 whole.append(line)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):  # the end of a finished index, or damage
-            pass
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            system_errors.raise_of_drive(error)  # others are the end of a finished index, or damage
         return whole
 
     def _write_behind(self):

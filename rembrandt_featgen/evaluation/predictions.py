@@ -14,7 +14,7 @@ import pyarrow.csv
 from numpy.typing import ArrayLike
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import folders
+from rembrandt_featgen.core import folders, system_errors
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.measures import classification, decisions
 
@@ -209,6 +209,7 @@ def read(path: Path) -> PredictionsTable:
         options = pyarrow.csv.ConvertOptions(column_types={name: _type(name, stored=True) for name in header})
         return _of_file(pyarrow.csv.read_csv(path, convert_options=options), classes)
     except (OSError, ValueError, KeyError, TypeError) as error:
+        system_errors.raise_of_drive(error)
         raise InputError(
             f"{path} is no table of predictions ({type(error).__name__}: {error}); delete {path.parent} to redo it"
         ) from error

@@ -142,18 +142,21 @@ def _holds(base: Mapping, config, point: Point) -> bool:
 
 
 def _link(base: Base, home: Path, name: str) -> None:
-    """Makes a stage's folder of the point one with the base run's; a copy of it where the file system has no links."""
+    """Makes a stage's folder of the point one with the base run's; a copy of it where links cannot be made or read."""
     folder, source = home / base.folder(name), base.run_dir / base.folder(name)
     target = os.path.relpath(source, home)
-    if folder.is_symlink() and str(folder.readlink()) == target:
-        return
+    with contextlib.suppress(OSError):
+        if folder.is_symlink() and str(folder.readlink()) == target and (folder / rundir.RECORD).is_file():
+            return
     if (folder / _COPY).is_file() and (folder / rundir.RECORD).read_bytes() == (source / rundir.RECORD).read_bytes():
         return
     _remove(folder)
     try:
         folder.symlink_to(target)
+        (folder / rundir.RECORD).stat()  # sshfs makes links with .. that it does not follow
     except OSError as error:
         logging.warning("%s: %s, so that it is a copy of %s", folder, error.strerror, source)
+        _remove(folder)
         part = home / f".{folder.name}.copy"  # renamed when it is whole
         _remove(part)
         shutil.copytree(source, part)

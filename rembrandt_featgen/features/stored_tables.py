@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import paths
+from rembrandt_featgen.core import paths, system_errors
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import table_files
 from rembrandt_featgen.features.table_sources import UNET_DICE
@@ -75,7 +75,8 @@ def unet_dice(path: Path) -> float | None:
         else:
             found = None
         value = None if found is None else float(found)
-    except (OSError, ValueError, TypeError, pa.ArrowException):
+    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
+        system_errors.raise_of_drive(error)
         return None
     return value if value is not None and 0 <= value <= 1 else None
 
@@ -105,6 +106,7 @@ def load_table(path: Path, classes: Classes) -> FeatureTable:
             names=names,
         )
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        system_errors.raise_of_drive(error)
         raise InputError(
             f"{path} is missing or damaged; delete {path.parent} so that its stage is done again"
         ) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rembrandt_featgen.core import json_files, rundir
+from rembrandt_featgen.core import json_files, rundir, system_errors
 from rembrandt_featgen.core.errors import InputError
 
 NAME = "synthetic"  # begins the names of the files and of patients, and is what the column split says
@@ -77,6 +77,7 @@ def _read(path: Path) -> dict | None:
     """The record of a cohort; None where the file is none."""
     try:
         record = json_files.parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        system_errors.raise_of_drive(error)
         return None
     return record if isinstance(record, dict) and {"sha256", "judged"} <= set(record) else None

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from rembrandt_featgen.core import array_files, file_sizes
+from rembrandt_featgen.core import array_files, file_sizes, system_errors
 from rembrandt_featgen.core.errors import InputError
 
 # Cells, in lower case, that stand for a missing value; infinite numbers do, too.
@@ -203,6 +203,7 @@ def _csv(path: Path, flag: str) -> tuple[list[str], Sequence]:
             ),
         ).slice(1)
     except (ValueError, csv.Error, OSError, pa.ArrowException, MemoryError) as error:
+        system_errors.raise_of_drive(error)
         raise InputError(
             f"{flag}={path} is not readable as CSV ({_one_line(error)}); save it as comma-separated UTF-8 with a header"
         ) from error
@@ -237,6 +238,7 @@ def _parquet(path: Path, flag: str) -> tuple[list[str], Sequence]:
     try:
         read = read_parquet(path)
     except (ValueError, OSError, pa.ArrowException, MemoryError) as error:
+        system_errors.raise_of_drive(error)
         raise InputError(
             f"{flag}={path} is not readable as Parquet ({_one_line(error)}); write it again, or as .csv"
         ) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from rembrandt_featgen.core import paths
+from rembrandt_featgen.core import paths, system_errors
 from rembrandt_featgen.core.errors import InputError
 
 _OLDER = (
@@ -59,6 +59,7 @@ def signatures_of(folder: str, name: str, signatures: Sequence[str]) -> list:
     try:
         model = tf.saved_model.load(str(paths.literal(path)))
     except Exception as error:  # what a damaged SavedModel raises depends on where it is damaged
+        system_errors.raise_of_drive(error)
         raise InputError(
             f"--model_dir={folder}: {path} cannot be loaded ({type(error).__name__}); export it again"
         ) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.core import array_files, file_sizes
+from rembrandt_featgen.core import array_files, file_sizes, system_errors
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -30,6 +30,7 @@ def load(model: tf.keras.Model, path: Path) -> None:
     try:
         model.set_weights(read(path))
     except Exception as error:  # zip, numpy and Keras each raise exceptions of different kinds
+        system_errors.raise_of_drive(error)
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{path} does not hold this network's weights ({reason}); delete {path.parent} to redo it"

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rembrandt_featgen.core import system_errors
 from rembrandt_featgen.core.errors import InputError
 
 MAX_BYTES = 2**30  # of a file, and of what it unpacks to; the paper's U-Net has 138 MB of weights
@@ -67,6 +68,7 @@ def read(path: Path, flag: str = "--unet_weights") -> Checkpoint:
             raise ValueError(f"larger than {MAX_BYTES} bytes")
         return Checkpoint(_arrays(content), hashlib.sha256(content).hexdigest())
     except Exception as error:  # zip, numpy and pickle each raise exceptions of different kinds
+        system_errors.raise_of_drive(error)
         reason = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())[:300]
         raise InputError(
             f"{flag}={path}: cannot take weights from this file ({reason}); give an .npz that TensorLayer's "

@@ -291,19 +291,31 @@ def test_what_a_point_comes_to_share_is_linked(base, monkeypatch):
     assert not own.exists() and not own.is_symlink()
 
 
-@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EIO])
+@pytest.mark.parametrize("number", [0, errno.EPERM, errno.ENOSYS, errno.EIO])
 def test_what_is_shared_is_copied_where_there_are_no_links(number, base, monkeypatch, caplog):
-    """As on exFAT, on Android's and on WebDAV's file systems."""
+    """As on exFAT and on WebDAV; by sshfs links are made, and not followed."""
+    make, read = Path.symlink_to, Path.stat
 
     def no_links(path, target, **_):
-        raise OSError(number, os.strerror(number))
+        if number:
+            raise OSError(number, os.strerror(number))
+        make(path, target)
+
+    def stat(path, **kwargs):
+        if "sweep_points" in path.parts and os.path.islink(path.parent):  # noqa: PTH114 pathlib's calls stat
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        return read(path, **kwargs)
 
     monkeypatch.setattr(Path, "symlink_to", no_links)
+    monkeypatch.setattr(Path, "stat", stat)
     run_dir, seen = base(), []
     (run_dir / "features" / "train.bin").write_bytes(b"features")
     home = run_dir / "sweep_points" / "filters=8"
     learn(run_dir, monkeypatch, lambda name, _: seen.append(name), sweep_filters=("8",))
-    assert f"{home / 'features'}: {os.strerror(number)}, so that it is a copy of {run_dir / 'features'}" in caplog.text
+    assert (
+        f"{home / 'features'}: {os.strerror(number or errno.EPERM)}, so that it is a copy of {run_dir / 'features'}"
+        in caplog.text
+    )
     assert (home / "features" / "train.bin").read_bytes() == b"features"
     assert rundir.find(home, "extract_features").digest == rundir.find(run_dir, "extract_features").digest
     made = (home / "features").stat().st_ino
