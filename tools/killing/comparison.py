@@ -1,4 +1,4 @@
-"""What differs between the folders of two runs that should be the same: all files, byte by byte, but for `EXCEPTIONS`.
+"""What differs between the folders of two runs that should be the same: all files, byte by byte, but for `ALLOWANCES`.
 
 A digest of a file of the folder, wherever it is written in a text, counts as the name of that file: records hold the
 digests of records, which hold times.
@@ -29,8 +29,8 @@ Reader = Callable[[Path, dict], object]  # from a file, and a table of digests, 
 
 
 @dataclasses.dataclass(frozen=True)
-class Exception_:
-    """Files that are not compared byte by byte.
+class Allowance:
+    """Files whose bytes may differ, and what is compared in their place.
 
     Attributes:
       pattern: of their paths in the folder.
@@ -71,29 +71,29 @@ def without_seconds(path: Path, digests: dict) -> str:
     return _TABLES.sub(lambda table: _LAST_CELLS.sub("", table.group()), text)
 
 
-EXCEPTIONS = (
-    Exception_("*.lock", None, "holds process, machine and time of who had it last; it locks nothing"),
-    Exception_(
+ALLOWANCES = (
+    Allowance("*.lock", None, "holds process, machine and time of who had it last; it locks nothing"),
+    Allowance(
         "*stage.json",
         record,
         "when it was made, how long that took, how much memory, and whether it was resumed",
     ),
-    Exception_("*/report/report.json", without_seconds, "holds how long each stage took"),
-    Exception_("*/report/index.html", without_seconds, "has a table of how long each stage took"),
-    Exception_("*fold_runs/*/log.txt", None, "what a fold said, which tells how often it was resumed, and times"),
-    Exception_("*.npz", arrays, "an archive: compared array by array, bit by bit"),
-    Exception_(
+    Allowance("*/report/report.json", without_seconds, "holds how long each stage took"),
+    Allowance("*/report/index.html", without_seconds, "has a table of how long each stage took"),
+    Allowance("*fold_runs/*/log.txt", None, "what a fold said, which tells how often it was resumed, and times"),
+    Allowance("*.npz", arrays, "an archive: compared array by array, bit by bit"),
+    Allowance(
         "*saved_model.pb",
         lambda path, _: tensorflow_files.graphs(path),
         "functions are numbered by what the process made before: what they compute is compared, node by node",
     ),
-    Exception_(
+    Allowance(
         "*variables/variables.index",
         lambda path, _: tensorflow_files.variables(path.with_suffix("")),
         "names objects by such numbers: compared variable by variable, bit by bit",
     ),
-    Exception_("*variables/variables.data-00000-of-00001", None, "holds that, too; its variables are compared above"),
-    Exception_("*fingerprint.pb", None, "digests of saved_model.pb and variables.index"),
+    Allowance("*variables/variables.data-00000-of-00001", None, "holds that, too; its variables are compared above"),
+    Allowance("*fingerprint.pb", None, "digests of saved_model.pb and variables.index"),
 )
 
 
@@ -114,19 +114,19 @@ def differences(one: Path, two: Path) -> list[str]:
             found.append(f"{path}: leads to {links[0]!r}, {links[1]!r}")
         if path.endswith("/") or any(links) or first[path].read_bytes() == second[path].read_bytes():
             continue
-        exception = exception_of(path)
-        if exception and exception.read is None:
+        allowance = allowance_of(path)
+        if allowance and allowance.read is None:
             continue
-        read: Reader = exception.read if exception and exception.read else _content
+        read: Reader = allowance.read if allowance and allowance.read else _content
         values = [read(files[path], known) for files, known in zip((first, second), digests)]
         if values[0] != values[1]:
             found.append(f"{path}: {_said(values)}")
     return found + _differing_events(one, two)
 
 
-def exception_of(path: str) -> Exception_ | None:
-    """The exception that holds for a file, by its path in the folder; None for the most."""
-    return next((one for one in EXCEPTIONS if fnmatch.fnmatchcase(path, one.pattern)), None)
+def allowance_of(path: str) -> Allowance | None:
+    """What is allowed of a file, by its path in the folder; None for the most."""
+    return next((one for one in ALLOWANCES if fnmatch.fnmatchcase(path, one.pattern)), None)
 
 
 def _files(folder: Path) -> dict[str, Path]:
