@@ -44,6 +44,7 @@ from rembrandt_featgen.features.model_columns import ModelColumns
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.gan_kinds import KINDS
 from rembrandt_featgen.generation.sample_pool import SamplePool
+from rembrandt_featgen.nn import devices
 from rembrandt_featgen.stages import evaluate_features, prepare_slices, pseudonym_flags, shared_flags
 
 
@@ -58,6 +59,7 @@ class Config:
         "amount, such as ridge/none or mlp/smote/1.",
     )
     study_features: str = cli.flag("", "The study's --features, if the file is elsewhere now.", path=True)
+    deterministic: bool = shared_flags.deterministic()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
 
 
@@ -67,6 +69,7 @@ def run(config: Config) -> None:
     if config.study_features and study.stages:
         raise InputError(f"--study_features={config.study_features}: this study is of volumes; leave the flag out")
     choice = final_choice.choose(study.choices, config.final_pipeline, of_volumes=bool(study.stages))
+    devices.use(devices.AUTO, deterministic=config.deterministic)
     classes = study.found.record.get("classes")
     with rundir.open_stage(config, "fit_final_model", [study.found], digests=study.digests, classes=classes) as stage:
         if not stage.done:
@@ -176,7 +179,7 @@ def _of_file(config: Config, study: Study, choice: Choice, *, folder: Path) -> _
 def _of_volumes(config: Config, study: Study, choice: Choice, *, folder: Path) -> _Material:
     """Features of all patients by a U-Net of all, which goes to `folder`."""
     home, maps = Path(config.run_dir) / "final_run", classifier_kinds.kind_of(choice.classifier).of_maps
-    _train_on_all(study, choice, home)
+    _train_on_all(study, choice, home, deterministic=config.deterministic)
     flags, stage = _study_flags(study, choice, home), "extract_features" if maps else "extract_vectors"
     parts = [run_tables.table_of_run(home, stage, split) for split in ("train", "validation")]
     table = tables.joined(parts)
@@ -200,7 +203,7 @@ def _of_volumes(config: Config, study: Study, choice: Choice, *, folder: Path) -
     )
 
 
-def _train_on_all(study: Study, choice: Choice, home: Path) -> None:
+def _train_on_all(study: Study, choice: Choice, home: Path, *, deterministic: bool) -> None:
     """Runs in `home`, without test patients, the stages of a fold that a pipeline needs; each where it is not done."""
     folders.make_folder(home, "--run_dir")
     slices = _config(prepare_slices, study.stages["prepare_slices"], home)
@@ -230,7 +233,8 @@ def _train_on_all(study: Study, choice: Choice, home: Path) -> None:
             later += [(name, f"{name}/{choice.pipeline.arm}") for name in ("train_generators", "generate_synthetic")]
     for name, key in later:
         module = stages.modules([name])[name]
-        module.run(_config(module, study.stages[key], home))
+        # no setting of the study's, whose records do not have it
+        module.run(dataclasses.replace(_config(module, study.stages[key], home), deterministic=deterministic))
         tf.keras.backend.clear_session()
 
 

@@ -16,6 +16,7 @@ from rembrandt_featgen.evaluation import shared_cohort, sharing_report
 from rembrandt_featgen.evaluation.sharing_games import Sharing
 from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.generation.methods import METHODS
+from rembrandt_featgen.nn import devices
 from rembrandt_featgen.reporting import sharing_page
 from rembrandt_featgen.stages import pseudonym_flags, shared_flags
 
@@ -58,6 +59,7 @@ class Config:
     )
     share_format: str = cli.flag("parquet", "Of the synthetic cohort.", choices=("parquet", "csv"))
     seed: int = shared_flags.seed()
+    deterministic: bool = shared_flags.deterministic()
     bootstrap_draws: int = shared_flags.bootstrap_draws()
     report_title: str = shared_flags.report_title("the name of the table")
 
@@ -78,6 +80,7 @@ def run(config: Config) -> None:
     table = shared_flags.read_features(config)
     if table.is_map:
         raise InputError(f"--features={config.features} has maps; distances and these generators are of vectors")
+    devices.use(devices.AUTO, deterministic=config.deterministic)
     digests = {"features_file": rundir.file_digest(Path(config.features))}
     # What is shared changes nothing of what is judged.
     judged = dataclasses.replace(config, share="", share_format="parquet")

@@ -18,7 +18,7 @@ from rembrandt_featgen.cohort.layouts import find_cohort
 from rembrandt_featgen.cohort.volumes import read_volume
 from rembrandt_featgen.core import json_files, registry
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import final_study, model_folder
+from rembrandt_featgen.evaluation import final_choice, final_study, model_folder
 from rembrandt_featgen.features import patient_vectors, run_tables, stored_tables, volume_vectors
 from rembrandt_featgen.features.tables import table_of_arrays
 from rembrandt_featgen.segmentation import exported_unet
@@ -114,6 +114,18 @@ def test_it_is_fitted_on_all_patients(study, capsys):
     fit_final_model.run(fit_final_model.Config(str(study / "run"), bootstrap_draws=100))
     assert (study / "run/final/model.json").stat().st_mtime_ns == before
     assert capsys.readouterr().out.splitlines()[-1].startswith("final model: ridge/none in ")
+
+
+def test_deterministic_is_of_each_stage_that_trains_on_all(study, tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr(prepare_slices, "run", lambda config: None)
+    for module in (train_unet, extract_vectors):
+        monkeypatch.setattr(module, "run", lambda config, name=module.__name__: given.update({name: config}))
+    done = final_study.read(str(study / "run"))
+    choice = final_choice.choose(done.choices, "", of_volumes=True)
+    for flag in (False, True):
+        fit_final_model._train_on_all(done, choice, tmp_path / "final_run", deterministic=flag)
+        assert [config.deterministic for config in given.values()] == [flag, flag]
 
 
 def patients(study, cohort):

@@ -1,5 +1,6 @@
 """A study of a table, its final model, and what that says of other patients: from the commands' files alone."""
 
+import dataclasses
 import json
 import re
 
@@ -115,6 +116,21 @@ def test_new_patients_and_another_cohort(study, name, capsys):
     assert "the final model on another cohort" in page
     assert "expected, pipeline" in page
     assert len(pd.read_csv(folder / "predictions.csv")) == 60
+
+
+@pytest.mark.parametrize("flag", [False, True])
+def test_deterministic_is_there_before_anything_is_fitted(study, tmp_path, monkeypatch, flag):
+    done, fit = [], fit_final_model.final_model.fit
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: done.append("deterministic"))
+    monkeypatch.setattr(
+        fit_final_model.final_model, "fit", lambda *args, **kwargs: done.append("fit") or fit(*args, **kwargs)
+    )
+    (tmp_path / "study").symlink_to(study / "run/study")
+    config = fit_final_model.Config(str(tmp_path), bootstrap_draws=100, deterministic=flag)
+    fit_final_model.run(config)
+    assert done == ["deterministic"] * flag + ["fit"]
+    fit_final_model.run(dataclasses.replace(config, deterministic=not flag))  # which asks for no other model
+    assert done.count("fit") == 1
 
 
 def test_samples_that_were_made_elsewhere(tmp_path):

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import importing
@@ -50,6 +51,23 @@ def test_files_of_the_stage(config, tmp_path):
     assert "real_" not in provenance and str(share_synthetic.Path(config.features).parent) not in provenance
     assert "pseudonym_key" not in provenance
     assert json.loads(provenance)["judged"]["generator"] == "gaussian"
+
+
+def test_deterministic_is_there_before_anything_is_trained(config, tmp_path, monkeypatch):
+    class Trained(Exception):
+        pass
+
+    def drawn(*_, **__):
+        raise Trained
+
+    done = []
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: done.append(True))
+    monkeypatch.setattr(share_synthetic.sharing_report.sharing_games, "drawn", drawn)
+    for flag in (False, True):
+        changed = share_synthetic.dataclasses.replace(config, run_dir=str(tmp_path / f"{flag}"), deterministic=flag)
+        with pytest.raises(Trained):
+            share_synthetic.run(changed)
+        assert done == [True] * flag
 
 
 @pytest.mark.parametrize("word", ["shown to leak", "not shown"])

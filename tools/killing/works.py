@@ -188,7 +188,7 @@ _STUDY = (
             *_TABLE,
         ),
     ),
-    Command("fit_final_model", ("--run_dir={run}/run_one", "--bootstrap_draws=100")),
+    Command("fit_final_model", ("--run_dir={run}/run_one", "--bootstrap_draws=100", "--deterministic")),
     Command(
         "evaluate_final_model",
         (
@@ -217,6 +217,7 @@ _STUDY = (
             "--cv_folds=2",
             "--attack_games=6",
             "--bootstrap_draws=100",
+            "--deterministic",
             "--share=gaussian",
         ),
     ),
