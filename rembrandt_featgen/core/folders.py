@@ -16,6 +16,7 @@ from rembrandt_featgen.core.errors import BusyError, InputError
 from rembrandt_featgen.core.paths import temporary_beside
 
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)  # others mean that there are no locks
+_REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _PATIENCE = 2.0  # seconds: so long a killed process' workers may hold its locks
 _WITHOUT = "REMBRANDT_FEATGEN_NO_LOCK"  # in the environment, which worker processes inherit
 
@@ -45,23 +46,44 @@ def whole(path: Path) -> Iterator[Path]:
     temporary.replace(path)
 
 
+def keep_text(path: Path, text: str) -> None:
+    """Writes a text in UTF-8, but where the file holds it already, as it may on a read-only disk."""
+    content = text.encode()
+    if not path.is_file() or path.read_bytes() != content:
+        path.write_bytes(content)
+
+
 @contextlib.contextmanager
-def lock(path: Path, folder: Path) -> Iterator[None]:
+def lock(path: Path, folder: Path) -> Iterator[OSError | None]:
     """Holds the lock file `path` for what works on `folder`; the system frees it however the process ends.
+
+    Yields:
+      None; or, where this process may write nothing beside `path`, as on a read-only disk, what the system said, for
+      the body to raise once it has something to write. Nothing is held then: what is finished can be read without.
 
     Raises:
       BusyError: another process works on it, which the message names.
       InputError: the file system has no locks.
     """
     if os.environ.get(_WITHOUT):
-        yield
+        yield None
         return
-    with path.open("a+", encoding="utf-8", errors="replace") as file:
+    refused: OSError | None = None
+    try:
+        opened = path.open("a+", encoding="utf-8", errors="replace")
+    except OSError as error:
+        if error.errno not in _REFUSED or os.access(path.parent, os.W_OK):
+            raise
+        refused = error
+    if refused is not None:
+        yield refused
+        return
+    with opened as file:
         _hold(file, path, folder)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
         file.flush()
-        yield
+        yield None
 
 
 def _hold(file: IO[str], path: Path, folder: Path) -> None:
@@ -88,7 +110,10 @@ def _hold(file: IO[str], path: Path, folder: Path) -> None:
 
 @contextlib.contextmanager
 def working_on(run_dir: Path) -> Iterator[None]:
-    """Makes the folder of a run, and holds a lock of all of it for what runs several stages, as `lock` does."""
+    """Makes the folder of a run, and holds a lock of all of it for what runs several stages, as `lock` does.
+
+    On a read-only disk it holds none: each stage that has something to write says so.
+    """
     make_folder(run_dir, "--run_dir")
     with lock(run_dir / ".run.lock", run_dir):
         yield

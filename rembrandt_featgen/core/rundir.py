@@ -96,6 +96,7 @@ def open_stage(
 
     Raises:
       InputError: what is found was made with other settings or by version 0.1, or another process is at work on it.
+      OSError: the run's folder cannot be written to, and the stage is not finished.
     """
     run_dir, folder = Path(config.run_dir), registry.folder(name, kind)
     final, work = run_dir / folder, part_of(run_dir, name, kind)
@@ -124,17 +125,20 @@ def open_stage(
 
     make_folder(run_dir, "--run_dir")
     _refuse_run_of_before(run_dir)
-    with lock(run_dir / f".{folder}.lock", final):
-        _end_what_was_killed(final, work)
+    with lock(run_dir / f".{folder}.lock", final) as refused:
+        if refused is None:
+            _end_what_was_killed(final, work)
         if final.exists():
             found = _read_record(final / RECORD)
             _refuse_before(final, found)
             extends = serves(found)
             if not extends and agrees(final, found):
-                _drop_scaffolding(final)
+                if refused is None:
+                    _drop_scaffolding(final)
                 logging.info("%s: done before, skipped (delete %s to redo it)", folder, final)
                 yield Stage(folder, final, logs, done=True, record=found)
                 return
+            _raise(refused)
             if extends:
                 words = ", ".join(made_by.change(flag, found["config"], settings) for flag in changed(found))
                 logging.info("%s: made by %s; what is there serves, and the rest is done", folder, words)
@@ -142,6 +146,7 @@ def open_stage(
             else:
                 logging.info("%s: its inputs%s have changed, so it is done again", folder, " or flags" * replaced)
                 _discard(final)
+        _raise(refused)
         resumed = (work / SETTINGS).exists()
         if resumed:
             found = _read_record(work / SETTINGS)
@@ -337,6 +342,12 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def _raise(refused: OSError | None) -> None:
+    """What the system said of a folder into which something is now to be written."""
+    if refused is not None:
+        raise refused
+
+
 def _old(final: Path) -> Path:
     """Where a finished stage is while one that extends it takes its place."""
     return final.with_name(f".{final.name}.old")
@@ -369,7 +380,8 @@ def _drop_scaffolding(folder: Path) -> None:
     """Deletes what only a stage at work needs; after the renaming, for a kill in between must not leave half of it."""
     for checkpoints in [*folder.rglob("checkpoints")]:
         shutil.rmtree(checkpoints)
-    (folder / SETTINGS).unlink(missing_ok=True)
+    if (folder / SETTINGS).exists():  # a read-only disk refuses to delete what is not there, too
+        (folder / SETTINGS).unlink()
 
 
 def _settings(config) -> dict:

@@ -126,7 +126,7 @@ def _learn(config, run_dir: Path, jobs: list[fold_jobs.Job], *, schedule: schedu
 
 
 def _report(config, run_dir: Path) -> None:
-    (run_dir / "flags.txt").write_text(cli.flagfile_text(config), encoding="utf-8")
+    folders.keep_text(run_dir / "flags.txt", cli.flagfile_text(config))
     write_study_report.run(stages.share(write_study_report, config))
     found = json_files.read_json(run_dir / registry.folder("write_study_report") / "report.json")
     print(f"report: {run_dir / registry.folder('write_study_report') / 'index.html'}\nverdict: {found['verdict']}")

@@ -176,13 +176,19 @@ def _share(config) -> None:
     tf.keras.backend.clear_session()
 
 
+def _log_to(path: Path) -> None:
+    """Has this process write all that it says into a file; where its folder is read-only, nowhere."""
+    kept = path if os.access(path.parent, os.W_OK) else Path(os.devnull)
+    with kept.open("a", encoding="utf-8") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+
+
 def _learn(job: Job) -> None:
     """Runs the stages of one fold; what they say goes into log.txt of its folder."""
     folder = Path(job[0][1].run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log.txt").open("a", encoding="utf-8") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
+    _log_to(folder / "log.txt")
     cli.start_logging()
     modules = stages.modules(dict(job))
     for name, config in job:

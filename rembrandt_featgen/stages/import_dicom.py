@@ -83,7 +83,9 @@ def run(config: Config) -> Path | None:
         )
     out = Path(config.out)
     folders.make_folder(out, "--out")
-    with folders.lock(out / ".lock", out):
+    with folders.lock(out / ".lock", out) as refused:
+        if refused is not None:
+            raise refused
         return _write(config, choice, modalities, out=out)
 
 

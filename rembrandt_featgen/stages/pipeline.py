@@ -117,7 +117,7 @@ def _run(config, names: Sequence[str], run_dir: Path) -> None:
         tf.keras.backend.clear_session()
         logging.info("[%d/%d] %s: %.0f s", number, len(names), name, time.time() - start)
     # once all stages agreed to these settings: a re-runnable flagfile of the whole run
-    (run_dir / "flags.txt").write_text(cli.flagfile_text(config), encoding="utf-8")
+    folders.keep_text(run_dir / "flags.txt", cli.flagfile_text(config))
     if config.last_stage != "write_report":
         print(f"ended with {config.last_stage}, as --last_stage says: {run_dir}")
         return
