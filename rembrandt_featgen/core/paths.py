@@ -67,6 +67,14 @@ def literal(folder: Path) -> Path:
     return _LINKS[absolute][1]
 
 
+def meant(path: str) -> str:
+    """The path that one of `literal`'s links stands for, as users know it; any other as it is."""
+    for absolute, (_, link) in _LINKS.items():
+        if path == str(link) or path.startswith(f"{link}{os.sep}"):
+            return str(absolute) + path[len(str(link)) :]
+    return path
+
+
 def remove_folder(path: Path) -> None:
     """Deletes a folder with all that is in it; of a link to a folder, the link alone. No such folder is fine."""
     if path.is_symlink():

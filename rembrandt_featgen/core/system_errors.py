@@ -6,17 +6,20 @@ import contextlib
 import errno
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from rembrandt_featgen.core import paths
 from rembrandt_featgen.core.errors import InputError
 
 _AGAIN = "and run the same command again, which keeps what is finished"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _DRIVE = (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH)
 _FILES = (errno.EMFILE, errno.ENFILE)
+_AT_WORK = ".part"  # of the folder of a stage that is not finished
 _FIXES: dict[int, str] = {
-    **dict.fromkeys(_FULL, f"free some of the disk, {_AGAIN}"),
+    **dict.fromkeys(_FULL, f"free some of the disk, or move to a larger one, {_AGAIN}"),
     errno.EFBIG: f"take a disk that may hold larger files (ulimit -f says what you may write), {_AGAIN}",
     **dict.fromkeys(
         (errno.EACCES, errno.EPERM, errno.EROFS),
@@ -47,9 +50,13 @@ def readable(error: BaseException, flags: Mapping[str, str]) -> InputError | Non
     for one in _chain(error):
         number, file = _cause(one)
         if number is not None and (one is error or number in _FULL):
-            where = f"{file}: " if file else ""
-            given = _flag_of(file, flags)
-            return InputError(f"{where}{os.strerror(number)}{f' ({given})' if given else ''}; {_FIXES[number]}")
+            flag, value = _flag_of(file, flags)
+            notes, fix = [f"--{flag}={value}"] if flag else [], _FIXES[number]
+            if number in _FULL:
+                notes += _free(file or value) if number == errno.ENOSPC else []
+                file, fix = _as_known(file, value, fix)
+            where, said = f"{file}: " if file else "", f" ({', '.join(notes)})" if notes else ""
+            return InputError(f"{where}{os.strerror(number)}{said}; {fix}")
     return None
 
 
@@ -110,14 +117,58 @@ def _cause(error: BaseException) -> tuple[int | None, str]:
     if type(error).__module__.startswith("tensorflow."):
         found = re.search(rf"(\S[^;\n]*); ({'|'.join(map(re.escape, _TEXTS))})", str(error))
         if found:
-            return _TEXTS[found[2]], found[1].rpartition("}} ")[2]  # behind the name of the operation
+            return _TEXTS[found[2]], paths.meant(found[1].rpartition("}} ")[2])  # behind the name of the operation
     return None, ""
 
 
-def _flag_of(file: str, flags: Mapping[str, str]) -> str:
-    """The flag below whose path the file is, as given; of no known file the run's folder; "" where there is none."""
+def _free(path: str) -> list[str]:
+    """What is left of the disk that a path is on, in words; none where nothing is known of it."""
+    from rembrandt_featgen.core import memory  # which imports what imports this module
+
+    folder = Path(os.path.abspath(path))  # noqa: PTH100 links are not to be followed
+    if not path:
+        return []
+    with contextlib.suppress(OSError):
+        found = os.statvfs(next(one for one in (folder, *folder.parents) if one.exists()))
+        if found.f_files and not found.f_favail:
+            return ["it takes no more files"]
+        free, size = (memory.shown(count * found.f_frsize) for count in (found.f_bavail, found.f_blocks))
+        return [f"{free} of {size} free"]
+    return []
+
+
+def _as_known(file: str, above: str, fix: str) -> tuple[str, str]:
+    """A file by a name that its user can know, and the fix.
+
+    Args:
+      file: that could not be written; "" where it is not known.
+      above: the path of the flag below which it is; "" for none.
+      fix: of any file.
+
+    Returns:
+      The folder that a stage will have once it is finished, in place of a file of it; the system's folder of
+      temporary files in place of one of them, and how to name another one; any other file as it is.
+    """
+    if above and file:
+        inner = Path(os.path.relpath(file, above))
+        for part in (*reversed(inner.parents), inner):
+            if part.name.endswith(_AT_WORK):
+                return str(Path(above) / part.with_name(part.name.removesuffix(_AT_WORK))), fix
+        return file, fix
+    with contextlib.suppress(OSError):  # where there is none that can be written to
+        home = tempfile.gettempdir()
+        if file.startswith(home + os.sep):
+            return (
+                home,
+                f"free some of the disk, or name a folder of another one by TMPDIR in the environment, {_AGAIN}",
+            )
+    return file, fix
+
+
+def _flag_of(file: str, flags: Mapping[str, str]) -> tuple[str, str]:
+    """Name and value of the flag below whose path a file is; of no known file the run's folder; "" for none."""
     path = os.path.abspath(file)  # noqa: PTH100 links are not to be followed
     given = {name: os.path.abspath(value) for name, value in flags.items() if value}  # noqa: PTH100
     above = [name for name, value in given.items() if not file or path == value or path.startswith(value + os.sep)]
     name = max(above, key=lambda one: len(given[one])) if file and above else "run_dir" if "run_dir" in given else ""
-    return f"--{name}={flags[name]}" if name and (above or not file) else ""
+    return (name, flags[name]) if name and (above or not file) else ("", "")

@@ -438,7 +438,7 @@ def test_nothing_is_said_after_the_line():
     command = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.returncode == 1
-    assert re.fullmatch("error: a.npz: No space left on device; .*\n", done.stderr)
+    assert re.fullmatch(r"error: a.npz: No space left on device \(.*\); .*\n", done.stderr)
 
 
 @pytest.mark.parametrize(
@@ -447,7 +447,7 @@ def test_nothing_is_said_after_the_line():
         (OSError(errno.ENOENT, "x", "{run}/a.nii"), "{run}/a.nii: No such file or directory (--folder={run}); put it"),
         (PermissionError(errno.EACCES, "x", "/else/a.nii"), "/else/a.nii: Permission denied; choose a place"),
         (OSError(errno.EROFS, "x", "{run}"), "{run}: Read-only file system (--folder={run}); choose a place"),
-        (OSError("4096 requested and 0 written"), "No space left on device; free some of the disk"),
+        (OSError("4096 requested and 0 written"), "No space left on device; free some of the disk, or move"),
     ],
     ids=["gone", "not allowed", "read-only", "full"],
 )
@@ -479,7 +479,7 @@ def test_a_full_disk_is_said_whatever_comes_of_it(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["binary"])
     with pytest.raises(SystemExit):
         cli.main(Config, run, about="")
-    assert capsys.readouterr().err.startswith("error: a.npz: No space left on device; free")
+    assert capsys.readouterr().err.startswith("error: a.npz: No space left on device (")
 
 
 def test_main_does_not_hide_defects(monkeypatch):

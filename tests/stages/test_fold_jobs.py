@@ -114,6 +114,4 @@ def test_a_full_disk_in_a_fold_is_said(tmp_path, monkeypatch):
     with pytest.raises(InputError) as caught:
         fold_jobs._share(share_slices.Config(run_dir=str(tmp_path)))
     said = str(pickle.loads(pickle.dumps(caught.value)))
-    assert said.startswith(
-        f"{tmp_path}/best.npz: No space left on device (--run_dir={tmp_path}); free some of the disk"
-    )
+    assert said.startswith(f"{tmp_path}/best.npz: No space left on device (--run_dir={tmp_path}, ")

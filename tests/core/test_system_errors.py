@@ -1,0 +1,69 @@
+"""What a full disk is said by: names that its user knows, and what is free."""
+
+import errno
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from rembrandt_featgen.core import paths, system_errors
+
+FREE = r"[\d.]+ [KMG]iB of [\d.]+ [KMG]iB free"
+
+
+def said(path, number=errno.ENOSPC, **flags):
+    return str(system_errors.readable(OSError(number, "x", str(path)), flags))
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("unet.part/checkpoints/epoch_temp/part-00000.tempstate123", "unet"),
+        ("final_run/generators/acgan.part/x.part", "final_run/generators/acgan"),
+        ("unet/export", "unet/export"),
+        ("split.json.part", "split.json"),
+    ],
+)
+def test_a_stage_is_named_by_the_folder_that_it_will_have(tmp_path, path, name):
+    run = tmp_path / "mine.part"  # a name of the user's is no name of a stage
+    line = said(run / path, run_dir=str(run))
+    wanted = rf"{run}/{name}: No space left on device \(--run_dir={run}, {FREE}\); free some of the disk, or move .*"
+    assert re.fullmatch(wanted, line), line
+
+
+def test_where_no_file_is_known_the_runs_folder_is_asked(tmp_path):
+    error = OSError("4096 requested and 0 written")
+    line = str(system_errors.readable(error, {"run_dir": str(tmp_path)}))
+    assert re.match(rf"No space left on device \(--run_dir={tmp_path}, {FREE}\); free", line), line
+    assert str(system_errors.readable(error, {})).startswith("No space left on device; free")
+
+
+def test_temporary_files_are_where_tmpdir_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    line = said(tmp_path / "tmpabc" / "x", run_dir="elsewhere")
+    assert re.fullmatch(rf"{tmp_path}: No space left on device \({FREE}\); free .* by TMPDIR in the env.*", line), line
+    assert "TMPDIR" not in said("/else/x", run_dir="elsewhere")
+
+
+def test_what_is_free_is_what_the_system_says(tmp_path, monkeypatch):
+    answer = os.statvfs_result((4096, 4096, 5 * 2**18, 2**10, 2**9, 100, 7, 7, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda path: answer)
+    assert "2.0 MiB of 5.0 GiB free" in said(tmp_path / "a" / "b", run_dir=str(tmp_path))
+    answer = os.statvfs_result((4096, 4096, 5 * 2**18, 2**10, 2**9, 100, 0, 0, 0, 255))
+    assert f"(--run_dir={tmp_path}, it takes no more files)" in said(tmp_path / "a", run_dir=str(tmp_path))
+    assert f"(--run_dir={tmp_path}); free" in said(tmp_path / "a", errno.EDQUOT, run_dir=str(tmp_path))  # of a share
+
+
+def test_a_link_that_stands_for_a_folder_is_said_as_the_folder(tmp_path):
+    folder = tmp_path / "run [1]"
+    folder.mkdir()
+    link = paths.literal(folder)
+    assert link != folder and paths.meant(f"{link}/unet.part/a") == f"{folder}/unet.part/a"
+    assert paths.meant(str(link)) == str(folder) and paths.meant(f"{link}s") == f"{link}s"
+    error = type("UnknownError", (Exception,), {"__module__": "tensorflow.errors"})(
+        f"{link}/a; No space left on device"
+    )
+    line = str(system_errors.readable(error, {"run_dir": str(folder)}))
+    assert line.startswith(f"{Path(folder)}/a: No space left on device (--run_dir={folder}")
