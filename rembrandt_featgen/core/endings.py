@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -30,6 +32,8 @@ def end(error: BaseException, interrupted: Interrupts, given: Mapping[str, str])
     if interrupted.explain(error):
         _end_progress_bars()
         print(SAID, file=sys.stderr)
+        # Python would look through all objects for what can be freed, a second of CPU where there is TensorFlow.
+        atexit.register(gc.freeze)
         _exit(STATUS)
     readable = error if isinstance(error, InputError) else system_errors.readable(error, given)
     if readable is not None:

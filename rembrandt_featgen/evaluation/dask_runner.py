@@ -14,12 +14,12 @@ from typing import Any
 import dask
 from absl import logging
 from dask.system import CPU_COUNT
-from distributed import Client, LocalCluster, TimeoutError, as_completed
+from distributed import Client, TimeoutError, as_completed
 from distributed.scheduler import KilledWorker
 
-from rembrandt_featgen.core import interrupts, memory, thread_counts
+from rembrandt_featgen.core import memory, thread_counts
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.evaluation import dask_calls, dask_clusters
+from rembrandt_featgen.evaluation import dask_calls, dask_clusters, dask_pools
 from rembrandt_featgen.evaluation.dask_threads import ThreadsPlugin
 from rembrandt_featgen.evaluation.schedulers import LOCAL, Call, Schedule
 
@@ -206,16 +206,16 @@ def opened(schedule: Schedule, log: Path | None = None) -> Iterator[DaskRunner]:
             # The memory limit of Dask is of a process, in which one task is at work.
             limit = f" and {schedule.memory_limit / workers:.3g} GiB" if schedule.memory_limit else ""
             logging.info("--scheduler=local: %d workers of %d threads%s each", workers, threads, limit)
-            with interrupts.left_to_this_process():  # which ends the others
-                cluster = LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    memory_limit=int(schedule.memory_limit * _GIB / workers) or None,
-                    dashboard_address="127.0.0.1:0",
-                    silence_logs=standard.CRITICAL,
-                )
-            client = stack.enter_context(Client(stack.enter_context(cluster)))
+            pool = dask_pools.start(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=int(schedule.memory_limit * _GIB / workers) or None,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=standard.CRITICAL,
+            )
+            client = stack.enter_context(Client(stack.enter_context(pool)))
+            stack.enter_context(dask_pools.ended_at_once(pool))
             if log:
                 log.parent.mkdir(parents=True, exist_ok=True)
             yield DaskRunner(client, schedule, threads=threads, workers=workers, log=log)
