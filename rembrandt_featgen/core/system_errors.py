@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from rembrandt_featgen.core import paths
 from rembrandt_featgen.core.errors import InputError
 
 _AGAIN = "and run the same command again, which keeps what is finished"
@@ -115,6 +114,8 @@ def _cause(error: BaseException) -> tuple[int | None, str]:
         number = error.errno if error.errno in _FIXES else None
         return number, os.fsdecode(file) if isinstance(file, (str, bytes)) else ""
     if type(error).__module__.startswith("tensorflow."):
+        from rembrandt_featgen.core import paths  # which imports this module
+
         found = re.search(rf"(\S[^;\n]*); ({'|'.join(map(re.escape, _TEXTS))})", str(error))
         if found:
             return _TEXTS[found[2]], paths.meant(found[1].rpartition("}} ")[2])  # behind the name of the operation
