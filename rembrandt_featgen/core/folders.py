@@ -17,6 +17,7 @@ from rembrandt_featgen.core.paths import temporary_beside
 
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)  # others mean that there are no locks
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_NEW_ALONE = (errno.ESPIPE, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)  # of files that cannot be added to
 _PATIENCE = 2.0  # seconds: so long a killed process' workers may hold its locks
 _WITHOUT = "REMBRANDT_FEATGEN_NO_LOCK"  # in the environment, which worker processes inherit
 
@@ -63,14 +64,14 @@ def lock(path: Path, folder: Path) -> Iterator[OSError | None]:
 
     Raises:
       BusyError: another process works on it, which the message names.
-      InputError: the file system has no locks.
+      InputError: the file system has no locks, or writes to new files alone, as that of an object store may.
     """
     if os.environ.get(_WITHOUT):
         yield None
         return
     refused: OSError | None = None
     try:
-        opened = path.open("a+", encoding="utf-8", errors="replace")
+        opened = path.open("a+b", buffering=0)
     except OSError as error:
         if error.errno not in _REFUSED or os.access(path.parent, os.W_OK):
             raise
@@ -80,13 +81,21 @@ def lock(path: Path, folder: Path) -> Iterator[OSError | None]:
         return
     with opened as file:
         _hold(file, path, folder)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-        file.flush()
+        who = f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
+        try:
+            file.truncate(0)
+            file.write(who.encode())
+        except OSError as error:
+            if error.errno not in _NEW_ALONE:
+                raise
+            raise InputError(
+                f"{path}: the file system of this folder does not add to files that are there ({error.strerror}), as "
+                "runs do; choose another --run_dir"
+            ) from error
         yield None
 
 
-def _hold(file: IO[str], path: Path, folder: Path) -> None:
+def _hold(file: IO[bytes], path: Path, folder: Path) -> None:
     end = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -100,7 +109,7 @@ def _hold(file: IO[str], path: Path, folder: Path) -> None:
                 ) from error
             if time.monotonic() >= end:
                 file.seek(0)
-                who = " ".join(file.read(200).split())
+                who = " ".join(file.read(200).decode("utf-8", errors="replace").split())
                 raise BusyError(
                     f"another process is at work on {folder}{f' ({who})' if who else ''}; wait for it or choose "
                     "another --run_dir"

@@ -28,6 +28,10 @@ _FIXES: dict[int, str] = {
     errno.EISDIR: "it is a folder; name a file",
     **dict.fromkeys((errno.ENOTEMPTY, errno.EBUSY), f"see which other program has files of it open, {_AGAIN}"),
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EINVAL: "this file system takes no such name (some take no : ? * < > |, nor a dot at the end); take another",
+    **dict.fromkeys(
+        (errno.ENOSYS, errno.EOPNOTSUPP), "this file system cannot do that; choose a folder on another one"
+    ),
     errno.ELOOP: "its links lead back to themselves; name what they should lead to",
     **dict.fromkeys(_FILES, f"allow more open files (ulimit -n 4096), {_AGAIN}"),
     **dict.fromkeys(
@@ -35,6 +39,7 @@ _FIXES: dict[int, str] = {
         f"see whether the disk or network drive works, {_AGAIN}",
     ),
 }
+_OF_ARROW = re.compile(r"Failed to open local file '(.+)'\. Detail: ", re.DOTALL)
 _TEXTS = {os.strerror(number): number for number in _FIXES}
 
 
@@ -110,8 +115,9 @@ def _cause(error: BaseException) -> tuple[int | None, str]:
     if isinstance(error, OSError):
         if error.errno is None and re.search(r"\d+ requested and \d+ written", str(error)):
             return errno.ENOSPC, ""  # of ndarray.tofile, which does not say why
-        file = error.filename or error.filename2 or ""
-        number = error.errno if error.errno in _FIXES else None
+        of_arrow = _OF_ARROW.search(str(error))
+        file = error.filename or error.filename2 or (of_arrow[1] if of_arrow else "")
+        number = error.errno if error.errno in _FIXES and (file or error.errno != errno.EINVAL) else None
         return number, os.fsdecode(file) if isinstance(file, (str, bytes)) else ""
     if type(error).__module__.startswith("tensorflow."):
         from rembrandt_featgen.core import paths  # which imports this module

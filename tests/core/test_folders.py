@@ -1,6 +1,8 @@
 import errno
 import fcntl
+import io
 import os
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +41,23 @@ def test_a_file_system_without_locks(number, tmp_path, monkeypatch):
         assert os.environ[folders._WITHOUT]  # so that workers do not lock either
     with pytest.raises(InputError, match="no locks"):
         folders.lock(tmp_path / ".lock", tmp_path).__enter__()
+
+
+@pytest.mark.parametrize("number", [errno.ESPIPE, errno.EPERM])
+def test_a_file_system_that_writes_to_new_files_alone(number, tmp_path, monkeypatch):
+    """As rclone's without a cache, from the second time on."""
+
+    class File(io.FileIO):
+        def write(self, data):
+            raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda path, *_, **__: File(path, "a+"))
+        with pytest.raises(InputError, match=r"does not add to files that are there \(.+\), as runs do;") as caught:
+            folders.lock(tmp_path / ".lock", tmp_path).__enter__()
+    assert not isinstance(caught.value, BusyError)
+    with folders.lock(tmp_path / ".lock", tmp_path):  # it was freed
+        pass
 
 
 @pytest.mark.parametrize("number", [errno.EWOULDBLOCK, errno.EACCES])

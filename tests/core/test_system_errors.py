@@ -67,3 +67,17 @@ def test_a_link_that_stands_for_a_folder_is_said_as_the_folder(tmp_path):
     )
     line = str(system_errors.readable(error, {"run_dir": str(folder)}))
     assert line.startswith(f"{Path(folder)}/a: No space left on device (--run_dir={folder}")
+
+
+@pytest.mark.parametrize(
+    ("number", "fix"),
+    [(errno.EINVAL, "takes no such name"), (errno.ENOSYS, "cannot do that; choose a folder on another")],
+)
+def test_what_a_foreign_file_system_does_not_take(number, fix, tmp_path):
+    """As exFAT and NTFS for `a:b`; by arrow, which has the name in its message alone."""
+    path = tmp_path / "a:b.parquet"
+    assert said(path, number, to=str(path)).startswith(f"{path}: {os.strerror(number)} (--to={path}); this file system")
+    error = OSError(number, f"Failed to open local file '{path}'. Detail: [errno {number}] {os.strerror(number)}")
+    line = str(system_errors.readable(error, {"to": str(path)}))
+    assert line.startswith(f"{path}: {os.strerror(number)} (--to={path}); ") and fix in line
+    assert system_errors.readable(OSError(errno.EINVAL, "x"), {"to": str(path)}) is None  # of no file: a defect
