@@ -29,6 +29,7 @@ _FIXES: dict[int, str] = {
     **dict.fromkeys((errno.ENOTEMPTY, errno.EBUSY), f"see which other program has files of it open, {_AGAIN}"),
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EINVAL: "this file system takes no such name (some take no : ? * < > |, nor a dot at the end); take another",
+    errno.EEXIST: "this file system puts no file in the place of another, as runs do; choose a folder on another one",
     **dict.fromkeys(
         (errno.ENOSYS, errno.EOPNOTSUPP), "this file system cannot do that; choose a folder on another one"
     ),
@@ -117,7 +118,10 @@ def _cause(error: BaseException) -> tuple[int | None, str]:
             return errno.ENOSPC, ""  # of ndarray.tofile, which does not say why
         of_arrow = _OF_ARROW.search(str(error))
         file = error.filename or error.filename2 or (of_arrow[1] if of_arrow else "")
-        number = error.errno if error.errno in _FIXES and (file or error.errno != errno.EINVAL) else None
+        is_known = error.errno in _FIXES
+        if error.errno in (errno.EINVAL, errno.EEXIST):  # else a defect: of the name, and of renaming alone
+            is_known = bool(file if error.errno == errno.EINVAL else error.filename2)
+        number = error.errno if is_known else None
         return number, os.fsdecode(file) if isinstance(file, (str, bytes)) else ""
     if type(error).__module__.startswith("tensorflow."):
         from rembrandt_featgen.core import paths  # which imports this module

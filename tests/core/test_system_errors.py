@@ -81,3 +81,13 @@ def test_what_a_foreign_file_system_does_not_take(number, fix, tmp_path):
     line = str(system_errors.readable(error, {"to": str(path)}))
     assert line.startswith(f"{path}: {os.strerror(number)} (--to={path}); ") and fix in line
     assert system_errors.readable(OSError(errno.EINVAL, "x"), {"to": str(path)}) is None  # of no file: a defect
+
+
+def test_a_file_system_that_renames_to_no_name_that_is_taken(tmp_path):
+    """As SFTP without OpenSSH's way to rename."""
+    error = OSError(errno.EEXIST, "x", str(tmp_path / ".a.tmp"), None, str(tmp_path / "a"))
+    line = str(system_errors.readable(error, {"run_dir": str(tmp_path)}))
+    assert line.startswith(
+        f"{tmp_path}/.a.tmp: File exists (--run_dir={tmp_path}); this file system puts no file in the"
+    )
+    assert system_errors.readable(FileExistsError(errno.EEXIST, "x", str(tmp_path)), {}) is None  # a defect
