@@ -256,7 +256,7 @@ LESS_MEMORY = {
     "generate_synthetic": "a smaller --generate_batch, or a deeper --tap",
     "train_classifiers": "a smaller --classifier_batch or --classifier_filters, or a deeper --tap",
     "evaluate_features": "fewer --arms, --arm_amounts or --classifiers",
-    "fewshot": "fewer --few_shot_arms or --few_shot_classifiers",
+    "fewshot": "fewer --draws, --few_shot_arms or --few_shot_classifiers, or a smaller --gan_batch of GANs",
     "export": "a smaller --unet_width or --ngf",
     "run_sweep": "fewer --sweep_taps or --sweep_filters",
     "draw_figures": "fewer --projector_points",
@@ -271,5 +271,6 @@ LESS_DISK = {
     "generate_synthetic": "a smaller --synthetic_per_class, or --store_dtype=float16",
     "train_classifiers": "a smaller --classifier_filters",
     "run_sweep": "fewer --sweep_taps or --sweep_filters",
+    "fewshot": "fewer --draws, --few_shot_arms or --few_shot_classifiers",
 }
 LESS_ANYWHERE = "a smaller --image_size, or smaller batches"

@@ -7,17 +7,23 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from rembrandt_featgen.core import memory
-from rembrandt_featgen.estimates import limits
+from rembrandt_featgen.estimates import limits, step_clocks
 from rembrandt_featgen.estimates.extrapolation import Row
 from rembrandt_featgen.evaluation import verdicts
 from rembrandt_featgen.measures import power
+
+
+def start_up(times: int = 1) -> Row:
+    """What this process took until now, where nothing was done yet: as often as a process is started."""
+    seconds = times * step_clocks.since_start()
+    return Row("start-up", "reading the program and its libraries", seconds, memory=0, disk=0, times=times)
 
 
 def show(rows: Sequence[Row], tested: Mapping[str, int], config, *, there: limits.Room) -> None:
     """Prints the table, and what could be found.
 
     Args:
-      rows: of the stages, in their order.
+      rows: of the start, and of the stages in their order.
       tested: class to patients who are tested.
       config: flags of the run or study.
       there: what there was before the trial.
@@ -30,6 +36,7 @@ def show(rows: Sequence[Row], tested: Mapping[str, int], config, *, there: limit
         f"\ndisk: {memory.shown(there.disk)} free in {there.where}; memory: {memory.shown(there.memory)} for this run"
     )
     trainings = getattr(config, "trainings", 0) or config.draws  # of few shots each draw is a training
+    print("times are those of this machine as it is now, with whatever else it is doing; CPU time depends less on that")
     print(f"\n{verdicts.expectation(tested, config.margin, trainings)}")
     print(
         f"This supposes that both pipelines have an AUROC of {power.AUROC:g}, and estimates that correlate by "

@@ -106,7 +106,9 @@ def items(name: str, whole: Whole, *, small: Whole, found: Measured) -> dict[str
     if name == "train_unet":
         return _unet_items(whole, small=small, clocks=found.clocks)
     if name == "extract_features":
-        return {f"{config.tap} of {split}": whole.count(split, of_slices=True) for split in whole.slices}
+        # By the training slices: those of other splits are a batch or two of a trial, which the first slice waits for.
+        others = small.count(of_slices=True) - small.count("train", of_slices=True)
+        return {f"{config.tap} of train": whole.count(of_slices=True) - others}
     if name == "extract_vectors":
         again = config.cross_fit > 0
         vectors = {

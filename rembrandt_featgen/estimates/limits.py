@@ -18,11 +18,14 @@ from rembrandt_featgen.cohort.classes import parse_counts
 from rembrandt_featgen.core import memory, registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import crops
+from rembrandt_featgen.features.tables import FeatureTable
 from rembrandt_featgen.nn import devices
 
 _FLOAT = 4  # bytes
 _ADAM = 4  # arrays for each weight: itself, its gradient, two moments
 _LEVELS = 5
+_NUMBERS_OF_ROW = 14  # of 8 bytes, in a row of predictions in memory; rows are there twice when they become one table
+_LEAST_OF_ROW = 80  # bytes as a file, which is there twice until the study is done
 
 
 class Need(NamedTuple):
@@ -110,9 +113,7 @@ def least(name: str, config) -> dict[str, int]:
         kept = count * math.prod(map_shape(config)) * size
         return {"disk": kept if config.store_codec == "none" else 0}
     if name == "train_generators":
-        height, width, channels = map_shape(config)
-        kept = config.gan_batch * height * width * (2 * channels + config.ngf + config.ndf)
-        return {"memory": of_map * kept * on_host}
+        return {"memory": _of_gan(config, map_shape(config))}
     return {}
 
 
@@ -127,6 +128,29 @@ def check_maps(run_dir: str, shape: Sequence[int], count: int) -> None:
     size = 2 * _FLOAT * math.prod(shape) * count
     less = "only --classifiers of vectors, such as ridge,mlp, or maps of a deeper --tap"
     check_room([Need("evaluate_features", memory=size, less=less)], room(run_dir))
+
+
+def check_few_shots(config, table: FeatureTable, rows: int, *, trains: bool) -> None:
+    """InputError for a study of few patients whose predictions, or GANs, do not fit.
+
+    Args:
+      config: of fewshot.
+      table: its features.
+      rows: of the predictions of all draws.
+      trains: whether each draw trains GANs.
+    """
+    of_row = _NUMBERS_OF_ROW * 8 + 2 * 8 * table.classes.count  # with a threshold and a probability for each class
+    needed = max(2 * rows * of_row, _of_gan(config, table.shape) if trains else 0)
+    size = rows * _LEAST_OF_ROW
+    check_room([Need("fewshot", memory=needed, disk=size, work=size)], room(config.run_dir))
+
+
+def _of_gan(config, shape: Sequence[int]) -> int:
+    """Bytes of this host's memory that a GAN of maps cannot do without."""
+    height, width, channels = shape
+    of_map = _FLOAT if config.precision == "float32" else _FLOAT // 2
+    kept = config.gan_batch * height * width * (2 * channels + config.ngf + config.ndf)
+    return 0 if devices.chosen_gpus(config.device) else of_map * kept
 
 
 def map_shape(config) -> tuple[int, int, int]:

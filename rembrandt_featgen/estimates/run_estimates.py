@@ -38,7 +38,7 @@ def of_run(config, names: Sequence[str], calls: StageCalls) -> None:
     Raises:
       InputError: it does not fit.
     """
-    there = limits.room(config.run_dir)
+    start, there = estimate_table.start_up(), limits.room(config.run_dir)
     with trial_runs.temporary_folder() as folder:
         cohort, fresh = _cohort(config, folder, calls)
         patients = _counts(cohort, calls.split(config, cohort, fresh))
@@ -55,7 +55,7 @@ def of_run(config, names: Sequence[str], calls: StageCalls) -> None:
     for number, row in enumerate(ordered):
         if row.name in done:
             ordered[number] = Row(row.name, f"{row.samples} (done before)", np.zeros(2), memory=0, disk=0)
-    estimate_table.show(ordered, patients["test"], config, there=there)
+    estimate_table.show([start, *ordered], patients["test"], config, there=there)
 
 
 def of_study(config, names: Sequence[str], generators: Sequence[str], *, calls: StageCalls) -> None:
@@ -70,7 +70,7 @@ def of_study(config, names: Sequence[str], generators: Sequence[str], *, calls: 
     Raises:
       InputError: it does not fit.
     """
-    there = limits.room(config.run_dir)
+    start, there = estimate_table.start_up(1 + config.cv_workers), limits.room(config.run_dir)
     with trial_runs.temporary_folder() as folder:
         cohort, fresh = _cohort(config, folder, calls)
         assignments = calls.folds(config, cohort, fresh)
@@ -95,7 +95,8 @@ def of_study(config, names: Sequence[str], generators: Sequence[str], *, calls: 
         name: sum(patient.label == name and patient.id in tested for patient in cohort.patients)
         for name in cohort.classes.names
     }
-    estimate_table.show([row for row in rows.values() if row.seconds.any()], patients, config, there=there)
+    done = [start, *(row for row in rows.values() if row.seconds.any())]
+    estimate_table.show(done, patients, config, there=there)
 
 
 def _cohort(config, folder: Path, calls: StageCalls) -> tuple[Cohort, frozenset[str]]:

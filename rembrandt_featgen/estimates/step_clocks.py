@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -28,6 +30,15 @@ EPOCH_ENDS, VALIDATION = "epoch ends", "validation"  # clocks of a fit beside th
 def now() -> np.ndarray:
     """[2] seconds: of the clock on the wall, and of this process by all of its threads."""
     return np.array([time.perf_counter(), time.process_time()])
+
+
+def since_start() -> np.ndarray:
+    """[2] seconds as by `now`, since this process was started; on the wall where the system says when that was."""
+    wall = 0.0
+    with contextlib.suppress(OSError, AttributeError):  # Linux: ticks from the boot to the start
+        started = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+        wall = time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
+    return np.array([max(wall, time.process_time()), time.process_time()])
 
 
 class Clock:
@@ -70,6 +81,10 @@ class Clock:
     def quick(self) -> np.ndarray:
         """[2] seconds of an item in the quickest quarter of the steps but the first: of loops that often begin anew."""
         return np.percentile(self._each, 25, axis=0) if self._each else self.first
+
+    def of_first(self, steps: int) -> np.ndarray:
+        """[2] seconds of the first steps, of one item each."""
+        return np.sum([self.first, *self._each[: steps - 1]], axis=0)
 
     def start(self) -> None:
         """Begins a step."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.estimates import extrapolation, trial_runs
@@ -69,6 +70,7 @@ def _with_epochs(config, epochs: int):
 def _tried(config, one: Studied, folder: Path, *, study: Callable[..., None]) -> Row:
     few = one._replace(tasks=one.tasks[:TASKS])
     found = trial_runs.measured("evaluate_features", folder, lambda: study(config, [few], str(folder)))
+    tf.keras.backend.clear_session()
     more = len(one.tasks) / len(few.tasks) - 1.0  # as much as is kept of each task until the end is in its predictions
     return Row(
         "evaluate_features",

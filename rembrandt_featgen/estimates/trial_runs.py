@@ -167,6 +167,7 @@ def _run(trial: Trial, names: Collection[str], cohort: Cohort, *, calls: StageCa
     for name in names:
         work = functools.partial(calls.run, name, trial.config, trial_cohort(trial, cohort))
         trial.stages[name] = measured(name, trial.run_dir, work)
+        tf.keras.backend.clear_session()
         for kind in trial.config.generators[:1] if registry.STAGES[name].has_kinds else ("",):
             if rundir.is_done(trial.run_dir, name, kind):
                 trial.figures[name] = rundir.find(trial.run_dir, name, kind).record["figures"]
@@ -209,7 +210,6 @@ def measured(name: str, run_dir: Path, work: Callable[[], object]) -> Measured:
         start = step_clocks.now()
         work()
         seconds = step_clocks.now() - start
-    tf.keras.backend.clear_session()
     kept = sum(size_of(folder) for folder in before)
     dropped_later = sum(before.values()) - kept
     kept += size_of(logs) - logged

@@ -9,6 +9,7 @@ is another.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,10 @@ from rembrandt_featgen import stages
 from rembrandt_featgen.classification import classifier_kinds
 from rembrandt_featgen.core import cli, json_files, made_by, provenance, registry, rundir
 from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.estimates import study_estimates
+from rembrandt_featgen.estimates import limits, study_estimates
 from rembrandt_featgen.evaluation import (
     arms,
+    competitors,
     engine,
     few_shot_contrasts,
     few_shot_kept,
@@ -166,12 +168,18 @@ def run(config: Config) -> None:
             table.classes.names[label],
         )
     settings = {number: _settings(config, table, number, reserve=reserve) for number in shots}
+    gans = _gans(config)
+    rows = sum(
+        len(task.test) * len(competitors.pipelines(settings[number])) * len(config.few_shot_classifiers)
+        for number, each in planned.items()
+        for task in each
+    )
+    limits.check_few_shots(config, table, rows, trains=bool(gans.kinds))
     digests = {"features_file": rundir.file_digest(Path(config.features))}
     kept = made_by.Kept(few_shot_kept.FILES, _serves)
     with rundir.open_stage(config, "fewshot", digests=digests, classes=table.classes.record, kept=kept) as stage:
         if not stage.done:
             # Draws of a finished study that serve are not run again.
-            gans = _gans(config)
             known = {
                 number: few_shots.serving(
                     planned[number],
@@ -220,8 +228,9 @@ def estimate(config: Config) -> None:
     shared_flags.use_device(config)
     few_shots.numbers(config.shots)
     config = _checked(config)
-    table = shared_flags.read_features(config)
-    study_estimates.of_few_shots(config, table, trains=bool(_gans(config).kinds), run=run)
+    shared_flags.schedule(config)
+    read = functools.partial(shared_flags.read_features, config)
+    study_estimates.of_few_shots(config, read, trains=bool(_gans(config).kinds), run=run)
 
 
 def _serves(flag: str, before, now) -> bool:

@@ -32,6 +32,19 @@ def whole(*flags, train=(40, 60), validation=(10, 10), test=(5, 15), slices=5):
     return extrapolation.Whole(config(*flags), patients, of_slices)
 
 
+def test_features_of_all_splits_count_as_those_of_training_slices():
+    run, small = whole("--tap=conv4"), whole(train=(4, 4), validation=(1, 1), test=(1, 1))
+    clocks = {
+        "conv4 of train": clock(3.0, *[0.5] * 39),
+        "conv4 of validation": clock(1.0, *[0.0] * 9),  # one batch, for which the first slice waits
+        "conv4 of test": clock(1.0, *[0.0] * 9),
+    }
+    found = Measured(np.array([30.0, 60.0]), clocks)
+    items = extrapolation.items("extract_features", run, small=small, found=found)
+    assert items == {"conv4 of train": 5 * 140 - 20}
+    assert extrapolation.seconds(found, items)[0] == 30.0 - 22.5 + 3.0 + 679 * 0.5
+
+
 def trial(small, **measured):
     return Trial(Path(), small.config, small.patients, small.slices, measured)
 

@@ -3,15 +3,19 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from rembrandt_featgen import stages
+from rembrandt_featgen.cohort.classes import Classes
 from rembrandt_featgen.core import cli, memory
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.estimates import limits
+from rembrandt_featgen.evaluation import predictions
+from rembrandt_featgen.features import tables
 from rembrandt_featgen.segmentation import unet
-from rembrandt_featgen.stages import crossvalidate, pipeline
+from rembrandt_featgen.stages import crossvalidate, fewshot, pipeline
 
 GIB = 2**30
 
@@ -93,6 +97,29 @@ def test_a_study_of_maps_has_all_of_them_in_memory_twice(monkeypatch):
         match=r"^evaluate_features needs 9\.0 GiB of memory, .*; take only --classifiers of vectors",
     ):
         limits.check_maps("x", [16, 16, 1024], 4608)
+
+
+def test_rows_of_predictions_are_no_larger_than_counted(tmp_path, monkeypatch):
+    def needs(rows):
+        seen = []
+        monkeypatch.setattr(limits, "check_room", lambda needs, there: seen.extend(needs))
+        limits.check_few_shots(fewshot.Config(run_dir="x"), features, rows, trains=False)
+        return seen[0]
+
+    classes = Classes(("a", "b"), "b")
+    features = tables.table_of_arrays(np.eye(2), np.arange(2), classes=classes, patients=np.array(["p", "q"]))
+    samples = predictions.Samples(features.patients, features.samples, features.labels)
+    table = predictions.rows(samples, np.eye(2), classes=classes, arm="none", kind="none", classifier="mlp")
+    least = sum(getattr(table, name).nbytes for name in predictions.COLUMNS)
+    assert 0.95 * 2 * least < needs(2).memory <= 2 * least
+    predictions.write(tmp_path / "p.csv", table)
+    head, *lines = (tmp_path / "p.csv").read_text().splitlines(keepends=True)
+    assert needs(2).disk <= 2.5 * len("".join(lines)) and needs(2).work == needs(2).disk
+
+
+def test_a_gan_of_few_patients_is_counted_as_that_of_a_run():
+    of_run = config("--tap=conv2", "--image_size=32", "--unet_width=2", "--gan_batch=8", "--ngf=4", "--ndf=4")
+    assert limits.least("train_generators", of_run)["memory"] == 4 * 8 * 16 * 16 * (2 * 4 + 4 + 4)
 
 
 def test_what_no_machine_has_is_refused_at_once_by_a_run_and_a_study(tmp_path):

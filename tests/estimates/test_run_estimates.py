@@ -19,8 +19,8 @@ def test_a_run_is_tried_told_and_leaves_nothing(tmp_path, temporary, lines, monk
     pipeline.estimate(own)
     said = lines()
     names = [line.split()[0] for line in said[: said.index("")]]
-    assert names == ["stage", "make_phantom", "report_cohort", "prepare_slices", "train_unet", "all"]
-    assert "57 patients, 171 slices" in said[3] and "7 x " in said[4]
+    assert names == ["stage", "start-up", "make_phantom", "report_cohort", "prepare_slices", "train_unet", "all"]
+    assert "57 patients, 171 slices" in said[4] and "7 x " in said[5]
     assert any(line.startswith("With 40 test patients (LGG 20, HGG 20), a difference of some ") for line in said)
     assert "AUROC of 0.8" in said[-1]
     assert not (tmp_path / "run").exists() and not [*temporary.glob("rembrandt_featgen_*")]
@@ -33,7 +33,7 @@ def test_a_run_is_tried_told_and_leaves_nothing(tmp_path, temporary, lines, monk
         InputError, match=r"^train_unet needs 1\.0 GiB of memory, and 1\.0 MiB are available here; take"
     ):
         pipeline.estimate(own)
-    assert lines()[1].startswith("train_unet ")  # the table comes first
+    assert lines()[2].startswith("train_unet ")  # the table comes first
 
 
 def test_stages_of_a_study_count_once_for_each_fold(tmp_path, lines, monkeypatch):
@@ -54,6 +54,7 @@ def test_stages_of_a_study_count_once_for_each_fold(tmp_path, lines, monkeypatch
     flags += ["--cv_folds=3", "--cv_repeats=2", "--cv_workers=2", "--classifiers=ridge", "--arms=none,gaussian"]
     crossvalidate.estimate(cli.parse(crossvalidate.Config, [f"--run_dir={tmp_path}/run", *flags], stages.all_flags))
     said = {line.split()[0]: " ".join(line.split()) for line in lines() if line}
+    assert said["start-up"].startswith("start-up reading the program and its libraries, 3 times ")
     assert said["train_unet"] == "train_unet 7 x 7 steps, 6 times 6 s 6 s 2.0 GiB 6.0 MiB"
     assert said["share_slices"].endswith(" slices 1 s 1 s 1.0 GiB 8.5 MiB")  # 51 slices, of 6
     assert "With 17 test patients (LGG 8, HGG 9)" in said["With"]

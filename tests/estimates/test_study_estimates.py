@@ -1,8 +1,12 @@
 """--estimate_only of a study of a table: a row, what could be found, and nothing written."""
 
 import numpy as np
+import pytest
 
 from rembrandt_featgen.core import cli
+from rembrandt_featgen.core.errors import InputError
+from rembrandt_featgen.estimates import limits, step_clocks, trial_runs
+from rembrandt_featgen.evaluation import engine
 from rembrandt_featgen.stages import evaluate_features, fewshot
 
 
@@ -15,17 +19,60 @@ def test_a_table_of_features_is_tried_by_some_of_its_tasks(tmp_path, temporary, 
     flags += ["--arms=none,weight_decay,smote", "--arm_amounts=0", "--bootstrap_draws=100", "--cv_folds=3"]
     evaluate_features.estimate(cli.parse(evaluate_features.Config, flags))
     said = lines()
-    assert said[1].startswith("evaluate_features  15 tasks of 36 vectors  ")
+    assert " ".join(said[2].split()).startswith("evaluate_features 15 tasks of 36 vectors ")
     assert "With 36 test patients (a 20, b 16)" in said[-2]
     assert not (tmp_path / "run").exists() and not [*temporary.glob("rembrandt_featgen_*")]
 
 
-def test_a_study_of_few_patients_is_tried_by_some_of_its_draws(tmp_path, temporary, lines):
+@pytest.fixture
+def few(tmp_path):
+    """Flags of a study of few patients."""
     rows = [f"p{n},{'ab'[n % 2]},{n % 2 + n / 30}" for n in range(40)]
     (tmp_path / "t.csv").write_text("\n".join(["patient,label,x", *rows]))
     flags = [f"--run_dir={tmp_path}/run", f"--features={tmp_path}/t.csv", "--classes=a,b", "--shots=5", "--draws=24"]
-    flags += ["--few_shot_arms=none,smote", "--few_shot_classifiers=ridge", "--bootstrap_draws=100"]
-    fewshot.estimate(cli.parse(fewshot.Config, flags))
+    return [*flags, "--few_shot_arms=none,smote", "--few_shot_classifiers=ridge", "--bootstrap_draws=100"]
+
+
+def test_a_study_of_few_patients_is_tried_by_some_of_its_draws(tmp_path, few, temporary, lines):
+    fewshot.estimate(cli.parse(fewshot.Config, few))
     said = lines()
-    assert said[1].startswith("fewshot  24 draws of 40 vectors  ") and "With 40 test patients (a 20, b 20)" in said[-2]
+    assert " ".join(said[2].split()).startswith("fewshot 24 draws of 40 vectors ")
+    assert "With 40 test patients (a 20, b 20)" in said[-2]
     assert not (tmp_path / "run").exists() and not [*temporary.glob("rembrandt_featgen_*")]
+
+
+def test_time_of_draws_grows_with_their_number_and_the_start_counts_once(few, temporary, lines, monkeypatch):
+    def clock(*seconds):
+        found = step_clocks.Clock()
+        for one in seconds:
+            found.add(np.array([one, 2.0 * one]))
+        return found
+
+    def measured(seconds, tasks):
+        clocks = {"tasks": clock(*tasks), "resamples": clock(6.0)}
+        return trial_runs.Measured(np.array([seconds, 2.0 * seconds]), clocks, memory=2**30, disk=2**20, work=2**26)
+
+    trials = [measured(60.0, [40.0, 5.0]), measured(40.0, [20.0, 4.0])]
+    monkeypatch.setattr(trial_runs, "measured", lambda *given: trials.pop(0))
+    monkeypatch.setattr(step_clocks, "since_start", lambda: np.array([7.0, 5.0]))
+    fewshot.estimate(cli.parse(fewshot.Config, few))
+    said = [" ".join(line.split()) for line in lines()]
+    assert said[1].endswith(" 7 s 5 s 0 KiB 0 KiB")
+    # thrice the 8 draws of the trial: 10 s once, 3 x 30, and 45 - 24 to compile; predictions take twice in memory what
+    # they take on disk
+    assert said[2] == "fewshot 24 draws of 40 vectors 2.0 min 4.0 min 1.2 GiB 3.0 MiB"
+    assert said[3].startswith("all 2.1 min 4.1 min ") and not trials
+
+
+def test_draws_whose_predictions_do_not_fit_are_refused_before_any_is_done(tmp_path, few, monkeypatch):
+    monkeypatch.setattr(engine, "run_parts", lambda *given: pytest.fail("a draw was done"))
+    # 24 draws test 10 of 20, beside 5 who are learnt from and 5 in reserve, and 8 of 20; a row of each of two pipelines
+    # has 144 bytes, twice
+    needed = 24 * (10 + 8) * 2 * 144 * 2
+    monkeypatch.setattr(limits, "room", lambda run_dir: limits.Room(needed - 1, 2**40, tmp_path))
+    with pytest.raises(InputError, match=r"^fewshot needs 243 KiB of memory, .*; take fewer --draws, --few_shot_arms "):
+        fewshot.run(cli.parse(fewshot.Config, few))
+    monkeypatch.setattr(limits, "room", lambda run_dir: limits.Room(needed, 2 * 80 * 24 * 18 * 2 - 1, tmp_path))
+    with pytest.raises(InputError, match=r"^fewshot needs 135 KiB of disk, .*; take fewer --draws, --few_shot_arms "):
+        fewshot.run(cli.parse(fewshot.Config, few))
+    assert not (tmp_path / "run").exists()
