@@ -90,7 +90,9 @@ def seconds(found: Measured, wanted: Mapping[str, float]) -> np.ndarray:
     clocks = {name: found.clocks[name] for name in wanted if name in found.clocks}
     once = found.seconds - sum((clock.spent for clock in clocks.values()), np.zeros(2))
     each = {name: clock.quick if name == _EVALUATE else clock.mean for name, clock in clocks.items()}
-    steps = [clock.first + max(wanted[name] - 1, 0) * each[name] for name, clock in clocks.items() if wanted[name]]
+    steps = [
+        clock.first + max(wanted[name] - clock.firsts, 0) * each[name] for name, clock in clocks.items() if wanted[name]
+    ]
     return np.maximum(once, 0.0) + sum(steps, np.zeros(2))
 
 

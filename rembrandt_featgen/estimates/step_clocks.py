@@ -51,15 +51,16 @@ class Clock:
 
     Attributes:
       facts: "seconds" of each step, and "peak_bytes".
-      first, rest: [2] of `now`, of the first step and of all others together.
-      count: of the items of all others.
+      first, rest: [2] of `now`, of the first step, or of those of several trainings, and of all others together.
+      firsts, count: first steps, and items of all others.
     """
 
     def __init__(self, steps: int = 0, skipped: int = 1, per: int = 1):
         self._steps, self._skipped, self._per = steps, skipped, per
         self._started: np.ndarray | None = None
         self.facts: dict[str, list] = {"seconds": [], "peak_bytes": []}
-        self.first, self.rest, self.count, self._begun = np.zeros(2), np.zeros(2), 0.0, False
+        self.first, self.rest, self.firsts, self.count = np.zeros(2), np.zeros(2), 0, 0.0
+        self._begun = False
         self._each: list[np.ndarray] = []
 
     @property
@@ -75,7 +76,7 @@ class Clock:
     @property
     def mean(self) -> np.ndarray:
         """[2] seconds of an item, without the first step where there are others."""
-        return self.rest / self.count if self.count else self.first
+        return self.rest / self.count if self.count else self.first / max(self.firsts, 1)
 
     @property
     def quick(self) -> np.ndarray:
@@ -89,6 +90,10 @@ class Clock:
     def start(self) -> None:
         """Begins a step."""
         self._started = now()
+
+    def begin_anew(self) -> None:
+        """The next step is a first one, too: that of another training, whose graph is traced again."""
+        self._begun = False
 
     def forget(self) -> None:
         """What was begun is none."""
@@ -104,7 +109,7 @@ class Clock:
     def add(self, taken: np.ndarray, items: float = 1.0) -> None:
         """A step of that many items, which took [2] seconds."""
         if not self._begun:
-            self._begun, self.first = True, taken
+            self._begun, self.first, self.firsts = True, self.first + taken, self.firsts + 1
         else:
             self.rest, self.count = self.rest + taken, self.count + items
             self._each.append(taken / items)
@@ -136,6 +141,10 @@ class _Batches(tf.keras.callbacks.Callback):
         self._validation = clock(f"{name} {VALIDATION}", 0)
         self._begun, self._ended = begun, ended
         self._validated, self._end = np.zeros(2), np.zeros(2)
+
+    def on_train_begin(self, logs=None):
+        for clock in (self._steps, self._between, self._validation):
+            clock.begin_anew()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._close()

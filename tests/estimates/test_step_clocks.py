@@ -7,10 +7,11 @@ import pytest
 import tensorflow as tf
 from tqdm import tqdm
 
-from rembrandt_featgen.estimates import step_clocks
+from rembrandt_featgen.estimates import extrapolation, step_clocks
+from rembrandt_featgen.estimates.trial_runs import Measured
 from rembrandt_featgen.generation import gan_training
 from rembrandt_featgen.generation.gan import GAN
-from rembrandt_featgen.nn import inference
+from rembrandt_featgen.nn import inference, resumable_fit
 
 
 @pytest.fixture
@@ -32,6 +33,29 @@ def test_the_first_step_is_set_apart_and_items_are_counted(seconds):
     assert clock.mean[0] == pytest.approx(8 / 6) and clock.spent[0] == 18.0
     assert clock.quick[0] == pytest.approx(1.0 + 0.25 * 0.5)  # of 2 / 2 and 6 / 4
     assert clock.facts["seconds"] == [2.0, 6.0]
+
+
+def test_first_steps_of_several_trainings_are_set_apart_and_traced_as_often_in_the_whole_run():
+    clock = step_clocks.Clock()
+    for taken in (10.0, 1.0, 1.0):
+        clock.add(np.array([taken, 0.0]))
+    clock.begin_anew()
+    for taken in (8.0, 4.0):
+        clock.add(np.array([taken, 0.0]))
+    assert (clock.first[0], clock.firsts, clock.mean[0], clock.spent[0]) == (18.0, 2, 2.0, 24.0)
+    found = Measured(np.array([30.0, 0.0]), {"cnn": clock})
+    assert extrapolation.seconds(found, {"cnn": 100})[0] == 6.0 + 18.0 + 98 * 2.0
+
+
+def test_a_fit_that_is_watched_begins_its_clocks_anew(tmp_path):
+    network = tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(2,))])
+    network.compile(loss="mse", run_eagerly=True)
+    with step_clocks.watched("train_classifiers") as clocks:
+        for title in ("baseline_cnn", "augmented_cnn"):
+            callbacks = resumable_fit.watching(tmp_path / title, title, epochs=2, done=0)
+            network.fit(np.ones((6, 2)), np.ones(6), batch_size=2, epochs=2, verbose=0, callbacks=callbacks)
+    assert (clocks["cnn"].firsts, clocks["cnn"].count) == (2, 2 * 2 * 3 - 2)
+    assert (clocks["cnn epoch ends"].firsts, clocks["cnn epoch ends"].count) == (2, 2)
 
 
 def test_a_clock_that_was_not_started_does_not_stop():
