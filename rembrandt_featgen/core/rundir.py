@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from absl import logging
 
-from rembrandt_featgen.core import cli, made_by, memory, paths, provenance, registry
+from rembrandt_featgen.core import cli, folder_renaming, made_by, memory, paths, provenance, registry
 from rembrandt_featgen.core.errors import InputError, carried_by
 from rembrandt_featgen.core.folders import lock, make_folder
 from rembrandt_featgen.core.json_files import plain, read_json, write_json
@@ -182,8 +182,8 @@ def open_stage(
         record["finished"] = time.strftime("%Y-%m-%dT%H:%M:%S")
         write_json(work / RECORD, record)
         if final.exists():  # what this extends
-            final.rename(_old(final))
-        work.rename(final)
+            folder_renaming.rename(final, _old(final))
+        folder_renaming.rename(work, final)
         _discard(_old(final))
         for act in list(_when_finished):
             act(final, record)
@@ -358,7 +358,7 @@ def _discard(folder: Path) -> None:
     aside = _aside(folder)
     remove_folder(aside)
     if folder.is_symlink() or folder.exists():
-        folder.rename(aside)
+        folder_renaming.rename(folder, aside)
         remove_folder(aside)
 
 
@@ -369,8 +369,10 @@ def _aside(folder: Path) -> Path:
 def _end_what_was_killed(final: Path, work: Path) -> None:
     """Ends what a kill left in the middle: a stage that takes the place of another, and folders to be deleted."""
     old = _old(final)
+    for folder in (final, work, old):
+        folder_renaming.end_copies(folder)
     if old.exists() and not final.exists():
-        old.rename(final)
+        folder_renaming.rename(old, final)
     for folder in (final, work, old):
         remove_folder(_aside(folder))
     _discard(old)
