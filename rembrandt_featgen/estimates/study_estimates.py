@@ -33,7 +33,8 @@ def of_features(config, studied: Sequence[Studied], *, study: Callable[..., None
     Raises:
       InputError: it does not fit.
     """
-    start, there = estimate_table.start_up(), limits.room(config.run_dir)
+    start = estimate_table.start_up(reads="the program, its libraries and the features")
+    there = limits.room(config.run_dir)
     with trial_runs.temporary_folder() as folder:
         row = study_trials.row(config, studied, folder, study=study)
     table = studied[0].table

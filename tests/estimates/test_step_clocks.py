@@ -1,6 +1,8 @@
 """Clocks of steps and of bars."""
 
+import time
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,6 +58,15 @@ def test_a_fit_that_is_watched_begins_its_clocks_anew(tmp_path):
             network.fit(np.ones((6, 2)), np.ones(6), batch_size=2, epochs=2, verbose=0, callbacks=callbacks)
     assert (clocks["cnn"].firsts, clocks["cnn"].count) == (2, 2 * 2 * 3 - 2)
     assert (clocks["cnn epoch ends"].firsts, clocks["cnn epoch ends"].count) == (2, 2)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux says when a process was started")
+def test_the_start_of_a_process_is_that_of_this_one_not_of_the_machine():
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    before = step_clocks.since_start()
+    time.sleep(0.05)
+    after = step_clocks.since_start()
+    assert after[0] - before[0] >= 0.05 and 0 < before[1] <= before[0] < uptime - 0.5
 
 
 def test_a_clock_that_was_not_started_does_not_stop():
