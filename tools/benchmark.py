@@ -13,16 +13,18 @@ import dataclasses
 import importlib
 import json
 import sys
+import time
 from pathlib import Path
 
+STARTED = time.monotonic()  # before what takes seconds to be imported
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from benchmarks import rows, turns  # noqa: E402
 
-from rembrandt_featgen.core import cli, folders, json_files
-from rembrandt_featgen.core.errors import InputError
-from rembrandt_featgen.data import store_format
-from rembrandt_featgen.nn import devices
+from rembrandt_featgen.core import cli, folders, json_files  # noqa: E402
+from rembrandt_featgen.core.errors import InputError  # noqa: E402
+from rembrandt_featgen.data import store_format  # noqa: E402
+from rembrandt_featgen.nn import devices  # noqa: E402
 
 SUBJECTS = (
     "augmentation",
@@ -55,8 +57,14 @@ class Config:
     device: str = cli.flag(
         "", "Measures the networks on this device alone: gpu, gpu:1 or cpu, in each precision, within --minutes."
     )
-    minutes: float = cli.flag(7.5, "Minutes that --device may take; what is not done by then is left out.", minimum=0.1)
-    quick: bool = cli.flag(False, "Whether --device takes fractions of seconds only, to try it.")
+    minutes: float = cli.flag(
+        7.5,
+        "Minutes that --device may take, the most important rows first; what is not done by then is named.",
+        minimum=0.1,
+    )
+    quick: bool = cli.flag(
+        False, "Whether --device takes small networks and fractions of seconds, to try all rows on any machine."
+    )
     rounds: int = cli.flag(5, "Turns of each side; the median counts.", minimum=1)
     precisions: tuple[str, ...] = cli.flag(
         ("float32", "bfloat16"), "Precisions to compare; the first is the reference."
@@ -119,7 +127,8 @@ def run(config: Config) -> None:
     folders.make_folder(folder, "--run_dir")
     for subject in subjects:
         print(f"{subject} ...", flush=True)
-        measured, taken = importlib.import_module(f"benchmarks.{subject}").measure(config, config.peers)
+        since = {"since": STARTED} if subject == "device" else {}
+        measured, taken = importlib.import_module(f"benchmarks.{subject}").measure(config, config.peers, **since)
         kept = rows.merged(_read(folder / "benchmark.json", []), measured)
         json_files.write_json(folder / "benchmark.json", kept)
         (folder / "benchmark.md").write_text(rows.table(kept), encoding="utf-8")

@@ -122,6 +122,30 @@ def steps(flags, arms=("baseline", "augmented")) -> dict[str, int]:
     return step_counts.steps(flags, slices(flags), accepted=ACCEPTED, arms=arms)
 
 
+def hours_of_stage(path: str, flags, name: str, *, folder: Path, count: int) -> dict[str, float]:
+    """Hours of a stage of the run with its first generator; of `train_unet` those of its evaluation, too.
+
+    Args:
+      path: of the flagfile.
+      flags: of it.
+      name: of the stage; those before it have left in `folder` what it needs.
+      folder: of all of them.
+      count: steps that are measured.
+    """
+    options = {"flags": path, "folder": str(folder / "run"), "steps": count}
+    names = [name]
+    if name == "prepare_slices":
+        work = paper_sides.prepare_slices(options)
+    elif name == "train_unet":
+        own = {"folder": str(folder / name), "cohort": options["folder"], "last": "evaluate"}
+        work, names = paper_sides.train_unet(options | own), [name, "evaluate"]
+    else:
+        work = paper_sides.some_stages(options | {"stages": [name]})
+    work.round()
+    wanted = steps(shared_flags.with_first_generator(flags))
+    return {row: _of_stage(work.facts, row, wanted) for row in names}
+
+
 def sweep_points(flags, folder: Path) -> list[tuple[Point, list[str]]]:
     """The points of the flagfile's sweeps, for a run from `WEIGHTS`, and what each has of its own.
 
@@ -187,7 +211,7 @@ def _rows(flags, points, found, precisions) -> list[dict]:
         clocks |= found[name].facts
     wanted, rows, total = steps(flags), [], 0.0
     for name, parts in STAGES.items():
-        hours = sum(_hours(clocks, part, wanted) for part in parts if part in wanted)
+        hours = _of_stage(clocks, name, wanted)
         if name in paper_sides.OF_EACH_GAN:
             others = {kind: steps(dataclasses.replace(flags, generators=(kind,))) for kind in flags.generators[1:]}
             hours += sum(_hours(found[kind].facts, name, own) for kind, own in others.items())
@@ -212,6 +236,11 @@ def _rows(flags, points, found, precisions) -> list[dict]:
     rows += [row(f"paper_sweep_{axis}_hours", hours, "h") for axis, hours in swept.items()]
     whole = total + sum(swept.values())
     return [*rows, row("paper_total_with_sweeps_hours", whole, "h", other=total, against="without sweeps")]
+
+
+def _of_stage(clocks: Mapping, name: str, wanted: Mapping[str, int]) -> float:
+    """Hours of a row of the run."""
+    return sum(_hours(clocks, part, wanted) for part in STAGES[name] if part in wanted)
 
 
 def _hours(clocks: Mapping, name: str, wanted: Mapping[str, int]) -> float:
