@@ -16,6 +16,7 @@ from rembrandt_featgen.data.store import Store
 from rembrandt_featgen.data.truth import Truth
 from rembrandt_featgen.measures.segmentation import mean_interval, over_volumes, volume_measures
 from rembrandt_featgen.measures.surfaces import surface_measures
+from rembrandt_featgen.nn import distribution, inference
 from rembrandt_featgen.segmentation import losses, postprocessing
 
 _SLICES = {"soft_dice_loss": losses.soft_dice_loss, "hard_dice": losses.hard_dice, "iou": losses.iou}
@@ -57,6 +58,7 @@ def measured(
     largest_component: bool = False,
     in_mm: bool = False,
     rows: tuple[int, int] | None = None,
+    where: tf.distribute.Strategy | None = None,
 ) -> dict:
     """What `summary` is made of, of some of the patients of a split, as JSON can hold it.
 
@@ -65,19 +67,21 @@ def measured(
       batches: records; of the first and the last batch some slices may be of other patients.
       truths: of the patients.
       rows: first, and one past the last, of the slices that are theirs; None for all.
+      where: the strategy, all of whose devices here predict, by `inference.runner`; None for one device.
     """
     columns: dict[str, list] = {name: [] for name in _COLUMNS}
     volumes, number = _Volumes(truths, largest_component, in_mm), 0
-    for batch in batches:
+    where = where or distribution.strategy(distribution.ONE)
+    for batch, predicted in inference.over_devices(where, lambda batch: predict(batch["image"]), batches):
         count = len(batch["mask"])
         first, end = (0, count) if rows is None else np.clip(np.subtract(rows, number), 0, count)
         number += count
         mask = tf.cast(batch["mask"], tf.float32)[first:end]
-        probability = tf.constant(predict(batch["image"]))[first:end]
+        probability = tf.constant(predicted)[first:end]
         for name, measure in _SLICES.items():
             columns[name] += measure(mask, probability).numpy().tolist()
-        predicted = tf.math.count_nonzero(probability > postprocessing.THRESHOLD, (1, 2, 3))
-        columns["predicted"] += predicted.numpy().tolist()
+        of_tumour = tf.math.count_nonzero(probability > postprocessing.THRESHOLD, (1, 2, 3))
+        columns["predicted"] += of_tumour.numpy().tolist()
         columns["tumour"] += tf.reduce_sum(mask, (1, 2, 3)).numpy().tolist()
         volumes.add(probability)
     return {"slices": columns, **volumes.measured()}
@@ -92,6 +96,7 @@ def measured_part(
     part: tuple[int, int],
     largest_component: bool = False,
     in_mm: bool = False,
+    where: tf.distribute.Strategy | None = None,
 ) -> dict:
     """`measured` of one of several parts of a split's patients, in the batches that the whole split would have.
 
@@ -101,6 +106,7 @@ def measured_part(
       split: one of `splits.SPLITS`.
       batch: slices in a batch.
       part: its number, from 0, and how many there are.
+      where: as for `measured`.
     """
     counts = list(collections.Counter(Store(folder, split).patients).values())
     first, end = (number * len(counts) // part[1] for number in (part[0], part[0] + 1))
@@ -113,6 +119,7 @@ def measured_part(
         largest_component=largest_component,
         in_mm=in_mm,
         rows=(start - begin, stop - begin),
+        where=where,
     )
 
 

@@ -221,6 +221,7 @@ def run(config: Config) -> None:
                     part=distribution.workers(where),
                     largest_component=config.largest_component,
                     in_mm=figures["spacing"]["real"] and split == "test",
+                    where=where,
                 ),
             )
             for split in splits.SPLITS

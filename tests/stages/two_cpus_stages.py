@@ -6,9 +6,13 @@ A program of its own: a process has the CPUs that it was given before TensorFlow
 import sys
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
-from rembrandt_featgen.nn import checkpointing, inference
+from rembrandt_featgen.data.truth import Truth
+from rembrandt_featgen.nn import checkpointing, distribution, inference
+from rembrandt_featgen.segmentation import scoring
+from rembrandt_featgen.segmentation.unet import build_unet
 from rembrandt_featgen.stages import extract_features, train_classifiers, train_generators
 
 ONE, MIRRORED = "one", "mirrored"
@@ -36,6 +40,31 @@ def interrupted(stage, config):
     raise RuntimeError("it was not interrupted")
 
 
+def scored(where):
+    """The table of a U-Net of two volumes, three slices at a time."""
+    tf.keras.utils.set_random_seed(3)
+    random = np.random.default_rng(3)
+    images, masks = random.normal(size=(7, 16, 16, 1)).astype(np.float32), random.random((7, 16, 16, 1)) < 0.4
+    truths = [
+        Truth(name, mask[..., 0], np.array([0, 0, 16, 16]), np.array([16, 16]), np.ones(3), mask.sum((1, 2, 3)))
+        for name, mask in (("a", masks[:4]), ("b", masks[4:]))
+    ]
+    batches = tf.data.Dataset.from_tensor_slices({"image": images, "mask": masks.astype(np.uint8)}).batch(3)
+    predict = inference.runner(build_unet(1, 2, norm="batch"))
+    found = scoring.measured(predict, batches, truths, rows=(0, 7), where=where)
+    if len(set(found["slices"]["soft_dice_loss"])) < 7:
+        raise RuntimeError(f"there is nothing to compare: {found}")
+    return found
+
+
+def compare(compute, seen):
+    """RuntimeError where two devices do not compute what one does, to the last bit."""
+    del seen[:]
+    one, two = (compute(distribution.strategy(kind)) for kind in (ONE, MIRRORED))
+    if one != two or sorted(seen, key=str) != [0, 1, None]:
+        raise RuntimeError(f"of one device {one}, of two {two}, by {seen}")
+
+
 def main(root):
     cpus = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -47,6 +76,7 @@ def main(root):
         extract_features.run(extract_features.Config(run, extract_batch=3, strategy=strategy))
     if sorted(seen, key=str) != [0, 1, None]:
         raise RuntimeError(f"networks were run on {seen}")
+    compare(scored, seen)
     for stage, flags, first, then in (
         (train_generators, GAN, MIRRORED, ONE),
         (train_classifiers, CLASSIFIER, ONE, MIRRORED),
