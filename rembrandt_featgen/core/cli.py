@@ -114,7 +114,9 @@ def _parse(config_class, argv, known_elsewhere, *, can_estimate=False):
         rest = values(["program", *_expand_flagfiles(values, argv, known_elsewhere)])[1:]
     except flags.Error as error:
         message = " ".join(str(error).split())
-        raise InputError(unknown_flags.told(message, argv, own=set(values), elsewhere=known_elsewhere())) from error
+        raise InputError(
+            unknown_flags.explain(message, argv, known=set(values), elsewhere=known_elsewhere())
+        ) from error
     if rest:
         raise InputError(f"unexpected argument {rest[0]!r}: flags are written --name=value; --help lists them")
     read: dict[str, typing.Any] = {}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
-from rembrandt_featgen.core import paths, system_errors
+from rembrandt_featgen.core import folders, system_errors
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -27,9 +27,9 @@ def plain(value):
 
 def write_json(path: Path, value) -> None:
     """Writes JSON whole or not at all."""
-    temporary = paths.temporary_beside(path)
-    temporary.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    text = json.dumps(plain(value), indent=2, allow_nan=False) + "\n"
+    with folders.whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def parse(text: str | bytes):
@@ -75,9 +75,8 @@ def resume_journal(path: Path) -> list:
         raise InputError(f"{path} is damaged ({' '.join(str(error).split())}); delete it to begin anew") from error
     whole = "".join(f"{line}\n" for line in lines)
     if whole != text or not path.exists():
-        temporary = paths.temporary_beside(path)  # a kill must not lose the lines that are whole
-        temporary.write_text(whole, encoding="utf-8")
-        temporary.replace(path)
+        with folders.whole(path) as temporary:  # a kill must not lose the lines that are whole
+            temporary.write_text(whole, encoding="utf-8")
     return rows
 
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,7 +32,8 @@ _FIXES: dict[int, str] = {
     errno.EINVAL: "this file system takes no such name (some take no : ? * < > |, nor a dot at the end); take another",
     errno.EEXIST: "this file system puts no file in the place of another, as runs do; choose a folder on another one",
     **dict.fromkeys(
-        (errno.ENOSYS, errno.EOPNOTSUPP), "this file system cannot do that; choose a folder on another one"
+        (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP),
+        "this file system cannot do that; choose a folder on another one",
     ),
     errno.ELOOP: "its links lead back to themselves; name what they should lead to",
     **dict.fromkeys(_FILES, f"allow more open files (ulimit -n 4096), {_AGAIN}"),
@@ -113,6 +115,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _cause(error: BaseException) -> tuple[int | None, str]:
     """Number of the error of the system and the file, "" where it is not known."""
+    if isinstance(error, shutil.Error):
+        return _cause_of_copies(error)
     if isinstance(error, OSError):
         if error.errno is None and re.search(r"\d+ requested and \d+ written", str(error)):
             return errno.ENOSPC, ""  # of ndarray.tofile, which does not say why
@@ -129,6 +133,16 @@ def _cause(error: BaseException) -> tuple[int | None, str]:
         found = re.search(rf"(\S[^;\n]*); ({'|'.join(map(re.escape, _TEXTS))})", str(error))
         if found:
             return _TEXTS[found[2]], paths.meant(found[1].rpartition("}} ")[2])  # behind the name of the operation
+    return None, ""
+
+
+def _cause_of_copies(error: shutil.Error) -> tuple[int | None, str]:
+    """As `_cause`, of the first file of a folder that could not be copied, whose error is kept as a text alone."""
+    for source, copy, text in error.args[0] if isinstance(error.args[0], list) else ():
+        found = re.match(r"\[Errno (\d+)\] ", str(text))
+        number = int(found[1]) if found else None
+        if number in _FIXES:
+            return number, os.fsdecode(copy if number in _FULL else source)
     return None, ""
 
 

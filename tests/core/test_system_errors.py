@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def test_a_link_that_stands_for_a_folder_is_said_as_the_folder(tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "fix"),
-    [(errno.EINVAL, "takes no such name"), (errno.ENOSYS, "cannot do that; choose a folder on another")],
+    [(errno.EINVAL, "takes no such name"), (errno.ENOTSUP, "cannot do that; choose a folder on another")],
 )
 def test_what_a_foreign_file_system_does_not_take(number, fix, tmp_path):
     """As exFAT and NTFS for `a:b`; by arrow, which has the name in its message alone."""
@@ -81,6 +82,23 @@ def test_what_a_foreign_file_system_does_not_take(number, fix, tmp_path):
     line = str(system_errors.readable(error, {"to": str(path)}))
     assert line.startswith(f"{path}: {os.strerror(number)} (--to={path}); ") and fix in line
     assert system_errors.readable(OSError(errno.EINVAL, "x"), {"to": str(path)}) is None  # of no file: a defect
+
+
+@pytest.mark.parametrize(("number", "at", "fix"), [(errno.ENOSPC, "b", "free some"), (errno.EIO, "a", "see whether")])
+def test_a_folder_that_cannot_be_copied(number, at, fix, tmp_path):
+    """As a point's of a sweep where there are no links, or one of a container's image."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x").touch()
+
+    def fails(source, copy):
+        raise OSError(number, os.strerror(number), source, None, copy)
+
+    with pytest.raises(shutil.Error) as caught:
+        shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=fails)
+    line = str(system_errors.readable(caught.value, {"run_dir": str(tmp_path)}))
+    assert line.startswith(f"{tmp_path}/{at}/x: {os.strerror(number)} (--run_dir={tmp_path}") and fix in line
+    for other in (shutil.Error("same file"), shutil.Error([("a", "b", "no number")])):
+        assert system_errors.readable(other, {}) is None
 
 
 def test_a_file_system_that_renames_to_no_name_that_is_taken(tmp_path):
