@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from rembrandt_featgen.cohort import phantom
 from rembrandt_featgen.cohort.classes import parse_counts
-from rembrandt_featgen.core import memory, registry
+from rembrandt_featgen.core import memory, registry, rundir
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.features import crops
 from rembrandt_featgen.features.tables import FeatureTable
@@ -80,13 +80,17 @@ def check_room(needs: Iterable[Need], there: Room) -> None:
 
 
 def check(config, names: Sequence[str]) -> None:
-    """InputError for a run that cannot fit, whatever is measured.
+    """InputError for a run that cannot fit, whatever is measured; what is finished has its room already.
 
     Args:
       config: of the pipeline or of a study.
       names: of the stages that it has.
     """
-    sizes = {name: least(name, config) for name in names}
+    if rundir.is_done(config.run_dir, "write_study_report"):
+        return
+    kinds = {name: config.generators[:1] if registry.STAGES[name].has_kinds else ("",) for name in names}
+    left = [name for name in names if not all(rundir.is_done(config.run_dir, name, kind) for kind in kinds[name])]
+    sizes = {name: least(name, config) for name in left}
     needs = [Need(name, memory=own.get("memory", 0), disk=own.get("disk", 0)) for name, own in sizes.items()]
     check_room(needs, room(config.run_dir))
 

@@ -56,8 +56,6 @@ def of_few_shots(config, read: Callable[[], FeatureTable], *, trains: bool, run:
     """
     start, there = estimate_table.start_up(), limits.room(config.run_dir)
     table = read()
-    start, there = estimate_table.start_up(), limits.room(config.run_dir)
-    table = read()
     draws = min(_DRAWS_OF_GANS if trains else few_shots.TOGETHER, config.draws)
     serial = {"scheduler": schedulers.SERIAL, "workers": 0, "task_threads": 0}  # what others do has no clock here
     few = dataclasses.replace(config, draws=draws, **serial)

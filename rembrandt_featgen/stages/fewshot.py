@@ -174,7 +174,8 @@ def run(config: Config) -> None:
         for number, each in planned.items()
         for task in each
     )
-    limits.check_few_shots(config, table, rows, trains=bool(gans.kinds))
+    if not rundir.is_done_by(config, "fewshot"):
+        limits.check_few_shots(config, table, rows, trains=bool(gans.kinds))
     digests = {"features_file": rundir.file_digest(Path(config.features))}
     kept = made_by.Kept(few_shot_kept.FILES, _serves)
     with rundir.open_stage(config, "fewshot", digests=digests, classes=table.classes.record, kept=kept) as stage:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort.classes import Classes
-from rembrandt_featgen.core import cli, memory
+from rembrandt_featgen.core import cli, memory, registry
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.estimates import limits
 from rembrandt_featgen.evaluation import predictions
@@ -133,6 +133,23 @@ def test_what_no_machine_has_is_refused_at_once_by_a_run_and_a_study(tmp_path):
     ):
         pipeline.run(dataclasses.replace(many, run_dir=str(tmp_path / "r")))
     assert not (tmp_path / "r").exists()
+
+
+def test_what_is_finished_has_its_room(tmp_path, monkeypatch):
+    """As on a disk of a finished run, read-only or full: it is to be found finished."""
+    monkeypatch.setattr(limits, "room", lambda run_dir: limits.Room(1, 0, tmp_path))
+    for binary, names, finished in (
+        (pipeline, ["train_unet", "train_generators"], ["unet", registry.folder("train_generators", "acgan")]),
+        (crossvalidate, ["train_unet"], ["report"]),
+    ):
+        run_dir = tmp_path / binary.__name__
+        own = dataclasses.replace(config("--generators=acgan", binary=binary), run_dir=str(run_dir))
+        for folder in finished:
+            with pytest.raises(InputError):
+                limits.check(own, names)
+            (run_dir / folder).mkdir(parents=True)
+            (run_dir / folder / "stage.json").write_text("{}")
+        limits.check(own, names)
 
 
 @pytest.mark.parametrize("flagfile", ["demo", "paper", "recommended", "reproduce_tiny", "tcga_lgg", "pretrain_brats"])

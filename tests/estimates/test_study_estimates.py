@@ -52,6 +52,8 @@ def test_time_of_draws_grows_with_their_number_and_the_start_counts_once(few, te
         clocks = {"tasks": clock(*tasks), "resamples": clock(6.0)}
         return trial_runs.Measured(np.array([seconds, 2.0 * seconds]), clocks, memory=2**30, disk=2**20, work=2**26)
 
+    tables, read = [], fewshot.shared_flags.read_features
+    monkeypatch.setattr(fewshot.shared_flags, "read_features", lambda config: tables.append(read(config)) or tables[0])
     trials = [measured(60.0, [40.0, 5.0]), measured(40.0, [20.0, 4.0])]
     monkeypatch.setattr(trial_runs, "measured", lambda *given: trials.pop(0))
     monkeypatch.setattr(step_clocks, "since_start", lambda: np.array([7.0, 5.0]))
@@ -61,7 +63,7 @@ def test_time_of_draws_grows_with_their_number_and_the_start_counts_once(few, te
     # thrice the 8 draws of the trial: 10 s once, 3 x 30, and 45 - 24 to compile; predictions take twice in memory what
     # they take on disk
     assert said[2] == "fewshot 24 draws of 40 vectors 2.0 min 4.0 min 1.2 GiB 3.0 MiB"
-    assert said[3].startswith("all 2.1 min 4.1 min ") and not trials
+    assert said[3].startswith("all 2.1 min 4.1 min ") and not trials and len(tables) == 1
 
 
 def test_draws_whose_predictions_do_not_fit_are_refused_before_any_is_done(tmp_path, few, monkeypatch):
@@ -76,3 +78,6 @@ def test_draws_whose_predictions_do_not_fit_are_refused_before_any_is_done(tmp_p
     with pytest.raises(InputError, match=r"^fewshot needs 135 KiB of disk, .*; take fewer --draws, --few_shot_arms "):
         fewshot.run(cli.parse(fewshot.Config, few))
     assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(fewshot.rundir, "is_done_by", lambda config, name: True)  # whatever is free, there it is
+    with pytest.raises(pytest.fail.Exception, match="a draw was done"):
+        fewshot.run(cli.parse(fewshot.Config, few))
