@@ -321,8 +321,8 @@ if names[0] != "d":
     child = subprocess.Popen(["sleep", "60"])
     open(sys.argv[1], "a").write(f"{child.pid}\\n")
     says(row="a", values={"a": 3.0})
-    says(row="b", said="no such kernel")
     print("E: layout failed: of a test", file=sys.stderr, flush=True)
+    says(row="b", said="no such kernel")
     print('{"row": "c", ', end="", flush=True)
     HOW
 says(row="d", values={"d": len(names)})

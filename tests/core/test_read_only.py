@@ -115,7 +115,8 @@ def test_on_a_disk_that_is_read_only(run):
     """
     mounted = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
     alone = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else []), "sh", "-c", mounted, str(run)]
-    if not shutil.which("unshare") or subprocess.run([*alone, "true"], check=False, capture_output=True).returncode:
+    trial = [*alone, sys.executable, "-c", ""]
+    if not shutil.which("unshare") or subprocess.run(trial, check=False, capture_output=True).returncode:
         pytest.skip("this system lets nobody here make a folder read-only")
     before = content(run)
     command = [*alone, sys.executable, "-c", textwrap.dedent(script), f"--run_dir={run}"]
