@@ -14,7 +14,7 @@ TINY += ["--phantom_slices=3", "--image_size=32", "--unet_width=1", "--unet_batc
 TINY += ["--last_stage=train_unet", "--validation_fraction=0.2"]
 
 
-def test_a_run_is_tried_told_and_leaves_nothing(tmp_path, temporary, lines, monkeypatch):
+def test_a_run_is_tried_and_leaves_nothing(tmp_path, temporary, lines, monkeypatch):
     own = cli.parse(pipeline.Config, [f"--run_dir={tmp_path}/run", *TINY], stages.all_flags)
     pipeline.estimate(own)
     said = lines()
