@@ -14,7 +14,7 @@ import numpy as np
 from rembrandt_featgen.estimates import estimate_table, limits, study_trials, trial_runs
 from rembrandt_featgen.estimates.extrapolation import Row
 from rembrandt_featgen.estimates.trial_runs import Measured
-from rembrandt_featgen.evaluation import few_shots, schedulers
+from rembrandt_featgen.evaluation import few_shot_contrasts, few_shots, schedulers
 from rembrandt_featgen.evaluation.run_features import Studied
 from rembrandt_featgen.features.tables import FeatureTable
 
@@ -61,8 +61,14 @@ def of_few_shots(config, read: Callable[[], FeatureTable], *, trains: bool, run:
     few = dataclasses.replace(config, draws=draws, **serial)
     with trial_runs.temporary_folder() as folder:
         fewest = [str(min(few_shots.numbers(config.shots)))]
-        first = None if trains else _tried(dataclasses.replace(few, shots=fewest), folder / "first", run=run)
-        found = _tried(few, folder / "all", run=run)
+        share = f"{draws} of {config.draws} draws of --shots="
+        first = None
+        if not trains:
+            once = dataclasses.replace(few, shots=fewest)
+            first = _tried(
+                once, folder / "first", run=run, share=f"{share}{fewest[0]}, which also compile what all use"
+            )
+        found = _tried(few, folder / "all", run=run, share=share + ",".join(config.shots))
     more = config.draws / draws
     row = Row(
         "fewshot",
@@ -73,11 +79,18 @@ def of_few_shots(config, read: Callable[[], FeatureTable], *, trains: bool, run:
         work=round(found.work * more),
     )
     estimate_table.show([start, row], table.patient_counts, config, there=there)
+    print(
+        "That counts patients who are tested. Each draw trains on few, so that this study will find less: of 225 "
+        "comparisons on tables of 113 to 167 patients, 60 draws each, half could have found 0.055 (flags/README.md, "
+        "Few patients)."
+    )
+    for line in few_shot_contrasts.few_draws(config.draws):
+        print(line)
 
 
-def _tried(config, folder: Path, *, run: Callable[..., None]) -> Measured:
+def _tried(config, folder: Path, *, run: Callable[..., None], share: str) -> Measured:
     few = dataclasses.replace(config, run_dir=str(folder))
-    return trial_runs.measured("fewshot", folder, lambda: run(few))
+    return trial_runs.measured("fewshot", folder, lambda: run(few), share=share)
 
 
 def _seconds(found: Measured, first: Measured | None, *, draws: int, more: float) -> np.ndarray:

@@ -69,7 +69,8 @@ def _with_epochs(config, epochs: int):
 
 def _tried(config, one: Studied, folder: Path, *, study: Callable[..., None]) -> Row:
     few = one._replace(tasks=one.tasks[:TASKS])
-    found = trial_runs.measured("evaluate_features", folder, lambda: study(config, [few], str(folder)))
+    share = f"{len(few.tasks)} of {len(one.tasks)} tasks, the first of which also compiles what all use"
+    found = trial_runs.measured("evaluate_features", folder, lambda: study(config, [few], str(folder)), share=share)
     tf.keras.backend.clear_session()
     more = len(one.tasks) / len(few.tasks) - 1.0  # as much as is kept of each task until the end is in its predictions
     return Row(

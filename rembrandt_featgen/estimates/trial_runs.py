@@ -184,15 +184,16 @@ def trial_cohort(trial: Trial, cohort: Cohort) -> Cohort | None:
     return chosen(cohort, round(1 / trial.config.validation_fraction))
 
 
-def measured(name: str, run_dir: Path, work: Callable[[], object]) -> Measured:
+def measured(name: str, run_dir: Path, work: Callable[[], object], *, share: str = "") -> Measured:
     """What a stage takes, of which nothing is shown but that it is measured.
 
     Args:
       name: of the stage.
       run_dir: of the trial.
       work: runs it.
+      share: of what will be done, in words.
     """
-    print(f"measuring {name} ...", file=sys.stderr, flush=True)
+    print(f"measuring {name}{share and ': '}{share} ...", file=sys.stderr, end="", flush=True)
     before: dict[Path, int] = {}
     logs = run_dir / "tensorboard"
     logged = size_of(logs)
@@ -210,6 +211,7 @@ def measured(name: str, run_dir: Path, work: Callable[[], object]) -> Measured:
         start = step_clocks.now()
         work()
         seconds = step_clocks.now() - start
+    print(f" {seconds[0]:.0f} s", file=sys.stderr, flush=True)
     kept = sum(size_of(folder) for folder in before)
     dropped_later = sum(before.values()) - kept
     kept += size_of(logs) - logged

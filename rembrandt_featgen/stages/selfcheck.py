@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
 from rembrandt_featgen import stages
 from rembrandt_featgen.cohort import duplicates, fresh_patients, manifest, phantom, split_files, splits, volumes
@@ -88,6 +89,13 @@ def run(config) -> list[Finding]:
         if name not in CHECKS:
             raise InputError(f"--checks: {name!r} is not known; take some of {', '.join(CHECKS)}")
     cli.some_of("simulated_generators", config.simulated_generators, generator_checks.GENERATORS)
+    if generator_checks.CHECK in config.checks and config.simulated_studies < generator_checks.NEEDED:
+        logging.warning(
+            "--simulated_studies=%d are too few for %s to say whether words are right: take %d or more",
+            config.simulated_studies,
+            generator_checks.CHECK,
+            generator_checks.NEEDED,
+        )
     home = Path(config.run_dir) / "selfcheck"
     folders.make_folder(home, "--run_dir")
     findings: list[Finding] = []

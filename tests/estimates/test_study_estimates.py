@@ -33,11 +33,17 @@ def few(tmp_path):
     return [*flags, "--few_shot_arms=none,smote", "--few_shot_classifiers=ridge", "--bootstrap_draws=100"]
 
 
-def test_a_study_of_few_patients_is_tried_by_some_of_its_draws(tmp_path, few, temporary, lines):
+def test_a_study_of_few_patients_is_tried_by_some_of_its_draws(tmp_path, few, temporary, capsys):
     fewshot.estimate(cli.parse(fewshot.Config, few))
-    said = lines()
+    said, measuring = capsys.readouterr()
+    said = said.strip().splitlines()
     assert " ".join(said[2].split()).startswith("fewshot 24 draws of 40 vectors ")
-    assert "With 40 test patients (a 20, b 20)" in said[-2]
+    assert "With 40 test patients (a 20, b 20)" in said[-4]
+    assert said[-2].startswith("That counts patients who are tested. Each draw trains on few, ")
+    assert said[-1].startswith("24 draws are few: ")
+    first, second = measuring.strip().splitlines()
+    assert first.startswith("measuring fewshot: 8 of 24 draws of --shots=5, which also compile what all use ... ")
+    assert second.startswith("measuring fewshot: 8 of 24 draws of --shots=5 ... ") and second.endswith(" s")
     assert not (tmp_path / "run").exists() and not [*temporary.glob("rembrandt_featgen_*")]
 
 
@@ -55,7 +61,7 @@ def test_time_of_draws_grows_with_their_number_and_the_start_counts_once(few, te
     tables, read = [], fewshot.shared_flags.read_features
     monkeypatch.setattr(fewshot.shared_flags, "read_features", lambda config: tables.append(read(config)) or tables[0])
     trials = [measured(60.0, [40.0, 5.0]), measured(40.0, [20.0, 4.0])]
-    monkeypatch.setattr(trial_runs, "measured", lambda *given: trials.pop(0))
+    monkeypatch.setattr(trial_runs, "measured", lambda *given, **named: trials.pop(0))
     monkeypatch.setattr(step_clocks, "since_start", lambda: np.array([7.0, 5.0]))
     fewshot.estimate(cli.parse(fewshot.Config, few))
     said = [" ".join(line.split()) for line in lines()]

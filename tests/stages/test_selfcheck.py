@@ -172,3 +172,16 @@ def test_other_folds_are_refused_in_the_same_run(checked):
     config = cli.parse(selfcheck.Config, [*arguments(checked), "--cv_folds=3"])
     with pytest.raises(InputError, match=re.escape("--cv_folds=2 (now 3)")):
         selfcheck.run(config)
+
+
+def test_too_few_simulated_studies_are_said_before_they_are_made(tmp_path, caplog, monkeypatch):
+    def stop(*given):
+        raise InterruptedError
+
+    monkeypatch.setattr(selfcheck.generator_checks, "measure", stop)
+    for studies, said in ((199, "--simulated_studies=199 are too few for planted_generators to say"), (200, "")):
+        caplog.clear()
+        flags = [f"--run_dir={tmp_path}", "--checks=planted_generators", f"--simulated_studies={studies}"]
+        with pytest.raises(InterruptedError), caplog.at_level(logging.WARNING, logger="absl"):
+            selfcheck.run(cli.parse(selfcheck.Config, flags))
+        assert said in caplog.text and bool(said) == ("too few" in caplog.text)
