@@ -88,7 +88,7 @@ def check(config, names: Sequence[str]) -> None:
     """
     if rundir.is_done(config.run_dir, "write_study_report"):
         return
-    kinds = {name: config.generators[:1] if registry.STAGES[name].has_kinds else ("",) for name in names}
+    kinds = {name: config.generators if registry.STAGES[name].has_kinds else ("",) for name in names}
     left = [name for name in names if not all(rundir.is_done(config.run_dir, name, kind) for kind in kinds[name])]
     sizes = {name: least(name, config) for name in left}
     needs = [Need(name, memory=own.get("memory", 0), disk=own.get("disk", 0)) for name, own in sizes.items()]

@@ -158,3 +158,15 @@ def test_no_flagfile_is_refused_where_64_gib_of_memory_are(flagfile, monkeypatch
     there = limits.Room(64 * GIB, 1000 * GIB, Path("/d"))
     monkeypatch.setattr(limits, "room", lambda run_dir: there)
     limits.check(own, pipeline.stages_of(own))
+
+
+def test_a_stage_of_several_generators_has_its_room_once_all_are_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits.devices, "chosen_gpus", lambda device: [])
+    both = config("--gan_batch=100000000", "--generators=acgan,cgan")
+    both = dataclasses.replace(both, run_dir=str(tmp_path))
+    done = {"acgan"}
+    monkeypatch.setattr(limits.rundir, "is_done", lambda run_dir, name, kind="": kind in done)
+    with pytest.raises(InputError, match="^train_generators needs "):
+        limits.check(both, ["train_generators"])
+    done.add("cgan")
+    limits.check(both, ["train_generators"])
