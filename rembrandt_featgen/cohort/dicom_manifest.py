@@ -11,6 +11,7 @@ from absl import logging
 from rembrandt_featgen.cohort import csv_rows, manifest
 from rembrandt_featgen.cohort.dicom_import import JOURNAL, Visit
 from rembrandt_featgen.cohort.patients import MASK
+from rembrandt_featgen.core import folders
 from rembrandt_featgen.core.errors import InputError
 
 _CLASS = (manifest.LABEL, manifest.GRADE)  # of a manifest's columns, of which there is one
@@ -100,9 +101,7 @@ def with_what_was_filled_in(
 
 def write_manifest(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
     """Writes the rows as a manifest, whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with folders.whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    part.replace(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rembrandt_featgen.cohort.groups import check_whole
 from rembrandt_featgen.cohort.patients import Cohort
 from rembrandt_featgen.cohort.splits import LEFT_OUT, SPLITS, check_disjoint
-from rembrandt_featgen.core import json_files, system_errors, withheld
+from rembrandt_featgen.core import folders, json_files, system_errors, withheld
 from rembrandt_featgen.core.errors import InputError
 
 
@@ -28,10 +28,8 @@ def write_split(path: str | Path, assignment: Mapping[str, str], cohort: Cohort)
         groups[assignment[patient.id]][patient.label].append(patient.id)
     if not any(groups[LEFT_OUT].values()):
         del groups[LEFT_OUT]
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(groups, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    with folders.whole(Path(path)) as temporary:
+        temporary.write_text(json.dumps(groups, indent=2) + "\n", encoding="utf-8")
 
 
 def read_split(path: str | Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rembrandt_featgen.core import array_files
+from rembrandt_featgen.core import array_files, folders
 from rembrandt_featgen.core.errors import InputError
 from rembrandt_featgen.data.preparation import Preparation
 from rembrandt_featgen.data.slicing import Part
@@ -77,11 +77,8 @@ _NAMES = tuple(field.name for field in dataclasses.fields(Measured))
 def write_measured(folder: Path, name: str, measured: Mapping[str, Measured]) -> None:
     """Writes `measured-<name>.npz`, whole or not at all; patient id to what was measured, of one patient or more."""
     columns = {key: np.stack([np.asarray(getattr(one, key)) for one in measured.values()]) for key in _NAMES}
-    path = _path(folder, name)
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
+    with folders.whole(_path(folder, name)) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, patients=np.array(list(measured), str), **columns)
-    part.replace(path)
 
 
 def read_measured(folder: Path, name: str) -> dict[str, Measured]:

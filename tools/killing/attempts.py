@@ -22,7 +22,7 @@ from killing.works import Command
 from rembrandt_featgen.nn import checkpointing
 
 _LAST = 6  # events, the one on the stage's record the first, among which a kill at the end of a stage falls
-_RECORDS = (".stage.json.tmp", ".manifest.csv.part")  # what is written last
+_RECORDS = (".stage.json.tmp", ".manifest.csv.tmp")  # what is written last
 _WAIT = 0.05
 MODES = ("event", "moment", "end", "start")
 _SHARES = (0.45, 0.3, 0.2, 0.05)  # of the modes
